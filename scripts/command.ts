@@ -1,0 +1,70 @@
+/** Running other programs from scripts and tests: argument vectors only, never a shell. */
+
+import { constants } from "node:os";
+
+/** What a finished command left. */
+export interface Finished {
+  /** Exit code; 128 + N where signal N ended it. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run a command. */
+export interface CommandOptions {
+  readonly cwd?: string;
+  /** The whole environment; this process's own where absent. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** "show" passes the output through to this process's own instead of collecting it. */
+  readonly output?: "collect" | "show";
+  readonly stdin?: string;
+  /** Ends the command with SIGKILL when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/** Thrown by {@link run} when a command ends with another exit code than 0. */
+export class CommandFailedError extends Error {
+  override readonly name = "CommandFailedError";
+  readonly finished: Finished;
+
+  constructor(argv: readonly string[], finished: Finished) {
+    const said = (finished.stderr.trim() || finished.stdout.trim()).split("\n").slice(-15).join("\n");
+    super(`'${argv.join(" ")}' ended with exit code ${finished.code}${said === "" ? "" : `:\n${said}`}`);
+    this.finished = finished;
+  }
+}
+
+/** Runs a command to its end and returns how it ended, whatever the exit code. */
+export async function attempt(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
+  const output = options.output === "show" ? "inherit" : "pipe";
+  const child = Bun.spawn([...argv], {
+    stdin: options.stdin === undefined ? "ignore" : new TextEncoder().encode(options.stdin),
+    stdout: output,
+    stderr: output,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.env === undefined ? {} : { env: { ...options.env } }),
+    ...(options.signal === undefined ? {} : { signal: options.signal, killSignal: "SIGKILL" as const }),
+  });
+  const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr), child.exited]);
+  return { code: child.exitCode ?? 128 + signalNumber(child.signalCode), stdout, stderr };
+}
+
+/**
+ * Runs a command that has to succeed.
+ *
+ * @throws CommandFailedError when its exit code is not 0
+ */
+export async function run(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
+  const finished = await attempt(argv, options);
+  if (finished.code !== 0) throw new CommandFailedError(argv, finished);
+  return finished;
+}
+
+async function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
+  return stream === undefined ? "" : new Response(stream).text();
+}
+
+function signalNumber(signal: NodeJS.Signals | number | null): number {
+  if (typeof signal === "number") return signal;
+  return signal === null ? 0 : constants.signals[signal];
+}

@@ -1,0 +1,71 @@
+/** Debian trees made by mmdebstrap: what every image of the tests comes from. */
+
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { run } from "../command";
+
+/** A Debian tree, as plain data (it is hashed into the cache key). */
+export interface DebianTree {
+  readonly suite: string;
+  readonly variant: "minbase" | "extract";
+  readonly packages: readonly string[];
+  /** Units that are not to start. */
+  readonly masked: readonly string[];
+  /** Files to write: path in the tree → content. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Symbolic links to make: path in the tree → target. */
+  readonly links: Readonly<Record<string, string>>;
+}
+
+/** Units of a Debian tree that only cost time in a container nobody logs in to. */
+export const idleUnits = [
+  "apt-daily.timer",
+  "apt-daily-upgrade.timer",
+  "console-getty.service",
+  "dpkg-db-backup.timer",
+  "e2scrub_all.timer",
+  "e2scrub_reap.service",
+  "fstrim.timer",
+  "getty.target",
+  "ldconfig.service",
+  "systemd-firstboot.service",
+  "systemd-hwdb-update.service",
+  "systemd-journal-catalog-update.service",
+  "systemd-update-done.service",
+  "systemd-update-utmp.service",
+  "systemd-update-utmp-runlevel.service",
+] as const;
+
+/**
+ * Makes a Debian tree in a directory.
+ *
+ * @throws CommandFailedError with mmdebstrap's own words, for example when no mirror is reached
+ */
+export async function makeDebianTree(tree: DebianTree, directory: string): Promise<void> {
+  await run([
+    "mmdebstrap",
+    "--quiet",
+    "--mode=root",
+    `--variant=${tree.variant}`,
+    `--include=${tree.packages.join(",")}`,
+    '--aptopt=Acquire::Languages "none"',
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    tree.suite,
+    directory,
+  ]);
+  for (const [path, content] of Object.entries(tree.files)) {
+    const file = join(directory, path);
+    await mkdir(dirname(file), { recursive: true });
+    await rm(file, { force: true });
+    await writeFile(file, content);
+  }
+  const masks = tree.masked.map((unit) => [`etc/systemd/system/${unit}`, "/dev/null"] as const);
+  for (const [path, target] of [...masks, ...Object.entries(tree.links)]) {
+    const link = join(directory, path);
+    await mkdir(dirname(link), { recursive: true });
+    await rm(link, { force: true });
+    await symlink(target, link);
+  }
+}
