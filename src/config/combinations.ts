@@ -1,0 +1,121 @@
+import { splitBindTarget } from "./mounts";
+import type { TaskOptions } from "./options";
+
+/** Options that are right alone and wrong together; each rule gives a sentence, or nothing where it is kept. */
+const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
+  ({ boot, process_two }) =>
+    boot && process_two
+      ? "Options boot = true and process_two = true exclude each other: set boot = false to run the command as PID 2."
+      : undefined,
+
+  ({ image, ephemeral, volatile }) =>
+    /^\/+$/.test(image) && !ephemeral && volatile !== "yes" && volatile !== "state"
+      ? 'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".'
+      : undefined,
+
+  ({ command, boot }) =>
+    !boot && command[0] === "" ? 'Option command[0] = "" is not valid: it must name a program.' : undefined,
+
+  // verify_arguments() of nspawn.c refuses these after the start; "no" is no volatile mode.
+  ({ private_users_ownership: ownership, volatile, read_only }) => {
+    if (ownership !== "chown") return undefined;
+    const other =
+      volatile !== undefined && volatile !== "no"
+        ? `volatile = "${volatile}"`
+        : read_only
+          ? "read_only = true"
+          : undefined;
+    return other === undefined
+      ? undefined
+      : `Options private_users_ownership = "chown" and ${other} exclude each other: the image's files could not be changed; use "auto" or "map".`;
+  },
+
+  // Upstream ignores these silently; what asks for the opposite of what would happen is refused.
+  ({ user_namespacing, private_users }) =>
+    !user_namespacing && private_users !== undefined && private_users !== "no"
+      ? `Option private_users = ${JSON.stringify(private_users)} needs user_namespacing = true: remove it, or set it to "no".`
+      : undefined,
+  (options) => {
+    const ownership = options.private_users_ownership;
+    return !namespaced(options) && (ownership === "chown" || ownership === "map")
+      ? `Option private_users_ownership = "${ownership}" needs user namespaces: set user_namespacing = true and private_users to other than "no".`
+      : undefined;
+  },
+
+  ({ network_bridge, network_zone }) =>
+    network_bridge !== undefined && network_zone !== undefined
+      ? `Options network_bridge = ${JSON.stringify(network_bridge)} and network_zone = ${JSON.stringify(network_zone)} exclude each other: a container has one link.`
+      : undefined,
+
+  ({ ports, port_map }) =>
+    ports.length > 0 && Object.keys(port_map).length > 0
+      ? "Options ports and port_map exclude each other: use ports."
+      : undefined,
+
+  ({ capability, drop_capability }) => {
+    const both = capability.find((name) => drop_capability.includes(name));
+    return both === undefined
+      ? undefined
+      : `Options capability and drop_capability both name ${JSON.stringify(both)}: keep it in one of them.`;
+  },
+
+  (options) => {
+    const seen = new Map<string, string>();
+    for (const [option, path] of mountTargets(options)) {
+      const target = simplify(path);
+      const first = seen.get(target);
+      if (first !== undefined) {
+        return `Options ${first} and ${option} both mount something at ${JSON.stringify(target)}: one path can be mounted once.`;
+      }
+      seen.set(target, option);
+    }
+    return undefined;
+  },
+
+  // custom_mount_check_all() of nspawn.c.
+  (options) => {
+    const root = mountTargets(options).find(([, path]) => simplify(path) === "/");
+    if (root === undefined || !namespaced(options)) return undefined;
+    const fixed = options.private_users === "identity" || /^\d/.test(options.private_users ?? "");
+    return fixed && options.private_users_ownership === "off"
+      ? undefined
+      : `Option ${root[0]} replaces the container's root "/": this needs user_namespacing = false, or private_users with a fixed ID and private_users_ownership = "off".`;
+  },
+];
+
+/** The first forbidden combination as a sentence, or undefined. */
+export function combinationProblem(options: TaskOptions): string | undefined {
+  for (const rule of RULES) {
+    const problem = rule(options);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** True where the container gets user IDs of its own. */
+export function namespaced(options: Pick<TaskOptions, "user_namespacing" | "private_users">): boolean {
+  return options.user_namespacing && options.private_users !== "no";
+}
+
+/** What is mounted where, by option. */
+function mountTargets(options: TaskOptions): [option: string, path: string][] {
+  const { bind, bind_read_only, tmpfs, overlay, inaccessible } = options;
+  return [
+    ...Object.values(bind).map((target): [string, string] => ["bind", splitBindTarget(target).path]),
+    ...Object.values(bind_read_only).map((target): [string, string] => [
+      "bind_read_only",
+      splitBindTarget(target).path,
+    ]),
+    ...tmpfs.map(({ target }): [string, string] => ["tmpfs", target]),
+    ...overlay.map(({ target }): [string, string] => ["overlay", target]),
+    ...inaccessible.map((path): [string, string] => ["inaccessible", path]),
+  ];
+}
+
+/** Without doubled, final and "." components, as path_simplify() of systemd. */
+function simplify(path: string): string {
+  return `/${path
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/")}`;
+}

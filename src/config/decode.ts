@@ -1,0 +1,119 @@
+import { decode as decodeMsgpack } from "@msgpack/msgpack";
+import * as v from "valibot";
+import { ConfigError } from "./config-error";
+import { normalizeTable } from "./normalize";
+import { type AnyOption, allowedText, isRequired, type OptionTable } from "./option";
+
+/** Longest part of a value that an error repeats, in characters. */
+const SHOWN_CHARACTERS = 120;
+
+/**
+ * Decodes a config block as Nomad sends it (a msgpack map shaped by the hclspec) and validates it. Empty input is an
+ * empty block. `table` holds the rows `schema` was made of.
+ *
+ * @throws ConfigError one sentence that names the option, its value unless it is secret, and what is allowed
+ */
+export function decodeConfig<TSchema extends v.GenericSchema>(
+  bytes: Uint8Array,
+  table: OptionTable,
+  schema: TSchema,
+): v.InferOutput<TSchema> {
+  const raw = normalizeTable(table, decodeMap(bytes));
+  refuseUnknown(table, raw, "");
+  const result = v.safeParse(schema, raw, { abortEarly: true });
+  if (result.success) return result.output;
+  throw new ConfigError(sentence(table, result.issues[0]));
+}
+
+function decodeMap(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  if (bytes.length === 0) return {};
+  let value: unknown;
+  try {
+    value = decodeMsgpack(bytes, { useBigInt64: true });
+  } catch (cause) {
+    throw new ConfigError("The config block cannot be read: it is no valid msgpack.", { cause });
+  }
+  if (value === null) return {};
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw new ConfigError("The config block cannot be read: it is no map of options.");
+  }
+  return Object.fromEntries(Object.entries(value));
+}
+
+function refuseUnknown(table: OptionTable, raw: Readonly<Record<string, unknown>>, prefix: string): void {
+  for (const [name, value] of Object.entries(raw)) {
+    const row = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (row === undefined) {
+      const known = Object.keys(table);
+      const near = known.find((candidate) => resembles(candidate, name));
+      const hint = near === undefined ? `the options are ${known.join(", ")}` : `did you mean ${prefix}${near}?`;
+      throw new ConfigError(`Option ${clip(prefix + name)} is unknown: ${hint}${near === undefined ? "." : ""}`);
+    }
+    if (row.type.kind === "block" && typeof value === "object" && value !== null && !Array.isArray(value)) {
+      refuseUnknown(row.type.options, Object.fromEntries(Object.entries(value)), `${prefix}${name}.`);
+    }
+  }
+}
+
+/** True where one edit, or a different separator or case, makes one name of the other. */
+function resembles(known: string, name: string): boolean {
+  const a = known.toLowerCase().replace(/[-_]/g, "");
+  const b = name.toLowerCase().replace(/[-_]/g, "");
+  if (Math.abs(a.length - b.length) > 1) return false;
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < a.length - start && end < b.length - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const [restA, restB] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  const swapped = restA.length === 2 && restB === `${restA[1]}${restA[0]}`;
+  return swapped || (restA.length <= 1 && restB.length <= 1);
+}
+
+/** The sentence for what valibot found. Our own checks give its last clause; a wrong type gets the row's. */
+function sentence(table: OptionTable, issue: v.BaseIssue<unknown>): string {
+  const keys = (issue.path ?? []).map((item) => item.key);
+  const { row, name, inner } = locate(table, keys);
+  if (row === undefined) return `The config block is not valid: ${issue.message}.`;
+  const label = `Option ${name}${inner.map((key) => `[${clip(JSON.stringify(key))}]`).join("")}`;
+  if (issue.input === undefined && isRequired(row)) return `${label} is missing: it must be ${allowedText(row)}.`;
+  const clause = issue.kind === "schema" ? `it must be ${expected(row, inner.length > 0)}` : issue.message;
+  // A check of a whole block that is about one of its options has the block as its input.
+  const value = issue.path?.at(-1)?.value;
+  const shown = row.secret === true || value === undefined ? "" : ` = ${show(value)}`;
+  return `${label}${shown} is not valid: ${clause}.`;
+}
+
+/** What an element of a list or map must be differs from what the option must be. */
+function expected(row: AnyOption, element: boolean): string {
+  if (!element) return allowedText(row);
+  if (row.type.kind === "map" && row.type.of === "number") return "a number";
+  return "a string";
+}
+
+/** Walks a valibot path through nested blocks: the row it ends in, its dotted name, and what lies within its value. */
+function locate(table: OptionTable, keys: readonly unknown[]) {
+  let options = table;
+  const names: string[] = [];
+  let row: AnyOption | undefined;
+  for (const [index, key] of keys.entries()) {
+    const found = typeof key === "string" && Object.hasOwn(options, key) ? options[key] : undefined;
+    if (found === undefined) return { row, name: names.join("."), inner: keys.slice(index) };
+    row = found;
+    names.push(String(key));
+    if (found.type.kind !== "block") return { row, name: names.join("."), inner: keys.slice(index + 1) };
+    options = found.type.options;
+  }
+  return { row, name: names.join("."), inner: [] };
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+    return clip(JSON.stringify(value));
+  if (typeof value === "bigint") return String(value);
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "a map" : "a value of unknown type";
+}
+
+function clip(text: string): string {
+  return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}…`;
+}

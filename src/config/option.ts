@@ -1,0 +1,90 @@
+import * as v from "valibot";
+
+/** How an option is written in HCL. */
+export type HclType =
+  | { readonly kind: "string"; readonly values?: readonly string[] }
+  | { readonly kind: "bool" }
+  | { readonly kind: "number"; readonly min?: number; readonly max?: number }
+  | { readonly kind: "strings" }
+  | { readonly kind: "map"; readonly of: "string" | "number" }
+  | { readonly kind: "block"; readonly options: OptionTable };
+
+/**
+ * One row of an option table: everything the driver knows about an option. hclspec, validation, systemd-nspawn's
+ * switch, JSON Schema and documentation are all made from it.
+ */
+export interface Option<TSchema extends v.GenericSchema> {
+  readonly type: HclType;
+  /** Validates the value; `v.optional(…)` makes the option optional and carries its default. */
+  readonly schema: TSchema;
+  /** Completes "it must be …" in an error and fills the documentation's column. Derived from the type when absent. */
+  readonly allowed?: string;
+  /** What the option does, in Markdown. */
+  readonly meaning: string;
+  /** systemd-nspawn's switch, for the documentation. */
+  readonly nspawn?: string;
+  /** HCL for the documentation. */
+  readonly example?: string;
+  /** Values are never printed. */
+  readonly secret?: true;
+  /** Nomad fills in the default, as the upstream driver has it do, so that it shows in `nomad job inspect` tools. */
+  readonly defaultInSpec?: true;
+  /** argv of systemd-nspawn where the value alone decides it; a method, so that a table of mixed rows stays typed. */
+  switches?(value: NonNullable<v.InferOutput<TSchema>>): readonly string[];
+}
+
+/** A row of unknown value type. */
+export type AnyOption = Option<v.GenericSchema>;
+
+/** Options by name. */
+export type OptionTable = Readonly<Record<string, AnyOption>>;
+
+/** Keeps the row's own type, so that the type of its value is inferred from it. */
+export function option<TSchema extends v.GenericSchema>(row: Option<TSchema>): Option<TSchema> {
+  return row;
+}
+
+/** The valibot schema of each row, by name. */
+export function schemasOf<TTable extends OptionTable>(
+  table: TTable,
+): { readonly [K in keyof TTable]: TTable[K]["schema"] };
+export function schemasOf(table: OptionTable): Record<string, v.GenericSchema> {
+  return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.schema]));
+}
+
+/** True where a config without the option is refused. */
+export function isRequired(row: AnyOption): boolean {
+  return row.schema.type !== "optional";
+}
+
+/** The value an absent option gets, or undefined where it has none. */
+export function defaultOf(row: AnyOption): unknown {
+  return v.getDefault(row.schema);
+}
+
+/** The values an option can have, as the end of a sentence that begins "it must be". */
+export function allowedText(row: AnyOption): string {
+  if (row.allowed !== undefined) return row.allowed;
+  switch (row.type.kind) {
+    case "string":
+      return row.type.values === undefined ? "a string" : alternatives(row.type.values);
+    case "bool":
+      return "true or false";
+    case "number":
+      return "a number";
+    case "strings":
+      return "a list of strings";
+    case "map":
+      return `a map of ${row.type.of}s`;
+    case "block":
+      return "a block";
+  }
+}
+
+/** `"a", "b" or "c"`. */
+export function alternatives(values: readonly string[]): string {
+  const quoted = values.map((value) => JSON.stringify(value));
+  const last = quoted.pop();
+  if (last === undefined) return "nothing";
+  return quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`;
+}

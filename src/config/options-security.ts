@@ -1,0 +1,129 @@
+import * as v from "valibot";
+import { canonicalCapability, isUnitProperty, systemCallProblem } from "./names";
+import { option } from "./option";
+import { canonicalLimit, limitNameProblem, limitValueProblem } from "./rlimits";
+import { choice, flag, string, stringMap, strings } from "./shapes";
+import { checked, Problem, parsed, text } from "./validators";
+
+const capability = v.pipe(
+  text,
+  parsed((name: string) => {
+    const canonical = canonicalCapability(name);
+    if (canonical !== undefined) return canonical;
+    const hint = canonicalCapability(`CAP_${name}`);
+    return new Problem(
+      hint === undefined
+        ? 'it must be the name of a capability such as "CAP_NET_ADMIN", or "all"'
+        : `it must be written ${JSON.stringify(hint)}`,
+    );
+  }),
+);
+
+function propertyNameProblem(name: string): string | undefined {
+  return isUnitProperty(name) ? undefined : 'its name must be that of a unit property such as "CPUWeight"';
+}
+
+/** UID_INVALID of systemd: (uid_t) -1. */
+const INVALID_UID = 0xff_ff_ff_ff;
+
+/** What the container may do. */
+export const securityOptions = {
+  user_namespacing: option({
+    ...flag(true),
+    defaultInSpec: true,
+    meaning: "Give the container user IDs of its own, so that its root is not the host's.",
+    nspawn: "-U",
+  }),
+  private_users: option({
+    ...string(v.pipe(text, checked(privateUsersProblem))),
+    allowed: '"yes", "no", "pick", "identity", a user ID or "ID:COUNT"',
+    meaning: "Which user IDs the container gets; without it an unused range is picked. Needs `user_namespacing`.",
+    nspawn: "--private-users=",
+    example: 'private_users = "524288:65536"',
+  }),
+  private_users_ownership: option({
+    ...choice(["auto", "map", "chown", "off"]),
+    meaning:
+      "How the image's files come to belong to the container's user IDs; `auto` by default. Needs `user_namespacing`.",
+    nspawn: "--private-users-ownership=",
+  }),
+  capability: option({
+    ...strings(capability),
+    allowed: "a list of capabilities",
+    meaning:
+      "Capabilities the container gets beyond systemd-nspawn's own set. The operator may limit them by `allow_caps`.",
+    nspawn: "--capability=",
+    example: 'capability = ["CAP_NET_ADMIN"]',
+    switches: (names) => (names.length === 0 ? [] : [`--capability=${names.join(",")}`]),
+  }),
+  drop_capability: option({
+    ...strings(capability),
+    allowed: "a list of capabilities",
+    meaning: "Capabilities the container does not get.",
+    nspawn: "--drop-capability=",
+    example: 'drop_capability = ["CAP_NET_RAW"]',
+    switches: (names) => (names.length === 0 ? [] : [`--drop-capability=${names.join(",")}`]),
+  }),
+  no_new_privileges: option({
+    ...flag(false),
+    meaning: "Set-user-ID programs in the container gain nothing.",
+    nspawn: "--no-new-privileges=",
+    switches: (on) => (on ? ["--no-new-privileges=yes"] : []),
+  }),
+  system_call_filter: option({
+    ...strings(v.pipe(text, checked(systemCallProblem))),
+    allowed: "a list of system calls and groups",
+    meaning: "System calls and groups to allow beyond systemd-nspawn's own set, or with `~` before them to deny.",
+    nspawn: "--system-call-filter=",
+    example: 'system_call_filter = ["@keyring", "~ptrace"]',
+    switches: (entries) => entries.map((entry) => `--system-call-filter=${entry}`),
+  }),
+  rlimits: option({
+    ...stringMap({ name: limitNameProblem, value: (value, name) => limitValueProblem(name, value) }),
+    allowed: 'a map of limit to "SOFT" or "SOFT:HARD"',
+    meaning: "Resource limits (setrlimit(2)) of the container's first process.",
+    nspawn: "--rlimit=",
+    example: 'rlimits = {\n  NOFILE = "1024:65536"\n}',
+    switches: (limits) => Object.entries(limits).map(([name, value]) => `--rlimit=${canonicalLimit(name)}=${value}`),
+  }),
+  oom_score_adjust: option({
+    type: { kind: "number", min: -1000, max: 1000 },
+    schema: v.optional(v.pipe(v.number(), checked(oomScoreProblem))),
+    allowed: "a whole number from -1000 to 1000",
+    meaning: "How readily the kernel kills the container when memory runs out.",
+    nspawn: "--oom-score-adjust=",
+    example: "oom_score_adjust = 100",
+    switches: (value) => [`--oom-score-adjust=${value}`],
+  }),
+  properties: option({
+    ...stringMap({ name: propertyNameProblem, value: propertyValueProblem }),
+    meaning: "Further properties of the task's systemd unit, of those the operator allows by `allow_properties`.",
+    example: 'properties = {\n  IOWeight = "50"\n}',
+  }),
+};
+
+function propertyValueProblem(value: string): string | undefined {
+  return /[\r\n]/.test(value) ? "it must be one line" : undefined;
+}
+
+function privateUsersProblem(value: string): string | undefined {
+  const range = /^(\d+)(?::(\d+))?$/.exec(value);
+  if (range === null) {
+    return ["yes", "no", "pick", "identity"].includes(value)
+      ? undefined
+      : 'it must be "yes", "no", "pick", "identity", a user ID or "ID:COUNT"';
+  }
+  const first = Number(range[1]);
+  const count = range[2] === undefined ? 65_536 : Number(range[2]);
+  if (count === 0) return "the number of user IDs must not be 0";
+  if (first === 0xff_ff || first + count > INVALID_UID) {
+    return `the user IDs must lie between 0 and ${INVALID_UID - 1}, and 65535 cannot be the first`;
+  }
+  return undefined;
+}
+
+function oomScoreProblem(value: number): string | undefined {
+  return Number.isInteger(value) && Math.abs(value) <= 1000
+    ? undefined
+    : "it must be a whole number from -1000 to 1000";
+}

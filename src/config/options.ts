@@ -1,0 +1,22 @@
+import * as v from "valibot";
+import { schemasOf } from "./option";
+import { containerOptions } from "./options-container";
+import { fileOptions } from "./options-files";
+import { imageOptions } from "./options-image";
+import { networkOptions } from "./options-network";
+import { securityOptions } from "./options-security";
+
+/** Every option of a task's `config` block, once. */
+export const taskOptions = {
+  ...containerOptions,
+  ...imageOptions,
+  ...fileOptions,
+  ...networkOptions,
+  ...securityOptions,
+};
+
+/** Validates a whole `config` block. */
+export const taskSchema = v.strictObject(schemasOf(taskOptions));
+
+/** A task's config after validation; every option is there, undefined where it is absent and has no default. */
+export type TaskOptions = Readonly<v.InferOutput<typeof taskSchema>>;

@@ -1,0 +1,113 @@
+import * as v from "valibot";
+import { parseDuration } from "./duration";
+import { canonicalCapability, isUnitProperty } from "./names";
+import { option, schemasOf } from "./option";
+import { flag, string, strings } from "./shapes";
+import { absolutePath, checked, Problem, parsed, text } from "./validators";
+
+const DURATION = 'a duration such as "90s", "3m" or "1h"';
+
+/** A row for a duration with a default, both written as Go does; the value is in milliseconds. */
+function duration(fallback: string, least: number) {
+  const parse = (value: string) => {
+    const milliseconds = parseDuration(value);
+    return milliseconds === undefined || milliseconds < least
+      ? new Problem(`it must be ${minimum(least)}`)
+      : milliseconds;
+  };
+  return {
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(parse)), fallback),
+    allowed: minimum(least),
+  } as const;
+}
+
+function minimum(least: number): string {
+  return least === 0 ? DURATION : `${DURATION}, at least ${least / 1000}s`;
+}
+
+const gcOptions = {
+  image: option({ ...flag(true), meaning: "Remove images the driver downloaded once nothing uses them." }),
+  image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
+  container: option({ ...flag(true), meaning: "Remove what an ended container left on disk." }),
+};
+
+const authOptions = {
+  config: option({
+    ...string(absolutePath),
+    allowed: "the absolute path of a file",
+    meaning: "File with registry credentials in the format of Docker's `config.json`.",
+  }),
+};
+
+/** Every option of `plugin "nspawn" { config {} }`, once. */
+export const pluginOptions = {
+  enabled: option({ ...flag(true), defaultInSpec: true, meaning: "Whether the driver runs tasks on this client." }),
+  volumes: option({
+    ...flag(true),
+    defaultInSpec: true,
+    meaning: "Whether tasks may mount host and CSI volumes (`volume_mount`).",
+  }),
+  image_paths: option({
+    ...strings(absolutePath),
+    allowed: "a list of absolute paths",
+    meaning: "Directories images may come from; empty for any.",
+    example: 'image_paths = ["/var/lib/machines"]',
+  }),
+  allow_caps: option({
+    type: { kind: "strings" },
+    schema: v.optional(
+      v.array(
+        v.pipe(
+          text,
+          parsed(
+            (name: string) =>
+              canonicalCapability(name) ??
+              new Problem('it must be the name of a capability such as "CAP_NET_ADMIN", or "all"'),
+          ),
+        ),
+      ),
+      ["all"],
+    ),
+    allowed: "a list of capabilities",
+    meaning: 'Capabilities a task may ask for by `capability`; `["all"]` for any.',
+    example: 'allow_caps = ["CAP_NET_ADMIN"]',
+  }),
+  allow_properties: option({
+    ...strings(
+      v.pipe(
+        text,
+        checked((name: string) =>
+          isUnitProperty(name) ? undefined : 'it must be the name of a unit property such as "IOWeight"',
+        ),
+      ),
+    ),
+    meaning: "Unit properties a task may set by `properties`; none by default.",
+    example: 'allow_properties = ["IOWeight"]',
+  }),
+  allow_privileged_binds: option({
+    ...flag(true),
+    meaning:
+      "Whether tasks may mount host paths outside their task directory (`bind`, `bind_read_only`, `overlay`, `devices`).",
+  }),
+  gc: option({
+    type: { kind: "block", options: gcOptions },
+    schema: v.optional(v.strictObject(schemasOf(gcOptions)), {}),
+    meaning: "What is cleaned up, and when.",
+    example: 'gc {\n  image       = true\n  image_delay = "1h"\n}',
+  }),
+  pull_timeout: option({ ...duration("10m", 1000), meaning: "How long the download of an image may take." }),
+  stats_interval: option({ ...duration("1s", 100), meaning: "Shortest interval at which a task's usage is measured." }),
+  auth: option({
+    type: { kind: "block", options: authOptions },
+    schema: v.optional(v.strictObject(schemasOf(authOptions)), {}),
+    meaning: "Registry credentials.",
+    example: 'auth {\n  config = "/etc/nomad.d/registry-auth.json"\n}',
+  }),
+};
+
+/** Validates a whole plugin config. */
+export const pluginSchema = v.strictObject(schemasOf(pluginOptions));
+
+/** The operator's config after validation; durations are in milliseconds. */
+export type PluginOptions = Readonly<v.InferOutput<typeof pluginSchema>>;

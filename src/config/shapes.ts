@@ -1,0 +1,81 @@
+import * as v from "valibot";
+import type { HclType } from "./option";
+import { Problem, textProblem } from "./validators";
+
+/** Type and schema of common rows, spread into the row: `{ ...flag(false), meaning: … }`. */
+
+export function flag<const TDefault extends boolean>(fallback: TDefault) {
+  return { type: { kind: "bool" } satisfies HclType, schema: v.optional(v.boolean(), fallback) } as const;
+}
+
+export function choice<const TValues extends readonly [string, ...string[]]>(values: TValues) {
+  return { type: { kind: "string", values } satisfies HclType, schema: v.optional(v.picklist(values)) } as const;
+}
+
+/** A string that may be absent; `schema` validates it where it is there. */
+export function string<TSchema extends v.GenericSchema<string, unknown>>(schema: TSchema) {
+  return { type: { kind: "string" } satisfies HclType, schema: v.optional(schema) } as const;
+}
+
+/** A list of strings, empty when absent; `element` validates and may transform each. */
+export function strings<TSchema extends v.GenericSchema<string, unknown>>(element: TSchema) {
+  return { type: { kind: "strings" } satisfies HclType, schema: v.optional(v.array(element), []) } as const;
+}
+
+/** Says why a part of a map cannot be used, or nothing. */
+type Check = (text: string, name: string) => string | undefined;
+
+/** A map of strings, empty when absent; `name` and `value` say what is wrong with an entry's. */
+export function stringMap(checks: { readonly name?: Check; readonly value?: Check }) {
+  return {
+    type: { kind: "map", of: "string" } satisfies HclType,
+    schema: v.optional(
+      mapOf((name, value) => {
+        const problem = checks.name?.(name, name);
+        if (problem !== undefined) return new Problem(problem);
+        if (typeof value !== "string") return new Problem("it must be a string");
+        const wrong = textProblem(value) ?? checks.value?.(value, name);
+        return wrong === undefined ? value : new Problem(wrong);
+      }),
+      {},
+    ),
+  } as const;
+}
+
+/** A map of numbers, empty when absent; `value` says what is wrong with an entry's. */
+export function numberMap(checks: { readonly value: (value: number) => string | undefined }) {
+  return {
+    type: { kind: "map", of: "number" } satisfies HclType,
+    schema: v.optional(
+      mapOf((_name, value) => {
+        if (typeof value !== "number") return new Problem("it must be a number");
+        const problem = checks.value(value);
+        return problem === undefined ? value : new Problem(problem);
+      }),
+      {},
+    ),
+  } as const;
+}
+
+/** A map of any names: valibot's own v.record() leaves out entries called "constructor" or "prototype" without a word. */
+function mapOf<T>(element: (name: string, value: unknown) => T | Problem) {
+  return v.pipe(
+    v.custom<Readonly<Record<string, unknown>>>(
+      (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    ),
+    v.rawTransform(({ dataset, addIssue, NEVER }): Readonly<Record<string, T>> => {
+      const entries: [string, T][] = [];
+      for (const [key, value] of Object.entries(dataset.value)) {
+        const result =
+          textProblem(key) === undefined ? element(key, value) : new Problem("its name must be usable text");
+        if (result instanceof Problem) {
+          const path = { type: "object", origin: "value", input: {}, key, value } as const;
+          addIssue({ message: result.clause, input: value, path: [path] });
+          return NEVER;
+        }
+        entries.push([key, result]);
+      }
+      return Object.fromEntries(entries);
+    }),
+  );
+}

@@ -1,0 +1,184 @@
+import { namespaced } from "../config/combinations";
+import { ConfigError } from "../config/config-error";
+import { type OverlayMount, splitBindTarget, type TmpfsMount } from "../config/mounts";
+import type { OptionTable } from "../config/option";
+import { type TaskOptions, taskOptions } from "../config/options";
+import { bindOptionSince, type Features } from "./features";
+
+/** Something of the host the driver mounts into every or this container: task directories and volumes. */
+export interface TaskMount {
+  /** Absolute path on the host. */
+  readonly source: string;
+  /** Absolute path in the container. */
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** Nomad's propagation_mode; systemd-nspawn always passes on the host's later mounts and never the container's. */
+  readonly propagation?: "private" | "host-to-task" | "bidirectional";
+  /** Options of --bind=, such as "idmap". */
+  readonly options?: readonly string[];
+}
+
+/** Everything the argument vector is made of; paths are resolved, and nothing in it is secret. */
+export interface NspawnInput {
+  /** With the sources of bind, bind_read_only and overlay resolved to absolute paths. */
+  readonly options: TaskOptions;
+  readonly features: Features;
+  /** See machineName(). */
+  readonly machine: string;
+  /** Machine ID for an image that has none: 32 hexadecimal digits, or a UUID. */
+  readonly uuid?: string;
+  readonly image: { readonly kind: "directory" | "image"; readonly path: string };
+  readonly mounts: readonly TaskMount[];
+  /** File to show as /etc/resolv.conf instead of what the config says: Nomad's dns block. */
+  readonly resolvConf?: string;
+  /** The task's own `user`, where the config names none. */
+  readonly taskUser?: string;
+  /** Whether to register with systemd-machined. */
+  readonly register: boolean;
+  /** "config": as the options say. "joined": the network is that of systemd-nspawn itself. "none": loopback only. */
+  readonly network: "config" | "joined" | "none";
+  /** `arguments` of taskEnvironment(). */
+  readonly environment: readonly string[];
+}
+
+/**
+ * The arguments of systemd-nspawn, without the program itself. Every value is attached to its switch by "=", so that
+ * none can be taken for a switch, and the command follows "--".
+ *
+ * @throws ConfigError where this host's systemd-nspawn cannot do what is asked
+ */
+export function nspawnArguments(input: NspawnInput): string[] {
+  const { options, features } = input;
+  refuseUnknownGroups(options, features);
+  return [
+    "--quiet",
+    "--keep-unit",
+    `--register=${input.register ? "yes" : "no"}`,
+    `--machine=${input.machine}`,
+    ...(input.uuid === undefined ? [] : [`--uuid=${input.uuid}`]),
+    `--${input.image.kind}=${input.image.path}`,
+    ...(options.boot ? ["--boot"] : options.process_two ? ["--as-pid2"] : []),
+    `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
+    ...rowSwitches(options),
+    ...userSwitches(options, input.taskUser),
+    ...userNamespaceSwitches(options),
+    ...networkSwitches(options, input.network),
+    ...resolvConfSwitches(options, input.resolvConf),
+    ...mountSwitches(input),
+    ...input.environment,
+    ...(options.command.length === 0 ? [] : ["--", ...options.command]),
+  ];
+}
+
+/** The switches an option's own row makes of its value. */
+function rowSwitches(options: TaskOptions): string[] {
+  const table: OptionTable = taskOptions;
+  return Object.entries(options).flatMap(([name, value]) =>
+    value === undefined ? [] : [...(table[name]?.switches?.(value) ?? [])],
+  );
+}
+
+function userSwitches(options: TaskOptions, taskUser: string | undefined): string[] {
+  const user = options.user ?? (taskUser === "" ? undefined : taskUser);
+  return user === undefined ? [] : [`--user=${user}`];
+}
+
+/** What -U means, with its two parts as the options change them. */
+function userNamespaceSwitches(options: TaskOptions): string[] {
+  if (!namespaced(options)) return ["--private-users=no"];
+  return [
+    `--private-users=${options.private_users ?? "pick"}`,
+    `--private-users-ownership=${options.private_users_ownership ?? "auto"}`,
+  ];
+}
+
+function networkSwitches(options: TaskOptions, network: NspawnInput["network"]): string[] {
+  if (network === "joined") return [];
+  if (network === "none") return ["--private-network"];
+  const { network_veth: veth, network_bridge: bridge, network_zone: zone } = options;
+  return [
+    ...(veth ? ["--network-veth"] : []),
+    ...(bridge === undefined ? [] : [`--network-bridge=${bridge}`]),
+    ...(zone === undefined ? [] : [`--network-zone=${zone}`]),
+  ];
+}
+
+function resolvConfSwitches(options: TaskOptions, file: string | undefined): string[] {
+  if (file !== undefined) return ["--resolv-conf=off", bindSwitch("bind-ro", file, "/etc/resolv.conf", [])];
+  return options.resolv_conf === undefined ? [] : [`--resolv-conf=${options.resolv_conf}`];
+}
+
+function mountSwitches({ options, features, mounts }: NspawnInput): string[] {
+  const own = (kind: "bind" | "bind-ro", map: Readonly<Record<string, string>>) =>
+    Object.entries(map).map(([source, target]) => {
+      const { path, options: words } = splitBindTarget(target);
+      refuseUnknownBindOptions(words, features);
+      return bindSwitch(kind, source, path, words);
+    });
+  return [
+    ...mounts.map((mount) => taskMountSwitch(mount, features)),
+    ...own("bind", options.bind),
+    ...own("bind-ro", options.bind_read_only),
+    ...options.devices.map(({ host, container }) => bindSwitch("bind", host, container, [])),
+    ...options.tmpfs.map(tmpfsSwitch),
+    ...options.overlay.map(overlaySwitch),
+  ];
+}
+
+function taskMountSwitch(mount: TaskMount, features: Features): string {
+  if (mount.propagation === "bidirectional") {
+    throw new ConfigError(
+      `The mount at ${JSON.stringify(mount.target)} cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".`,
+    );
+  }
+  const words = mount.options ?? [];
+  refuseUnknownBindOptions(words, features);
+  return bindSwitch(mount.readOnly ? "bind-ro" : "bind", mount.source, mount.target, words);
+}
+
+function bindSwitch(kind: "bind" | "bind-ro", source: string, target: string, options: readonly string[]): string {
+  const end = options.length === 0 ? "" : `:${options.join(",")}`;
+  return `--${kind}=${hostPath(source)}:${escapeColons(target)}${end}`;
+}
+
+function tmpfsSwitch({ target, options }: TmpfsMount): string {
+  return `--tmpfs=${escapeColons(target)}${options === "" ? "" : `:${options}`}`;
+}
+
+function overlaySwitch({ lower, upper, target }: OverlayMount): string {
+  const sources = [...lower.map(hostPath), upper === undefined ? "" : hostPath(upper)];
+  return `--overlay=${[...sources, escapeColons(target)].join(":")}`;
+}
+
+/** A relative path would be taken from the driver's working directory, and "+" from the image: neither is meant. */
+function hostPath(path: string): string {
+  if (path.startsWith("/")) return escapeColons(path);
+  throw new ConfigError(`The path ${JSON.stringify(path)} cannot be mounted: it is not absolute.`);
+}
+
+/**
+ * What extract_first_word() of systemd undoes without its unescape flags: a backslash takes the next character as it is;
+ * quotes and commas mean nothing.
+ */
+function escapeColons(path: string): string {
+  return path.replace(/[\\:]/g, "\\$&");
+}
+
+function refuseUnknownBindOptions(words: readonly string[], features: Features): void {
+  const unknown = words.find((word) => !features.bindOptions.includes(word));
+  if (unknown === undefined) return;
+  const since = bindOptionSince(unknown);
+  throw new ConfigError(
+    `The mount option ${JSON.stringify(unknown)} needs systemd-nspawn ${since ?? "of a later version"}, and this client has ${features.version}.`,
+  );
+}
+
+function refuseUnknownGroups(options: TaskOptions, features: Features): void {
+  const unknown = options.system_call_filter.find((entry) =>
+    features.unknownSystemCallGroups.includes(entry.replace(/^~/, "")),
+  );
+  if (unknown === undefined) return;
+  throw new ConfigError(
+    `Option system_call_filter = ${JSON.stringify(unknown)} is not valid: systemd-nspawn ${features.version} of this client does not know the group.`,
+  );
+}

@@ -1,0 +1,45 @@
+/** The oldest systemd-nspawn the driver runs with: 249 brought --private-users-ownership= and identity mappings. */
+export const MINIMUM_VERSION = 249;
+
+/** What one version of systemd-nspawn can do beyond the oldest supported one. */
+export interface Features {
+  readonly version: number;
+  /** Words allowed after the target of --bind= and --bind-ro=. */
+  readonly bindOptions: readonly string[];
+  /** `--setenv=NAME` takes the value from systemd-nspawn's own environment. */
+  readonly setenvByName: boolean;
+  /** System call groups a --system-call-filter= may not name, because this version does not know them. */
+  readonly unknownSystemCallGroups: readonly string[];
+}
+
+/** Since which version, as in systemd's NEWS. */
+const SINCE = {
+  setenvByName: 250,
+  bindOptions: { rbind: 0, norbind: 0, idmap: 250, noidmap: 250, rootidmap: 252, owneridmap: 256 },
+  systemCallGroups: { "@sandbox": 254 },
+} as const;
+
+/** What systemd-nspawn of that version can do. */
+export function featuresOf(version: number): Features {
+  return {
+    version,
+    bindOptions: namesWhere(SINCE.bindOptions, (since) => version >= since),
+    setenvByName: version >= SINCE.setenvByName,
+    unknownSystemCallGroups: namesWhere(SINCE.systemCallGroups, (since) => version < since),
+  };
+}
+
+/** The version that brought a bind option, for an error; undefined for one no version has. */
+export function bindOptionSince(name: string): number | undefined {
+  return Object.entries(SINCE.bindOptions).find(([known]) => known === name)?.[1];
+}
+
+/** The major version in the output of `systemd-nspawn --version`, such as 257; undefined where there is none. */
+export function parseNspawnVersion(text: string): number | undefined {
+  const match = /^systemd (\d+)\b/m.exec(text);
+  return match === null ? undefined : Number(match[1]);
+}
+
+function namesWhere(table: Readonly<Record<string, number>>, holds: (since: number) => boolean): string[] {
+  return Object.entries(table).flatMap(([name, since]) => (holds(since) ? [name] : []));
+}
