@@ -1,0 +1,95 @@
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { encode } from "@msgpack/msgpack";
+import { decodeTaskConfig } from "../../src/config/task-config";
+import { nspawnArguments } from "../../src/nspawn/arguments";
+import type { TaskEnvironment } from "../../src/nspawn/environment";
+import { parseEnvironmentFile } from "../../src/nspawn/environment-file";
+import { type Features, featuresOf, parseNspawnVersion } from "../../src/nspawn/features";
+import { settingsFilePath } from "../../src/nspawn/settings-file";
+
+/** A root of one program, /bin/cat of this machine, run by the real systemd-nspawn. */
+export interface TinyContainer {
+  readonly features: Features;
+  /** Runs `cat PATH…` in the container and returns what it printed. */
+  cat(paths: readonly string[], given?: Given): Promise<Uint8Array>;
+  remove(): Promise<void>;
+}
+
+/** What a run gets besides its command. */
+export interface Given {
+  readonly environment?: TaskEnvironment;
+  /** Variables of systemd-nspawn itself. */
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** Longest time one run may take. */
+const TIMEOUT_MS = 30_000;
+
+/** Printed at every end where /run is no tmpfs, as in the container these tests may run in; remove() does it instead. */
+const DISK_RUN = "Attempted to remove disk file system under";
+
+/** Builds the root and finds the installed version; fails where systemd-nspawn is missing. */
+export async function tinyContainer(name: string): Promise<TinyContainer> {
+  const version = parseNspawnVersion(await output(["systemd-nspawn", "--version"]));
+  if (version === undefined) throw new Error("systemd-nspawn --version names no version");
+  const features = featuresOf(version);
+  const root = await mkdtemp(join(tmpdir(), `${name}-`));
+  const machine = `${name}-${process.pid}`;
+  await mkdir(join(root, "usr"));
+  const libraries = (await output(["ldd", "/bin/cat"])).match(/\/\S+/g) ?? [];
+  for (const file of ["/bin/cat", ...libraries]) {
+    await mkdir(join(root, dirname(file)), { recursive: true });
+    await copyFile(file, join(root, file));
+  }
+  const remove = async () => {
+    await rm(settingsFilePath(machine), { force: true });
+    for (const kind of ["propagate", "unix-export"]) {
+      await rm(`/run/systemd/nspawn/${kind}/${machine}`, { recursive: true, force: true });
+    }
+    await rm(root, { recursive: true, force: true });
+  };
+  const cat = async (paths: readonly string[], given: Given = {}) => {
+    const base = { image: root, boot: false, user_namespacing: false, network_veth: false, resolv_conf: "off" };
+    const options = decodeTaskConfig(encode({ ...base, command: ["/bin/cat", ...paths], ...given.config }));
+    const args = nspawnArguments({
+      options,
+      features,
+      machine,
+      image: { kind: "directory", path: root },
+      mounts: [],
+      register: false,
+      network: "config",
+      environment: given.environment?.arguments ?? [],
+    });
+    await mkdir(dirname(settingsFilePath(machine)), { recursive: true });
+    await writeFile(settingsFilePath(machine), given.environment?.settingsFile ?? "[Exec]\n", { mode: 0o600 });
+    try {
+      const own = parseEnvironmentFile(given.environment?.environmentFile ?? "");
+      return await run(["systemd-nspawn", ...args], {
+        PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+        ...given.variables,
+        ...own,
+      });
+    } finally {
+      await rm(settingsFilePath(machine), { force: true });
+    }
+  };
+  return { features, cat, remove };
+}
+
+async function run(command: string[], env: Record<string, string>): Promise<Uint8Array> {
+  const child = Bun.spawn(command, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: TIMEOUT_MS });
+  const [stdout, stderr, code] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
+  // A settings file line systemd-nspawn does not take is only a warning, and the variable would be missing.
+  const said = stderr.split("\n").filter((line) => line !== "" && !line.startsWith(DISK_RUN));
+  if (code !== 0 || said.length > 0) throw new Error(`systemd-nspawn ended with ${code}: ${said.join("\n")}`);
+  return stdout;
+}
+
+async function output(command: string[]): Promise<string> {
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "inherit", timeout: TIMEOUT_MS });
+  return child.stdout.text();
+}
