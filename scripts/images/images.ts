@@ -43,7 +43,7 @@ const testHost: DebianTree = {
     "e2fsprogs",
     "fdisk",
   ],
-  masked: idleUnits,
+  masked: [...idleUnits, "systemd-modules-load.service"],
   files: {
     ...bootFiles,
     // Says through a FIFO that the test harness reads that the boot is over, and how it went.
@@ -53,7 +53,7 @@ const testHost: DebianTree = {
       "ConditionPathExists=/run/test-host/ready",
       "[Service]",
       "Type=exec",
-      "ExecStart=/bin/sh -c 'systemctl is-system-running --wait > /run/test-host/ready'",
+      "ExecStart=/bin/sh -c 'systemctl is-system-running --wait > /run/test-host/ready || :'",
       "",
     ].join("\n"),
   },

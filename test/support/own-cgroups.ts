@@ -1,0 +1,83 @@
+/** A cgroup of our own in every hierarchy of the machine, v1, v2 or both, so that nothing a test does lands in another one. */
+
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** One mounted cgroup hierarchy and where this process sits in it. */
+interface Hierarchy {
+  readonly mountPoint: string;
+  /** Our own cgroup's directory. */
+  readonly own: string;
+  readonly cpuset: boolean;
+}
+
+/** Makes a child cgroup called `name` below this process's own in every hierarchy; returns their directories. */
+export async function makeOwnCgroups(name: string): Promise<string[]> {
+  const made: string[] = [];
+  for (const { own, cpuset } of await hierarchies()) {
+    const directory = join(own, name);
+    await mkdir(directory);
+    made.push(directory);
+    // A v1 cpuset takes no process before it has CPUs and memory nodes.
+    if (cpuset) {
+      for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+        await writeFile(join(directory, file), await readFile(join(own, file), "utf8"));
+      }
+    }
+  }
+  return made;
+}
+
+/** Removes cgroups and those below them; the processes in them must be gone. */
+export async function removeCgroups(directories: readonly string[]): Promise<void> {
+  for (const directory of directories) await removeCgroup(directory);
+}
+
+async function removeCgroup(directory: string): Promise<void> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(directory, entry.name));
+  await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
+}
+
+async function hierarchies(): Promise<Hierarchy[]> {
+  const [mounts, membership] = await Promise.all([
+    readFile("/proc/self/mountinfo", "utf8"),
+    readFile("/proc/self/cgroup", "utf8"),
+  ]);
+  return cgroupHierarchies(mounts, membership);
+}
+
+/** Pairs the cgroup mounts of a mountinfo file with the paths of a /proc/PID/cgroup file. */
+export function cgroupHierarchies(mountinfo: string, membership: string): Hierarchy[] {
+  const paths = new Map<string, string>();
+  for (const line of membership.split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers !== undefined && path !== undefined) paths.set(controllers, path);
+  }
+  const found: Hierarchy[] = [];
+  for (const line of mountinfo.split("\n")) {
+    const [left, right] = line.split(" - ");
+    const mountPoint = left?.split(" ")[4];
+    const [type, , options] = right?.split(" ") ?? [];
+    if (mountPoint === undefined || (type !== "cgroup" && type !== "cgroup2")) continue;
+    for (const [controllers, path] of paths) {
+      const names = controllers.split(",");
+      const mounted = options?.split(",") ?? [];
+      const same =
+        type === "cgroup2" ? controllers === "" : controllers !== "" && names.every((n) => mounted.includes(n));
+      if (same && !found.some((other) => other.mountPoint === mountPoint)) {
+        found.push({
+          mountPoint,
+          own: path === "/" ? mountPoint : join(mountPoint, path),
+          cpuset: type === "cgroup" && names.includes("cpuset"),
+        });
+      }
+    }
+  }
+  return found;
+}

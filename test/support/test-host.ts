@@ -1,0 +1,174 @@
+/** A machine with a real systemd as PID 1 for tests, on any Linux where one is root: a container in namespaces of its own. */
+
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { attempt, type CommandOptions, type Finished, run } from "../../scripts/command";
+import { cacheDir } from "../../scripts/images/cache";
+import { hostImage } from "../../scripts/images/images";
+import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
+
+/** Seconds a boot may take before the start counts as failed; it takes about two. */
+const bootSeconds = 60;
+
+/** How to run a command inside the test host. */
+export interface HostCommandOptions {
+  readonly cwd?: string;
+  /** Added to a short standard environment (PATH, HOME, LANG). */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly output?: CommandOptions["output"];
+  readonly stdin?: string;
+}
+
+/** A booted test host. */
+export interface TestHost {
+  /** PID of its systemd, as this machine sees it. */
+  readonly leader: number;
+  /** A directory both sides may write to. */
+  readonly share: { readonly outside: string; readonly inside: string };
+  /** What `systemctl is-system-running` said at the end of the boot: "running", or "degraded". */
+  readonly state: string;
+  /** Runs a command in a transient unit of the host's own systemd; what it leaves running is ended with it. */
+  exec(argv: readonly string[], options?: HostCommandOptions): Promise<Finished>;
+  /** Runs a command in the host's namespaces without asking its systemd, for looking around. */
+  enter(argv: readonly string[], options?: CommandOptions): Promise<Finished>;
+  /** Ends the host and removes everything it was made of; may be called again. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Boots a test host. The repository and the cache are inside at their own paths, read-only, and `bun` is on the PATH.
+ * It has its own network namespace with nothing but a loopback interface, and dies with this process.
+ *
+ * @throws Error with the end of the console where the boot fails
+ */
+export async function startTestHost(say: (line: string) => void = () => {}): Promise<TestHost> {
+  const image = await hostImage(say);
+  const directory = await mkdtemp("/var/tmp/nspawn-test-host-");
+  let cgroups: readonly string[] = [];
+  try {
+    const tree = join(directory, "tree");
+    const share = { outside: join(directory, "share"), inside: "/run/test-host" } as const;
+    await run(["cp", "-a", "--reflink=auto", image, tree]);
+    await run(["mkdir", share.outside]);
+    await run(["mkfifo", join(share.outside, "ready")]);
+    const name = `test-host-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
+    cgroups = await makeOwnCgroups(name);
+    const { child, leader, state } = await boot({ tree, share, cgroups, name });
+    const stop = async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        // Its death ends every process of the host; systemd-nspawn sees it, cleans up and exits.
+        process.kill(leader, "SIGKILL");
+        await child.exited;
+      }
+      await removeCgroups(cgroups);
+      await rm(directory, { recursive: true, force: true });
+    };
+    const host = { leader, share, state, stop, [Symbol.asyncDispose]: stop };
+    await makeControllersWritable(leader);
+    return {
+      ...host,
+      enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
+      exec: (argv, options = {}) => attempt([...nsenter(leader), ...systemdRun(argv, options)], processSide(options)),
+    };
+  } catch (error) {
+    await removeCgroups(cgroups);
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+interface Boot {
+  readonly tree: string;
+  readonly share: TestHost["share"];
+  readonly cgroups: readonly string[];
+  readonly name: string;
+}
+
+/**
+ * Joins the cgroups given as lines in $1 and hides systemd-nspawn's runtime directory behind one of this mount
+ * namespace, so that even a killed systemd-nspawn leaves nothing; then becomes the rest of its arguments.
+ */
+const prepare = `
+set -e
+printf '%s\\n' "$1" | while read -r directory; do echo $$ > "$directory/cgroup.procs"; done
+shift
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn
+exec "$@"
+`;
+
+async function boot({ tree, share, cgroups, name }: Boot) {
+  const child = Bun.spawn(
+    [
+      ...["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--propagation", "private"],
+      ...["/bin/sh", "-c", prepare, "sh", cgroups.join("\n")],
+      ...["systemd-nspawn", "--quiet", `--directory=${tree}`, `--machine=${name}`, "--register=no", "--keep-unit"],
+      ...["--boot", "--console=pipe", "--capability=all", "--system-call-filter=@keyring bpf add_key keyctl"],
+      `--bind=${escapeBind(share.outside)}:${share.inside}`,
+      `--bind-ro=${escapeBind(resolve(import.meta.dir, "../.."))}`,
+      `--bind-ro=${escapeBind(cacheDir())}`,
+      `--bind-ro=${escapeBind(process.execPath)}:/usr/local/bin/bun`,
+    ],
+    { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  );
+  const consoleText = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  const ready = Bun.spawn(["head", "--lines=1", join(share.outside, "ready")], {
+    stdout: "pipe",
+    timeout: bootSeconds * 1000,
+    killSignal: "SIGKILL",
+  });
+  try {
+    const first = await Promise.race([new Response(ready.stdout).text(), child.exited]);
+    if (typeof first === "string" && first !== "") {
+      const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, "utf8");
+      return { child, leader: Number.parseInt(children, 10), state: first.trim() };
+    }
+    child.kill("SIGKILL");
+    const ended = typeof first === "number" ? `ended with exit code ${first}` : `was not up after ${bootSeconds} s`;
+    throw new Error(`The test host ${ended}:\n${(await consoleText).join("").trim().slice(-4000)}`);
+  } finally {
+    ready.kill("SIGKILL");
+    await ready.exited;
+  }
+}
+
+/** systemd-nspawn mounts v1 controllers read-only; a Nomad agent inside writes to them. */
+async function makeControllersWritable(leader: number): Promise<void> {
+  const mounts = await readFile(`/proc/${leader}/mountinfo`, "utf8");
+  for (const line of mounts.split("\n")) {
+    const [, , , , mountPoint, options] = line.split(" ");
+    if (mountPoint !== undefined && line.includes(" - cgroup ") && options?.split(",").includes("ro") === true) {
+      await run([...nsenter(leader), "mount", "-o", "remount,bind,rw", mountPoint]);
+    }
+  }
+}
+
+function nsenter(leader: number): string[] {
+  return ["nsenter", `--target=${leader}`, "--all", "--"];
+}
+
+function systemdRun(argv: readonly string[], { cwd, env }: HostCommandOptions): string[] {
+  const environment = {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+    HOME: "/root",
+    LANG: "C.UTF-8",
+    ...env,
+  };
+  return [
+    ...["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", "--property=Delegate=yes"],
+    ...(cwd === undefined ? [] : [`--working-directory=${cwd}`]),
+    ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
+    "--",
+    ...argv,
+  ];
+}
+
+function processSide({ output, stdin }: HostCommandOptions): CommandOptions {
+  return { ...(output === undefined ? {} : { output }), ...(stdin === undefined ? {} : { stdin }) };
+}
+
+/** A colon separates the parts of systemd-nspawn's bind arguments. */
+function escapeBind(path: string): string {
+  return path.replaceAll("\\", "\\\\").replaceAll(":", "\\:");
+}
