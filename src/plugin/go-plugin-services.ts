@@ -1,0 +1,59 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
+import { GRPCBroker } from "../../gen/plugin/grpc_broker_pb.ts";
+import { GRPCController } from "../../gen/plugin/grpc_controller_pb.ts";
+import { GRPCStdio } from "../../gen/plugin/grpc_stdio_pb.ts";
+
+const pluginService = "plugin";
+
+/** Resolves when the stream's client goes away or the plugin ends. */
+function closed(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Registers grpc.health.v1.Health: go-plugin's client checks the service "plugin" before it uses it. */
+export function registerHealth(router: ConnectRouter): void {
+  const statusOf = (service: string) => {
+    if (service === "" || service === pluginService) return HealthCheckResponse_ServingStatus.SERVING;
+    throw new ConnectError(`unknown service "${service}"`, Code.NotFound);
+  };
+  router.service(Health, {
+    check: ({ service }) => ({ status: statusOf(service) }),
+    async *watch({ service }, context) {
+      yield { status: statusOf(service) };
+      await closed(context.signal);
+    },
+  });
+}
+
+/** Registers GRPCController: its Shutdown ends the plugin after the answer has gone out. */
+export function registerController(router: ConnectRouter, shutdown: () => void): void {
+  router.service(GRPCController, {
+    shutdown: () => {
+      shutdown();
+      return {};
+    },
+  });
+}
+
+/** Registers GRPCStdio: nothing is ever printed after the handshake, but the client wants the stream open. */
+export function registerStdio(router: ConnectRouter): void {
+  router.service(GRPCStdio, {
+    async *streamStdio(_request, context) {
+      await closed(context.signal);
+      yield* [];
+    },
+  });
+}
+
+/** Registers GRPCBroker: Nomad's drivers open no further connections, so the stream only stays open. */
+export function registerBroker(router: ConnectRouter): void {
+  router.service(GRPCBroker, {
+    async *startStream(_requests, context) {
+      await closed(context.signal);
+      yield* [];
+    },
+  });
+}

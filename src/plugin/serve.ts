@@ -1,0 +1,96 @@
+import { createServer, type Http2Session } from "node:http2";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { registerBroker, registerController, registerHealth, registerStdio } from "./go-plugin-services.ts";
+import { checkHandshake, type Environment, handshakeLine } from "./handshake.ts";
+import { errorText, type Logger } from "./logger.ts";
+import { createSocketDirectory } from "./socket.ts";
+
+/** Exec frames and job configs may be large; gRPC's usual 4 MiB is too little. */
+const maxMessageBytes = 256 * 1024 * 1024;
+/** The agent sends SIGKILL about 2 s after Controller.Shutdown. */
+const closeTimeoutMs = 1000;
+
+/** What a plugin gives to serve(). */
+export interface PluginOptions {
+  readonly env: Environment;
+  readonly log: Logger;
+  /** Where sockets go without PLUGIN_UNIX_SOCKET_DIR. */
+  readonly temporaryDirectory: string;
+  readonly isAlive: (pid: number) => boolean;
+  /** Prints the handshake; nothing else is ever printed on stdout. */
+  readonly print: (line: string) => void;
+  /** Adds the plugin's own services. */
+  readonly register: (router: ConnectRouter) => void;
+  /** Ends the process early, as a signal would. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Serves a go-plugin plugin on a unix socket until the agent calls Controller.Shutdown or `signal` aborts.
+ * The socket and its directory are gone when it returns.
+ *
+ * @throws HandshakeError when the agent asks for what this plugin does not speak
+ */
+export async function serve(options: PluginOptions): Promise<void> {
+  checkHandshake(options.env);
+  const directory = await createSocketDirectory(
+    options.env["PLUGIN_UNIX_SOCKET_DIR"] || options.temporaryDirectory,
+    options.isAlive,
+  );
+  const streams = new AbortController();
+  const ended = Promise.withResolvers<void>();
+  options.signal?.addEventListener("abort", () => ended.resolve(), { once: true });
+  if (options.signal?.aborted) ended.resolve();
+
+  const handler = connectNodeAdapter({
+    routes: (router) => {
+      registerHealth(router);
+      registerController(router, () => setImmediate(ended.resolve));
+      registerStdio(router);
+      registerBroker(router);
+      options.register(router);
+    },
+    // The agent speaks gRPC only.
+    connect: false,
+    grpcWeb: false,
+    readMaxBytes: maxMessageBytes,
+    writeMaxBytes: maxMessageBytes,
+    shutdownSignal: streams.signal,
+  });
+  const server = createServer(handler);
+  const sessions = new Set<Http2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+    session.on("error", (error) => options.log.debug("an agent connection failed", { error: errorText(error) }));
+  });
+
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(directory.socketPath, resolve);
+    });
+    options.print(handshakeLine(directory.socketPath));
+    await ended.promise;
+  } finally {
+    streams.abort();
+    await closeServer(server, sessions);
+    await directory.remove();
+  }
+}
+
+/** Lets answers under way go out, then drops what is left. */
+async function closeServer(
+  server: ReturnType<typeof createServer>,
+  sessions: ReadonlySet<Http2Session>,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const session of sessions) session.close();
+  const timeout = setTimeout(() => {
+    for (const session of sessions) session.destroy();
+  }, closeTimeoutMs);
+  timeout.unref();
+  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, closeTimeoutMs + 200).unref())]);
+  clearTimeout(timeout);
+}

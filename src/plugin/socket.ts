@@ -1,0 +1,41 @@
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+const prefix = "nomad-driver-nspawn-";
+
+/** A directory of our own (0700) for the plugin's socket. */
+export interface SocketDirectory {
+  readonly socketPath: string;
+  /** Removes the directory and the socket in it. */
+  remove(): Promise<void>;
+}
+
+/** The PID in the name of one of our socket directories, or undefined for any other name. */
+export function socketDirectoryPid(name: string): number | undefined {
+  const match = /^nomad-driver-nspawn-(\d+)-/.exec(name);
+  return match?.[1] === undefined ? undefined : Number(match[1]);
+}
+
+/**
+ * Makes the socket's directory below `parent` and removes those that dead plugin processes left there.
+ *
+ * @param parent PLUGIN_UNIX_SOCKET_DIR, or the temporary directory
+ * @param isAlive whether a process with that PID exists
+ * @throws when `parent` cannot be written
+ */
+export async function createSocketDirectory(
+  parent: string,
+  isAlive: (pid: number) => boolean,
+): Promise<SocketDirectory> {
+  await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent)) {
+    const pid = socketDirectoryPid(name);
+    if (pid !== undefined && !isAlive(pid)) await rm(join(parent, name), { recursive: true, force: true });
+  }
+  // mkdtemp makes it 0700.
+  const directory = await mkdtemp(join(parent, `${prefix}${process.pid}-`));
+  return {
+    socketPath: join(directory, "plugin.sock"),
+    remove: () => rm(directory, { recursive: true, force: true }),
+  };
+}
