@@ -34,7 +34,7 @@ export const fileOptions = {
   tmpfs: option({
     ...strings(v.pipe(text, parsed(parseTmpfs))),
     allowed: 'a list of "TARGET" or "TARGET:OPTIONS"',
-    meaning: "Memory file systems to mount; a colon within the path is written `\\\\:`.",
+    meaning: "Memory file systems to mount; a colon within the path is written `\\:`.",
     nspawn: "--tmpfs=",
     example: 'tmpfs = ["/scratch:size=64M,mode=1777"]',
   }),

@@ -1,9 +1,9 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
-import { GRPCBroker } from "../../gen/plugin/grpc_broker_pb.ts";
-import { GRPCController } from "../../gen/plugin/grpc_controller_pb.ts";
-import { GRPCStdio } from "../../gen/plugin/grpc_stdio_pb.ts";
+import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb";
+import { GRPCBroker } from "../../gen/plugin/grpc_broker_pb";
+import { GRPCController } from "../../gen/plugin/grpc_controller_pb";
+import { GRPCStdio } from "../../gen/plugin/grpc_stdio_pb";
 
 const pluginService = "plugin";
 

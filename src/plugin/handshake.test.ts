@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { checkHandshake, HandshakeError, handshakeLine, isPluginEnvironment, magicCookieValue } from "./handshake.ts";
+import { checkHandshake, HandshakeError, handshakeLine, isPluginEnvironment, magicCookieValue } from "./handshake";
 
 describe("isPluginEnvironment", () => {
   test("only the agent's cookie makes a plugin", () => {

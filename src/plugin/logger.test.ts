@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createLogger, errorText, formatLogLine } from "./logger.ts";
+import { createLogger, errorText, formatLogLine } from "./logger";
 
 describe("formatLogLine", () => {
   test.each([

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createSocketDirectory, socketDirectoryPid } from "./socket.ts";
+import { createSocketDirectory, socketDirectoryPid } from "./socket";
 
 let parent: string;
 beforeEach(async () => {
