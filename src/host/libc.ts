@@ -1,0 +1,98 @@
+import { dlopen, FFIType, ptr } from "bun:ffi";
+
+const O_CLOEXEC = 0o2000000;
+const FIONREAD = 0x541b;
+/** System call numbers above 423 are the same on every architecture. */
+const SYS_PIDFD_SEND_SIGNAL = 424;
+const SYS_PIDFD_OPEN = 434;
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+const IN_ACCESS = 0x1;
+const IN_OPEN = 0x20;
+/** _IOWR(0xFF, 11, struct pidfd_info) with the structure's first published size, 64 bytes (linux/pidfd.h). */
+const PIDFD_GET_INFO = 0xc040ff0b;
+const PIDFD_INFO_SIZE = 64;
+const PIDFD_INFO_EXIT = 1n << 3n;
+const PIDFD_INFO_EXIT_CODE_OFFSET = 60;
+
+type Libc = ReturnType<typeof open>;
+let libc: Libc | undefined;
+
+function open() {
+  return dlopen("libc.so.6", {
+    umount2: { args: [FFIType.cstring, FFIType.i32], returns: FFIType.i32 },
+    pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
+    ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
+    syscall: { args: [FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64], returns: FFIType.i64 },
+    inotify_init1: { args: [FFIType.i32], returns: FFIType.i32 },
+    inotify_add_watch: { args: [FFIType.i32, FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
+  }).symbols;
+}
+
+/** The library is opened on first use: a plugin that only tells its schema never needs it. */
+function symbols(): Libc {
+  libc ??= open();
+  return libc;
+}
+
+function cString(text: string): Buffer {
+  if (text.includes("\0")) throw new Error(`A path must not contain a NUL character: ${JSON.stringify(text)}.`);
+  return Buffer.from(`${text}\0`);
+}
+
+/** Detaches the topmost mount at a path without following a symlink there; false where that was not possible. */
+export function detachMount(path: string): boolean {
+  return symbols().umount2(cString(path), MNT_DETACH | UMOUNT_NOFOLLOW) === 0;
+}
+
+/**
+ * A pipe whose ends no other process inherits. Bun.spawn's own "pipe" is a socket, and a container cannot open a socket
+ * again as /dev/stderr.
+ *
+ * @throws Error when the process or host is out of file descriptors
+ */
+export function createPipe(): { readonly readEnd: number; readonly writeEnd: number } {
+  const ends = new Int32Array(2);
+  if (symbols().pipe2(ptr(ends), O_CLOEXEC) !== 0) {
+    throw new Error("No pipe could be made: the limit of open files is reached (see `ulimit -n` and fs.file-max).");
+  }
+  const [readEnd = -1, writeEnd = -1] = ends;
+  return { readEnd, writeEnd };
+}
+
+/** Bytes that can be read from a pipe or FIFO at once; 0 where the kernel does not tell. */
+export function unreadBytes(fd: number): number {
+  const count = new Int32Array(1);
+  return symbols().ioctl(fd, FIONREAD, ptr(count)) === 0 ? (count[0] ?? 0) : 0;
+}
+
+/** A descriptor of a process that stays its own when the PID is given to another; undefined when there is none. */
+export function openPidfd(pid: number): number | undefined {
+  const fd = Number(symbols().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
+  return fd >= 0 ? fd : undefined;
+}
+
+/** Sends a signal through a pidfd; false when the process is gone. */
+export function signalPidfd(pidfd: number, signal: number): boolean {
+  return Number(symbols().syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0)) === 0;
+}
+
+/**
+ * The wait status of a process that was reaped by its parent, from a pidfd opened while it lived.
+ * Undefined on Linux before 6.15, and while the process is not reaped.
+ */
+export function exitStatusOfPidfd(pidfd: number): number | undefined {
+  const info = new DataView(new ArrayBuffer(PIDFD_INFO_SIZE));
+  info.setBigUint64(0, PIDFD_INFO_EXIT, true);
+  if (symbols().ioctl(pidfd, PIDFD_GET_INFO, ptr(info)) !== 0) return undefined;
+  if ((info.getBigUint64(0, true) & PIDFD_INFO_EXIT) === 0n) return undefined;
+  return info.getInt32(PIDFD_INFO_EXIT_CODE_OFFSET, true);
+}
+
+/** An inotify descriptor that tells when somebody opens or reads one of the paths; undefined where inotify is exhausted. */
+export function watchReaders(paths: readonly string[]): number | undefined {
+  const fd = symbols().inotify_init1(O_CLOEXEC);
+  if (fd < 0) return undefined;
+  for (const path of paths) symbols().inotify_add_watch(fd, cString(path), IN_ACCESS | IN_OPEN);
+  return fd;
+}

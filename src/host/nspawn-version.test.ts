@@ -1,0 +1,48 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findNspawn, readNspawn, STANDARD_DIRECTORIES, searchDirectories } from "./nspawn-version";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "nspawn-version-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const program = (text: string, mode = 0o755) =>
+  writeFileSync(join(directory, "systemd-nspawn"), `#!/bin/sh\n${text}\n`, { mode });
+
+test("searchDirectories keeps the PATH's order, drops relative entries and doubles", () => {
+  expect(searchDirectories("/opt/x:bin::/usr/bin:/opt/x")).toEqual([
+    "/opt/x",
+    "/usr/bin",
+    ...STANDARD_DIRECTORIES.filter((standard) => standard !== "/usr/bin"),
+  ]);
+  expect(searchDirectories(undefined)).toEqual(STANDARD_DIRECTORIES);
+});
+
+test("the installed one is found with its version", async () => {
+  const installed = await readNspawn();
+  expect(installed?.path).toStartWith("/");
+  expect(installed?.version).toBeGreaterThanOrEqual(249);
+});
+
+test("not installed, not executable, or a directory", () => {
+  expect(findNspawn([directory])).toBeUndefined();
+  program("", 0o644);
+  expect(findNspawn([directory])).toBeUndefined();
+  rmSync(join(directory, "systemd-nspawn"));
+  mkdirSync(join(directory, "systemd-nspawn"));
+  expect(findNspawn([directory])).toBeUndefined();
+});
+
+test("the version is read from the program that was found", async () => {
+  program("echo 'systemd 260 (260.1)'");
+  expect(await readNspawn([directory])).toEqual({ path: join(directory, "systemd-nspawn"), version: 260 });
+});
+
+test("a broken program is an error in words", async () => {
+  program("echo broken libraries >&2; exit 127");
+  await expect(readNspawn([directory])).rejects.toThrow(/told no version \(it ended with code 127\): broken libraries/);
+});
