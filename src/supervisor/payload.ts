@@ -1,0 +1,114 @@
+import {
+  hostProcesses,
+  identify,
+  isAlive,
+  type ProcessIdentity,
+  type ProcessTable,
+  signalProcess,
+} from "../host/process-info";
+import { signalName } from "../host/signals";
+import type { PayloadMode } from "./supervisor";
+
+const SIGKILL = 9;
+/** systemd-nspawn forks an outer child that forks the container's PID 1, no deeper. */
+const MAX_DEPTH = 2;
+const FIRST_DELAY_MS = 1;
+const LONGEST_DELAY_MS = 100;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/**
+ * The container's PID 1: below systemd-nspawn, the process that is PID 1 of a PID namespace one level further in. While
+ * a container starts it is a grandchild for a moment, then systemd-nspawn adopts it as the subreaper.
+ */
+export function findLeader(mainPid: number, table: ProcessTable = hostProcesses): ProcessIdentity | undefined {
+  const depth = table.namespacePids(mainPid).length;
+  if (depth === 0) return undefined;
+  let generation = table.children(mainPid);
+  for (let level = 0; level < MAX_DEPTH; level += 1) {
+    const leader = generation.find((pid) => isPidInNamespace(table.namespacePids(pid), depth + 1, 1));
+    if (leader !== undefined) return identify(leader, table);
+    generation = generation.flatMap((pid) => table.children(pid));
+  }
+  return undefined;
+}
+
+/**
+ * The process a signal to the task is for: the leader, or with mode "pid2" the leader's child that is PID 2 (the stub
+ * init adopts orphans, so its children are more than that). Undefined while it does not exist.
+ */
+export function findPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  table: ProcessTable = hostProcesses,
+): ProcessIdentity | undefined {
+  const leader = findLeader(mainPid, table);
+  if (leader === undefined || mode !== "pid2") return leader;
+  const depth = table.namespacePids(leader.pid).length;
+  const second = table.children(leader.pid).find((pid) => isPidInNamespace(table.namespacePids(pid), depth, 2));
+  return second === undefined ? undefined : identify(second, table);
+}
+
+/**
+ * The payload once it runs the container's own program. Before that exec it is a copy of systemd-nspawn, in which a
+ * signal would be lost: it has the signals blocked, and as PID 1 without a handler it ignores them afterwards.
+ */
+export function findStartedPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  table: ProcessTable = hostProcesses,
+): ProcessIdentity | undefined {
+  const payload = findPayload(mainPid, mode, table);
+  if (payload === undefined) return undefined;
+  const program = table.program(payload.pid);
+  return program === undefined || program === table.program(mainPid) ? undefined : payload;
+}
+
+/**
+ * Repeats a look at the process table until it gives something, `mainPid` is gone, or the time is over: at once, then
+ * after 1, 2, 4… ms, at most 100 ms apart. Linux tells nobody that a process forked or exec'ed, so the wait is bounded
+ * rather than driven by an event; only a container in the middle of its start is ever waited for.
+ */
+export async function waitForProcess<Found>(
+  mainPid: number,
+  look: () => Found | undefined,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+): Promise<Found | undefined> {
+  const main = identify(mainPid);
+  const deadline = performance.now() + timeoutMs;
+  for (let delay = FIRST_DELAY_MS; main !== undefined && isAlive(main); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+    const found = look();
+    if (found !== undefined) return found;
+    if (performance.now() >= deadline) return undefined;
+    await Bun.sleep(delay);
+  }
+  return undefined;
+}
+
+/**
+ * Sends a signal to the payload of the systemd-nspawn with this PID: to the container's PID 1, or to PID 2 with mode
+ * "pid2". A container in the middle of its start is waited for, `timeoutMs` at most. Does nothing when it is gone.
+ *
+ * @throws Error when the container is still not started after that time
+ */
+export async function signalPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  signal: number,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+): Promise<void> {
+  // SIGKILL is never lost, and a container that hangs in its start must be killable.
+  const look = signal === SIGKILL ? findPayload : findStartedPayload;
+  const payload = await waitForProcess(mainPid, () => look(mainPid, mode), timeoutMs);
+  // A payload that is the host's own systemd-nspawn cannot be told from one before its exec.
+  const target = payload ?? findPayload(mainPid, mode);
+  if (target !== undefined) signalProcess(target, signal);
+  else if (identify(mainPid) !== undefined) {
+    throw new Error(
+      `${signalName(signal)} could not be sent: systemd-nspawn (PID ${mainPid}) has not started the container's process within ${timeoutMs / 1000} s.`,
+    );
+  }
+}
+
+function isPidInNamespace(pids: readonly number[], depth: number, pid: number): boolean {
+  return pids.length === depth && pids.at(-1) === pid;
+}

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseMounts } from "../host/mounts";
+import { copyOfLocks, mountsOfMachine, removeRemains } from "./remains";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "remains-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+describe("copyOfLocks", () => {
+  test.each([
+    ["a copy", ["/dev/null", "/img/.#.#machine.tree0123456789abcdef.lck"], "/img/.#machine.tree0123456789abcdef"],
+    ["a copy of a mount point", ["/img/.#.#machine.0123456789abcdef.lck"], "/img/.#machine.0123456789abcdef"],
+    ["an image's own lock", ["/img/.#tree.lck", "/run/systemd/nspawn/locks/inode-1:2"], undefined],
+    ["another program's temporary file", ["/img/.#machine.tree0123456789abcdef"], undefined],
+    ["nothing", [], undefined],
+  ] as const)("%s", (_, files, expected) => expect(copyOfLocks(files)).toBe(expected));
+});
+
+test("mountsOfMachine takes this machine's alone, deepest first", () => {
+  const mounts = ["unix-export/web", "unix-export/web/deep", "unix-export/web2", "propagate/web", "locks/web"].map(
+    (path, index) => `${index} 1 0:1 / /run/systemd/nspawn/${path} rw - tmpfs tmpfs rw`,
+  );
+  expect(mountsOfMachine(parseMounts(mounts.join("\n")), "web")).toEqual([
+    "/run/systemd/nspawn/unix-export/web/deep",
+    "/run/systemd/nspawn/unix-export/web",
+    "/run/systemd/nspawn/propagate/web",
+  ]);
+});
+
+describe("removeRemains", () => {
+  const shared = (name: string) => join(directory, name);
+
+  test("removes directories of the machine, keeps others, and can be repeated", async () => {
+    for (const name of ["propagate/web", "propagate/web2", "unix-export/web"])
+      mkdirSync(shared(name), { recursive: true });
+    const first = await removeRemains("web", { runDirectory: directory });
+    expect(first.problems).toEqual([]);
+    expect(first.removed.toSorted()).toEqual([shared("propagate/web"), shared("unix-export/web")]);
+    expect(existsSync(shared("propagate/web2"))).toBe(true);
+    expect(await removeRemains("web", { runDirectory: directory })).toEqual({ removed: [], problems: [] });
+  });
+
+  test("a mount is detached first", async () => {
+    const path = shared("unix-export/web");
+    mkdirSync(path, { recursive: true });
+    const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path]);
+    try {
+      expect(mounted.exitCode).toBe(0);
+      expect(await removeRemains("web", { runDirectory: directory })).toEqual({ removed: [path], problems: [] });
+      expect(existsSync(path)).toBe(false);
+    } finally {
+      if (existsSync(path)) Bun.spawnSync(["umount", "-l", path]);
+    }
+  });
+
+  test("a copy goes with its lock; something else is left alone", async () => {
+    const copy = join(directory, ".#machine.tree0123456789abcdef");
+    const lock = join(directory, ".#.#machine.tree0123456789abcdef.lck");
+    mkdirSync(join(copy, "usr/bin"), { recursive: true });
+    writeFileSync(lock, "");
+    expect((await removeRemains("web", { runDirectory: directory, ephemeralCopy: copy })).removed).toEqual([
+      copy,
+      lock,
+    ]);
+    const tree = join(directory, "tree");
+    mkdirSync(tree);
+    const refused = await removeRemains("web", { runDirectory: directory, ephemeralCopy: tree });
+    expect(refused.problems).toEqual([`${tree} is no copy made by systemd-nspawn and was not removed.`]);
+    expect(existsSync(tree)).toBe(true);
+  });
+
+  test.each(["", ".", "..", "a/b", "a\0b"])("refuses %p as a name", async (name) => {
+    await expect(removeRemains(name, { runDirectory: directory })).rejects.toThrow(/is no machine name/);
+  });
+});
