@@ -1,0 +1,24 @@
+/** `bun run build`: dist/nomad-driver-nspawn, its .xz and SHA256SUMS. `--binary-only` leaves out the latter two. */
+
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { packBinary, sha256 } from "./build/artifacts";
+import { compile } from "./build/compile";
+import { elfNeeds, newestVersion } from "./build/elf";
+import { binaryName, distDir, projectRoot, sourceCommit } from "./build/project";
+import { oldestGlibc, requirementProblems } from "./build/requirements";
+
+const outfile = join(distDir, binaryName);
+const commit = await sourceCommit();
+await compile({ root: projectRoot, entry: "src/main.ts", outfile, commit });
+const needs = elfNeeds(new Uint8Array(await Bun.file(outfile).arrayBuffer()));
+console.log(`commit ${commit}`);
+console.log(`needs ${needs.libraries.join(", ")}; glibc ${newestVersion(needs.versions, "GLIBC")} or later`);
+const problems = requirementProblems(needs, oldestGlibc);
+for (const problem of problems) console.error(problem);
+if (problems.length > 0) process.exitCode = 1;
+const files = process.argv.includes("--binary-only") ? [outfile] : [outfile, `${outfile}.xz`];
+if (files.length > 1) await packBinary(outfile);
+for (const file of files) {
+  console.log(`${await sha256(file)}  ${basename(file)}  ${((await stat(file)).size / 1e6).toFixed(1)} MB`);
+}

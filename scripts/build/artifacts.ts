@@ -1,0 +1,37 @@
+/** What is published beside the executable: its compressed form and the sums of both. */
+
+import { existsSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { run } from "../command";
+
+/** Name of the file of sums, as `sha256sum --check` reads it. */
+export const sumsName = "SHA256SUMS";
+
+/** SHA-256 of a file in hexadecimal. */
+export async function sha256(file: string): Promise<string> {
+  return new Bun.CryptoHasher("sha256").update(await Bun.file(file).arrayBuffer()).digest("hex");
+}
+
+/**
+ * Writes FILE.xz and SHA256SUMS beside a file. Nothing is done where the sums there say that both belong to this very
+ * file already, for compressing takes half a minute.
+ */
+export async function packBinary(file: string): Promise<void> {
+  const archive = `${file}.xz`;
+  const sums = join(dirname(file), sumsName);
+  const binarySum = await sha256(file);
+  if (existsSync(archive) && existsSync(sums)) {
+    const written = await readFile(sums, "utf8");
+    if (written === sumLines([file, binarySum], [archive, await sha256(archive)])) return;
+  }
+  // Block size and thread count fixed: the bytes do not depend on how many cores the machine has.
+  const unfinished = `${archive}.unfinished`;
+  await run(["xz", "--keep", "--force", "-6", "--threads=2", "--block-size=32MiB", "--suffix=.xz.unfinished", file]);
+  await rename(unfinished, archive);
+  await writeFile(sums, sumLines([file, binarySum], [archive, await sha256(archive)]));
+}
+
+function sumLines(...files: readonly (readonly [file: string, sum: string])[]): string {
+  return files.map(([file, sum]) => `${sum}  ${basename(file)}\n`).join("");
+}

@@ -1,0 +1,48 @@
+/** Source tree → one executable. */
+
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { run } from "../command";
+import { bunRuntime } from "./bun-runtime";
+import { binaryName } from "./project";
+
+/** What to compile. */
+export interface Compilation {
+  /** Source tree: bun runs in it, so that no path of the machine gets into the result. */
+  readonly root: string;
+  /** Entry point, relative to the tree. */
+  readonly entry: string;
+  /** Path of the executable to write; replaced in one step. */
+  readonly outfile: string;
+  /** Git commit to put inside. */
+  readonly commit: string;
+}
+
+/**
+ * Compiles an executable. The same tree and commit give the same bytes, wherever the tree lies.
+ *
+ * @throws CommandFailedError with bun's own words
+ */
+export async function compile({ root, entry, outfile, commit }: Compilation): Promise<void> {
+  const runtime = await bunRuntime();
+  await mkdir(dirname(outfile), { recursive: true });
+  const scratch = await mkdtemp(join(dirname(outfile), ".compile-"));
+  try {
+    // bun writes the file's name into the executable: it is always the same one.
+    const built = join(scratch, binaryName);
+    await run(
+      [
+        ...[process.execPath, "build", entry, "--compile", "--minify", "--bytecode", "--target=bun-linux-x64-baseline"],
+        `--compile-executable-path=${runtime}`,
+        ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+        ...["--no-compile-autoload-tsconfig", "--no-compile-autoload-package-json"],
+        `--define=BUILD_COMMIT=${JSON.stringify(commit)}`,
+        `--outfile=${built}`,
+      ],
+      { cwd: root },
+    );
+    await rename(built, outfile);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
