@@ -1,0 +1,51 @@
+import { describe, expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { optionsPage } from "./docs";
+import { type Json, pluginJsonSchema, taskJsonSchema } from "./json-schema";
+import { taskOptions } from "./options";
+import { pluginOptions } from "./plugin-options";
+import { decodeTaskConfig } from "./task-config";
+
+test("docs/options.md is what the tables say (else run: bun scripts/gen-docs.ts)", async () => {
+  expect(await Bun.file(new URL("../../docs/options.md", import.meta.url)).text()).toBe(optionsPage());
+});
+
+test("the page has a row for every option", () => {
+  for (const name of [...Object.keys(taskOptions), ...Object.keys(pluginOptions), "gc.image_delay", "auth.password"]) {
+    expect(optionsPage()).toContain(`\n| \`${name}\` |`);
+  }
+});
+
+describe("JSON Schema", () => {
+  function member(value: Json | undefined, name: string): Json | undefined {
+    return typeof value === "object" && value !== null && name in value
+      ? Object.entries(value).find(([key]) => key === name)?.[1]
+      : undefined;
+  }
+
+  test("has a property for every option and no other", () => {
+    expect(Object.keys(member(taskJsonSchema(), "properties") ?? {})).toEqual(Object.keys(taskOptions));
+    expect(Object.keys(member(pluginJsonSchema(), "properties") ?? {})).toEqual(Object.keys(pluginOptions));
+    expect(member(taskJsonSchema(), "additionalProperties")).toBe(false);
+  });
+
+  test("requires the image, and knows values, types and defaults", () => {
+    const properties = member(taskJsonSchema(), "properties");
+    expect(member(taskJsonSchema(), "required")).toEqual(["image"]);
+    expect(member(properties, "console")).toMatchObject({ enum: ["interactive", "read-only", "passive", "pipe"] });
+    expect(member(properties, "boot")).toMatchObject({ type: "boolean", default: true });
+    expect(member(properties, "oom_score_adjust")).toMatchObject({ type: "integer", minimum: -1000, maximum: 1000 });
+    expect(member(properties, "port_map")).toMatchObject({ additionalProperties: { type: "integer" } });
+    expect(member(properties, "image_download")).toMatchObject({ required: ["url"], additionalProperties: false });
+  });
+
+  test("has only values the validator accepts", () => {
+    const properties = member(taskJsonSchema(), "properties");
+    for (const name of Object.keys(taskOptions)) {
+      const values = member(member(properties, name), "enum");
+      for (const value of Array.isArray(values) ? values : []) {
+        expect(decodeTaskConfig(encode({ image: "i", [name]: value }))).toMatchObject({ [name]: value });
+      }
+    }
+  });
+});

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { ConfigError } from "./config-error";
+import { decodePluginConfig } from "./plugin-config";
+import { checkPolicy } from "./policy";
+import { decodeTaskConfig } from "./task-config";
+
+test("an empty config has the defaults", () => {
+  expect(decodePluginConfig(new Uint8Array())).toEqual({
+    enabled: true,
+    volumes: true,
+    image_paths: [],
+    allow_caps: ["all"],
+    allow_properties: [],
+    allow_privileged_binds: true,
+    gc: { image: true, image_delay: 180_000, container: true },
+    pull_timeout: 600_000,
+    stats_interval: 1000,
+    auth: {},
+  });
+});
+
+describe("refused with one sentence", () => {
+  test.each([
+    [{ enabled: "yes" }, 'Option enabled = "yes" is not valid: it must be true or false.'],
+    [
+      { gc: { image_delay: "soon" } },
+      'Option gc.image_delay = "soon" is not valid: it must be a duration such as "90s", "3m" or "1h".',
+    ],
+    [{ gc: { images: true } }, "Option gc.images is unknown: did you mean gc.image?"],
+    [
+      { pull_timeout: "0" },
+      'Option pull_timeout = "0" is not valid: it must be a duration such as "90s", "3m" or "1h", at least 1s.',
+    ],
+    [
+      { pull_timeout: "-5m" },
+      'Option pull_timeout = "-5m" is not valid: it must be a duration such as "90s", "3m" or "1h", at least 1s.',
+    ],
+    [{ image_paths: ["images"] }, 'Option image_paths[0] = "images" is not valid: it must be an absolute path.'],
+    [
+      { allow_caps: ["ADMIN"] },
+      'Option allow_caps[0] = "ADMIN" is not valid: it must be the name of a capability such as "CAP_NET_ADMIN", or "all".',
+    ],
+    [{ auth: { config: "auth.json" } }, 'Option auth.config = "auth.json" is not valid: it must be an absolute path.'],
+    [{ auth: "/etc/auth.json" }, 'Option auth = "/etc/auth.json" is not valid: it must be a block.'],
+  ])("%j", (config, sentence) => {
+    expect(() => decodePluginConfig(encode(config))).toThrow(new ConfigError(sentence));
+  });
+});
+
+describe("the operator's policy", () => {
+  const task = (config: object) => decodeTaskConfig(encode({ image: "i", ...config }));
+  const plugin = (config: object) => decodePluginConfig(encode(config));
+
+  test.each([
+    ["any capability by default", { capability: ["CAP_SYS_ADMIN"] }, {}],
+    ["a capability that is listed", { capability: ["cap_kill"] }, { allow_caps: ["CAP_KILL"] }],
+    ["everything where all is listed", { capability: ["all"] }, { allow_caps: ["CAP_KILL", "all"] }],
+    ["a property that is listed", { properties: { IOWeight: "5" } }, { allow_properties: ["IOWeight"] }],
+  ])("allows %s", (_, config, policy) => {
+    expect(() => checkPolicy(task(config), plugin(policy))).not.toThrow();
+  });
+
+  test.each([
+    [
+      { capability: ["CAP_SYS_ADMIN"] },
+      { allow_caps: ["CAP_KILL"] },
+      'Option capability asks for "CAP_SYS_ADMIN", which this client does not allow: allow_caps of the plugin\'s config allows "CAP_KILL".',
+    ],
+    [
+      { capability: ["all"] },
+      { allow_caps: ["CAP_KILL"] },
+      'Option capability asks for "all", which this client does not allow: allow_caps of the plugin\'s config allows "CAP_KILL".',
+    ],
+    [
+      { capability: ["CAP_KILL"] },
+      { allow_caps: [] },
+      'Option capability asks for "CAP_KILL", which this client does not allow: allow_caps of the plugin\'s config allows nothing.',
+    ],
+    [
+      { properties: { IOWeight: "5" } },
+      {},
+      'Option properties asks for "IOWeight", which this client does not allow: allow_properties of the plugin\'s config allows nothing.',
+    ],
+  ])("refuses %j with %j", (config, policy, sentence) => {
+    expect(() => checkPolicy(task(config), plugin(policy))).toThrow(new ConfigError(sentence));
+  });
+});

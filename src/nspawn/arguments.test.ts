@@ -1,0 +1,235 @@
+import { describe, expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { ConfigError } from "../config/config-error";
+import { decodeTaskConfig } from "../config/task-config";
+import { type NspawnInput, nspawnArguments } from "./arguments";
+import { featuresOf } from "./features";
+
+function args(config: object, input: Partial<NspawnInput> = {}): string[] {
+  return nspawnArguments({
+    options: decodeTaskConfig(encode({ image: "/srv/image", ...config })),
+    features: featuresOf(257),
+    machine: "web-1",
+    image: { kind: "directory", path: "/srv/image" },
+    mounts: [],
+    register: true,
+    network: "config",
+    environment: [],
+    ...input,
+  });
+}
+
+/** Nothing but what is always there. */
+const PLAIN = { boot: false, network_veth: false, user_namespacing: false };
+
+const START = ["--quiet", "--keep-unit", "--register=yes", "--machine=web-1", "--directory=/srv/image"];
+
+test("a config with nothing but an image boots as upstream does", () => {
+  expect(args({})).toEqual([
+    ...START,
+    "--boot",
+    "--console=read-only",
+    "--private-users=pick",
+    "--private-users-ownership=auto",
+    "--network-veth",
+  ]);
+});
+
+test("a plain command follows a double dash", () => {
+  expect(args({ ...PLAIN, command: ["/bin/sh", "-c", "true"] })).toEqual([
+    ...START,
+    "--console=pipe",
+    "--private-users=no",
+    "--",
+    "/bin/sh",
+    "-c",
+    "true",
+  ]);
+});
+
+describe("options", () => {
+  const cases: readonly [config: object, added: readonly string[]][] = [
+    [{ boot: true }, ["--boot", "--console=read-only"]],
+    [{ boot: true, command: ["--unit=x"] }, ["--boot", "--console=read-only", "--", "--unit=x"]],
+    [{ boot: true, console: "pipe" }, ["--boot", "--console=pipe"]],
+    [{ process_two: true }, ["--as-pid2"]],
+    [{ console: "interactive" }, ["--console=interactive"]],
+    [{ console: "passive" }, ["--console=passive"]],
+    [{ console: "read-only" }, ["--console=read-only"]],
+    [{ command: ["--boot", "--", ""] }, ["--", "--boot", "--", ""]],
+    [{ ephemeral: true }, ["--ephemeral"]],
+    [{ ephemeral: false }, []],
+    [{ read_only: true }, ["--read-only"]],
+    [{ volatile: "yes" }, ["--volatile=yes"]],
+    [{ volatile: "no" }, ["--volatile=no"]],
+    [{ volatile: "overlay" }, ["--volatile=overlay"]],
+    [{ hostname: "db.example" }, ["--hostname=db.example"]],
+    [{ user: "www-data" }, ["--user=www-data"]],
+    [{ user: "1000" }, ["--user=1000"]],
+    [{ working_directory: "/a b" }, ["--chdir=/a b"]],
+    [{ pivot_root: "/new" }, ["--pivot-root=/new"]],
+    [{ pivot_root: "/new:/old" }, ["--pivot-root=/new:/old"]],
+    [{ pivot_root: "/n\\:ew:/o\\:ld" }, ["--pivot-root=/n\\:ew:/o\\:ld"]],
+    [{ resolv_conf: "copy-host" }, ["--resolv-conf=copy-host"]],
+    [{ resolv_conf: "off" }, ["--resolv-conf=off"]],
+    [{ bind: { "/a": "/b" } }, ["--bind=/a:/b"]],
+    [{ bind: { "/a": "/b", "/c": "/d" } }, ["--bind=/a:/b", "--bind=/c:/d"]],
+    [{ bind: { "/a:b": "/c:d" } }, ["--bind=/a\\:b:/c\\:d"]],
+    [{ bind: { "/a\\b": "/c\\" } }, ["--bind=/a\\\\b:/c\\\\"]],
+    [{ bind: { "/a,b": "/c,d" } }, ["--bind=/a,b:/c,d"]],
+    [{ bind: { "/a'b": '/c"d' } }, ["--bind=/a'b:/c\"d"]],
+    [{ bind: { "/a": "/b:idmap" } }, ["--bind=/a:/b:idmap"]],
+    [{ bind: { "/a": "/b:norbind,rootidmap" } }, ["--bind=/a:/b:norbind,rootidmap"]],
+    [{ bind: { "/a": "/b:nosuchoption" } }, ["--bind=/a:/b\\:nosuchoption"]],
+    [{ bind: { "/a": "/b:" } }, ["--bind=/a:/b\\:"]],
+    [{ bind: { "/-a": "/--b" } }, ["--bind=/-a:/--b"]],
+    [{ bind: { "/a\nb": "/c" } }, ["--bind=/a\nb:/c"]],
+    [{ bind_read_only: { "/a": "/b" } }, ["--bind-ro=/a:/b"]],
+    [{ bind_read_only: { "/a": "/b:idmap" } }, ["--bind-ro=/a:/b:idmap"]],
+    [{ tmpfs: ["/tmp"] }, ["--tmpfs=/tmp"]],
+    [{ tmpfs: ["/t\\:1:size=1M,mode=1777"] }, ["--tmpfs=/t\\:1:size=1M,mode=1777"]],
+    [{ overlay: ["/low:/up"] }, ["--overlay=/low:/up:/up"]],
+    [{ overlay: ["/1:/2:/up:/t"] }, ["--overlay=/1:/2:/up:/t"]],
+    [{ overlay: ["/low::/t"] }, ["--overlay=/low::/t"]],
+    [{ overlay: ["/l\\:ow:/u\\\\p:/t"] }, ["--overlay=/l\\:ow:/u\\\\p:/t"]],
+    [{ inaccessible: ["/a:b", "/c"] }, ["--inaccessible=/a:b", "--inaccessible=/c"]],
+    [{ devices: ["/dev/fuse"] }, ["--bind=/dev/fuse:/dev/fuse"]],
+    [{ devices: ["/dev/a:/dev/b:r"] }, ["--bind=/dev/a:/dev/b"]],
+    [{ capability: ["cap_net_admin", "CAP_KILL"] }, ["--capability=CAP_NET_ADMIN,CAP_KILL"]],
+    [{ capability: ["all"] }, ["--capability=all"]],
+    [{ drop_capability: ["CAP_NET_RAW"] }, ["--drop-capability=CAP_NET_RAW"]],
+    [{ no_new_privileges: true }, ["--no-new-privileges=yes"]],
+    [
+      { system_call_filter: ["@keyring", "~ptrace"] },
+      ["--system-call-filter=@keyring", "--system-call-filter=~ptrace"],
+    ],
+    [{ rlimits: { NOFILE: "1024:65536", RLIMIT_CORE: "0" } }, ["--rlimit=NOFILE=1024:65536", "--rlimit=CORE=0"]],
+    [{ oom_score_adjust: -5 }, ["--oom-score-adjust=-5"]],
+    [{ oom_score_adjust: 0 }, ["--oom-score-adjust=0"]],
+    [{ properties: { IOWeight: "5" } }, []],
+    [{ environment: { SECRET: "x" } }, []],
+    [{ network_veth: true }, ["--network-veth"]],
+    [{ network_bridge: "br0" }, ["--network-bridge=br0"]],
+    [{ network_zone: "back" }, ["--network-zone=back"]],
+    [{ network_veth: true, network_zone: "back" }, ["--network-veth", "--network-zone=back"]],
+    [{ user_namespacing: true }, ["--private-users=pick", "--private-users-ownership=auto"]],
+    [{ user_namespacing: true, private_users: "no" }, ["--private-users=no"]],
+    [
+      { user_namespacing: true, private_users: "524288:65536" },
+      ["--private-users=524288:65536", "--private-users-ownership=auto"],
+    ],
+    [
+      { user_namespacing: true, private_users: "identity", private_users_ownership: "off" },
+      ["--private-users=identity", "--private-users-ownership=off"],
+    ],
+    [
+      { user_namespacing: true, private_users_ownership: "map" },
+      ["--private-users=pick", "--private-users-ownership=map"],
+    ],
+  ];
+
+  /** What only the plain form has where the option does not speak of it. */
+  const ALWAYS = ["--console=", "--private-users="];
+
+  test.each(cases)("%j", (config, added) => {
+    const expected = ALWAYS.filter((start) => !added.some((argument) => argument.startsWith(start)));
+    const all = args({ ...PLAIN, ...config }).slice(START.length);
+    const dashes = added.indexOf("--");
+    const [switches, command] = dashes < 0 ? [added, []] : [added.slice(0, dashes), added.slice(dashes)];
+    const given = command.length === 0 ? all : all.slice(0, -command.length);
+    expect(given.filter((argument) => !expected.some((start) => argument.startsWith(start))).sort()).toEqual(
+      [...switches].sort(),
+    );
+    expect(all.slice(given.length)).toEqual(command);
+  });
+});
+
+describe("what the driver adds", () => {
+  const cases: readonly [string, object, Partial<NspawnInput>, readonly string[]][] = [
+    ["a disk image", {}, { image: { kind: "image", path: "/srv/i.raw" } }, ["--image=/srv/i.raw"]],
+    ["no registration", {}, { register: false }, ["--register=no"]],
+    ["a machine ID", {}, { uuid: "d5b4a7c61f0e4a3b9c8d7e6f5a4b3c2d" }, ["--uuid=d5b4a7c61f0e4a3b9c8d7e6f5a4b3c2d"]],
+    ["the task's user", {}, { taskUser: "daemon" }, ["--user=daemon"]],
+    ["the config's user over the task's", { user: "www-data" }, { taskUser: "daemon" }, ["--user=www-data"]],
+    [
+      "Nomad's dns",
+      {},
+      { resolvConf: "/a/resolv.conf" },
+      ["--resolv-conf=off", "--bind-ro=/a/resolv.conf:/etc/resolv.conf"],
+    ],
+    [
+      "Nomad's dns over the config's",
+      { resolv_conf: "copy-host" },
+      { resolvConf: "/a:b" },
+      ["--resolv-conf=off", "--bind-ro=/a\\:b:/etc/resolv.conf"],
+    ],
+    ["a mount", {}, { mounts: [{ source: "/a", target: "/alloc", readOnly: false }] }, ["--bind=/a:/alloc"]],
+    [
+      "a read-only mount",
+      {},
+      { mounts: [{ source: "/a", target: "/t:1", readOnly: true, propagation: "host-to-task" }] },
+      ["--bind-ro=/a:/t\\:1"],
+    ],
+    [
+      "a mapped mount",
+      {},
+      { mounts: [{ source: "/a", target: "/b", readOnly: false, options: ["idmap"] }] },
+      ["--bind=/a:/b:idmap"],
+    ],
+    ["names of variables", {}, { environment: ["--setenv=A"] }, ["--setenv=A"]],
+    ["a network of none", { network_veth: true, network_zone: "z" }, { network: "none" }, ["--private-network"]],
+  ];
+
+  test.each(cases)("%s", (_, config, input, wanted) => {
+    const all = args({ ...PLAIN, ...config }, input);
+    const without = args(PLAIN);
+    expect(all.filter((argument) => !without.includes(argument)).sort()).toEqual([...wanted].sort());
+  });
+
+  test("a joined network has no switch, whatever the config says", () => {
+    expect(args({ ...PLAIN, network_veth: true, network_bridge: "br0" }, { network: "joined" })).toEqual(args(PLAIN));
+  });
+
+  test("an empty task user is none", () => {
+    expect(args(PLAIN, { taskUser: "" })).toEqual(args(PLAIN));
+  });
+});
+
+describe("refused", () => {
+  const cases: readonly [string, object, Partial<NspawnInput>, string][] = [
+    [
+      "propagation back to the host",
+      {},
+      { mounts: [{ source: "/a", target: "/b", readOnly: false, propagation: "bidirectional" }] },
+      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".',
+    ],
+    [
+      "a bind option of a later version",
+      { bind: { "/a": "/b:owneridmap" } },
+      { features: featuresOf(252) },
+      'The mount option "owneridmap" needs systemd-nspawn 256, and this client has 252.',
+    ],
+    [
+      "a mount option of a later version",
+      {},
+      { features: featuresOf(249), mounts: [{ source: "/a", target: "/b", readOnly: false, options: ["idmap"] }] },
+      'The mount option "idmap" needs systemd-nspawn 250, and this client has 249.',
+    ],
+    [
+      "a system call group of a later version",
+      { system_call_filter: ["~@sandbox"] },
+      { features: featuresOf(252) },
+      'Option system_call_filter = "~@sandbox" is not valid: systemd-nspawn 252 of this client does not know the group.',
+    ],
+    [
+      "a path that was not resolved",
+      { bind: { "local/x": "/x" } },
+      {},
+      'The path "local/x" cannot be mounted: it is not absolute.',
+    ],
+  ];
+
+  test.each(cases)("%s", (_, config, input, sentence) => {
+    expect(() => args({ ...PLAIN, ...config }, input)).toThrow(new ConfigError(sentence));
+  });
+});

@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { featuresOf, MINIMUM_VERSION, parseNspawnVersion } from "./features";
+
+test.each([
+  ["systemd 252 (252.39-1~deb12u2)\n+PAM +AUDIT\n", 252],
+  ["systemd 257 (257.13-1~deb13u1)\n", 257],
+  ["systemd 258~rc1 (258~rc1-1)\n", 258],
+  ["systemd-nspawn: not found", undefined],
+  ["", undefined],
+])("the version in %j", (text, version) => {
+  expect(parseNspawnVersion(text)).toBe(version);
+});
+
+test.each([
+  [249, false, ["rbind", "norbind"], ["@sandbox"]],
+  [250, true, ["rbind", "norbind", "idmap", "noidmap"], ["@sandbox"]],
+  [252, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], ["@sandbox"]],
+  [254, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], []],
+  [258, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"], []],
+])("what %d can do", (version, setenvByName, bindOptions, unknownSystemCallGroups) => {
+  expect(featuresOf(version)).toEqual({ version, setenvByName, bindOptions, unknownSystemCallGroups });
+});
+
+test("the oldest version is the one that knows every switch we always give", () => {
+  expect(MINIMUM_VERSION).toBe(249);
+});
