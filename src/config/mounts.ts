@@ -52,6 +52,17 @@ export function bindSourceProblem(source: string): string | undefined {
   return textProblem(source);
 }
 
+/**
+ * Why a directory of the host cannot be part of an overlay, or undefined. systemd-nspawn escapes these characters once
+ * and undoes it twice (mount_overlay, mount_option_mangle), so that the kernel takes them for separators; quotes are
+ * parsed there too.
+ */
+export function overlaySourceProblem(source: string): string | undefined {
+  return /[,:\\'"]/.test(source)
+    ? "a directory of the host must not contain a colon, comma, backslash or quote"
+    : bindSourceProblem(source);
+}
+
 /** Why TARGET cannot be a place in the container, or undefined. */
 export function bindTargetProblem(target: string): string | undefined {
   const problem = absolutePathProblem(splitBindTarget(target).path);
@@ -84,7 +95,7 @@ const TMPFS_OPTION = new RegExp(
   ].join("|")})$`,
 );
 
-/** Parses `LOWER[:LOWER…]:UPPER[:TARGET]` as systemd-nspawn's --overlay=; a colon in a path is written `\:`. */
+/** Parses `LOWER[:LOWER…]:UPPER[:TARGET]` as systemd-nspawn's --overlay=; a colon in the target is written `\:`. */
 export function parseOverlay(value: string): OverlayMount | Problem {
   const parts = splitColons(value);
   if (parts.length < 2) return new Problem('it must be "LOWER:UPPER" or "LOWER:UPPER:TARGET"');
@@ -94,7 +105,7 @@ export function parseOverlay(value: string): OverlayMount | Problem {
   const upper = sources.at(-1) ?? "";
   const problem =
     absolutePathProblem(target) ??
-    [...lower, ...(upper === "" ? [] : [upper])].map(bindSourceProblem).find((found) => found !== undefined);
+    [...lower, ...(upper === "" ? [] : [upper])].map(overlaySourceProblem).find((found) => found !== undefined);
   if (problem !== undefined) return new Problem(problem);
   return { lower, upper: upper === "" ? undefined : upper, target };
 }

@@ -103,8 +103,8 @@ describe("accepted", () => {
     ],
     [
       "overlay with an escaped colon",
-      { overlay: ["/a\\:b:/u:/t"] },
-      { overlay: [{ lower: ["/a:b"], upper: "/u", target: "/t" }] },
+      { overlay: ["/a:/u:/t\\:1"] },
+      { overlay: [{ lower: ["/a"], upper: "/u", target: "/t:1" }] },
     ],
     [
       "devices",
@@ -360,6 +360,10 @@ describe("refused with one sentence", () => {
     ],
     [{ overlay: ["/a"] }, 'Option overlay[0] = "/a" is not valid: it must be "LOWER:UPPER" or "LOWER:UPPER:TARGET".'],
     [{ overlay: ["/a:/b:c"] }, 'Option overlay[0] = "/a:/b:c" is not valid: it must be an absolute path.'],
+    [
+      { overlay: ["/a\\:b:/u:/t"] },
+      'Option overlay[0] = "/a\\\\:b:/u:/t" is not valid: a directory of the host must not contain a colon, comma, backslash or quote.',
+    ],
     [{ inaccessible: ["proc"] }, 'Option inaccessible[0] = "proc" is not valid: it must be an absolute path.'],
     [
       { system_call_filter: ["@everything"] },

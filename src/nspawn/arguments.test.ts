@@ -91,7 +91,7 @@ describe("options", () => {
     [{ overlay: ["/low:/up"] }, ["--overlay=/low:/up:/up"]],
     [{ overlay: ["/1:/2:/up:/t"] }, ["--overlay=/1:/2:/up:/t"]],
     [{ overlay: ["/low::/t"] }, ["--overlay=/low::/t"]],
-    [{ overlay: ["/l\\:ow:/u\\\\p:/t"] }, ["--overlay=/l\\:ow:/u\\\\p:/t"]],
+    [{ overlay: ["/low:/up:/t\\:1"] }, ["--overlay=/low:/up:/t\\:1"]],
     [{ inaccessible: ["/a:b", "/c"] }, ["--inaccessible=/a:b", "--inaccessible=/c"]],
     [{ devices: ["/dev/fuse"] }, ["--bind=/dev/fuse:/dev/fuse"]],
     [{ devices: ["/dev/a:/dev/b:r"] }, ["--bind=/dev/a:/dev/b"]],
@@ -197,6 +197,12 @@ describe("what the driver adds", () => {
 
 describe("refused", () => {
   const cases: readonly [string, object, Partial<NspawnInput>, string][] = [
+    [
+      "a task's user that can be none",
+      {},
+      { taskUser: "a:b" },
+      'The task\'s user = "a:b" is not valid: it must be the name or number of a user in the container.',
+    ],
     [
       "propagation back to the host",
       {},

@@ -1,6 +1,7 @@
 import { namespaced } from "../config/combinations";
 import { ConfigError } from "../config/config-error";
-import { type OverlayMount, splitBindTarget, type TmpfsMount } from "../config/mounts";
+import { type OverlayMount, overlaySourceProblem, splitBindTarget, type TmpfsMount } from "../config/mounts";
+import { userNameProblem } from "../config/names";
 import type { OptionTable } from "../config/option";
 import { type TaskOptions, taskOptions } from "../config/options";
 import { bindOptionSince, type Features } from "./features";
@@ -80,7 +81,11 @@ function rowSwitches(options: TaskOptions): string[] {
 
 function userSwitches(options: TaskOptions, taskUser: string | undefined): string[] {
   const user = options.user ?? (taskUser === "" ? undefined : taskUser);
-  return user === undefined ? [] : [`--user=${user}`];
+  if (user === undefined) return [];
+  const problem = userNameProblem(user);
+  if (problem !== undefined)
+    throw new ConfigError(`The task's user = ${JSON.stringify(user)} is not valid: ${problem}.`);
+  return [`--user=${user}`];
 }
 
 /** What -U means, with its two parts as the options change them. */
@@ -146,6 +151,11 @@ function tmpfsSwitch({ target, options }: TmpfsMount): string {
 }
 
 function overlaySwitch({ lower, upper, target }: OverlayMount): string {
+  for (const source of upper === undefined ? lower : [...lower, upper]) {
+    const problem = overlaySourceProblem(source);
+    if (problem !== undefined)
+      throw new ConfigError(`The path ${JSON.stringify(source)} cannot be overlaid: ${problem}.`);
+  }
   const sources = [...lower.map(hostPath), upper === undefined ? "" : hostPath(upper)];
   return `--overlay=${[...sources, escapeColons(target)].join(":")}`;
 }

@@ -14,6 +14,8 @@ export interface TinyContainer {
   readonly features: Features;
   /** Runs `cat PATH…` in the container and returns what it printed. */
   cat(paths: readonly string[], given?: Given): Promise<Uint8Array>;
+  /** Makes the root one that can be booted, with the same program as its init. */
+  addInit(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -77,7 +79,13 @@ export async function tinyContainer(name: string): Promise<TinyContainer> {
       await rm(settingsFilePath(machine), { force: true });
     }
   };
-  return { features, cat, remove };
+  const addInit = async () => {
+    await mkdir(join(root, "sbin"), { recursive: true });
+    await copyFile("/bin/cat", join(root, "sbin/init"));
+    await mkdir(join(root, "etc"), { recursive: true });
+    await writeFile(join(root, "etc/os-release"), "ID=tiny\n");
+  };
+  return { features, cat, addInit, remove };
 }
 
 async function run(command: string[], env: Record<string, string>): Promise<Uint8Array> {

@@ -1,0 +1,177 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { ConfigError } from "../config/config-error";
+import { taskEnvironment } from "./environment";
+import { environmentFile, parseEnvironmentFile } from "./environment-file";
+import { featuresOf } from "./features";
+import { settingsFile, settingsFilePath } from "./settings-file";
+
+const FEATURES = featuresOf(257);
+
+describe("values of one line", () => {
+  test("all go into the settings file", () => {
+    expect(taskEnvironment({ A: "1", PATH: "/bin", LD_PRELOAD: "/x.so" }, FEATURES)).toEqual({
+      settingsFile: '[Exec]\nEnvironment="A=1"\nEnvironment="PATH=/bin"\nEnvironment="LD_PRELOAD=/x.so"\n',
+      arguments: [],
+    });
+  });
+
+  test("none still make a settings file, so that none beside the image is read", () => {
+    expect(taskEnvironment({}, FEATURES)).toEqual({ settingsFile: "[Exec]\n", arguments: [] });
+  });
+
+  test("need no feature of a later version", () => {
+    expect(taskEnvironment({ A: "1" }, featuresOf(249)).arguments).toEqual([]);
+  });
+});
+
+describe("a value of several lines", () => {
+  test("has all go by name, with values out of the arguments", () => {
+    expect(taskEnvironment({ A: "1\n2", TOKEN: "it's" }, FEATURES)).toEqual({
+      settingsFile: "[Exec]\n",
+      arguments: ["--setenv=A", "--setenv=TOKEN"],
+      environmentFile: `A='1\n2'\nTOKEN='it'"'"'s'\n`,
+    });
+  });
+
+  test.each([
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "GLIBC_TUNABLES",
+    "MALLOC_TRACE",
+    "GCONV_PATH",
+    "LOCPATH",
+    "NLSPATH",
+    "TMPDIR",
+    "TZ",
+    "TZDIR",
+    "RES_OPTIONS",
+    "HOSTALIASES",
+    "OPENSSL_CONF",
+    "SSL_CERT_FILE",
+    "SYSTEMD_NSPAWN_LOCK",
+    "SYSTEMD_SECCOMP",
+    "LISTEN_FDS",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "CREDENTIALS_DIRECTORY",
+    "PATH",
+    "HOME",
+    "container",
+    "UNIFIED_CGROUP_HIERARCHY",
+  ])("keeps %s out of systemd-nspawn's own environment", (name) => {
+    const { environmentFile: file, arguments: args } = taskEnvironment({ A: "1\n2", [name]: "x" }, FEATURES);
+    expect(args).toEqual(["--setenv=A", `--setenv=${name}=x`]);
+    expect(file).toBe("A='1\n2'\n");
+  });
+
+  test.each([
+    "TOKEN",
+    "PASSWORD",
+    "SSL_KEY_PASSWORD",
+    "OPENSSL_PASSPHRASE",
+    "VAULT_TOKEN",
+    "NOMAD_TOKEN",
+    "TLS_KEY",
+    "RESPONSE",
+  ])("keeps %s out of the arguments", (name) => {
+    expect(taskEnvironment({ A: "1\n2", [name]: "x" }, FEATURES).arguments).toEqual(["--setenv=A", `--setenv=${name}`]);
+  });
+});
+
+describe("refused, without the value", () => {
+  const cases: readonly [string, Record<string, string>, number, string][] = [
+    [
+      "a name that is none",
+      { "A-B": "hidden" },
+      257,
+      'Environment variable "A-B" cannot be passed: its name must consist of letters, digits and underscores and not begin with a digit.',
+    ],
+    [
+      "a NUL",
+      { A: "hidden\0" },
+      257,
+      'Environment variable "A" cannot be passed: its value must not contain a NUL character.',
+    ],
+    [
+      "a lone surrogate",
+      { A: "hidden\ud800" },
+      257,
+      'Environment variable "A" cannot be passed: its value contains characters that are not valid Unicode text.',
+    ],
+    [
+      "a noncharacter, which systemd would drop the variable for",
+      { A: "hidden\ufdd0" },
+      257,
+      'Environment variable "A" cannot be passed: its value contains characters that are not valid Unicode text.',
+    ],
+    [
+      "a value no process can be given",
+      { A: "h".repeat(131_070) },
+      257,
+      'Environment variable "A" cannot be passed: name and value must not be longer than 131071 bytes.',
+    ],
+    [
+      "more than a process can be given",
+      Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`A${i}`, "h".repeat(100_000)])),
+      257,
+      "The task's environment variables take 2000250 bytes together: no more than 1835008 can be passed to a process.",
+    ],
+    [
+      "several lines with an old version",
+      { A: "hidden\n" },
+      249,
+      'Environment variable "A" has a value of several lines: this needs systemd-nspawn 250, and this client has 249.',
+    ],
+    [
+      "several lines in a name that affects systemd-nspawn",
+      { LD_PRELOAD: "hidden\n" },
+      257,
+      'Environment variable "LD_PRELOAD" has a value of several lines: this is not possible for a name that also affects systemd-nspawn on the host.',
+    ],
+  ];
+
+  test.each(cases)("%s", (_, environment, version, sentence) => {
+    expect(() => taskEnvironment(environment, featuresOf(version))).toThrow(new ConfigError(sentence));
+  });
+});
+
+test("the largest value is passed", () => {
+  expect(taskEnvironment({ A: "x".repeat(131_069) }, FEATURES).arguments).toEqual([]);
+});
+
+test("the settings file lies where systemd-nspawn trusts it", () => {
+  expect(settingsFilePath("web-1")).toBe("/run/systemd/nspawn/web-1.nspawn");
+});
+
+test.each([
+  ['say "hi"', `Environment="A=say "'"'"hi"'"'`],
+  ["it's", `Environment="A=it's"`],
+  ["\\", `Environment="A=\\"`],
+  ['"', `Environment="A="'"'`],
+])("quotes %s for the settings file", (value, line) => {
+  expect(settingsFile({ A: value })).toBe(`[Exec]\n${line}\n`);
+});
+
+test("an environment file is read back as it was", () => {
+  const names = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/);
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.array(fc.constantFrom("'", '"', "\n", "\\", "=", "A=")).map((parts) => parts.join("")),
+  );
+  fc.assert(
+    fc.property(fc.dictionary(names, text), (environment) => {
+      expect(parseEnvironmentFile(environmentFile(environment))).toEqual({ ...environment });
+    }),
+  );
+});
+
+test.each(["A", "A=b\n", "A='b'", "A='b\n", "=''\n", "A='b'c\n"])(
+  "an environment file of another make is refused: %j",
+  (text) => {
+    expect(() => parseEnvironmentFile(text)).toThrow(
+      "The environment file cannot be read: no assignment at character 0.",
+    );
+  },
+);
