@@ -1,0 +1,149 @@
+/** What tests, the plugin or systemd-nspawn may leave behind on a machine, seen by comparing it before and after. */
+
+import { existsSync } from "node:fs";
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+
+/** Traces by kind ("mount", "process" …), each as one line of text. */
+export type HostState = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** Milliseconds that the kernel gets to take down a dead container's cgroups and interfaces; it tells nobody when. */
+const settleTime = 5_000;
+
+/** Looks at the machine. */
+export async function hostState(): Promise<HostState> {
+  const kinds: Readonly<Record<string, () => Promise<string[]>>> = {
+    unit: units,
+    machine: () => namesIn("/run/systemd/machines"),
+    mount: mounts,
+    "loop device": loopDevices,
+    process: processes,
+    file: files,
+    "network interface": interfaces,
+    cgroup: cgroups,
+  };
+  const state = new Map<string, Set<string>>();
+  for (const [kind, look] of Object.entries(kinds)) state.set(kind, new Set(await look()));
+  return state;
+}
+
+/** Sentences about what is there now and was not before; empty when all is well. */
+export function differences(before: HostState, after: HostState): string[] {
+  const sentences: string[] = [];
+  for (const [kind, found] of after) {
+    for (const trace of found)
+      if (before.get(kind)?.has(trace) !== true) sentences.push(`The ${kind} ${trace} was left.`);
+  }
+  return sentences;
+}
+
+/** Sentences about what is still there, compared with `before`, after the kernel had its time to clean up. */
+export async function leftovers(before: HostState, patience: number = settleTime): Promise<string[]> {
+  const deadline = performance.now() + patience;
+  for (;;) {
+    const left = differences(before, await hostState());
+    if (left.length === 0 || performance.now() >= deadline) return left;
+    await Bun.sleep(100);
+  }
+}
+
+async function units(): Promise<string[]> {
+  if (!existsSync("/run/systemd/system")) return [];
+  const { stdout } = await run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full"]);
+  return stdout
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/)[0] ?? "")
+    .filter((unit) => /^(nomad|machine-|nspawn|systemd-nspawn)/.test(unit));
+}
+
+async function mounts(): Promise<string[]> {
+  const table = await readFile("/proc/self/mountinfo", "utf8");
+  return table
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [, , , root, point] = line.split(" ");
+      return `${root} on ${point}`;
+    })
+    .filter((line) => !/ on (\/run\/(credentials|user)\/|\/proc\/sys\/fs\/binfmt_misc)/.test(line));
+}
+
+async function loopDevices(): Promise<string[]> {
+  const found: string[] = [];
+  for (const device of await namesIn("/sys/block")) {
+    const backing = await readFile(`/sys/block/${device}/loop/backing_file`, "utf8").catch(gone);
+    if (backing !== undefined) found.push(`${device} of ${backing.trim()}`);
+  }
+  return found;
+}
+
+async function processes(): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of (await namesIn("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [executable, stat, commandLine] = await Promise.all([
+      readlink(`/proc/${pid}/exe`).catch(goneOrHidden),
+      readFile(`/proc/${pid}/stat`, "utf8").catch(gone),
+      readFile(`/proc/${pid}/cmdline`, "utf8").catch(gone),
+    ]);
+    if (executable === undefined || stat === undefined || commandLine === undefined) continue;
+    if (!/\/(systemd-nspawn|nomad-driver-nspawn|nomad)( \(deleted\))?$/.test(executable)) continue;
+    const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    found.push(`${pid} (started at ${startTime}): ${commandLine.replaceAll("\0", " ").trim()}`);
+  }
+  return found;
+}
+
+/** Directories of ours and systemd-nspawn's, and our names in directories of everybody. */
+async function files(): Promise<string[]> {
+  const found: string[] = [];
+  const ours = ["/run/nomad-driver-nspawn", "/var/lib/nomad-driver-nspawn", "/run/systemd/nspawn-uid", "/run/netns"];
+  const nspawn = ["locks", "propagate", "unix-export"].map((name) => `/run/systemd/nspawn/${name}`);
+  for (const directory of [...ours, ...nspawn]) {
+    for (const name of await namesIn(directory)) found.push(join(directory, name));
+  }
+  const shared = /^(nomad-driver-nspawn|nspawn-|alloc-|plugin-sockets-|log-pipe-|agent-|\.#)/;
+  for (const directory of ["/tmp", "/var/tmp", "/var/lib/machines"]) {
+    for (const name of await namesIn(directory)) if (shared.test(name)) found.push(join(directory, name));
+  }
+  return found;
+}
+
+async function interfaces(): Promise<string[]> {
+  const table = await readFile("/proc/net/dev", "utf8");
+  return table
+    .split("\n")
+    .slice(2)
+    .map((line) => line.split(":")[0]?.trim() ?? "")
+    .filter((name) => name !== "");
+}
+
+async function cgroups(): Promise<string[]> {
+  const found: string[] = [];
+  const visit = async (directory: string) => {
+    const entries = await readdir(directory, { withFileTypes: true }).catch(gone);
+    for (const entry of entries ?? []) {
+      if (!entry.isDirectory()) continue;
+      const path = join(directory, entry.name);
+      if (/nomad|nspawn|^machine-|^payload$|^supervisor$/.test(entry.name)) found.push(path);
+      await visit(path);
+    }
+  };
+  await visit("/sys/fs/cgroup");
+  return found;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return (await readdir(directory).catch(gone)) ?? [];
+}
+
+/** Not even root may look at every process's executable where security modules say so; none of those is ours. */
+function goneOrHidden(error: NodeJS.ErrnoException): undefined {
+  return error.code === "EACCES" || error.code === "EPERM" ? undefined : gone(error);
+}
+
+/** What is looked at may go away meanwhile; everything else is an error. */
+function gone(error: NodeJS.ErrnoException): undefined {
+  if (error.code === "ENOENT" || error.code === "ESRCH" || error.code === "ENODEV" || error.code === "ENOTDIR") return;
+  throw error;
+}
