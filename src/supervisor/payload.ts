@@ -13,7 +13,9 @@ const SIGKILL = 9;
 /** systemd-nspawn forks an outer child that forks the container's PID 1, no deeper. */
 const MAX_DEPTH = 2;
 const FIRST_DELAY_MS = 1;
-const LONGEST_DELAY_MS = 100;
+/** A container is started within a second as a rule; what takes longer can be looked at less often. */
+const LONGEST_DELAY_MS = { atFirst: 8, later: 100 } as const;
+const AT_FIRST_MS = 1_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
@@ -65,7 +67,7 @@ export function findStartedPayload(
 
 /**
  * Repeats a look at the process table until it gives something, `mainPid` is gone, or the time is over: at once, then
- * after 1, 2, 4… ms, at most 100 ms apart. Linux tells nobody that a process forked or exec'ed, so the wait is bounded
+ * after 1, 2, 4, 8, 8… ms, and 100 ms apart after the first second. Linux tells nobody that a process forked or exec'ed, so the wait is bounded
  * rather than driven by an event; only a container in the middle of its start is ever waited for.
  */
 export async function waitForProcess<Found>(
@@ -74,11 +76,14 @@ export async function waitForProcess<Found>(
   timeoutMs = DEFAULT_TIMEOUT_MS,
 ): Promise<Found | undefined> {
   const main = identify(mainPid);
-  const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; main !== undefined && isAlive(main); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+  const start = performance.now();
+  for (let delay = FIRST_DELAY_MS; main !== undefined && isAlive(main); delay *= 2) {
     const found = look();
     if (found !== undefined) return found;
-    if (performance.now() >= deadline) return undefined;
+    const waited = performance.now() - start;
+    if (waited >= timeoutMs) return undefined;
+    const longest = waited < AT_FIRST_MS ? LONGEST_DELAY_MS.atFirst : LONGEST_DELAY_MS.later;
+    delay = Math.min(delay, longest);
     await Bun.sleep(delay);
   }
   return undefined;

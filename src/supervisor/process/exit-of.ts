@@ -1,0 +1,89 @@
+import { signalName, signalNumber } from "../../host/signals";
+import type { Exit, PayloadMode } from "../supervisor";
+
+/** What a supervising process knows about an end. */
+export interface Ending {
+  readonly machine: string;
+  readonly mode: PayloadMode;
+  /** How systemd-nspawn itself ended: an exit code, or the signal that ended it. */
+  readonly nspawn: { readonly code: number } | { readonly signal: number };
+  /** Wait status of the payload, where the kernel told it (Linux 6.15). */
+  readonly payloadStatus?: number | undefined;
+  /** Whether the payload was seen to run its own program. */
+  readonly payloadSeen: boolean;
+  /** The last that was written to standard error, by systemd-nspawn or by the payload. */
+  readonly lastWords: string;
+  readonly oomKills: number;
+  /** Whether the driver killed the container: one in the middle of its start ends with a failure then. */
+  readonly killed: boolean;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+const SIGHUP = 1;
+const SIGINT = 2;
+const SIGKILL = 9;
+/** systemd-nspawn's code when it failed, and when a signal ended the container's PID 1 (nspawn.c, wait_for_container). */
+const FAILURE = 1;
+/** Code of the stub init for a payload that did not exit by itself (nspawn-stub-pid1.c, EXIT_EXCEPTION). */
+const STUB_EXCEPTION = 255;
+const MAX_MESSAGE = 500;
+/** systemd-nspawn complains about its cleaning up after the line that tells the end, a few lines at most. */
+const LAST_LINES = 8;
+const CLEANUP = /^Attempted to remove disk file system|^Can(?:not|'t) remove .*ignoring/;
+
+/**
+ * How the container ended. systemd-nspawn passes the payload's code on, but has no code for a signal: it exits with 1 and
+ * writes "Container NAME terminated by signal KILL.", or, with a stub init, exits with 255 without a word. So
+ * the kernel's own record of the payload comes first, then that line. Where both are missing (mode "pid2" before
+ * Linux 6.15, or a payload that ended faster than it could be looked at) a signal is reported as code 255.
+ */
+export function exitOf(ending: Ending): Exit {
+  const { nspawn, at } = ending;
+  if ("signal" in nspawn) {
+    const message = `systemd-nspawn itself was ended by ${signalName(nspawn.signal)}.`;
+    return { code: 0, signal: nspawn.signal, oomKilled: ending.oomKills > 0, message, at };
+  }
+  const { code } = nspawn;
+  const line = lastLine(ending.lastWords);
+  const told = code === FAILURE ? signalInLine(line, ending.machine) : undefined;
+  const signal = told ?? payloadSignal(ending, code) ?? 0;
+  if (signal !== 0) {
+    const message = told === undefined ? {} : { message: line };
+    return { code: 0, signal, oomKilled: ending.oomKills > 0, ...message, at };
+  }
+  const failedStart = code === FAILURE && !ending.payloadSeen && line !== "";
+  return {
+    code,
+    signal: 0,
+    oomKilled: code !== 0 && ending.oomKills > 0,
+    ...(failedStart ? { message: line } : {}),
+    at,
+  };
+}
+
+/** The last line with something in it, without a terminal's colours, shortened to what fits an event. */
+export function lastLine(text: string): string {
+  const lines = Bun.stripANSI(text)
+    .split(/[\r\n]+/)
+    .map((line) => line.trim());
+  return (lines.findLast((line) => line !== "") ?? "").slice(0, MAX_MESSAGE);
+}
+
+function signalInLine(line: string, machine: string): number | undefined {
+  const prefix = `Container ${machine} terminated by signal `;
+  if (!line.startsWith(prefix) || !line.endsWith(".")) return undefined;
+  return signalNumber(line.slice(prefix.length, -1));
+}
+
+/**
+ * The signal in the payload's wait status. PID 1 of a PID namespace is "killed" by SIGINT and SIGHUP when the container
+ * powers off and reboots (reboot(2)): those are no signals to report, and systemd-nspawn's code is right.
+ */
+function payloadSignal({ mode, payloadStatus }: Ending, code: number): number | undefined {
+  if (payloadStatus === undefined) return undefined;
+  const signal = payloadStatus & 0x7f;
+  if (signal === 0) return undefined;
+  if (mode === "pid2") return code === STUB_EXCEPTION ? signal : undefined;
+  return signal === SIGINT || signal === SIGHUP ? undefined : signal;
+}

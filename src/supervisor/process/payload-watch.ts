@@ -1,0 +1,74 @@
+import { closeSync } from "node:fs";
+import { exitStatusOfPidfd, openPidfd } from "../../host/libc";
+import { isAlive, type ProcessIdentity } from "../../host/process-info";
+import { findLeader, findPayload, findStartedPayload, waitForProcess } from "../payload";
+import { ephemeralCopy } from "../remains";
+import type { PayloadMode } from "../supervisor";
+
+/** A container's processes, as far as they are known. */
+export interface PayloadWatch {
+  readonly leader: ProcessIdentity | undefined;
+  readonly ephemeralCopy: string | undefined;
+  /** Whether the payload was seen to run its own program. */
+  readonly seen: boolean;
+  /** The payload's wait status once it is reaped; undefined where it was not seen or the kernel does not tell. */
+  status(): number | undefined;
+  close(): void;
+}
+
+/**
+ * Looks for the container's processes while it starts and keeps a pidfd of the payload, that knows its end afterwards.
+ *
+ * @param found called when leader and copy are known
+ */
+export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: PayloadWatch) => void): PayloadWatch {
+  let leader: ProcessIdentity | undefined;
+  let copy: string | undefined;
+  let pidfd: number | undefined;
+  let seen = false;
+  let closed = false;
+
+  const hold = (payload: ProcessIdentity): number | undefined => {
+    const fd = openPidfd(payload.pid);
+    if (fd !== undefined && !isAlive(payload)) {
+      closeSync(fd);
+      return undefined;
+    }
+    return fd;
+  };
+  const look = async (): Promise<void> => {
+    leader = await waitForProcess(mainPid, () => (closed ? undefined : findLeader(mainPid)));
+    if (closed || leader === undefined) return;
+    copy = ephemeralCopy(mainPid);
+    found(watch);
+    await waitForProcess(mainPid, () => {
+      if (closed) return true;
+      const payload = findPayload(mainPid, mode);
+      if (payload === undefined) return undefined;
+      pidfd ??= hold(payload);
+      seen = findStartedPayload(mainPid, mode) !== undefined;
+      return seen ? true : undefined;
+    });
+  };
+  const watch: PayloadWatch = {
+    get leader() {
+      return leader;
+    },
+    get ephemeralCopy() {
+      return copy;
+    },
+    get seen() {
+      return seen;
+    },
+    status: () => (pidfd === undefined ? undefined : exitStatusOfPidfd(pidfd)),
+    close: () => {
+      closed = true;
+      if (pidfd !== undefined) closeSync(pidfd);
+      pidfd = undefined;
+    },
+  };
+  look().catch(() => {
+    // Only exactness is lost: the exit is then told from systemd-nspawn's code and last line.
+  });
+  return watch;
+}

@@ -1,0 +1,196 @@
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { bootId } from "../../host/boot-id";
+import { readCgroupLayout } from "../../host/cgroup-layout";
+import { removeCgroup } from "../../host/cgroup-task";
+import { errnoCode, isMissing } from "../../host/errno";
+import {
+  LaunchError,
+  type LaunchSpec,
+  NotSupervisedError,
+  type Supervised,
+  type SupervisedRef,
+  type Supervisor,
+} from "../supervisor";
+import { asRecord, optional, stringOf, stringsOf } from "./fields";
+import { readExit, readOrder, type StateFiles, stateFiles, writeState } from "./state-files";
+import type { StartReport } from "./supervise";
+import { followContainer, type SupervisedProcess } from "./supervised-process";
+
+/** Where and how the process supervisor works. */
+export interface ProcessSupervisorOptions {
+  /** Directory of the containers' state; made on the first launch, with mode 0700, and removed with the last container. */
+  readonly stateDir?: string;
+  /** argv that starts this program in its supervising mode; the path of the order file is appended. */
+  readonly self: readonly string[];
+  /** Takes sentences about limits the host does not enforce, and remains that cannot be removed. */
+  readonly log: { warn(message: string): void };
+}
+
+const STATE_DIR = "/run/nomad-driver-nspawn";
+/** Unix sockets have paths of 107 bytes at most; Linux, unix(7). */
+const MAX_SOCKET_PATH = 107;
+const MACHINE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+
+/** A supervisor that gives each container a small process of its own. Constructing it touches nothing. */
+export function createProcessSupervisor(options: ProcessSupervisorOptions): Supervisor {
+  const { stateDir = STATE_DIR, self, log } = options;
+  const told = new Set<string>();
+  const followed = new Set<SupervisedProcess>();
+
+  const follow = async (files: StateFiles, ref: SupervisedRef): Promise<Supervised> => {
+    const supervised = await followContainer(files, ref, { warn: (message) => log.warn(message) });
+    followed.add(supervised);
+    supervised.exit.then(() => followed.delete(supervised));
+    return supervised;
+  };
+
+  /** The same host misses the same controllers for every task: once is enough. */
+  const warnOnce = (machine: string, warnings: readonly string[]): void => {
+    for (const warning of warnings) {
+      const kind = warning.replaceAll(machine, "").replace(/\([^)]*\)/g, "");
+      if (!told.has(kind)) log.warn(warning);
+      told.add(kind);
+    }
+  };
+
+  return {
+    name: "process",
+    async launch(spec) {
+      check(spec, stateDir);
+      const files = stateFiles(stateDir, spec.machine);
+      const ref = { supervisor: "process", machine: spec.machine, mode: spec.mode, bootId: bootId() } as const;
+      await removeStale(files, ref, log);
+      try {
+        makeDirectories(files, stateDir);
+        writeState(files.order, { bootId: ref.bootId, spec });
+        warnOnce(spec.machine, await start(self, files));
+        return await follow(files, ref);
+      } catch (error) {
+        if (!existsSync(files.running)) {
+          await removeCgroup(readCgroupLayout(), spec.machine);
+          rmSync(files.directory, { recursive: true, force: true });
+        }
+        throw asLaunchError(error);
+      }
+    },
+    async attach(ref) {
+      const files = stateFiles(stateDir, ref.machine);
+      const order = MACHINE_NAME.test(ref.machine) && ref.bootId === bootId() ? readOrder(files) : undefined;
+      if (order === undefined || order.bootId !== ref.bootId) {
+        throw new NotSupervisedError(`There is no trace of container ${ref.machine} on this host since it was booted.`);
+      }
+      return follow(files, { ...ref, mode: order.spec.mode });
+    },
+    async close() {
+      for (const supervised of followed) supervised.detach();
+      followed.clear();
+    },
+  };
+}
+
+function check(spec: LaunchSpec, stateDir: string): void {
+  const refuse = (sentence: string): never => {
+    throw new LaunchError(sentence, { recoverable: false });
+  };
+  if (!MACHINE_NAME.test(spec.machine)) refuse(`${JSON.stringify(spec.machine)} cannot be a machine name.`);
+  const properties = Object.keys(spec.properties);
+  if (properties.length > 0) {
+    refuse(
+      `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host containers are supervised by processes of the driver.`,
+    );
+  }
+  const [program] = spec.argv;
+  if (program === undefined || !program.startsWith("/")) refuse("systemd-nspawn's path must be absolute.");
+  const { socket } = stateFiles(stateDir, spec.machine);
+  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) refuse(`The path ${socket} is longer than a socket's may be.`);
+}
+
+/** What is left of a container with the same name that ended, or whose launch was broken off, is in the way. */
+async function removeStale(files: StateFiles, ref: SupervisedRef, log: { warn(message: string): void }): Promise<void> {
+  if (!existsSync(files.directory)) return;
+  if (readExit(files) === undefined && existsSync(files.running)) {
+    const stale = await followContainer(files, ref, log);
+    if (stale.mainPid() !== undefined) {
+      stale.detach();
+      throw new LaunchError(`A container named ${ref.machine} already runs.`, { recoverable: false });
+    }
+    return stale.release();
+  }
+  await (await followContainer(files, ref, log)).release();
+}
+
+function makeDirectories(files: StateFiles, stateDir: string): void {
+  const make = (): void => {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    mkdirSync(files.directory, { mode: 0o700 });
+  };
+  try {
+    make();
+  } catch (error) {
+    // Another container's end may just have removed the empty directory.
+    if (!isMissing(error)) throw error;
+    make();
+  }
+}
+
+/**
+ * Starts a supervising process in a session of its own; returns when systemd-nspawn is forked. Its working directory and
+ * environment are not the agent's, for neither is to decide what a process of ours loads.
+ *
+ * @returns limits that are not enforced, in sentences
+ */
+async function start(self: readonly string[], files: StateFiles): Promise<readonly string[]> {
+  const child = Bun.spawn([...self, files.order], {
+    cwd: "/",
+    env: { PATH: "/usr/bin:/bin" },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    detached: true,
+  });
+  child.unref();
+  const line = await firstLine(child.stdout);
+  if (line === undefined) {
+    const words = (await child.stderr.text()).trim().slice(0, 500);
+    await child.exited;
+    const how = child.signalCode === null ? `with code ${child.exitCode}` : `by ${child.signalCode}`;
+    throw new LaunchError(`The supervising process ended ${how} before it started systemd-nspawn. ${words}`.trim(), {
+      recoverable: child.signalCode !== null,
+    });
+  }
+  await child.stderr.cancel();
+  const report = parseReport(line);
+  if (report.failed === undefined) return report.warnings;
+  await child.exited;
+  throw new LaunchError(report.failed, { recoverable: /EAGAIN|ENOMEM|EMFILE|ENFILE/.test(report.failed) });
+}
+
+function parseReport(line: string): StartReport {
+  const report = asRecord(JSON.parse(line));
+  return { ...optional(report, "failed", stringOf), warnings: stringsOf(report, "warnings") };
+}
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  const reader = stream.getReader();
+  let text = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return undefined;
+      text += decoder.decode(value, { stream: true });
+      const end = text.indexOf("\n");
+      if (end >= 0) return text.slice(0, end);
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+function asLaunchError(error: unknown): LaunchError {
+  if (error instanceof LaunchError) return error;
+  const code = errnoCode(error) ?? "";
+  const message = error instanceof Error ? error.message : String(error);
+  const recoverable = ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOSPC"].includes(code);
+  return new LaunchError(message, { recoverable, cause: error });
+}

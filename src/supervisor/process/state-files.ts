@@ -1,0 +1,143 @@
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { isMissing } from "../../host/errno";
+import type { ProcessIdentity } from "../../host/process-info";
+import type { Exit, LaunchSpec } from "../supervisor";
+import { asRecord, numberOf, objectOf, objectsOf, optional, stringMapOf, stringOf, stringsOf, wordOf } from "./fields";
+
+/** What the plugin asks a supervising process for. */
+export interface Order {
+  readonly bootId: string;
+  readonly spec: LaunchSpec;
+}
+
+/** What a supervising process tells about a running container, so that it can be found and killed without it. */
+export interface RunningState {
+  readonly supervisor: ProcessIdentity;
+  readonly main: ProcessIdentity;
+  readonly leader?: ProcessIdentity;
+  readonly ephemeralCopy?: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** The files of one container, in a directory of its own. */
+export interface StateFiles {
+  readonly directory: string;
+  readonly order: string;
+  readonly running: string;
+  readonly exit: string;
+  /** Unix socket; open for as long as the supervising process lives. */
+  readonly socket: string;
+}
+
+const MODES = ["boot", "pid2", "pid1"] as const;
+
+/** The files of a machine. */
+export function stateFiles(stateDir: string, machine: string): StateFiles {
+  return filesIn(join(stateDir, machine));
+}
+
+/** The files in a machine's directory. */
+export function filesIn(directory: string): StateFiles {
+  return {
+    directory,
+    order: join(directory, "order.json"),
+    running: join(directory, "running.json"),
+    exit: join(directory, "exit.json"),
+    socket: join(directory, "socket"),
+  };
+}
+
+/** Writes a file that is there completely or not at all, also after a power cut; readable by its owner alone. */
+export function writeState(path: string, content: Order | RunningState | Exit): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const fd = openSync(temporary, "wx", 0o600);
+    try {
+      writeSync(fd, JSON.stringify(content));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Undefined when there is none. Throws when it is damaged. */
+export function readOrder(files: StateFiles): Order | undefined {
+  return readState(files.order, (order) => {
+    const spec = objectOf(order, "spec");
+    const limits = objectOf(spec, "limits");
+    return {
+      bootId: stringOf(order, "bootId"),
+      spec: {
+        machine: stringOf(spec, "machine"),
+        mode: wordOf(spec, "mode", MODES),
+        argv: stringsOf(spec, "argv"),
+        environment: stringMapOf(spec, "environment"),
+        ...optional(spec, "environmentFile", stringOf),
+        stdoutPath: stringOf(spec, "stdoutPath"),
+        stderrPath: stringOf(spec, "stderrPath"),
+        limits: {
+          ...optional(limits, "memoryMax", numberOf),
+          ...optional(limits, "memoryLow", numberOf),
+          ...optional(limits, "cpuWeight", numberOf),
+          ...optional(limits, "cpus", stringOf),
+        },
+        devices: objectsOf(spec, "devices").map((device) => ({
+          path: stringOf(device, "path"),
+          permissions: stringOf(device, "permissions"),
+        })),
+        properties: stringMapOf(spec, "properties"),
+      },
+    };
+  });
+}
+
+/** Undefined when there is none. Throws when it is damaged. */
+export function readRunning(files: StateFiles): RunningState | undefined {
+  return readState(files.running, (state) => ({
+    supervisor: identityOf(state, "supervisor"),
+    main: identityOf(state, "main"),
+    ...optional(state, "leader", identityOf),
+    ...optional(state, "ephemeralCopy", stringOf),
+    startedAt: numberOf(state, "startedAt"),
+  }));
+}
+
+/** Undefined when there is none. Throws when it is damaged. */
+export function readExit(files: StateFiles): Exit | undefined {
+  return readState(files.exit, (exit) => ({
+    code: numberOf(exit, "code"),
+    signal: numberOf(exit, "signal"),
+    oomKilled: exit["oomKilled"] === true,
+    ...optional(exit, "message", stringOf),
+    at: numberOf(exit, "at"),
+  }));
+}
+
+function readState<State>(path: string, parse: (record: Record<string, unknown>) => State): State | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+  try {
+    return parse(asRecord(JSON.parse(text)));
+  } catch (error) {
+    throw new Error(`The state file ${path} is damaged: ${error instanceof Error ? error.message : String(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+function identityOf(record: Record<string, unknown>, key: string): ProcessIdentity {
+  const identity = objectOf(record, key);
+  return { pid: numberOf(identity, "pid"), startTime: numberOf(identity, "startTime") };
+}

@@ -1,0 +1,158 @@
+import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
+import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } from "../../host/cgroup-task";
+import { identify, signalProcess } from "../../host/process-info";
+import { signalNumber } from "../../host/signals";
+import { parseEnvironmentFile } from "../../nspawn/environment-file";
+import type { Exit, LaunchSpec } from "../supervisor";
+import { exitOf } from "./exit-of";
+import { type LogFifo, waitUntilRead } from "./log-readers";
+import { type PayloadWatch, watchPayload } from "./payload-watch";
+import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
+import { serveStatus } from "./status-socket";
+import { pumpStderr } from "./stderr-pump";
+
+/** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
+const RESTART = 133;
+const SIGKILL = 9;
+const STDOUT = 1;
+/** How long the end of standard error may take after systemd-nspawn's own end. */
+const LAST_WORDS_MS = 1_000;
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What the supervising process reports to the plugin that started it, as one line of JSON. */
+export interface StartReport {
+  /** Why systemd-nspawn could not be started. */
+  readonly failed?: string;
+  /** Limits the host does not enforce, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * The life of a supervising process: starts the systemd-nspawn that an order file describes, stays until its end, and
+ * leaves the exit beside the order.
+ *
+ * @param args path of the order file
+ * @returns exit code of this process
+ */
+export async function superviseMain(args: readonly string[]): Promise<number> {
+  // The agent's process group gets SIGINT, a closing terminal SIGHUP, a host that goes down SIGTERM: all of them are
+  // systemd-nspawn's or nobody's business, and we are to see its end.
+  for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => {});
+  try {
+    const [orderFile] = args;
+    if (orderFile === undefined) throw new Error("The order file is missing.");
+    return await supervise(dirname(orderFile));
+  } catch (error) {
+    report({ failed: error instanceof Error ? error.message : String(error), warnings: [] });
+    return 1;
+  }
+}
+
+async function supervise(directory: string): Promise<number> {
+  const files = filesIn(directory);
+  const order = readOrder(files);
+  const supervisor = identify(process.pid);
+  if (order === undefined || supervisor === undefined) throw new Error(`There is no order in ${directory}.`);
+  const { spec } = order;
+  const layout = readCgroupLayout();
+  const environment = nspawnEnvironment(spec);
+  const stdout = openFifo(spec.stdoutPath);
+  const stderr = openFifo(spec.stderrPath);
+  const pump = pumpStderr(stderr.fd);
+  const warnings = createCgroup(layout, spec.machine, spec.limits);
+  let stopped = false;
+  const status = serveStatus(files.socket, () => {
+    stopped = true;
+  });
+
+  const startedAt = Date.now();
+  let watch: PayloadWatch | undefined;
+  let exit: Exit | undefined;
+  for (let first = true; exit === undefined; first = false) {
+    const child = spawnInside(layout, spec, environment, stdout.fd, pump.childFd);
+    const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
+    const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
+    const stateOf = (found?: PayloadWatch): RunningState => ({
+      supervisor,
+      main,
+      ...(found?.leader === undefined ? {} : { leader: found.leader }),
+      ...(found?.ephemeralCopy === undefined ? {} : { ephemeralCopy: found.ephemeralCopy }),
+      startedAt,
+    });
+    remember();
+    status.tell(`running ${main.pid} ${main.startTime}`);
+    if (first) report({ warnings });
+    watch = watchPayload(main.pid, spec.mode, remember);
+    await child.exited;
+    if (child.exitCode === RESTART && !stopped) {
+      watch.close();
+      continue;
+    }
+    if (child.signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
+    await killCgroup(layout, spec.machine);
+    await Promise.race([pump.finish(), Bun.sleep(LAST_WORDS_MS)]);
+    exit = exitOf({
+      machine: spec.machine,
+      mode: spec.mode,
+      nspawn:
+        child.signalCode === null
+          ? { code: child.exitCode ?? 1 }
+          : { signal: signalNumber(String(child.signalCode)) ?? 0 },
+      payloadStatus: watch.status(),
+      payloadSeen: watch.seen,
+      lastWords: pump.lastWords(),
+      oomKills: oomKills(layout, spec.machine),
+      killed: stopped,
+      at: Date.now(),
+    });
+  }
+  watch?.close();
+  writeState(files.exit, exit);
+  await Promise.race([pump.done, Bun.sleep(LAST_WORDS_MS)]);
+  status.tell("exited");
+  status.closeDoor();
+  await pump.done;
+  waitUntilRead([stdout, stderr]);
+  return 0;
+}
+
+/** systemd-nspawn inherits the cgroups it is spawned in; this process must not stay in them, under the task's limits. */
+function spawnInside(
+  layout: CgroupLayout,
+  spec: LaunchSpec,
+  environment: Readonly<Record<string, string>>,
+  stdout: number,
+  stderr: number,
+) {
+  createCgroup(layout, SUPERVISORS_CGROUP, {});
+  enterCgroup(layout, spec.machine);
+  try {
+    return Bun.spawn([...spec.argv], { cwd: "/", env: environment, stdin: "ignore", stdout, stderr });
+  } finally {
+    enterCgroup(layout, SUPERVISORS_CGROUP);
+  }
+}
+
+/** As systemd does it: the file's values win. */
+function nspawnEnvironment(spec: LaunchSpec): Readonly<Record<string, string>> {
+  const { environmentFile } = spec;
+  const secret = environmentFile === undefined ? {} : parseEnvironmentFile(readFileSync(environmentFile, "utf8"));
+  return { PATH, ...spec.environment, ...secret };
+}
+
+/** Read and write: without a reader such an open neither waits nor fails, and no write ever ends in SIGPIPE. */
+function openFifo(path: string): LogFifo {
+  return { path, fd: openSync(path, constants.O_RDWR | constants.O_APPEND) };
+}
+
+/** The plugin may be gone by now; the container is not to suffer from that. */
+function report(startReport: StartReport): void {
+  try {
+    writeSync(STDOUT, `${JSON.stringify(startReport)}\n`);
+    closeSync(STDOUT);
+  } catch {
+    // Nobody listens.
+  }
+}

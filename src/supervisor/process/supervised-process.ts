@@ -1,0 +1,140 @@
+import { rmdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
+import { removeCgroup } from "../../host/cgroup-task";
+import { errnoCode } from "../../host/errno";
+import { isAlive, signalProcess } from "../../host/process-info";
+import { signalPayload } from "../payload";
+import { removeRemains } from "../remains";
+import type { Exit, Supervised, SupervisedRef } from "../supervisor";
+import { endContainer, isGone } from "./end-container";
+import { type RunningState, readExit, readRunning, type StateFiles, writeState } from "./state-files";
+import { connectStatus, type StatusConnection } from "./status-client";
+
+const SIGKILL = 9;
+/** How long a supervising process may still hand the last log lines to a reader when its container is released. */
+const LAST_LINES_MS = 2_000;
+
+/** A container and the connection to what supervises it. */
+export interface SupervisedProcess extends Supervised {
+  /** Lets go of the connection; the container runs on. */
+  detach(): void;
+}
+
+/** What followContainer needs besides the container. */
+export interface FollowContext {
+  warn(message: string): void;
+}
+
+/**
+ * Follows a container through its supervising process. One that is gone without having recorded an exit was killed: its
+ * container, that nobody would ever wait for, is killed too, and that is the exit.
+ */
+export async function followContainer(
+  files: StateFiles,
+  ref: SupervisedRef,
+  context: FollowContext,
+): Promise<SupervisedProcess> {
+  const layout = readCgroupLayout();
+  const settled = Promise.withResolvers<Exit>();
+  let exit: Exit | undefined;
+  let copy: string | undefined;
+  let released: Promise<void> | undefined;
+  let ended: Promise<void> | undefined;
+
+  const settle = (value: Exit): void => {
+    exit ??= value;
+    settled.resolve(exit);
+  };
+  const gone = async (): Promise<void> => {
+    if (exit !== undefined) return;
+    try {
+      settle(readExit(files) ?? (await abandoned(layout, files, ref)));
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      settle({ code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() });
+    }
+  };
+  let running = readRunning(files);
+  const connection: StatusConnection | undefined = await connectStatus(files.socket, {
+    running: () => {
+      running = readRunning(files) ?? running;
+    },
+    exited: gone,
+    gone,
+  });
+  const recorded = readExit(files);
+  if (recorded !== undefined) settle(recorded);
+  else if (connection === undefined) await gone();
+
+  const current = (): RunningState | undefined => {
+    running = readRunning(files) ?? running;
+    return running;
+  };
+  const mainPid = (): number | undefined =>
+    exit === undefined && running !== undefined && isAlive(running.main) ? running.main.pid : undefined;
+
+  const end = async (): Promise<void> => {
+    const state = current();
+    connection?.stop();
+    if (state !== undefined) copy = (await endContainer(layout, ref.machine, state)).ephemeralCopy;
+    await settled.promise;
+  };
+  const kill = (): Promise<void> => {
+    if (exit !== undefined) return Promise.resolve();
+    ended ??= end();
+    return ended;
+  };
+  const remove = async (): Promise<void> => {
+    const state = current();
+    await kill();
+    if (state !== undefined && !(await isGone(state.supervisor, LAST_LINES_MS))) {
+      signalProcess(state.supervisor, SIGKILL);
+      await isGone(state.supervisor, LAST_LINES_MS);
+    }
+    connection?.close();
+    const problems = [...(await removeCgroup(layout, ref.machine))];
+    problems.push(...(await removeRemains(ref.machine, { ephemeralCopy: copy ?? state?.ephemeralCopy })).problems);
+    for (const problem of problems) context.warn(problem);
+    removeState(files);
+  };
+
+  return {
+    ref,
+    startedAt: running?.startedAt ?? exit?.at ?? Date.now(),
+    exit: settled.promise,
+    mainPid,
+    signal: async (signal) => {
+      const pid = mainPid();
+      if (pid !== undefined) await signalPayload(pid, ref.mode, signal);
+    },
+    kill,
+    release: () => {
+      released ??= remove();
+      return released;
+    },
+    detach: () => connection?.close(),
+  };
+}
+
+/** Kills what a killed supervising process left and records that as the exit, for those who attach later. */
+async function abandoned(layout: CgroupLayout, files: StateFiles, ref: SupervisedRef): Promise<Exit> {
+  const state = readRunning(files);
+  const message = `The process that supervised container ${ref.machine} was killed, so the container was killed as well.`;
+  const exit: Exit = { code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() };
+  if (state === undefined) return exit;
+  const { ephemeralCopy } = await endContainer(layout, ref.machine, state);
+  if (ephemeralCopy !== undefined) writeState(files.running, { ...state, ephemeralCopy });
+  writeState(files.exit, exit);
+  return exit;
+}
+
+/** The directory of all containers goes with the last one. */
+function removeState(files: StateFiles): void {
+  rmSync(files.directory, { recursive: true, force: true });
+  try {
+    rmdirSync(dirname(files.directory));
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+  }
+}

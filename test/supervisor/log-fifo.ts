@@ -1,0 +1,55 @@
+import { spawnSync } from "node:child_process";
+import { closeSync, constants, openSync, read } from "node:fs";
+
+/** A log FIFO as Nomad's log collector has it. */
+export interface LogFifo {
+  readonly path: string;
+  /** Reads until a test has seen enough, or, without a pattern, until the last writer is gone. */
+  readUntil(pattern?: RegExp): Promise<string>;
+  /** The reader goes away, as when the log collector dies. */
+  close(): void;
+}
+
+/** Makes a FIFO without a reader. */
+export function makeFifo(path: string): LogFifo {
+  const made = spawnSync("mkfifo", ["-m", "600", path]);
+  if (made.status !== 0) throw new Error(`mkfifo ${path}: ${made.stderr}`);
+  let fd: number | undefined;
+  let text = "";
+  return {
+    path,
+    async readUntil(pattern) {
+      fd ??= openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const deadline = performance.now() + 20_000;
+      for (;;) {
+        if (pattern?.test(text)) break;
+        const chunk = await readOnce(fd);
+        if (chunk === "" && pattern === undefined) break;
+        text += chunk ?? "";
+        if (performance.now() > deadline)
+          throw new Error(`Not seen within 20 s: ${pattern}; seen: ${text.slice(-500)}`);
+        if (chunk === undefined || chunk === "") await Bun.sleep(5);
+      }
+      const seen = text;
+      text = "";
+      return seen;
+    },
+    close() {
+      if (fd !== undefined) closeSync(fd);
+      fd = undefined;
+      text = "";
+    },
+  };
+}
+
+/** Undefined when there is nothing to read yet, empty when there is no writer. */
+function readOnce(fd: number): Promise<string | undefined> {
+  const buffer = Buffer.allocUnsafe(1 << 16);
+  return new Promise((resolve, reject) => {
+    read(fd, buffer, 0, buffer.length, null, (error, count) => {
+      if (error === null) resolve(buffer.toString("utf8", 0, count));
+      else if (error.code === "EAGAIN") resolve(undefined);
+      else reject(error);
+    });
+  });
+}
