@@ -45,35 +45,33 @@ export function exitOf(ending: Ending): Exit {
     return { code: 0, signal: nspawn.signal, oomKilled: ending.oomKills > 0, message, at };
   }
   const { code } = nspawn;
-  const line = lastLine(ending.lastWords);
-  const told = code === FAILURE ? signalInLine(line, ending.machine) : undefined;
-  const signal = told ?? payloadSignal(ending, code) ?? 0;
-  if (signal !== 0) {
-    const message = told === undefined ? {} : { message: line };
-    return { code: 0, signal, oomKilled: ending.oomKills > 0, ...message, at };
-  }
-  const failedStart = code === FAILURE && !ending.payloadSeen && line !== "";
-  return {
-    code,
-    signal: 0,
-    oomKilled: code !== 0 && ending.oomKills > 0,
-    ...(failedStart ? { message: line } : {}),
-    at,
-  };
+  const told = code === FAILURE ? signalInWords(ending) : undefined;
+  const killed = code === FAILURE && ending.killed ? SIGKILL : 0;
+  const signal = told ?? payloadSignal(ending, code) ?? killed;
+  if (signal !== 0) return { code: 0, signal, oomKilled: ending.oomKills > 0, at };
+  const words = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.lastWords) : "";
+  const message = words === "" ? {} : { message: words };
+  return { code, signal: 0, oomKilled: code !== 0 && ending.oomKills > 0, ...message, at };
 }
 
-/** The last line with something in it, without a terminal's colours, shortened to what fits an event. */
-export function lastLine(text: string): string {
-  const lines = Bun.stripANSI(text)
+/** The last line that tells why a start failed, without a terminal's colours, shortened to what fits an event. */
+export function lastSentence(text: string): string {
+  return (linesOf(text).findLast((line) => !CLEANUP.test(line)) ?? "").slice(0, MAX_MESSAGE);
+}
+
+function linesOf(text: string): readonly string[] {
+  return Bun.stripANSI(text)
     .split(/[\r\n]+/)
-    .map((line) => line.trim());
-  return (lines.findLast((line) => line !== "") ?? "").slice(0, MAX_MESSAGE);
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 }
 
-function signalInLine(line: string, machine: string): number | undefined {
+function signalInWords({ lastWords, machine }: Ending): number | undefined {
   const prefix = `Container ${machine} terminated by signal `;
-  if (!line.startsWith(prefix) || !line.endsWith(".")) return undefined;
-  return signalNumber(line.slice(prefix.length, -1));
+  const line = linesOf(lastWords)
+    .slice(-LAST_LINES)
+    .findLast((candidate) => candidate.startsWith(prefix) && candidate.endsWith("."));
+  return line === undefined ? undefined : signalNumber(line.slice(prefix.length, -1));
 }
 
 /**
