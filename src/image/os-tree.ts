@@ -1,0 +1,65 @@
+import { lstat, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { isMissing } from "../host/errno";
+
+/** How a container is to be started from a directory. */
+export interface OsTreeUse {
+  /** An init system is started (`--boot`). */
+  readonly boot: boolean;
+  /** Directory within the tree that becomes the root (`--pivot-root=`, before a colon). */
+  readonly pivotRoot?: string | undefined;
+}
+
+const MAX_LINKS = 40;
+const OS_RELEASE = ["etc/os-release", "usr/lib/os-release"] as const;
+
+/**
+ * Says why systemd-nspawn would refuse a directory, undefined where it takes it: to boot it asks for an os-release file,
+ * otherwise for /usr (nspawn.c, run()). Known before the start, so that the task fails with a sentence.
+ */
+export async function osTreeProblem(directory: string, { boot, pivotRoot }: OsTreeUse): Promise<string | undefined> {
+  const root = pivotRoot === undefined ? directory : join(directory, pivotRoot);
+  if (!boot) {
+    return (await existsWithin(root, "usr"))
+      ? undefined
+      : `The directory ${root} has no operating system in it (it has no /usr), so systemd-nspawn cannot start it.`;
+  }
+  for (const file of OS_RELEASE) if (await existsWithin(root, file)) return undefined;
+  return `The directory ${root} has no operating system to boot in it (neither /${OS_RELEASE.join(" nor /")}); to run a command without an init system, set boot = false.`;
+}
+
+/** Whether a path exists, with symlinks taken as the container will: an absolute one starts at its root. */
+async function existsWithin(root: string, path: string): Promise<boolean> {
+  const todo = path.split("/");
+  let at: string[] = [];
+  for (let links = 0; todo.length > 0; ) {
+    const name = todo.shift();
+    if (name === undefined || name === "" || name === ".") continue;
+    if (name === "..") {
+      at = at.slice(0, -1);
+      continue;
+    }
+    const here = join(root, ...at, name);
+    const target = await linkTarget(here);
+    if (target === "missing") return false;
+    if (target === undefined) {
+      at.push(name);
+      continue;
+    }
+    links += 1;
+    if (links > MAX_LINKS) return false;
+    if (target.to.startsWith("/")) at = [];
+    todo.unshift(...target.to.split("/"));
+  }
+  return true;
+}
+
+async function linkTarget(path: string): Promise<{ readonly to: string } | "missing" | undefined> {
+  try {
+    const stats = await lstat(path);
+    return stats.isSymbolicLink() ? { to: await readlink(path) } : undefined;
+  } catch (error) {
+    if (isMissing(error)) return "missing";
+    throw error;
+  }
+}

@@ -1,0 +1,128 @@
+import type { Stats } from "node:fs";
+import { realpath, stat } from "node:fs/promises";
+import { isAbsolute, join, resolve, sep } from "node:path";
+import { errnoCode, isMissing } from "../host/errno";
+
+/** Where systemd-machined looks for an image of a name, in order (discover-image.c, image_search_path). */
+export const MACHINE_DIRECTORIES: readonly string[] = [
+  "/etc/machines",
+  "/run/machines",
+  "/var/lib/machines",
+  "/usr/local/lib/machines",
+  "/usr/lib/machines",
+];
+
+/** An image as systemd-nspawn takes it: --directory= or --image=. */
+export interface ResolvedImage {
+  readonly kind: "directory" | "image";
+  /** Absolute, without symlinks. */
+  readonly path: string;
+}
+
+/** Where images may be. */
+export interface ResolveOptions {
+  /** What relative paths are relative to: the directory of the plugin's executable. */
+  readonly pluginDir: string;
+  /** Directories images may come from; empty: any. */
+  readonly imagePaths: readonly string[];
+  /** Where machinectl's images are. */
+  readonly machineDirectories?: readonly string[];
+}
+
+/** An image that cannot be used; the message is a sentence for the job's author. */
+export class ImageError extends Error {
+  override readonly name = "ImageError";
+}
+
+/**
+ * Finds the image of a task: a path first, relative ones from the plugin's directory, then an image machinectl knows by
+ * that name, the order of the upstream driver. Symlinks are resolved before image_paths is asked, so that none leads out
+ * of the allowed directories.
+ *
+ * @throws ImageError
+ */
+export async function resolveImage(image: string, options: ResolveOptions): Promise<ResolvedImage> {
+  const quoted = JSON.stringify(image);
+  if (image === "")
+    throw new ImageError(
+      "The option image is empty: give a directory, a disk image, a block device or a machine image's name.",
+    );
+  if (image.includes("\0")) throw new ImageError(`image ${quoted} contains a NUL character, which no path can.`);
+  const path = isAbsolute(image) ? image : resolve(options.pluginDir, image);
+  const { machineDirectories = MACHINE_DIRECTORIES } = options;
+  const found = (await look(path)) ?? (isMachineName(image) ? await findMachine(image, machineDirectories) : undefined);
+  if (found === undefined) throw new ImageError(notFound(image, path, machineDirectories));
+  await checkAllowed(quoted, found.path, options.imagePaths);
+  const { stats } = found;
+  if (stats.isDirectory()) return { kind: "directory", path: found.path };
+  if (stats.isFile() || stats.isBlockDevice()) return { kind: "image", path: found.path };
+  throw new ImageError(
+    `image ${quoted} (${found.path}) is neither a directory nor a disk image file nor a block device.`,
+  );
+}
+
+/** Whether a reference names an image in a registry rather than a file: a tag, a digest, or a registry's host. */
+export function isRegistryReference(image: string): boolean {
+  if (/^(?:docker|oci|https?):\/\//.test(image)) return true;
+  if (!/^[a-z0-9][A-Za-z0-9._\-/:@]*$/.test(image)) return false;
+  const [first = "", ...rest] = image.split("/");
+  const named = /[^/]:[\w][\w.-]*$/.test(image) || /@sha256:[0-9a-f]{64}$/.test(image);
+  return named || (rest.length > 0 && (/[.:]/.test(first) || first === "localhost"));
+}
+
+interface Found {
+  readonly path: string;
+  readonly stats: Stats;
+}
+
+async function look(path: string): Promise<Found | undefined> {
+  try {
+    const real = await realpath(path);
+    return { path: real, stats: await stat(real) };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    const code = errnoCode(error);
+    if (code === undefined) throw error;
+    throw new ImageError(`image ${JSON.stringify(path)} cannot be read: ${code}.`, { cause: error });
+  }
+}
+
+/** In each directory NAME comes before NAME.raw; only a regular file counts as NAME.raw. */
+async function findMachine(name: string, directories: readonly string[]): Promise<Found | undefined> {
+  for (const directory of directories) {
+    const plain = await look(join(directory, name));
+    if (plain !== undefined && (plain.stats.isDirectory() || plain.stats.isBlockDevice())) return plain;
+    const raw = await look(join(directory, `${name}.raw`));
+    if (raw?.stats.isFile()) return raw;
+  }
+  return undefined;
+}
+
+/** systemd's image_name_is_valid(): a file name, printable, and none of its temporary files. */
+function isMachineName(name: string): boolean {
+  if (name.length > 255 || name === "." || name === ".." || name.includes("/")) return false;
+  return !name.startsWith(".#") && !/\p{Cc}/u.test(name);
+}
+
+async function checkAllowed(quoted: string, path: string, imagePaths: readonly string[]): Promise<void> {
+  if (imagePaths.length === 0) return;
+  const allowed = await Promise.all(
+    imagePaths.map(async (directory) => (await look(directory))?.path ?? resolve(directory)),
+  );
+  const inside = allowed.some(
+    (directory) => path === directory || path.startsWith(directory === sep ? sep : directory + sep),
+  );
+  if (inside) return;
+  throw new ImageError(
+    `image ${quoted} is ${path}, which the plugin option image_paths does not allow; allowed directories: ${imagePaths.join(", ")}.`,
+  );
+}
+
+function notFound(image: string, path: string, machineDirectories: readonly string[]): string {
+  const quoted = JSON.stringify(image);
+  if (isRegistryReference(image)) {
+    return `image ${quoted} was not found as ${path} and looks like an image in a registry, which comes with a later version of this driver.`;
+  }
+  if (!isMachineName(image)) return `image ${quoted} was not found: there is no ${path}.`;
+  return `image ${quoted} was found neither as ${path} nor as ${image} or ${image}.raw in ${machineDirectories.join(", ")}.`;
+}
