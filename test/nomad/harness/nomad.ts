@@ -1,0 +1,198 @@
+/**
+ * A real Nomad of one server and one client, each a process of its own, so that the client can be restarted and
+ * killed while the server keeps the jobs. Meant to run inside a test host: the agent needs a cgroup tree and a
+ * network namespace that are nobody else's.
+ */
+
+import { copyFile, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { driverBinary } from "../../../scripts/build/project";
+import { run } from "../../../scripts/command";
+import { nomadAgent } from "../../../scripts/setup/nomad";
+import { type AgentProcess, orAgentLog, startAgentProcess } from "./agent-process";
+import { type Node, NomadApi } from "./api";
+
+/** The agent finds a plugin's block by the name of its executable: `plugin "nspawn"` is about plugin_dir/nspawn. */
+const pluginFile = "nspawn";
+
+/** How to start a Nomad. */
+export interface NomadOptions {
+  /** The `config {}` of the `plugin "nspawn"` block. */
+  readonly pluginConfig?: Readonly<Record<string, unknown>>;
+  /** Added to the client's `client {}` block. */
+  readonly client?: Readonly<Record<string, unknown>>;
+  /** Wait until the driver is healthy; true where absent. */
+  readonly healthy?: boolean;
+}
+
+/** A running Nomad. */
+export interface Nomad {
+  /** The server's API; it forwards to the client what only the client can answer. */
+  readonly api: NomadApi;
+  readonly nodeId: string;
+  /** Directory of the driver's executable; relative image paths begin there. */
+  readonly pluginDir: string;
+  /** Directory of the allocations. */
+  readonly allocDir: string;
+  /** The client agent that runs now. */
+  client(): AgentProcess;
+  /** PID of the plugin instance that runs tasks. */
+  pluginPid(): Promise<number>;
+  /** Ends the client agent: SIGINT as planned, SIGKILL as a crash. */
+  stopClient(signal: "SIGINT" | "SIGKILL"): Promise<void>;
+  /** Starts the client agent again on its old state; resolves when the node is ready and the driver healthy. */
+  startClient(): Promise<Node>;
+  /** Stops all jobs, ends both agents and removes everything. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts a Nomad with the built driver in its plugin_dir. */
+export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
+  const nomad = await nomadAgent();
+  const root = await mkdtemp("/var/tmp/agent-");
+  const pluginDir = join(root, "plugins");
+  const dataDir = join(root, "client");
+  await mkdir(pluginDir);
+  await copyFile(driverBinary(), join(pluginDir, pluginFile));
+  const ports = { server: freePorts(3), client: freePorts(3) };
+  const server = await configured(root, "server", serverConfig(root, ports.server));
+  const client = await configured(root, "client", clientConfig({ dataDir, pluginDir, ports, options }));
+  const serverProcess = startAgentProcess(nomad, server);
+  let clientProcess: AgentProcess | undefined;
+  const api = new NomadApi(`http://127.0.0.1:${ports.server[0]}`);
+  const startClient = async (): Promise<Node> => {
+    const agent = startAgentProcess(nomad, client);
+    clientProcess = agent;
+    return orAgentLog(agent, clientReady(agent, api, `http://127.0.0.1:${ports.client[0]}`, options.healthy ?? true));
+  };
+  const dispose = async () => {
+    if (clientProcess !== undefined) await stopJobs(api);
+    for (const agent of [clientProcess, serverProcess]) await agent?.stop("SIGINT");
+    await unmountBelow(root);
+    await rm(root, { recursive: true, force: true });
+  };
+  try {
+    // Before the keyring is there, a client's registration fails and is tried again only after 15 s.
+    await orAgentLog(serverProcess, serverProcess.log.waitFor("initialized keyring", 30_000));
+    const node = await startClient();
+    return {
+      api,
+      nodeId: node.ID,
+      pluginDir,
+      allocDir: join(dataDir, "alloc"),
+      client: () => clientProcess ?? serverProcess,
+      pluginPid: () => pluginOf(clientProcess?.pid, join(pluginDir, pluginFile)),
+      stopClient: async (signal) => {
+        await clientProcess?.stop(signal);
+      },
+      startClient,
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    for (const agent of [clientProcess, serverProcess]) await agent?.stop("SIGKILL");
+    await unmountBelow(root);
+    await rm(root, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function clientReady(agent: AgentProcess, api: NomadApi, address: string, healthy: boolean): Promise<Node> {
+  await agent.log.waitFor("node registration complete", 30_000);
+  const id = await new NomadApi(address).selfNodeId();
+  return api.node(
+    id,
+    (node) => node.Status === "ready" && (!healthy || node.Drivers["nspawn"]?.Healthy === true),
+    30_000,
+  );
+}
+
+type Ports = readonly number[];
+
+function common(name: string, dataDir: string, [http = 0, rpc = 0, serf = 0]: Ports) {
+  const address = "127.0.0.1";
+  return {
+    name,
+    data_dir: dataDir,
+    bind_addr: address,
+    advertise: { http: address, rpc: address, serf: address },
+    ports: { http, rpc, serf },
+    disable_update_check: true,
+    log_level: "DEBUG",
+  };
+}
+
+function serverConfig(root: string, ports: Ports) {
+  return { ...common("server", join(root, "server"), ports), server: { enabled: true, bootstrap_expect: 1 } };
+}
+
+interface ClientSettings {
+  readonly dataDir: string;
+  readonly pluginDir: string;
+  readonly ports: { readonly server: Ports; readonly client: Ports };
+  readonly options: NomadOptions;
+}
+
+function clientConfig({ dataDir, pluginDir, ports, options }: ClientSettings) {
+  return {
+    ...common("client", dataDir, ports.client),
+    plugin_dir: pluginDir,
+    client: {
+      enabled: true,
+      servers: [`127.0.0.1:${ports.server[1]}`],
+      network_interface: "lo",
+      options: { "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul,vault" },
+      ...options.client,
+    },
+    plugin: [{ [pluginFile]: [{ config: [options.pluginConfig ?? {}] }] }],
+  };
+}
+
+async function configured(root: string, name: string, config: unknown): Promise<string> {
+  const file = join(root, `${name}.json`);
+  await writeFile(file, JSON.stringify(config, undefined, 2), { mode: 0o600 });
+  return file;
+}
+
+/** Ports that nobody listens on right now. */
+function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () =>
+    Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
+  );
+  const ports = listeners.map(({ port }) => port);
+  for (const listener of listeners) listener.stop(true);
+  return ports;
+}
+
+async function stopJobs(api: NomadApi): Promise<void> {
+  for (const id of await api.jobIds()) {
+    await api.stopJob(id);
+    await api.allocations(id, (found) => found.every(({ ClientStatus }) => terminal.has(ClientStatus)), 60_000);
+  }
+  await api.collectGarbage();
+}
+
+const terminal: ReadonlySet<string> = new Set(["complete", "failed", "lost"]);
+
+async function pluginOf(agentPid: number | undefined, file: string): Promise<number> {
+  const found: number[] = [];
+  for (const task of await readdir(`/proc/${agentPid}/task`)) {
+    const children = await readFile(`/proc/${agentPid}/task/${task}/children`, "utf8");
+    for (const child of children.trim().split(" ")) {
+      if (child === "") continue;
+      const executable = await readlink(`/proc/${child}/exe`);
+      if (executable === file) found.push(Number(child));
+    }
+  }
+  const [pid, ...others] = found;
+  if (pid === undefined || others.length > 0) {
+    throw new Error(`The agent ${agentPid} has ${found.length} plugin processes (${found.join(", ")}), not one.`);
+  }
+  return pid;
+}
+
+/** A killed agent leaves the file systems of its allocations' secrets mounted. */
+async function unmountBelow(root: string): Promise<void> {
+  const table = await readFile("/proc/self/mountinfo", "utf8");
+  const points = table.split("\n").map((line) => line.split(" ")[4] ?? "");
+  for (const point of points.filter((path) => path.startsWith(`${root}/`)).reverse()) await run(["umount", point]);
+}
