@@ -125,7 +125,7 @@ async function cgroups(): Promise<string[]> {
     for (const entry of entries ?? []) {
       if (!entry.isDirectory()) continue;
       const path = join(directory, entry.name);
-      if (/nomad|nspawn|^machine-|^payload$|^supervisor$/.test(entry.name)) found.push(path);
+      if (/nspawn|^nomad-|^machine-|^payload$|^supervisor$/.test(entry.name)) found.push(path);
       await visit(path);
     }
   };
