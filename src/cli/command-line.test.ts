@@ -1,0 +1,61 @@
+import { expect, test } from "bun:test";
+import packageJson from "../../package.json";
+import { taskOptions } from "../config/options";
+import { commandLine } from "./command-line";
+
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const code = await commandLine(args, {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    colours: false,
+  });
+  return { code, out, err };
+}
+
+test("version, as text and as JSON", async () => {
+  const { code, out } = await run("version");
+  expect({ code, out }).toEqual({
+    code: 0,
+    out: expect.stringContaining(`nomad-driver-nspawn ${packageJson.version} (commit `),
+  });
+  expect((await run("--version")).out).toBe(out);
+  expect(JSON.parse((await run("version", "--json")).out)).toMatchObject({
+    version: packageJson.version,
+    bun: Bun.version,
+  });
+});
+
+test("schema task names every option", async () => {
+  const { out } = await run("schema", "task");
+  expect(Object.keys(JSON.parse(out).properties)).toEqual(Object.keys(taskOptions));
+});
+
+test("docs prints what docs/options.md holds", async () => {
+  const page = await Bun.file(new URL("../../docs/options.md", import.meta.url)).text();
+  expect((await run("docs")).out).toBe(page);
+});
+
+test("help lists every command, and tells more about one", async () => {
+  const { out } = await run();
+  for (const name of ["doctor", "run", "schema", "docs", "version", "help"]) expect(out).toContain(`\n  ${name}`);
+  expect((await run("help", "doctor")).out).toContain("--plugin-dir DIR");
+});
+
+test.each([
+  [["bogus"], 'There is no command "bogus": doctor, run, schema'],
+  [["help", "bogus"], 'There is no command "bogus".'],
+  [["schema"], 'Say which schema: "schema task" or "schema plugin".'],
+  [["schema", "job"], "Say which schema"],
+  [["version", "--nope"], "--nope"],
+  [["docs", "extra"], "extra"],
+])("%j is refused in a sentence, with exit code 2", async (args, sentence) => {
+  const { code, out, err } = await run(...args);
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+  expect(err).toContain(sentence);
+});

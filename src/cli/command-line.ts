@@ -1,0 +1,48 @@
+import { type Command, UsageError } from "./command";
+import { docsCommand } from "./docs";
+import { doctorCommand } from "./doctor";
+import { helpCommand } from "./help";
+import { schemaCommand } from "./schema";
+import { processTerminal, type Terminal } from "./terminal";
+import { versionCommand } from "./version";
+
+const commands: readonly Command[] = [doctorCommand, schemaCommand, docsCommand, versionCommand];
+
+/** Usual spellings of commands. */
+const spellings: Readonly<Record<string, string>> = {
+  "--version": "version",
+  "-v": "version",
+  "--help": "help",
+  "-h": "help",
+};
+
+/** Exit code for a command line that makes no sense. */
+const usageCode = 2;
+
+/**
+ * Runs the command that the arguments name; without any, help is shown.
+ *
+ * @returns exit code: the command's own, 1 for an error, 2 for arguments that make no sense
+ */
+export async function commandLine(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
+  const [word = "help", ...rest] = args;
+  const name = spellings[word] ?? word;
+  const all = [...commands, helpCommand(commands)];
+  const command = all.find((candidate) => candidate.name === name);
+  if (command === undefined) {
+    terminal.err(
+      `There is no command ${JSON.stringify(word)}: ${all.map((known) => known.name).join(", ")} are known.\n`,
+    );
+    return usageCode;
+  }
+  try {
+    return await command.run(rest, terminal);
+  } catch (error) {
+    if (!(error instanceof UsageError)) {
+      terminal.err(`${error instanceof Error ? error.message : String(error)}\n`);
+      return 1;
+    }
+    terminal.err(`${error.message}\nSee: nomad-driver-nspawn help ${command.name}\n`);
+    return usageCode;
+  }
+}

@@ -1,0 +1,122 @@
+import { expect, test } from "bun:test";
+import { judge } from "./doctor";
+import type { HostFacts, PluginDirectory } from "./doctor/facts";
+import { hasErrors } from "./doctor/finding";
+
+const good: HostFacts = {
+  root: true,
+  self: "/root/nomad-driver-nspawn",
+  kernel: "6.12.9-amd64",
+  nspawn: { kind: "found", path: "/usr/bin/systemd-nspawn", version: 257 },
+  booted: true,
+  manager: "yes",
+  bus: "yes",
+  machined: true,
+  journald: "yes",
+  cgroups: {
+    kind: "v2",
+    unified: { path: "/sys/fs/cgroup", controllers: ["cpuset", "cpu", "memory", "pids"] },
+    legacy: new Map(),
+  },
+  userNamespaces: 96365,
+  overlayfs: true,
+  pidfd: true,
+};
+const v1 = new Map([
+  ["memory", "/sys/fs/cgroup/memory"],
+  ["cpu", "/sys/fs/cgroup/cpu"],
+  ["cpuset", "/sys/fs/cgroup/cpuset"],
+]);
+const installed: PluginDirectory = {
+  path: "/opt/nomad/plugins",
+  files: [{ name: "nspawn", owner: 0, mode: 0o755, executable: true }],
+  directories: [
+    { path: "/opt/nomad/plugins", owner: 0, mode: 0o755 },
+    { path: "/opt", owner: 0, mode: 0o755 },
+  ],
+};
+
+test("a good host has nothing but good findings", () => {
+  const findings = judge({ ...good, pluginDirectory: installed });
+  expect(findings.filter(({ level }) => level !== "ok")).toEqual([]);
+  expect(findings.map(({ check }) => check)).toEqual([
+    "root",
+    "systemd-nspawn",
+    "supervisor",
+    "dbus",
+    "machined",
+    "journald",
+    "user namespaces",
+    "idmapped mounts",
+    "overlayfs",
+    "pidfd",
+    "cgroups",
+    "controllers",
+    "plugin_dir",
+  ]);
+});
+
+test("without systemd as PID 1 its services are no matter, and the other supervisor is named", () => {
+  const findings = judge({ ...good, booted: false, manager: "missing", bus: "missing", machined: false });
+  expect(hasErrors(findings)).toBe(false);
+  expect(findings.find(({ check }) => check === "supervisor")?.text).toContain('supervisor "process"');
+  expect(findings.some(({ check }) => check === "machined")).toBe(false);
+});
+
+test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
+  ["not root", { root: false }, "error", "does not run as root"],
+  ["no systemd-nspawn", { nspawn: { kind: "missing" } }, "error", "not installed"],
+  ["a broken one", { nspawn: { kind: "broken", reason: "It told no version." } }, "error", "It told no version."],
+  ["an old one", { nspawn: { kind: "found", path: "/n", version: 248 } }, "error", "needs 249"],
+  ["a later one", { nspawn: { kind: "found", path: "/n", version: 260 } }, "warning", "made for 249 to 258"],
+  ["PID 1 unreachable", { manager: "refused" }, "error", "refuses connections"],
+  ["no bus", { bus: "missing" }, "warning", "system_bus_socket) is missing"],
+  ["no machined", { machined: false }, "warning", "machinectl does not list"],
+  ["no journal", { journald: "missing" }, "warning", "reason is lost"],
+  ["no user namespaces", { userNamespaces: undefined }, "error", "CONFIG_USER_NS"],
+  ["forbidden user namespaces", { userNamespaces: 0 }, "error", "max_user_namespaces is 0"],
+  ["an old kernel", { kernel: "5.10.0-33-amd64" }, "warning", "owner of every file"],
+  ["a very old kernel", { kernel: "4.19.0", pidfd: false }, "error", "no pidfds"],
+  ["no overlayfs", { overlayfs: false }, "warning", "no overlayfs"],
+  ["no cgroups", { cgroups: { kind: "none", legacy: new Map() } }, "error", "No control groups"],
+  ["cgroups v1", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "systemd 258"],
+  ["no pids controller", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "controller pids is not there"],
+])("%s", (_, facts, level, text) => {
+  const findings = judge({ ...good, ...facts });
+  const found = findings.find((finding) => finding.text.includes(text));
+  expect(found?.level).toBe(level);
+  expect(found?.fix ?? "").not.toBe("");
+  expect(hasErrors(findings)).toBe(level === "error");
+});
+
+const file = { name: "nspawn", owner: 0, mode: 0o755, executable: true };
+test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
+  ["not there", { path: "/p", problem: "/p does not exist." }, "/p does not exist.", "error"],
+  ["empty", { ...installed, files: [] }, "holds no nspawn driver", "error"],
+  ["another's file", { ...installed, files: [{ ...file, owner: 1000 }] }, "changed by others", "error"],
+  ["a file for all", { ...installed, files: [{ ...file, mode: 0o777 }] }, "changed by others", "error"],
+  ["not executable", { ...installed, files: [{ ...file, mode: 0o644, executable: false }] }, "(644)", "error"],
+  ["twice", { ...installed, files: [file, { ...file, name: "nomad-driver-nspawn" }] }, "more than once", "warning"],
+  ["named as the release", { ...installed, files: [{ ...file, name: "x" }] }, 'plugin "x" {}', "ok"],
+  [
+    "writable",
+    { ...installed, directories: [{ path: "/tmp", owner: 0, mode: 0o1777 }] },
+    "/tmp can be written by others than root",
+    "error",
+  ],
+  [
+    "below another's directory",
+    { ...installed, directories: [...installed.directories, { path: "/home/u", owner: 1000, mode: 0o755 }] },
+    "/home/u can be written by user 1000",
+    "error",
+  ],
+])("plugin_dir: %s", (_, pluginDirectory, text, level) => {
+  const found = judge({ ...good, pluginDirectory }).find((finding) => finding.text.includes(text));
+  expect(found?.level).toBe(level);
+  expect(found?.fix === undefined).toBe(level === "ok");
+});
+
+test("a sticky directory above the plugin_dir is fine", () => {
+  const directories = [...installed.directories, { path: "/tmp", owner: 0, mode: 0o1777 }];
+  expect(hasErrors(judge({ ...good, pluginDirectory: { ...installed, directories } }))).toBe(false);
+});

@@ -1,0 +1,39 @@
+import { parseArgs } from "node:util";
+import { type Command, orUsageError } from "./command";
+import { cgroupFindings } from "./doctor/cgroup-findings";
+import type { HostFacts } from "./doctor/facts";
+import { type Finding, hasErrors } from "./doctor/finding";
+import { hostFindings } from "./doctor/host-findings";
+import { pluginDirFindings } from "./doctor/plugin-dir-findings";
+import { readHost } from "./doctor/read-host";
+import { reportText } from "./doctor/report";
+
+/** `doctor`: whether this host can run tasks, and what to do where it cannot. */
+export const doctorCommand: Command = {
+  name: "doctor",
+  summary: "whether this host can run tasks, and how to mend it",
+  usage: "[--plugin-dir DIR] [--json]",
+  help: [
+    "Looks at systemd-nspawn, PID 1, control groups, the kernel and, with --plugin-dir, the agent's plugin_dir.",
+    "Changes nothing. Exit code 0 when tasks can run, 1 when something has to be mended first.",
+  ].join("\n"),
+  async run(args, terminal) {
+    const { values } = orUsageError(() =>
+      parseArgs({ args: [...args], options: { "plugin-dir": { type: "string" }, json: { type: "boolean" } } }),
+    );
+    const findings = judge(await readHost(values["plugin-dir"]));
+    terminal.out(
+      values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
+    );
+    return hasErrors(findings) ? 1 : 0;
+  },
+};
+
+/** Facts → findings. */
+export function judge(facts: HostFacts): Finding[] {
+  return [
+    ...hostFindings(facts),
+    ...cgroupFindings(facts.cgroups),
+    ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
+  ];
+}

@@ -1,0 +1,119 @@
+import { closeSync, existsSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { release } from "node:os";
+import { createClient } from "dbus-native";
+import { readCgroupLayout } from "../../host/cgroup-layout";
+import { errnoCode, isMissing } from "../../host/errno";
+import { openPidfd } from "../../host/libc";
+import { readNspawn } from "../../host/nspawn-version";
+import { systemdPresence } from "../../host/systemd-booted";
+import { errorText } from "../../plugin/logger";
+import type { HostFacts, NspawnFact, Reach } from "./facts";
+import { readPluginDirectory } from "./read-plugin-dir";
+
+const busSocket = "/run/dbus/system_bus_socket";
+const machinedName = "org.freedesktop.machine1";
+const busTimeoutMs = 5_000;
+
+/** Looks at this host; changes nothing. */
+export async function readHost(pluginDirectory: string | undefined): Promise<HostFacts> {
+  const [nspawn, manager, bus, journald] = await Promise.all([
+    nspawnFact(),
+    reach("/run/systemd/private"),
+    reach(busSocket),
+    reach("/run/systemd/journal/stdout"),
+  ]);
+  return {
+    root: process.getuid?.() === 0,
+    self: process.execPath,
+    kernel: release(),
+    nspawn,
+    booted: systemdPresence().booted,
+    manager,
+    bus,
+    machined: bus === "yes" && (await hasMachined()),
+    journald,
+    cgroups: readCgroupLayout(),
+    userNamespaces: userNamespaces(),
+    overlayfs: hasOverlayfs(),
+    pidfd: hasPidfd(),
+    ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
+  };
+}
+
+async function nspawnFact(): Promise<NspawnFact> {
+  try {
+    const found = await readNspawn();
+    return found === undefined ? { kind: "missing" } : { kind: "found", ...found };
+  } catch (error) {
+    return { kind: "broken", reason: errorText(error) };
+  }
+}
+
+/** Connects to a unix socket and lets go of it again. */
+function reach(path: string): Promise<Reach> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve("yes");
+    });
+    socket.once("error", (error) => resolve(errnoCode(error) === "ENOENT" ? "missing" : "refused"));
+  });
+}
+
+/** Asks the bus who runs, or would be started on demand. */
+async function hasMachined(): Promise<boolean> {
+  const bus = createClient({ busAddress: `unix:path=${busSocket}` });
+  const lost = Promise.withResolvers<boolean>();
+  bus.connection.on("error", () => lost.resolve(false));
+  const ask = async (member: string): Promise<boolean> => {
+    const names = await bus.invoke<unknown>(
+      {
+        destination: "org.freedesktop.DBus",
+        path: "/org/freedesktop/DBus",
+        interface: "org.freedesktop.DBus",
+        member,
+      },
+      { timeout: busTimeoutMs },
+    );
+    return Array.isArray(names) && names.includes(machinedName);
+  };
+  const asked = Promise.all([ask("ListNames"), ask("ListActivatableNames")]).then(
+    (answers) => answers.includes(true),
+    () => false,
+  );
+  try {
+    return await Promise.race([asked, lost.promise]);
+  } finally {
+    await bus.close().catch(() => {});
+  }
+}
+
+function userNamespaces(): number | undefined {
+  if (!existsSync("/proc/self/ns/user")) return undefined;
+  const text = readIfThere("/proc/sys/user/max_user_namespaces");
+  return text === undefined ? undefined : Number(text);
+}
+
+/** Loaded, built in, or a module that mount(2) loads. */
+function hasOverlayfs(): boolean {
+  if (/\toverlay$/m.test(readIfThere("/proc/filesystems") ?? "")) return true;
+  const lists = ["modules.builtin", "modules.dep"].map((name) => `/lib/modules/${release()}/${name}`);
+  return lists.some((list) => /\/overlay\.ko/.test(readIfThere(list) ?? ""));
+}
+
+function hasPidfd(): boolean {
+  const fd = openPidfd(process.pid);
+  if (fd !== undefined) closeSync(fd);
+  return fd !== undefined;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,54 @@
+import { accessSync, constants, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { errnoCode, isMissing } from "../../host/errno";
+import type { Directory, PluginDirectory, PluginFile } from "./facts";
+
+/** What the executable is called in a plugin_dir. */
+const names = ["nspawn", "nomad-driver-nspawn"] as const;
+
+/** Looks at a plugin_dir as an agent does: symlinks are followed. */
+export function readPluginDirectory(path: string): PluginDirectory {
+  try {
+    const real = realpathSync(path);
+    if (!lstatSync(real).isDirectory()) return { path, problem: `${path} is not a directory.` };
+    const entries = new Set(readdirSync(real));
+    const files = names.filter((name) => entries.has(name)).flatMap((name) => readFile(real, name));
+    return { path, files, directories: upwards(real).map(readDirectory) };
+  } catch (error) {
+    if (isMissing(error)) return { path, problem: `${path} does not exist.` };
+    const code = errnoCode(error);
+    if (code === undefined) throw error;
+    return { path, problem: `${path} cannot be read (${code}).` };
+  }
+}
+
+/** A symlink to nowhere is no file. */
+function readFile(directory: string, name: string): PluginFile[] {
+  const path = join(directory, name);
+  try {
+    const { uid, mode } = statSync(path);
+    return [{ name, owner: uid, mode: mode & 0o7777, executable: isExecutable(path) }];
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readDirectory(path: string): Directory {
+  const { uid, mode } = statSync(path);
+  return { path, owner: uid, mode: mode & 0o7777 };
+}
+
+function upwards(path: string): string[] {
+  const parent = dirname(path);
+  return parent === path ? [path] : [path, ...upwards(parent)];
+}

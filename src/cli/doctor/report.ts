@@ -1,0 +1,23 @@
+import { paint, type Terminal } from "../terminal";
+import type { Finding, Level } from "./finding";
+
+const colours = { ok: "green", warning: "yellow", error: "red" } as const satisfies Record<Level, string>;
+
+/** Findings as a person reads them: a line each, and below it what to do. */
+export function reportText(findings: readonly Finding[], terminal: Pick<Terminal, "colours">): string {
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const lines = findings.flatMap(({ check, level, text, fix }) => [
+    `${paint(terminal, colours[level], level.padEnd(7))}  ${check.padEnd(width)}  ${text}`,
+    ...(fix === undefined ? [] : [`${" ".repeat(9 + width)}  ${paint(terminal, "dim", "→")} ${fix}`]),
+  ]);
+  return [...lines, "", summary(findings), ""].join("\n");
+}
+
+function summary(findings: readonly Finding[]): string {
+  const count = (level: Level, noun: string) => {
+    const number = findings.filter((finding) => finding.level === level).length;
+    return `${number === 0 ? "no" : number} ${noun}${number === 1 ? "" : "s"}`;
+  };
+  const text = `${count("error", "error")}, ${count("warning", "warning")}.`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

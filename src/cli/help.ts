@@ -1,0 +1,43 @@
+import { parseArgs } from "node:util";
+import { type Command, orUsageError, UsageError } from "./command";
+import { paint, type Terminal } from "./terminal";
+
+const program = "nomad-driver-nspawn";
+
+/** `help`: the list of commands, or one of them. */
+export function helpCommand(commands: readonly Command[]): Command {
+  const help: Command = {
+    name: "help",
+    summary: "this list, or the help of one command",
+    usage: "[COMMAND]",
+    help: "Shows what there is.",
+    async run(args, terminal) {
+      const [name] = orUsageError(() => parseArgs({ args: [...args], allowPositionals: true })).positionals;
+      const command = [...commands, help].find((candidate) => candidate.name === name);
+      if (command !== undefined) terminal.out(commandHelp(command, terminal));
+      else if (name === undefined) terminal.out(overview([...commands, help], terminal));
+      else throw new UsageError(`There is no command ${JSON.stringify(name)}.`);
+      return 0;
+    },
+  };
+  return help;
+}
+
+function overview(commands: readonly Command[], terminal: Terminal): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  return [
+    `${paint(terminal, "bold", program)} runs systemd-nspawn containers for HashiCorp Nomad.`,
+    "",
+    "A Nomad agent starts it from its plugin_dir. Started by hand it is a tool:",
+    "",
+    ...commands.map(({ name, summary }) => `  ${paint(terminal, "bold", name.padEnd(width))}  ${summary}`),
+    "",
+    `${program} help COMMAND tells more about each.`,
+    "",
+  ].join("\n");
+}
+
+function commandHelp(command: Command, terminal: Terminal): string {
+  const line = `${program} ${command.name} ${command.usage}`.trim();
+  return `${paint(terminal, "bold", line)}\n\n${command.help}\n`;
+}

@@ -1,0 +1,21 @@
+import { parseArgs } from "node:util";
+import { commit, version } from "../version";
+import { type Command, orUsageError } from "./command";
+
+/** `version`: which build this is. */
+export const versionCommand: Command = {
+  name: "version",
+  summary: "which build this is",
+  usage: "[--json]",
+  help: "Prints the version, the commit it was built from, and the version of bun inside.",
+  async run(args, terminal) {
+    const { values } = orUsageError(() => parseArgs({ args: [...args], options: { json: { type: "boolean" } } }));
+    const build = { version, commit, bun: Bun.version };
+    terminal.out(
+      values.json === true
+        ? `${JSON.stringify(build)}\n`
+        : `nomad-driver-nspawn ${version} (commit ${commit}, bun ${Bun.version})\n`,
+    );
+    return 0;
+  },
+};
