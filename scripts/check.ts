@@ -1,0 +1,105 @@
+/**
+ * `bun run check [LEVEL…]`: everything that can be known about this tree, or the named levels alone. Failures are shown as they happen;
+ * the last line is `N passed, N failed`.
+ */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startTestHost, type TestHost } from "../test/support/test-host";
+import { projectRoot } from "./build/project";
+import { type Level, levels, runLevel } from "./check/levels";
+import { inPrivateRun } from "./check/private-run";
+import { steps } from "./check/steps";
+import { add, lastLine, nothing, type Tally } from "./check/tally";
+import { run } from "./command";
+import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";
+import { nomadAgent } from "./setup/nomad";
+import { setUp } from "./setup/setup";
+
+const wanted = process.argv.slice(2);
+const say = (line: string) => console.log(line);
+
+async function main(): Promise<number> {
+  let total = nothing;
+  const measure = async (name: string, work: () => Promise<Tally>) => {
+    say(`— ${name}`);
+    const start = performance.now();
+    const tally = await work().catch((error) => {
+      console.error(error instanceof Error ? error.message : error);
+      return { ...nothing, failed: 1 };
+    });
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    say(`  ${name}: ${lastLine(tally)}${tally.skipped > 0 ? `, ${tally.skipped} skipped` : ""} (${seconds} s)`);
+    total = add(total, tally);
+  };
+  const step = (name: string, work: () => Promise<unknown>) =>
+    measure(name, async () => {
+      await work();
+      return { ...nothing, passed: 1 };
+    });
+
+  await step("setup", () => setUp(say));
+  if (wanted.length === 0) for (const { name, check } of steps) await step(name, check);
+  const chosen = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  await step("images", async () => {
+    for (const image of [busyboxImage, diskImage, debianImage, hostImage]) await image(say);
+    if (chosen.some(({ name }) => name === "nomad")) await nomadAgent(say);
+  });
+
+  const directory = await mkdtemp(join(tmpdir(), "check-"));
+  const traces = (verb: string) => [process.execPath, join(projectRoot, "scripts/check/traces.ts"), verb];
+  await run([...traces("save"), join(directory, "traces.json")]);
+  for (const level of chosen) if (level.place === "machine") await measure(level.name, () => runLevel(level));
+  const inHost = chosen.filter(({ place }) => place === "host");
+  if (inHost.length > 0) await hostLevels(inHost, measure);
+  await step("nothing is left on this machine", () => run([...traces("compare"), join(directory, "traces.json")]));
+  await rm(directory, { recursive: true });
+
+  const incomplete = process.env["CI"] === "true" && total.skipped > 0;
+  if (incomplete) say(`${total.skipped} tests were skipped: with CI=true that is a failure`);
+  say(lastLine(total));
+  return total.failed > 0 || incomplete ? 1 : 0;
+}
+
+/** All levels that need a real systemd share one test host. */
+async function hostLevels(
+  chosen: readonly Level[],
+  measure: (name: string, work: () => Promise<Tally>) => Promise<void>,
+): Promise<void> {
+  let host: TestHost | undefined;
+  await measure("test host boots", async () => {
+    host = await startTestHost(say);
+    if (host.state !== "running") throw new Error(`The test host says "${host.state}":\n${await failedUnits(host)}`);
+    return { ...nothing, passed: 1 };
+  });
+  const booted = host;
+  try {
+    const traces = (verb: string) => ["bun", join(projectRoot, "scripts/check/traces.ts"), verb];
+    const file = booted === undefined ? "" : join(booted.share.inside, "traces.json");
+    await booted?.exec([...traces("save"), file]);
+    for (const level of chosen) {
+      await measure(level.name, async () => {
+        if (booted === undefined) throw new Error("There is no test host to run this level in.");
+        return runLevel(level, booted);
+      });
+    }
+    if (booted === undefined) return;
+    await measure("nothing is left in the test host", async () => {
+      const compared = await booted.exec([...traces("compare"), file]);
+      if (compared.code !== 0) throw new Error(`${compared.stdout}${compared.stderr}`);
+      return { ...nothing, passed: 1 };
+    });
+  } finally {
+    await booted?.stop();
+  }
+}
+
+async function failedUnits(host: TestHost): Promise<string> {
+  return (await host.exec(["systemctl", "--failed", "--no-pager", "--plain"])).stdout;
+}
+
+const inner = process.env["NSPAWN_CHECK_INNER"] === "1";
+process.env["NSPAWN_CHECK_INNER"] = "1";
+process.exitCode =
+  (inner ? undefined : await inPrivateRun([process.execPath, ...process.argv.slice(1)])) ?? (await main());

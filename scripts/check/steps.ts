@@ -1,0 +1,46 @@
+/** Checks of the sources that run no test: each is one thing that passes or fails. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { projectRoot } from "../build/project";
+import { run } from "../command";
+
+/** One check; rejects with what is wrong. */
+export interface Step {
+  readonly name: string;
+  readonly check: () => Promise<void>;
+}
+
+const tool = (name: string) => join(projectRoot, "node_modules/.bin", name);
+
+/** Runs a tool of this project; its own tools are on its PATH, as buf's plugins have to be. */
+async function runTool(name: string, ...args: readonly string[]): Promise<void> {
+  const path = `${join(projectRoot, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`;
+  await run([tool(name), ...args], { cwd: projectRoot, env: { ...process.env, PATH: path } });
+}
+
+/** All of them, in order. */
+export const steps: readonly Step[] = [
+  { name: "lint", check: () => runTool("biome", "check", "--error-on-warnings", ".") },
+  { name: "lint protos", check: () => runTool("buf", "lint") },
+  { name: "types", check: () => runTool("tsc", "--noEmit") },
+  { name: "generated code is up to date", check: generatedCode },
+  {
+    name: "build",
+    check: async () => {
+      await run([process.execPath, join(projectRoot, "scripts/build.ts")], { cwd: projectRoot });
+    },
+  },
+];
+
+/** Generates the code again somewhere else and compares. */
+async function generatedCode(): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "generated-"));
+  try {
+    await runTool("buf", "generate", "--output", directory);
+    await run(["diff", "--recursive", "--brief", join(projectRoot, "gen"), join(directory, "gen")]);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,23 @@
+import { expect, test } from "bun:test";
+import { add, lastLine, tallyOf } from "./tally";
+
+const report = (tests: number, failures: number, skipped: number) =>
+  `<?xml version="1.0"?>\n<testsuites name="bun test" tests="${tests}" assertions="9" failures="${failures}" skipped="${skipped}" time="0.1">\n<testsuite name="a" tests="99" failures="99"/></testsuites>`;
+
+test.each([
+  ["all well", report(5, 0, 0), 0, { passed: 5, failed: 0, skipped: 0 }],
+  ["one failure", report(5, 1, 0), 1, { passed: 4, failed: 1, skipped: 0 }],
+  ["skipped ones have not passed", report(5, 1, 2), 1, { passed: 2, failed: 1, skipped: 2 }],
+  ["a file that could not be loaded", report(5, 0, 0), 1, { passed: 5, failed: 1, skipped: 0 }],
+  ["no test at all", report(0, 0, 0), 0, { passed: 0, failed: 1, skipped: 0 }],
+  ["everything skipped", report(3, 0, 3), 0, { passed: 0, failed: 1, skipped: 3 }],
+  ["no report", undefined, 0, { passed: 0, failed: 1, skipped: 0 }],
+])("%s", (_, text, exitCode, expected) => {
+  expect(tallyOf(text, exitCode)).toEqual(expected);
+});
+
+test("sums are told in one line", () => {
+  expect(lastLine(add({ passed: 2, failed: 1, skipped: 4 }, { passed: 3, failed: 0, skipped: 0 }))).toBe(
+    "5 passed, 1 failed",
+  );
+});

@@ -1,0 +1,35 @@
+/** Counting what passed and what failed. */
+
+/** Outcome of one level of the checks. */
+export interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export const nothing: Tally = { passed: 0, failed: 0, skipped: 0 };
+
+/** Sum of two outcomes. */
+export function add(a: Tally, b: Tally): Tally {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
+}
+
+/**
+ * Outcome of a `bun test` run by its JUnit report and exit code. A file that cannot even be loaded is in the exit code
+ * alone; a run that wrote no report, or ran no test, has failed once.
+ */
+export function tallyOf(report: string | undefined, exitCode: number): Tally {
+  const totals = /<testsuites [^>]*>/.exec(report ?? "")?.[0];
+  if (totals === undefined) return { ...nothing, failed: 1 };
+  const attribute = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(totals)?.[1] ?? 0);
+  const skipped = attribute("skipped");
+  const failures = attribute("failures");
+  const ran = attribute("tests") - skipped;
+  const failed = failures === 0 && (exitCode !== 0 || ran === 0) ? 1 : failures;
+  return { passed: ran - failures, failed, skipped };
+}
+
+/** The contract of the last line: this and nothing else. */
+export function lastLine({ passed, failed }: Tally): string {
+  return `${passed} passed, ${failed} failed`;
+}
