@@ -14,7 +14,7 @@ const SIGKILL = 9;
 const MAX_DEPTH = 2;
 const FIRST_DELAY_MS = 1;
 /** A container is started within a second as a rule; what takes longer can be looked at less often. */
-const LONGEST_DELAY_MS = { atFirst: 8, later: 100 } as const;
+const LONGEST_DELAY_MS = { atFirst: 4, later: 100 } as const;
 const AT_FIRST_MS = 1_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
 
@@ -67,7 +67,7 @@ export function findStartedPayload(
 
 /**
  * Repeats a look at the process table until it gives something, `mainPid` is gone, or the time is over: at once, then
- * after 1, 2, 4, 8, 8… ms, and 100 ms apart after the first second. Linux tells nobody that a process forked or exec'ed, so the wait is bounded
+ * after 1, 2, 4, 4… ms, and 100 ms apart after the first second. Linux tells nobody that a process forked or exec'ed, so the wait is bounded
  * rather than driven by an event; only a container in the middle of its start is ever waited for.
  */
 export async function waitForProcess<Found>(

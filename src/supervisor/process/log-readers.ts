@@ -8,15 +8,21 @@ export interface LogFifo {
 }
 
 /**
- * Returns when nothing is left in the FIFOs: the kernel throws away what nobody has read once nobody holds them open, and
- * the log collector may just be restarting. Blocks this process without using CPU; whoever releases the container ends it.
+ * Closes each FIFO when nothing is left in it, and returns when all are closed: the kernel throws away what nobody has read
+ * once nobody holds them open, and the log collector may just be restarting. Blocks this process without using CPU;
+ * whoever releases the container ends it.
  */
-export function waitUntilRead(fifos: readonly LogFifo[]): void {
-  const unread = (): boolean => fifos.some(({ fd }) => unreadBytes(fd) > 0);
-  if (!unread()) return;
+export function closeWhenRead(fifos: readonly LogFifo[]): void {
   const watcher = watchReaders(fifos.map(({ path }) => path));
-  if (watcher === undefined) return;
   const events = Buffer.allocUnsafe(4096);
-  while (unread()) readSync(watcher, events);
-  closeSync(watcher);
+  for (let open = closeEmpty(fifos); open.length > 0 && watcher !== undefined; open = closeEmpty(open)) {
+    readSync(watcher, events);
+  }
+}
+
+/** Those that are not empty, and still open. */
+function closeEmpty(fifos: readonly LogFifo[]): readonly LogFifo[] {
+  const unread = fifos.filter(({ fd }) => unreadBytes(fd) > 0);
+  for (const fifo of fifos) if (!unread.includes(fifo)) closeSync(fifo.fd);
+  return unread;
 }

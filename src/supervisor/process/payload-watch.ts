@@ -13,6 +13,8 @@ export interface PayloadWatch {
   readonly seen: boolean;
   /** The payload's wait status once it is reaped; undefined where it was not seen or the kernel does not tell. */
   status(): number | undefined;
+  /** Looks now, for a payload that is about to get a signal. */
+  look(): void;
   close(): void;
 }
 
@@ -36,19 +38,17 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
     }
     return fd;
   };
-  const look = async (): Promise<void> => {
-    leader = await waitForProcess(mainPid, () => (closed ? undefined : findLeader(mainPid)));
-    if (closed || leader === undefined) return;
-    copy = ephemeralCopy(mainPid);
-    found(watch);
-    await waitForProcess(mainPid, () => {
-      if (closed) return true;
-      const payload = findPayload(mainPid, mode);
-      if (payload === undefined) return undefined;
-      pidfd ??= hold(payload);
-      seen = findStartedPayload(mainPid, mode) !== undefined;
-      return seen ? true : undefined;
-    });
+  const look = (): true | undefined => {
+    if (closed) return true;
+    const payload = findPayload(mainPid, mode);
+    if (payload !== undefined) pidfd ??= hold(payload);
+    seen = payload !== undefined && findStartedPayload(mainPid, mode) !== undefined;
+    if (leader === undefined) {
+      leader = findLeader(mainPid);
+      copy = leader && ephemeralCopy(mainPid);
+      if (leader !== undefined) found(watch);
+    }
+    return seen ? true : undefined;
   };
   const watch: PayloadWatch = {
     get leader() {
@@ -61,13 +61,14 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
       return seen;
     },
     status: () => (pidfd === undefined ? undefined : exitStatusOfPidfd(pidfd)),
+    look,
     close: () => {
       closed = true;
       if (pidfd !== undefined) closeSync(pidfd);
       pidfd = undefined;
     },
   };
-  look().catch(() => {
+  waitForProcess(mainPid, look).catch(() => {
     // Only exactness is lost: the exit is then told from systemd-nspawn's code and last line.
   });
   return watch;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
 import { readCgroupLayout } from "../../host/cgroup-layout";
 import { removeCgroup } from "../../host/cgroup-task";
@@ -12,7 +12,7 @@ import {
   type Supervisor,
 } from "../supervisor";
 import { asRecord, optional, stringOf, stringsOf } from "./fields";
-import { readExit, readOrder, type StateFiles, stateFiles, writeState } from "./state-files";
+import { readExit, readOrder, removeState, type StateFiles, stateFiles, writeState } from "./state-files";
 import type { StartReport } from "./supervise";
 import { followContainer, type SupervisedProcess } from "./supervised-process";
 
@@ -68,7 +68,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       } catch (error) {
         if (!existsSync(files.running)) {
           await removeCgroup(readCgroupLayout(), spec.machine);
-          rmSync(files.directory, { recursive: true, force: true });
+          removeState(files);
         }
         throw asLaunchError(error);
       }
@@ -148,8 +148,8 @@ async function start(self: readonly string[], files: StateFiles): Promise<readon
     stderr: "pipe",
     detached: true,
   });
-  child.unref();
   const line = await firstLine(child.stdout);
+  child.unref();
   if (line === undefined) {
     const words = (await child.stderr.text()).trim().slice(0, 500);
     await child.exited;

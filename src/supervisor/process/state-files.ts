@@ -1,6 +1,6 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import { isMissing } from "../../host/errno";
+import { closeSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { errnoCode, isMissing } from "../../host/errno";
 import type { ProcessIdentity } from "../../host/process-info";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { asRecord, numberOf, objectOf, objectsOf, optional, stringMapOf, stringOf, stringsOf, wordOf } from "./fields";
@@ -49,14 +49,16 @@ export function filesIn(directory: string): StateFiles {
   };
 }
 
-/** Writes a file that is there completely or not at all, also after a power cut; readable by its owner alone. */
+/**
+ * Writes a file that is there completely or not at all, readable by its owner alone. Not synced to the disk: a boot id is
+ * part of every reference, so after a power cut nobody asks for it, and a sync would delay each start.
+ */
 export function writeState(path: string, content: Order | RunningState | Exit): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     const fd = openSync(temporary, "wx", 0o600);
     try {
       writeSync(fd, JSON.stringify(content));
-      fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
@@ -118,6 +120,16 @@ export function readExit(files: StateFiles): Exit | undefined {
     ...optional(exit, "message", stringOf),
     at: numberOf(exit, "at"),
   }));
+}
+
+/** Removes a container's files; the directory of all containers goes with the last one. */
+export function removeState(files: StateFiles): void {
+  rmSync(files.directory, { recursive: true, force: true });
+  try {
+    rmdirSync(dirname(files.directory));
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+  }
 }
 
 function readState<State>(path: string, parse: (record: Record<string, unknown>) => State): State | undefined {

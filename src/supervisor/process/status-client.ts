@@ -14,6 +14,8 @@ export interface StatusListener {
 export interface StatusConnection {
   /** Asks that systemd-nspawn is not started again when the container reboots. */
   stop(): void;
+  /** Resolves when the supervising process holds the payload, so that it sees how a signal ends it. */
+  look(): Promise<void>;
   close(): void;
 }
 
@@ -21,6 +23,11 @@ export interface StatusConnection {
 export async function connectStatus(path: string, listener: StatusListener): Promise<StatusConnection | undefined> {
   let rest = "";
   let closed = false;
+  let looks: (() => void)[] = [];
+  const looked = (): void => {
+    for (const resolve of looks) resolve();
+    looks = [];
+  };
   const lines = (bytes: Buffer): void => {
     const parts = (rest + bytes.toString()).split("\n");
     rest = parts.pop() ?? "";
@@ -28,11 +35,13 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
       const [word, pid] = line.split(" ");
       if (word === "running") listener.running(Number(pid));
       if (word === "exited") listener.exited();
+      if (word === "looked") looked();
     }
   };
   const gone = (): void => {
     if (!closed) listener.gone();
     closed = true;
+    looked();
   };
   let socket: Socket;
   try {
@@ -46,8 +55,15 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
   }
   return {
     stop: () => void socket.write("stop\n"),
+    look: () =>
+      new Promise((resolve) => {
+        if (closed) return resolve();
+        looks.push(resolve);
+        socket.write("look\n");
+      }),
     close: () => {
       closed = true;
+      looked();
       socket.end();
     },
   };

@@ -9,12 +9,16 @@ export interface StatusServer {
   closeDoor(): void;
 }
 
-/**
- * Listens at a path only root can reach.
- *
- * @param stop called when a listener asks that systemd-nspawn is not started again
- */
-export function serveStatus(path: string, stop: () => void): StatusServer {
+/** What a listener may ask for. */
+export interface StatusRequests {
+  /** Not to start systemd-nspawn again. */
+  stop(): void;
+  /** To take hold of the payload now: a signal is about to be sent to it. Answered with "looked". */
+  look(): void;
+}
+
+/** Listens at a path only root can reach. */
+export function serveStatus(path: string, requests: StatusRequests): StatusServer {
   const listeners = new Set<Socket>();
   let last: string | undefined;
   const server = Bun.listen({
@@ -24,8 +28,14 @@ export function serveStatus(path: string, stop: () => void): StatusServer {
         listeners.add(socket);
         if (last !== undefined) socket.write(last);
       },
-      data(_, bytes) {
-        if (bytes.toString().includes("stop")) stop();
+      data(socket, bytes) {
+        // Each word comes in one write of its own, far smaller than what a Unix socket would split.
+        for (const word of bytes.toString().split("\n")) {
+          if (word === "stop") requests.stop();
+          if (word !== "look") continue;
+          requests.look();
+          socket.write("looked\n");
+        }
       },
       close(socket) {
         listeners.delete(socket);

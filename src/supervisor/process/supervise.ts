@@ -7,7 +7,7 @@ import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { exitOf } from "./exit-of";
-import { type LogFifo, waitUntilRead } from "./log-readers";
+import { closeWhenRead, type LogFifo } from "./log-readers";
 import { type PayloadWatch, watchPayload } from "./payload-watch";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
 import { serveStatus } from "./status-socket";
@@ -63,12 +63,15 @@ async function supervise(directory: string): Promise<number> {
   const pump = pumpStderr(stderr.fd);
   const warnings = createCgroup(layout, spec.machine, spec.limits);
   let stopped = false;
-  const status = serveStatus(files.socket, () => {
-    stopped = true;
+  let watch: PayloadWatch | undefined;
+  const status = serveStatus(files.socket, {
+    stop: () => {
+      stopped = true;
+    },
+    look: () => watch?.look(),
   });
 
   const startedAt = Date.now();
-  let watch: PayloadWatch | undefined;
   let exit: Exit | undefined;
   for (let first = true; exit === undefined; first = false) {
     const child = spawnInside(layout, spec, environment, stdout.fd, pump.childFd);
@@ -114,7 +117,7 @@ async function supervise(directory: string): Promise<number> {
   status.tell("exited");
   status.closeDoor();
   await pump.done;
-  waitUntilRead([stdout, stderr]);
+  closeWhenRead([stdout, stderr]);
   return 0;
 }
 

@@ -1,19 +1,16 @@
-import { rmdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { removeCgroup } from "../../host/cgroup-task";
-import { errnoCode } from "../../host/errno";
 import { isAlive, signalProcess } from "../../host/process-info";
-import { signalPayload } from "../payload";
+import { findStartedPayload, signalPayload, waitForProcess } from "../payload";
 import { removeRemains } from "../remains";
 import type { Exit, Supervised, SupervisedRef } from "../supervisor";
 import { endContainer, isGone } from "./end-container";
-import { type RunningState, readExit, readRunning, type StateFiles, writeState } from "./state-files";
+import { type RunningState, readExit, readRunning, removeState, type StateFiles, writeState } from "./state-files";
 import { connectStatus, type StatusConnection } from "./status-client";
 
 const SIGKILL = 9;
 /** How long a supervising process may still hand the last log lines to a reader when its container is released. */
-const LAST_LINES_MS = 2_000;
+const LAST_LINES_MS = 500;
 
 /** A container and the connection to what supervises it. */
 export interface SupervisedProcess extends Supervised {
@@ -106,7 +103,10 @@ export async function followContainer(
     mainPid,
     signal: async (signal) => {
       const pid = mainPid();
-      if (pid !== undefined) await signalPayload(pid, ref.mode, signal);
+      if (pid === undefined) return;
+      await waitForProcess(pid, () => findStartedPayload(pid, ref.mode));
+      await connection?.look();
+      await signalPayload(pid, ref.mode, signal);
     },
     kill,
     release: () => {
@@ -127,14 +127,4 @@ async function abandoned(layout: CgroupLayout, files: StateFiles, ref: Supervise
   if (ephemeralCopy !== undefined) writeState(files.running, { ...state, ephemeralCopy });
   writeState(files.exit, exit);
   return exit;
-}
-
-/** The directory of all containers goes with the last one. */
-function removeState(files: StateFiles): void {
-  rmSync(files.directory, { recursive: true, force: true });
-  try {
-    rmdirSync(dirname(files.directory));
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-  }
 }

@@ -1,0 +1,381 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readCgroupLayout } from "../../src/host/cgroup-layout";
+import { cgroupDirectories } from "../../src/host/cgroup-task";
+import { readNspawn } from "../../src/host/nspawn-version";
+import { identify, isAlive } from "../../src/host/process-info";
+import { findLeader } from "../../src/supervisor/payload";
+import { createProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
+import { readRunning, stateFiles } from "../../src/supervisor/process/state-files";
+import { LaunchError, type LaunchSpec, type Supervised, type Supervisor } from "../../src/supervisor/supervisor";
+import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
+import { type LogFifo, makeFifo } from "./log-fifo";
+import { supervisorSuite } from "./supervisor-suite";
+
+const SIGKILL = 9;
+const TEST_MS = 60_000;
+const LOOP = "while :; do sleep 0.05; done";
+const ENTRY = join(import.meta.dir, "supervise-entry.ts");
+
+const layout = readCgroupLayout();
+const suiteDir = join(tmpdir(), `process-suite-${process.pid}`);
+const supervisorIn = (stateDir: string, warnings: string[] = []): Supervisor =>
+  createProcessSupervisor({
+    stateDir,
+    self: [process.execPath, ENTRY],
+    log: { warn: (text) => void warnings.push(text) },
+  });
+const cgroups = (machine: string) =>
+  [...cgroupDirectories(layout, machine).values()].filter((path) => existsSync(path));
+
+/** PIDFD_INFO_EXIT, that tells how PID 2 ended, is Linux 6.15's. */
+function kernelTellsExits(): boolean {
+  const [major = 0, minor = 0] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(/[.-]/).map(Number);
+  return major > 6 || (major === 6 && minor >= 15);
+}
+
+supervisorSuite("process", async () => supervisorIn(suiteDir), {
+  memoryLimits: layout.legacy.has("memory") || layout.unified?.controllers.includes("memory") === true,
+  exactSignalOfPid2: kernelTellsExits(),
+  leftovers: (machine) => [...cgroups(machine), ...[join(suiteDir, machine)].filter((path) => existsSync(path))],
+});
+
+describe("process supervisor", () => {
+  let tree: BusyboxTree;
+  let nspawn = "";
+  let directory = "";
+  let stateDir = "";
+  let stdout: LogFifo;
+  let stderr: LogFifo;
+  let supervisor: Supervisor;
+  let warnings: string[] = [];
+  let started: Supervised[] = [];
+  let count = 0;
+
+  beforeAll(async () => {
+    tree = makeBusyboxTree();
+    nspawn = (await readNspawn())?.path ?? "";
+  });
+  afterAll(() => tree.remove());
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "process-supervisor-"));
+    stateDir = join(directory, "state");
+    stdout = makeFifo(join(directory, "out"));
+    stderr = makeFifo(join(directory, "err"));
+    warnings = [];
+    supervisor = supervisorIn(stateDir, warnings);
+  });
+  afterEach(async () => {
+    for (const supervised of started) {
+      await supervised.release();
+      expect(cgroups(supervised.ref.machine)).toEqual([]);
+    }
+    started = [];
+    await supervisor.close();
+    stdout.close();
+    stderr.close();
+    expect(existsSync(stateDir)).toBe(false);
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const spec = (script: string, change: Partial<LaunchSpec> = {}, extra: readonly string[] = []): LaunchSpec => {
+    count += 1;
+    const machine = `process-${process.pid}-${count}`;
+    const argv = [
+      nspawn,
+      "--quiet",
+      "--keep-unit",
+      "--register=no",
+      `--machine=${machine}`,
+      `--directory=${tree.path}`,
+      "--private-users=no",
+      "--read-only",
+      "--timezone=off",
+      "--resolv-conf=off",
+      "--link-journal=no",
+      "--console=pipe",
+      ...extra,
+      "--",
+      "/bin/sh",
+      "-c",
+      script,
+    ];
+    return {
+      machine,
+      mode: "pid1",
+      argv,
+      environment: {},
+      stdoutPath: stdout.path,
+      stderrPath: stderr.path,
+      limits: {},
+      devices: [],
+      properties: {},
+      ...change,
+    };
+  };
+  const launch = async (...of: Parameters<typeof spec>): Promise<Supervised> => {
+    const supervised = await supervisor.launch(spec(...of));
+    started.push(supervised);
+    return supervised;
+  };
+  const runningOf = (machine: string) => {
+    const running = readRunning(stateFiles(stateDir, machine));
+    if (running === undefined) throw new Error(`${machine} has no state.`);
+    return running;
+  };
+
+  test("constructing and attaching in vain touch nothing", async () => {
+    const ref = { supervisor: "process", machine: "nobody", mode: "pid1", bootId: "x" } as const;
+    await expect(supervisor.attach(ref)).rejects.toThrow(/no trace of container nobody/);
+    expect(existsSync(stateDir)).toBe(false);
+  });
+
+  test(
+    "state is root's alone, and the supervising process is in a session and cgroup of its own",
+    async () => {
+      const supervised = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const { supervisor: process1, main } = runningOf(supervised.ref.machine);
+      const files = stateFiles(stateDir, supervised.ref.machine);
+      const stat = await Promise.all([stateDir, files.directory, files.order, files.running, files.socket].map(modeOf));
+      expect(stat).toEqual([0o700, 0o700, 0o600, 0o600, 0o600]);
+      const session = readFileSync(`/proc/${process1.pid}/stat`, "utf8").split(") ")[1]?.split(" ")[3];
+      expect(Number(session)).toBe(process1.pid);
+      const cgroup = readFileSync(`/proc/${process1.pid}/cgroup`, "utf8");
+      expect(cgroup).toContain("/nomad-driver-nspawn/.supervisors\n");
+      expect(cgroup).not.toContain(supervised.ref.machine);
+      for (const pid of [main.pid, findLeader(main.pid)?.pid]) {
+        expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/nomad-driver-nspawn/${supervised.ref.machine}`);
+      }
+    },
+    TEST_MS,
+  );
+
+  test(
+    "SIGINT, SIGHUP and SIGTERM for the supervising process change nothing",
+    async () => {
+      const supervised = await launch(`trap 'exit 6' USR1; echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const own = runningOf(supervised.ref.machine).supervisor;
+      for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.kill(own.pid, signal);
+      await Bun.sleep(100);
+      expect(isAlive(own)).toBe(true);
+      await supervised.signal(10);
+      expect((await supervised.exit).code).toBe(6);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a supervising process killed with -9 is an exit in words, and its container goes",
+    async () => {
+      const supervised = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const { supervisor: own, main } = runningOf(supervised.ref.machine);
+      const leader = findLeader(main.pid);
+      process.kill(own.pid, SIGKILL);
+      const exit = await supervised.exit;
+      expect(exit).toMatchObject({ signal: SIGKILL, oomKilled: false });
+      expect(exit.message).toMatch(/process that supervised container .* was killed, so the container was killed/);
+      expect(isAlive(main)).toBe(false);
+      expect(leader !== undefined && isAlive(leader)).toBe(false);
+      const later = supervisorIn(stateDir);
+      expect(await (await later.attach(supervised.ref)).exit).toEqual(exit);
+      await later.close();
+    },
+    TEST_MS,
+  );
+
+  test(
+    "the same, found by a later plugin",
+    async () => {
+      const supervised = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      await supervisor.close();
+      const { supervisor: own, main } = runningOf(supervised.ref.machine);
+      process.kill(own.pid, SIGKILL);
+      while (isAlive(own)) await Bun.sleep(1);
+      expect(isAlive(main)).toBe(true);
+      const later = supervisorIn(stateDir);
+      started = [await later.attach(supervised.ref)];
+      expect((await started[0]?.exit)?.signal).toBe(SIGKILL);
+      expect(isAlive(main)).toBe(false);
+      await later.close();
+    },
+    TEST_MS,
+  );
+
+  test(
+    "the plugin's own death with -9 leaves container and logs alone",
+    async () => {
+      const order = spec(`trap 'exit 8' USR1; i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.02; done`);
+      const script = join(directory, "plugin.ts");
+      writeFileSync(
+        script,
+        `import { createProcessSupervisor } from ${JSON.stringify(join(import.meta.dir, "../../src/supervisor/process/process-supervisor.ts"))};
+const supervisor = createProcessSupervisor({ stateDir: ${JSON.stringify(stateDir)}, self: ${JSON.stringify([process.execPath, ENTRY])}, log: { warn() {} } });
+supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSON.stringify(supervised.ref)));`,
+      );
+      const plugin = Bun.spawn([process.execPath, script], { stdout: "pipe" });
+      const first = await stdout.readUntil(/tick 5\n/);
+      const { main } = runningOf(order.machine);
+      const told = await plugin.stdout.getReader().read();
+      plugin.kill(SIGKILL);
+      await plugin.exited;
+      const second = await stdout.readUntil(/tick 40\n/);
+      expect(isAlive(main)).toBe(true);
+      const found = await supervisor.attach(JSON.parse(new TextDecoder().decode(told.value)));
+      started.push(found);
+      expect(found.mainPid()).toBe(main.pid);
+      await found.signal(10);
+      const rest = await stdout.readUntil();
+      expect((await found.exit).code).toBe(8);
+      const lines = (first + second + rest).trim().split("\n");
+      expect(lines).toEqual(lines.map((_, index) => `tick ${index}`));
+    },
+    TEST_MS,
+  );
+
+  test(
+    "what a container wrote last waits for a reader, also after its end",
+    async () => {
+      const supervised = await launch("echo last; echo complaint >&2; exit 2");
+      expect((await supervised.exit).code).toBe(2);
+      await Bun.sleep(300);
+      const { supervisor: own } = runningOf(supervised.ref.machine);
+      expect(isAlive(own)).toBe(true);
+      expect(await stdout.readUntil(/last\n/)).toBe("last\n");
+      expect(await stderr.readUntil(/complaint\n/)).toContain("complaint\n");
+      await stdout.readUntil();
+      await stderr.readUntil();
+      for (let round = 0; isAlive(own) && round < 100; round += 1) await Bun.sleep(10);
+      expect(isAlive(own)).toBe(false);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a container that is stuck in a full standard error without a reader can be killed",
+    async () => {
+      const supervised = await launch("echo ready; seq 1 1000000 >&2");
+      await stdout.readUntil(/ready/);
+      await Bun.sleep(300);
+      await supervised.kill();
+      expect((await supervised.exit).signal).toBe(SIGKILL);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a container that reboots is started again by the same process",
+    async () => {
+      const marks = join(directory, "marks");
+      mkdirSync(marks);
+      const script =
+        "if test -e /tmp/once; then echo again; exit 5; fi; echo once; echo > /tmp/once; reboot -f; sleep 60";
+      const supervised = await launch(script, {}, [`--bind=${marks}:/tmp`]);
+      expect(await stdout.readUntil(/again\n/)).toBe("once\nagain\n");
+      expect((await supervised.exit).code).toBe(5);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "systemd-nspawn's environment: the minimum, the spec's, and the file's, that wins",
+    async () => {
+      const environmentFile = join(directory, "environment");
+      writeFileSync(environmentFile, "SECRET='a b\"$c'\nPLAIN='file'\n", { mode: 0o600 });
+      const change = { environment: { PLAIN: "spec", OTHER: "o" }, environmentFile };
+      const supervised = await launch(`echo ready; ${LOOP}`, change);
+      await stdout.readUntil(/ready/);
+      const environment = readFileSync(`/proc/${supervised.mainPid()}/environ`, "utf8").split("\0").filter(Boolean);
+      expect(environment.toSorted()).toEqual([
+        "OTHER=o",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PLAIN=file",
+        `SECRET=a b"$c`,
+      ]);
+    },
+    TEST_MS,
+  );
+
+  test.each([
+    ["unit properties", { properties: { IOWeight: "10" } }, /Unit properties \(IOWeight\) need systemd as PID 1/],
+    ["a name that is a path", { machine: "../x" }, /"\.\.\/x" cannot be a machine name/],
+    ["a relative program", { argv: ["systemd-nspawn"] }, /path must be absolute/],
+    ["a program that is not there", { argv: ["/nowhere/systemd-nspawn"] }, /nowhere\/systemd-nspawn/],
+    ["a FIFO that is not there", { stdoutPath: "/nowhere/out" }, /\/nowhere\/out/],
+    ["an environment file that is not there", { environmentFile: "/nowhere/env" }, /\/nowhere\/env/],
+  ] as const)("a launch is refused for %s, and nothing is left", async (_, change, message) => {
+    const refused = spec("true", change);
+    const failure = supervisor.launch(refused);
+    await expect(failure).rejects.toThrow(message);
+    await expect(failure).rejects.toBeInstanceOf(LaunchError);
+    expect(cgroups(refused.machine)).toEqual([]);
+  });
+
+  test(
+    "a second container of a name is refused while the first runs, and replaces it when it has ended",
+    async () => {
+      const first = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const { machine } = first.ref;
+      const again = { ...spec("exit 3"), machine };
+      const argv = again.argv.map((word) => (word.startsWith("--machine=") ? `--machine=${machine}` : word));
+      await expect(supervisor.launch({ ...again, argv })).rejects.toThrow(/already runs/);
+      await first.kill();
+      await supervisor.close();
+      supervisor = supervisorIn(stateDir);
+      const second = await supervisor.launch({ ...again, argv });
+      expect((await second.exit).code).toBe(3);
+      started = [second];
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a limit the host cannot enforce is told once, and the container runs",
+    async () => {
+      const limits = { cpus: "4000" };
+      for (let round = 0; round < 2; round += 1) {
+        const supervised = await launch("exit 0", { limits });
+        expect((await supervised.exit).code).toBe(0);
+        await supervised.release();
+      }
+      expect(warnings.filter((text) => text.includes("limit of cores"))).toHaveLength(1);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "costs little while it waits",
+    async () => {
+      const supervised = await launch(`echo ready; exec sleep 60`);
+      await stdout.readUntil(/ready/);
+      await Bun.sleep(500);
+      const { supervisor: own } = runningOf(supervised.ref.machine);
+      const before = identify(own.pid) && ticksOf(own.pid);
+      await Bun.sleep(1_000);
+      expect(ticksOf(own.pid) - (before ?? 0)).toBeLessThanOrEqual(1);
+      const rss = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${own.pid}/status`, "utf8"))?.[1]);
+      const anon = Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${own.pid}/status`, "utf8"))?.[1]);
+      console.log(
+        `supervising process: ${(rss / 1024).toFixed(1)} MiB resident, ${(anon / 1024).toFixed(1)} MiB of its own`,
+      );
+      expect(anon).toBeLessThan(24 << 10);
+    },
+    TEST_MS,
+  );
+});
+
+async function modeOf(path: string): Promise<number> {
+  return (await Bun.file(path).stat()).mode & 0o777;
+}
+
+/** Processor time used so far, in clock ticks of 10 ms. */
+function ticksOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}

@@ -1,0 +1,455 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bootId } from "../../src/host/boot-id";
+import { readMounts } from "../../src/host/mounts";
+import { findNspawn } from "../../src/host/nspawn-version";
+import { identify, isAlive, type ProcessIdentity } from "../../src/host/process-info";
+import { findLeader, waitForProcess } from "../../src/supervisor/payload";
+import {
+  type LaunchSpec,
+  NotSupervisedError,
+  type PayloadMode,
+  type Supervised,
+  type Supervisor,
+} from "../../src/supervisor/supervisor";
+import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
+import { type LogFifo, makeFifo } from "./log-fifo";
+
+const SIGKILL = 9;
+const SIGTERM = 15;
+const SIGUSR1 = 10;
+const MIB = 1 << 20;
+const TEST_MS = 60_000;
+const LOOP = "while :; do sleep 0.05; done";
+
+/** What a host and a backend can do; what they cannot is not tested, and the test's name is not reported. */
+export interface SuiteOptions {
+  /** The host enforces memory limits for this backend. */
+  readonly memoryLimits: boolean;
+  /** A signal that ends PID 2 under a stub init is told as such, and not as code 255. */
+  readonly exactSignalOfPid2: boolean;
+  /** What a release must not leave, beyond what every backend must not: paths and other names, for a message. */
+  readonly leftovers?: (machine: string) => Promise<readonly string[]> | readonly string[];
+}
+
+interface Container {
+  readonly supervised: Supervised;
+  readonly stdout: LogFifo;
+  readonly stderr: LogFifo;
+  readonly spec: LaunchSpec;
+}
+
+interface Start {
+  readonly mode?: PayloadMode;
+  readonly limits?: LaunchSpec["limits"];
+  readonly extra?: readonly string[];
+  readonly directory?: string;
+}
+
+/**
+ * The tests every supervisor must pass, with real containers.
+ *
+ * @param make a new supervisor, as a newly started plugin has it; all of them find the same containers
+ */
+export function supervisorSuite(name: string, make: () => Promise<Supervisor>, options: SuiteOptions): void {
+  describe(`supervisor ${name}`, () => {
+    let tree: BusyboxTree;
+    let fifos = "";
+    let supervisor: Supervisor;
+    let count = 0;
+    const started = new Set<Supervised>();
+
+    beforeAll(async () => {
+      tree = makeBusyboxTree();
+      fifos = mkdtempSync(join(tmpdir(), "supervisor-suite-"));
+      supervisor = await make();
+    });
+    afterAll(async () => {
+      for (const supervised of started) await supervised.release();
+      await supervisor.close();
+      tree.remove();
+      rmSync(fifos, { recursive: true, force: true });
+    });
+
+    const specOf = (script: string, start: Start = {}): LaunchSpec => {
+      count += 1;
+      const machine = `suite-${name}-${process.pid}-${count}`;
+      const { mode = "pid1", limits = {}, extra = [], directory = tree.path } = start;
+      const nspawn = findNspawn();
+      if (nspawn === undefined) throw new Error("These tests need systemd-nspawn: apt-get install systemd-container");
+      const argv = [
+        nspawn,
+        "--quiet",
+        "--keep-unit",
+        "--register=no",
+        `--machine=${machine}`,
+        `--directory=${directory}`,
+        "--private-users=no",
+        "--timezone=off",
+        "--resolv-conf=off",
+        "--link-journal=no",
+        "--console=pipe",
+        ...(extra.includes("--ephemeral") ? [] : ["--read-only"]),
+        ...(mode === "pid2" ? ["--as-pid2"] : []),
+        ...extra,
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
+      ];
+      const paths = { stdoutPath: join(fifos, `${machine}.out`), stderrPath: join(fifos, `${machine}.err`) };
+      return { machine, mode, argv, environment: {}, ...paths, limits, devices: [], properties: {} };
+    };
+    const launch = async (script: string, start?: Start): Promise<Container> => {
+      const spec = specOf(script, start);
+      const stdout = makeFifo(spec.stdoutPath);
+      const stderr = makeFifo(spec.stderrPath);
+      const supervised = await supervisor.launch(spec);
+      started.add(supervised);
+      return { supervised, stdout, stderr, spec };
+    };
+    const finish = async ({ supervised, stdout, stderr, spec }: Container): Promise<void> => {
+      await supervised.release();
+      started.delete(supervised);
+      stdout.close();
+      stderr.close();
+      expect(await leftovers(spec.machine, options)).toEqual([]);
+    };
+    const run = async (script: string, start?: Start) => {
+      const container = await launch(script, start);
+      const [out, err, exit] = await Promise.all([
+        container.stdout.readUntil(),
+        container.stderr.readUntil(),
+        container.supervised.exit,
+      ]);
+      await finish(container);
+      return { out, err, exit };
+    };
+    const outcome = ({ code, signal, oomKilled }: { code: number; signal: number; oomKilled: boolean }) =>
+      `code ${code} signal ${signal}${oomKilled ? " oom" : ""}`;
+
+    describe("exits", () => {
+      for (const mode of ["pid1", "pid2"] as const) {
+        test.each([
+          ["exit 0", "code 0 signal 0"],
+          ["exit 7", "code 7 signal 0"],
+          ["exit 255", "code 255 signal 0"],
+          ["sleep 0.3; exit 1", "code 1 signal 0"],
+        ])(
+          `${mode}: %s`,
+          async (script, expected) => expect(outcome((await run(script, { mode })).exit)).toBe(expected),
+          TEST_MS,
+        );
+
+        test(
+          `${mode}: SIGKILL of the payload`,
+          async () => {
+            const container = await launch(`echo ready; ${LOOP}`, { mode });
+            await container.stdout.readUntil(/ready/);
+            await container.supervised.signal(SIGKILL);
+            expect(outcome(await container.supervised.exit)).toBe(
+              mode === "pid1" || options.exactSignalOfPid2 ? "code 0 signal 9" : "code 255 signal 0",
+            );
+            expect(container.supervised.mainPid()).toBeUndefined();
+            await container.supervised.signal(SIGTERM);
+            await finish(container);
+          },
+          TEST_MS,
+        );
+
+        test(
+          `${mode}: a signal the payload handles, sent again and again, and right after the launch`,
+          async () => {
+            const script = `trap 'echo usr' USR1; trap 'echo bye; exit 3' TERM; echo ready; ${LOOP}`;
+            const container = await launch(script, { mode });
+            await container.stdout.readUntil(/ready/);
+            await container.supervised.signal(SIGUSR1);
+            await container.stdout.readUntil(/usr/);
+            await container.supervised.signal(SIGTERM);
+            expect(await container.stdout.readUntil()).toContain("bye");
+            expect(outcome(await container.supervised.exit)).toBe("code 3 signal 0");
+            await finish(container);
+          },
+          TEST_MS,
+        );
+      }
+
+      if (options.exactSignalOfPid2) {
+        test(
+          "pid2: a signal the payload does not handle",
+          async () => {
+            const container = await launch("echo ready; exec sleep 60", { mode: "pid2" });
+            await container.stdout.readUntil(/ready/);
+            await container.supervised.signal(SIGTERM);
+            expect(outcome(await container.supervised.exit)).toBe("code 0 signal 15");
+            await finish(container);
+          },
+          TEST_MS,
+        );
+      }
+
+      test(
+        "a start that fails tells systemd-nspawn's own sentence",
+        async () => {
+          const { exit, err } = await run("true", { directory: join(tmpdir(), "no-such-tree") });
+          expect(exit.code).toBe(1);
+          expect(err).toContain("no-such-tree");
+          expect(exit.message).toContain("no-such-tree");
+        },
+        TEST_MS,
+      );
+
+      if (options.memoryLimits) {
+        test(
+          "a payload above its memory limit is reported as killed for memory",
+          async () => {
+            const eat = "dd if=/dev/zero of=/dev/null bs=256M count=1";
+            const { exit } = await run(`exec ${eat}`, { limits: { memoryMax: 32 * MIB } });
+            expect(exit).toMatchObject({ signal: SIGKILL, oomKilled: true });
+            const within = await run(`exec ${eat.replace("256M", "1M")}`, { limits: { memoryMax: 64 * MIB } });
+            expect(outcome(within.exit)).toBe("code 0 signal 0");
+          },
+          TEST_MS,
+        );
+      }
+    });
+
+    describe("logs", () => {
+      test(
+        "standard output and error are apart, complete, and can be opened again",
+        async () => {
+          const { out, err } = await run(
+            "echo one; echo two >&2; echo three > /dev/stdout; echo four > /dev/stderr; seq 1 50000; seq 1 50000 >&2",
+          );
+          const numbers = Array.from({ length: 50_000 }, (_, index) => `${index + 1}\n`).join("");
+          expect(out).toBe(`one\nthree\n${numbers}`);
+          expect(err).toStartWith(`two\nfour\n${numbers}`);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "the container's descriptors block: no O_NONBLOCK that programs do not expect",
+        async () => {
+          const { out } = await run("cat /proc/self/fdinfo/1 /proc/self/fdinfo/2");
+          const flags = [...out.matchAll(/^flags:\s+([0-7]+)$/gm)].map(([, octal = ""]) => Number.parseInt(octal, 8));
+          expect(flags.map((flag) => flag & 0o4000)).toEqual([0, 0]);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "a start without a reader waits for nobody, and nothing is lost",
+        async () => {
+          const container = await launch(`echo early; echo complaint >&2; touch /tmp/x; ${LOOP}`);
+          await started1(container.supervised);
+          await Bun.sleep(300);
+          expect(await container.stdout.readUntil(/early/)).toBe("early\n");
+          expect(await container.stderr.readUntil(/complaint/)).toContain("complaint\n");
+          await finish(container);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "a reader that dies and comes back costs no line and no task",
+        async () => {
+          const container = await launch("for i in $(seq 1 40); do echo line $i; echo error $i >&2; sleep 0.03; done");
+          const first = await container.stdout.readUntil(/line 3\n/);
+          const firstError = await container.stderr.readUntil(/error 3\n/);
+          container.stdout.close();
+          container.stderr.close();
+          await Bun.sleep(300);
+          const out = first + (await container.stdout.readUntil());
+          const err = firstError + (await container.stderr.readUntil());
+          const lines = (word: string) => Array.from({ length: 40 }, (_, index) => `${word} ${index + 1}\n`).join("");
+          expect(out).toBe(lines("line"));
+          expect(err).toStartWith(lines("error"));
+          expect(outcome(await container.supervised.exit)).toBe("code 0 signal 0");
+          await finish(container);
+        },
+        TEST_MS,
+      );
+    });
+
+    describe("recovery", () => {
+      test(
+        "a later plugin finds a running container: same PID, same exit",
+        async () => {
+          const container = await launch(`trap 'exit 4' TERM; echo ready; ${LOOP}`);
+          await container.stdout.readUntil(/ready/);
+          const later = await make();
+          try {
+            const found = await later.attach(container.supervised.ref);
+            expect(found.mainPid()).toBe(container.supervised.mainPid());
+            expect(found.mainPid()).toBeGreaterThan(1);
+            expect(Math.abs(found.startedAt - container.supervised.startedAt)).toBeLessThan(2_000);
+            await found.signal(SIGTERM);
+            const [exit, same] = await Promise.all([found.exit, container.supervised.exit]);
+            expect(outcome(exit)).toBe("code 4 signal 0");
+            expect(same).toEqual(exit);
+          } finally {
+            await later.close();
+          }
+          await finish(container);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "a later plugin finds one that ended meanwhile, until it is released",
+        async () => {
+          const container = await launch("exit 9");
+          const exit = await container.supervised.exit;
+          const later = await make();
+          try {
+            const found = await later.attach(container.supervised.ref);
+            expect(await found.exit).toEqual(exit);
+            expect(found.mainPid()).toBeUndefined();
+            await found.release();
+            await expect(later.attach(container.supervised.ref)).rejects.toBeInstanceOf(NotSupervisedError);
+          } finally {
+            await later.close();
+          }
+          await finish(container);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "what never was, or was before a reboot, is not found",
+        async () => {
+          const ref = { supervisor: supervisor.name, machine: "suite-nobody", mode: "pid1", bootId: bootId() } as const;
+          await expect(supervisor.attach(ref)).rejects.toBeInstanceOf(NotSupervisedError);
+          const container = await launch(LOOP);
+          const before = { ...container.supervised.ref, bootId: "00000000-0000-0000-0000-000000000000" };
+          await expect(supervisor.attach(before)).rejects.toBeInstanceOf(NotSupervisedError);
+          await finish(container);
+        },
+        TEST_MS,
+      );
+    });
+
+    describe("ends", () => {
+      test(
+        "kill, more than once, and release of what still runs",
+        async () => {
+          const container = await launch(`trap '' TERM INT; echo ready; ${LOOP}`, { mode: "pid2" });
+          await container.stdout.readUntil(/ready/);
+          const leader = leaderOf(container.supervised);
+          await Promise.all([container.supervised.kill(), container.supervised.kill()]);
+          expect((await container.supervised.exit).signal).toBe(SIGKILL);
+          expect(isAlive(leader)).toBe(false);
+          await container.supervised.kill();
+          await Promise.all([container.supervised.release(), container.supervised.release()]);
+          await finish(container);
+
+          const running = await launch(`echo ready; ${LOOP}`);
+          await running.stdout.readUntil(/ready/);
+          const other = leaderOf(running.supervised);
+          await finish(running);
+          expect(isAlive(other)).toBe(false);
+          expect((await running.supervised.exit).signal).toBe(SIGKILL);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "kill in the middle of a start, at several moments",
+        async () => {
+          for (const delay of [0, 10, 20, 40, 60]) {
+            const container = await launch(LOOP);
+            await Bun.sleep(delay);
+            await container.supervised.kill();
+            expect((await container.supervised.exit).signal).toBe(SIGKILL);
+            await finish(container);
+          }
+        },
+        TEST_MS,
+      );
+
+      test(
+        "an --ephemeral copy goes with its container, killed or not",
+        async () => {
+          const before = copies(tree);
+          const ended = await run("exit 0", { extra: ["--ephemeral"] });
+          expect(outcome(ended.exit)).toBe("code 0 signal 0");
+          const container = await launch(`echo ready; ${LOOP}`, { extra: ["--ephemeral"] });
+          await container.stdout.readUntil(/ready/);
+          expect(copies(tree).length).toBeGreaterThan(before.length);
+          await finish(container);
+          expect(copies(tree)).toEqual(before);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "a SIGKILLed systemd-nspawn is an exit, its container is killed, and nothing of it stays",
+        async () => {
+          const before = copies(tree);
+          const container = await launch(`echo ready; ${LOOP}`, { extra: ["--ephemeral"] });
+          await container.stdout.readUntil(/ready/);
+          await Bun.sleep(200);
+          const leader = leaderOf(container.supervised);
+          process.kill(container.supervised.mainPid() ?? 0, SIGKILL);
+          expect(outcome(await container.supervised.exit)).toBe("code 0 signal 9");
+          await container.supervised.release();
+          expect(isAlive(leader)).toBe(false);
+          await finish(container);
+          expect(copies(tree)).toEqual(before);
+        },
+        TEST_MS,
+      );
+
+      test(
+        "ten at once, each with its own exit and logs",
+        async () => {
+          const runs = Array.from({ length: 10 }, (_, index) => run(`echo hello ${index}; sleep 0.2; exit ${index}`));
+          const results = await Promise.all(runs);
+          expect(results.map(({ out, exit }) => `${out}${outcome(exit)}`)).toEqual(
+            results.map((_, index) => `hello ${index}\ncode ${index} signal 0`),
+          );
+        },
+        TEST_MS,
+      );
+    });
+
+    const started1 = async (supervised: Supervised): Promise<void> => {
+      const pid = supervised.mainPid() ?? 0;
+      expect(await waitForProcess(pid, () => findLeader(pid))).toBeDefined();
+    };
+    const leaderOf = (supervised: Supervised): ProcessIdentity => {
+      const leader = findLeader(supervised.mainPid() ?? 0);
+      if (leader === undefined) throw new Error("The container has no PID 1.");
+      return leader;
+    };
+  });
+}
+
+function copies(tree: BusyboxTree): readonly string[] {
+  return readdirSync(join(tree.path, "..")).filter((entry) => entry.includes("#machine.busybox-tree-"));
+}
+
+/** What is left of a machine: processes, mounts, shared directories, cgroups. */
+async function leftovers(machine: string, options: SuiteOptions): Promise<readonly string[]> {
+  const processes = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && runsMachine(Number(pid), machine));
+  const mounts = readMounts().flatMap(({ path }) => (path.split("/").includes(machine) ? [path] : []));
+  const shared = ["unix-export", "propagate"].map((directory) => `/run/systemd/nspawn/${directory}/${machine}`);
+  return [
+    ...processes.map((pid) => `process ${pid}`),
+    ...mounts.map((path) => `mount ${path}`),
+    ...shared.filter((path) => existsSync(path)),
+    ...((await options.leftovers?.(machine)) ?? []),
+  ];
+}
+
+function runsMachine(pid: number, machine: string): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return words.includes(`--machine=${machine}\0`) && identify(pid) !== undefined;
+  } catch {
+    return false;
+  }
+}
