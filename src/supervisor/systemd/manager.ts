@@ -1,0 +1,260 @@
+import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
+import { errorText, type Logger } from "../../plugin/logger";
+import { FdSocket } from "./fd-socket";
+
+/**
+ * PID 1's own D-Bus socket, which systemctl uses as root too: it needs no bus daemon, so tasks start and stop while that
+ * one restarts.
+ */
+const privateSocket = "/run/systemd/private";
+const destination = "org.freedesktop.systemd1";
+const managerPath = "/org/freedesktop/systemd1";
+const managerInterface = "org.freedesktop.systemd1.Manager";
+const propertiesInterface = "org.freedesktop.DBus.Properties";
+const unitInterface = "org.freedesktop.systemd1.Unit";
+const serviceInterface = "org.freedesktop.systemd1.Service";
+/** PID 1 answers at once, except while it reloads or serialises itself. */
+const callTimeoutMs = 60_000;
+const reconnectDelayMs = 100;
+
+/** A unit property with its D-Bus signature; a descriptor travels as signature "h" and an index into `fds`. */
+export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
+
+/** Changed or fetched property values by name; 64-bit values are bigints. */
+export type PropertyValues = Readonly<Record<string, unknown>>;
+
+/** What is told about a unit; "lost" means that changes may have been missed and must be fetched. */
+export type UnitChange =
+  | { readonly kind: "properties"; readonly values: PropertyValues }
+  | { readonly kind: "removed" }
+  | { readonly kind: "lost" };
+
+/** An error that PID 1 answered, with its D-Bus name. */
+export class ManagerError extends Error {
+  override readonly name = "ManagerError";
+  readonly dbusName: string;
+
+  constructor(dbusName: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.dbusName = dbusName;
+  }
+}
+
+/** The object path of a unit: everything but letters and digits is written as _xx (sd_bus_path_encode(3)). */
+export function unitPath(unit: string): string {
+  const encoded = Array.from(Buffer.from(unit), (byte, index) => {
+    const character = String.fromCharCode(byte);
+    const plain = /[A-Za-z]/.test(character) || (index > 0 && /[0-9]/.test(character));
+    return plain ? character : `_${byte.toString(16).padStart(2, "0")}`;
+  });
+  return `${managerPath}/unit/${encoded.join("")}`;
+}
+
+interface Connection {
+  readonly bus: MessageBus;
+  readonly closed: Promise<void>;
+}
+
+/** The systemd manager (PID 1) over D-Bus: calls, and the changes of the units that are watched. Connects on first use. */
+export class SystemdManager {
+  readonly #log: Logger;
+  readonly #watches = new Map<string, Set<(change: UnitChange) => void>>();
+  /** Jobs that ended, told before StartTransientUnit's own answer may have been read. */
+  readonly #jobs = new Map<string, (result: string) => void>();
+  #connection: Promise<Connection> | undefined;
+  #ended = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Calls `listener` for every change of a unit until the returned function is called. */
+  watch(unit: string, listener: (change: UnitChange) => void): () => void {
+    const path = unitPath(unit);
+    const listeners = this.#watches.get(path) ?? new Set();
+    listeners.add(listener);
+    this.#watches.set(path, listeners);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#watches.delete(path);
+    };
+  }
+
+  /**
+   * Starts a transient unit and waits until its start job has ended.
+   *
+   * @param fds descriptors that properties of signature "h" refer to by index
+   * @returns the job's result (org.freedesktop.systemd1(5), JobRemoved): "done" when the service told that it is ready
+   * @throws ManagerError when PID 1 refuses the unit
+   */
+  async startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
+    const result = Promise.withResolvers<string>();
+    // One unit has one start job at a time, so the unit's name finds the job without waiting for its path.
+    this.#jobs.set(unit, result.resolve);
+    try {
+      await this.#call(
+        managerPath,
+        managerInterface,
+        "StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        [unit, "fail", properties, []],
+        fds,
+      );
+      return await result.promise;
+    } finally {
+      this.#jobs.delete(unit);
+    }
+  }
+
+  /** Asks PID 1 to stop a unit; resolves when the job is queued. */
+  async stopUnit(unit: string): Promise<void> {
+    await this.#call(managerPath, managerInterface, "StopUnit", "ss", [unit, "replace"]);
+  }
+
+  /** Sends a signal to every process of a unit. */
+  async killUnit(unit: string, signal: number): Promise<void> {
+    await this.#call(managerPath, managerInterface, "KillUnit", "ssi", [unit, "all", signal]);
+  }
+
+  /** Forgets a unit's failure, so that it can be unloaded. */
+  async resetFailed(unit: string): Promise<void> {
+    await this.#call(managerPath, managerInterface, "ResetFailedUnit", "s", [unit]);
+  }
+
+  /**
+   * Fetches all properties of a service unit and tells them to its listeners like a change, in the order in which PID 1
+   * sent answers and changes; those of an unknown unit say LoadState "not-found". Resolves when they were told.
+   */
+  async refresh(unit: string): Promise<void> {
+    const path = unitPath(unit);
+    // The service's half first: once the unit is known to have ended, how it ended must be known too.
+    await Promise.all(
+      [serviceInterface, unitInterface].map((iface) =>
+        this.#call(path, propertiesInterface, "GetAll", "s", [iface], [], (values) =>
+          this.#tell(path, { kind: "properties", values: asValues(values) }),
+        ),
+      ),
+    );
+  }
+
+  /** Closes the connection; nothing is told any more. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    const connection = await this.#connection?.catch(() => undefined);
+    await connection?.bus.close();
+  }
+
+  async #call(
+    path: string,
+    iface: string,
+    member: string,
+    signature: string,
+    body: readonly unknown[],
+    fds: readonly number[] = [],
+    answered: (value: unknown) => void = () => {},
+  ): Promise<void> {
+    const { bus } = await this.#connected();
+    const message: Message = {
+      type: messageType.methodCall,
+      destination,
+      path,
+      interface: iface,
+      member,
+      signature,
+      body: [...body],
+      ...(fds.length > 0 ? { fds: [...fds] } : {}),
+    };
+    // A promise would run after signals that came later have been told, so the answer is taken in the callback.
+    await new Promise<void>((resolve, reject) => {
+      bus.invoke(message, { timeout: callTimeoutMs }, (error, value: unknown) => {
+        if (error !== null) {
+          reject(
+            new ManagerError(error.dbusName ?? "", `systemd refused ${member}: ${error.message}`, { cause: error }),
+          );
+          return;
+        }
+        answered(value);
+        resolve();
+      });
+    });
+  }
+
+  #connected(): Promise<Connection> {
+    if (this.#connection === undefined) {
+      const connection = this.#connect();
+      this.#connection = connection;
+      connection.catch(() => {
+        if (this.#connection === connection) this.#connection = undefined;
+      });
+    }
+    return this.#connection;
+  }
+
+  async #connect(): Promise<Connection> {
+    const stream = await FdSocket.connect(privateSocket).catch((error: unknown) => {
+      throw new ManagerError("", `systemd's socket ${privateSocket} cannot be reached: ${errorText(error)}`);
+    });
+    const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
+    const closed = Promise.withResolvers<void>();
+    const ready = Promise.withResolvers<void>();
+    bus.connection.on("connect", () => ready.resolve());
+    bus.connection.on("error", (error) => {
+      this.#log.debug("the connection to systemd failed", { error: error.message });
+      ready.reject(error);
+    });
+    bus.connection.on("close", () => {
+      closed.resolve();
+      ready.reject(new ManagerError("", "systemd closed the connection"));
+      this.#lost();
+    });
+    bus.connection.on("message", (message) => this.#dispatch(message));
+    await ready.promise;
+    const connection = { bus, closed: closed.promise };
+    // Without a subscription PID 1 tells nothing of units (org.freedesktop.systemd1(5), Subscribe).
+    await bus.invoke({ destination, path: managerPath, interface: managerInterface, member: "Subscribe" });
+    return connection;
+  }
+
+  /** PID 1 drops its connections when it re-executes itself: everything watched must be looked at again. */
+  #lost(): void {
+    this.#connection = undefined;
+    if (this.#ended) return;
+    setTimeout(() => {
+      if (this.#ended || (this.#watches.size === 0 && this.#jobs.size === 0)) return;
+      this.#connected().then(
+        () => this.#tellLost(),
+        () => this.#lost(),
+      );
+    }, reconnectDelayMs);
+  }
+
+  #tellLost(): void {
+    // A job that ended meanwhile is told by nobody; its unit's state says what came of it.
+    for (const resolve of this.#jobs.values()) resolve("lost");
+    for (const listeners of this.#watches.values()) for (const listener of listeners) listener({ kind: "lost" });
+  }
+
+  #dispatch(message: Message): void {
+    if (message.type !== messageType.signal) return;
+    const { path, member, body = [] } = message;
+    if (member === "PropertiesChanged" && path !== undefined) {
+      const [iface, changed] = body;
+      if (iface !== unitInterface && iface !== serviceInterface) return;
+      this.#tell(path, { kind: "properties", values: asValues(changed) });
+    } else if (member === "JobRemoved") {
+      const [, , unit, result] = body;
+      if (typeof unit === "string" && typeof result === "string") this.#jobs.get(unit)?.(result);
+    } else if (member === "UnitRemoved") {
+      const [, removed] = body;
+      if (typeof removed === "string") this.#tell(removed, { kind: "removed" });
+    }
+  }
+
+  #tell(path: string, change: UnitChange): void {
+    for (const listener of this.#watches.get(path) ?? []) listener(change);
+  }
+}
+
+function asValues(value: unknown): PropertyValues {
+  return value !== null && typeof value === "object" ? { ...value } : {};
+}

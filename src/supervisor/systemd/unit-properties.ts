@@ -1,0 +1,108 @@
+import type { LaunchSpec } from "../supervisor";
+import type { UnitProperty } from "./manager";
+
+/** systemd-nspawn's exit code for "the container wants to be rebooted" with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
+const rebootExitCode = 133;
+/** D-Bus says "infinity" with the largest number (org.freedesktop.systemd1(5)). */
+const infinity = 0xffff_ffff_ffff_ffffn;
+/** As in systemd-nspawn@.service: a machine holds more tasks than a service usually does. */
+const tasksMax = 16384n;
+
+/**
+ * Devices that systemd-nspawn or the container may open, as in systemd-nspawn@.service(5): with --keep-unit the unit has
+ * to confine them, for the container has CAP_MKNOD.
+ */
+const containerDevices = [
+  ["/dev/net/tun", "rwm"],
+  ["char-pts", "rw"],
+  ["/dev/fuse", "rwm"],
+] as const;
+
+/** What systemd-nspawn itself needs to attach a disk image. */
+const diskImageDevices = [
+  ["/dev/loop-control", "rw"],
+  ["block-loop", "rw"],
+  ["block-blkext", "rw"],
+  ["/dev/mapper/control", "rw"],
+  ["block-device-mapper", "rw"],
+] as const;
+
+/** The unit's name for a machine. */
+export function unitName(machine: string): string {
+  return `nomad-nspawn-${machine}.service`;
+}
+
+/** The machine a unit name of ours stands for, or undefined for any other unit. */
+export function machineOfUnit(unit: string): string | undefined {
+  return /^nomad-nspawn-(.+)\.service$/.exec(unit)?.[1];
+}
+
+/**
+ * A cpuset list as the bitmask that AllowedCPUs= has on D-Bus: bit 0 of the first byte is CPU 0.
+ *
+ * @throws RangeError when the text is not a list such as "0-3,7"
+ */
+export function cpuMask(list: string): Uint8Array {
+  const cpus = list.split(",").flatMap((part) => {
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim());
+    if (match?.[1] === undefined) throw new RangeError(`"${list}" is no list of CPUs such as "0-3,7"`);
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
+  });
+  const mask = new Uint8Array(Math.floor(Math.max(0, ...cpus) / 8) + 1);
+  for (const cpu of cpus) mask[cpu >> 3] = (mask[cpu >> 3] ?? 0) | (1 << (cpu & 7));
+  return mask;
+}
+
+/**
+ * The transient unit of a container. Descriptor 0 of the message is the FIFO for stdout, 1 the one for stderr.
+ *
+ * Descriptions of the properties: systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.kill(5).
+ */
+export function unitProperties(spec: LaunchSpec): UnitProperty[] {
+  const [program = ""] = spec.argv;
+  const { memoryMax, memoryLow, cpuWeight, cpus } = spec.limits;
+  const devices = [
+    ...containerDevices,
+    ...(spec.argv.some((argument) => argument.startsWith("--image=")) ? diskImageDevices : []),
+    ...spec.devices.map(({ path, permissions }) => [path, permissions] as const),
+  ];
+  return [
+    ["Description", ["s", `Nomad task ${spec.machine}`]],
+    ["Slice", ["s", "machine.slice"]],
+    // Not "notify": at its end systemd-nspawn tells STOPPING=1, on which systemd drops the unit, and with it the exit
+    // status, in spite of RemainAfterExit.
+    ["Type", ["s", "exec"]],
+    // Values must reach systemd-nspawn as they are, so "$" is not to be expanded.
+    ["ExecStartEx", ["a(sasas)", [[program, spec.argv, ["no-env-expand"]]]]],
+    ["Environment", ["as", Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`)]],
+    ...(spec.environmentFile === undefined
+      ? []
+      : [["EnvironmentFiles", ["a(sb)", [[spec.environmentFile, false]]]] satisfies UnitProperty]),
+    ["StandardInput", ["s", "null"]],
+    ["StandardOutputFileDescriptor", ["h", 0]],
+    ["StandardErrorFileDescriptor", ["h", 1]],
+    // The unit keeps how its process ended until the task is destroyed.
+    ["RemainAfterExit", ["b", true]],
+    ["SuccessExitStatus", ["(aiai)", [[rebootExitCode], []]]],
+    ["RestartForceExitStatus", ["(aiai)", [[rebootExitCode], []]]],
+    ["StartLimitIntervalUSec", ["t", 0n]],
+    // Shifting the ownership of a large image takes longer than any default; Nomad has its own deadlines.
+    ["TimeoutStartUSec", ["t", infinity]],
+    ["KillMode", ["s", "mixed"]],
+    ["Delegate", ["b", true]],
+    // A container's own processes may be killed for memory without the end of the task.
+    ["OOMPolicy", ["s", "continue"]],
+    ["CPUAccounting", ["b", true]],
+    ["MemoryAccounting", ["b", true]],
+    ["TasksAccounting", ["b", true]],
+    ["TasksMax", ["t", tasksMax]],
+    ...(memoryMax === undefined ? [] : [["MemoryMax", ["t", BigInt(memoryMax)]] satisfies UnitProperty]),
+    ...(memoryLow === undefined ? [] : [["MemoryLow", ["t", BigInt(memoryLow)]] satisfies UnitProperty]),
+    ...(cpuWeight === undefined ? [] : [["CPUWeight", ["t", BigInt(cpuWeight)]] satisfies UnitProperty]),
+    ...(cpus === undefined ? [] : [["AllowedCPUs", ["ay", cpuMask(cpus)]] satisfies UnitProperty]),
+    ["DevicePolicy", ["s", "closed"]],
+    ["DeviceAllow", ["a(ss)", devices]],
+  ];
+}

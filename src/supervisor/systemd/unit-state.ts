@@ -1,0 +1,75 @@
+import type { PropertyValues } from "./manager";
+
+/** How the main process of a service ended: an exit code, or the signal that ended it. */
+export type ProcessEnd = { readonly code: number } | { readonly signal: number };
+
+/** What is known of a unit; `Unit` and `Service` properties of org.freedesktop.systemd1(5) that matter here. */
+export interface UnitState {
+  /** "loaded", or "not-found" for a unit that is gone. */
+  readonly loadState: string;
+  readonly subState: string;
+  /** PID of systemd-nspawn; 0 while there is none. */
+  readonly mainPid: number;
+  /** The main process, also after its end. */
+  readonly execMainPid: number;
+  /** CLD_* code of the end; 0 while it runs. */
+  readonly execMainCode: number;
+  readonly execMainStatus: number;
+  /** Microseconds since the epoch; 0 while it runs or never ran. */
+  readonly startedAt: number;
+  readonly exitedAt: number;
+  readonly result: string;
+}
+
+/** Before anything is known: not ended, whatever is told first. */
+export const unknownUnit: UnitState = {
+  loadState: "loaded",
+  subState: "unknown",
+  mainPid: 0,
+  execMainPid: 0,
+  execMainCode: 0,
+  execMainStatus: 0,
+  startedAt: 0,
+  exitedAt: 0,
+  result: "success",
+};
+
+const CLD_EXITED = 1;
+
+/** The state after PID 1 told of changed properties; those that are not told stay as they were. */
+export function mergeProperties(state: UnitState, values: PropertyValues): UnitState {
+  const number = (name: string, before: number) => {
+    const value = values[name];
+    return typeof value === "number" || typeof value === "bigint" ? Number(value) : before;
+  };
+  const text = (name: string, before: string) => {
+    const value = values[name];
+    return typeof value === "string" ? value : before;
+  };
+  return {
+    loadState: text("LoadState", state.loadState),
+    subState: text("SubState", state.subState),
+    mainPid: number("MainPID", state.mainPid),
+    execMainPid: number("ExecMainPID", state.execMainPid),
+    execMainCode: number("ExecMainCode", state.execMainCode),
+    execMainStatus: number("ExecMainStatus", state.execMainStatus),
+    startedAt: number("ExecMainStartTimestamp", state.startedAt),
+    exitedAt: number("ExecMainExitTimestamp", state.exitedAt),
+    result: text("Result", state.result),
+  };
+}
+
+/**
+ * Whether the unit's process is gone for good. A reboot of the container passes through other states
+ * ("auto-restart" and, since systemd 254, "dead-before-auto-restart"), which are not among these.
+ */
+export function hasEnded(state: UnitState): boolean {
+  return state.loadState !== "loaded" || ["exited", "failed", "dead"].includes(state.subState);
+}
+
+/** How systemd-nspawn ended; a unit that was removed before it ran counts as killed by SIGKILL, for nothing ran. */
+export function processEnd(state: UnitState): ProcessEnd {
+  if (state.execMainCode === CLD_EXITED) return { code: state.execMainStatus };
+  if (state.execMainCode === 0) return { signal: 9 };
+  return { signal: state.execMainStatus };
+}

@@ -1,0 +1,160 @@
+import { errorText, type Logger } from "../../plugin/logger";
+import { signalPayload } from "../payload";
+import { exitOf } from "../process/exit-of";
+import { type PayloadWatch, watchPayload } from "../process/payload-watch";
+import { removeRemains } from "../remains";
+import { type Exit, NotSupervisedError, type Supervised, type SupervisedRef } from "../supervisor";
+import { removeDropIn } from "./drop-in";
+import { ManagerError, type SystemdManager, type UnitChange } from "./manager";
+import { nspawnErrors } from "./nspawn-messages";
+import { unitName } from "./unit-properties";
+import { hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
+
+const SIGKILL = 9;
+/** systemd-nspawn's code for its own failure, and for a container that a signal ended: its words tell which. */
+const nspawnFailure = 1;
+const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+
+/** One container as a transient service of PID 1. */
+export class SystemdUnit implements Supervised {
+  readonly ref: SupervisedRef;
+  readonly exit: Promise<Exit>;
+  readonly #manager: SystemdManager;
+  readonly #log: Logger;
+  readonly #unit: string;
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #removed = Promise.withResolvers<void>();
+  readonly #unwatch: () => void;
+  #state: UnitState = unknownUnit;
+  #payload: PayloadWatch | undefined;
+  #watchedPid = 0;
+  #ephemeralCopy: string | undefined;
+  #releasing: Promise<void> | undefined;
+  #killed = false;
+
+  private constructor(manager: SystemdManager, ref: SupervisedRef, log: Logger) {
+    this.#manager = manager;
+    this.ref = ref;
+    this.#log = log;
+    this.#unit = unitName(ref.machine);
+    this.#unwatch = manager.watch(this.#unit, (change) => this.#changed(change));
+    this.exit = this.#ended.promise.then(() => this.#describeExit());
+  }
+
+  /**
+   * Finds a container's unit, running or ended.
+   *
+   * @throws NotSupervisedError when there is no such unit
+   */
+  static async attach(manager: SystemdManager, ref: SupervisedRef, log: Logger): Promise<SystemdUnit> {
+    const unit = new SystemdUnit(manager, ref, log);
+    try {
+      await manager.refresh(unit.#unit);
+    } catch (error) {
+      unit.#unwatch();
+      throw error;
+    }
+    if (unit.#state.loadState !== "loaded") {
+      unit.#unwatch();
+      throw new NotSupervisedError(`systemd has no unit ${unit.#unit}.`);
+    }
+    return unit;
+  }
+
+  get startedAt(): number {
+    return Math.floor(this.#state.startedAt / 1000);
+  }
+
+  mainPid(): number | undefined {
+    return this.#state.mainPid === 0 ? undefined : this.#state.mainPid;
+  }
+
+  async signal(signal: number): Promise<void> {
+    const pid = this.mainPid();
+    if (pid !== undefined) await signalPayload(pid, this.ref.mode, signal);
+  }
+
+  async kill(): Promise<void> {
+    if (!hasEnded(this.#state)) {
+      this.#killed = true;
+      // Stopping first keeps a container that is just being rebooted from being started again.
+      await this.#unlessGone(this.#manager.stopUnit(this.#unit));
+      await this.#unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
+    }
+    await this.exit;
+  }
+
+  release(): Promise<void> {
+    this.#releasing ??= this.#release().catch((error: unknown) => {
+      this.#releasing = undefined;
+      throw error;
+    });
+    return this.#releasing;
+  }
+
+  async #release(): Promise<void> {
+    await this.kill();
+    await this.#unlessGone(this.#manager.stopUnit(this.#unit));
+    await this.#unlessGone(this.#manager.resetFailed(this.#unit));
+    await this.#manager.refresh(this.#unit);
+    if (this.#state.loadState === "loaded") await this.#removed.promise;
+    this.#unwatch();
+    await removeDropIn(this.#unit);
+    const { problems } = await removeRemains(this.ref.machine, { ephemeralCopy: this.#ephemeralCopy });
+    for (const problem of problems) this.#log.warn(problem, { machine: this.ref.machine });
+  }
+
+  async #unlessGone(call: Promise<void>): Promise<void> {
+    try {
+      await call;
+    } catch (error) {
+      if (!(error instanceof ManagerError) || error.dbusName !== noSuchUnit) throw error;
+    }
+  }
+
+  #changed(change: UnitChange): void {
+    if (change.kind === "properties") this.#update(mergeProperties(this.#state, change.values));
+    else if (change.kind === "removed") this.#update({ ...this.#state, loadState: "not-found" });
+    else {
+      // What was missed while there was no connection.
+      this.#manager.refresh(this.#unit).catch((error: unknown) => {
+        this.#log.debug("a unit could not be looked at", { unit: this.#unit, error: errorText(error) });
+      });
+    }
+  }
+
+  #update(state: UnitState): void {
+    this.#state = state;
+    if (state.loadState === "not-found") this.#removed.resolve();
+    if (state.mainPid !== 0 && state.mainPid !== this.#watchedPid) this.#watchPayload(state.mainPid);
+    if (hasEnded(state)) this.#ended.resolve();
+  }
+
+  #watchPayload(mainPid: number): void {
+    this.#watchedPid = mainPid;
+    this.#payload?.close();
+    this.#payload = watchPayload(mainPid, this.ref.mode, (watch) => {
+      this.#ephemeralCopy = watch.ephemeralCopy ?? this.#ephemeralCopy;
+    });
+  }
+
+  async #describeExit(): Promise<Exit> {
+    const state = this.#state;
+    const nspawn = processEnd(state);
+    const payloadStatus = this.#payload?.status();
+    const payloadSeen = this.#payload?.seen ?? false;
+    this.#payload?.close();
+    const lastWords = "code" in nspawn && nspawn.code === nspawnFailure ? await nspawnErrors(this.#unit, state) : "";
+    return exitOf({
+      machine: this.ref.machine,
+      mode: this.ref.mode,
+      nspawn,
+      payloadStatus,
+      payloadSeen,
+      lastWords,
+      killed: this.#killed,
+      oomKills: state.result === "oom-kill" ? 1 : 0,
+      at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
+    });
+  }
+}
