@@ -15,6 +15,7 @@ const FIRST_DELAY_MS = 1;
 const LONGEST_DELAY_MS = 50;
 /** The kernel takes a moment to account for killed processes before their cgroup can be removed. */
 const SETTLE_MS = 5_000;
+const PARENT_MS = 200;
 const SIGKILL = 9;
 
 /**
@@ -106,10 +107,7 @@ export async function killCgroup(layout: CgroupLayout, name: string): Promise<bo
 export async function removeCgroup(layout: CgroupLayout, name: string): Promise<readonly string[]> {
   const directories = [...new Set(cgroupDirectories(layout, name).values())];
   const gone = await settle(() => directories.map(removeTree).every(Boolean));
-  for (const directory of directories) {
-    removeEmpty(join(dirname(directory), SUPERVISORS_CGROUP));
-    removeEmpty(dirname(directory));
-  }
+  await settle(() => directories.map((directory) => removeUnusedParent(dirname(directory))).every(Boolean), PARENT_MS);
   if (gone) return [];
   const left = directories.filter((directory) => !removeTree(directory));
   return left.map((directory) => `The cgroup ${directory} could not be removed: it still has processes.`);
@@ -199,6 +197,16 @@ function removeTree(directory: string): boolean {
   return childGroups(directory).map(removeTree).every(Boolean) && removeEmpty(directory);
 }
 
+/**
+ * True when the parent of all tasks' cgroups is gone, or still has a task. A supervising process that just ended keeps its
+ * cgroup for as long as its threads take to go.
+ */
+function removeUnusedParent(parent: string): boolean {
+  const supervisors = join(parent, SUPERVISORS_CGROUP);
+  if (childGroups(parent).some((group) => group !== supervisors)) return true;
+  return removeEmpty(supervisors) && removeEmpty(parent);
+}
+
 /** True when the directory is gone, also when it never was. */
 function removeEmpty(directory: string): boolean {
   try {
@@ -211,8 +219,8 @@ function removeEmpty(directory: string): boolean {
   }
 }
 
-async function settle(done: () => boolean): Promise<boolean> {
-  const deadline = performance.now() + SETTLE_MS;
+async function settle(done: () => boolean, timeoutMs = SETTLE_MS): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
   for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
     if (done()) return true;
     if (performance.now() >= deadline) return false;

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bootId } from "../../src/host/boot-id";
 import { readCgroupLayout } from "../../src/host/cgroup-layout";
 import { cgroupDirectories } from "../../src/host/cgroup-task";
 import { readNspawn } from "../../src/host/nspawn-version";
@@ -51,7 +52,7 @@ describe("process supervisor", () => {
   let stderr: LogFifo;
   let supervisor: Supervisor;
   let warnings: string[] = [];
-  let started: Supervised[] = [];
+  let machines: string[] = [];
   let count = 0;
 
   beforeAll(async () => {
@@ -68,21 +69,27 @@ describe("process supervisor", () => {
     supervisor = supervisorIn(stateDir, warnings);
   });
   afterEach(async () => {
-    for (const supervised of started) {
-      await supervised.release();
-      expect(cgroups(supervised.ref.machine)).toEqual([]);
-    }
-    started = [];
     await supervisor.close();
+    const last = supervisorIn(stateDir);
+    const left = machines.filter((machine) => existsSync(join(stateDir, machine)));
+    for (const machine of left) {
+      const found = await last.attach({ supervisor: "process", machine, mode: "pid1", bootId: bootId() });
+      await found.release();
+    }
+    await last.close();
     stdout.close();
     stderr.close();
-    expect(existsSync(stateDir)).toBe(false);
+    const state = existsSync(stateDir);
     rmSync(directory, { recursive: true, force: true });
+    expect(state).toBe(false);
+    expect(machines.flatMap(cgroups)).toEqual([]);
+    machines = [];
   });
 
   const spec = (script: string, change: Partial<LaunchSpec> = {}, extra: readonly string[] = []): LaunchSpec => {
     count += 1;
     const machine = `process-${process.pid}-${count}`;
+    machines.push(machine);
     const argv = [
       nspawn,
       "--quiet",
@@ -115,11 +122,7 @@ describe("process supervisor", () => {
       ...change,
     };
   };
-  const launch = async (...of: Parameters<typeof spec>): Promise<Supervised> => {
-    const supervised = await supervisor.launch(spec(...of));
-    started.push(supervised);
-    return supervised;
-  };
+  const launch = (...of: Parameters<typeof spec>): Promise<Supervised> => supervisor.launch(spec(...of));
   const runningOf = (machine: string) => {
     const running = readRunning(stateFiles(stateDir, machine));
     if (running === undefined) throw new Error(`${machine} has no state.`);
@@ -199,8 +202,8 @@ describe("process supervisor", () => {
       while (isAlive(own)) await Bun.sleep(1);
       expect(isAlive(main)).toBe(true);
       const later = supervisorIn(stateDir);
-      started = [await later.attach(supervised.ref)];
-      expect((await started[0]?.exit)?.signal).toBe(SIGKILL);
+      const found = await later.attach(supervised.ref);
+      expect((await found.exit).signal).toBe(SIGKILL);
       expect(isAlive(main)).toBe(false);
       await later.close();
     },
@@ -227,7 +230,6 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const second = await stdout.readUntil(/tick 40\n/);
       expect(isAlive(main)).toBe(true);
       const found = await supervisor.attach(JSON.parse(new TextDecoder().decode(told.value)));
-      started.push(found);
       expect(found.mainPid()).toBe(main.pid);
       await found.signal(10);
       const rest = await stdout.readUntil();
@@ -330,7 +332,6 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       supervisor = supervisorIn(stateDir);
       const second = await supervisor.launch({ ...again, argv });
       expect((await second.exit).code).toBe(3);
-      started = [second];
     },
     TEST_MS,
   );

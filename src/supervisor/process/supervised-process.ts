@@ -104,7 +104,7 @@ export async function followContainer(
     signal: async (signal) => {
       const pid = mainPid();
       if (pid === undefined) return;
-      await waitForProcess(pid, () => findStartedPayload(pid, ref.mode));
+      if (signal !== SIGKILL) await waitForProcess(pid, () => findStartedPayload(pid, ref.mode));
       await connection?.look();
       await signalPayload(pid, ref.mode, signal);
     },
