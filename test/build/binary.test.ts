@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { sha256, sumsName } from "../../scripts/build/artifacts";
+import { compile } from "../../scripts/build/compile";
+import { elfNeeds } from "../../scripts/build/elf";
+import { driverBinary, projectRoot } from "../../scripts/build/project";
+import { requirementProblems } from "../../scripts/build/requirements";
+import { run } from "../../scripts/command";
+import { version } from "../../src/version";
+
+const binary = driverBinary();
+const entry = "src/main.ts";
+const commit = "0123456789ab";
+let scratch = "";
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "nspawn-build-"));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+describe("the built binary", () => {
+  test("tells its version and the commit it was built from", async () => {
+    const { stdout } = await run([binary, "version"]);
+    expect(stdout).toContain(version);
+    expect(stdout).toMatch(/\b[0-9a-f]{12}(-dirty)?\b/);
+  });
+
+  test("needs glibc alone, and none newer than stated", async () => {
+    expect(requirementProblems(elfNeeds(new Uint8Array(await Bun.file(binary).arrayBuffer())))).toEqual([]);
+  });
+
+  test("runs where there is nothing but glibc", async () => {
+    const { stdout } = await run([binary, "version"], { env: {}, cwd: "/" });
+    expect(stdout).toContain(version);
+  });
+});
+
+describe("a build", () => {
+  test("is byte-identical when done again, and in another directory", async () => {
+    const first = join(scratch, "first/out");
+    await compile({ root: projectRoot, entry, outfile: first, commit });
+    const copy = join(scratch, "another place/of the tree");
+    await mkdir(copy, { recursive: true });
+    for (const name of ["src", "gen", "package.json", "tsconfig.json", "bunfig.toml"]) {
+      await cp(join(projectRoot, name), join(copy, name), { recursive: true });
+    }
+    await symlink(join(projectRoot, "node_modules"), join(copy, "node_modules"));
+    const second = join(scratch, "second/out");
+    await compile({ root: copy, entry, outfile: second, commit });
+    expect(await sha256(second)).toBe(await sha256(first));
+    expect((await run([first, "version"])).stdout).toContain(commit);
+  });
+
+  test("holds nothing of the place it was made in", async () => {
+    const bytes = await readFile(join(scratch, "first/out"));
+    expect(bytes.includes(projectRoot)).toBe(false);
+    expect(bytes.includes(scratch)).toBe(false);
+  });
+});
+
+describe("what is published", () => {
+  test("has the sums of both files, and the archive holds the binary", async () => {
+    const directory = dirname(binary);
+    await run(["sha256sum", "--check", "--strict", sumsName], { cwd: directory });
+    const sums = await readFile(join(directory, sumsName), "utf8");
+    expect(
+      sums
+        .trim()
+        .split("\n")
+        .map((line) => line.split("  ")[1]),
+    ).toEqual([basename(binary), `${basename(binary)}.xz`]);
+    const unpacked = join(scratch, "unpacked");
+    await run(["cp", `${binary}.xz`, `${unpacked}.xz`]);
+    await run(["xz", "--decompress", `${unpacked}.xz`]);
+    expect(await sha256(unpacked)).toBe(await sha256(binary));
+  });
+});
