@@ -35,6 +35,7 @@ const testHost: DebianTree = {
     "systemd",
     "systemd-sysv",
     "systemd-container",
+    "busybox-static",
     "dbus",
     "iproute2",
     "iptables",

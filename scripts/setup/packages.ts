@@ -7,6 +7,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   "systemd-container": "systemd-nspawn itself",
   mmdebstrap: "makes the test images",
   "debian-archive-keyring": "keys that the test images are checked with",
+  "busybox-static": "the tree that the supervisors' tests start",
   dbus: "the bus that machined and systemd are reached on",
   e2fsprogs: "mke2fs for image files",
   git: "the commit that is put into the binary",

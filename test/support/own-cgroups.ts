@@ -11,6 +11,9 @@ interface Hierarchy {
   readonly cpuset: boolean;
 }
 
+/** Milliseconds until a cgroup that is still busy counts as an error. */
+const busyTime = 5_000;
+
 /** Makes a child cgroup called `name` below this process's own in every hierarchy; returns their directories. */
 export async function makeOwnCgroups(name: string): Promise<string[]> {
   const made: string[] = [];
@@ -39,9 +42,15 @@ async function removeCgroup(directory: string): Promise<void> {
     throw error;
   });
   for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(directory, entry.name));
-  await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
-  });
+  // A cgroup stays busy for a moment after its last process was killed, and nothing tells when the moment is over.
+  for (const deadline = performance.now() + busyTime; ; await Bun.sleep(20)) {
+    const failure = await rmdir(directory).then(
+      () => undefined,
+      (error: NodeJS.ErrnoException) => error,
+    );
+    if (failure === undefined || failure.code === "ENOENT") return;
+    if (failure.code !== "EBUSY" || performance.now() > deadline) throw failure;
+  }
 }
 
 async function hierarchies(): Promise<Hierarchy[]> {

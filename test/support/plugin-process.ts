@@ -1,5 +1,6 @@
 /** A plugin process as a Nomad agent would start it. */
 
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,8 +48,10 @@ export interface PluginProcess {
  * @throws Error with what it printed where it ends or says nothing
  */
 export async function startPlugin(options: PluginOptions = {}): Promise<PluginProcess> {
+  const binary = options.binary ?? driverBinary();
+  if (!existsSync(binary)) throw new Error(`${binary} does not exist: \`bun run build\` makes it.`);
   const socketDirectory = await mkdtemp(join(tmpdir(), "plugin-sockets-"));
-  const child = Bun.spawn([options.binary ?? driverBinary()], {
+  const child = Bun.spawn([binary], {
     env: { ...agentEnvironment(socketDirectory), ...options.env },
     stdin: "ignore",
     stdout: "pipe",

@@ -1,6 +1,6 @@
 /** A machine with a real systemd as PID 1 for tests, on any Linux where one is root: a container in namespaces of its own. */
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { attempt, type CommandOptions, type Finished, run } from "../../scripts/command";
 import { cacheDir } from "../../scripts/images/cache";
@@ -44,38 +44,36 @@ export interface TestHost {
  */
 export async function startTestHost(say: (line: string) => void = () => {}): Promise<TestHost> {
   const image = await hostImage(say);
+  await using made = new AsyncDisposableStack();
   const directory = await mkdtemp("/var/tmp/nspawn-test-host-");
-  let cgroups: readonly string[] = [];
-  try {
-    const tree = join(directory, "tree");
-    const share = { outside: join(directory, "share"), inside: "/run/test-host" } as const;
-    await run(["cp", "-a", "--reflink=auto", image, tree]);
-    await run(["mkdir", share.outside]);
-    await run(["mkfifo", join(share.outside, "ready")]);
-    const name = `test-host-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
-    cgroups = await makeOwnCgroups(name);
-    const { child, leader, state } = await boot({ tree, share, cgroups, name });
-    const stop = async () => {
-      if (child.exitCode === null && child.signalCode === null) {
-        // Its death ends every process of the host; systemd-nspawn sees it, cleans up and exits.
-        process.kill(leader, "SIGKILL");
-        await child.exited;
-      }
-      await removeCgroups(cgroups);
-      await rm(directory, { recursive: true, force: true });
-    };
-    const host = { leader, share, state, stop, [Symbol.asyncDispose]: stop };
-    await makeControllersWritable(leader);
-    return {
-      ...host,
-      enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
-      exec: (argv, options = {}) => attempt([...nsenter(leader), ...systemdRun(argv, options)], processSide(options)),
-    };
-  } catch (error) {
-    await removeCgroups(cgroups);
-    await rm(directory, { recursive: true, force: true });
-    throw error;
-  }
+  made.defer(() => rm(directory, { recursive: true, force: true }));
+  const tree = join(directory, "tree");
+  const share = { outside: join(directory, "share"), inside: "/run/test-host" } as const;
+  await run(["cp", "-a", "--reflink=auto", image, tree]);
+  await mkdir(share.outside);
+  await run(["mkfifo", join(share.outside, "ready")]);
+  const name = `test-host-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
+  const cgroups = await makeOwnCgroups(name);
+  made.defer(() => removeCgroups(cgroups));
+  const { child, leader, state } = await boot({ tree, share, cgroups, name });
+  made.defer(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    // Its death ends every process of the host; systemd-nspawn sees it, cleans up and exits.
+    process.kill(leader, "SIGKILL");
+    await child.exited;
+  });
+  await makeControllersWritable(leader);
+  const kept = made.move();
+  const stop = () => kept.disposeAsync();
+  return {
+    leader,
+    share,
+    state,
+    enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
+    exec: (argv, options = {}) => attempt([...nsenter(leader), ...systemdRun(argv, options)], processSide(options)),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 interface Boot {
@@ -125,6 +123,7 @@ async function boot({ tree, share, cgroups, name }: Boot) {
       return { child, leader: Number.parseInt(children, 10), state: first.trim() };
     }
     child.kill("SIGKILL");
+    await child.exited;
     const ended = typeof first === "number" ? `ended with exit code ${first}` : `was not up after ${bootSeconds} s`;
     throw new Error(`The test host ${ended}:\n${(await consoleText).join("").trim().slice(-4000)}`);
   } finally {

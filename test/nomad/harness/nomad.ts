@@ -48,52 +48,49 @@ export interface Nomad {
 
 /** Starts a Nomad with the built driver in its plugin_dir. */
 export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
-  const nomad = await nomadAgent();
+  const binary = await nomadAgent();
+  await using made = new AsyncDisposableStack();
   const root = await mkdtemp("/var/tmp/agent-");
+  made.defer(async () => {
+    await unmountBelow(root);
+    await rm(root, { recursive: true, force: true });
+  });
   const pluginDir = join(root, "plugins");
   const dataDir = join(root, "client");
   await mkdir(pluginDir);
   await copyFile(driverBinary(), join(pluginDir, pluginFile));
   const ports = { server: freePorts(3), client: freePorts(3) };
-  const server = await configured(root, "server", serverConfig(root, ports.server));
-  const client = await configured(root, "client", clientConfig({ dataDir, pluginDir, ports, options }));
-  const serverProcess = startAgentProcess(nomad, server);
-  let clientProcess: AgentProcess | undefined;
+  const serverFile = await configured(root, "server", serverConfig(root, ports.server));
+  const clientFile = await configured(root, "client", clientConfig({ dataDir, pluginDir, ports, options }));
+
+  const server = startAgentProcess(binary, serverFile);
+  made.defer(async () => void (await server.stop("SIGINT")));
   const api = new NomadApi(`http://127.0.0.1:${ports.server[0]}`);
-  const startClient = async (): Promise<Node> => {
-    const agent = startAgentProcess(nomad, client);
-    clientProcess = agent;
-    return orAgentLog(agent, clientReady(agent, api, `http://127.0.0.1:${ports.client[0]}`, options.healthy ?? true));
+  // Before the keyring is there, a client's registration fails and is tried again only after 15 s.
+  await orAgentLog(server, server.log.waitFor("initialized keyring", 30_000));
+
+  let client = startAgentProcess(binary, clientFile);
+  made.defer(async () => void (await client.stop("SIGINT")));
+  const clientAddress = `http://127.0.0.1:${ports.client[0]}`;
+  const ready = () => orAgentLog(client, clientReady(client, api, clientAddress, options.healthy ?? true));
+  const node = await ready();
+  made.defer(() => stopJobs(api));
+
+  const kept = made.move();
+  return {
+    api,
+    nodeId: node.ID,
+    pluginDir,
+    allocDir: join(dataDir, "alloc"),
+    client: () => client,
+    pluginPid: () => pluginProcess(join(pluginDir, pluginFile)),
+    stopClient: async (signal) => void (await client.stop(signal)),
+    startClient: () => {
+      client = startAgentProcess(binary, clientFile);
+      return ready();
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
-  const dispose = async () => {
-    if (clientProcess !== undefined) await stopJobs(api);
-    for (const agent of [clientProcess, serverProcess]) await agent?.stop("SIGINT");
-    await unmountBelow(root);
-    await rm(root, { recursive: true, force: true });
-  };
-  try {
-    // Before the keyring is there, a client's registration fails and is tried again only after 15 s.
-    await orAgentLog(serverProcess, serverProcess.log.waitFor("initialized keyring", 30_000));
-    const node = await startClient();
-    return {
-      api,
-      nodeId: node.ID,
-      pluginDir,
-      allocDir: join(dataDir, "alloc"),
-      client: () => clientProcess ?? serverProcess,
-      pluginPid: () => pluginOf(clientProcess?.pid, join(pluginDir, pluginFile)),
-      stopClient: async (signal) => {
-        await clientProcess?.stop(signal);
-      },
-      startClient,
-      [Symbol.asyncDispose]: dispose,
-    };
-  } catch (error) {
-    for (const agent of [clientProcess, serverProcess]) await agent?.stop("SIGKILL");
-    await unmountBelow(root);
-    await rm(root, { recursive: true, force: true });
-    throw error;
-  }
 }
 
 async function clientReady(agent: AgentProcess, api: NomadApi, address: string, healthy: boolean): Promise<Node> {
@@ -173,19 +170,20 @@ async function stopJobs(api: NomadApi): Promise<void> {
 
 const terminal: ReadonlySet<string> = new Set(["complete", "failed", "lost"]);
 
-async function pluginOf(agentPid: number | undefined, file: string): Promise<number> {
+/** The one process that serves as plugin: after a crash of the agent it is no child of the next one. */
+async function pluginProcess(file: string): Promise<number> {
   const found: number[] = [];
-  for (const task of await readdir(`/proc/${agentPid}/task`)) {
-    const children = await readFile(`/proc/${agentPid}/task/${task}/children`, "utf8");
-    for (const child of children.trim().split(" ")) {
-      if (child === "") continue;
-      const executable = await readlink(`/proc/${child}/exe`);
-      if (executable === file) found.push(Number(child));
-    }
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [executable, commandLine] = await Promise.all([
+      readlink(`/proc/${pid}/exe`).catch(() => ""),
+      readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
+    ]);
+    // The plugin is started without arguments; with some, the binary is something else.
+    if (executable === file && commandLine === `${file}\0`) found.push(Number(pid));
   }
   const [pid, ...others] = found;
   if (pid === undefined || others.length > 0) {
-    throw new Error(`The agent ${agentPid} has ${found.length} plugin processes (${found.join(", ")}), not one.`);
+    throw new Error(`${found.length} processes (${found.join(", ")}) of ${file} serve as plugin, not one.`);
   }
   return pid;
 }
