@@ -1,0 +1,29 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { BasePlugin, PluginType } from "../../gen/hashicorp/nomad/plugins/base/proto/base_pb";
+import { pluginConfigSpec } from "../config/hclspec";
+import { decodePluginConfig } from "../config/plugin-config";
+import { version } from "../version";
+import type { Driver } from "./driver";
+import { rpc } from "./rpc";
+
+/** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */
+export const pluginName = "nspawn";
+/** The one version of Nomad's driver API there is. */
+const apiVersion = "0.1.0";
+
+/** Registers BasePlugin: who the plugin is, and its config. */
+export function registerBasePlugin(router: ConnectRouter, driver: Driver): void {
+  router.service(BasePlugin, {
+    pluginInfo: () => ({
+      type: PluginType.DRIVER,
+      pluginApiVersions: [apiVersion],
+      pluginVersion: version,
+      name: pluginName,
+    }),
+    configSchema: () => ({ spec: pluginConfigSpec() }),
+    setConfig: rpc(({ msgpackConfig }) => {
+      driver.config.set(decodePluginConfig(msgpackConfig));
+      return {};
+    }),
+  });
+}

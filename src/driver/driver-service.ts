@@ -1,0 +1,50 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { Driver as DriverService } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { taskConfigSpec } from "../config/hclspec";
+import { requireSignal } from "../task/stop-signal";
+import { capabilities } from "./capabilities";
+import { destroyTask } from "./destroy-task";
+import type { Driver } from "./driver";
+import { fingerprints } from "./fingerprint";
+import { inspectTask } from "./inspect-task";
+import { recoverTask } from "./recover-task";
+import { rpc, rpcError } from "./rpc";
+import { startTask } from "./start-task";
+import { taskEvents } from "./task-events";
+import { waitTask } from "./wait-task";
+
+/** Registers Nomad's Driver service. */
+export function registerDriver(router: ConnectRouter, driver: Driver): void {
+  router.service(DriverService, {
+    taskConfigSchema: () => ({ spec: taskConfigSpec() }),
+    capabilities: () => capabilities(),
+    fingerprint: (_request, context) => fingerprints(driver, context.signal),
+    recoverTask: rpc(async (request) => {
+      await recoverTask(driver, request);
+      return {};
+    }),
+    startTask: rpc((request) => startTask(driver, request)),
+    waitTask: async ({ taskId }, context) => {
+      try {
+        return await waitTask(driver, taskId, context.signal);
+      } catch (error) {
+        throw rpcError(error);
+      }
+    },
+    stopTask: rpc(async ({ taskId, timeout, signal }) => {
+      await driver.tasks.get(taskId).stop(signal, timeout === undefined ? 0 : durationMs(timeout));
+      return {};
+    }),
+    destroyTask: rpc(async (request) => {
+      await destroyTask(driver, request);
+      return {};
+    }),
+    inspectTask: rpc(({ taskId }) => inspectTask(driver.tasks.get(taskId))),
+    taskEvents: (_request, context) => taskEvents(driver, context.signal),
+    signalTask: rpc(async ({ taskId, signal }) => {
+      await driver.tasks.get(taskId).signal(requireSignal(signal));
+      return {};
+    }),
+  });
+}

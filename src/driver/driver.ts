@@ -1,0 +1,76 @@
+import { dirname } from "node:path";
+import { decodePluginConfig } from "../config/plugin-config";
+import type { PluginOptions } from "../config/plugin-options";
+import { systemdPresence } from "../host/systemd-booted";
+import type { Logger } from "../plugin/logger";
+import { createProcessSupervisor } from "../supervisor/process/process-supervisor";
+import type { Supervisor } from "../supervisor/supervisor";
+import { createSystemdSupervisor } from "../supervisor/systemd/supervisor";
+import { TaskEvents } from "../task/events";
+import { TaskStore } from "../task/store";
+
+/** Everything the driver's services share in one plugin process. */
+export interface Driver {
+  readonly log: Logger;
+  readonly tasks: TaskStore;
+  readonly events: TaskEvents;
+  readonly config: ConfigHolder;
+  /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
+  readonly pluginDir: string;
+  /** The supervisor for new tasks on this host. */
+  readonly supervisor: Supervisor["name"];
+  /** A supervisor by name; a task may have been started by the other one. */
+  supervisorNamed(name: Supervisor["name"]): Supervisor;
+  close(): Promise<void>;
+}
+
+/** The plugin's config, which the agent may set several times. */
+export class ConfigHolder {
+  readonly #listeners = new Set<() => void>();
+  #options: PluginOptions = decodePluginConfig(new Uint8Array());
+
+  get options(): PluginOptions {
+    return this.#options;
+  }
+
+  set(options: PluginOptions): void {
+    this.#options = options;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Calls `listener` after every change until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
+
+/**
+ * Makes the driver of one plugin process. Nothing on the host is touched before a task is started or recovered: the agent
+ * starts the plugin several times and uses one process only.
+ *
+ * @param self argv that starts this program again
+ */
+export function createDriver(log: Logger, self: readonly string[]): Driver {
+  const supervisors = new Map<Supervisor["name"], Supervisor>();
+  const make = (name: Supervisor["name"]) =>
+    name === "systemd"
+      ? createSystemdSupervisor(log.named("systemd"))
+      : createProcessSupervisor({ self: [...self, "supervise"], log: log.named("process") });
+  return {
+    log,
+    tasks: new TaskStore(),
+    events: new TaskEvents(),
+    config: new ConfigHolder(),
+    pluginDir: dirname(process.execPath),
+    supervisor: systemdPresence().booted ? "systemd" : "process",
+    supervisorNamed: (name) => {
+      const supervisor = supervisors.get(name) ?? make(name);
+      supervisors.set(name, supervisor);
+      return supervisor;
+    },
+    close: async () => {
+      for (const supervisor of supervisors.values()) await supervisor.close();
+    },
+  };
+}

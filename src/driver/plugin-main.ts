@@ -1,0 +1,59 @@
+import { writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { selfCommand } from "../host/self-command";
+import { HandshakeError } from "../plugin/handshake";
+import { createLogger, errorText } from "../plugin/logger";
+import { serve } from "../plugin/serve";
+import { registerBasePlugin } from "./base-plugin";
+import { createDriver } from "./driver";
+import { registerDriver } from "./driver-service";
+
+const stdout = 1;
+
+/** True when a process of that PID exists. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it exists and belongs to somebody else.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** Runs as a Nomad plugin until the agent ends it; gives the process's exit code. */
+export async function runPlugin(): Promise<number> {
+  // An agent that was killed leaves nobody to read stderr: writing fails from then on, and must not end the plugin.
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", () => {});
+  // Ctrl-C in the agent's terminal reaches its whole process group; only the agent decides when the plugin ends.
+  process.on("SIGINT", () => {});
+  process.on("SIGPIPE", () => {});
+  const ended = new AbortController();
+  process.on("SIGTERM", () => ended.abort());
+
+  const log = createLogger("nspawn", (line) => process.stderr.write(line));
+  const driver = createDriver(log, selfCommand());
+  process.on("unhandledRejection", (error) => log.error("an unexpected failure", { error: errorText(error) }));
+  process.on("uncaughtException", (error) => log.error("an unexpected failure", { error: errorText(error) }));
+  try {
+    await serve({
+      env: process.env,
+      log,
+      temporaryDirectory: tmpdir(),
+      isAlive,
+      print: (line) => void writeSync(stdout, line),
+      register: (router) => {
+        registerBasePlugin(router, driver);
+        registerDriver(router, driver);
+      },
+      signal: ended.signal,
+    });
+    return 0;
+  } catch (error) {
+    log.error(error instanceof HandshakeError ? error.message : `the plugin failed: ${errorText(error)}`);
+    return 1;
+  } finally {
+    await driver.close();
+  }
+}

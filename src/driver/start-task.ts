@@ -1,0 +1,72 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type StartTaskRequest,
+  StartTaskResponse_Result,
+  type StartTaskResponseSchema,
+  TaskState,
+} from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { machinedAvailable } from "../host/machined";
+import { readNspawn } from "../host/nspawn-version";
+import { errorText } from "../plugin/logger";
+import { LaunchError } from "../supervisor/supervisor";
+import { removeContainerFiles } from "../task/files";
+import { encodeTaskState, handleVersion } from "../task/handle";
+import { prepareTask } from "../task/prepare";
+import { Task } from "../task/task";
+import type { Driver } from "./driver";
+import { healthProblem, readHostFacts } from "./fingerprint";
+import { rpcError } from "./rpc";
+import { tellEvent, watchExit } from "./task-events";
+
+/** Starts a task's container. Everything that was acquired is given back when it fails. */
+export async function startTask(
+  driver: Driver,
+  { task: config }: StartTaskRequest,
+): Promise<MessageInitShape<typeof StartTaskResponseSchema>> {
+  if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
+  const identity = { id: config.id, name: config.name, allocId: config.allocId };
+  try {
+    const task = await driver.tasks.add(config.id, async () => {
+      const supervisor = driver.supervisorNamed(driver.supervisor);
+      const nspawn = await readNspawn();
+      if (nspawn === undefined || !driver.config.options.enabled) {
+        throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
+      }
+      const { launch } = await prepareTask(config, {
+        plugin: driver.config.options,
+        nspawn,
+        pluginDir: driver.pluginDir,
+        register: driver.supervisor === "systemd" && machinedAvailable(),
+      });
+      const removeFiles = () => removeContainerFiles(launch.machine);
+      try {
+        const supervised = await supervisor.launch(launch);
+        driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
+        return new Task(identity, supervised, supervised.startedAt || Date.now(), removeFiles);
+      } catch (error) {
+        await removeFiles();
+        throw error;
+      }
+    });
+    const { ref } = task.supervised;
+    tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
+    watchExit(driver, task);
+    return {
+      result: StartTaskResponse_Result.SUCCESS,
+      handle: {
+        version: handleVersion,
+        config,
+        state: TaskState.RUNNING,
+        driverState: encodeTaskState({ ref, startedAt: task.startedAt }),
+      },
+    };
+  } catch (error) {
+    const recoverable = error instanceof LaunchError && error.recoverable;
+    driver.log.error("a task could not be started", {
+      task: config.name,
+      alloc: config.allocId,
+      error: errorText(error),
+    });
+    throw rpcError(error, recoverable);
+  }
+}

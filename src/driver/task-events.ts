@@ -1,0 +1,41 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { DriverTaskEventSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { Task } from "../task/task";
+import type { Driver } from "./driver";
+
+/** Tells the users of a task something. */
+export function tellEvent(
+  driver: Driver,
+  task: Task,
+  message: string,
+  annotations: Readonly<Record<string, string>> = {},
+): void {
+  const { id, name, allocId } = task.identity;
+  driver.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
+}
+
+/** Logs a task's end, and tells its users why where systemd-nspawn said so. */
+export function watchExit(driver: Driver, task: Task): void {
+  task.supervised.exit.then(({ code, signal, oomKilled, message }) => {
+    driver.log.info("container ended", {
+      task: task.identity.name,
+      alloc: task.identity.allocId,
+      machine: task.supervised.ref.machine,
+      exit_code: code,
+      signal,
+      oom_killed: oomKilled,
+    });
+    if (message !== undefined) tellEvent(driver, task, `systemd-nspawn: ${message}`);
+  });
+}
+
+/** The driver's events as the agent reads them. */
+export async function* taskEvents(
+  driver: Driver,
+  signal: AbortSignal,
+): AsyncGenerator<MessageInitShape<typeof DriverTaskEventSchema>> {
+  for await (const { taskId, allocId, taskName, at, message, annotations } of driver.events.listen(signal)) {
+    yield { taskId, allocId, taskName, timestamp: timestampFromMs(at), message, annotations: { ...annotations } };
+  }
+}

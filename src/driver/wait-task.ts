@@ -1,0 +1,23 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type {
+  ExitResultSchema,
+  WaitTaskResponseSchema,
+} from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { Exit } from "../supervisor/supervisor";
+import type { Driver } from "./driver";
+import { whileAsked } from "./rpc";
+
+/** An exit as Nomad has it. */
+export function exitResult({ code, signal, oomKilled }: Exit): MessageInitShape<typeof ExitResultSchema> {
+  return { exitCode: code, signal, oomKilled };
+}
+
+/** Waits until a task has ended; several callers may wait for one task. */
+export async function waitTask(
+  driver: Driver,
+  taskId: string,
+  signal: AbortSignal,
+): Promise<MessageInitShape<typeof WaitTaskResponseSchema>> {
+  const exit = await whileAsked(driver.tasks.get(taskId).supervised.exit, signal);
+  return { result: exitResult(exit), err: exit.message ?? "" };
+}

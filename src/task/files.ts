@@ -1,0 +1,53 @@
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { settingsFilePath } from "../nspawn/settings-file";
+
+/** Where the files of running containers lie; gone after a reboot, as the containers are. */
+const filesDirectory = "/run/nomad-driver-nspawn/files";
+
+/** Texts a container's start needs as files. */
+export interface ContainerFileTexts {
+  readonly settings: string;
+  readonly environment?: string | undefined;
+  readonly resolvConf?: string | undefined;
+}
+
+/** Where they were written. */
+export interface ContainerFiles {
+  readonly environmentFile?: string;
+  readonly resolvConf?: string;
+}
+
+const paths = (machine: string) => {
+  const directory = join(filesDirectory, machine);
+  return { directory, environment: join(directory, "environment"), resolvConf: join(directory, "resolv.conf") };
+};
+
+/**
+ * Writes a container's files, replacing what an earlier start left.
+ *
+ * @throws Error when /run cannot be written
+ */
+export async function writeContainerFiles(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
+  await removeContainerFiles(machine);
+  const { directory, environment, resolvConf } = paths(machine);
+  const settings = settingsFilePath(machine);
+  // systemd-nspawn makes this directory itself, with the same mode, when it first runs.
+  await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
+  await writeFile(settings, texts.settings, { mode: 0o600, flag: "wx" });
+  if (texts.environment === undefined && texts.resolvConf === undefined) return {};
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  if (texts.environment !== undefined) await writeFile(environment, texts.environment, { mode: 0o600, flag: "wx" });
+  // Everybody in the container reads it; on the host the directory keeps others out.
+  if (texts.resolvConf !== undefined) await writeFile(resolvConf, texts.resolvConf, { mode: 0o644, flag: "wx" });
+  return {
+    ...(texts.environment === undefined ? {} : { environmentFile: environment }),
+    ...(texts.resolvConf === undefined ? {} : { resolvConf }),
+  };
+}
+
+/** Removes a container's files; does nothing where there are none. */
+export async function removeContainerFiles(machine: string): Promise<void> {
+  await rm(settingsFilePath(machine), { force: true });
+  await rm(paths(machine).directory, { recursive: true, force: true });
+}

@@ -1,0 +1,122 @@
+import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { ConfigError } from "../config/config-error";
+import type { TaskOptions } from "../config/options";
+import type { PluginOptions } from "../config/plugin-options";
+import { checkPolicy } from "../config/policy";
+import { decodeTaskConfig } from "../config/task-config";
+import type { InstalledNspawn } from "../host/nspawn-version";
+import { osTreeProblem } from "../image/os-tree";
+import { resolveImage } from "../image/resolve";
+import { nspawnArguments } from "../nspawn/arguments";
+import { taskEnvironment } from "../nspawn/environment";
+import { featuresOf } from "../nspawn/features";
+import { machineName } from "../nspawn/machine-name";
+import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
+import { type ContainerFiles, writeContainerFiles } from "./files";
+import { resourceLimits } from "./limits";
+import { resolveSources, taskDirectories, taskMounts } from "./mounts";
+import { resolvConf } from "./resolv-conf";
+
+/** What of the host and the operator's config a start depends on. */
+export interface PrepareContext {
+  readonly plugin: PluginOptions;
+  readonly nspawn: InstalledNspawn;
+  /** What relative image paths are relative to. */
+  readonly pluginDir: string;
+  /** Whether systemd-machined shall know the container. */
+  readonly register: boolean;
+}
+
+/** A task that can be started: the files of `launch` are written, and whoever has it removes them. */
+export interface Prepared {
+  readonly options: TaskOptions;
+  readonly launch: LaunchSpec;
+}
+
+/** How the payload of a task sits in its container. */
+export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
+  if (options.boot) return "boot";
+  return options.process_two ? "pid2" : "pid1";
+}
+
+/**
+ * Turns what Nomad tells of a task into a container that can be launched: checks everything that can be known before the
+ * start, and writes the container's files last.
+ *
+ * @throws ConfigError, ImageError or Error with one sentence for the job's author
+ */
+export async function prepareTask(config: TaskConfig, context: PrepareContext): Promise<Prepared> {
+  refuseGroupNetwork(config);
+  const decoded = decodeTaskConfig(config.msgpackDriverConfig);
+  checkPolicy(decoded, context.plugin);
+  const machine = machineName(config.name, config.allocId);
+  const options = await resolveSources(decoded, {
+    taskDirectory: taskDirectories(config).task,
+    privileged: context.plugin.allow_privileged_binds,
+  });
+  const image = await resolveImage(options.image, {
+    pluginDir: context.pluginDir,
+    imagePaths: context.plugin.image_paths,
+  });
+  if (image.kind === "directory") {
+    const problem = await osTreeProblem(image.path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
+    if (problem !== undefined) throw new ConfigError(problem);
+  }
+  const features = featuresOf(context.nspawn.version);
+  const environment = taskEnvironment({ ...config.env, ...config.deviceEnv, ...options.environment }, features);
+  const mounts = taskMounts(config, context.plugin.volumes);
+  const devices = [
+    ...options.devices.map(({ host, permissions }) => ({ path: host, permissions })),
+    ...config.devices.map(({ hostPath, cgroupPermissions }) => ({ path: hostPath, permissions: cgroupPermissions })),
+  ];
+  const deviceMounts = config.devices.map(({ hostPath, taskPath }) => ({
+    source: hostPath,
+    target: taskPath,
+    readOnly: false,
+  }));
+  const dns = resolvConf(config.dns);
+  const arguments_ = (files: ContainerFiles) =>
+    nspawnArguments({
+      options,
+      features,
+      machine,
+      image,
+      mounts: [...mounts, ...deviceMounts],
+      ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
+      ...(config.user === "" ? {} : { taskUser: config.user }),
+      register: context.register,
+      network: "config",
+      environment: environment.arguments,
+    });
+  // Everything that can be refused is refused before anything is written.
+  arguments_({});
+  const files = await writeContainerFiles(machine, {
+    settings: environment.settingsFile,
+    environment: environment.environmentFile,
+    resolvConf: dns,
+  });
+  return {
+    options,
+    launch: {
+      machine,
+      mode: payloadMode(options),
+      argv: [context.nspawn.path, ...arguments_(files)],
+      environment: {},
+      ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
+      stdoutPath: config.stdoutPath,
+      stderrPath: config.stderrPath,
+      limits: resourceLimits(config.resources),
+      devices,
+      properties: options.properties,
+    },
+  };
+}
+
+/** Group networks come with the issue 'Networking'; until then a job must not silently run on the host's network. */
+function refuseGroupNetwork(config: TaskConfig): void {
+  const isolation = config.networkIsolationSpec;
+  if (isolation === undefined || isolation.path === "") return;
+  throw new ConfigError(
+    'The group\'s network mode (bridge, cni or none) is not supported by this version of the driver yet: use network { mode = "host" }, or leave the mode out.',
+  );
+}

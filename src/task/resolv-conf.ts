@@ -1,0 +1,23 @@
+import type { DNSConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+
+/**
+ * The text of /etc/resolv.conf for Nomad's dns block (resolv.conf(5)); undefined where the block is absent or empty.
+ *
+ * @throws Error when a value would end its line
+ */
+export function resolvConf(dns: DNSConfig | undefined): string | undefined {
+  if (dns === undefined) return undefined;
+  const { servers, searches, options } = dns;
+  const lines = [
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(searches.length > 0 ? [`search ${searches.join(" ")}`] : []),
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+  ];
+  const broken = lines.find((line) => /[\n\r\0]/.test(line));
+  if (broken !== undefined) {
+    throw new Error(
+      `The dns block holds ${JSON.stringify(broken)}, which has a line end in it: write one value per item.`,
+    );
+  }
+  return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
+}

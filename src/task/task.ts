@@ -1,0 +1,108 @@
+import type { Exit, Supervised } from "../supervisor/supervisor";
+import { stopSignal } from "./stop-signal";
+
+/** What a task is known by. */
+export interface TaskIdentity {
+  readonly id: string;
+  readonly name: string;
+  readonly allocId: string;
+}
+
+/** The states of a task's life; each lists what may follow. */
+const next = {
+  running: ["exited"],
+  exited: ["destroyed"],
+  destroyed: [],
+} as const satisfies Record<string, readonly string[]>;
+
+export type TaskLife = keyof typeof next;
+
+/** Waits until a promise settles, `ms` at most; true when it settled in time. */
+async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const timeout = Promise.withResolvers<false>();
+  const timer = setTimeout(() => timeout.resolve(false), ms);
+  try {
+    return await Promise.race([promise.then(() => true as const), timeout.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** One task: a container that was started or found again, until it is destroyed. */
+export class Task {
+  readonly identity: TaskIdentity;
+  readonly supervised: Supervised;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly #removeFiles: () => Promise<void>;
+  #life: TaskLife = "running";
+  #exit: Exit | undefined;
+  #destroying: Promise<void> | undefined;
+
+  /** @param removeFiles removes what was written for the container's start */
+  constructor(identity: TaskIdentity, supervised: Supervised, startedAt: number, removeFiles: () => Promise<void>) {
+    this.identity = identity;
+    this.supervised = supervised;
+    this.startedAt = startedAt;
+    this.#removeFiles = removeFiles;
+    supervised.exit.then((exit) => {
+      this.#exit = exit;
+      this.#become("exited");
+    });
+  }
+
+  get life(): TaskLife {
+    return this.#life;
+  }
+
+  /** How the container ended; undefined while it runs. */
+  get exit(): Exit | undefined {
+    return this.#exit;
+  }
+
+  /**
+   * Sends the stop signal, and SIGKILL when the container still runs after `timeoutMs`. Resolves when it has ended; does
+   * nothing when it already has. A second call while one is under way keeps its own timeout.
+   *
+   * @param requested the job's kill_signal, or ""
+   * @throws Error for a name that is no signal
+   */
+  async stop(requested: string, timeoutMs: number): Promise<void> {
+    const signal = stopSignal(this.supervised.ref.mode, requested);
+    if (this.#life !== "running") return;
+    // Not waited for: a container in the middle of its start takes its signal later, and the SIGKILL below follows in time
+    // whether or not it could be sent.
+    this.supervised.signal(signal).catch(() => {});
+    await settles(this.supervised.exit, timeoutMs);
+    await this.supervised.kill();
+  }
+
+  /** Sends a signal to the payload. */
+  async signal(signal: number): Promise<void> {
+    await this.supervised.signal(signal);
+  }
+
+  /**
+   * Removes everything of the container, killing it first if need be. Further calls wait for the first; after a failed
+   * one it can be tried again.
+   */
+  destroy(): Promise<void> {
+    this.#destroying ??= this.#destroy().catch((error: unknown) => {
+      this.#destroying = undefined;
+      throw error;
+    });
+    return this.#destroying;
+  }
+
+  async #destroy(): Promise<void> {
+    await this.supervised.release();
+    await this.#removeFiles();
+    this.#become("exited");
+    this.#become("destroyed");
+  }
+
+  #become(life: TaskLife): void {
+    const allowed: readonly string[] = next[this.#life];
+    if (allowed.includes(life)) this.#life = life;
+  }
+}
