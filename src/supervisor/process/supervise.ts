@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { constants, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } from "../../host/cgroup-task";
@@ -154,7 +154,6 @@ function openFifo(path: string): LogFifo {
 function report(startReport: StartReport): void {
   try {
     writeSync(STDOUT, `${JSON.stringify(startReport)}\n`);
-    closeSync(STDOUT);
   } catch {
     // Nobody listens.
   }
