@@ -1,3 +1,4 @@
+import { settles } from "../supervisor/settles";
 import type { Exit, Supervised } from "../supervisor/supervisor";
 import { stopSignal } from "./stop-signal";
 
@@ -16,17 +17,6 @@ const next = {
 } as const satisfies Record<string, readonly string[]>;
 
 export type TaskLife = keyof typeof next;
-
-/** Waits until a promise settles, `ms` at most; true when it settled in time. */
-async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const timeout = Promise.withResolvers<false>();
-  const timer = setTimeout(() => timeout.resolve(false), ms);
-  try {
-    return await Promise.race([promise.then(() => true as const), timeout.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** One task: a container that was started or found again, until it is destroyed. */
 export class Task {

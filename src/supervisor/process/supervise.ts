@@ -5,10 +5,10 @@ import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } f
 import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
+import { exitOf } from "../exit-of";
+import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
-import { exitOf } from "./exit-of";
 import { closeWhenRead, type LogFifo } from "./log-readers";
-import { type PayloadWatch, watchPayload } from "./payload-watch";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
 import { serveStatus } from "./status-socket";
 import { pumpStderr } from "./stderr-pump";

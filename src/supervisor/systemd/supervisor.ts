@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
 import { errorText, type Logger } from "../../plugin/logger";
+import { removeRemains } from "../remains";
 import {
   LaunchError,
   type LaunchSpec,

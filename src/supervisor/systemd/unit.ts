@@ -1,8 +1,10 @@
+import { signalProcess } from "../../host/process-info";
 import { errorText, type Logger } from "../../plugin/logger";
-import { signalPayload } from "../payload";
-import { exitOf } from "../process/exit-of";
-import { type PayloadWatch, watchPayload } from "../process/payload-watch";
+import { exitOf } from "../exit-of";
+import { findLeader, signalPayload } from "../payload";
+import { type PayloadWatch, watchPayload } from "../payload-watch";
 import { removeRemains } from "../remains";
+import { settles } from "../settles";
 import { type Exit, NotSupervisedError, type Supervised, type SupervisedRef } from "../supervisor";
 import { removeDropIn } from "./drop-in";
 import { ManagerError, type SystemdManager, type UnitChange } from "./manager";
@@ -11,6 +13,8 @@ import { unitName } from "./unit-properties";
 import { hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
 const SIGKILL = 9;
+/** How long systemd-nspawn has to clean up behind a container that was killed. */
+const orderlyEndMs = 3000;
 /** systemd-nspawn's code for its own failure, and for a container that a signal ended: its words tell which. */
 const nspawnFailure = 1;
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
@@ -77,11 +81,22 @@ export class SystemdUnit implements Supervised {
   async kill(): Promise<void> {
     if (!hasEnded(this.#state)) {
       this.#killed = true;
-      // Stopping first keeps a container that is just being rebooted from being started again.
-      await this.#unlessGone(this.#manager.stopUnit(this.#unit));
-      await this.#unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
+      this.#killContainer();
+      if (!(await settles(this.exit, orderlyEndMs))) {
+        // Stopping first keeps a container that is just being rebooted from being started again.
+        await this.#unlessGone(this.#manager.stopUnit(this.#unit));
+        await this.#unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
+      }
     }
     await this.exit;
+  }
+
+  /** The container's PID 1 alone: its systemd-nspawn then ends by itself and takes its mounts and network with it. */
+  #killContainer(): void {
+    const pid = this.mainPid();
+    if (pid === undefined) return;
+    const leader = findLeader(pid);
+    if (leader !== undefined) signalProcess(leader, SIGKILL);
   }
 
   release(): Promise<void> {

@@ -1,5 +1,5 @@
-import { signalName, signalNumber } from "../../host/signals";
-import type { Exit, PayloadMode } from "../supervisor";
+import { signalName, signalNumber } from "../host/signals";
+import type { Exit, PayloadMode } from "./supervisor";
 
 /** What a supervising process knows about an end. */
 export interface Ending {

@@ -1,9 +1,9 @@
 import { closeSync } from "node:fs";
-import { exitStatusOfPidfd, openPidfd } from "../../host/libc";
-import { isAlive, type ProcessIdentity } from "../../host/process-info";
-import { findLeader, findPayload, findStartedPayload, waitForProcess } from "../payload";
-import { ephemeralCopy } from "../remains";
-import type { PayloadMode } from "../supervisor";
+import { exitStatusOfPidfd, openPidfd } from "../host/libc";
+import { isAlive, type ProcessIdentity } from "../host/process-info";
+import { findLeader, findPayload, findStartedPayload, waitForProcess } from "./payload";
+import { ephemeralCopy } from "./remains";
+import type { PayloadMode } from "./supervisor";
 
 /** A container's processes, as far as they are known. */
 export interface PayloadWatch {

@@ -1,0 +1,10 @@
+/** Waits until a promise settles, `ms` at most; true when it settled in time. */
+export async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const timeout = Promise.withResolvers<false>();
+  const timer = setTimeout(() => timeout.resolve(false), ms);
+  try {
+    return await Promise.race([promise.then(() => true as const), timeout.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
