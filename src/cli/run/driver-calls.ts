@@ -1,0 +1,54 @@
+import { type Client, ConnectError } from "@connectrpc/connect";
+import {
+  type Driver,
+  type ExitResult,
+  FingerprintResponse_HealthState,
+  StartTaskResponse_Result,
+  type TaskConfig,
+} from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+
+type DriverClient = Client<typeof Driver>;
+
+/**
+ * Checks that the driver can run tasks on this host.
+ *
+ * @throws Error with the driver's own reason
+ */
+export async function checkHealth(driver: DriverClient): Promise<void> {
+  // Leaving the loop ends the stream: only the first answer matters here.
+  for await (const { health, healthDescription, err } of driver.fingerprint({})) {
+    if (health === FingerprintResponse_HealthState.HEALTHY) return;
+    throw new Error(err || healthDescription || "The driver does not run tasks on this host, and gives no reason.");
+  }
+  throw new Error("The driver told nothing about its health.");
+}
+
+/**
+ * Starts a task.
+ *
+ * @throws Error with the driver's own sentence
+ */
+export async function startTask(driver: DriverClient, task: TaskConfig): Promise<void> {
+  const { result, driverErrorMsg } = await plainErrors(driver.startTask({ task }));
+  if (result !== StartTaskResponse_Result.SUCCESS) throw new Error(driverErrorMsg);
+}
+
+/**
+ * Waits for a task's end, however long it takes.
+ *
+ * @throws Error when the driver cannot tell how it ended
+ */
+export async function taskEnd(driver: DriverClient, taskId: string): Promise<ExitResult> {
+  const { result, err } = await plainErrors(driver.waitTask({ taskId }));
+  if (result === undefined || err !== "") throw new Error(err || "The driver did not tell how the task ended.");
+  return result;
+}
+
+/** A failed call rejects with the plugin's sentence alone, without gRPC's code before it. */
+export async function plainErrors<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw error instanceof ConnectError ? new Error(error.rawMessage, { cause: error }) : error;
+  }
+}

@@ -1,0 +1,20 @@
+/** A line of the plugin's log as a sentence for a person, or undefined for one that is not for everybody. */
+export function logSentence(line: string, verbose: boolean): string | undefined {
+  const fields = parse(line);
+  // Not hclog's JSON: a crash report, for example.
+  if (fields === undefined) return line;
+  const { "@level": level, "@message": message, "@module": module, "@timestamp": _, ...more } = fields;
+  const important = level === "warn" || level === "error";
+  if (!important && !verbose) return undefined;
+  const details = Object.entries(more).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
+  return `[${String(level)}] ${verbose ? `${String(module)}: ` : ""}${String(message)}${details.join("")}`;
+}
+
+function parse(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && "@level" in value ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}

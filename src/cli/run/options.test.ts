@@ -1,0 +1,47 @@
+import { expect, test } from "bun:test";
+import { UsageError } from "../command";
+import { runOptions } from "./options";
+
+const quiet = { boot: false, network_veth: false };
+
+test.each([
+  [["web"], { ...quiet, image: "web" }],
+  [["/nowhere/web", "/bin/true"], { ...quiet, image: "/nowhere/web", command: ["/bin/true"] }],
+  [["web", "--", "sh", "-c", "exit 3"], { ...quiet, image: "web", command: ["sh", "-c", "exit 3"] }],
+  [["--", "sh"], undefined],
+  [["--boot", "--network-veth", "web"], { boot: true, network_veth: true, image: "web" }],
+  [["web", "--set", "boot=true", "--set=user=app"], { ...quiet, boot: "true", user: "app", image: "web" }],
+])("%j", (args, config) => {
+  if (config === undefined) expect(() => runOptions(args)).toThrow("Say which image to run");
+  else expect(runOptions(args).config).toEqual(config);
+});
+
+test("an existing path is made absolute, for the plugin works elsewhere", () => {
+  expect(runOptions(["src"]).config["image"]).toBe(`${process.cwd()}/src`);
+});
+
+test("environment, memory and times", () => {
+  expect(runOptions(["web", "--env", "A=b=c", "--memory=64", "--stop-timeout", "1m"])).toMatchObject({
+    environment: { A: "b=c" },
+    memory: 64,
+    stopTimeout: 60_000,
+    verbose: false,
+  });
+});
+
+test.each([
+  [[], "Say which image to run"],
+  [["web", "-c"], "-c"],
+  [["web", "--memory", "lots"], "--memory lots"],
+  [["web", "--memory=0"], "--memory 0"],
+  [["web", "--stop-timeout", "soon"], "--stop-timeout soon"],
+  [["web", "--env", "SECRET"], "Write --env NAME=VALUE"],
+  [["web", "--set", "nope=1"], 'There is no option "nope"'],
+])("%j is refused", (args, sentence) => {
+  expect(() => runOptions(args)).toThrow(UsageError);
+  expect(() => runOptions(args)).toThrow(sentence);
+});
+
+test("a refused variable's value is not repeated", () => {
+  expect(() => runOptions(["web", "--env", "a b=secret"])).toThrow(/^(?!.*secret)/);
+});

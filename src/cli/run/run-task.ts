@@ -1,0 +1,135 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { encode } from "@msgpack/msgpack";
+import type { ExitResult } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { errorText } from "../../plugin/logger";
+import { type Allocation, makeAllocation, taskConfig } from "./allocation";
+import { checkHealth, plainErrors, startTask, taskEnd } from "./driver-calls";
+import { logSentence } from "./driver-log";
+import { openLogFifo } from "./log-fifo";
+import type { RunOptions } from "./options";
+import { passOn } from "./pass-on";
+import { type PluginChild, startPluginChild } from "./plugin-child";
+import { connectPlugin, type PluginClient } from "./plugin-client";
+
+/** An agent waits about this long before it kills a plugin that it asked to end. */
+const shutdownMs = 2_000;
+
+/** What surrounds a run. */
+export interface RunContext {
+  /** argv that starts this program as a plugin. */
+  readonly self: readonly string[];
+  /** Where the task's output goes. */
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  /** Takes sentences that are not the task's. */
+  readonly say: (sentence: string) => void;
+  /** Aborted to stop the task; the reason is the signal's name, "" leaves it to the driver. */
+  readonly stop: AbortSignal;
+  /** Aborted to kill the task. */
+  readonly kill: AbortSignal;
+}
+
+/**
+ * Runs a task from its start to its end and leaves nothing of it.
+ *
+ * @returns how it ended; undefined when it was to stop before it started
+ * @throws Error with the driver's sentence where it cannot be started
+ */
+export async function runTask(options: RunOptions, context: RunContext): Promise<ExitResult | undefined> {
+  const allocation = makeAllocation();
+  try {
+    const child = await startPluginChild(context.self, allocation.sockets, (line) => {
+      const sentence = logSentence(line, options.verbose);
+      if (sentence !== undefined) context.say(sentence);
+    });
+    const client = connectPlugin(child.socketPath);
+    try {
+      return await Promise.race([runOn(client, allocation, options, context), lost(child)]);
+    } finally {
+      await shutDown(client, child);
+    }
+  } finally {
+    allocation.remove();
+  }
+}
+
+async function runOn(
+  client: PluginClient,
+  allocation: Allocation,
+  options: RunOptions,
+  context: RunContext,
+): Promise<ExitResult | undefined> {
+  await plainErrors(client.base.setConfig({ msgpackConfig: encode({}), pluginApiVersion: "0.1.0" }));
+  await checkHealth(client.driver);
+  if (context.stop.aborted) return undefined;
+  const readerGone = new AbortController();
+  const stdout = openLogFifo(
+    allocation.stdoutPath,
+    passOn(context.stdout, () => readerGone.abort("")),
+  );
+  const stderr = openLogFifo(
+    allocation.stderrPath,
+    passOn(context.stderr, () => readerGone.abort("")),
+  );
+  try {
+    return await startAndWait(client, allocation, options, {
+      ...context,
+      stop: AbortSignal.any([context.stop, readerGone.signal]),
+    });
+  } finally {
+    stdout.release();
+    stderr.release();
+    await Promise.all([stdout.done, stderr.done]);
+  }
+}
+
+async function startAndWait(
+  { driver }: PluginClient,
+  allocation: Allocation,
+  options: RunOptions,
+  { stop, kill, say }: RunContext,
+): Promise<ExitResult> {
+  const task = taskConfig(allocation, options);
+  const taskId = task.id;
+  await startTask(driver, task);
+  const stopTask = (signal: string, milliseconds: number): void => {
+    driver.stopTask({ taskId, signal, timeout: durationFromMs(milliseconds) }).catch((error: unknown) => {
+      say(`The task could not be stopped: ${errorText(error)}`);
+    });
+  };
+  const ended = new AbortController();
+  onAbort(stop, ended.signal, () => stopTask(String(stop.reason), options.stopTimeout));
+  onAbort(kill, ended.signal, () => stopTask("SIGKILL", 0));
+  try {
+    return await taskEnd(driver, taskId);
+  } finally {
+    ended.abort();
+    await plainErrors(driver.destroyTask({ taskId, force: true }));
+  }
+}
+
+/** Calls back when a signal is, or already was, aborted, unless `unless` was before. */
+function onAbort(signal: AbortSignal, unless: AbortSignal, callback: () => void): void {
+  if (signal.aborted) callback();
+  else signal.addEventListener("abort", callback, { once: true, signal: unless });
+}
+
+/** Rejects when the plugin ends by itself; what it started is not ours to find again. */
+async function lost(child: PluginChild): Promise<never> {
+  const how = await child.ended;
+  throw new Error(`The driver ${how}; the container may still run: see "machinectl" and "ps".`);
+}
+
+async function shutDown(client: PluginClient, child: PluginChild): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, shutdownMs);
+  try {
+    // Its answer may come or not: what counts is that the process is gone.
+    client.controller.shutdown({}).catch(() => {});
+    await Promise.race([child.ended, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    client.close();
+    await child.kill();
+  }
+}
