@@ -5,6 +5,7 @@ import {
   FingerprintResponse_HealthState,
   StartTaskResponse_Result,
   type TaskConfig,
+  type TaskHandle,
 } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 
 type DriverClient = Client<typeof Driver>;
@@ -26,11 +27,14 @@ export async function checkHealth(driver: DriverClient): Promise<void> {
 /**
  * Starts a task.
  *
+ * @returns what another plugin process needs to find it again
  * @throws Error with the driver's own sentence
  */
-export async function startTask(driver: DriverClient, task: TaskConfig): Promise<void> {
-  const { result, driverErrorMsg } = await plainErrors(driver.startTask({ task }));
+export async function startTask(driver: DriverClient, task: TaskConfig): Promise<TaskHandle> {
+  const { result, driverErrorMsg, handle } = await plainErrors(driver.startTask({ task }));
   if (result !== StartTaskResponse_Result.SUCCESS) throw new Error(driverErrorMsg);
+  if (handle === undefined) throw new Error("The driver started the task but gave no handle of it.");
+  return handle;
 }
 
 /**

@@ -36,6 +36,8 @@ export async function startPluginChild(
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
+    // A signal for our whole process group (Ctrl-C, timeout(1), a closing terminal) is for us to act on.
+    detached: true,
   });
   const logged = forEachLine(child.stderr, log);
   const handshake = Promise.withResolvers<string>();

@@ -1,6 +1,6 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { encode } from "@msgpack/msgpack";
-import type { ExitResult } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { errorText } from "../../plugin/logger";
 import { type Allocation, makeAllocation, taskConfig } from "./allocation";
 import { checkHealth, plainErrors, startTask, taskEnd } from "./driver-calls";
@@ -37,17 +37,31 @@ export interface RunContext {
  */
 export async function runTask(options: RunOptions, context: RunContext): Promise<ExitResult | undefined> {
   const allocation = makeAllocation();
-  try {
-    const child = await startPluginChild(context.self, allocation.sockets, (line) => {
-      const sentence = logSentence(line, options.verbose);
-      if (sentence !== undefined) context.say(sentence);
-    });
+  const log = (line: string): void => {
+    const sentence = logSentence(line, options.verbose);
+    if (sentence !== undefined) context.say(sentence);
+  };
+  const withPlugin = async <T>(use: (client: PluginClient) => Promise<T>): Promise<T> => {
+    const child = await startPluginChild(context.self, allocation.sockets, log);
     const client = connectPlugin(child.socketPath);
     try {
-      return await Promise.race([runOn(client, allocation, options, context), lost(child)]);
+      return await Promise.race([use(client), lost(child)]);
     } finally {
       await shutDown(client, child);
     }
+  };
+  let handle: TaskHandle | undefined;
+  try {
+    return await withPlugin((client) =>
+      runOn(client, allocation, options, context, (started) => {
+        handle = started;
+      }),
+    );
+  } catch (error) {
+    // What a plugin started outlives it; a second one finds it again, as after the crash of an agent.
+    const left = handle;
+    if (error instanceof PluginLostError && left !== undefined) await withPlugin((client) => destroyLeft(client, left));
+    throw error;
   } finally {
     allocation.remove();
   }
@@ -58,8 +72,9 @@ async function runOn(
   allocation: Allocation,
   options: RunOptions,
   context: RunContext,
+  started: (handle: TaskHandle) => void,
 ): Promise<ExitResult | undefined> {
-  await plainErrors(client.base.setConfig({ msgpackConfig: encode({}), pluginApiVersion: "0.1.0" }));
+  await configure(client);
   await checkHealth(client.driver);
   if (context.stop.aborted) return undefined;
   const readerGone = new AbortController();
@@ -72,10 +87,8 @@ async function runOn(
     passOn(context.stderr, () => readerGone.abort("")),
   );
   try {
-    return await startAndWait(client, allocation, options, {
-      ...context,
-      stop: AbortSignal.any([context.stop, readerGone.signal]),
-    });
+    const stop = AbortSignal.any([context.stop, readerGone.signal]);
+    return await startAndWait(client, allocation, options, { ...context, stop }, started);
   } finally {
     stdout.release();
     stderr.release();
@@ -88,10 +101,11 @@ async function startAndWait(
   allocation: Allocation,
   options: RunOptions,
   { stop, kill, say }: RunContext,
+  started: (handle: TaskHandle) => void,
 ): Promise<ExitResult> {
   const task = taskConfig(allocation, options);
   const taskId = task.id;
-  await startTask(driver, task);
+  started(await startTask(driver, task));
   const stopTask = (signal: string, milliseconds: number): void => {
     driver.stopTask({ taskId, signal, timeout: durationFromMs(milliseconds) }).catch((error: unknown) => {
       say(`The task could not be stopped: ${errorText(error)}`);
@@ -114,10 +128,24 @@ function onAbort(signal: AbortSignal, unless: AbortSignal, callback: () => void)
   else signal.addEventListener("abort", callback, { once: true, signal: unless });
 }
 
-/** Rejects when the plugin ends by itself; what it started is not ours to find again. */
+async function configure({ base }: PluginClient): Promise<void> {
+  await plainErrors(base.setConfig({ msgpackConfig: encode({}), pluginApiVersion: "0.1.0" }));
+}
+
+async function destroyLeft(client: PluginClient, handle: TaskHandle): Promise<void> {
+  const taskId = handle.config?.id ?? "";
+  await configure(client);
+  await plainErrors(client.driver.recoverTask({ taskId, handle }));
+  await plainErrors(client.driver.destroyTask({ taskId, force: true }));
+}
+
+class PluginLostError extends Error {
+  override readonly name = "PluginLostError";
+}
+
+/** Rejects when the plugin ends by itself. */
 async function lost(child: PluginChild): Promise<never> {
-  const how = await child.ended;
-  throw new Error(`The driver ${how}; the container may still run: see "machinectl" and "ps".`);
+  throw new PluginLostError(`The driver ${await child.ended} while the task ran; the task was removed.`);
 }
 
 async function shutDown(client: PluginClient, child: PluginChild): Promise<void> {

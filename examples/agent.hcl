@@ -1,0 +1,32 @@
+# Configuration of a Nomad client that runs the nspawn driver, beside your own.
+#
+# The plugin block's label is the name of the file in plugin_dir. This one is for an executable installed as "nspawn";
+# for one that kept its name, "nomad-driver-nspawn", write plugin "nomad-driver-nspawn". A file that no block names is not
+# loaded.
+
+plugin_dir = "/opt/nomad/plugins"
+
+client {
+  enabled = true
+}
+
+plugin "nspawn" {
+  config {
+    enabled = true
+
+    # Tasks may mount the volumes the client offers (volume_mount).
+    volumes = true
+
+    # Images come from here and nowhere else. Without it, from anywhere.
+    image_paths = ["/var/lib/machines", "/srv/images"]
+
+    # What a task may ask for beyond systemd-nspawn's own set of capabilities.
+    allow_caps = ["CAP_NET_ADMIN", "CAP_SYS_NICE"]
+
+    # Properties of its systemd unit that a task may set.
+    allow_properties = ["IOWeight"]
+
+    # Tasks may mount paths of the host outside their own directory.
+    allow_privileged_binds = true
+  }
+}
