@@ -6,15 +6,17 @@ import type { Driver } from "./driver";
 import { watchExit } from "./task-events";
 
 /** Finds a task again that an earlier plugin process, or this one, started: running, or ended meanwhile. */
-export async function recoverTask(driver: Driver, { taskId, handle }: RecoverTaskRequest): Promise<void> {
-  // An agent that was killed finds the plugin process it had, which knows its tasks.
-  if (driver.tasks.has(taskId)) return;
+export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest): Promise<void> {
   const config = handle?.config;
   if (handle === undefined || config === undefined) throw new Error("RecoverTask came without a handle.");
+  // The agent leaves the request's own task_id empty (nomad's plugins/drivers/client.go).
+  const { id } = config;
+  // An agent that was killed finds the plugin process it had, which knows its tasks.
+  if (driver.tasks.has(id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
-  const task = await driver.tasks.add(taskId, async () => {
+  const task = await driver.tasks.add(id, async () => {
     const supervised = await driver.supervisorNamed(ref.supervisor).attach(ref);
-    const identity = { id: taskId, name: config.name, allocId: config.allocId };
+    const identity = { id, name: config.name, allocId: config.allocId };
     return new Task(identity, supervised, startedAt, () => removeContainerFiles(ref.machine));
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });

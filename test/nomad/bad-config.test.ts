@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { busyboxImage } from "../../scripts/images/images";
+import { eventTexts, runJob, untilDead } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+import { jobFile, shell } from "./job-file";
+
+let nomad: Nomad;
+let busybox: string;
+beforeAll(async () => {
+  nomad = await startNomad({
+    pluginConfig: { allow_caps: ["CAP_NET_ADMIN"], allow_privileged_binds: false },
+  });
+  busybox = await busyboxImage();
+}, 120_000);
+afterAll(() => nomad[Symbol.asyncDispose](), 120_000);
+
+/** What is changed of a good config, and a part of the sentence that `nomad alloc status` must show. */
+const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
+  [{ image: "/does/not/exist" }, "/does/not/exist"],
+  [{ image: "no-such-image" }, 'image "no-such-image"'],
+  [{ image: "/" }, "image"],
+  [{ image: "/etc/hostname/x" }, "image"],
+  [{ image: "registry.example/name:tag" }, "registry.example/name:tag"],
+  [{ boot: true, process_two: true }, "process_two"],
+  [{ boot: true, image: "/usr/share" }, "operating system"],
+  [{ volatile: "maybe" }, "volatile"],
+  [{ volatile: "yes", private_users_ownership: "chown" }, "chown"],
+  [{ volatile: "no", read_only: true, private_users_ownership: "chown" }, "chown"],
+  [{ private_users: "somebody" }, "private_users"],
+  [{ private_users_ownership: "mine" }, "private_users_ownership"],
+  [{ user_namespacing: false, private_users: "pick" }, "user_namespacing"],
+  [{ console: "loud" }, "console"],
+  [{ resolv_conf: "magic" }, "resolv_conf"],
+  [{ working_directory: "tmp" }, "working_directory"],
+  [{ pivot_root: "relative" }, "pivot_root"],
+  [{ capability: ["CAP_NOPE"] }, "CAP_NOPE"],
+  [{ capability: ["CAP_SYS_ADMIN"] }, "CAP_SYS_ADMIN"],
+  [{ bind: { "/etc": "/host-etc" } }, "allow_privileged_binds"],
+  [{ bind: { "../../..": "/up" } }, "task directory"],
+  [{ bind: { "local/missing": "/x" } }, "does not exist"],
+  [{ bind_read_only: { local: "relative" } }, "bind_read_only"],
+  [{ environment: { "A-B": "x" } }, "A-B"],
+  [{ hostname: "not a name" }, "hostname"],
+  [{ user: "no such\nuser" }, "user"],
+  [{ ports: ["http"] }, "ports"],
+  [{ port_map: { http: 80 } }, "port_map"],
+  [{ network_zone: "a-name-that-is-too-long", network_veth: true }, "network_zone"],
+  [{ network_bridge: "br/0" }, "network_bridge"],
+  [{ network_bridge: "br0", network_zone: "zone" }, "network_zone"],
+  [{ devices: ["null"] }, "devices"],
+  [{ rlimits: { nofile: "many" } }, "rlimits"],
+  [{ oom_score_adjust: 5000 }, "oom_score_adjust"],
+  [{ properties: { MemoryHigh: "1G" } }, "MemoryHigh"],
+  [{ tmpfs: ["relative"] }, "tmpfs"],
+  [{ overlay: ["/only-one"] }, "overlay"],
+  [{ system_call_filter: ["not a call"] }, "system_call_filter"],
+  [{ imagee: "x" }, "imagee"],
+  [{ boot: "perhaps" }, "boot"],
+  [{ command: 'one string "only"' }, "command"],
+];
+
+test.each(cases)("%j fails with its sentence, and nothing is started", async (change, part) => {
+  const id = `bad-${Bun.hash(JSON.stringify(change)).toString(36)}`;
+  const config = { ...shell(busybox, "echo started"), ...change };
+  const job = await runJob(nomad.api, jobFile({ id, config }));
+  const state = await untilDead(nomad.api, job.allocId, "main");
+  const events = eventTexts(state).join("\n");
+  expect(state.Failed).toBe(true);
+  expect(events).toContain(part);
+  expect(events).not.toContain("Started");
+  expect(await nomad.api.logs(job.allocId, "main").catch(() => "")).toBe("");
+});
+
+test("image_download and auth say that they come later", async () => {
+  const block = 'image_download {\n url = "https://example.test/x.tar.xz"\n }';
+  const auth = 'auth {\n username = "me"\n password = "s3cret-password"\n }';
+  for (const [name, text] of [
+    ["image_download", block],
+    ["auth", auth],
+  ] as const) {
+    const hcl = jobFile({ id: `later-${name}`, config: shell(busybox, "true") }).replace(
+      "config {",
+      `config {\n${text}\n`,
+    );
+    const job = await runJob(nomad.api, hcl);
+    const events = eventTexts(await untilDead(nomad.api, job.allocId, "main")).join("\n");
+    expect(events).toContain(name);
+    expect(events).toContain("not supported by this version");
+    expect(events).not.toContain("s3cret-password");
+  }
+});
+
+test("a group network says that it comes later", async () => {
+  const hcl = jobFile({ id: "group-network", config: shell(busybox, "true"), group: 'network {\n mode = "none"\n }' });
+  const job = await runJob(nomad.api, hcl);
+  const events = eventTexts(await untilDead(nomad.api, job.allocId, "main")).join("\n");
+  expect(events).toMatch(/network/);
+  expect(events).not.toContain("Started machine");
+});
+
+test("after all of them nothing of a container is there", async () => {
+  const names = await readdir("/run/systemd/nspawn").catch(() => []);
+  expect(names.filter((name) => name.endsWith(".nspawn"))).toEqual([]);
+  const files = await readdir("/run/nomad-driver-nspawn/files").catch(() => []);
+  expect(files).toEqual([]);
+});

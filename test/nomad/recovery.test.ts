@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { busyboxImage } from "../../scripts/images/images";
+import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+import { jobFile, shell } from "./job-file";
+
+let nomad: Nomad;
+let busybox: string;
+beforeAll(async () => {
+  nomad = await startNomad();
+  busybox = await busyboxImage();
+}, 120_000);
+afterAll(() => nomad[Symbol.asyncDispose](), 120_000);
+
+/** Counts in the log, tells its PID namespace's boot as an id, and ends with code 5 once it is told to. */
+const counter =
+  "cat /proc/sys/kernel/random/uuid; trap 'echo told; exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
+
+/** The numbers of the counter's lines are whole: none lost, none twice, and one start only. */
+function expectWholeLog(log: string): void {
+  const numbers = [...log.matchAll(/^line (\d+)$/gm)].map(([, number]) => Number(number));
+  expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+  expect(log.match(/^[0-9a-f-]{36}$/gm)).toHaveLength(1);
+}
+
+async function lastLine(allocId: string): Promise<number> {
+  const log = await nomad.api.logs(allocId, "main");
+  return Number(/line (\d+)\n$/.exec(log)?.[1] ?? 0);
+}
+
+const disturbances: readonly (readonly [string, () => Promise<void>])[] = [
+  [
+    "the plugin is killed with -9",
+    async () => {
+      const client = nomad.client();
+      process.kill(await nomad.pluginPid(), "SIGKILL");
+      await client.log.waitFor("container recovered", 60_000);
+    },
+  ],
+  [
+    "the agent is restarted as planned",
+    async () => {
+      await nomad.stopClient("SIGINT");
+      await nomad.startClient();
+    },
+  ],
+  [
+    "the agent is killed with -9",
+    async () => {
+      await nomad.stopClient("SIGKILL");
+      await nomad.startClient();
+    },
+  ],
+];
+
+test.each(disturbances)(
+  "a task goes on untouched when %s",
+  async (name, disturb) => {
+    const id = `goes-on-${name.replaceAll(/[^a-z0-9]+/g, "-")}`;
+    const job = await runJob(nomad.api, jobFile({ id, config: shell(busybox, counter), task: 'kill_timeout = "20s"' }));
+    await untilRunning(nomad.api, job.allocId, "main");
+    await nomad.api.logsUntil(job.allocId, "main", "line 10\n");
+    const before = await lastLine(job.allocId);
+    await disturb();
+    await nomad.api.logsUntil(job.allocId, "main", `line ${before + 20}\n`);
+    await nomad.api.signalTask(job.allocId, "main", "SIGUSR1");
+    const state = await untilDead(nomad.api, job.allocId, "main");
+    expect(lastExit(state)).toMatchObject({ ExitCode: 5, Signal: 0 });
+    expect(state.Restarts).toBe(0);
+    expectWholeLog(await nomad.api.logs(job.allocId, "main"));
+  },
+  150_000,
+);
+
+test("the exit code of a task that ended while no agent ran is right", async () => {
+  const script = "echo up; sleep 3; exit 6";
+  const job = await runJob(nomad.api, jobFile({ id: "ended-meanwhile", config: shell(busybox, script) }));
+  await untilRunning(nomad.api, job.allocId, "main");
+  await nomad.api.logsUntil(job.allocId, "main", "up");
+  await nomad.stopClient("SIGINT");
+  // The task's end is what is waited for; its unit tells it.
+  const unit = `nomad-nspawn-main-${job.allocId}.service`;
+  const failed = () => Bun.spawnSync(["systemctl", "is-failed", "--quiet", unit]).exitCode === 0;
+  while (!failed()) await Bun.sleep(100);
+  await nomad.startClient();
+  const state = await untilDead(nomad.api, job.allocId, "main");
+  expect(lastExit(state)).toMatchObject({ ExitCode: 6, Signal: 0 });
+}, 120_000);
