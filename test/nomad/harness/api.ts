@@ -18,6 +18,8 @@ const taskState = v.looseObject({
   Events: v.array(taskEvent),
 });
 
+const port = v.looseObject({ Label: v.string(), Value: v.number() });
+
 const allocation = v.looseObject({
   ID: v.string(),
   Name: v.string(),
@@ -25,6 +27,7 @@ const allocation = v.looseObject({
   ClientStatus: v.string(),
   DesiredStatus: v.string(),
   TaskStates: v.nullish(v.record(v.string(), taskState)),
+  AllocatedResources: v.nullish(v.looseObject({ Shared: v.looseObject({ Ports: v.nullish(v.array(port)) }) })),
 });
 
 const driverInfo = v.looseObject({
@@ -92,9 +95,15 @@ export class NomadApi {
     return v.parse(agentSelf, await answer.json()).stats.client.node_id;
   }
 
-  /** A job file → the job as JSON, defaults filled in. */
-  async parseJob(hcl: string): Promise<Job> {
-    const answer = await this.request("POST", "/v1/jobs/parse", { JobHCL: hcl, Canonicalize: true });
+  /**
+   * A job file → the job as JSON, defaults filled in.
+   *
+   * @param variables values of the job file's variables, as `nomad job run -var` takes them
+   */
+  async parseJob(hcl: string, variables: Readonly<Record<string, string>> = {}): Promise<Job> {
+    const given = Object.entries(variables).map(([name, value]) => `${name} = ${JSON.stringify(value)}\n`);
+    const body = { JobHCL: hcl, Canonicalize: true, Variables: given.join("") };
+    const answer = await this.request("POST", "/v1/jobs/parse", body);
     return v.parse(job, await answer.json());
   }
 

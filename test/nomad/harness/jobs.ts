@@ -14,8 +14,12 @@ export interface RunningJob {
  *
  * @throws Error with the evaluation where it is not placed
  */
-export async function runJob(api: NomadApi, hcl: string): Promise<RunningJob> {
-  const job = await api.parseJob(hcl);
+export async function runJob(
+  api: NomadApi,
+  hcl: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<RunningJob> {
+  const job = await api.parseJob(hcl, variables);
   const evaluation = await api.evaluation(await api.registerJob(job), ({ Status }) => Status !== "pending");
   const [allocation] = await api
     .allocations(job.ID, (found) => found.length > 0, 10_000)

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { run } from "../../scripts/command";
+import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+
+const directory = resolve(import.meta.dir, "../../examples");
+
+let nomad: Nomad;
+let images: string;
+let busybox: string;
+let debian: string;
+beforeAll(async () => {
+  nomad = await startNomad();
+  // Copies: ephemeral = true makes its own copy beside the image, and the cache is not to be written.
+  images = await mkdtemp("/var/tmp/example-images-");
+  busybox = join(images, "busybox");
+  debian = join(images, "debian");
+  await run(["cp", "-a", "--reflink=auto", await busyboxImage(), busybox]);
+  await run(["cp", "-a", "--reflink=auto", await debianImage(), debian]);
+  await mkdir("/usr/share/zoneinfo", { recursive: true });
+}, 180_000);
+afterAll(async () => {
+  await nomad[Symbol.asyncDispose]();
+  await rm(images, { recursive: true, force: true });
+}, 180_000);
+
+const job = (name: string) => readFile(join(directory, name), "utf8");
+
+async function stopped(id: string, allocId: string, task: string) {
+  await nomad.api.stopJob(id);
+  return lastExit(await untilDead(nomad.api, allocId, task, 60_000));
+}
+
+test("every job among the examples is run by a test of this file", async () => {
+  const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
+  const text = await readFile(import.meta.path, "utf8");
+  expect(names.filter((name) => !text.includes(`job("${name}")`))).toEqual([]);
+});
+
+test("boot.hcl boots a system and shuts it down", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("boot.hcl"), { image: debian });
+  await untilRunning(nomad.api, allocId, "debian", 60_000);
+  await nomad.api.logsUntil(allocId, "debian", "Multi-User", "stdout", 60_000);
+  expect(await stopped(id, allocId, "debian")).toMatchObject({ ExitCode: 0, Signal: 0 });
+}, 180_000);
+
+test("command-process-two.hcl serves a page", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("command-process-two.hcl"), { image: busybox });
+  await untilRunning(nomad.api, allocId, "httpd", 60_000);
+  const allocation = await nomad.api.allocation(allocId, () => true);
+  const port = allocation.AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value;
+  expect(port).toBeGreaterThan(0);
+  expect(await fetchWhenUp(`http://127.0.0.1:${port}/`)).toBe("Served from a systemd-nspawn container by httpd.\n");
+  expect((await stopped(id, allocId, "httpd")).ExitCode).toBeGreaterThanOrEqual(0);
+}, 120_000);
+
+/** A server listens a moment after its task runs. */
+async function fetchWhenUp(url: string): Promise<string> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    try {
+      const answer = await fetch(url);
+      return await answer.text();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await Bun.sleep(50);
+    }
+  }
+}
+
+test("system-job.hcl runs on every client", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("system-job.hcl"), { image: debian });
+  await untilRunning(nomad.api, allocId, "debian", 60_000);
+  await nomad.api.logsUntil(allocId, "debian", "Multi-User", "stdout", 60_000);
+  expect(await stopped(id, allocId, "debian")).toMatchObject({ ExitCode: 0, Signal: 0 });
+}, 180_000);
+
+test("systemd-unit.hcl runs a unit that Nomad's templates made", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("systemd-unit.hcl"), { image: debian });
+  await untilRunning(nomad.api, allocId, "clock", 60_000);
+  await nomad.api.logsUntil(allocId, "clock", "The unit's clock says", "stdout", 60_000);
+  expect(await stopped(id, allocId, "clock")).toMatchObject({ ExitCode: 0, Signal: 0 });
+}, 180_000);
+
+test("limits-and-mounts.hcl finds its mounts and variables", async () => {
+  const { allocId } = await runJob(nomad.api, await job("limits-and-mounts.hcl"), { image: busybox });
+  const state = await untilDead(nomad.api, allocId, "worker", 60_000);
+  expect(await nomad.api.logs(allocId, "worker", "stderr")).toBe("");
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+  expect(await nomad.api.logs(allocId, "worker")).toContain("a note that the task finds below /run/data");
+}, 120_000);
