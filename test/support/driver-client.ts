@@ -63,7 +63,8 @@ export class DriverClient {
     return this.grpc.unary(Driver.method.startTask, { task });
   }
 
-  recoverTask(handle: TaskHandle, taskId: string = handle.config?.id ?? "") {
+  /** As an agent calls it: task_id is left empty. */
+  recoverTask(handle: TaskHandle, taskId = "") {
     return this.grpc.unary(Driver.method.recoverTask, { taskId, handle });
   }
 
