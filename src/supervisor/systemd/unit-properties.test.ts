@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test";
+import type { LaunchSpec } from "../supervisor";
+import { dropInText } from "./drop-in";
+import { rightsMessage } from "./fd-socket";
+import { unitPath } from "./manager";
+import { journalArguments } from "./nspawn-messages";
+import { cpuMask, machineOfUnit, unitName, unitProperties } from "./unit-properties";
+
+const spec: LaunchSpec = {
+  machine: "web-1",
+  mode: "pid1",
+  argv: ["/usr/bin/systemd-nspawn", "--machine=web-1", "--directory=/x", "--", "/bin/sh", "-c", "echo $HOME %n"],
+  environment: { SYSTEMD_LOG_TARGET: "journal" },
+  stdoutPath: "/o",
+  stderrPath: "/e",
+  limits: {},
+  devices: [],
+  properties: {},
+};
+
+const propertiesOf = (change: Partial<LaunchSpec> = {}) => new Map(unitProperties({ ...spec, ...change }));
+
+describe("unitProperties", () => {
+  test("the command is passed as it is, without expansion", () => {
+    expect(propertiesOf().get("ExecStartEx")).toEqual([
+      "a(sasas)",
+      [["/usr/bin/systemd-nspawn", spec.argv, ["no-env-expand"]]],
+    ]);
+  });
+
+  test("limits appear only where there are some", () => {
+    expect([...propertiesOf().keys()]).not.toContain("MemoryMax");
+    const limited = propertiesOf({ limits: { memoryMax: 5, memoryLow: 3, cpuWeight: 7, cpus: "0,2" } });
+    expect(limited.get("MemoryMax")).toEqual(["t", 5n]);
+    expect(limited.get("MemoryLow")).toEqual(["t", 3n]);
+    expect(limited.get("CPUWeight")).toEqual(["t", 7n]);
+    expect(limited.get("AllowedCPUs")).toEqual(["ay", Uint8Array.of(5)]);
+  });
+
+  test("loop devices are for disk images, further devices for those who ask", () => {
+    const paths = (change: Partial<LaunchSpec>) => JSON.stringify(propertiesOf(change).get("DeviceAllow"));
+    expect(paths({})).not.toContain("block-loop");
+    expect(paths({ argv: ["n", "--image=/x.raw"] })).toContain("block-loop");
+    expect(paths({ devices: [{ path: "/dev/kvm", permissions: "rw" }] })).toContain('["/dev/kvm","rw"]');
+  });
+
+  test("an environment file is named, its content is not", () => {
+    expect(propertiesOf().has("EnvironmentFiles")).toBe(false);
+    expect(propertiesOf({ environmentFile: "/run/e" }).get("EnvironmentFiles")).toEqual(["a(sb)", [["/run/e", false]]]);
+  });
+});
+
+describe("cpuMask", () => {
+  test.each([
+    ["0", [1]],
+    ["0-3", [15]],
+    ["7,8", [128, 1]],
+    ["1-2,16", [6, 0, 1]],
+  ])("%p", (list, bytes) => {
+    expect([...cpuMask(list)]).toEqual(bytes);
+  });
+  test.each(["", "a", "1-", "-1"])("%p is refused", (list) => {
+    expect(() => cpuMask(list)).toThrow("no list of CPUs");
+  });
+});
+
+test("a unit is found by its machine and back", () => {
+  expect(unitName("web-1")).toBe("nomad-nspawn-web-1.service");
+  expect(machineOfUnit(unitName("web-1"))).toBe("web-1");
+  expect(machineOfUnit("ssh.service")).toBeUndefined();
+});
+
+test.each([
+  ["a.service", "/org/freedesktop/systemd1/unit/a_2eservice"],
+  ["nomad-nspawn-1_x.service", "/org/freedesktop/systemd1/unit/nomad_2dnspawn_2d1_5fx_2eservice"],
+  ["1a", "/org/freedesktop/systemd1/unit/_31a"],
+])("the object path of %p", (unit, path) => {
+  expect(unitPath(unit)).toBe(path);
+});
+
+test("a drop-in's values are not expanded", () => {
+  expect(dropInText({ IOWeight: "50", Description: "100%n" })).toBe("[Service]\nIOWeight=50\nDescription=100%%n\n");
+});
+
+test("descriptors travel as SCM_RIGHTS", () => {
+  const message = rightsMessage([5, 6]);
+  expect(message.readBigUInt64LE(0)).toBe(24n);
+  expect([message.readInt32LE(8), message.readInt32LE(12)]).toEqual([1, 1]);
+  expect([message.readInt32LE(16), message.readInt32LE(20)]).toEqual([5, 6]);
+  expect(rightsMessage([5]).length % 8).toBe(0);
+});
+
+test("the journal is asked for one process, and for the unit's systemd-nspawn", () => {
+  const args = journalArguments("u.service", { execMainPid: 42, startedAt: 5_000_000 });
+  expect(args).toContain("--since=@4");
+  expect(args.slice(args.indexOf("_PID=42"))).toEqual([
+    "_PID=42",
+    "+",
+    "SYSLOG_IDENTIFIER=systemd-nspawn",
+    "_SYSTEMD_UNIT=u.service",
+  ]);
+});

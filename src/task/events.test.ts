@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { type TaskEvent, TaskEvents } from "./events";
+
+const event = (message: string): TaskEvent => ({
+  taskId: "t",
+  allocId: "a",
+  taskName: "n",
+  at: 0,
+  message,
+  annotations: {},
+});
+
+test("what was told before anybody listened is heard first", async () => {
+  const events = new TaskEvents();
+  events.emit(event("early"));
+  const stop = new AbortController();
+  const stream = events.listen(stop.signal);
+  expect((await stream.next()).value?.message).toBe("early");
+  const later = stream.next();
+  events.emit(event("later"));
+  expect((await later).value?.message).toBe("later");
+  const end = stream.next();
+  stop.abort();
+  expect((await end).done).toBe(true);
+});
+
+test("every listener hears an event, and none that has gone", async () => {
+  const events = new TaskEvents();
+  const stops = [new AbortController(), new AbortController()] as const;
+  const [first, second] = stops.map(({ signal }) => events.listen(signal));
+  const heard = [first?.next(), second?.next()];
+  events.emit(event("to both"));
+  expect((await Promise.all(heard)).map((item) => item?.value?.message)).toEqual(["to both", "to both"]);
+  const ends = [first?.next(), second?.next()];
+  for (const stop of stops) stop.abort();
+  await Promise.all(ends);
+  events.emit(event("kept for the next"));
+  const next = events.listen(new AbortController().signal);
+  expect((await next.next()).value?.message).toBe("kept for the next");
+});

@@ -1,0 +1,40 @@
+import { describe, expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
+import { ResourcesSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { resourceLimits, weightOfShares } from "./limits";
+
+const mebibyte = 1024 * 1024;
+
+test.each([
+  [0, 1],
+  [2, 1],
+  [100, 4],
+  [1024, 39],
+  [262_144, 10_000],
+  [1_000_000, 10_000],
+])("%i shares are a weight of %i", (shares, weight) => {
+  expect(weightOfShares(shares)).toBe(weight);
+});
+
+describe("resourceLimits", () => {
+  const limits = (memoryMb: bigint, memoryMaxMb: bigint, cpuShares = 0n, cpusetCpus = "") =>
+    resourceLimits(
+      create(ResourcesSchema, {
+        allocatedResources: { memory: { memoryMb, memoryMaxMb } },
+        linuxResources: { cpuShares, cpusetCpus },
+      }),
+    );
+
+  test("without resources nothing is limited", () => {
+    expect(resourceLimits(undefined)).toEqual({});
+  });
+  test("memory alone is the limit", () => {
+    expect(limits(300n, 0n)).toEqual({ memoryMax: 300 * mebibyte });
+  });
+  test("with memory_max, memory is protected and memory_max the limit", () => {
+    expect(limits(300n, 500n)).toEqual({ memoryMax: 500 * mebibyte, memoryLow: 300 * mebibyte });
+  });
+  test("cpu is a weight, cores are a cpuset", () => {
+    expect(limits(0n, 0n, 1024n, "0-1")).toEqual({ cpuWeight: 39, cpus: "0-1" });
+  });
+});

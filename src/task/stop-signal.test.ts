@@ -1,0 +1,23 @@
+import { describe, expect, test } from "bun:test";
+import { requireSignal, stopSignal } from "./stop-signal";
+
+describe("stopSignal", () => {
+  test.each([
+    ["pid1", "", 2],
+    ["pid2", "", 2],
+    ["pid1", "SIGTERM", 15],
+    ["pid2", "SIGRTMIN+3", 37],
+    ["boot", "", 37],
+    ["boot", "SIGTERM", 37],
+    ["boot", "SIGHUP", 37],
+    ["boot", "SIGKILL", 9],
+    ["boot", "SIGRTMIN+4", 38],
+  ] as const)("mode %s with kill_signal %p sends %i", (mode, requested, expected) => {
+    expect(stopSignal(mode, requested)).toBe(expected);
+  });
+
+  test("an unknown name is refused with a sentence", () => {
+    expect(() => stopSignal("pid1", "SIGNOPE")).toThrow('"SIGNOPE" is no signal of Linux');
+    expect(() => requireSignal("")).toThrow("is no signal");
+  });
+});

@@ -1,0 +1,17 @@
+import { expect, test } from "bun:test";
+import { TaskStore } from "./store";
+
+test("an unknown task is told in the words that agents compare", () => {
+  expect(() => new TaskStore().get("x")).toThrow("task not found for given id");
+});
+
+test("while a task of an id is being made, there is no second one", async () => {
+  const store = new TaskStore();
+  const never = Promise.withResolvers<never>();
+  const first = store.add("x", () => never.promise);
+  await expect(store.add("x", () => never.promise)).rejects.toThrow("already started");
+  never.reject(new Error("no"));
+  await expect(first).rejects.toThrow("no");
+  await first.catch(() => {});
+  await expect(store.add("x", () => Promise.reject(new Error("again")))).rejects.toThrow("again");
+});
