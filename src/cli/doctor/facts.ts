@@ -51,7 +51,7 @@ export interface HostFacts {
   readonly manager: Reach;
   /** The system bus. */
   readonly bus: Reach;
-  /** systemd-machined runs or is started on demand. */
+  /** systemd-machined is installed, and the bus that starts it answers. */
   readonly machined: boolean;
   readonly journald: Reach;
   readonly cgroups: CgroupLayout;

@@ -105,8 +105,8 @@ function services(facts: HostFacts): Finding[] {
       : {
           check: "machined",
           level: "warning",
-          text: "systemd-machined cannot be reached: machinectl does not list the tasks.",
-          fix: 'Install the package "systemd-container" and see "systemctl status systemd-machined".',
+          text: "systemd-machined is not there: machinectl does not list the tasks.",
+          fix: 'Install the package "systemd-container"; the system bus has to answer too.',
         },
     journald === "yes"
       ? { check: "journald", level: "ok", text: "The journal takes systemd-nspawn's own messages." }

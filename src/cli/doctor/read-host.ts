@@ -1,26 +1,22 @@
 import { closeSync, existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { release } from "node:os";
-import { createClient } from "dbus-native";
 import { readCgroupLayout } from "../../host/cgroup-layout";
 import { errnoCode, isMissing } from "../../host/errno";
 import { openPidfd } from "../../host/libc";
+import { machinedAvailable } from "../../host/machined";
 import { readNspawn } from "../../host/nspawn-version";
 import { systemdPresence } from "../../host/systemd-booted";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
 import { readPluginDirectory } from "./read-plugin-dir";
 
-const busSocket = "/run/dbus/system_bus_socket";
-const machinedName = "org.freedesktop.machine1";
-const busTimeoutMs = 5_000;
-
 /** Looks at this host; changes nothing. */
 export async function readHost(pluginDirectory: string | undefined): Promise<HostFacts> {
   const [nspawn, manager, bus, journald] = await Promise.all([
     nspawnFact(),
     reach("/run/systemd/private"),
-    reach(busSocket),
+    reach("/run/dbus/system_bus_socket"),
     reach("/run/systemd/journal/stdout"),
   ]);
   return {
@@ -31,7 +27,7 @@ export async function readHost(pluginDirectory: string | undefined): Promise<Hos
     booted: systemdPresence().booted,
     manager,
     bus,
-    machined: bus === "yes" && (await hasMachined()),
+    machined: bus === "yes" && machinedAvailable(),
     journald,
     cgroups: readCgroupLayout(),
     userNamespaces: userNamespaces(),
@@ -60,34 +56,6 @@ function reach(path: string): Promise<Reach> {
     });
     socket.once("error", (error) => resolve(errnoCode(error) === "ENOENT" ? "missing" : "refused"));
   });
-}
-
-/** Asks the bus who runs, or would be started on demand. */
-async function hasMachined(): Promise<boolean> {
-  const bus = createClient({ busAddress: `unix:path=${busSocket}` });
-  const lost = Promise.withResolvers<boolean>();
-  bus.connection.on("error", () => lost.resolve(false));
-  const ask = async (member: string): Promise<boolean> => {
-    const names = await bus.invoke<unknown>(
-      {
-        destination: "org.freedesktop.DBus",
-        path: "/org/freedesktop/DBus",
-        interface: "org.freedesktop.DBus",
-        member,
-      },
-      { timeout: busTimeoutMs },
-    );
-    return Array.isArray(names) && names.includes(machinedName);
-  };
-  const asked = Promise.all([ask("ListNames"), ask("ListActivatableNames")]).then(
-    (answers) => answers.includes(true),
-    () => false,
-  );
-  try {
-    return await Promise.race([asked, lost.promise]);
-  } finally {
-    await bus.close().catch(() => {});
-  }
 }
 
 function userNamespaces(): number | undefined {
