@@ -12,7 +12,7 @@ import {
   type Supervisor,
 } from "../supervisor";
 import { asRecord, optional, stringOf, stringsOf } from "./fields";
-import { readExit, readOrder, removeState, type StateFiles, stateFiles, writeState } from "./state-files";
+import { readOrder, removeState, type StateFiles, stateFiles, writeState } from "./state-files";
 import type { StartReport } from "./supervise";
 import { followContainer, type SupervisedProcess } from "./supervised-process";
 
@@ -105,18 +105,16 @@ function check(spec: LaunchSpec, stateDir: string): void {
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) refuse(`The path ${socket} is longer than a socket's may be.`);
 }
 
-/** What is left of a container with the same name that ended, or whose launch was broken off, is in the way. */
+/**
+ * A container of the same name, ended or running, is what an interrupted launch of this very task left: no handle of it
+ * was ever given out, and the task must not run twice.
+ */
 async function removeStale(files: StateFiles, ref: SupervisedRef, log: { warn(message: string): void }): Promise<void> {
   if (!existsSync(files.directory)) return;
-  if (readExit(files) === undefined && existsSync(files.running)) {
-    const stale = await followContainer(files, ref, log);
-    if (stale.mainPid() !== undefined) {
-      stale.detach();
-      throw new LaunchError(`A container named ${ref.machine} already runs.`, { recoverable: false });
-    }
-    return stale.release();
-  }
-  await (await followContainer(files, ref, log)).release();
+  const stale = await followContainer(files, ref, log);
+  if (stale.mainPid() !== undefined)
+    log.warn(`Container ${ref.machine} was left by an interrupted start and is removed.`);
+  await stale.release();
 }
 
 function makeDirectories(files: StateFiles, stateDir: string): void {

@@ -10,12 +10,14 @@ const privateSocket = "/run/systemd/private";
 const destination = "org.freedesktop.systemd1";
 const managerPath = "/org/freedesktop/systemd1";
 const managerInterface = "org.freedesktop.systemd1.Manager";
+const peerInterface = "org.freedesktop.DBus.Peer";
 const propertiesInterface = "org.freedesktop.DBus.Properties";
 const unitInterface = "org.freedesktop.systemd1.Unit";
 const serviceInterface = "org.freedesktop.systemd1.Service";
 /** PID 1 answers at once, except while it reloads or serialises itself. */
 const callTimeoutMs = 60_000;
 const reconnectDelayMs = 100;
+const nudgeIntervalMs = 10;
 
 /** A unit property with its D-Bus signature; a descriptor travels as signature "h" and an index into `fds`. */
 export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
@@ -210,8 +212,7 @@ export class SystemdManager {
     bus.connection.on("message", (message) => this.#dispatch(message));
     await ready.promise;
     const connection = { bus, closed: closed.promise };
-    // Without a subscription PID 1 tells nothing of units (org.freedesktop.systemd1(5), Subscribe).
-    await bus.invoke({ destination, path: managerPath, interface: managerInterface, member: "Subscribe" });
+    await subscribe(bus);
     return connection;
   }
 
@@ -252,6 +253,23 @@ export class SystemdManager {
 
   #tell(path: string, change: UnitChange): void {
     for (const listener of this.#watches.get(path) ?? []) listener(change);
+  }
+}
+
+/**
+ * Subscribes to what PID 1 tells of its units (org.freedesktop.systemd1(5), Subscribe).
+ *
+ * A message that PID 1 reads together with the "BEGIN" that ends the authentication stays in its buffer until more bytes
+ * come (measured on systemd 257: the answer came at the next message, however late). So this first one is followed by
+ * pings until it is answered.
+ */
+async function subscribe(bus: MessageBus): Promise<void> {
+  const ping = () => bus.invoke({ destination, path: managerPath, interface: peerInterface, member: "Ping" }, () => {});
+  const nudge = setInterval(ping, nudgeIntervalMs);
+  try {
+    await bus.invoke({ destination, path: managerPath, interface: managerInterface, member: "Subscribe" });
+  } finally {
+    clearInterval(nudge);
   }
 }
 

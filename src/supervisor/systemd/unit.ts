@@ -1,7 +1,6 @@
-import { signalProcess } from "../../host/process-info";
 import { errorText, type Logger } from "../../plugin/logger";
 import { exitOf } from "../exit-of";
-import { findLeader, signalPayload } from "../payload";
+import { signalPayload } from "../payload";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import { removeRemains } from "../remains";
 import { settles } from "../settles";
@@ -81,7 +80,7 @@ export class SystemdUnit implements Supervised {
   async kill(): Promise<void> {
     if (!hasEnded(this.#state)) {
       this.#killed = true;
-      this.#killContainer();
+      await this.#killContainer();
       if (!(await settles(this.exit, orderlyEndMs))) {
         // Stopping first keeps a container that is just being rebooted from being started again.
         await this.#unlessGone(this.#manager.stopUnit(this.#unit));
@@ -91,12 +90,19 @@ export class SystemdUnit implements Supervised {
     await this.exit;
   }
 
-  /** The container's PID 1 alone: its systemd-nspawn then ends by itself and takes its mounts and network with it. */
-  #killContainer(): void {
+  /**
+   * Kills the container's PID 1 alone: its systemd-nspawn then ends by itself and takes its mounts, its network and its
+   * range of UIDs with it. One in the middle of its start is waited for.
+   */
+  async #killContainer(): Promise<void> {
     const pid = this.mainPid();
     if (pid === undefined) return;
-    const leader = findLeader(pid);
-    if (leader !== undefined) signalProcess(leader, SIGKILL);
+    await signalPayload(pid, "boot", SIGKILL, orderlyEndMs).catch((error: unknown) => {
+      this.#log.debug("a container could not be killed in order", {
+        machine: this.ref.machine,
+        error: errorText(error),
+      });
+    });
   }
 
   release(): Promise<void> {

@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import packageJson from "../../package.json";
+import { driverBinary } from "../../scripts/build/project";
+import { attempt } from "../../scripts/command";
+import { DriverClient } from "../support/driver-client";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { agentEnvironment, startPlugin } from "../support/plugin-process";
+import { failure } from "./workbench";
+
+let before: HostState;
+beforeAll(async () => {
+  before = await hostState();
+});
+afterAll(async () => {
+  expect(await leftovers(before)).toEqual([]);
+});
+
+describe("the handshake", () => {
+  test("is one line, and nothing else is ever printed", async () => {
+    await using plugin = await startPlugin();
+    expect(plugin.handshake.trimEnd()).toBe(`1|2|unix|${plugin.socket}|grpc`);
+    using client = new DriverClient(plugin.socket);
+    await client.setConfig();
+    await client.pluginInfo();
+    await client.shutdown();
+    expect(await plugin.exited).toBe(0);
+    expect(plugin.stdout()).toBe("");
+    expect(existsSync(dirname(plugin.socket))).toBe(false);
+  });
+
+  test.each([
+    [{ PLUGIN_CLIENT_CERT: "-----BEGIN CERTIFICATE-----" }, "mutual TLS"],
+    [{ PLUGIN_PROTOCOL_VERSIONS: "7" }, "speaks version 2"],
+  ])("%j is refused with a sentence", async (env, part) => {
+    const { code, stdout, stderr } = await attempt([driverBinary()], {
+      env: { ...agentEnvironment("/tmp"), ...env },
+    });
+    expect(code).toBe(1);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(part);
+  });
+
+  test("without the cookie the binary is a command line", async () => {
+    const { code, stdout } = await attempt([driverBinary(), "version"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(packageJson.version);
+  });
+});
+
+describe("the plugin", () => {
+  test("tells who it is", async () => {
+    await using plugin = await startPlugin();
+    using client = new DriverClient(plugin.socket);
+    expect((await client.health()).status).toBe(1);
+    expect(await client.pluginInfo()).toMatchObject({
+      type: 2,
+      name: "nspawn",
+      pluginApiVersions: ["0.1.0"],
+      pluginVersion: packageJson.version,
+    });
+    expect((await client.configSchema()).spec?.block.case).toBe("object");
+    expect((await client.taskConfigSchema()).spec?.block.case).toBe("object");
+    expect((await client.capabilities()).capabilities).toMatchObject({ sendSignals: true, fsIsolation: 2 });
+  });
+
+  test("refuses a wrong config with a sentence", async () => {
+    await using plugin = await startPlugin();
+    using client = new DriverClient(plugin.socket);
+    expect(await failure(client.setConfig({ pull_timeout: "soon" }))).toContain("pull_timeout");
+    expect(await failure(client.setConfig({ nonsense: true }))).toContain("nonsense");
+    await client.setConfig({ enabled: false });
+    for await (const { healthDescription } of client.fingerprint()) {
+      expect(healthDescription).toContain("disabled");
+      break;
+    }
+  });
+
+  test("lives on through Ctrl-C in the agent's terminal and takes large messages", async () => {
+    await using plugin = await startPlugin();
+    using client = new DriverClient(plugin.socket);
+    process.kill(plugin.pid, "SIGINT");
+    expect(await failure(client.setConfig({ nonsense: "x".repeat(10_000_000) }))).toContain("nonsense");
+    expect((await client.health()).status).toBe(1);
+  });
+
+  test("ends in order on SIGTERM", async () => {
+    await using plugin = await startPlugin();
+    expect(await plugin.kill("SIGTERM")).toBe(0);
+    expect(existsSync(plugin.socket)).toBe(false);
+  });
+});

@@ -1,0 +1,119 @@
+/** What the protocol tests share: a plugin, its client, and tasks that are gone again afterwards. */
+
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { busyboxImage } from "../../scripts/images/images";
+import { DriverClient } from "../support/driver-client";
+import { type PluginProcess, startPlugin } from "../support/plugin-process";
+import { type PreparedTask, prepareTask, type TaskSpec } from "../support/task";
+
+/** A plugin with its client; several may follow one another in a test. */
+export interface Workbench extends AsyncDisposable {
+  plugin(): PluginProcess;
+  client(): DriverClient;
+  /** The busybox tree of the cache; never to be written. */
+  readonly busybox: string;
+  /** A directory that is removed with the workbench. */
+  readonly scratch: string;
+  /** Prepares a task that is destroyed with the workbench, if it still exists then. */
+  task(spec: TaskSpec): Promise<PreparedTask>;
+  /** Starts a prepared task and gives its handle, as the agent keeps it. */
+  start(task: PreparedTask): Promise<TaskHandle>;
+  /** Prepares and starts a task. */
+  started(spec: TaskSpec): Promise<PreparedTask>;
+  /** Runs a task to its end and tells all of it; the task stays until the workbench goes. */
+  finished(spec: TaskSpec): Promise<{ code: number; signal: number; err: string; stdout: string; stderr: string }>;
+  /** Kills the plugin with -9 and starts another. */
+  replacePlugin(): Promise<void>;
+}
+
+/** A throw-away busybox container on the host's network that runs a shell script as its PID 1. */
+export function shell(image: string, script: string, more: Readonly<Record<string, unknown>> = {}): TaskSpec {
+  const config = { image, boot: false, network_veth: false, volatile: "overlay", command: ["/bin/sh", "-c", script] };
+  return { config: { ...config, ...more } };
+}
+
+/** @param pluginConfig the `config {}` of the plugin block */
+export async function openWorkbench(pluginConfig: Readonly<Record<string, unknown>> = {}): Promise<Workbench> {
+  await using made = new AsyncDisposableStack();
+  const scratch = await mkdtemp(join(tmpdir(), "workbench-"));
+  made.defer(() => rm(scratch, { recursive: true, force: true }));
+  const busybox = await busyboxImage();
+  const open = async () => {
+    const plugin = await startPlugin();
+    const client = new DriverClient(plugin.socket);
+    await client.setConfig(pluginConfig);
+    return { plugin, client };
+  };
+  let current = await open();
+  made.defer(async () => {
+    current.client.close();
+    await current.plugin[Symbol.asyncDispose]();
+  });
+  const kept = made.move();
+  const task = async (spec: TaskSpec) => {
+    const prepared = await prepareTask(spec);
+    kept.use(prepared);
+    kept.defer(async () => {
+      // A plugin that was started later knows the task only after it recovered it; of one that is gone nothing is found.
+      const handle = handles.get(prepared.id);
+      if (handle !== undefined) await failure(current.client.recoverTask(handle));
+      const problem = await failure(current.client.destroyTask(prepared.id, true));
+      if (problem !== "" && !problem.includes("task not found")) throw new Error(problem);
+    });
+    return prepared;
+  };
+  const handles = new Map<string, TaskHandle>();
+  const start = async (prepared: PreparedTask) => {
+    const { handle } = await current.client.startTask(prepared.config);
+    if (handle === undefined) throw new Error("StartTask gave no handle.");
+    handles.set(prepared.id, handle);
+    return handle;
+  };
+  const started = async (spec: TaskSpec) => {
+    const prepared = await task(spec);
+    await start(prepared);
+    return prepared;
+  };
+  return {
+    plugin: () => current.plugin,
+    client: () => current.client,
+    busybox,
+    scratch,
+    task,
+    start,
+    started,
+    finished: async (spec) => {
+      const prepared = await started(spec);
+      const { result, err } = await current.client.waitTask(prepared.id);
+      await current.client.destroyTask(prepared.id);
+      const [stdout, stderr] = await Promise.all([prepared.stdout.ended(), prepared.stderr.ended()]);
+      return { code: result?.exitCode ?? -1, signal: result?.signal ?? -1, err, stdout, stderr };
+    },
+    replacePlugin: async () => {
+      current.client.close();
+      await current.plugin.kill("SIGKILL");
+      await current.plugin[Symbol.asyncDispose]();
+      current = await open();
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** A copy of an image's tree that a test may write to. */
+export async function copyTree(image: string, target: string): Promise<string> {
+  await cp(image, target, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  return target;
+}
+
+/** The message a call fails with; "" for one that succeeds. Unlike bun's .rejects it leaves the event loop running. */
+export async function failure(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return "";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
