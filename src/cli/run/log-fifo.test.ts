@@ -1,0 +1,49 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openLogFifo } from "./log-fifo";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "log-fifo-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+function collect(name: string) {
+  let text = "";
+  const fifo = openLogFifo(join(directory, name), async (chunk) => {
+    text += new TextDecoder().decode(chunk);
+  });
+  return { fifo, text: () => text };
+}
+
+/** Writes as a container does, with the FIFO open for reading too, some time after it was made. */
+const writer = (path: string, script: string) =>
+  Bun.spawn(["/bin/sh", "-c", `exec 3<>"$1"; ${script}`, "sh", path], { stdin: "ignore", stdout: "ignore" });
+
+test("is for its owner alone, and passes on what a late writer writes, until its end", async () => {
+  const { fifo, text } = collect("stdout");
+  expect(statSync(fifo.path).mode & 0o777).toBe(0o600);
+  await Bun.sleep(20);
+  const child = writer(fifo.path, "echo one >&3; sleep 0.05; echo two >&3; sleep 0.05; echo three >&3");
+  await Bun.sleep(30);
+  fifo.release();
+  await fifo.done;
+  expect(text()).toBe("one\ntwo\nthree\n");
+  expect(await child.exited).toBe(0);
+});
+
+test("ends when nobody ever wrote", async () => {
+  const { fifo, text } = collect("stderr");
+  fifo.release();
+  fifo.release();
+  await fifo.done;
+  expect(text()).toBe("");
+});
+
+test("a path that is taken is an error with mkfifo's words", () => {
+  const { fifo } = collect("taken");
+  expect(() => collect("taken")).toThrow(/could not be made: .*exists/);
+  fifo.release();
+});
