@@ -28,6 +28,14 @@ const task: DebianTree = {
   links: { "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target" },
 };
 
+/** udevd does not start in a container, where /sys is read-only; systemd-nspawn needs it for image files. */
+const udevAnyway = Object.fromEntries(
+  ["systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket"].map((unit) => [
+    `etc/systemd/system/${unit}.d/test-host.conf`,
+    "[Unit]\nConditionPathIsReadWrite=\n",
+  ]),
+);
+
 const testHost: DebianTree = {
   suite,
   variant: "minbase",
@@ -41,12 +49,15 @@ const testHost: DebianTree = {
     "iptables",
     "nftables",
     "procps",
+    "udev",
     "e2fsprogs",
     "fdisk",
   ],
-  masked: [...idleUnits, "systemd-modules-load.service"],
+  // The devices are those of the machine around it: none of them is to be set up again.
+  masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service"],
   files: {
     ...bootFiles,
+    ...udevAnyway,
     // Says through a FIFO that the test harness reads that the boot is over, and how it went.
     "etc/systemd/system/test-host-ready.service": [
       "[Unit]",

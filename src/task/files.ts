@@ -1,5 +1,6 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { errnoCode, isMissing } from "../host/errno";
 import { settingsFilePath } from "../nspawn/settings-file";
 
 /** Where the files of running containers lie; gone after a reboot, as the containers are. */
@@ -36,7 +37,7 @@ export async function writeContainerFiles(machine: string, texts: ContainerFileT
   await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
   await writeFile(settings, texts.settings, { mode: 0o600, flag: "wx" });
   if (texts.environment === undefined && texts.resolvConf === undefined) return {};
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   if (texts.environment !== undefined) await writeFile(environment, texts.environment, { mode: 0o600, flag: "wx" });
   // Everybody in the container reads it; on the host the directory keeps others out.
   if (texts.resolvConf !== undefined) await writeFile(resolvConf, texts.resolvConf, { mode: 0o644, flag: "wx" });
@@ -46,8 +47,25 @@ export async function writeContainerFiles(machine: string, texts: ContainerFileT
   };
 }
 
-/** Removes a container's files; does nothing where there are none. */
+/** Removes a container's files, and the directories of all with the last one's; does nothing where there are none. */
 export async function removeContainerFiles(machine: string): Promise<void> {
   await rm(settingsFilePath(machine), { force: true });
   await rm(paths(machine).directory, { recursive: true, force: true });
+  await removeIfEmpty(filesDirectory);
+  await removeIfEmpty(dirname(filesDirectory));
+}
+
+/** The directory above may go with another container's end just now, hence the second try. */
+async function makeDirectory(directory: string): Promise<void> {
+  const make = () => mkdir(directory, { recursive: true, mode: 0o700 });
+  await make().catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+    return make();
+  });
+}
+
+async function removeIfEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: unknown) => {
+    if (!isMissing(error) && errnoCode(error) !== "ENOTEMPTY") throw error;
+  });
 }

@@ -114,6 +114,14 @@ export async function failure(call: Promise<unknown>): Promise<string> {
     await call;
     return "";
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return unescapeReserved(error instanceof Error ? error.message : String(error));
   }
+}
+
+/**
+ * grpc-js undoes the percent-encoding of a status message by decodeURI(), which leaves the characters encoded that mean
+ * something in a URI; grpc-go, and so the agent, undoes all of it.
+ */
+function unescapeReserved(message: string): string {
+  return message.replace(/%(?:2[346BCF]|3[ABDF]|40)/gi, decodeURIComponent);
 }

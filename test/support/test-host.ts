@@ -1,6 +1,6 @@
 /** A machine with a real systemd as PID 1 for tests, on any Linux where one is root: a container in namespaces of its own. */
 
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { attempt, type CommandOptions, type Finished, run } from "../../scripts/command";
 import { cacheDir } from "../../scripts/images/cache";
@@ -107,6 +107,7 @@ async function boot({ tree, share, cgroups, name }: Boot) {
       `--bind-ro=${escapeBind(resolve(import.meta.dir, "../.."))}`,
       `--bind-ro=${escapeBind(cacheDir())}`,
       `--bind-ro=${escapeBind(process.execPath)}:/usr/local/bin/bun`,
+      ...(await loopDevices()).map((device) => `--bind=${device}`),
     ],
     { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
   );
@@ -165,6 +166,12 @@ function systemdRun(argv: readonly string[], { cwd, env }: HostCommandOptions): 
 
 function processSide({ output, stdin }: HostCommandOptions): CommandOptions {
   return { ...(output === undefined ? {} : { output }), ...(stdin === undefined ? {} : { stdin }) };
+}
+
+/** This machine's loop devices, which image files need; a machine without them has none inside either. */
+async function loopDevices(): Promise<string[]> {
+  const names = (await readdir("/dev")).filter((name) => /^loop(-control|\d+)$/.test(name));
+  return names.map((name) => `/dev/${name}`);
 }
 
 /** A colon separates the parts of systemd-nspawn's bind arguments. */

@@ -124,19 +124,23 @@ export class SystemdManager {
   }
 
   /**
-   * Fetches all properties of a service unit and tells them to its listeners like a change, in the order in which PID 1
-   * sent answers and changes; those of an unknown unit say LoadState "not-found". Resolves when they were told.
+   * Fetches the properties of a service unit and tells them to its listeners like changes, in the order in which PID 1
+   * sent answers and changes. Of a unit that is gone only that is told: PID 1 would answer with defaults. Resolves when
+   * all was told.
    */
   async refresh(unit: string): Promise<void> {
     const path = unitPath(unit);
+    const tell = (values: PropertyValues) => this.#tell(path, { kind: "properties", values });
+    const getAll = (iface: string, answered: (values: PropertyValues) => void) =>
+      this.#call(path, propertiesInterface, "GetAll", "s", [iface], [], (values) => answered(asValues(values)));
+    let loaded = true;
+    await getAll(unitInterface, ({ LoadState }) => {
+      loaded = LoadState !== "not-found";
+      if (!loaded) tell({ LoadState });
+    });
+    if (!loaded) return;
     // The service's half first: once the unit is known to have ended, how it ended must be known too.
-    await Promise.all(
-      [serviceInterface, unitInterface].map((iface) =>
-        this.#call(path, propertiesInterface, "GetAll", "s", [iface], [], (values) =>
-          this.#tell(path, { kind: "properties", values: asValues(values) }),
-        ),
-      ),
-    );
+    await Promise.all([getAll(serviceInterface, tell), getAll(unitInterface, tell)]);
   }
 
   /** Closes the connection; nothing is told any more. */

@@ -85,7 +85,7 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     ["StandardErrorFileDescriptor", ["h", 1]],
     // The unit keeps how its process ended until the task is destroyed.
     ["RemainAfterExit", ["b", true]],
-    ["SuccessExitStatus", ["(aiai)", [[rebootExitCode], []]]],
+    // Not a success, for RemainAfterExit would keep it as the end.
     ["RestartForceExitStatus", ["(aiai)", [[rebootExitCode], []]]],
     ["StartLimitIntervalUSec", ["t", 0n]],
     // Shifting the ownership of a large image takes longer than any default; Nomad has its own deadlines.

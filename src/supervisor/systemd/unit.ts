@@ -34,6 +34,7 @@ export class SystemdUnit implements Supervised {
   #ephemeralCopy: string | undefined;
   #releasing: Promise<void> | undefined;
   #killed = false;
+  #verifying: Promise<void> | undefined;
 
   private constructor(manager: SystemdManager, ref: SupervisedRef, log: Logger) {
     this.#manager = manager;
@@ -135,20 +136,36 @@ export class SystemdUnit implements Supervised {
 
   #changed(change: UnitChange): void {
     if (change.kind === "properties") this.#update(mergeProperties(this.#state, change.values));
-    else if (change.kind === "removed") this.#update({ ...this.#state, loadState: "not-found" });
-    else {
-      // What was missed while there was no connection.
-      this.#manager.refresh(this.#unit).catch((error: unknown) => {
-        this.#log.debug("a unit could not be looked at", { unit: this.#unit, error: errorText(error) });
-      });
-    }
+    else this.#verify();
   }
 
   #update(state: UnitState): void {
     this.#state = state;
     if (state.loadState === "not-found") this.#removed.resolve();
     if (state.mainPid !== 0 && state.mainPid !== this.#watchedPid) this.#watchPayload(state.mainPid);
-    if (hasEnded(state)) this.#ended.resolve();
+    if (!hasEnded(state)) return;
+    if (state.execMainCode !== 0 || state.loadState === "not-found") this.#ended.resolve();
+    else this.#verify();
+  }
+
+  /**
+   * Looks at the unit itself. While systemd reloads or re-executes itself it tells of every unit that it is removed and
+   * dead, and then that it is there again; it answers when it is done.
+   */
+  #verify(): void {
+    this.#verifying ??= this.#manager
+      .refresh(this.#unit)
+      .then(
+        () => {
+          if (hasEnded(this.#state)) this.#ended.resolve();
+        },
+        (error: unknown) => {
+          this.#log.debug("a unit could not be looked at", { unit: this.#unit, error: errorText(error) });
+        },
+      )
+      .finally(() => {
+        this.#verifying = undefined;
+      });
   }
 
   #watchPayload(mainPid: number): void {

@@ -51,8 +51,10 @@ export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
   const binary = await nomadAgent();
   await using made = new AsyncDisposableStack();
   const root = await mkdtemp("/var/tmp/agent-");
+  const hadNamespaces = (await mountPoints()).includes(namespaces);
   made.defer(async () => {
     await unmountBelow(root);
+    if (!hadNamespaces) await unmountNamespaces();
     await rm(root, { recursive: true, force: true });
   });
   const pluginDir = join(root, "plugins");
@@ -188,9 +190,19 @@ async function pluginProcess(file: string): Promise<number> {
   return pid;
 }
 
+/** Where the agent keeps network namespaces; it mounts the directory on itself and leaves it so. */
+const namespaces = "/run/netns";
+
+async function unmountNamespaces(): Promise<void> {
+  for (const point of await mountPoints()) if (point === namespaces) await run(["umount", point]);
+}
+
 /** A killed agent leaves the file systems of its allocations' secrets mounted. */
 async function unmountBelow(root: string): Promise<void> {
+  for (const point of (await mountPoints()).reverse()) if (point.startsWith(`${root}/`)) await run(["umount", point]);
+}
+
+async function mountPoints(): Promise<string[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8");
-  const points = table.split("\n").map((line) => line.split(" ")[4] ?? "");
-  for (const point of points.filter((path) => path.startsWith(`${root}/`)).reverse()) await run(["umount", point]);
+  return table.split("\n").map((line) => line.split(" ")[4] ?? "");
 }

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { rename } from "node:fs/promises";
+import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { attempt, run } from "../../scripts/command";
+import { failure, openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench({ allow_properties: ["IOWeight", "LimitNOFILE"] });
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+const running = "trap 'exit 5' USR1; echo up; while :; do sleep 0.1; done";
+
+async function up(more: Readonly<Record<string, unknown>> = {}, spec: object = {}) {
+  const task = await bench.started({ ...shell(bench.busybox, running, more), ...spec });
+  await task.stdout.waitFor("up");
+  const { driver } = await bench.client().inspectTask(task.id);
+  const machine = driver?.attributes["machine"] ?? "";
+  return { task, machine, unit: `nomad-nspawn-${machine}.service`, pid: Number(driver?.attributes["pid"]) };
+}
+
+async function property(unit: string, name: string): Promise<string> {
+  const { stdout } = await run(["systemctl", "show", "--value", `--property=${name}`, unit]);
+  return stdout.trim();
+}
+
+describe("the task's unit", () => {
+  test("has the limits, and the properties the operator allows", async () => {
+    const resources = {
+      allocatedResources: { memory: { memoryMb: 64n, memoryMaxMb: 128n } },
+      linuxResources: { cpuShares: 1024n, cpusetCpus: "0" },
+    };
+    const { unit } = await up({ properties: { LimitNOFILE: "4321" } }, { resources });
+    expect(await property(unit, "MemoryMax")).toBe(String(128 * 1024 * 1024));
+    expect(await property(unit, "MemoryLow")).toBe(String(64 * 1024 * 1024));
+    expect(await property(unit, "CPUWeight")).toBe("39");
+    expect(await property(unit, "AllowedCPUs")).toBe("0");
+    expect(await property(unit, "LimitNOFILE")).toBe("4321");
+    expect(await property(unit, "Slice")).toBe("machine.slice");
+    expect(await property(unit, "DevicePolicy")).toBe("closed");
+  });
+
+  test("is a machine for machinectl", async () => {
+    const { machine } = await up();
+    const { stdout } = await run(["machinectl", "list", "--no-legend"]);
+    expect(stdout).toContain(machine);
+  });
+
+  test("tells nothing of the task's environment", async () => {
+    const secret = "s3cret-of-the-task";
+    const config = { ...shell(bench.busybox, "echo $TOKEN; sleep 1000").config, environment: { OTHER: `${secret}-2` } };
+    const task = await bench.started({ config, env: { TOKEN: secret, SEVERAL: `${secret}\nsecond` } });
+    await task.stdout.waitFor(secret);
+    const { driver } = await bench.client().inspectTask(task.id);
+    const unit = `nomad-nspawn-${driver?.attributes["machine"]}.service`;
+    expect((await run(["systemctl", "show", unit])).stdout).not.toContain(secret);
+    const { stdout } = await run(["ps", "axww", "-o", "args"]);
+    expect(stdout).toContain("systemd-nspawn");
+    expect(stdout).not.toContain(secret);
+    expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);
+  });
+});
+
+describe("what others do to a task", () => {
+  const ended = async (task: { id: string }) => (await bench.client().waitTask(task.id, { timeout: 20_000 })).result;
+
+  test("systemctl stop ends it", async () => {
+    const { task, unit } = await up();
+    await run(["systemctl", "stop", unit]);
+    expect(await ended(task)).toBeDefined();
+    await bench.client().destroyTask(task.id);
+  });
+
+  test("machinectl terminate ends it with signal 9", async () => {
+    const { task, machine } = await up();
+    await run(["machinectl", "terminate", machine]);
+    expect(await ended(task)).toBeDefined();
+    await bench.client().destroyTask(task.id);
+  });
+
+  test("a systemd-nspawn that is killed with -9 leaves nothing", async () => {
+    const { task, pid } = await up();
+    process.kill(pid, "SIGKILL");
+    expect(await ended(task)).toMatchObject({ signal: 9 });
+    await bench.client().destroyTask(task.id);
+  });
+
+  test.each([
+    ["systemd re-executes itself", ["systemctl", "daemon-reexec"]],
+    ["systemd reloads its units", ["systemctl", "daemon-reload"]],
+    ["the D-Bus daemon restarts", ["systemctl", "restart", "dbus.service"]],
+  ])("it goes on when %s", async (_name, command) => {
+    const { task, pid } = await up();
+    // systemctl itself may lose its connection on the way.
+    await attempt(command);
+    const after = await bench.client().inspectTask(task.id);
+    expect(after.driver?.attributes["pid"]).toBe(String(pid));
+    await bench.client().signalTask(task.id, "SIGUSR1");
+    expect(await ended(task)).toMatchObject({ exitCode: 5, signal: 0 });
+    await bench.client().destroyTask(task.id);
+    expect(await bench.finished(shell(bench.busybox, "exit 3"))).toMatchObject({ code: 3 });
+  });
+});
+
+test("systemd-nspawn's going and coming is noticed without a restart", async () => {
+  const program = "/usr/bin/systemd-nspawn";
+  const stop = new AbortController();
+  const seen: string[] = [];
+  for await (const { health, healthDescription, attributes } of bench.client().fingerprint({ signal: stop.signal })) {
+    seen.push(healthDescription);
+    if (seen.length === 1) {
+      expect(health).toBe(FingerprintResponse_HealthState.HEALTHY);
+      expect(attributes["driver.nspawn.supervisor"]?.value.value).toBe("systemd");
+      await rename(program, `${program}.away`);
+    } else if (seen.length === 2) {
+      expect(health).toBe(FingerprintResponse_HealthState.UNHEALTHY);
+      expect(healthDescription).toContain("not installed");
+      expect(
+        await failure(bench.client().startTask((await bench.task(shell(bench.busybox, "true"))).config)),
+      ).toContain("not installed");
+      await rename(`${program}.away`, program);
+    } else {
+      expect(health).toBe(FingerprintResponse_HealthState.HEALTHY);
+      break;
+    }
+  }
+  expect(seen).toHaveLength(3);
+});

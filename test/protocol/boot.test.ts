@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { debianImage } from "../../scripts/images/images";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { megabytes } from "../support/task";
+import { openWorkbench, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+let debian: string;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+  debian = await debianImage();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+const bootTimeout = 60_000;
+
+/** Boots the Debian image; `command` are arguments of its systemd. */
+async function booted(command: readonly string[] = []) {
+  const config = { image: debian, network_veth: false, volatile: "overlay", command };
+  return bench.started({ config, resources: megabytes(512) });
+}
+
+test("a system boots, and is shut down in order when it is stopped", async () => {
+  const task = await booted();
+  await task.stdout.waitFor("Multi-User", bootTimeout);
+  await bench.client().stopTask(task.id, { timeout: bootTimeout });
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
+}, 150_000);
+
+test("a system that powers itself off has ended with 0", async () => {
+  const task = await booted(["systemd.unit=poweroff.target"]);
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
+}, 150_000);
+
+test("a system that is rebooted is the same task still", async () => {
+  const task = await booted();
+  await task.stdout.waitFor("Multi-User", bootTimeout);
+  // What systemd as PID 1 takes for a reboot (systemd(1), SIGRTMIN+5).
+  await bench.client().signalTask(task.id, "SIGRTMIN+5");
+  await task.stdout.waitFor(/Multi-User[\s\S]*Multi-User/, bootTimeout);
+  expect((await bench.client().inspectTask(task.id)).task?.state).toBe(TaskState.RUNNING);
+  await bench.client().stopTask(task.id, { timeout: bootTimeout });
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
+}, 200_000);

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { cp, link, mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { driverBinary } from "../../scripts/build/project";
+import { attempt, run } from "../../scripts/command";
+import { diskImage } from "../../scripts/images/images";
+import { DriverClient } from "../support/driver-client";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { startPlugin } from "../support/plugin-process";
+import { prepareTask } from "../support/task";
+import { inside, sentence, underSystemd } from "./inside";
+import { copyTree, openWorkbench, shell, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+/** A tree that tests may write to. */
+let tree: string;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+  tree = await copyTree(bench.busybox, join(bench.scratch, "tree"));
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+}, 60_000);
+
+/** For containers that must keep to the files' own owners, so that no test changes what the next one sees. */
+const asRoot = { user_namespacing: false };
+
+describe("what of the image is kept", () => {
+  test("everything that is written, without volatile and ephemeral", async () => {
+    const image = await copyTree(bench.busybox, join(bench.scratch, "written"));
+    await inside(bench, "echo kept > /kept", { image, volatile: "no", ...asRoot });
+    expect(await inside(bench, "cat /kept", { image, volatile: "no", ...asRoot })).toBe("kept\n");
+    expect(await Bun.file(join(image, "kept")).text()).toBe("kept\n");
+  });
+
+  test("nothing: ephemeral and overlay", async () => {
+    for (const more of [{ ephemeral: true, volatile: "no" }, { volatile: "overlay" }]) {
+      const script = "echo x > /written; echo y > /var/written; cat /written /var/written";
+      expect(await inside(bench, script, { image: tree, ...more, ...asRoot })).toBe("x\ny\n");
+      expect(existsSync(join(tree, "written"))).toBe(false);
+      expect(existsSync(join(tree, "var/written"))).toBe(false);
+    }
+  });
+
+  test("read_only refuses to write", async () => {
+    const script = "echo x > /x; echo $?; cat /etc/group | head -n 1";
+    expect(await inside(bench, script, { image: tree, volatile: "no", read_only: true })).toBe("1\nroot:x:0:\n");
+  });
+
+  test('volatile = "state" keeps everything but /var, read-only', async () => {
+    const script = "echo x > /var/x && cat /var/x; echo x > /x; echo $?; head -n 1 /etc/group";
+    expect(await inside(bench, script, { image: tree, volatile: "state" })).toBe("x\n1\nroot:x:0:\n");
+  });
+
+  test('volatile = "yes" keeps /usr alone, read-only', async () => {
+    const script = "echo x > /x && cat /x; test -e /etc/group; echo $?; echo x > /usr/x; echo $?";
+    expect(await inside(bench, script, { image: tree, volatile: "yes" })).toBe("x\n1\n1\n");
+  });
+});
+
+describe("pivot_root", () => {
+  test("makes a directory of the image the root, and shows the old one where it is asked to", async () => {
+    const image = await copyTree(bench.busybox, join(bench.scratch, "outer"));
+    const inner = await copyTree(bench.busybox, join(bench.scratch, "outer/deploy"));
+    await Bun.write(join(inner, "which"), "inner\n");
+    await Bun.write(join(image, "which"), "outer\n");
+    await mkdir(join(inner, "old"));
+    const more = { image, volatile: "no", ...asRoot };
+    expect(await inside(bench, "cat /which", more)).toBe("outer\n");
+    expect(await inside(bench, "cat /which", { ...more, pivot_root: "/deploy" })).toBe("inner\n");
+    expect(await inside(bench, "cat /which /old/which", { ...more, pivot_root: "/deploy:/old" })).toBe(
+      "inner\nouter\n",
+    );
+  });
+});
+
+describe("where images come from", () => {
+  test("a name that machinectl knows, as a directory", async () => {
+    const name = `protocol-test-${process.pid}`;
+    const place = join("/var/lib/machines", name);
+    await mkdir(dirname(place), { recursive: true, mode: 0o700 });
+    await copyTree(bench.busybox, place);
+    try {
+      await Bun.write(join(place, "which"), "machine\n");
+      expect(await inside(bench, "cat /which", { image: name })).toBe("machine\n");
+    } finally {
+      await rm(place, { recursive: true });
+    }
+  });
+
+  test("a path relative to the plugin's directory, wherever the agent runs", async () => {
+    const plugins = join(bench.scratch, "plugins");
+    await mkdir(plugins);
+    const binary = join(plugins, "nomad-driver-nspawn");
+    await link(driverBinary(), binary).catch(() => cp(driverBinary(), binary));
+    await Bun.write(join(await copyTree(bench.busybox, join(plugins, "images/tiny")), "which"), "relative\n");
+    await using plugin = await startPlugin({ binary, cwd: "/var" });
+    using client = new DriverClient(plugin.socket);
+    await client.setConfig();
+    for (const image of ["images/tiny", "./images/tiny", "../plugins/images/tiny/"]) {
+      await using task = await prepareTask(shell(image, "cat /which"));
+      await client.startTask(task.config);
+      await client.waitTask(task.id);
+      await client.destroyTask(task.id);
+      expect(await task.stdout.ended()).toBe("relative\n");
+    }
+  });
+
+  test("image_paths limits it, symlinks followed", async () => {
+    await using limited = await openWorkbench({ image_paths: [bench.scratch] });
+    expect(await inside(limited, "echo in", { image: tree })).toBe("in\n");
+    await run(["ln", "-s", bench.busybox, join(bench.scratch, "out")]);
+    for (const image of [bench.busybox, join(bench.scratch, "out")]) {
+      const task = await limited.task(shell(image, "true"));
+      expect(await sentence(limited.start(task))).toMatch(/image_paths does not allow; allowed directories: /);
+    }
+  });
+});
+
+/** Whether this machine can attach a file as a block device; systemd-nspawn needs udev for its images besides. */
+async function attachLoop(file: string): Promise<string | undefined> {
+  const { code, stdout } = await attempt(["losetup", "--find", "--show", "--read-only", file]);
+  return code === 0 ? stdout.trim() : undefined;
+}
+
+describe("images that are block devices", () => {
+  // Containers under the process supervisor are those of machines without systemd, and mostly without udev.
+  const works = underSystemd || existsSync("/run/udev/control");
+
+  test("a disk image file", async () => {
+    const image = join(bench.scratch, "disk.raw");
+    await cp(await diskImage(), image);
+    const more = { image };
+    const end = await bench.finished(shell(image, "head -n 1 /etc/group", more));
+    if (works) expect(end).toMatchObject({ code: 0, stdout: "root:x:0:\n" });
+    else {
+      expect(end.code).toBe(1);
+      expect(end.err).not.toBe("");
+    }
+  });
+
+  test("a block device", async () => {
+    const file = join(bench.scratch, "device.raw");
+    await cp(await diskImage(), file);
+    const device = await attachLoop(file);
+    expect(device).toBeDefined();
+    if (device === undefined) return;
+    try {
+      const end = await bench.finished(shell(device, "head -n 1 /etc/group"));
+      if (works) expect(end).toMatchObject({ code: 0, stdout: "root:x:0:\n" });
+      else expect(end.code).toBe(1);
+    } finally {
+      await run(["losetup", "--detach", device]);
+    }
+  });
+});

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readlinkSync } from "node:fs";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { failure, openWorkbench, shell, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** What a script says about the container that some options made. */
+const cases: readonly (readonly [name: string, options: Options, script: string, said: string | RegExp])[] = [
+  ["hostname", { hostname: "other" }, "hostname", "other\n"],
+  ["working_directory", { working_directory: "/etc" }, "pwd", "/etc\n"],
+  ["user_namespacing", { user_namespacing: false }, "cat /proc/self/uid_map", /^\s+0\s+0\s+4294967295\n$/],
+  ["user namespaces by default", {}, "cat /proc/self/uid_map", /^\s+0\s+[1-9]\d+\s+65536\n$/],
+  ["private_users identity", { private_users: "identity" }, "cat /proc/self/uid_map", /^\s+0\s+0\s+65536\n$/],
+  ["private_users UID", { private_users: "1310720:65536" }, "cat /proc/self/uid_map", /^\s+0\s+1310720\s+65536\n$/],
+  ["read_only", { read_only: true, volatile: "no" }, "touch /x 2>/dev/null || echo no", "no\n"],
+  ["tmpfs", { tmpfs: ["/mnt/t:size=1M"] }, "grep -c ' /mnt/t tmpfs' /proc/mounts", "1\n"],
+  ["inaccessible", { inaccessible: ["/usr/share"] }, "ls /usr/share 2>/dev/null || echo no", "no\n"],
+  ["no_new_privileges", { no_new_privileges: true }, "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"],
+  ["rlimits", { rlimits: { NOFILE: "123" } }, "ulimit -n", "123\n"],
+  ["oom_score_adjust", { oom_score_adjust: 321 }, "cat /proc/self/oom_score_adj", "321\n"],
+  [
+    "environment",
+    { environment: { A: "a \"b\" 'c' $d %e \\f", B: "two\nlines" } },
+    'echo "$A"; echo "$B"',
+    "a \"b\" 'c' $d %e \\f\ntwo\nlines\n",
+  ],
+  [
+    "command arguments as they are",
+    { command: ["/bin/echo", "-n", "$HOME", "%n", "--boot", "a b"] },
+    "",
+    "$HOME %n --boot a b",
+  ],
+  [
+    "network_veth = false is the host's network",
+    {},
+    "readlink /proc/self/ns/net",
+    `${readlinkSync("/proc/self/ns/net")}\n`,
+  ],
+];
+
+test.each(cases)("%s", async (_name, options, script, said) => {
+  const end = await bench.finished(shell(bench.busybox, script, { ...options }));
+  if (typeof said === "string") expect(end.stdout).toBe(said);
+  else expect(end.stdout).toMatch(said);
+});
+
+test("capability adds to those there are by default, and drop_capability takes away", async () => {
+  /** Numbers of linux/capability.h. */
+  const [chown, netAdmin] = [0n, 12n];
+  const has = async (capability: bigint, options: Options) => {
+    const { stdout } = await bench.finished(shell(bench.busybox, "grep CapBnd /proc/self/status", options));
+    return (BigInt(`0x${stdout.trim().split("\t")[1]}`) & (1n << capability)) !== 0n;
+  };
+  expect(await has(chown, {})).toBe(true);
+  expect(await has(chown, { drop_capability: ["CAP_CHOWN"] })).toBe(false);
+  expect(await has(netAdmin, {})).toBe(false);
+  expect(await has(netAdmin, { capability: ["CAP_NET_ADMIN"] })).toBe(true);
+});
+
+test("network_veth gives the container a network of its own", async () => {
+  const end = await bench.finished(shell(bench.busybox, "ls /sys/class/net", { network_veth: true }));
+  expect(end.stdout).toBe("host0\nlo\n");
+});
+
+describe("mounts", () => {
+  test("the task's directories are writable, the image's command finds them", async () => {
+    const task = await bench.task(
+      shell(bench.busybox, "echo a > /alloc/f; echo l > /local/f; cat /secrets/s; ls -d /alloc /local", {
+        user_namespacing: false,
+      }),
+    );
+    await writeFile(join(task.dirs.secrets, "s"), "secret\n");
+    await bench.start(task);
+    await bench.client().waitTask(task.id);
+    expect(await Bun.file(join(task.dirs.alloc, "f")).text()).toBe("a\n");
+    expect(await Bun.file(join(task.dirs.local, "f")).text()).toBe("l\n");
+    expect(task.stdout.text()).toContain("secret\n");
+  });
+
+  test("bind and bind_read_only", async () => {
+    const outside = join(bench.scratch, "outside:with, odd\\name");
+    await mkdir(outside);
+    await writeFile(join(outside, "f"), "found\n");
+    const script =
+      "cat /mnt/rw/f /mnt/ro/f; touch /mnt/ro/new 2>/dev/null || echo read-only; touch /mnt/rw/new && echo written";
+    const end = await bench.finished(
+      shell(bench.busybox, script, {
+        bind: { [outside]: "/mnt/rw" },
+        bind_read_only: { "/etc/hostname": "/mnt/x", [join(outside, ".")]: "/mnt/ro" },
+        user_namespacing: false,
+      }),
+    );
+    expect(end.stdout).toBe("found\nfound\nread-only\nwritten\n");
+  });
+
+  test("a relative path stays in the task's directory", async () => {
+    const task = await bench.task(shell(bench.busybox, "cat /mnt/d/f", { bind: { "local/data": "/mnt/d" } }));
+    await mkdir(join(task.dirs.local, "data"));
+    await writeFile(join(task.dirs.local, "data/f"), "inside\n");
+    await bench.start(task);
+    await bench.client().waitTask(task.id);
+    expect(task.stdout.text()).toBe("inside\n");
+
+    const led = await bench.task(shell(bench.busybox, "ls /mnt/d", { bind: { "local/data": "/mnt/d" } }));
+    await symlink("/etc", join(led.dirs.local, "data"));
+    expect(await failure(bench.client().startTask(led.config))).toContain("leads out of the task directory");
+  });
+
+  test("volumes, read-only and not, unless the operator forbids them", async () => {
+    const volume = join(bench.scratch, "volume");
+    await mkdir(volume);
+    await writeFile(join(volume, "f"), "v\n");
+    const mounts = [{ hostPath: volume, taskPath: "/mnt/v", readonly: true, propagationMode: "private" }];
+    const spec = { ...shell(bench.busybox, "cat /mnt/v/f; touch /mnt/v/x 2>/dev/null || echo read-only"), mounts };
+    expect((await bench.finished(spec)).stdout).toBe("v\nread-only\n");
+    await using strict = await openWorkbench({ volumes: false });
+    const task = await strict.task(spec);
+    expect(await failure(strict.client().startTask(task.config))).toContain("volumes = false");
+  });
+
+  test("the dns block is the container's resolv.conf", async () => {
+    const dns = { servers: ["192.0.2.1"], searches: ["x.test"], options: [] };
+    const end = await bench.finished({ ...shell(bench.busybox, "cat /etc/resolv.conf"), dns });
+    expect(end.stdout).toBe("nameserver 192.0.2.1\nsearch x.test\n");
+  });
+});
