@@ -98,7 +98,7 @@ export function namespaced(options: Pick<TaskOptions, "user_namespacing" | "priv
 }
 
 /** What is mounted where, by option. */
-function mountTargets(options: TaskOptions): [option: string, path: string][] {
+export function mountTargets(options: TaskOptions): [option: string, path: string][] {
   const { bind, bind_read_only, tmpfs, overlay, inaccessible } = options;
   return [
     ...Object.values(bind).map((target): [string, string] => ["bind", splitBindTarget(target).path]),

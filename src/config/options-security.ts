@@ -90,10 +90,9 @@ export const securityOptions = {
     type: { kind: "number", min: -1000, max: 1000 },
     schema: v.optional(v.pipe(v.number(), checked(oomScoreProblem))),
     allowed: "a whole number from -1000 to 1000",
-    meaning: "How readily the kernel kills the container when memory runs out.",
-    nspawn: "--oom-score-adjust=",
+    // Not by --oom-score-adjust=: with user namespaces systemd-nspawn 252 to 257 may not write the value any more.
+    meaning: "How readily the kernel kills the container when memory runs out (proc_pid_oom_score_adj(5)).",
     example: "oom_score_adjust = 100",
-    switches: (value) => [`--oom-score-adjust=${value}`],
   }),
   properties: option({
     ...stringMap({ name: propertyNameProblem, value: propertyValueProblem }),

@@ -5,6 +5,8 @@ const FIONREAD = 0x541b;
 /** System call numbers above 423 are the same on every architecture. */
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 const IN_ACCESS = 0x1;
@@ -24,6 +26,7 @@ function open() {
     pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
     ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
     syscall: { args: [FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64], returns: FFIType.i64 },
+    flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     inotify_init1: { args: [FFIType.i32], returns: FFIType.i32 },
     inotify_add_watch: { args: [FFIType.i32, FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
   }).symbols;
@@ -38,6 +41,11 @@ function symbols(): Libc {
 function cString(text: string): Buffer {
   if (text.includes("\0")) throw new Error(`A path must not contain a NUL character: ${JSON.stringify(text)}.`);
   return Buffer.from(`${text}\0`);
+}
+
+/** Takes the exclusive lock of a file (flock(2)) until the descriptor is closed; false when somebody else has one. */
+export function tryLock(fd: number): boolean {
+  return symbols().flock(fd, LOCK_EX | LOCK_NB) === 0;
 }
 
 /** Detaches the topmost mount at a path without following a symlink there; false where that was not possible. */

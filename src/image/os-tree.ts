@@ -28,6 +28,12 @@ export async function osTreeProblem(directory: string, { boot, pivotRoot }: OsTr
   return `The directory ${root} has no operating system to boot in it (neither /${OS_RELEASE.join(" nor /")}); to run a command without an init system, set boot = false.`;
 }
 
+/** The first path that a directory does not have to mount something on; undefined where all are there. */
+export async function missingMountPoint(directory: string, targets: readonly string[]): Promise<string | undefined> {
+  for (const target of targets) if (!(await existsWithin(directory, target))) return target;
+  return undefined;
+}
+
 /** Whether a path exists, with symlinks taken as the container will: an absolute one starts at its root. */
 async function existsWithin(root: string, path: string): Promise<boolean> {
   const todo = path.split("/");

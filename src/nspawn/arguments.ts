@@ -51,6 +51,7 @@ export interface NspawnInput {
 export function nspawnArguments(input: NspawnInput): string[] {
   const { options, features } = input;
   refuseUnknownGroups(options, features);
+  refuseVolatileMapped(options, features);
   return [
     "--quiet",
     "--keep-unit",
@@ -91,10 +92,21 @@ function userSwitches(options: TaskOptions, taskUser: string | undefined): strin
 /** What -U means, with its two parts as the options change them. */
 function userNamespaceSwitches(options: TaskOptions): string[] {
   if (!namespaced(options)) return ["--private-users=no"];
-  return [
-    `--private-users=${options.private_users ?? "pick"}`,
-    `--private-users-ownership=${options.private_users_ownership ?? "auto"}`,
-  ];
+  return [`--private-users=${options.private_users ?? "pick"}`, `--private-users-ownership=${ownership(options)}`];
+}
+
+/** "auto" maps the owners where it can, which systemd-nspawn 249 to 258 does not get done together with --pivot-root=. */
+function ownership({ private_users_ownership: asked, pivot_root }: TaskOptions): string {
+  return asked === undefined || asked === "auto" ? (pivot_root === undefined ? "auto" : "chown") : asked;
+}
+
+function refuseVolatileMapped(options: TaskOptions, features: Features): void {
+  const { volatile, private_users_ownership: asked = "auto" } = options;
+  if (features.volatileMapped || !namespaced(options) || (volatile !== "yes" && volatile !== "state")) return;
+  if (asked === "off") return;
+  throw new ConfigError(
+    `Option volatile = ${JSON.stringify(volatile)} together with user namespaces needs systemd-nspawn 257, and this client has ${features.version}: set user_namespacing = false, or private_users_ownership = "off".`,
+  );
 }
 
 function networkSwitches(options: TaskOptions, network: NspawnInput["network"]): string[] {

@@ -12,13 +12,13 @@ test.each([
 });
 
 test.each([
-  [249, false, ["rbind", "norbind"], ["@sandbox"]],
-  [250, true, ["rbind", "norbind", "idmap", "noidmap"], ["@sandbox"]],
-  [252, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], ["@sandbox"]],
-  [254, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], []],
-  [258, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"], []],
-])("what %d can do", (version, setenvByName, bindOptions, unknownSystemCallGroups) => {
-  expect(featuresOf(version)).toEqual({ version, setenvByName, bindOptions, unknownSystemCallGroups });
+  [249, false, false, ["rbind", "norbind"], ["@sandbox"]],
+  [250, true, false, ["rbind", "norbind", "idmap", "noidmap"], ["@sandbox"]],
+  [252, true, false, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], ["@sandbox"]],
+  [254, true, false, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], []],
+  [258, true, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"], []],
+])("what %d can do", (version, setenvByName, volatileMapped, bindOptions, unknownSystemCallGroups) => {
+  expect(featuresOf(version)).toEqual({ version, setenvByName, volatileMapped, bindOptions, unknownSystemCallGroups });
 });
 
 test("the oldest version is the one that knows every switch we always give", () => {

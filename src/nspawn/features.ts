@@ -8,6 +8,8 @@ export interface Features {
   readonly bindOptions: readonly string[];
   /** `--setenv=NAME` takes the value from systemd-nspawn's own environment. */
   readonly setenvByName: boolean;
+  /** volatile = "yes" and "state" work while the owners of the image's files are mapped. */
+  readonly volatileMapped: boolean;
   /** System call groups a --system-call-filter= may not name, because this version does not know them. */
   readonly unknownSystemCallGroups: readonly string[];
 }
@@ -15,6 +17,8 @@ export interface Features {
 /** Since which version, as in systemd's NEWS. */
 const SINCE = {
   setenvByName: 250,
+  // systemd issue 34254, seen up to 256.
+  volatileMapped: 257,
   bindOptions: { rbind: 0, norbind: 0, idmap: 250, noidmap: 250, rootidmap: 252, owneridmap: 256 },
   systemCallGroups: { "@sandbox": 254 },
 } as const;
@@ -25,6 +29,7 @@ export function featuresOf(version: number): Features {
     version,
     bindOptions: namesWhere(SINCE.bindOptions, (since) => version >= since),
     setenvByName: version >= SINCE.setenvByName,
+    volatileMapped: version >= SINCE.volatileMapped,
     unknownSystemCallGroups: namesWhere(SINCE.systemCallGroups, (since) => version < since),
   };
 }

@@ -2,13 +2,14 @@ import { closeSync } from "node:fs";
 import { exitStatusOfPidfd, openPidfd } from "../host/libc";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { findLeader, findPayload, findStartedPayload, waitForProcess } from "./payload";
-import { ephemeralCopy } from "./remains";
+import { heldLocks } from "./remains";
 import type { PayloadMode } from "./supervisor";
 
 /** A container's processes, as far as they are known. */
 export interface PayloadWatch {
   readonly leader: ProcessIdentity | undefined;
-  readonly ephemeralCopy: string | undefined;
+  /** The lock files systemd-nspawn holds: what a killed one leaves is found by them. */
+  readonly locks: readonly string[];
   /** Whether the payload was seen to run its own program. */
   readonly seen: boolean;
   /** The payload's wait status once it is reaped; undefined where it was not seen or the kernel does not tell. */
@@ -21,11 +22,11 @@ export interface PayloadWatch {
 /**
  * Looks for the container's processes while it starts and keeps a pidfd of the payload, that knows its end afterwards.
  *
- * @param found called when leader and copy are known
+ * @param found called when leader and locks are known
  */
 export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: PayloadWatch) => void): PayloadWatch {
   let leader: ProcessIdentity | undefined;
-  let copy: string | undefined;
+  let locks: readonly string[] = [];
   let pidfd: number | undefined;
   let seen = false;
   let closed = false;
@@ -45,7 +46,7 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
     seen = payload !== undefined && findStartedPayload(mainPid, mode) !== undefined;
     if (leader === undefined) {
       leader = findLeader(mainPid);
-      copy = leader && ephemeralCopy(mainPid);
+      if (leader !== undefined) locks = heldLocks(mainPid);
       if (leader !== undefined) found(watch);
     }
     return seen ? true : undefined;
@@ -54,8 +55,8 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
     get leader() {
       return leader;
     },
-    get ephemeralCopy() {
-      return copy;
+    get locks() {
+      return locks;
     },
     get seen() {
       return seen;

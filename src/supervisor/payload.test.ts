@@ -89,12 +89,12 @@ describe("from systemd-nspawn to the payload", () => {
 test("a process without a container is waited for only so long, then told in a sentence", async () => {
   const child = Bun.spawn(["/bin/sleep", "60"]);
   try {
-    await expect(signalPayload(child.pid, "pid1", 15, 30)).rejects.toThrow(
+    await expect(signalPayload(child.pid, "pid1", 15, { timeoutMs: 30 })).rejects.toThrow(
       /SIGTERM could not be sent: .*within 0.03 s/,
     );
     child.kill(9);
     await child.exited;
-    await signalPayload(child.pid, "pid1", 15, 30);
+    await signalPayload(child.pid, "pid1", 15, { timeoutMs: 30 });
   } finally {
     child.kill(9);
     await child.exited;

@@ -93,17 +93,19 @@ export async function waitForProcess<Found>(
  * Sends a signal to the payload of the systemd-nspawn with this PID: to the container's PID 1, or to PID 2 with mode
  * "pid2". A container in the middle of its start is waited for, `timeoutMs` at most. Does nothing when it is gone.
  *
+ * @param hold called right before: whoever wants to know how the signal ends the payload takes hold of it then
  * @throws Error when the container is still not started after that time
  */
 export async function signalPayload(
   mainPid: number,
   mode: PayloadMode,
   signal: number,
-  timeoutMs = DEFAULT_TIMEOUT_MS,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, hold }: { readonly timeoutMs?: number; readonly hold?: () => unknown } = {},
 ): Promise<void> {
   // SIGKILL is never lost, and a container that hangs in its start must be killable.
   const look = signal === SIGKILL ? findPayload : findStartedPayload;
   const payload = await waitForProcess(mainPid, () => look(mainPid, mode), timeoutMs);
+  await hold?.();
   // A payload that is the host's own systemd-nspawn cannot be told from one before its exec.
   const target = payload ?? findPayload(mainPid, mode);
   if (target !== undefined) signalProcess(target, signal);

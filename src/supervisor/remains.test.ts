@@ -63,15 +63,28 @@ describe("removeRemains", () => {
     const lock = join(directory, ".#.#machine.tree0123456789abcdef.lck");
     mkdirSync(join(copy, "usr/bin"), { recursive: true });
     writeFileSync(lock, "");
-    expect((await removeRemains("web", { runDirectory: directory, ephemeralCopy: copy })).removed).toEqual([
-      copy,
-      lock,
-    ]);
     const tree = join(directory, "tree");
-    mkdirSync(tree);
-    const refused = await removeRemains("web", { runDirectory: directory, ephemeralCopy: tree });
-    expect(refused.problems).toEqual([`${tree} is no copy made by systemd-nspawn and was not removed.`]);
+    writeFileSync(tree, "");
+    const options = { runDirectory: directory, locks: [tree, lock] };
+    expect(await removeRemains("web", options)).toEqual({ removed: [copy, lock], problems: [] });
     expect(existsSync(tree)).toBe(true);
+  });
+
+  test("a lock that somebody holds is left alone", async () => {
+    const locks = [join(directory, ".#held.lck"), join(directory, ".#free.lck")];
+    for (const lock of locks) writeFileSync(lock, "");
+    const holder = Bun.spawn(["flock", "--shared", locks[0] ?? "", "sh", "-c", "echo held; read line"], {
+      stdin: "pipe",
+      stdout: "pipe",
+    });
+    try {
+      await holder.stdout.getReader().read();
+      await removeRemains("web", { runDirectory: directory, locks });
+      expect(locks.map((lock) => existsSync(lock))).toEqual([true, false]);
+    } finally {
+      holder.kill();
+      await holder.exited;
+    }
   });
 
   test.each(["", ".", "..", "a/b", "a\0b"])("refuses %p as a name", async (name) => {

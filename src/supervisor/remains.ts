@@ -1,7 +1,7 @@
-import { readdirSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../host/errno";
-import { detachMount } from "../host/libc";
+import { detachMount, tryLock } from "../host/libc";
 import { type Mount, readMounts } from "../host/mounts";
 
 /**
@@ -15,6 +15,10 @@ const SHARED = ["unix-export", "propagate"] as const;
 /** Mounts can be stacked; more than this many on one directory are not of systemd-nspawn's making. */
 const MAX_STACKED = 16;
 
+/** Where systemd-nspawn locks ranges of user IDs, and images by their inodes. */
+const LOCK_DIRECTORIES: readonly string[] = ["/run/systemd/nspawn-uid", `${RUN_DIRECTORY}/locks`];
+/** Name of the lock file beside an image or a copy (systemd's lock-util.c). */
+const LOCK = /^\.#.+\.lck$/;
 /** Name of the lock file beside an --ephemeral copy: ".#" + name of the copy + ".lck" (systemd's lock-util.c). */
 const COPY_LOCK = /^\.#(\.#machine\..*[0-9a-f]{16})\.lck$/;
 
@@ -26,8 +30,8 @@ export interface RemainsReport {
 
 /** Options of removeRemains. */
 export interface RemainsOptions {
-  /** The machine's --ephemeral copy as ephemeralCopy() told it while systemd-nspawn still ran. */
-  readonly ephemeralCopy?: string | undefined;
+  /** The lock files that heldLocks() told while systemd-nspawn still ran. */
+  readonly locks?: readonly string[];
   /** systemd-nspawn's directory; the tests have one of their own. */
   readonly runDirectory?: string;
 }
@@ -45,15 +49,22 @@ export function copyOfLocks(openFiles: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** The --ephemeral copy a running systemd-nspawn works on; undefined when it has none, or is gone. */
-export function ephemeralCopy(mainPid: number): string | undefined {
+/** The lock files a running systemd-nspawn holds: of its image or copy, its range of user IDs; none when it is gone. */
+export function heldLocks(mainPid: number): readonly string[] {
   try {
     const directory = `/proc/${mainPid}/fd`;
-    return copyOfLocks(readdirSync(directory).flatMap((fd) => readLink(join(directory, fd))));
+    return readdirSync(directory)
+      .flatMap((fd) => readLink(join(directory, fd)))
+      .filter(isLock);
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isMissing(error)) return [];
     throw error;
   }
+}
+
+/** True for the path of a lock file of systemd-nspawn. */
+function isLock(path: string): boolean {
+  return LOCK_DIRECTORIES.includes(dirname(path)) || LOCK.test(basename(path));
 }
 
 /** Mount points at the directories that a machine shares with the host, deepest first. */
@@ -79,7 +90,8 @@ export async function removeRemains(machine: string, options: RemainsOptions = {
   if (machine === "" || machine.startsWith(".") || machine.includes("/") || machine.includes("\0")) {
     throw new Error(`${JSON.stringify(machine)} is no machine name.`);
   }
-  const { runDirectory = RUN_DIRECTORY, ephemeralCopy: copy } = options;
+  const { runDirectory = RUN_DIRECTORY, locks = [] } = options;
+  const copy = copyOfLocks(locks);
   const removed: string[] = [];
   const problems: string[] = [];
   for (let round = 0; round < MAX_STACKED; round += 1) {
@@ -92,18 +104,20 @@ export async function removeRemains(machine: string, options: RemainsOptions = {
     if (problems.length > 0) break;
   }
   for (const name of SHARED) collect(join(runDirectory, name, machine), rmdirSync, removed, problems);
-  if (copy !== undefined) removeCopy(copy, removed, problems);
+  // Its lock stays for as long as the copy is there, which is known by it.
+  if (copy !== undefined && !collect(copy, removeAll, removed, problems)) return { removed, problems };
+  for (const lock of locks.filter(isLock)) collect(lock, removeFreeLock, removed, problems);
   return { removed, problems };
 }
 
-/** The copy's lock file goes last: as long as it is there, the copy is known to have been one. */
-function removeCopy(copy: string, removed: string[], problems: string[]): void {
-  const lock = join(dirname(copy), `.#${basename(copy)}.lck`);
-  if (!COPY_LOCK.test(basename(lock))) {
-    problems.push(`${copy} is no copy made by systemd-nspawn and was not removed.`);
-    return;
+/** Another systemd-nspawn may hold the lock by now; it looks again whether the file it locked is still there. */
+function removeFreeLock(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    if (tryLock(fd)) unlinkSync(path);
+  } finally {
+    closeSync(fd);
   }
-  if (collect(copy, removeAll, removed, problems)) collect(lock, removeAll, removed, problems);
 }
 
 function removeAll(path: string): void {

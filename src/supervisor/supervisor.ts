@@ -39,6 +39,8 @@ export interface LaunchSpec {
   readonly stdoutPath: string;
   readonly stderrPath: string;
   readonly limits: ResourceLimits;
+  /** proc_pid_oom_score_adj(5) of everything in the container; absent: as the supervisor has it. */
+  readonly oomScoreAdjust?: number;
   /** Device nodes the container may open beyond the usual ones, with cgroup permissions such as "rwm". */
   readonly devices: readonly { readonly path: string; readonly permissions: string }[];
   /** Further unit properties as the operator allows them; refused by a supervisor that has no units. */

@@ -1,11 +1,12 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { mountTargets } from "../config/combinations";
 import { ConfigError } from "../config/config-error";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
-import { osTreeProblem } from "../image/os-tree";
+import { missingMountPoint, osTreeProblem } from "../image/os-tree";
 import { resolveImage } from "../image/resolve";
 import { nspawnArguments } from "../nspawn/arguments";
 import { taskEnvironment } from "../nspawn/environment";
@@ -32,6 +33,9 @@ export interface Prepared {
   readonly options: TaskOptions;
   readonly launch: LaunchSpec;
 }
+
+/** Where systemd-nspawn mounts memory file systems before anything else (nspawn-mount.c, mount_all). */
+const memoryDirectories = ["/tmp", "/run", "/dev"];
 
 /** How the payload of a task sits in its container. */
 export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
@@ -90,6 +94,8 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     });
   // Everything that can be refused is refused before anything is written.
   arguments_({});
+  const targets = [...mounts, ...deviceMounts].map(({ target }) => target);
+  if (image.kind === "directory") await refuseMissingMountPoints(image.path, options, targets);
   const files = await writeContainerFiles(machine, {
     settings: environment.settingsFile,
     environment: environment.environmentFile,
@@ -106,10 +112,31 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
       stdoutPath: config.stdoutPath,
       stderrPath: config.stderrPath,
       limits: resourceLimits(config.resources),
+      ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
       devices,
       properties: options.properties,
     },
   };
+}
+
+/** systemd-nspawn makes mount points in the image, unless it is read-only: the sentence it then ends with helps nobody. */
+async function refuseMissingMountPoints(
+  image: string,
+  options: TaskOptions,
+  targets: readonly string[],
+): Promise<void> {
+  const { read_only, volatile = "no", pivot_root } = options;
+  const fixed = volatile === "no" ? read_only : volatile === "state";
+  if (!fixed || pivot_root !== undefined) return;
+  const writable = [...memoryDirectories, ...(volatile === "state" ? ["/var"] : [])];
+  const wanted = [...targets, ...mountTargets(options).map(([, target]) => target)].filter(
+    (target) => !writable.some((directory) => target.startsWith(`${directory}/`)),
+  );
+  const missing = await missingMountPoint(image, wanted);
+  if (missing === undefined) return;
+  throw new ConfigError(
+    `The image ${image} is read-only for this task (${volatile === "no" ? "read_only = true" : `volatile = ${JSON.stringify(volatile)}`}) and has no ${missing} to mount something on: make it in the image, or use volatile = "overlay" instead.`,
+  );
 }
 
 /** Group networks come with the issue 'Networking'; until then a job must not silently run on the host's network. */

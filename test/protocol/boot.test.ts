@@ -43,7 +43,7 @@ test("a system that is rebooted is the same task still", async () => {
   await task.stdout.waitFor("Multi-User", bootTimeout);
   // What systemd as PID 1 takes for a reboot (systemd(1), SIGRTMIN+5).
   await bench.client().signalTask(task.id, "SIGRTMIN+5");
-  await task.stdout.waitFor(/Multi-User[\s\S]*Multi-User/, bootTimeout);
+  await task.stdout.waitFor(/Reached target[^\n]*Multi-User[\s\S]*Reached target[^\n]*Multi-User/, bootTimeout);
   expect((await bench.client().inspectTask(task.id)).task?.state).toBe(TaskState.RUNNING);
   await bench.client().stopTask(task.id, { timeout: bootTimeout });
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });

@@ -70,7 +70,7 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
     share,
     state,
     enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
-    exec: (argv, options = {}) => attempt([...nsenter(leader), ...systemdRun(argv, options)], processSide(options)),
+    exec: (argv, options = {}) => attempt(inScope(leader, argv, options), processSide(options)),
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -148,7 +148,11 @@ function nsenter(leader: number): string[] {
   return ["nsenter", `--target=${leader}`, "--all", "--"];
 }
 
-function systemdRun(argv: readonly string[], { cwd, env }: HostCommandOptions): string[] {
+/**
+ * In a scope of its own, with cgroups below it to make as it likes. Not a service that systemd-run waits for: that ends with
+ * the D-Bus daemon.
+ */
+function inScope(leader: number, argv: readonly string[], { cwd = "/", env }: HostCommandOptions): string[] {
   const environment = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
     HOME: "/root",
@@ -156,10 +160,9 @@ function systemdRun(argv: readonly string[], { cwd, env }: HostCommandOptions): 
     ...env,
   };
   return [
-    ...["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", "--property=Delegate=yes"],
-    ...(cwd === undefined ? [] : [`--working-directory=${cwd}`]),
-    ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
-    "--",
+    ...["nsenter", `--target=${leader}`, "--all", `--wdns=${cwd}`, "--", "env", "--ignore-environment"],
+    ...Object.entries(environment).map(([key, value]) => `${key}=${value}`),
+    ...["systemd-run", "--quiet", "--scope", "--collect", "--property=Delegate=yes", "--"],
     ...argv,
   ];
 }

@@ -2,7 +2,7 @@ import type { CgroupLayout } from "../../host/cgroup-layout";
 import { killCgroup } from "../../host/cgroup-task";
 import { isAlive, type ProcessIdentity, signalProcess } from "../../host/process-info";
 import { findLeader, waitForProcess } from "../payload";
-import { ephemeralCopy } from "../remains";
+import { heldLocks } from "../remains";
 import type { RunningState } from "./state-files";
 
 const SIGKILL = 9;
@@ -12,27 +12,28 @@ const CLEANUP_MS = 10_000;
 const FIRST_DELAY_MS = 1;
 const LONGEST_DELAY_MS = 50;
 
-/** What was learned about a container while it was ended. */
-export interface Ended {
-  readonly ephemeralCopy: string | undefined;
-}
-
 /**
  * SIGKILLs a container. Its PID 1 goes first, and everything in its PID namespace with it: systemd-nspawn then removes its
  * mounts, network interfaces, port forwards and copies itself. Only one that does not get done with that is killed as well.
+ *
+ * @returns the lock files systemd-nspawn held
  */
-export async function endContainer(layout: CgroupLayout, machine: string, state: RunningState): Promise<Ended> {
+export async function endContainer(
+  layout: CgroupLayout,
+  machine: string,
+  state: RunningState,
+): Promise<readonly string[]> {
   const { main } = state;
   const leader = isAlive(main) ? await waitForProcess(main.pid, () => findLeader(main.pid), LEADER_MS) : state.leader;
   if (leader !== undefined) signalProcess(leader, SIGKILL);
-  let copy = state.ephemeralCopy;
+  let { locks } = state;
   if (leader === undefined || !(await isGone(main, CLEANUP_MS))) {
-    if (isAlive(main)) copy ??= ephemeralCopy(main.pid);
+    if (isAlive(main) && locks.length === 0) locks = heldLocks(main.pid);
     signalProcess(main, SIGKILL);
   }
   await killCgroup(layout, machine);
   await isGone(main, CLEANUP_MS);
-  return { ephemeralCopy: copy };
+  return locks;
 }
 
 /** Waits for the end of a process that is nobody's child here, `timeoutMs` at most; false when it still runs. */

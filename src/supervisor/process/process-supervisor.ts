@@ -26,6 +26,8 @@ export interface ProcessSupervisorOptions {
   readonly log: { warn(message: string): void };
 }
 
+/** What systemd-nspawn mounts over inaccessible paths; it does not make it itself. */
+const INACCESSIBLE = "/run/systemd/inaccessible";
 const STATE_DIR = "/run/nomad-driver-nspawn";
 /** Unix sockets have paths of 107 bytes at most; Linux, unix(7). */
 const MAX_SOCKET_PATH = 107;
@@ -98,6 +100,9 @@ function check(spec: LaunchSpec, stateDir: string): void {
     refuse(
       `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host containers are supervised by processes of the driver.`,
     );
+  }
+  if (spec.argv.some((argument) => argument.startsWith("--inaccessible=")) && !existsSync(INACCESSIBLE)) {
+    refuse(`Option inaccessible needs ${INACCESSIBLE}, which systemd makes where it is PID 1; this host has none.`);
   }
   const [program] = spec.argv;
   if (program === undefined || !program.startsWith("/")) refuse("systemd-nspawn's path must be absolute.");

@@ -29,7 +29,7 @@ const running: RunningState = {
   supervisor: { pid: 1, startTime: 2 },
   main: { pid: 3, startTime: 4 },
   leader: { pid: 5, startTime: 6 },
-  ephemeralCopy: "/c",
+  locks: ["/.#c.lck"],
   startedAt: 7,
 };
 

@@ -16,7 +16,8 @@ export interface RunningState {
   readonly supervisor: ProcessIdentity;
   readonly main: ProcessIdentity;
   readonly leader?: ProcessIdentity;
-  readonly ephemeralCopy?: string;
+  /** Lock files that systemd-nspawn holds (see remains.ts). */
+  readonly locks: readonly string[];
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
 }
@@ -90,6 +91,7 @@ export function readOrder(files: StateFiles): Order | undefined {
           ...optional(limits, "cpuWeight", numberOf),
           ...optional(limits, "cpus", stringOf),
         },
+        ...optional(spec, "oomScoreAdjust", numberOf),
         devices: objectsOf(spec, "devices").map((device) => ({
           path: stringOf(device, "path"),
           permissions: stringOf(device, "permissions"),
@@ -106,7 +108,7 @@ export function readRunning(files: StateFiles): RunningState | undefined {
     supervisor: identityOf(state, "supervisor"),
     main: identityOf(state, "main"),
     ...optional(state, "leader", identityOf),
-    ...optional(state, "ephemeralCopy", stringOf),
+    locks: stringsOf(state, "locks"),
     startedAt: numberOf(state, "startedAt"),
   }));
 }

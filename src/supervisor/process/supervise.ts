@@ -1,4 +1,4 @@
-import { constants, openSync, readFileSync, writeSync } from "node:fs";
+import { constants, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } from "../../host/cgroup-task";
@@ -19,6 +19,7 @@ const SIGKILL = 9;
 const STDOUT = 1;
 /** How long the end of standard error may take after systemd-nspawn's own end. */
 const LAST_WORDS_MS = 1_000;
+const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What the supervising process reports to the plugin that started it, as one line of JSON. */
@@ -81,7 +82,7 @@ async function supervise(directory: string): Promise<number> {
       supervisor,
       main,
       ...(found?.leader === undefined ? {} : { leader: found.leader }),
-      ...(found?.ephemeralCopy === undefined ? {} : { ephemeralCopy: found.ephemeralCopy }),
+      locks: found?.locks ?? [],
       startedAt,
     });
     remember();
@@ -121,7 +122,10 @@ async function supervise(directory: string): Promise<number> {
   return 0;
 }
 
-/** systemd-nspawn inherits the cgroups it is spawned in; this process must not stay in them, under the task's limits. */
+/**
+ * systemd-nspawn inherits the cgroups and the score it is spawned with; this process must not stay in them, under the
+ * task's limits.
+ */
 function spawnInside(
   layout: CgroupLayout,
   spec: LaunchSpec,
@@ -131,9 +135,12 @@ function spawnInside(
 ) {
   createCgroup(layout, SUPERVISORS_CGROUP, {});
   enterCgroup(layout, spec.machine);
+  const own = readFileSync(OOM_SCORE_ADJUST, "utf8");
   try {
+    if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, String(spec.oomScoreAdjust));
     return Bun.spawn([...spec.argv], { cwd: "/", env: environment, stdin: "ignore", stdout, stderr });
   } finally {
+    if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, own);
     enterCgroup(layout, SUPERVISORS_CGROUP);
   }
 }

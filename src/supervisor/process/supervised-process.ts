@@ -1,7 +1,7 @@
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { removeCgroup } from "../../host/cgroup-task";
 import { isAlive, signalProcess } from "../../host/process-info";
-import { findStartedPayload, signalPayload, waitForProcess } from "../payload";
+import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
 import type { Exit, Supervised, SupervisedRef } from "../supervisor";
 import { endContainer, isGone } from "./end-container";
@@ -35,7 +35,7 @@ export async function followContainer(
   const layout = readCgroupLayout();
   const settled = Promise.withResolvers<Exit>();
   let exit: Exit | undefined;
-  let copy: string | undefined;
+  let locks: readonly string[] | undefined;
   let released: Promise<void> | undefined;
   let ended: Promise<void> | undefined;
 
@@ -74,7 +74,7 @@ export async function followContainer(
   const end = async (): Promise<void> => {
     const state = current();
     connection?.stop();
-    if (state !== undefined) copy = (await endContainer(layout, ref.machine, state)).ephemeralCopy;
+    if (state !== undefined) locks = await endContainer(layout, ref.machine, state);
     await settled.promise;
   };
   const kill = (): Promise<void> => {
@@ -91,7 +91,7 @@ export async function followContainer(
     }
     connection?.close();
     const problems = [...(await removeCgroup(layout, ref.machine))];
-    problems.push(...(await removeRemains(ref.machine, { ephemeralCopy: copy ?? state?.ephemeralCopy })).problems);
+    problems.push(...(await removeRemains(ref.machine, { locks: locks ?? state?.locks ?? [] })).problems);
     for (const problem of problems) context.warn(problem);
     removeState(files);
   };
@@ -103,10 +103,7 @@ export async function followContainer(
     mainPid,
     signal: async (signal) => {
       const pid = mainPid();
-      if (pid === undefined) return;
-      if (signal !== SIGKILL) await waitForProcess(pid, () => findStartedPayload(pid, ref.mode));
-      await connection?.look();
-      await signalPayload(pid, ref.mode, signal);
+      if (pid !== undefined) await signalPayload(pid, ref.mode, signal, { hold: () => connection?.look() });
     },
     kill,
     release: () => {
@@ -123,8 +120,7 @@ async function abandoned(layout: CgroupLayout, files: StateFiles, ref: Supervise
   const message = `The process that supervised container ${ref.machine} was killed, so the container was killed as well.`;
   const exit: Exit = { code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() };
   if (state === undefined) return exit;
-  const { ephemeralCopy } = await endContainer(layout, ref.machine, state);
-  if (ephemeralCopy !== undefined) writeState(files.running, { ...state, ephemeralCopy });
+  writeState(files.running, { ...state, locks: await endContainer(layout, ref.machine, state) });
   writeState(files.exit, exit);
   return exit;
 }

@@ -102,6 +102,9 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     ...(memoryLow === undefined ? [] : [["MemoryLow", ["t", BigInt(memoryLow)]] satisfies UnitProperty]),
     ...(cpuWeight === undefined ? [] : [["CPUWeight", ["t", BigInt(cpuWeight)]] satisfies UnitProperty]),
     ...(cpus === undefined ? [] : [["AllowedCPUs", ["ay", cpuMask(cpus)]] satisfies UnitProperty]),
+    ...(spec.oomScoreAdjust === undefined
+      ? []
+      : [["OOMScoreAdjust", ["i", spec.oomScoreAdjust]] satisfies UnitProperty]),
     ["DevicePolicy", ["s", "closed"]],
     ["DeviceAllow", ["a(ss)", devices]],
   ];

@@ -31,7 +31,7 @@ export class SystemdUnit implements Supervised {
   #state: UnitState = unknownUnit;
   #payload: PayloadWatch | undefined;
   #watchedPid = 0;
-  #ephemeralCopy: string | undefined;
+  #locks: readonly string[] = [];
   #releasing: Promise<void> | undefined;
   #killed = false;
   #verifying: Promise<void> | undefined;
@@ -75,7 +75,8 @@ export class SystemdUnit implements Supervised {
 
   async signal(signal: number): Promise<void> {
     const pid = this.mainPid();
-    if (pid !== undefined) await signalPayload(pid, this.ref.mode, signal);
+    if (pid === undefined) return;
+    await signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.look() });
   }
 
   async kill(): Promise<void> {
@@ -98,7 +99,7 @@ export class SystemdUnit implements Supervised {
   async #killContainer(): Promise<void> {
     const pid = this.mainPid();
     if (pid === undefined) return;
-    await signalPayload(pid, "boot", SIGKILL, orderlyEndMs).catch((error: unknown) => {
+    await signalPayload(pid, "boot", SIGKILL, { timeoutMs: orderlyEndMs }).catch((error: unknown) => {
       this.#log.debug("a container could not be killed in order", {
         machine: this.ref.machine,
         error: errorText(error),
@@ -122,7 +123,7 @@ export class SystemdUnit implements Supervised {
     if (this.#state.loadState === "loaded") await this.#removed.promise;
     this.#unwatch();
     await removeDropIn(this.#unit);
-    const { problems } = await removeRemains(this.ref.machine, { ephemeralCopy: this.#ephemeralCopy });
+    const { problems } = await removeRemains(this.ref.machine, { locks: this.#locks });
     for (const problem of problems) this.#log.warn(problem, { machine: this.ref.machine });
   }
 
@@ -172,7 +173,7 @@ export class SystemdUnit implements Supervised {
     this.#watchedPid = mainPid;
     this.#payload?.close();
     this.#payload = watchPayload(mainPid, this.ref.mode, (watch) => {
-      this.#ephemeralCopy = watch.ephemeralCopy ?? this.#ephemeralCopy;
+      this.#locks = watch.locks;
     });
   }
 
