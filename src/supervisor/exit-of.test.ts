@@ -88,5 +88,7 @@ describe("exitOf", () => {
 test("lastSentence", () => {
   expect(lastSentence("")).toBe("");
   expect(lastSentence("first\r\n\u001b[31mlast\u001b[0m\n\n")).toBe("last");
+  expect(lastSentence("Failed to mount.\nShort read while reading whether to enable FUSE.\n")).toBe("Failed to mount.");
+  expect(lastSentence("Child died too early.\n")).toBe("Child died too early.");
   expect(lastSentence("x".repeat(2000))).toHaveLength(500);
 });

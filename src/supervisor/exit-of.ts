@@ -30,6 +30,8 @@ const STUB_EXCEPTION = 255;
 const MAX_MESSAGE = 500;
 /** systemd-nspawn complains about its cleaning up after the line that tells the end, a few lines at most. */
 const LAST_LINES = 8;
+/** What it says when the child that sets the container up has failed; that one's own words tell why (nspawn.c, run_container). */
+const CONSEQUENCE = /^Short read while reading|^Child died too early|^Failed to read .* from outer child/;
 const CLEANUP = /^Attempted to remove disk file system|^Can(?:not|'t) remove .*ignoring/;
 
 /**
@@ -56,7 +58,8 @@ export function exitOf(ending: Ending): Exit {
 
 /** The last line that tells why a start failed, without a terminal's colours, shortened to what fits an event. */
 export function lastSentence(text: string): string {
-  return (linesOf(text).findLast((line) => !CLEANUP.test(line)) ?? "").slice(0, MAX_MESSAGE);
+  const lines = linesOf(text).filter((line) => !CLEANUP.test(line));
+  return (lines.findLast((line) => !CONSEQUENCE.test(line)) ?? lines.at(-1) ?? "").slice(0, MAX_MESSAGE);
 }
 
 function linesOf(text: string): readonly string[] {

@@ -3,7 +3,6 @@ import type { LaunchSpec } from "../supervisor";
 import { dropInText } from "./drop-in";
 import { rightsMessage } from "./fd-socket";
 import { unitPath } from "./manager";
-import { journalArguments } from "./nspawn-messages";
 import { cpuMask, machineOfUnit, unitName, unitProperties } from "./unit-properties";
 
 const spec: LaunchSpec = {
@@ -88,15 +87,4 @@ test("descriptors travel as SCM_RIGHTS", () => {
   expect([message.readInt32LE(8), message.readInt32LE(12)]).toEqual([1, 1]);
   expect([message.readInt32LE(16), message.readInt32LE(20)]).toEqual([5, 6]);
   expect(rightsMessage([5]).length % 8).toBe(0);
-});
-
-test("the journal is asked for one process, and for the unit's systemd-nspawn", () => {
-  const args = journalArguments("u.service", { execMainPid: 42, startedAt: 5_000_000 });
-  expect(args).toContain("--since=@4");
-  expect(args.slice(args.indexOf("_PID=42"))).toEqual([
-    "_PID=42",
-    "+",
-    "SYSLOG_IDENTIFIER=systemd-nspawn",
-    "_SYSTEMD_UNIT=u.service",
-  ]);
 });
