@@ -97,9 +97,18 @@ const busyboxFiles = {
 
 const busyboxDirectories = ["dev", "etc", "proc", "run", "sys", "usr/bin", "usr/lib", "var/tmp"] as const;
 
+/** What systemd-nspawn asks in the container for --user=, which busybox does not have. */
+const getent = `#!/bin/sh
+case "$1" in
+  passwd) exec grep -E "^($2:|[^:]*:[^:]*:$2:)" /etc/passwd ;;
+  initgroups) echo "$2" $(grep -E "[:,]$2(,|$)" /etc/group | cut -d: -f3) ;;
+  *) exit 1 ;;
+esac
+`;
+
 const busybox: Recipe = {
   name: "busybox",
-  inputs: { busyboxSource, busyboxFiles, busyboxDirectories, layout: 1 },
+  inputs: { busyboxSource, busyboxFiles, busyboxDirectories, getent, layout: 1 },
   build: makeBusybox,
 };
 
@@ -170,6 +179,7 @@ async function makeBusybox(directory: string): Promise<void> {
   for (const link of ["bin", "sbin"]) await symlink("usr/bin", join(directory, link));
   await symlink("bin", join(directory, "usr/sbin"));
   await symlink("usr/lib", join(directory, "lib"));
+  await writeFile(join(directory, "usr/bin/getent"), getent, { mode: 0o755 });
   for (const [path, content] of Object.entries(busyboxFiles)) await writeFile(join(directory, path), content);
   await symlink("../usr/lib/os-release", join(directory, "etc/os-release"));
 }

@@ -7,12 +7,12 @@ import {
   NetworkIsolationSpec_NetworkIsolationMode,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 
-/** What the driver can do. `exec` becomes true with ExecTask; an agent refuses `nomad alloc exec` by itself until then. */
+/** What the driver can do. */
 export function capabilities(): CapabilitiesResponse {
   return create(CapabilitiesResponseSchema, {
     capabilities: {
       sendSignals: true,
-      exec: false,
+      exec: true,
       fsIsolation: DriverCapabilities_FSIsolation.FS_ISOLATION_IMAGE,
       networkIsolationModes: [
         NetworkIsolationSpec_NetworkIsolationMode.HOST,

@@ -6,6 +6,8 @@ import { requireSignal } from "../task/stop-signal";
 import { capabilities } from "./capabilities";
 import { destroyTask } from "./destroy-task";
 import type { Driver } from "./driver";
+import { execTask } from "./exec-task";
+import { execTaskStreaming } from "./exec-task-streaming";
 import { fingerprints } from "./fingerprint";
 import { inspectTask } from "./inspect-task";
 import { recoverTask } from "./recover-task";
@@ -42,6 +44,8 @@ export function registerDriver(router: ConnectRouter, driver: Driver): void {
     }),
     inspectTask: rpc(({ taskId }) => inspectTask(driver.tasks.get(taskId))),
     taskEvents: (_request, context) => taskEvents(driver, context.signal),
+    execTask: rpc((request) => execTask(driver, request)),
+    execTaskStreaming: (requests, context) => execTaskStreaming(driver, requests, context.signal),
     signalTask: rpc(async ({ taskId, signal }) => {
       await driver.tasks.get(taskId).signal(requireSignal(signal));
       return {};

@@ -1,4 +1,8 @@
-import type { RecoverTaskRequest } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { RecoverTaskRequest, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { TaskOptions } from "../config/options";
+import { decodeTaskConfig } from "../config/task-config";
+import { errorText } from "../plugin/logger";
+import { execContext } from "../task/exec-context";
 import { removeContainerFiles } from "../task/files";
 import { decodeTaskState } from "../task/handle";
 import { Task } from "../task/task";
@@ -17,8 +21,23 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
   const task = await driver.tasks.add(id, async () => {
     const supervised = await driver.supervisorNamed(ref.supervisor).attach(ref);
     const identity = { id, name: config.name, allocId: config.allocId };
-    return new Task(identity, supervised, startedAt, () => removeContainerFiles(ref.machine));
+    const exec = execContext(config, readableConfig(driver, config));
+    return new Task({ identity, supervised, startedAt, exec, removeFiles: () => removeContainerFiles(ref.machine) });
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
   watchExit(driver, task);
+}
+
+/** The task's config, which an earlier version of the driver may have accepted and this one does not. */
+function readableConfig(driver: Driver, config: TaskConfig): TaskOptions | undefined {
+  try {
+    return decodeTaskConfig(config.msgpackDriverConfig);
+  } catch (error) {
+    driver.log.warn("the config of a recovered task is not valid any more; the task goes on", {
+      task: config.name,
+      alloc: config.allocId,
+      error: errorText(error),
+    });
+    return undefined;
+  }
 }

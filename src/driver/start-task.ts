@@ -9,6 +9,7 @@ import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
+import { execContext } from "../task/exec-context";
 import { removeContainerFiles } from "../task/files";
 import { encodeTaskState, handleVersion } from "../task/handle";
 import { prepareTask } from "../task/prepare";
@@ -32,7 +33,7 @@ export async function startTask(
       if (nspawn === undefined || !driver.config.options.enabled) {
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
-      const { launch } = await prepareTask(config, {
+      const { launch, options } = await prepareTask(config, {
         plugin: driver.config.options,
         nspawn,
         pluginDir: driver.pluginDir,
@@ -42,7 +43,8 @@ export async function startTask(
       try {
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
-        return new Task(identity, supervised, supervised.startedAt || Date.now(), removeFiles);
+        const startedAt = supervised.startedAt || Date.now();
+        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), removeFiles });
       } catch (error) {
         await removeFiles();
         throw error;

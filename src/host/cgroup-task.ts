@@ -88,7 +88,11 @@ export function oomKills(layout: CgroupLayout, name: string): number {
 
 /** SIGKILLs everything in the cgroup, again until nothing is left in it, 5 s at most; false when something is left. */
 export async function killCgroup(layout: CgroupLayout, name: string): Promise<boolean> {
-  const directories = [...new Set(cgroupDirectories(layout, name).values())];
+  return killGroups([...new Set(cgroupDirectories(layout, name).values())]);
+}
+
+/** SIGKILLs everything in cgroups and those below them, as killCgroup() does. */
+export async function killGroups(directories: readonly string[]): Promise<boolean> {
   return settle(() => {
     const alive = directories.flatMap(processesBelow);
     if (alive.length === 0) return true;
@@ -207,8 +211,8 @@ function removeUnusedParent(parent: string): boolean {
   return removeEmpty(supervisors) && removeEmpty(parent);
 }
 
-/** True when the directory is gone, also when it never was. */
-function removeEmpty(directory: string): boolean {
+/** Removes a cgroup without processes and children; true when it is gone, also when it never was. */
+export function removeEmpty(directory: string): boolean {
   try {
     rmdirSync(directory);
     return true;

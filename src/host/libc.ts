@@ -1,10 +1,26 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
+import { closeSync, writeFileSync } from "node:fs";
 
 const O_CLOEXEC = 0o2000000;
+const O_NONBLOCK = 0o4000;
+const O_RDWR = 2;
+const O_NOCTTY = 0o400;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_DUPFD_CLOEXEC = 1030;
+const MFD_CLOEXEC = 1;
+const MFD_EXEC = 0x10;
+const RESOLVE_NO_MAGICLINKS = 2n;
+const RESOLVE_IN_ROOT = 0x10n;
+const TIOCSPTLCK = 0x40045431;
+const TIOCGPTPEER = 0x5441;
+const TIOCSWINSZ = 0x5414;
 const FIONREAD = 0x541b;
 /** System call numbers above 423 are the same on every architecture. */
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
+const SYS_IOCTL = 16;
+const SYS_OPENAT2 = 437;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const MNT_DETACH = 2;
@@ -27,6 +43,8 @@ function open() {
     ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
     syscall: { args: [FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64], returns: FFIType.i64 },
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    memfd_create: { args: [FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
     inotify_init1: { args: [FFIType.i32], returns: FFIType.i32 },
     inotify_add_watch: { args: [FFIType.i32, FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
   }).symbols;
@@ -95,6 +113,61 @@ export function exitStatusOfPidfd(pidfd: number): number | undefined {
   if (symbols().ioctl(pidfd, PIDFD_GET_INFO, ptr(info)) !== 0) return undefined;
   if ((info.getBigUint64(0, true) & PIDFD_INFO_EXIT) === 0n) return undefined;
   return info.getInt32(PIDFD_INFO_EXIT_CODE_OFFSET, true);
+}
+
+/**
+ * A file in memory that can be executed, as a descriptor that no child inherits.
+ *
+ * @throws Error where the host has no memory or descriptors left, or forbids it (sysctl vm.memfd_noexec)
+ */
+export function memoryFile(name: string, content: Uint8Array): number {
+  // Kernels before 6.3 do not know MFD_EXEC, and need none.
+  const create = (flags: number) => symbols().memfd_create(cString(name), MFD_CLOEXEC | flags);
+  let fd = create(MFD_EXEC);
+  if (fd < 0) fd = create(0);
+  if (fd < 0) throw new Error("No file in memory could be made: see `ulimit -n` and the sysctl vm.memfd_noexec.");
+  try {
+    writeFileSync(fd, content);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * Opens a path as a process sees it whose root is the directory behind `root`: its symlinks, absolute or not, stay inside
+ * (openat2(2)). Undefined where there is no such file.
+ */
+export function openInRoot(root: number, path: string, flags: number): number | undefined {
+  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
+  const name = cString(path);
+  const fd = Number(symbols().syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength));
+  return fd >= 0 ? fd : undefined;
+}
+
+/** Reads and writes through this descriptor fail instead of waiting; its other end is not concerned. */
+export function setNonBlocking(fd: number): void {
+  symbols().fcntl(fd, F_SETFL, symbols().fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
+}
+
+/** Another descriptor of the same open file, that no child inherits; undefined where there are no more. */
+export function duplicate(fd: number): number | undefined {
+  const copy = symbols().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy >= 0 ? copy : undefined;
+}
+
+/** The terminal that belongs to a master opened at ptmx (ioctl_tty(2), TIOCGPTPEER); undefined where there is none. */
+export function terminalOf(master: number): number | undefined {
+  const locked = new Int32Array([0]);
+  if (symbols().ioctl(master, TIOCSPTLCK, ptr(locked)) !== 0) return undefined;
+  const fd = Number(symbols().syscall(SYS_IOCTL, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC, 0));
+  return fd >= 0 ? fd : undefined;
+}
+
+/** Tells a terminal how large its window is, in characters (ioctl_tty(2), TIOCSWINSZ). */
+export function setTerminalSize(fd: number, rows: number, columns: number): void {
+  symbols().ioctl(fd, TIOCSWINSZ, ptr(Uint16Array.of(rows, columns, 0, 0)));
 }
 
 /** An inotify descriptor that tells when somebody opens or reads one of the paths; undefined where inotify is exhausted. */

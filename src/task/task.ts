@@ -1,3 +1,5 @@
+import { FilterCache } from "../exec/seccomp";
+import type { ExecContext } from "../exec/session-plan";
 import { settles } from "../supervisor/settles";
 import type { Exit, Supervised } from "../supervisor/supervisor";
 import { stopSignal } from "./stop-signal";
@@ -18,22 +20,36 @@ const next = {
 
 export type TaskLife = keyof typeof next;
 
+/** What a task is made of. */
+export interface TaskParts {
+  readonly identity: TaskIdentity;
+  readonly supervised: Supervised;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly exec: ExecContext;
+  /** Removes what was written for the container's start. */
+  readonly removeFiles: () => Promise<void>;
+}
+
 /** One task: a container that was started or found again, until it is destroyed. */
 export class Task {
   readonly identity: TaskIdentity;
   readonly supervised: Supervised;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** What commands that are run in the container have in common with the task's own. */
+  readonly exec: ExecContext;
+  readonly filters = new FilterCache();
   readonly #removeFiles: () => Promise<void>;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
 
-  /** @param removeFiles removes what was written for the container's start */
-  constructor(identity: TaskIdentity, supervised: Supervised, startedAt: number, removeFiles: () => Promise<void>) {
+  constructor({ identity, supervised, startedAt, exec, removeFiles }: TaskParts) {
     this.identity = identity;
     this.supervised = supervised;
     this.startedAt = startedAt;
+    this.exec = exec;
     this.#removeFiles = removeFiles;
     supervised.exit.then((exit) => {
       this.#exit = exit;

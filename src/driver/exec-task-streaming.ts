@@ -1,0 +1,69 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type {
+  ExecTaskStreamingRequest,
+  ExecTaskStreamingResponseSchema,
+} from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { Session } from "../exec/session";
+import { exitCode } from "../exec/session-plan";
+import type { Driver } from "./driver";
+import { rpcError } from "./rpc";
+import { sessionOutput } from "./session-output";
+import { openTaskSession } from "./task-session";
+
+type Response = MessageInitShape<typeof ExecTaskStreamingResponseSchema>;
+
+/** What a terminal takes for the end of the input: VEOF, Ctrl-D (termios(3)). */
+const endOfInput = Uint8Array.of(4);
+
+/**
+ * Runs a command in a task's container with its streams going to and from the caller. One that goes away takes the command and
+ * all that it started with it.
+ */
+export async function* execTaskStreaming(
+  driver: Driver,
+  requests: AsyncIterable<ExecTaskStreamingRequest>,
+  signal: AbortSignal,
+): AsyncGenerator<Response> {
+  try {
+    const messages = requests[Symbol.asyncIterator]();
+    const { value } = await messages.next();
+    const setup = value?.setup;
+    if (setup === undefined) throw new Error("ExecTaskStreaming began without a setup.");
+    const session = await openTaskSession(driver, setup.taskId, setup.command, setup.tty);
+    const gone = () => void session.kill();
+    signal.addEventListener("abort", gone, { once: true });
+    try {
+      if (signal.aborted) gone();
+      feed(session, messages, setup.tty).catch(gone);
+      for await (const { stream, bytes } of sessionOutput(session)) {
+        yield { [stream]: bytes === undefined ? { close: true } : { data: bytes } };
+      }
+      const end = await session.ended;
+      if (end.complaint !== undefined) yield { stderr: { data: Buffer.from(end.complaint) } };
+      yield { exited: true, result: { exitCode: exitCode(end), signal: end.signal } };
+    } finally {
+      signal.removeEventListener("abort", gone);
+      await session.close();
+    }
+  } catch (error) {
+    throw rpcError(error);
+  }
+}
+
+/** Passes on what the caller sends; rejects when the caller is gone. */
+async function feed(
+  session: Session,
+  messages: AsyncIterator<ExecTaskStreamingRequest>,
+  terminal: boolean,
+): Promise<void> {
+  const endInput = () => (terminal ? session.stdin.write(endOfInput) : session.stdin.close());
+  for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+    const { ttySize, stdin } = next.value;
+    if (ttySize !== undefined) session.resize(ttySize.height, ttySize.width);
+    if (stdin === undefined) continue;
+    if (stdin.data.length > 0) await session.stdin.write(stdin.data);
+    if (stdin.close) await endInput();
+  }
+  // A caller that sends no more has no more input.
+  if (!terminal) session.stdin.close();
+}

@@ -1,0 +1,68 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type {
+  ExecTaskRequest,
+  ExecTaskResponseSchema,
+} from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { exitCode } from "../exec/session-plan";
+import { settles } from "../supervisor/settles";
+import type { Driver } from "./driver";
+import { sessionOutput } from "./session-output";
+import { openTaskSession } from "./task-session";
+
+/** What is kept of each stream, in bytes: the end of it. */
+const maxOutput = 1024 * 1024;
+
+/**
+ * Runs a command without input in a task's container and waits for its end, as script checks of services do.
+ *
+ * @throws Error when it takes longer than the request allows; it is killed then
+ */
+export async function execTask(
+  driver: Driver,
+  { taskId, command, timeout }: ExecTaskRequest,
+): Promise<MessageInitShape<typeof ExecTaskResponseSchema>> {
+  const session = await openTaskSession(driver, taskId, command, false);
+  try {
+    session.stdin.close();
+    const kept = { stdout: new Tail(), stderr: new Tail() };
+    const collect = async () => {
+      for await (const { stream, bytes } of sessionOutput(session)) if (bytes !== undefined) kept[stream].append(bytes);
+      return session.ended;
+    };
+    const collected = collect();
+    const limit = timeout === undefined ? 0 : durationMs(timeout);
+    if (limit > 0 && !(await settles(collected, limit))) {
+      await session.kill();
+      throw new Error(`The command ${JSON.stringify(command[0])} was killed: it took longer than ${limit / 1000} s.`);
+    }
+    const end = await collected;
+    if (end.complaint !== undefined) kept.stderr.append(Buffer.from(end.complaint));
+    return {
+      stdout: kept.stdout.bytes(),
+      stderr: kept.stderr.bytes(),
+      result: { exitCode: exitCode(end), signal: end.signal },
+    };
+  } finally {
+    await session.close();
+  }
+}
+
+/** The last bytes of what is appended. */
+class Tail {
+  readonly #parts: Uint8Array[] = [];
+  #size = 0;
+
+  append(bytes: Uint8Array): void {
+    this.#parts.push(bytes.slice());
+    this.#size += bytes.length;
+    for (let first = this.#parts[0]; first && this.#size - first.length >= maxOutput; first = this.#parts[0]) {
+      this.#size -= first.length;
+      this.#parts.shift();
+    }
+  }
+
+  bytes(): Uint8Array {
+    return Buffer.concat(this.#parts).subarray(-maxOutput);
+  }
+}

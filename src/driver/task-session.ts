@@ -1,0 +1,36 @@
+import { openSession, type Session } from "../exec/session";
+import { errorText } from "../plugin/logger";
+import type { Driver } from "./driver";
+
+/**
+ * Runs a command in a task's container.
+ *
+ * @throws TaskNotFoundError, ContainerGoneError, EnterError
+ */
+export function openTaskSession(
+  driver: Driver,
+  taskId: string,
+  command: readonly string[],
+  terminal: boolean,
+): Promise<Session> {
+  const task = driver.tasks.get(taskId);
+  return openSession(task.supervised, task.exec, {
+    command,
+    terminal,
+    filters: async (container) => {
+      try {
+        return await task.filters.of(container);
+      } catch (error) {
+        driver.log.warn(
+          "the system call filters of a container cannot be read: its commands run with the driver's own",
+          {
+            task: task.identity.name,
+            alloc: task.identity.allocId,
+            error: errorText(error),
+          },
+        );
+        return [];
+      }
+    },
+  });
+}

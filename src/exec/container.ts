@@ -1,0 +1,113 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
+import { isMissing } from "../host/errno";
+import { openInRoot, openPidfd } from "../host/libc";
+import { isAlive, type ProcessIdentity } from "../host/process-info";
+import { findLeader, findStartedPayload, waitForProcess } from "../supervisor/payload";
+import type { Supervised } from "../supervisor/supervisor";
+import { type ProcessRights, parseRights } from "./process-status";
+
+/** A running container, held by its first process: nothing of it can be mistaken for another's. */
+export interface Container extends Disposable {
+  readonly leader: ProcessIdentity;
+  readonly pidfd: number;
+  /** Its root directory; only for openInRoot(). */
+  readonly root: number;
+  /** CLONE_NEW* flags of the namespaces that are not the driver's own. */
+  readonly namespaces: number;
+  readonly rights: ProcessRights;
+  /** Contents of files in /proc/PID of the leader. */
+  readonly cgroups: string;
+  readonly uidMap: string;
+  readonly gidMap: string;
+  readonly oomScoreAdjust: string;
+}
+
+/** CLONE_NEW* flags by names in /proc/PID/ns (namespaces(7)). */
+export const NAMESPACES = {
+  user: 0x1000_0000,
+  mnt: 0x2_0000,
+  pid: 0x2000_0000,
+  net: 0x4000_0000,
+  uts: 0x400_0000,
+  ipc: 0x800_0000,
+  cgroup: 0x200_0000,
+} as const;
+
+const O_PATH = 0o10000000;
+const O_NOCTTY = 0o400;
+/** Longer files of users and groups are not read: they are the container's own. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+/** Thrown for a container that has ended, or ends right now. */
+export class ContainerGoneError extends Error {
+  override readonly name = "ContainerGoneError";
+}
+
+/**
+ * Takes hold of a container. One in the middle of its start is waited for.
+ *
+ * @throws ContainerGoneError
+ */
+export async function holdContainer(supervised: Supervised): Promise<Container> {
+  const mainPid = supervised.mainPid();
+  const gone = () => new ContainerGoneError("The task is not running any more, so nothing can be run in it.");
+  if (mainPid === undefined) throw gone();
+  await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode));
+  const leader = findLeader(mainPid);
+  if (leader === undefined) throw gone();
+  const held: number[] = [];
+  try {
+    const pidfd = openPidfd(leader.pid);
+    if (pidfd === undefined) throw gone();
+    held.push(pidfd);
+    const of = (file: string) => readFileSync(`/proc/${leader.pid}/${file}`, "utf8");
+    const root = openSync(`/proc/${leader.pid}/root`, O_PATH | constants.O_DIRECTORY);
+    held.push(root);
+    const container = {
+      leader,
+      pidfd,
+      root,
+      namespaces: foreignNamespaces(leader.pid),
+      rights: parseRights(of("status")),
+      cgroups: of("cgroup"),
+      uidMap: of("uid_map"),
+      gidMap: of("gid_map"),
+      oomScoreAdjust: of("oom_score_adj").trim(),
+      [Symbol.dispose]: () => {
+        for (const fd of held.splice(0)) closeSync(fd);
+      },
+    };
+    // Everything above was read by PID: it is the leader's if that still lives.
+    if (!isAlive(leader)) throw gone();
+    return container;
+  } catch (error) {
+    for (const fd of held) closeSync(fd);
+    throw isMissing(error) ? gone() : error;
+  }
+}
+
+/** The text of a regular file in the container; empty where there is none. Nothing else is ever opened. */
+export function readContainerFile({ root }: Container, path: string): string {
+  const found = openInRoot(root, path, O_PATH);
+  if (found === undefined) return "";
+  try {
+    const { size } = fstatSync(found);
+    if (!fstatSync(found).isFile() || size > MAX_FILE_BYTES) return "";
+    const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NONBLOCK | O_NOCTTY);
+    try {
+      return readFileSync(file, "utf8");
+    } finally {
+      closeSync(file);
+    }
+  } finally {
+    closeSync(found);
+  }
+}
+
+function foreignNamespaces(pid: number): number {
+  let flags = 0;
+  for (const [name, flag] of Object.entries(NAMESPACES)) {
+    if (readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`)) flags |= flag;
+  }
+  return flags;
+}

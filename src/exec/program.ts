@@ -1,0 +1,160 @@
+import { EXECUTE, executable, READ, WRITE } from "./elf";
+import { SYS } from "./syscalls";
+
+/**
+ * A program that consists of system calls, as an executable of a few kilobytes.
+ *
+ * What has to happen between a fork and an exec to enter a container (setns(2) into a user namespace, above all) needs a
+ * process of one thread with none of the driver's memory in it. A JavaScript runtime is not that. So the calls are decided
+ * here, as data, and a loop of 60 bytes makes them: there is no library in it, and nothing of the driver to be found in
+ * its memory.
+ */
+
+/** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
+const ENTRY_SIZE = 88;
+const ARGUMENTS = 6;
+
+const CODE_ADDRESS = 0x40_0000;
+const DATA_ADDRESS = 0x1000_0000;
+const TABLE_ADDRESS = 0x2000_0000;
+
+/**
+ * The loop, in x86-64 machine code (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2; the kernel's
+ * calling convention: syscall(2)). rbx is the address of the call to make.
+ */
+const LOOP = [
+  [0x48, 0x8b, 0x03], //       mov rax, [rbx]       number
+  [0x48, 0x8b, 0x7b, 8], //    mov rdi, [rbx+8]     arguments
+  [0x48, 0x8b, 0x73, 16], //   mov rsi, [rbx+16]
+  [0x48, 0x8b, 0x53, 24], //   mov rdx, [rbx+24]
+  [0x4c, 0x8b, 0x53, 32], //   mov r10, [rbx+32]
+  [0x4c, 0x8b, 0x43, 40], //   mov r8, [rbx+40]
+  [0x4c, 0x8b, 0x4b, 48], //   mov r9, [rbx+48]
+  [0x0f, 0x05], //             syscall
+  [0x48, 0x8b, 0x4b, 56], //   mov rcx, [rbx+56]    where the result goes
+  [0x48, 0x89, 0x01], //       mov [rcx], rax
+  [0x48, 0x8b, 0x4b, 64], //   mov rcx, [rbx+64]    next after an error
+  [0x48, 0x85, 0xc0], //       test rax, rax
+  [0x78, 10], //               js next
+  [0x48, 0x8b, 0x4b, 72], //   mov rcx, [rbx+72]    next after a positive result
+  [0x75, 4], //                jnz next
+  [0x48, 0x8b, 0x4b, 80], //   mov rcx, [rbx+80]    next after 0
+  [0x48, 0x89, 0xcb], // next: mov rbx, rcx
+  [0xeb, -60 & 0xff], //       jmp to the first line
+].flat();
+
+/** A value that the program knows: a number, or an address within it. */
+export type Value = number | bigint;
+
+/** Marks a place in the program before it is known where that is. */
+export class Label {
+  /** Index of the call it stands before. */
+  index: number | undefined;
+}
+
+/** What follows a call; where nothing is said, the next one in the program. */
+export interface Following {
+  readonly error?: Label;
+  readonly positive?: Label;
+  readonly zero?: Label;
+}
+
+interface Call {
+  readonly number: number;
+  readonly arguments: readonly Value[];
+  readonly result: number;
+  readonly following: Following;
+}
+
+/** Puts a program together. */
+export class ProgramBuilder {
+  readonly #calls: Call[] = [];
+  readonly #data: Uint8Array[] = [];
+  #dataSize = 0;
+  readonly #ignored = this.space(8);
+
+  /** Reserves bytes that are 0; returns their address. */
+  space(size: number): number {
+    return this.bytes(new Uint8Array(size));
+  }
+
+  /** Puts bytes into the program; returns their address. */
+  bytes(content: Uint8Array): number {
+    const address = DATA_ADDRESS + this.#dataSize;
+    const padded = new Uint8Array((content.length + 7) & ~7);
+    padded.set(content);
+    this.#data.push(padded);
+    this.#dataSize += padded.length;
+    return address;
+  }
+
+  /** Puts a text and its final NUL into the program; returns its address. */
+  text(content: string): number {
+    return this.bytes(Buffer.from(`${content}\0`));
+  }
+
+  /** Puts 64-bit numbers into the program; returns their address. */
+  words(values: readonly Value[]): number {
+    return this.bytes(new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
+  }
+
+  /**
+   * Adds a call.
+   *
+   * @param result address of 8 bytes for what it returns: -errno after an error
+   */
+  call(number: number, args: readonly Value[], following: Following = {}, result: number = this.#ignored): void {
+    if (args.length > ARGUMENTS) throw new RangeError(`A system call has ${ARGUMENTS} arguments at most.`);
+    this.#calls.push({ number, arguments: args, result, following });
+  }
+
+  /** Address of an argument of the call after the next `skip` ones, for the result of one before it. */
+  argumentAhead(skip: number, position = 0): number {
+    return TABLE_ADDRESS + (this.#calls.length + skip) * ENTRY_SIZE + 8 + position * 8;
+  }
+
+  /** Ends the process, all of it. */
+  exit(code: number): void {
+    const here = new Label();
+    this.place(here);
+    // It never returns, but what it would be followed by has to be in the program.
+    this.call(SYS.exit_group, [code], { error: here, positive: here, zero: here });
+  }
+
+  /** The next call is the one that `label` stands for. */
+  place(label: Label): void {
+    label.index = this.#calls.length;
+  }
+
+  /** The executable (elf(5)). */
+  build(): Uint8Array {
+    const start = new Uint8Array(10);
+    start.set([0x48, 0xbb]); // mov rbx, TABLE_ADDRESS
+    new DataView(start.buffer).setBigUint64(2, BigInt(TABLE_ADDRESS), true);
+    const segments = [
+      { address: CODE_ADDRESS, content: Uint8Array.from([...start, ...LOOP]), flags: READ | EXECUTE },
+      { address: DATA_ADDRESS, content: Buffer.concat(this.#data), flags: READ | WRITE },
+      { address: TABLE_ADDRESS, content: this.#table(), flags: READ | WRITE },
+    ];
+    return executable(CODE_ADDRESS, segments);
+  }
+
+  #table(): Uint8Array {
+    const table = new DataView(new ArrayBuffer(this.#calls.length * ENTRY_SIZE));
+    for (const [index, call] of this.#calls.entries()) {
+      const after = (label: Label | undefined) => {
+        const next = label === undefined ? index + 1 : label.index;
+        if (next === undefined || next >= this.#calls.length)
+          throw new RangeError("A program must not run past its end.");
+        return TABLE_ADDRESS + next * ENTRY_SIZE;
+      };
+      const args = Array.from({ length: ARGUMENTS }, (_, position) => call.arguments[position] ?? 0);
+      const { error, positive, zero } = call.following;
+      const next = [after(error), after(positive), after(zero)];
+      for (const [position, value] of [call.number, ...args, call.result, ...next].entries()) {
+        table.setBigInt64(index * ENTRY_SIZE + position * 8, BigInt.asIntN(64, BigInt(value)), true);
+      }
+    }
+    return new Uint8Array(table.buffer);
+  }
+}

@@ -1,0 +1,74 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { CgroupLayout } from "../host/cgroup-layout";
+import { killGroups, removeEmpty } from "../host/cgroup-task";
+
+/** The cgroups that a session of a container runs in. */
+export interface SessionCgroup {
+  /** Every cgroup to join: the session's own, and the container's in the trees where it gets none of its own. */
+  readonly join: readonly string[];
+  /** The session's own: what runs in it can be killed as a whole. */
+  readonly own: readonly string[];
+}
+
+/** What systemd-nspawn calls the cgroup that it gives a container to manage (nspawn-cgroup.c). */
+const PAYLOAD = "payload";
+/** Trees in which a session gets a cgroup of its own: those without controllers, that limit nothing. */
+const OWN_TREE = "name=systemd";
+
+/**
+ * The cgroups for a session.
+ *
+ * @param membership content of /proc/PID/cgroup of the container's first process (cgroups(7))
+ * @param name the session's, no cgroup's of the container
+ */
+export function sessionCgroup(layout: CgroupLayout, membership: string, name: string): SessionCgroup {
+  const groups: string[] = [];
+  const own: string[] = [];
+  for (const line of membership.split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined) continue;
+    const unified = controllers === "";
+    const tree = unified
+      ? layout.unified?.path
+      : controllers
+          .split(",")
+          .map((controller) => layout.legacy.get(controller))
+          .find((found) => found !== undefined);
+    if (tree === undefined) continue;
+    if (!unified && controllers !== OWN_TREE) {
+      groups.push(join(tree, path));
+      continue;
+    }
+    const directory = join(tree, delegated(path), name);
+    own.push(directory);
+    groups.push(directory);
+  }
+  return { join: groups, own };
+}
+
+/**
+ * The part of a path that was given to the container as a whole: a cgroup below it is a leaf beside those that an init system
+ * in the container makes, and may have processes.
+ */
+function delegated(path: string): string {
+  const parts = path.split("/");
+  const end = parts.lastIndexOf(PAYLOAD);
+  return end < 0 ? path : parts.slice(0, end + 1).join("/");
+}
+
+/** Makes the session's own cgroups. */
+export function makeSessionCgroup({ own }: SessionCgroup): void {
+  for (const directory of own) mkdirSync(directory);
+}
+
+/** SIGKILLs everything that runs in the session, and removes its cgroups. */
+export async function killSession(session: SessionCgroup): Promise<void> {
+  await killGroups(session.own);
+  removeSessionCgroup(session);
+}
+
+/** Removes the session's cgroups; where something was left running on purpose, they go with the task. */
+export function removeSessionCgroup({ own }: SessionCgroup): void {
+  for (const directory of own) removeEmpty(directory);
+}

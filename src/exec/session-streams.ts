@@ -1,0 +1,77 @@
+import { closeSync } from "node:fs";
+import { createPipe, setTerminalSize } from "../host/libc";
+import type { Container } from "./container";
+import { type FdReader, type FdWriter, readFd, writeFd } from "./fd-streams";
+import { hostId } from "./process-status";
+import { EnterError } from "./session-plan";
+import { openTerminal } from "./terminal";
+import type { ContainerUser } from "./users";
+
+/** The driver's ends of a command's streams, and the command's, which the driver closes when they are handed over. */
+export interface SessionStreams {
+  readonly stdin: FdWriter;
+  readonly stdout: FdReader;
+  readonly stderr?: FdReader;
+  readonly theirs: readonly [number, number, number];
+  resize(rows: number, columns: number): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a terminal, or three pipes.
+ *
+ * @throws EnterError where the container has no terminal to give
+ */
+export function openStreams(container: Container, user: ContainerUser, terminal: boolean): SessionStreams {
+  return terminal ? terminalStreams(container, user) : pipeStreams();
+}
+
+function terminalStreams(container: Container, user: ContainerUser): SessionStreams {
+  const owner = hostId(container.uidMap, user.uid);
+  const group = hostId(container.gidMap, user.gid);
+  if (owner === undefined || group === undefined) {
+    throw new EnterError(
+      `The user ${user.name} (${user.uid}:${user.gid}) has no ID in the container's user namespace.`,
+    );
+  }
+  const { terminal, reader, writer } = openTerminal(container, owner, group);
+  const [stdin, stdout] = [writeFd(writer), readFd(reader)];
+  return {
+    stdin,
+    stdout,
+    theirs: [terminal, terminal, terminal],
+    resize: (rows, columns) => setTerminalSize(writer, rows, columns),
+    close: async () => {
+      stdin.close();
+      await stdout.close();
+    },
+  };
+}
+
+function pipeStreams(): SessionStreams {
+  const made: number[] = [];
+  const make = () => {
+    const { readEnd, writeEnd } = createPipe();
+    made.push(readEnd, writeEnd);
+    return { readEnd, writeEnd };
+  };
+  try {
+    const [input, output, errors] = [make(), make(), make()];
+    const [stdin, stdout, stderr] = [writeFd(input.writeEnd), readFd(output.readEnd), readFd(errors.readEnd)];
+    return {
+      stdin,
+      stdout,
+      stderr,
+      theirs: [input.readEnd, output.writeEnd, errors.writeEnd],
+      resize: () => {},
+      close: async () => {
+        stdin.close();
+        await stdout.close();
+        await stderr.close();
+      },
+    };
+  } catch (error) {
+    for (const fd of made) closeSync(fd);
+    throw error;
+  }
+}

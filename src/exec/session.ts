@@ -1,0 +1,166 @@
+import { closeSync, readFileSync } from "node:fs";
+import { readCgroupLayout } from "../host/cgroup-layout";
+import { createPipe } from "../host/libc";
+import type { Supervised } from "../supervisor/supervisor";
+import { type Container, holdContainer, NAMESPACES, readContainerFile } from "./container";
+import { enterProgram } from "./enter-program";
+import { type FdReader, type FdWriter, readFd } from "./fd-streams";
+import { parseRights } from "./process-status";
+import { runProgram } from "./run-program";
+import {
+  killSession,
+  makeSessionCgroup,
+  removeSessionCgroup,
+  type SessionCgroup,
+  sessionCgroup,
+} from "./session-cgroup";
+import {
+  EnterError,
+  type ExecContext,
+  programPaths,
+  type SessionEnd,
+  sessionEnd,
+  sessionEnvironment,
+  workingDirectories,
+} from "./session-plan";
+import { openStreams, type SessionStreams } from "./session-streams";
+import { type ContainerUser, findUser } from "./users";
+
+/** What is to be run in a container. */
+export interface SessionRequest {
+  readonly command: readonly string[];
+  /** Whether the command gets a terminal; its output is one stream then. */
+  readonly terminal: boolean;
+  /** The container's system call filters. */
+  readonly filters: (container: Container) => Promise<readonly Uint8Array[]>;
+}
+
+/** A command that runs in a container. Whoever started it closes it, whatever happens. */
+export interface Session {
+  readonly stdin: FdWriter;
+  readonly stdout: FdReader;
+  /** Absent with a terminal. */
+  readonly stderr?: FdReader;
+  /** Settles when the command has ended; rejects with EnterError when it never began. */
+  readonly ended: Promise<SessionEnd>;
+  /** The window's size in characters; without a terminal it means nothing. */
+  resize(rows: number, columns: number): void;
+  /** Kills the command and all that it started. */
+  kill(): Promise<void>;
+  /** Gives back everything. A command that still runs is killed; what an ended one left running on purpose is not. */
+  close(): Promise<void>;
+}
+
+const PROGRAM = "nomad-nspawn-exec";
+
+/**
+ * Runs a command in a container: in its namespaces and cgroup, with its user, capabilities and system call filters.
+ *
+ * @throws ContainerGoneError, EnterError
+ */
+export async function openSession(
+  supervised: Supervised,
+  context: ExecContext,
+  request: SessionRequest,
+): Promise<Session> {
+  const [command] = request.command;
+  if (command === undefined || command === "") throw new EnterError("The command to run is empty.");
+  using container = await holdContainer(supervised);
+  const user = userOf(container, context.user ?? "root");
+  const cgroup = sessionCgroup(readCgroupLayout(), container.cgroups, `nomad-exec-${crypto.randomUUID().slice(0, 8)}`);
+  const environment = sessionEnvironment(context, user, request.terminal);
+  const program = enterProgram({
+    leader: container.leader.pid,
+    namespaces: container.namespaces,
+    cgroups: cgroup.join.map((directory) => `${directory}/cgroup.procs`),
+    oomScoreAdjust: container.oomScoreAdjust,
+    credentials: user,
+    bounding: container.rights.bounding,
+    inheritable: container.rights.inheritable,
+    permitted: permittedInside(container),
+    noNewPrivileges: container.rights.noNewPrivileges,
+    filters: await request.filters(container),
+    terminal: request.terminal,
+    directories: workingDirectories(context, user),
+    programs: programPaths(command, context.environment),
+    argv: request.command,
+    environment,
+  });
+  const streams = openStreams(container, user, request.terminal);
+  const report = createPipe();
+  makeSessionCgroup(cgroup);
+  try {
+    const [stdin, stdout, stderr] = streams.theirs;
+    const child = runProgram(PROGRAM, program, [stdin, stdout, stderr, container.pidfd, report.writeEnd]);
+    const ended = endOf(report.readEnd, child.exited, command);
+    return session(streams, cgroup, ended, () => child.kill("SIGKILL"));
+  } catch (error) {
+    closeSync(report.readEnd);
+    removeSessionCgroup(cgroup);
+    await streams.close();
+    throw error;
+  } finally {
+    closeSync(report.writeEnd);
+    for (const fd of new Set(streams.theirs)) closeSync(fd);
+  }
+}
+
+function session(
+  streams: SessionStreams,
+  cgroup: SessionCgroup,
+  ended: Promise<SessionEnd>,
+  killEntering: () => void,
+): Session {
+  let running = true;
+  const end = ended.finally(() => {
+    running = false;
+  });
+  // Whoever closes a session early does not ask how it ended.
+  end.catch(() => {});
+  const kill = async () => {
+    if (!running) return;
+    // It may not have joined the cgroup yet; and without its own report the command counts as killed.
+    killEntering();
+    await killSession(cgroup);
+    await end.catch(() => {});
+  };
+  return {
+    stdin: streams.stdin,
+    stdout: streams.stdout,
+    ...(streams.stderr === undefined ? {} : { stderr: streams.stderr }),
+    ended: end,
+    resize: streams.resize,
+    kill,
+    close: async () => {
+      await kill();
+      await streams.close();
+      removeSessionCgroup(cgroup);
+    },
+  };
+}
+
+/** Reads the report to its end: that comes when the entering process is gone. */
+async function endOf(fd: number, exited: Promise<number>, command: string): Promise<SessionEnd> {
+  const reader = readFd(fd);
+  try {
+    const parts: Uint8Array[] = [];
+    for (let part = await reader.next(); part !== undefined; part = await reader.next()) parts.push(part);
+    await exited;
+    return sessionEnd(Buffer.concat(parts), command);
+  } finally {
+    await reader.close();
+  }
+}
+
+function userOf(container: Container, name: string): ContainerUser {
+  const [passwd, group] = ["/etc/passwd", "/etc/group"].map((path) => readContainerFile(container, path));
+  const user = findUser(name, passwd ?? "", group ?? "");
+  if (user === undefined) throw new EnterError(`The container's /etc/passwd has no user ${JSON.stringify(name)}.`);
+  return user;
+}
+
+/** Whoever joins a user namespace has all capabilities in it; otherwise the driver keeps its own. */
+function permittedInside({ namespaces }: Container): bigint {
+  if ((namespaces & NAMESPACES.user) !== 0) return ~0n & 0xffff_ffff_ffff_ffffn;
+  return parseRights(readFileSync("/proc/self/status", "utf8")).permitted;
+}

@@ -1,0 +1,42 @@
+import type { Credentials } from "./enter-program";
+
+/** A user of a container, as its own database has it. */
+export interface ContainerUser extends Credentials {
+  readonly name: string;
+  readonly home: string;
+}
+
+const ROOT: ContainerUser = { uid: 0, gid: 0, groups: [], name: "root", home: "/root" };
+const MAX_ID = 0xffff_fffe;
+
+/**
+ * Finds a user by name or number. A number that nobody has is a user without a name; root is known also to a container
+ * without a database.
+ *
+ * @param passwd content of the container's /etc/passwd (passwd(5))
+ * @param group content of its /etc/group (group(5))
+ * @returns undefined for a name that nobody has
+ */
+export function findUser(user: string, passwd: string, group: string): ContainerUser | undefined {
+  const number = /^\d+$/.test(user) ? Number(user) : undefined;
+  if (number !== undefined && number > MAX_ID) return undefined;
+  for (const line of passwd.split("\n")) {
+    const [name = "", , uid, gid, , home = ""] = line.split(":");
+    if (!isId(uid) || !isId(gid) || (name !== user && Number(uid) !== number)) continue;
+    return { uid: Number(uid), gid: Number(gid), groups: groupsOf(name, group), name, home: home || "/" };
+  }
+  if (user === ROOT.name || number === 0) return ROOT;
+  return number === undefined ? undefined : { uid: number, gid: number, groups: [], name: user, home: "/" };
+}
+
+/** The supplementary groups of a user. */
+function groupsOf(user: string, group: string): readonly number[] {
+  return group.split("\n").flatMap((line) => {
+    const [, , gid, members = ""] = line.split(":");
+    return isId(gid) && members.split(",").includes(user) ? [Number(gid)] : [];
+  });
+}
+
+function isId(text: string | undefined): text is string {
+  return text !== undefined && /^\d{1,10}$/.test(text) && Number(text) <= MAX_ID;
+}
