@@ -11,9 +11,10 @@ import { execTaskStreaming } from "./exec-task-streaming";
 import { fingerprints } from "./fingerprint";
 import { inspectTask } from "./inspect-task";
 import { recoverTask } from "./recover-task";
-import { rpc, rpcError } from "./rpc";
+import { rpc, rpcError, rpcStream } from "./rpc";
 import { startTask } from "./start-task";
 import { taskEvents } from "./task-events";
+import { taskStats } from "./task-stats";
 import { waitTask } from "./wait-task";
 
 /** Registers Nomad's Driver service. */
@@ -44,8 +45,9 @@ export function registerDriver(router: ConnectRouter, driver: Driver): void {
     }),
     inspectTask: rpc(({ taskId }) => inspectTask(driver.tasks.get(taskId))),
     taskEvents: (_request, context) => taskEvents(driver, context.signal),
+    taskStats: (request, context) => rpcStream(taskStats(driver, request, context.signal)),
     execTask: rpc((request) => execTask(driver, request)),
-    execTaskStreaming: (requests, context) => execTaskStreaming(driver, requests, context.signal),
+    execTaskStreaming: (requests, context) => rpcStream(execTaskStreaming(driver, requests, context.signal)),
     signalTask: rpc(async ({ taskId, signal }) => {
       await driver.tasks.get(taskId).signal(requireSignal(signal));
       return {};

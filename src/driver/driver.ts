@@ -8,6 +8,7 @@ import type { Supervisor } from "../supervisor/supervisor";
 import { createSystemdSupervisor } from "../supervisor/systemd/supervisor";
 import { TaskEvents } from "../task/events";
 import { TaskStore } from "../task/store";
+import { UsageClock } from "../task/usage-clock";
 
 /** Everything the driver's services share in one plugin process. */
 export interface Driver {
@@ -15,6 +16,7 @@ export interface Driver {
   readonly tasks: TaskStore;
   readonly events: TaskEvents;
   readonly config: ConfigHolder;
+  readonly usageClock: UsageClock;
   /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
   readonly pluginDir: string;
   /** The supervisor for new tasks on this host. */
@@ -62,6 +64,7 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     tasks: new TaskStore(),
     events: new TaskEvents(),
     config: new ConfigHolder(),
+    usageClock: new UsageClock(),
     pluginDir: dirname(process.execPath),
     supervisor: systemdPresence().booted ? "systemd" : "process",
     supervisorNamed: (name) => {

@@ -6,7 +6,6 @@ import type {
 import type { Session } from "../exec/session";
 import { exitCode } from "../exec/session-plan";
 import type { Driver } from "./driver";
-import { rpcError } from "./rpc";
 import { sessionOutput } from "./session-output";
 import { openTaskSession } from "./task-session";
 
@@ -24,29 +23,25 @@ export async function* execTaskStreaming(
   requests: AsyncIterable<ExecTaskStreamingRequest>,
   signal: AbortSignal,
 ): AsyncGenerator<Response> {
+  const messages = requests[Symbol.asyncIterator]();
+  const { value } = await messages.next();
+  const setup = value?.setup;
+  if (setup === undefined) throw new Error("ExecTaskStreaming began without a setup.");
+  const session = await openTaskSession(driver, setup.taskId, setup.command, setup.tty);
+  const gone = () => void session.kill();
+  signal.addEventListener("abort", gone, { once: true });
   try {
-    const messages = requests[Symbol.asyncIterator]();
-    const { value } = await messages.next();
-    const setup = value?.setup;
-    if (setup === undefined) throw new Error("ExecTaskStreaming began without a setup.");
-    const session = await openTaskSession(driver, setup.taskId, setup.command, setup.tty);
-    const gone = () => void session.kill();
-    signal.addEventListener("abort", gone, { once: true });
-    try {
-      if (signal.aborted) gone();
-      feed(session, messages, setup.tty).catch(gone);
-      for await (const { stream, bytes } of sessionOutput(session)) {
-        yield { [stream]: bytes === undefined ? { close: true } : { data: bytes } };
-      }
-      const end = await session.ended;
-      if (end.complaint !== undefined) yield { stderr: { data: Buffer.from(end.complaint) } };
-      yield { exited: true, result: { exitCode: exitCode(end), signal: end.signal } };
-    } finally {
-      signal.removeEventListener("abort", gone);
-      await session.close();
+    if (signal.aborted) gone();
+    feed(session, messages, setup.tty).catch(gone);
+    for await (const { stream, bytes } of sessionOutput(session)) {
+      yield { [stream]: bytes === undefined ? { close: true } : { data: bytes } };
     }
-  } catch (error) {
-    throw rpcError(error);
+    const end = await session.ended;
+    if (end.complaint !== undefined) yield { stderr: { data: Buffer.from(end.complaint) } };
+    yield { exited: true, result: { exitCode: exitCode(end), signal: end.signal } };
+  } finally {
+    signal.removeEventListener("abort", gone);
+    await session.close();
   }
 }
 

@@ -26,6 +26,15 @@ export function rpc<Request, Response>(
   };
 }
 
+/** Wraps a stream of answers so that what it throws reaches the agent as it is. */
+export async function* rpcStream<Response>(responses: AsyncIterable<Response>): AsyncGenerator<Response> {
+  try {
+    yield* responses;
+  } catch (error) {
+    throw rpcError(error);
+  }
+}
+
 /** Settles like `promise`, unless the caller goes away first. */
 export function whileAsked<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type {
+  TaskStatsRequest,
+  TaskStatsResponseSchema,
+} from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { readCgroupLayout } from "../host/cgroup-layout";
+import { type ContainerCgroups, containerCgroups, readFigures } from "../host/container-cgroups";
+import { cpuClock } from "../host/cpu-clock";
+import { isMissing } from "../host/errno";
+import type { Task } from "../task/task";
+import { type Sample, taskUsage } from "../task/usage";
+import type { Driver } from "./driver";
+
+type Response = MessageInitShape<typeof TaskStatsResponseSchema>;
+
+/**
+ * A task's usage, again and again until it ends or nobody asks any more. Nothing is queued for a caller that does not take it:
+ * it gets the next one.
+ */
+export async function* taskStats(
+  driver: Driver,
+  { taskId, collectionInterval }: TaskStatsRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Response> {
+  const task = driver.tasks.get(taskId);
+  const asked = collectionInterval === undefined ? 0 : durationMs(collectionInterval);
+  const interval = Math.max(asked, driver.config.options.stats_interval);
+  const meter = new Meter(task);
+  const clock = cpuClock();
+  let last = meter.sample();
+  let latest: Response | undefined;
+  let over = false;
+  let wake = () => {};
+  const end = () => {
+    over = true;
+    wake();
+  };
+  const stop = driver.usageClock.every(interval, () => {
+    const now = meter.sample();
+    latest = {
+      stats: { id: taskId, timestamp: timestampFromMs(Date.now()), aggResourceUsage: taskUsage(last, now, clock) },
+    };
+    last = now;
+    wake();
+  });
+  signal.addEventListener("abort", end, { once: true });
+  task.supervised.exit.then(end);
+  try {
+    if (signal.aborted) return;
+    for (;;) {
+      const response = latest;
+      latest = undefined;
+      if (response !== undefined) yield response;
+      else if (over) return;
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    stop();
+    signal.removeEventListener("abort", end);
+  }
+}
+
+/** Reads one task's cgroups, which are looked up again only when its systemd-nspawn is another one. */
+class Meter {
+  readonly #task: Task;
+  #mainPid: number | undefined;
+  #cgroups: ContainerCgroups = { legacy: new Map() };
+
+  constructor(task: Task) {
+    this.#task = task;
+  }
+
+  sample(): Sample {
+    const { supervised } = this.#task;
+    const pid = supervised.mainPid();
+    if (pid !== undefined && pid !== this.#mainPid) {
+      this.#cgroups = cgroupsOf(pid, supervised.ref.machine);
+      this.#mainPid = pid;
+    }
+    return { figures: readFigures(this.#cgroups), at: performance.now() };
+  }
+}
+
+function cgroupsOf(pid: number, machine: string): ContainerCgroups {
+  try {
+    return containerCgroups(readCgroupLayout(), readFileSync(`/proc/${pid}/cgroup`, "utf8"), machine);
+  } catch (error) {
+    if (isMissing(error)) return { legacy: new Map() };
+    throw error;
+  }
+}

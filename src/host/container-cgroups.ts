@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } from "./cgroup-figures";
+import type { CgroupLayout } from "./cgroup-layout";
+import { errnoCode, isMissing } from "./errno";
+
+/** The directories of a container's cgroups: those that hold all of it and nothing else. */
+export interface ContainerCgroups {
+  readonly unified?: string;
+  /** By v1 controller. */
+  readonly legacy: ReadonlyMap<string, string>;
+}
+
+/** What systemd-nspawn calls the cgroup it keeps itself in, beside its container's (nspawn-cgroup.c). */
+const SUPERVISOR = "/supervisor";
+
+/**
+ * A container's cgroups.
+ *
+ * @param membership content of /proc/PID/cgroup of its systemd-nspawn (cgroups(7))
+ * @param machine its name, that each cgroup of its own has in its path: the others are shared, and tell nothing of it
+ */
+export function containerCgroups(layout: CgroupLayout, membership: string, machine: string): ContainerCgroups {
+  const legacy = new Map<string, string>();
+  let unified: string | undefined;
+  for (const line of membership.split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined || !path.includes(machine)) continue;
+    const own = path.endsWith(SUPERVISOR) ? path.slice(0, -SUPERVISOR.length) : path;
+    if (controllers === "") unified = layout.unified && join(layout.unified.path, own);
+    for (const controller of controllers.split(",")) {
+      const tree = layout.legacy.get(controller);
+      if (tree !== undefined) legacy.set(controller, join(tree, own));
+    }
+  }
+  return { ...(unified === undefined ? {} : { unified }), legacy };
+}
+
+/** What is used by a container now; empty when it is gone. A controller is in one tree, v1 or v2. */
+export function readFigures({ unified, legacy }: ContainerCgroups): CgroupFigures {
+  const [cpuacct, cpu, memory] = ["cpuacct", "cpu", "memory"].map((name) => reader(legacy.get(name)));
+  const v2 = reader(unified);
+  const cpuFigures = (cpuacct && cpuV1(cpuacct, cpu ?? nothing)) ?? (v2 && cpuV2(v2));
+  const memoryFigures = (memory && memoryV1(memory)) ?? (v2 && memoryV2(v2));
+  return {
+    ...(cpuFigures === undefined ? {} : { cpu: cpuFigures }),
+    ...(memoryFigures === undefined ? {} : { memory: memoryFigures }),
+  };
+}
+
+const nothing: ReadFile = () => undefined;
+
+function reader(directory: string | undefined): ReadFile | undefined {
+  if (directory === undefined) return undefined;
+  return (name) => {
+    try {
+      return readFileSync(`${directory}/${name}`, "utf8");
+    } catch (error) {
+      if (isMissing(error) || errnoCode(error) === "ENODEV" || errnoCode(error) === "EOPNOTSUPP") return undefined;
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,25 @@
+import { readFileSync } from "node:fs";
+import { isMissing } from "./errno";
+
+const CPUFREQ = "/sys/devices/system/cpu/cpu0/cpufreq";
+
+/**
+ * The clock of one CPU in MHz, as a Nomad client counts it: the base frequency where the kernel tells it, otherwise the
+ * highest, otherwise what the CPU runs at (the kernel's cpu-freq documentation, /proc/cpuinfo). 0 where nothing is told.
+ */
+export function cpuClock(read: (path: string) => string | undefined = readIfThere): number {
+  for (const file of ["base_frequency", "cpuinfo_max_freq"]) {
+    const kilohertz = Number(read(`${CPUFREQ}/${file}`)?.trim());
+    if (kilohertz > 0) return Math.round(kilohertz / 1000);
+  }
+  return Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)$/m.exec(read("/proc/cpuinfo") ?? "")?.[1] ?? 0));
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,20 @@
+import { expect, test } from "bun:test";
+import { UsageClock } from "./usage-clock";
+
+test("listeners of one interval are called together, until they leave", async () => {
+  const clock = new UsageClock();
+  const calls: string[] = [];
+  const leave = clock.every(20, () => calls.push("a"));
+  const done = Promise.withResolvers<void>();
+  const leaveSecond = clock.every(20, () => {
+    calls.push("b");
+    if (calls.length >= 4) done.resolve();
+  });
+  await done.promise;
+  expect(calls.slice(0, 4)).toEqual(["a", "b", "a", "b"]);
+  leave();
+  leaveSecond();
+  const before = calls.length;
+  await Bun.sleep(50);
+  expect(calls).toHaveLength(before);
+});
