@@ -3,6 +3,7 @@ import { schemasOf } from "./option";
 import { containerOptions } from "./options-container";
 import { fileOptions } from "./options-files";
 import { imageOptions } from "./options-image";
+import { limitOptions } from "./options-limits";
 import { networkOptions } from "./options-network";
 import { securityOptions } from "./options-security";
 
@@ -13,6 +14,7 @@ export const taskOptions = {
   ...fileOptions,
   ...networkOptions,
   ...securityOptions,
+  ...limitOptions,
 };
 
 /** Validates a whole `config` block. */

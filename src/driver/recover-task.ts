@@ -7,7 +7,7 @@ import { removeContainerFiles } from "../task/files";
 import { decodeTaskState } from "../task/handle";
 import { Task } from "../task/task";
 import type { Driver } from "./driver";
-import { watchExit } from "./task-events";
+import { watchTask } from "./task-events";
 
 /** Finds a task again that an earlier plugin process, or this one, started: running, or ended meanwhile. */
 export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest): Promise<void> {
@@ -25,7 +25,7 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
     return new Task({ identity, supervised, startedAt, exec, removeFiles: () => removeContainerFiles(ref.machine) });
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
-  watchExit(driver, task);
+  watchTask(driver, task);
 }
 
 /** The task's config, which an earlier version of the driver may have accepted and this one does not. */

@@ -17,7 +17,7 @@ import { Task } from "../task/task";
 import type { Driver } from "./driver";
 import { healthProblem, readHostFacts } from "./fingerprint";
 import { rpcError } from "./rpc";
-import { tellEvent, watchExit } from "./task-events";
+import { tellEvent, watchTask } from "./task-events";
 
 /** Starts a task's container. Everything that was acquired is given back when it fails. */
 export async function startTask(
@@ -52,7 +52,7 @@ export async function startTask(
     });
     const { ref } = task.supervised;
     tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
-    watchExit(driver, task);
+    watchTask(driver, task);
     return {
       result: StartTaskResponse_Result.SUCCESS,
       handle: {

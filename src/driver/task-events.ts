@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DriverTaskEventSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { oomSentence } from "../task/oom-monitor";
 import type { Task } from "../task/task";
 import type { Driver } from "./driver";
 
@@ -15,9 +16,13 @@ export function tellEvent(
   driver.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
 }
 
-/** Logs a task's end, and tells its users why where systemd-nspawn said so. */
-export function watchExit(driver: Driver, task: Task): void {
-  task.supervised.exit.then(({ code, signal, oomKilled, message }) => {
+/** Tells a task's users when memory runs out, logs its end, and tells why where systemd-nspawn said so. */
+export function watchTask(driver: Driver, task: Task): void {
+  task.onOutOfMemory((state) => {
+    const annotations = { oom_kills: String(state.kills) };
+    tellEvent(driver, task, oomSentence(state), annotations);
+  });
+  task.ended.then(({ code, signal, oomKilled, message }) => {
     driver.log.info("container ended", {
       task: task.identity.name,
       alloc: task.identity.allocId,

@@ -1,14 +1,11 @@
-import { readFileSync } from "node:fs";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type {
   TaskStatsRequest,
   TaskStatsResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { readCgroupLayout } from "../host/cgroup-layout";
-import { type ContainerCgroups, containerCgroups, readFigures } from "../host/container-cgroups";
+import { type ContainerCgroups, findContainerCgroups, readFigures } from "../host/container-cgroups";
 import { cpuClock } from "../host/cpu-clock";
-import { isMissing } from "../host/errno";
 import type { Task } from "../task/task";
 import { type Sample, taskUsage } from "../task/usage";
 import type { Driver } from "./driver";
@@ -46,7 +43,7 @@ export async function* taskStats(
     wake();
   });
   signal.addEventListener("abort", end, { once: true });
-  task.supervised.exit.then(end);
+  task.ended.then(end);
   try {
     if (signal.aborted) return;
     for (;;) {
@@ -80,18 +77,9 @@ class Meter {
     const { supervised } = this.#task;
     const pid = supervised.mainPid();
     if (pid !== undefined && pid !== this.#mainPid) {
-      this.#cgroups = cgroupsOf(pid, supervised.ref.machine);
+      this.#cgroups = findContainerCgroups(pid, supervised.ref.machine);
       this.#mainPid = pid;
     }
     return { figures: readFigures(this.#cgroups), at: performance.now() };
-  }
-}
-
-function cgroupsOf(pid: number, machine: string): ContainerCgroups {
-  try {
-    return containerCgroups(readCgroupLayout(), readFileSync(`/proc/${pid}/cgroup`, "utf8"), machine);
-  } catch (error) {
-    if (isMissing(error)) return { legacy: new Map() };
-    throw error;
   }
 }

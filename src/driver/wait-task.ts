@@ -18,6 +18,6 @@ export async function waitTask(
   taskId: string,
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof WaitTaskResponseSchema>> {
-  const exit = await whileAsked(driver.tasks.get(taskId).supervised.exit, signal);
+  const exit = await whileAsked(driver.tasks.get(taskId).ended, signal);
   return { result: exitResult(exit), err: exit.message ?? "" };
 }

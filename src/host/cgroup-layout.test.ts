@@ -9,6 +9,7 @@ const UNIFIED = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
 const MEMORY = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
 const CPU = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct";
 const CPUSET = "34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset";
+const PIDS = "36 31 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids";
 const SYSTEMD = "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd";
 
 const layout = (lines: readonly string[], controllers = "") =>
@@ -43,25 +44,48 @@ describe("cgroupLayout", () => {
 });
 
 describe("planLimits", () => {
-  const limits = { memoryMax: 64 << 20, memoryLow: 32 << 20, cpuWeight: 50, cpus: "0-1" };
+  const limits = {
+    memoryMax: 64 << 20,
+    memoryLow: 32 << 20,
+    cpuWeight: 50,
+    cpuQuota: 1.5,
+    pids: 7,
+    cpus: "0-1",
+  };
   const files = (lines: readonly string[], controllers = "") => {
     const { writes, missing } = planLimits(limits, layout(lines, controllers));
     return [...writes.map(({ file, value }) => `${file}=${value}`), ...missing.map(({ meaning }) => `no ${meaning}`)];
   };
-  const v2 = ["memory.max=67108864", "memory.low=33554432", "cpu.weight=50", "cpuset.cpus=0-1"];
+  const v2 = [
+    "memory.max=67108864",
+    "memory.swap.max=0",
+    "memory.low=33554432",
+    "cpu.weight=50",
+    "cpu.max=150000 100000",
+    "pids.max=7",
+    "cpuset.cpus=0-1",
+  ];
   const v1 = [
     "memory.limit_in_bytes=67108864",
+    "memory.memsw.limit_in_bytes=67108864",
     "memory.soft_limit_in_bytes=33554432",
     "cpu.shares=512",
+    "cpu.cfs_quota_us=150000",
+    "pids.max=7",
     "cpuset.cpus=0-1",
   ];
 
   test.each([
-    ["v2", [V2], "cpuset cpu memory", v2],
-    ["v1", [MEMORY, CPU, CPUSET], "", v1],
-    ["hybrid with everything in v1", [UNIFIED, MEMORY, CPU, CPUSET], "hugetlb", v1],
-    ["hybrid with cpu in v2", [UNIFIED, MEMORY], "cpu", [v1[0], v1[1], v2[2], "no cores"]],
-    ["nothing", [], "", ["no memory", "no reserved memory", "no cpu weight", "no cores"]],
+    ["v2", [V2], "cpuset cpu memory pids", v2],
+    ["v1", [MEMORY, CPU, CPUSET, PIDS], "", v1],
+    ["hybrid with everything in v1", [UNIFIED, MEMORY, CPU, CPUSET, PIDS], "hugetlb", v1],
+    ["hybrid with cpu in v2", [UNIFIED, MEMORY], "cpu", [...v1.slice(0, 3), v2[3], v2[4], "no processes", "no cores"]],
+    [
+      "nothing",
+      [],
+      "",
+      ["no memory", "no reserved memory", "no cpu weight", "no cpu time", "no processes", "no cores"],
+    ],
   ] as const)("%s", (_, lines, controllers, expected) =>
     expect(files(lines, controllers).map(String)).toEqual(expected.map(String)),
   );

@@ -2,7 +2,7 @@ import type { ResourceLimits } from "../supervisor/supervisor";
 import type { CgroupLayout } from "./cgroup-layout";
 
 /** A controller that limits need; v1 has a tree for each, v2 has them all in one. */
-export type LimitController = "memory" | "cpu" | "cpuset";
+export type LimitController = "memory" | "cpu" | "cpuset" | "pids";
 
 /** One value to be written into a file of a task's cgroup. */
 export interface LimitWrite {
@@ -12,6 +12,8 @@ export interface LimitWrite {
   readonly value: string;
   /** What is limited, for a sentence. */
   readonly meaning: string;
+  /** A kernel may be without it, and nobody is told then. */
+  readonly optional?: true;
 }
 
 /** What to write, and what this host cannot limit at all. */
@@ -24,6 +26,9 @@ export interface LimitPlan {
 /** Default of cpu.weight and of cpu.shares; the kernel's documentation relates the two by these. */
 const DEFAULT_WEIGHT = 100;
 const DEFAULT_SHARES = 1024;
+/** The kernel's default period and its smallest quota, microseconds (sched-bwc.rst). */
+const CPU_PERIOD = 100_000;
+const CPU_QUOTA_MIN = 1000;
 const SHARES_MIN = 2;
 const SHARES_MAX = 262_144;
 
@@ -39,16 +44,25 @@ export function sharesOfWeight(weight: number): number {
 export function planLimits(limits: ResourceLimits, layout: CgroupLayout): LimitPlan {
   const writes: LimitWrite[] = [];
   const missing: LimitWrite[] = [];
-  const add = (controller: LimitController, meaning: string, v1: [string, string], v2: [string, string]): void => {
+  const add = (
+    controller: LimitController,
+    meaning: string,
+    v1: [string, string],
+    v2: [string, string],
+    optional = false,
+  ): void => {
     const legacy = layout.legacy.has(controller);
     const [file, value] = legacy ? v1 : v2;
     const possible = legacy || layout.unified?.controllers.includes(controller) === true;
-    (possible ? writes : missing).push({ controller, file, value, meaning });
+    if (!possible && optional) return;
+    (possible ? writes : missing).push({ controller, file, value, meaning, ...(optional ? { optional } : {}) });
   };
-  const { memoryMax, memoryLow, cpuWeight, cpus } = limits;
+  const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = limits;
   if (memoryMax !== undefined) {
     const value = String(memoryMax);
     add("memory", "memory", ["memory.limit_in_bytes", value], ["memory.max", value]);
+    // With v1, memory and swap together; it has to follow the limit of memory alone.
+    add("memory", "swap", ["memory.memsw.limit_in_bytes", value], ["memory.swap.max", "0"], true);
   }
   if (memoryLow !== undefined) {
     const value = String(memoryLow);
@@ -57,6 +71,11 @@ export function planLimits(limits: ResourceLimits, layout: CgroupLayout): LimitP
   if (cpuWeight !== undefined) {
     add("cpu", "cpu weight", ["cpu.shares", String(sharesOfWeight(cpuWeight))], ["cpu.weight", String(cpuWeight)]);
   }
+  if (cpuQuota !== undefined) {
+    const quota = String(Math.max(CPU_QUOTA_MIN, Math.round(cpuQuota * CPU_PERIOD)));
+    add("cpu", "cpu time", ["cpu.cfs_quota_us", quota], ["cpu.max", `${quota} ${CPU_PERIOD}`]);
+  }
+  if (pids !== undefined) add("pids", "processes", ["pids.max", String(pids)], ["pids.max", String(pids)]);
   if (cpus !== undefined) add("cpuset", "cores", ["cpuset.cpus", cpus], ["cpuset.cpus", cpus]);
   return { writes, missing };
 }

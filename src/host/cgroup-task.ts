@@ -57,7 +57,9 @@ export function createCgroup(
   for (const limit of writes) {
     const directory = directories.get(layout.legacy.has(limit.controller) ? limit.controller : "unified");
     if (directory === undefined) continue;
-    attempt(problems, unlimited(limit), () => writeFileSync(join(directory, limit.file), limit.value));
+    attempt(limit.optional ? [] : problems, unlimited(limit), () =>
+      writeFileSync(join(directory, limit.file), limit.value, { flag: "r+" }),
+    );
   }
   return problems;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } from "./cgroup-figures";
-import type { CgroupLayout } from "./cgroup-layout";
+import { type CgroupLayout, readCgroupLayout } from "./cgroup-layout";
 import { errnoCode, isMissing } from "./errno";
 
 /** The directories of a container's cgroups: those that hold all of it and nothing else. */
@@ -34,6 +34,16 @@ export function containerCgroups(layout: CgroupLayout, membership: string, machi
     }
   }
   return { ...(unified === undefined ? {} : { unified }), legacy };
+}
+
+/** The cgroups of the container of a systemd-nspawn with this PID; none when it is gone. */
+export function findContainerCgroups(mainPid: number, machine: string): ContainerCgroups {
+  try {
+    return containerCgroups(readCgroupLayout(), readFileSync(`/proc/${mainPid}/cgroup`, "utf8"), machine);
+  } catch (error) {
+    if (isMissing(error)) return { legacy: new Map() };
+    throw error;
+  }
 }
 
 /** What is used by a container now; empty when it is gone. A controller is in one tree, v1 or v2. */

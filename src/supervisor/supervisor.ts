@@ -20,6 +20,10 @@ export interface ResourceLimits {
   readonly memoryLow?: number;
   /** cgroup v2 weight, 1 to 10000. */
   readonly cpuWeight?: number;
+  /** CPU time it may use at most, in CPUs: 0.5 is half of one. */
+  readonly cpuQuota?: number;
+  /** Processes and threads. */
+  readonly pids?: number;
   /** CPUs the task may run on, as a cpuset list such as "0-3,7". */
   readonly cpus?: string;
 }

@@ -34,6 +34,13 @@ describe("resourceLimits", () => {
   test("with memory_max, memory is protected and memory_max the limit", () => {
     expect(limits(300n, 500n)).toEqual({ memoryMax: 500 * mebibyte, memoryLow: 300 * mebibyte });
   });
+  test("cpu is a limit where it is asked for: the task's part of all CPUs", () => {
+    const resources = create(ResourcesSchema, { linuxResources: { percentTicks: 0.125 } });
+    expect(resourceLimits(resources, { cpu_hard_limit: true }, 4)).toEqual({ cpuQuota: 0.5 });
+    expect(resourceLimits(resources, { cpu_hard_limit: false }, 4)).toEqual({});
+    expect(resourceLimits(undefined, { cpu_hard_limit: true }, 4)).toEqual({});
+  });
+  test("processes", () => expect(resourceLimits(undefined, { pids_limit: 7 })).toEqual({ pids: 7 }));
   test("cpu is a weight, cores are a cpuset", () => {
     expect(limits(0n, 0n, 1024n, "0-1")).toEqual({ cpuWeight: 39, cpus: "0-1" });
   });

@@ -111,7 +111,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
       ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
       stdoutPath: config.stdoutPath,
       stderrPath: config.stderrPath,
-      limits: resourceLimits(config.resources),
+      limits: resourceLimits(config.resources, options),
       ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
       devices,
       properties: options.properties,

@@ -1,7 +1,9 @@
 import { FilterCache } from "../exec/seccomp";
 import type { ExecContext } from "../exec/session-plan";
+import type { OomState } from "../host/oom-watch";
 import { settles } from "../supervisor/settles";
 import type { Exit, Supervised } from "../supervisor/supervisor";
+import { OomMonitor } from "./oom-monitor";
 import { stopSignal } from "./stop-signal";
 
 /** What a task is known by. */
@@ -40,6 +42,9 @@ export class Task {
   /** What commands that are run in the container have in common with the task's own. */
   readonly exec: ExecContext;
   readonly filters = new FilterCache();
+  /** Settles when the container has ended; never rejects. */
+  readonly ended: Promise<Exit>;
+  readonly #oom: OomMonitor;
   readonly #removeFiles: () => Promise<void>;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
@@ -51,10 +56,18 @@ export class Task {
     this.startedAt = startedAt;
     this.exec = exec;
     this.#removeFiles = removeFiles;
-    supervised.exit.then((exit) => {
-      this.#exit = exit;
+    this.#oom = new OomMonitor(supervised);
+    this.ended = supervised.exit.then((exit) => {
+      const whole = this.#oom.end(exit);
+      this.#exit = whole;
       this.#become("exited");
+      return whole;
     });
+  }
+
+  /** Calls `listener` when the kernel has killed a process of the task for memory; the task may go on. */
+  onOutOfMemory(listener: (state: OomState) => void): void {
+    this.#oom.listen(listener);
   }
 
   get life(): TaskLife {

@@ -89,6 +89,8 @@ export function readOrder(files: StateFiles): Order | undefined {
           ...optional(limits, "memoryMax", numberOf),
           ...optional(limits, "memoryLow", numberOf),
           ...optional(limits, "cpuWeight", numberOf),
+          ...optional(limits, "cpuQuota", numberOf),
+          ...optional(limits, "pids", numberOf),
           ...optional(limits, "cpus", stringOf),
         },
         ...optional(spec, "oomScoreAdjust", numberOf),

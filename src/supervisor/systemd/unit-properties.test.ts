@@ -29,10 +29,16 @@ describe("unitProperties", () => {
 
   test("limits appear only where there are some", () => {
     expect([...propertiesOf().keys()]).not.toContain("MemoryMax");
-    const limited = propertiesOf({ limits: { memoryMax: 5, memoryLow: 3, cpuWeight: 7, cpus: "0,2" } });
+    const limited = propertiesOf({
+      limits: { memoryMax: 5, memoryLow: 3, cpuWeight: 7, cpuQuota: 0.5, pids: 9, cpus: "0,2" },
+    });
     expect(limited.get("MemoryMax")).toEqual(["t", 5n]);
     expect(limited.get("MemoryLow")).toEqual(["t", 3n]);
+    expect(limited.get("MemorySwapMax")).toEqual(["t", 0n]);
     expect(limited.get("CPUWeight")).toEqual(["t", 7n]);
+    expect(limited.get("CPUQuotaPerSecUSec")).toEqual(["t", 500_000n]);
+    expect(limited.get("TasksMax")).toEqual(["t", 9n]);
+    expect(propertiesOf().get("TasksMax")).toEqual(["t", 16_384n]);
     expect(limited.get("AllowedCPUs")).toEqual(["ay", Uint8Array.of(5)]);
   });
 

@@ -62,7 +62,7 @@ export function cpuMask(list: string): Uint8Array {
  */
 export function unitProperties(spec: LaunchSpec): UnitProperty[] {
   const [program = ""] = spec.argv;
-  const { memoryMax, memoryLow, cpuWeight, cpus } = spec.limits;
+  const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = spec.limits;
   const devices = [
     ...containerDevices,
     ...(spec.argv.some((argument) => argument.startsWith("--image=")) ? diskImageDevices : []),
@@ -97,10 +97,19 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     ["CPUAccounting", ["b", true]],
     ["MemoryAccounting", ["b", true]],
     ["TasksAccounting", ["b", true]],
-    ["TasksMax", ["t", tasksMax]],
-    ...(memoryMax === undefined ? [] : [["MemoryMax", ["t", BigInt(memoryMax)]] satisfies UnitProperty]),
+    ["TasksMax", ["t", pids === undefined ? tasksMax : BigInt(pids)]],
+    ...(memoryMax === undefined
+      ? []
+      : ([
+          ["MemoryMax", ["t", BigInt(memoryMax)]],
+          // As Nomad's own drivers: a limit that is reached is not evaded by swapping.
+          ["MemorySwapMax", ["t", 0n]],
+        ] satisfies UnitProperty[])),
     ...(memoryLow === undefined ? [] : [["MemoryLow", ["t", BigInt(memoryLow)]] satisfies UnitProperty]),
     ...(cpuWeight === undefined ? [] : [["CPUWeight", ["t", BigInt(cpuWeight)]] satisfies UnitProperty]),
+    ...(cpuQuota === undefined
+      ? []
+      : [["CPUQuotaPerSecUSec", ["t", BigInt(Math.max(1, Math.round(cpuQuota * 1e6)))]] satisfies UnitProperty]),
     ...(cpus === undefined ? [] : [["AllowedCPUs", ["ay", cpuMask(cpus)]] satisfies UnitProperty]),
     ...(spec.oomScoreAdjust === undefined
       ? []

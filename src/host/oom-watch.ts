@@ -1,0 +1,79 @@
+import { type FSWatcher, readFileSync, watch } from "node:fs";
+import { parseOomKills } from "./cgroup-events";
+import type { ContainerCgroups } from "./container-cgroups";
+import { errnoCode, isMissing } from "./errno";
+
+/** What a container's cgroup tells of memory that ran out. */
+export interface OomState {
+  /** How often the kernel killed a process of it. */
+  readonly kills: number;
+  /** Bytes; absent where there is none, or it is not told. */
+  readonly limit?: number;
+  /** The highest use so far, bytes; since Linux 5.19. */
+  readonly peak?: number;
+}
+
+const NAMES = {
+  v1: { events: "memory.oom_control", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" },
+  v2: { events: "memory.events", limit: "memory.max", peak: "memory.peak" },
+} as const;
+
+/** Undefined where memory is not accounted for, or the cgroup is gone. */
+export function readOomState({ unified, legacy }: ContainerCgroups): OomState | undefined {
+  const memory = legacy.get("memory");
+  const directory = memory ?? unified;
+  if (directory === undefined) return undefined;
+  const names = memory === undefined ? NAMES.v2 : NAMES.v1;
+  const events = read(`${directory}/${names.events}`);
+  if (events === undefined) return undefined;
+  const bytes = (name: string) => Number(read(`${directory}/${name}`)?.trim());
+  const [limit, peak] = [bytes(names.limit), bytes(names.peak)];
+  return {
+    kills: parseOomKills(events),
+    // "max", or v1's number that stands for it, is no limit.
+    ...(limit < Number.MAX_SAFE_INTEGER ? { limit } : {}),
+    ...(peak > 0 ? { peak } : {}),
+  };
+}
+
+/**
+ * Calls `changed` when the kernel has killed a process of a container for memory. cgroup v2 tells of that (the kernel's
+ * cgroup-v2.rst: a change of memory.events is a file modified event); with v1 nothing is told.
+ *
+ * @returns stops watching
+ */
+export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) => void): () => void {
+  const { unified, legacy } = cgroups;
+  if (unified === undefined || legacy.has("memory")) return () => {};
+  let kills = readOomState(cgroups)?.kills ?? 0;
+  const look = () => {
+    const state = readOomState(cgroups);
+    if (state === undefined || state.kills <= kills) return;
+    kills = state.kills;
+    changed(state);
+  };
+  const watcher = start(`${unified}/${NAMES.v2.events}`, look);
+  return () => watcher?.close();
+}
+
+function start(path: string, look: () => void): FSWatcher | undefined {
+  try {
+    const watcher = watch(path, { persistent: false }, look);
+    // The cgroup went with its container.
+    watcher.on("error", () => watcher.close());
+    return watcher;
+  } catch (error) {
+    // No memory controller, or the container ended meanwhile.
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (isMissing(error) || errnoCode(error) === "ENODEV") return undefined;
+    throw error;
+  }
+}

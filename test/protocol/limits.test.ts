@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { readCgroupLayout } from "../../src/host/cgroup-layout";
+import { findContainerCgroups } from "../../src/host/container-cgroups";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { megabytes, type PreparedTask } from "../support/task";
+import { openWorkbench, shell, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+/** The directories of a running task's own cgroups by controller. */
+async function cgroupsOf(task: PreparedTask): Promise<{ readonly of: (controller: string) => string | undefined }> {
+  const { driver } = await bench.client().inspectTask(task.id);
+  const { unified, legacy } = findContainerCgroups(
+    Number(driver?.attributes["pid"]),
+    driver?.attributes["machine"] ?? "",
+  );
+  const controllers = readCgroupLayout().unified?.controllers ?? [];
+  return { of: (controller) => legacy.get(controller) ?? (controllers.includes(controller) ? unified : undefined) };
+}
+
+async function up(more: Readonly<Record<string, unknown>>, spec: object = {}): Promise<PreparedTask> {
+  const task = await bench.started({ ...shell(bench.busybox, "echo up; sleep 1000", more), ...spec });
+  await task.stdout.waitFor("up");
+  return task;
+}
+
+/** The content of the first of these files that is there. */
+async function firstOf(directory: string, ...names: readonly string[]): Promise<string> {
+  const name = names.find((candidate) => existsSync(`${directory}/${candidate}`));
+  return name === undefined ? "" : (await readFile(`${directory}/${name}`, "utf8")).trim();
+}
+
+test("pids_limit bounds processes", async () => {
+  const task = await up({ pids_limit: 20 });
+  const directory = (await cgroupsOf(task)).of("pids");
+  // A host whose systemd manages no such controller limits it by no means; the vm level has one that does.
+  if (directory === undefined) return;
+  expect(await firstOf(directory, "pids.max")).toBe("20");
+  const forks = "for i in $(seq 1 100); do sleep 100 & done; echo; echo end";
+  const end = await bench.finished(shell(bench.busybox, forks, { pids_limit: 20 }));
+  expect(end.stdout).not.toContain("end");
+  expect(end.stderr).toContain("fork");
+});
+
+test("cpu_hard_limit is a quota; without it there is none", async () => {
+  const resources = { linuxResources: { cpuShares: 512n, percentTicks: 0.25 } };
+  const [limited, free] = [await up({ cpu_hard_limit: true }, { resources }), await up({}, { resources })];
+  const directory = (await cgroupsOf(limited)).of("cpu");
+  if (directory === undefined) return;
+  const quota = await firstOf(directory, "cpu.max", "cpu.cfs_quota_us");
+  expect(Number(quota.split(" ")[0])).toBe(Math.round(0.25 * navigator.hardwareConcurrency * 100_000));
+  const other = (await cgroupsOf(free)).of("cpu") ?? "";
+  expect(await firstOf(other, "cpu.max", "cpu.cfs_quota_us")).toMatch(/^(max 100000|-1)$/);
+});
+
+test("a task that runs out of memory is told to have been killed for it, with limit and highest use", async () => {
+  const probe = await up({}, { resources: megabytes(64) });
+  const limited = (await cgroupsOf(probe)).of("memory") !== undefined;
+  if (!limited) return;
+  const events: string[] = [];
+  const stop = new AbortController();
+  const listening = (async () => {
+    for await (const { message } of bench.client().taskEvents({ signal: stop.signal })) events.push(message);
+  })().catch(() => {});
+  const eat = "exec dd if=/dev/zero of=/dev/null bs=256M count=1";
+  const task = await bench.started({ ...shell(bench.busybox, eat), resources: megabytes(32) });
+  const { result } = await bench.client().waitTask(task.id);
+  expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
+  await Bun.sleep(100);
+  stop.abort();
+  await listening;
+  expect(events).toContainEqual(
+    expect.stringMatching(
+      /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d/,
+    ),
+  );
+});
