@@ -34,6 +34,9 @@ export function findNspawn(directories = searchDirectories(process.env["PATH"]))
   return directories.map((directory) => join(directory, PROGRAM)).find(isExecutable);
 }
 
+/** What a program said of itself, for as long as its file is the same: it is asked at every start of a task. */
+let known: { readonly file: string; readonly nspawn: InstalledNspawn } | undefined;
+
 /**
  * Finds systemd-nspawn and asks its version; undefined where it is not installed.
  *
@@ -42,6 +45,9 @@ export function findNspawn(directories = searchDirectories(process.env["PATH"]))
 export async function readNspawn(directories?: readonly string[]): Promise<InstalledNspawn | undefined> {
   const path = findNspawn(directories);
   if (path === undefined) return undefined;
+  const { dev, ino, size, mtimeMs, ctimeMs } = statSync(path);
+  const file = [path, dev, ino, size, mtimeMs, ctimeMs].join(":");
+  if (known?.file === file) return known.nspawn;
   const child = Bun.spawn([path, "--version"], {
     env: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin", LC_ALL: "C" },
     stdin: "ignore",
@@ -52,7 +58,11 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
   });
   const [output, complaint] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   const version = parseNspawnVersion(output);
-  if (version !== undefined) return { path, version };
+  if (version !== undefined) {
+    const nspawn = { path, version };
+    known = { file, nspawn };
+    return nspawn;
+  }
   const ended = child.signalCode ? `was ended by ${child.signalCode}` : `ended with code ${child.exitCode}`;
   throw new Error(`${path} --version told no version (it ${ended}): ${(complaint || output).trim().slice(0, 300)}`);
 }

@@ -6,6 +6,7 @@ import {
   parseChildren,
   parseNamespacePids,
   parseStat,
+  parseTakesSignal,
   signalProcess,
 } from "./process-info";
 
@@ -56,3 +57,11 @@ test("a real child is found, told from a later one with its PID, and signalled",
     await child.exited;
   }
 });
+
+test.each([
+  ["SigBlk:\t0000000000000000\nSigCgt:\t0000000000004002\n", 2, true],
+  ["SigBlk:\t0000000000000000\nSigCgt:\t0000000000004002\n", 15, true],
+  ["SigBlk:\t0000000000000000\nSigCgt:\t0000000000004002\n", 1, false],
+  ["SigBlk:\t0000001000000000\nSigCgt:\t0000000000000000\n", 37, true],
+  ["SigIgn:\t0000000000004002\n", 2, false],
+])("%j takes signal %d: %p", (status, signal, expected) => expect(parseTakesSignal(status, signal)).toBe(expected));

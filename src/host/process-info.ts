@@ -37,6 +37,14 @@ export function parseNamespacePids(status: string): readonly number[] {
   return line === undefined ? [] : line.trim().split(/\s+/).map(Number);
 }
 
+/** Whether /proc/PID/status tells that a signal is caught, or blocked to be taken later (proc_pid_status(5)). */
+export function parseTakesSignal(status: string, signal: number): boolean {
+  return ["SigCgt", "SigBlk"].some((name) => {
+    const mask = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1];
+    return mask !== undefined && ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+  });
+}
+
 /** Parses /proc/PID/task/TID/children. */
 export function parseChildren(text: string): readonly number[] {
   return text.trim() === "" ? [] : text.trim().split(/\s+/).map(Number);
@@ -71,6 +79,12 @@ export const hostProcesses: ProcessTable = {
     }
   },
 };
+
+/** Whether a process does something of its own about a signal; true for one that is gone. */
+export function takesSignal(pid: number, signal: number): boolean {
+  const status = readGone(`/proc/${pid}/status`);
+  return status === undefined || parseTakesSignal(status, signal);
+}
 
 /** The identity of a living process; undefined for one that is gone or only waits to be reaped. */
 export function identify(pid: number, table: ProcessTable = hostProcesses): ProcessIdentity | undefined {

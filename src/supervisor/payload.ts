@@ -5,6 +5,7 @@ import {
   type ProcessIdentity,
   type ProcessTable,
   signalProcess,
+  takesSignal,
 } from "../host/process-info";
 import { signalName } from "../host/signals";
 import type { PayloadMode } from "./supervisor";
@@ -93,6 +94,7 @@ export async function waitForProcess<Found>(
  * Sends a signal to the payload of the systemd-nspawn with this PID: to the container's PID 1, or to PID 2 with mode
  * "pid2". A container in the middle of its start is waited for, `timeoutMs` at most. Does nothing when it is gone.
  *
+ * @returns false where the payload is PID 1 of its container and has no handler for the signal: the kernel dropped it then
  * @param hold called right before: whoever wants to know how the signal ends the payload takes hold of it then
  * @throws Error when the container is still not started after that time
  */
@@ -101,19 +103,25 @@ export async function signalPayload(
   mode: PayloadMode,
   signal: number,
   { timeoutMs = DEFAULT_TIMEOUT_MS, hold }: { readonly timeoutMs?: number; readonly hold?: () => unknown } = {},
-): Promise<void> {
+): Promise<boolean> {
   // SIGKILL is never lost, and a container that hangs in its start must be killable.
   const look = signal === SIGKILL ? findPayload : findStartedPayload;
   const payload = await waitForProcess(mainPid, () => look(mainPid, mode), timeoutMs);
   await hold?.();
   // A payload that is the host's own systemd-nspawn cannot be told from one before its exec.
   const target = payload ?? findPayload(mainPid, mode);
-  if (target !== undefined) signalProcess(target, signal);
-  else if (identify(mainPid) !== undefined) {
+  if (target !== undefined) {
+    const heeds = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
+    signalProcess(target, signal);
+    return heeds;
+  }
+  if (identify(mainPid) !== undefined) {
     throw new Error(
       `${signalName(signal)} could not be sent: systemd-nspawn (PID ${mainPid}) has not started the container's process within ${timeoutMs / 1000} s.`,
     );
   }
+  // It is gone, and needs no signal any more.
+  return true;
 }
 
 function isPidInNamespace(pids: readonly number[], depth: number, pid: number): boolean {

@@ -1,7 +1,10 @@
+/** The longest a timer can run, about 25 days; one set for longer fires at once (HTML standard, timers). */
+const longestTimer = 2 ** 31 - 1;
+
 /** Waits until a promise settles, `ms` at most; true when it settled in time. */
 export async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
   const timeout = Promise.withResolvers<false>();
-  const timer = setTimeout(() => timeout.resolve(false), ms);
+  const timer = setTimeout(() => timeout.resolve(false), Math.min(ms, longestTimer));
   try {
     return await Promise.race([promise.then(() => true as const), timeout.promise]);
   } finally {

@@ -80,13 +80,20 @@ export interface Supervised {
   readonly startedAt: number;
   /** PID of systemd-nspawn itself, or undefined once it is gone. */
   mainPid(): number | undefined;
+  /**
+   * Calls `listener` whenever systemd-nspawn was started again because the container rebooted, until the returned function
+   * is called.
+   */
+  onRestart(listener: () => void): () => void;
   /** Settles once, when systemd-nspawn is gone; never rejects. */
   readonly exit: Promise<Exit>;
   /**
    * Sends a signal to the payload: the container's PID 1, or PID 2 with mode "pid2".
    * Resolves without effect when the container is already gone.
+   *
+   * @returns false where the payload is PID 1 and has no handler for the signal (yet), so that the kernel dropped it
    */
-  signal(signal: number): Promise<void>;
+  signal(signal: number): Promise<boolean>;
   /** SIGKILLs everything of the container; resolves when `exit` has settled. */
   kill(): Promise<void>;
   /**

@@ -6,6 +6,12 @@ import type { Exit, Supervised } from "../supervisor/supervisor";
 import { OomMonitor } from "./oom-monitor";
 import { stopSignal } from "./stop-signal";
 
+/**
+ * A program that is PID 1 of its container has no handler for the stop signal at first, and the kernel drops it (pid_namespaces(7)).
+ * The kernel tells nobody when that changes, so it is tried again after so many milliseconds, until it is taken.
+ */
+const retryMs = 100;
+
 /** What a task is known by. */
 export interface TaskIdentity {
   readonly id: string;
@@ -89,10 +95,22 @@ export class Task {
   async stop(requested: string, timeoutMs: number): Promise<void> {
     const signal = stopSignal(this.supervised.ref.mode, requested);
     if (this.#life !== "running") return;
+    let over = false;
     // Not waited for: a container in the middle of its start takes its signal later, and the SIGKILL below follows in time
     // whether or not it could be sent.
-    this.supervised.signal(signal).catch(() => {});
-    await settles(this.supervised.exit, timeoutMs);
+    const send = async () => {
+      while (!over && !(await this.supervised.signal(signal))) await settles(this.supervised.exit, retryMs);
+    };
+    const sendUnwaited = () => void send().catch(() => {});
+    // One that reboots just now takes no notice: it is told again.
+    const forget = this.supervised.onRestart(sendUnwaited);
+    try {
+      sendUnwaited();
+      await settles(this.supervised.exit, timeoutMs);
+    } finally {
+      over = true;
+      forget();
+    }
     await this.supervised.kill();
   }
 

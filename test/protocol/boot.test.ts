@@ -38,6 +38,15 @@ test("a system that powers itself off has ended with 0", async () => {
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
 }, 150_000);
 
+test("a system that is stopped while it reboots is shut down in order all the same", async () => {
+  const task = await booted();
+  await task.stdout.waitFor("Multi-User", bootTimeout);
+  await bench.client().signalTask(task.id, "SIGRTMIN+5");
+  await task.stdout.waitFor(/Stopped target[^\n]*Multi-User|Stopping|Reached target[^\n]*Shutdown/, bootTimeout);
+  await bench.client().stopTask(task.id, { timeout: bootTimeout });
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
+}, 200_000);
+
 test("a system that is rebooted is the same task still", async () => {
   const task = await booted();
   await task.stdout.waitFor("Multi-User", bootTimeout);

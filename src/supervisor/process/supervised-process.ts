@@ -52,10 +52,15 @@ export async function followContainer(
       settle({ code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() });
     }
   };
+  const restartListeners = new Set<() => void>();
+  let toldPid: number | undefined;
   let running = readRunning(files);
   const connection: StatusConnection | undefined = await connectStatus(files.socket, {
-    running: () => {
+    running: (mainPid) => {
       running = readRunning(files) ?? running;
+      const restarted = toldPid !== undefined && toldPid !== mainPid;
+      toldPid = mainPid;
+      if (restarted) for (const listener of restartListeners) listener();
     },
     exited: gone,
     gone,
@@ -101,9 +106,13 @@ export async function followContainer(
     startedAt: running?.startedAt ?? exit?.at ?? Date.now(),
     exit: settled.promise,
     mainPid,
+    onRestart: (listener) => {
+      restartListeners.add(listener);
+      return () => restartListeners.delete(listener);
+    },
     signal: async (signal) => {
       const pid = mainPid();
-      if (pid !== undefined) await signalPayload(pid, ref.mode, signal, { hold: () => connection?.look() });
+      return pid === undefined || signalPayload(pid, ref.mode, signal, { hold: () => connection?.look() });
     },
     kill,
     release: () => {

@@ -28,6 +28,7 @@ export class SystemdUnit implements Supervised {
   readonly #ended = Promise.withResolvers<void>();
   readonly #removed = Promise.withResolvers<void>();
   readonly #unwatch: () => void;
+  readonly #restartListeners = new Set<() => void>();
   #state: UnitState = unknownUnit;
   #payload: PayloadWatch | undefined;
   #watchedPid = 0;
@@ -73,10 +74,15 @@ export class SystemdUnit implements Supervised {
     return this.#state.mainPid === 0 ? undefined : this.#state.mainPid;
   }
 
-  async signal(signal: number): Promise<void> {
+  onRestart(listener: () => void): () => void {
+    this.#restartListeners.add(listener);
+    return () => this.#restartListeners.delete(listener);
+  }
+
+  async signal(signal: number): Promise<boolean> {
     const pid = this.mainPid();
-    if (pid === undefined) return;
-    await signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.look() });
+    if (pid === undefined) return true;
+    return signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.look() });
   }
 
   async kill(): Promise<void> {
@@ -170,11 +176,13 @@ export class SystemdUnit implements Supervised {
   }
 
   #watchPayload(mainPid: number): void {
+    const restarted = this.#watchedPid !== 0;
     this.#watchedPid = mainPid;
     this.#payload?.close();
     this.#payload = watchPayload(mainPid, this.ref.mode, (watch) => {
       this.#locks = watch.locks;
     });
+    if (restarted) for (const listener of this.#restartListeners) listener();
   }
 
   async #describeExit(): Promise<Exit> {

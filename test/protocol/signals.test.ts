@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { signalName, signalNumber } from "../../src/host/signals";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { failure, openWorkbench, shell, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+/** KILL and STOP cannot be caught; 32 and 33 belong to the C library, and busybox's shell uses CHLD itself. */
+const catchable = Array.from({ length: 64 }, (_, index) => index + 1).filter(
+  (signal) => ![9, 17, 19, 32, 33].includes(signal),
+);
+
+describe("signals", () => {
+  test.each([{}, { process_two: true }])("each arrives, by its name and by nothing else (%j)", async (more) => {
+    const traps = catchable.map((signal) => `trap 'echo got ${signal}.' ${signal}`).join("; ");
+    const task = await bench.started(shell(bench.busybox, `${traps}; echo up; while :; do sleep 0.05; done`, more));
+    await task.stdout.waitFor("up");
+    for (const signal of catchable) {
+      const name = signalName(signal);
+      expect(signalNumber(name)).toBe(signal);
+      await bench.client().signalTask(task.id, name);
+      await task.stdout.waitFor(`got ${signal}.\n`);
+    }
+    const got = [...task.stdout.text().matchAll(/got \d+\./g)].map(([text]) => text);
+    expect(got).toEqual(catchable.map((signal) => `got ${signal}.`));
+    for (const name of ["SIGNOPE", "", "65", "SIGRTMIN+31"]) {
+      expect(await failure(bench.client().signalTask(task.id, name))).toContain("is no signal of Linux");
+    }
+  });
+
+  test("a task that has ended takes none, and says nothing of it", async () => {
+    const task = await bench.started(shell(bench.busybox, "exit 3"));
+    await bench.client().waitTask(task.id);
+    await bench.client().signalTask(task.id, "SIGTERM");
+    await bench.client().stopTask(task.id, { timeout: 60_000 });
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 3, signal: 0 });
+  });
+});
+
+describe("stop", () => {
+  const stubborn = "trap '' INT TERM; echo up; while :; do sleep 0.1; done";
+
+  test.each([0, 10, 40, 80])("%d ms after the start, in the middle of it", async (delay) => {
+    const task = await bench.started(shell(bench.busybox, "trap 'exit 4' INT; while :; do sleep 0.1; done"));
+    await Bun.sleep(delay);
+    const start = performance.now();
+    await bench.client().stopTask(task.id, { timeout: 20_000 });
+    expect(performance.now() - start).toBeLessThan(15_000);
+    const { result } = await bench.client().waitTask(task.id);
+    expect(result).toMatchObject({ exitCode: 4, signal: 0 });
+    await bench.client().destroyTask(task.id);
+  });
+
+  test("with a timeout of 0 kills at once", async () => {
+    const task = await bench.started(shell(bench.busybox, stubborn));
+    await task.stdout.waitFor("up");
+    await bench.client().stopTask(task.id, { timeout: 0 });
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9 });
+  });
+
+  test("with a timeout longer than any timer waits for the task", async () => {
+    const task = await bench.started(
+      shell(bench.busybox, "trap 'sleep 0.5; exit 6' TERM; echo up; while :; do sleep 0.1; done"),
+    );
+    await task.stdout.waitFor("up");
+    await bench.client().stopTask(task.id, { signal: "SIGTERM", timeout: 40 * 86_400_000 });
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 6, signal: 0 });
+  });
+
+  test("while a stop with a long timeout waits, a second one can be sharper", async () => {
+    const task = await bench.started(shell(bench.busybox, stubborn));
+    await task.stdout.waitFor("up");
+    const patient = bench.client().stopTask(task.id, { timeout: 60_000 });
+    await bench.client().stopTask(task.id, { timeout: 100 });
+    await patient;
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ signal: 9 });
+  });
+
+  test("destroy asks for force while it runs, and takes it then", async () => {
+    const task = await bench.started(shell(bench.busybox, stubborn));
+    await task.stdout.waitFor("up");
+    expect(await failure(bench.client().destroyTask(task.id))).toContain("cannot destroy running task");
+    const waiting = bench.client().waitTask(task.id);
+    await Promise.all([bench.client().destroyTask(task.id, true), failure(bench.client().destroyTask(task.id, true))]);
+    expect((await waiting).result).toMatchObject({ signal: 9 });
+    expect(await failure(bench.client().inspectTask(task.id))).toContain("task not found for given id");
+  });
+});
