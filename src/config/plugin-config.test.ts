@@ -13,7 +13,7 @@ test("an empty config has the defaults", () => {
     allow_caps: ["all"],
     allow_properties: [],
     allow_privileged_binds: true,
-    gc: { image: true, image_delay: 180_000, container: true },
+    gc: { image: true, image_delay: 180_000, container: true, container_delay: 300_000 },
     pull_timeout: 600_000,
     stats_interval: 1000,
     auth: {},

@@ -29,7 +29,15 @@ function minimum(least: number): string {
 const gcOptions = {
   image: option({ ...flag(true), meaning: "Remove images the driver downloaded once nothing uses them." }),
   image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
-  container: option({ ...flag(true), meaning: "Remove what an ended container left on disk." }),
+  container: option({
+    ...flag(true),
+    meaning: "Remove containers that this client's driver started and that no task belongs to any more.",
+  }),
+  container_delay: option({
+    ...duration("5m", 0),
+    meaning:
+      "How long after its start the driver waits for the agent to recover its tasks, before it looks for such containers.",
+  }),
 };
 
 const authOptions = {

@@ -9,6 +9,7 @@ import { createSystemdSupervisor } from "../supervisor/systemd/supervisor";
 import { TaskEvents } from "../task/events";
 import { TaskStore } from "../task/store";
 import { UsageClock } from "../task/usage-clock";
+import { OrphanSweep } from "./orphan-sweep";
 
 /** Everything the driver's services share in one plugin process. */
 export interface Driver {
@@ -17,6 +18,7 @@ export interface Driver {
   readonly events: TaskEvents;
   readonly config: ConfigHolder;
   readonly usageClock: UsageClock;
+  readonly orphans: OrphanSweep;
   /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
   readonly pluginDir: string;
   /** The supervisor for new tasks on this host. */
@@ -59,19 +61,23 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     name === "systemd"
       ? createSystemdSupervisor(log.named("systemd"))
       : createProcessSupervisor({ self: [...self, "supervise"], log: log.named("process") });
+  const tasks = new TaskStore();
+  const config = new ConfigHolder();
+  const supervisorNamed = (name: Supervisor["name"]) => {
+    const supervisor = supervisors.get(name) ?? make(name);
+    supervisors.set(name, supervisor);
+    return supervisor;
+  };
   return {
     log,
-    tasks: new TaskStore(),
+    tasks,
     events: new TaskEvents(),
-    config: new ConfigHolder(),
+    config,
+    orphans: new OrphanSweep({ log: log.named("orphans"), tasks, config, supervisorNamed }),
     usageClock: new UsageClock(),
     pluginDir: dirname(process.execPath),
     supervisor: systemdPresence().booted ? "systemd" : "process",
-    supervisorNamed: (name) => {
-      const supervisor = supervisors.get(name) ?? make(name);
-      supervisors.set(name, supervisor);
-      return supervisor;
-    },
+    supervisorNamed,
     close: async () => {
       for (const supervisor of supervisors.values()) await supervisor.close();
     },

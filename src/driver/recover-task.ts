@@ -3,7 +3,7 @@ import type { TaskOptions } from "../config/options";
 import { decodeTaskConfig } from "../config/task-config";
 import { errorText } from "../plugin/logger";
 import { execContext } from "../task/exec-context";
-import { removeContainerFiles } from "../task/files";
+import { ownerOf, removeContainerFiles } from "../task/files";
 import { decodeTaskState } from "../task/handle";
 import { Task } from "../task/task";
 import type { Driver } from "./driver";
@@ -18,7 +18,8 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
   // An agent that was killed finds the plugin process it had, which knows its tasks.
   if (driver.tasks.has(id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
-  const task = await driver.tasks.add(id, async () => {
+  driver.orphans.begin(ownerOf(config));
+  const task = await driver.tasks.add(id, ref.machine, async () => {
     const supervised = await driver.supervisorNamed(ref.supervisor).attach(ref);
     const identity = { id, name: config.name, allocId: config.allocId };
     const exec = execContext(config, readableConfig(driver, config));

@@ -7,10 +7,11 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
+import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
 import { execContext } from "../task/exec-context";
-import { removeContainerFiles } from "../task/files";
+import { ownerOf, removeContainerFiles } from "../task/files";
 import { encodeTaskState, handleVersion } from "../task/handle";
 import { prepareTask } from "../task/prepare";
 import { Task } from "../task/task";
@@ -27,7 +28,9 @@ export async function startTask(
   if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
   try {
-    const task = await driver.tasks.add(config.id, async () => {
+    const machine = machineName(config.name, config.allocId);
+    driver.orphans.begin(ownerOf(config));
+    const task = await driver.tasks.add(config.id, machine, async () => {
       const supervisor = driver.supervisorNamed(driver.supervisor);
       const nspawn = await readNspawn();
       if (nspawn === undefined || !driver.config.options.enabled) {

@@ -1,5 +1,6 @@
-import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { errnoCode, isMissing } from "../host/errno";
 import { settingsFilePath } from "../nspawn/settings-file";
 
@@ -8,6 +9,8 @@ const filesDirectory = "/run/nomad-driver-nspawn/files";
 
 /** Texts a container's start needs as files. */
 export interface ContainerFileTexts {
+  /** Whose container it is: see ownerOf(). */
+  readonly owner: string;
   readonly settings: string;
   readonly environment?: string | undefined;
   readonly resolvConf?: string | undefined;
@@ -21,7 +24,12 @@ export interface ContainerFiles {
 
 const paths = (machine: string) => {
   const directory = join(filesDirectory, machine);
-  return { directory, environment: join(directory, "environment"), resolvConf: join(directory, "resolv.conf") };
+  return {
+    directory,
+    owner: join(directory, "owner"),
+    environment: join(directory, "environment"),
+    resolvConf: join(directory, "resolv.conf"),
+  };
 };
 
 /**
@@ -31,13 +39,14 @@ const paths = (machine: string) => {
  */
 export async function writeContainerFiles(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
   await removeContainerFiles(machine);
-  const { directory, environment, resolvConf } = paths(machine);
+  const { directory, owner, environment, resolvConf } = paths(machine);
   const settings = settingsFilePath(machine);
+  // First of all: what a plugin leaves that is killed from here on, is found by it.
+  await makeDirectory(directory);
+  await writeFile(owner, texts.owner, { mode: 0o600, flag: "wx" });
   // systemd-nspawn makes this directory itself, with the same mode, when it first runs.
   await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
   await writeFile(settings, texts.settings, { mode: 0o600, flag: "wx" });
-  if (texts.environment === undefined && texts.resolvConf === undefined) return {};
-  await makeDirectory(directory);
   if (texts.environment !== undefined) await writeFile(environment, texts.environment, { mode: 0o600, flag: "wx" });
   // Everybody in the container reads it; on the host the directory keeps others out.
   if (texts.resolvConf !== undefined) await writeFile(resolvConf, texts.resolvConf, { mode: 0o644, flag: "wx" });
@@ -45,6 +54,32 @@ export async function writeContainerFiles(machine: string, texts: ContainerFileT
     ...(texts.environment === undefined ? {} : { environmentFile: environment }),
     ...(texts.resolvConf === undefined ? {} : { resolvConf }),
   };
+}
+
+/**
+ * Who owns a task's container: the agent, known by the directory of its allocations. Several agents on one host have
+ * one each.
+ */
+export function ownerOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
+  return dirname(allocDir);
+}
+
+/** The machines whose containers an owner has started, and not removed yet. */
+export async function machinesOf(owner: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const machine of await namesIn(filesDirectory)) {
+    const text = await readFile(paths(machine).owner, "utf8").catch(absent);
+    if (text === owner) found.push(machine);
+  }
+  return found;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return (await readdir(directory).catch(absent)) ?? [];
+}
+
+function absent(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
 }
 
 /** Removes a container's files, and the directories of all with the last one's; does nothing where there are none. */

@@ -13,7 +13,7 @@ import { taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
 import { machineName } from "../nspawn/machine-name";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
-import { type ContainerFiles, writeContainerFiles } from "./files";
+import { type ContainerFiles, ownerOf, writeContainerFiles } from "./files";
 import { resourceLimits } from "./limits";
 import { resolveSources, taskDirectories, taskMounts } from "./mounts";
 import { resolvConf } from "./resolv-conf";
@@ -97,6 +97,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const targets = [...mounts, ...deviceMounts].map(({ target }) => target);
   if (image.kind === "directory") await refuseMissingMountPoints(image.path, options, targets);
   const files = await writeContainerFiles(machine, {
+    owner: ownerOf(config),
     settings: environment.settingsFile,
     environment: environment.environmentFile,
     resolvConf: dns,

@@ -8,10 +8,12 @@ test("an unknown task is told in the words that agents compare", () => {
 test("while a task of an id is being made, there is no second one", async () => {
   const store = new TaskStore();
   const never = Promise.withResolvers<never>();
-  const first = store.add("x", () => never.promise);
-  await expect(store.add("x", () => never.promise)).rejects.toThrow("already started");
+  const first = store.add("x", "machine-x", () => never.promise);
+  await expect(store.add("x", "machine-x", () => never.promise)).rejects.toThrow("already started");
+  expect([store.knowsMachine("machine-x"), store.knowsMachine("other")]).toEqual([true, false]);
   never.reject(new Error("no"));
   await expect(first).rejects.toThrow("no");
   await first.catch(() => {});
-  await expect(store.add("x", () => Promise.reject(new Error("again")))).rejects.toThrow("again");
+  expect(store.knowsMachine("machine-x")).toBe(false);
+  await expect(store.add("x", "machine-x", () => Promise.reject(new Error("again")))).rejects.toThrow("again");
 });

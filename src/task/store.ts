@@ -15,7 +15,7 @@ export class TaskNotFoundError extends Error {
 /** The tasks this plugin process knows, and those it is just starting or recovering. */
 export class TaskStore {
   readonly #tasks = new Map<string, Task>();
-  readonly #arriving = new Set<string>();
+  readonly #arriving = new Map<string, string>();
 
   /** @throws TaskNotFoundError */
   get(id: string): Task {
@@ -32,14 +32,22 @@ export class TaskStore {
     this.#tasks.delete(id);
   }
 
+  /** Whether a machine is a task's that is here or is just arriving. */
+  knowsMachine(machine: string): boolean {
+    const here = [...this.#tasks.values()].map(({ supervised }) => supervised.ref.machine);
+    return here.includes(machine) || [...this.#arriving.values()].includes(machine);
+  }
+
   /**
    * Adds the task that `make` brings; meanwhile nobody else can make one of the same id.
    *
+   * @param machine the machine it will have
+   *
    * @throws Error when there is, or is about to be, a task of that id; and whatever `make` throws
    */
-  async add(id: string, make: () => Promise<Task>): Promise<Task> {
+  async add(id: string, machine: string, make: () => Promise<Task>): Promise<Task> {
     if (this.#tasks.has(id) || this.#arriving.has(id)) throw new Error(`Task "${id}" was already started.`);
-    this.#arriving.add(id);
+    this.#arriving.set(id, machine);
     try {
       const task = await make();
       this.#tasks.set(id, task);

@@ -54,7 +54,7 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
   });
   const kept = made.move();
   const task = async (spec: TaskSpec) => {
-    const prepared = await prepareTask(spec);
+    const prepared = await prepareTask({ allocRoot: join(scratch, "allocations"), ...spec });
     kept.use(prepared);
     kept.defer(async () => {
       // A plugin that was started later knows the task only after it recovered it; of one that is gone nothing is found.

@@ -27,6 +27,8 @@ export interface TaskSpec {
   readonly mounts?: readonly MessageInitShape<typeof MountSchema>[];
   readonly devices?: readonly MessageInitShape<typeof DeviceSchema>[];
   readonly network?: MessageInitShape<typeof NetworkIsolationSpecSchema>;
+  /** Directory of the agent's allocations, which tells one agent from another; each task has an agent of its own without it. */
+  readonly allocRoot?: string;
   readonly dns?: MessageInitShape<typeof DNSConfigSchema>;
 }
 
@@ -44,9 +46,10 @@ export interface PreparedTask {
 
 /** Prepares a task: two of them never share a directory, an id or an allocation. */
 export async function prepareTask(spec: TaskSpec): Promise<PreparedTask> {
-  const root = await mkdtemp(join(tmpdir(), "alloc-"));
+  const own = await mkdtemp(join(tmpdir(), "alloc-"));
   const name = spec.name ?? "task";
   const allocId = crypto.randomUUID();
+  const root = join(spec.allocRoot ?? own, allocId);
   const task = join(root, name);
   const dirs = { alloc: join(root, "alloc"), local: join(task, "local"), secrets: join(task, "secrets"), task };
   for (const shared of ["data", "logs", "tmp"]) await mkdir(join(dirs.alloc, shared), { recursive: true, mode: 0o777 });
@@ -94,6 +97,7 @@ export async function prepareTask(spec: TaskSpec): Promise<PreparedTask> {
     [Symbol.asyncDispose]: async () => {
       await Promise.all([stdout.stop(), stderr.stop()]);
       await rm(root, { recursive: true, force: true });
+      await rm(own, { recursive: true, force: true });
     },
   };
 }

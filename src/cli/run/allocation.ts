@@ -14,8 +14,8 @@ const cpuShares = 100n;
 
 /** The directories of a task, as a Nomad client makes them. */
 export interface Allocation {
-  /** Everything below it belongs to this run. */
-  readonly root: string;
+  /** The allocation's own; the directory above belongs to this run alone. */
+  readonly directory: string;
   /** Where the plugin puts its socket. */
   readonly sockets: string;
   readonly stdoutPath: string;
@@ -26,14 +26,17 @@ export interface Allocation {
 /** Makes an allocation's directories below the temporary directory, for root's eyes alone. */
 export function makeAllocation(): Allocation {
   const root = mkdtempSync(join(tmpdir(), "nspawn-run-"));
+  const directory = join(root, "allocation");
   // A container with user IDs of its own still has to reach what is mounted from here; the parent is 0700.
-  for (const path of ["alloc/data", "alloc/logs", "alloc/tmp", "run/local", "run/tmp"]) makeOpen(join(root, path));
-  for (const path of ["run/secrets", "run/private", "sockets"]) mkdirSync(join(root, path), { mode: 0o700 });
+  for (const path of ["alloc/data", "alloc/logs", "alloc/tmp", "run/local", "run/tmp"]) makeOpen(join(directory, path));
+  for (const path of ["run/secrets", "run/private"]) mkdirSync(join(directory, path), { mode: 0o700 });
+  const sockets = join(root, "sockets");
+  mkdirSync(sockets, { mode: 0o700 });
   return {
-    root,
-    sockets: join(root, "sockets"),
-    stdoutPath: join(root, `alloc/logs/.${taskName}.stdout.fifo`),
-    stderrPath: join(root, `alloc/logs/.${taskName}.stderr.fifo`),
+    directory,
+    sockets,
+    stdoutPath: join(directory, `alloc/logs/.${taskName}.stdout.fifo`),
+    stderrPath: join(directory, `alloc/logs/.${taskName}.stderr.fifo`),
     remove: () => rmSync(root, { recursive: true, force: true }),
   };
 }
@@ -46,7 +49,7 @@ export function taskConfig(allocation: Allocation, options: RunOptions): TaskCon
     id: `${allocId}/${taskName}/${crypto.randomUUID().slice(0, 8)}`,
     name: taskName,
     allocId,
-    allocDir: allocation.root,
+    allocDir: allocation.directory,
     stdoutPath: allocation.stdoutPath,
     stderrPath: allocation.stderrPath,
     msgpackDriverConfig: encode(options.config),

@@ -1,0 +1,69 @@
+import { bootId } from "../host/boot-id";
+import { systemdPresence } from "../host/systemd-booted";
+import { errorText } from "../plugin/logger";
+import { NotSupervisedError, type Supervisor } from "../supervisor/supervisor";
+import { machinesOf, removeContainerFiles } from "../task/files";
+import type { Driver } from "./driver";
+
+/** What of the driver the sweep needs. */
+type Surroundings = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed">;
+
+/**
+ * Removes what an earlier plugin process left that was killed in the middle of a start, or whose task the agent forgot: a
+ * container of this very agent that belongs to no task. It runs once, when the agent had time to recover its tasks. Nothing
+ * of another agent's, or of anybody else's, is ever looked at.
+ */
+export class OrphanSweep {
+  readonly #around: Surroundings;
+  #begun = false;
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+  }
+
+  /** Called with each task: the first one tells that the agent uses this process, and who the agent is. */
+  begin(owner: string): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    const { container, container_delay } = this.#around.config.options.gc;
+    if (!container) return;
+    setTimeout(() => {
+      this.#sweep(owner).catch((error: unknown) => {
+        this.#around.log.warn("containers without a task could not be looked for", { error: errorText(error) });
+      });
+    }, container_delay).unref();
+  }
+
+  async #sweep(owner: string): Promise<void> {
+    const { tasks, log } = this.#around;
+    for (const machine of await machinesOf(owner)) {
+      if (tasks.knowsMachine(machine)) continue;
+      log.warn("removing a container that no task belongs to", { machine });
+      try {
+        await this.#remove(machine);
+      } catch (error) {
+        log.warn("a container that no task belongs to could not be removed", { machine, error: errorText(error) });
+      }
+    }
+  }
+
+  async #remove(machine: string): Promise<void> {
+    for (const name of ["systemd", "process"] as const) {
+      if (name === "systemd" && !systemdPresence().booted) continue;
+      const supervised = await this.#attach(name, machine);
+      await supervised?.release();
+    }
+    await removeContainerFiles(machine);
+  }
+
+  async #attach(name: Supervisor["name"], machine: string) {
+    try {
+      return await this.#around
+        .supervisorNamed(name)
+        .attach({ supervisor: name, machine, mode: "pid1", bootId: bootId() });
+    } catch (error) {
+      if (error instanceof NotSupervisedError) return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { settingsFilePath } from "../../src/nspawn/settings-file";
+import { machinesOf } from "../../src/task/files";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { type PreparedTask, prepareTask } from "../support/task";
+import { openWorkbench, shell, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+/** The allocations of the one agent that this is about. */
+let allocRoot: string;
+beforeAll(async () => {
+  before = await hostState();
+  allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
+  bench = await openWorkbench({ gc: { container_delay: "1s" } });
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  await rm(allocRoot, { recursive: true, force: true });
+  expect(await leftovers(before)).toEqual([]);
+});
+
+const forever = "echo up; while :; do sleep 0.1; done";
+
+async function machineOf(task: PreparedTask): Promise<string> {
+  return (await bench.client().inspectTask(task.id)).driver?.attributes["machine"] ?? "";
+}
+
+/** Settles when the machines that an agent has are these. */
+async function machinesBecome(owner: string, machines: readonly string[]): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    const found = (await machinesOf(owner)).sort();
+    if (found.join() === [...machines].sort().join()) return;
+    if (performance.now() > deadline)
+      throw new Error(`The machines are ${found.join(", ")}, not ${machines.join(", ")}.`);
+    await Bun.sleep(50);
+  }
+}
+
+test("what no task belongs to is removed, when the agent had its chance; everything else is left alone", async () => {
+  const own = { allocRoot };
+  const start = async (spec: object) => {
+    const task = await bench.task({ ...shell(bench.busybox, forever, { environment: { A: "b\nc" } }), ...spec });
+    const handle = await bench.start(task);
+    await task.stdout.waitFor("up");
+    return { task, handle, machine: await machineOf(task) };
+  };
+  const forgotten = await start(own);
+  const recovered = await start(own);
+  const another = await start({});
+  expect((await machinesOf(allocRoot)).sort()).toEqual([forgotten.machine, recovered.machine].sort());
+  await bench.replacePlugin();
+  await bench.client().recoverTask(recovered.handle);
+  const late = await start(own);
+  // Nothing is touched before the time is over.
+  await Bun.sleep(300);
+  expect(await machinesOf(allocRoot)).toHaveLength(3);
+  await machinesBecome(allocRoot, [recovered.machine, late.machine]);
+  expect(existsSync(settingsFilePath(forgotten.machine))).toBe(false);
+  const warned = bench.plugin().logs.filter((line) => line["@message"].includes("no task belongs to"));
+  expect(warned.map((line) => line["machine"])).toEqual([forgotten.machine]);
+  // The others run on, another agent's too.
+  for (const { task } of [recovered, late]) {
+    await bench.client().signalTask(task.id, "SIGKILL");
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ signal: 9 });
+  }
+  await bench.client().recoverTask(another.handle);
+  expect(await machineOf(another.task)).toBe(another.machine);
+});
+
+test("a plugin that is killed in the middle of a start leaves what the next one removes", async () => {
+  for (const delay of [2, 5, 8, 12, 16, 20, 30, 40, 60]) {
+    const task = await bench.task({ ...shell(bench.busybox, forever), allocRoot });
+    const start = bench
+      .client()
+      .startTask(task.config)
+      .catch(() => undefined);
+    await Bun.sleep(delay);
+    await bench.replacePlugin();
+    await start;
+  }
+  // Another task tells the plugin whose it is.
+  await bench.finished({ ...shell(bench.busybox, "true"), allocRoot });
+  await machinesBecome(allocRoot, []);
+});
+
+test("gc { container = false } keeps them", async () => {
+  await using keeping = await openWorkbench({ gc: { container: false, container_delay: "100ms" } });
+  const root = await mkdtemp(join(tmpdir(), "alloc-root-"));
+  const task = await prepareTask({ ...shell(keeping.busybox, forever), allocRoot: root });
+  const { handle } = await keeping.client().startTask(task.config);
+  await keeping.replacePlugin();
+  await keeping.finished({ ...shell(keeping.busybox, "true"), allocRoot: root });
+  await Bun.sleep(500);
+  expect(await machinesOf(root)).toHaveLength(1);
+  if (handle !== undefined) await keeping.client().recoverTask(handle);
+  await keeping.client().destroyTask(task.id, true);
+  await task[Symbol.asyncDispose]();
+  await rm(root, { recursive: true, force: true });
+  expect(await readdir(tmpdir()).then((names) => names.filter((name) => root.endsWith(name)))).toEqual([]);
+});
