@@ -15,6 +15,9 @@ import { countText, tracesLeft, tracesOf } from "./demo/traces";
 import { busyboxImage } from "./images/images";
 import { setUp } from "./setup/setup";
 
+/** What is run in the container while it runs: it sees the container's processes, itself among them. */
+const execScript = "echo a second program in the same container; ps -o pid,user,args | tail -n 4";
+
 const binary = join(distDir, binaryName);
 
 async function main(): Promise<number> {
@@ -37,6 +40,8 @@ async function main(): Promise<number> {
   let running: readonly string[] = [];
   const container = await runContainer(binary, image, async (machine) => {
     running = await tracesOf(machine, before);
+    const { stdout } = await run([binary, "exec", machine, "--", "/bin/sh", "-c", execScript]);
+    for (const line of stdout.trimEnd().split("\n")) console.log(`  ${dim("exec │")} ${line}`);
   });
   const left = await tracesLeft(container.machine, before);
   console.log(`\nStopped with exit code ${container.code}.`);

@@ -43,16 +43,28 @@ test("docs prints what docs/options.md holds", async () => {
 
 test("help lists every command, and tells more about one", async () => {
   const { out } = await run();
-  for (const name of ["doctor", "run", "schema", "docs", "version", "help"]) expect(out).toContain(`\n  ${name}`);
+  for (const name of ["doctor", "run", "exec", "schema", "docs", "version", "help"])
+    expect(out).toContain(`\n  ${name}`);
   expect((await run("help", "doctor")).out).toContain("--plugin-dir DIR");
 });
 
+test("exec in a machine that is not there is an error, not a wrong use", async () => {
+  const { code, err } = await run("exec", "no-such-machine", "true");
+  expect(code).toBe(1);
+  expect(err).toContain('No container "no-such-machine" of the driver\'s runs on this host');
+});
+
 test.each([
-  [["bogus"], 'There is no command "bogus": doctor, run, schema'],
+  [["bogus"], 'There is no command "bogus": doctor, run, exec, schema'],
   [["help", "bogus"], 'There is no command "bogus".'],
   [["schema"], 'Say which schema: "schema task" or "schema plugin".'],
   [["schema", "job"], "Say which schema"],
   [["version", "--nope"], "--nope"],
+  [["exec"], "Say in which machine."],
+  [["exec", "--user", "app", "web"], "Say which command."],
+  [["exec", "--tty", "--no-tty", "web", "sh"], "exclude each other"],
+  [["exec", "--tty", "web", "sh"], "needs a terminal"],
+  [["exec", "--nope", "web", "sh"], "--nope"],
   [["docs", "extra"], "extra"],
 ])("%j is refused in a sentence, with exit code 2", async (args, sentence) => {
   const { code, out, err } = await run(...args);

@@ -1,13 +1,21 @@
 import { type Command, UsageError } from "./command";
 import { docsCommand } from "./docs";
 import { doctorCommand } from "./doctor";
+import { execCommand } from "./exec";
 import { helpCommand } from "./help";
 import { runCommand } from "./run";
 import { schemaCommand } from "./schema";
 import { processTerminal, type Terminal } from "./terminal";
 import { versionCommand } from "./version";
 
-const commands: readonly Command[] = [doctorCommand, runCommand, schemaCommand, docsCommand, versionCommand];
+const commands: readonly Command[] = [
+  doctorCommand,
+  runCommand,
+  execCommand,
+  schemaCommand,
+  docsCommand,
+  versionCommand,
+];
 
 /** Usual spellings of commands. */
 const spellings: Readonly<Record<string, string>> = {

@@ -21,6 +21,7 @@ const good: HostFacts = {
   userNamespaces: 96365,
   overlayfs: true,
   pidfd: true,
+  ownFilters: 0,
 };
 const v1 = new Map([
   ["memory", "/sys/fs/cgroup/memory"],
@@ -50,6 +51,7 @@ test("a good host has nothing but good findings", () => {
     "idmapped mounts",
     "overlayfs",
     "pidfd",
+    "exec",
     "cgroups",
     "controllers",
     "plugin_dir",
@@ -119,4 +121,12 @@ test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
 test("a sticky directory above the plugin_dir is fine", () => {
   const directories = [...installed.directories, { path: "/tmp", owner: 0, mode: 0o1777 }];
   expect(hasErrors(judge({ ...good, pluginDirectory: { ...installed, directories } }))).toBe(false);
+});
+
+test.each([
+  [{ kernel: "5.4.0-100-generic" }, "cannot join a container by its process"],
+  [{ ownFilters: 2 }, "has system call filters of its own"],
+])("exec with %j is warned of", (change, text) => {
+  const found = judge({ ...good, ...change }).find(({ check }) => check === "exec");
+  expect(found).toMatchObject({ level: "warning", text: expect.stringContaining(text) });
 });

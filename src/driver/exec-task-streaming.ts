@@ -4,9 +4,9 @@ import type {
   ExecTaskStreamingResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { Session } from "../exec/session";
+import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
 import type { Driver } from "./driver";
-import { sessionOutput } from "./session-output";
 import { openTaskSession } from "./task-session";
 
 type Response = MessageInitShape<typeof ExecTaskStreamingResponseSchema>;

@@ -4,10 +4,10 @@ import type {
   ExecTaskRequest,
   ExecTaskResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
 import { settles } from "../supervisor/settles";
 import type { Driver } from "./driver";
-import { sessionOutput } from "./session-output";
 import { openTaskSession } from "./task-session";
 
 /** What is kept of each stream, in bytes: the end of it. */

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
+import { driverBinary } from "../../scripts/build/project";
+import { attempt } from "../../scripts/command";
 import { exec, startExec } from "../support/exec";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
@@ -233,6 +235,47 @@ test("commands find a task that a later plugin recovered, with its variables", a
   await bench.replacePlugin();
   await bench.client().recoverTask(handle);
   expect(await run(task, "echo $KEPT; id -un")).toMatchObject({ code: 0, stdout: "yes\napp\n" });
+});
+
+describe("the command line's exec", () => {
+  const own = (machine: string, ...args: readonly string[]) => [driverBinary(), "exec", ...args, machine];
+  const machineOf = async (task: PreparedTask) =>
+    (await bench.client().inspectTask(task.id)).driver?.attributes["machine"] ?? "";
+
+  test("runs a command without the plugin, as root or as another user", async () => {
+    const task = await up({ environment: { FROM_CONFIG: "seen" } });
+    const machine = await machineOf(task);
+    const script = "echo $FROM_CONFIG; id -u; cat; echo err >&2; exit 6";
+    const ran = await attempt([...own(machine), "/bin/sh", "-c", script], { stdin: "typed\n" });
+    expect(ran).toEqual({ code: 6, stdout: "seen\n0\ntyped\n", stderr: "err\n" });
+    expect((await attempt([...own(machine, "--user", "app"), "--", "id", "-un"])).stdout).toBe("app\n");
+    expect(await attempt([...own(machine), "no-such"])).toMatchObject({
+      code: 127,
+      stderr: expect.stringContaining("no-such"),
+    });
+    expect((await attempt([...own(machine), "/bin/sh", "-c", "kill -9 $$"])).code).toBe(137);
+  });
+
+  test("gives a terminal where it has one", async () => {
+    const machine = await machineOf(await up());
+    const line = [...own(machine), "/bin/sh", "-c", "tty; stty size; exit 3"].map((word) => `'${word}'`).join(" ");
+    const ran = await attempt([
+      "script",
+      "--quiet",
+      "--return",
+      "--command",
+      `stty rows 33 cols 99; ${line}`,
+      "/dev/null",
+    ]);
+    expect(ran.stdout).toMatch(/\/dev\/pts\/\d+\s+33 99/);
+    expect(ran.code).toBe(3);
+  });
+
+  test("tells of a machine that is not there", async () => {
+    const { code, stderr } = await attempt([...own("nobody-runs-this"), "true"]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('No container "nobody-runs-this"');
+  });
 });
 
 describe("a large stream", () => {

@@ -59,5 +59,7 @@ export interface HostFacts {
   readonly userNamespaces: number | undefined;
   readonly overlayfs: boolean;
   readonly pidfd: boolean;
+  /** How many system call filters this process has. */
+  readonly ownFilters: number;
   readonly pluginDirectory?: PluginDirectory;
 }

@@ -6,6 +6,8 @@ import type { Finding } from "./finding";
 const newestKnown = 258;
 /** Version of Linux whose mounts can map user IDs (mount_setattr(2)). */
 const idmapSince = [5, 12] as const;
+/** Version of Linux whose setns(2) takes a pidfd. */
+const setnsByPidfdSince = [5, 8] as const;
 
 /** Judges everything but the plugin_dir. */
 export function hostFindings(facts: HostFacts): Finding[] {
@@ -18,6 +20,7 @@ export function hostFindings(facts: HostFacts): Finding[] {
     idmappedMounts(facts),
     overlayfs(facts),
     pidfd(facts),
+    exec(facts),
   ];
 }
 
@@ -171,6 +174,31 @@ function pidfd({ pidfd: there }: HostFacts): Finding {
         level: "error",
         text: "The kernel has no pidfds (pidfd_open(2)): signals cannot be sent safely.",
         fix: "Use Linux 5.3 or later.",
+      };
+}
+
+/** What entering a container needs beside its namespaces. */
+function exec({ kernel, ownFilters }: HostFacts): Finding {
+  const check = "exec";
+  if (!isAtLeast(kernel, setnsByPidfdSince)) {
+    return {
+      check,
+      level: "warning",
+      text: `Linux ${kernel} cannot join a container by its process (setns(2) with a pidfd): nomad alloc exec does not work.`,
+      fix: "Use Linux 5.8 or later.",
+    };
+  }
+  return ownFilters === 0
+    ? {
+        check,
+        level: "ok",
+        text: "Commands can be run in tasks (nomad alloc exec), with the task's system call filters.",
+      }
+    : {
+        check,
+        level: "warning",
+        text: "This process has system call filters of its own, so that the kernel does not tell it a task's: a command that is run in a task has the agent's instead.",
+        fix: "Run the Nomad agent without SystemCallFilter= and the like.",
       };
 }
 

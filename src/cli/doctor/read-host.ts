@@ -1,6 +1,7 @@
 import { closeSync, existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { release } from "node:os";
+import { parseRights } from "../../exec/process-status";
 import { readCgroupLayout } from "../../host/cgroup-layout";
 import { errnoCode, isMissing } from "../../host/errno";
 import { openPidfd } from "../../host/libc";
@@ -33,6 +34,7 @@ export async function readHost(pluginDirectory: string | undefined): Promise<Hos
     userNamespaces: userNamespaces(),
     overlayfs: hasOverlayfs(),
     pidfd: hasPidfd(),
+    ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };
 }

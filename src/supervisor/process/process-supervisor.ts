@@ -20,7 +20,7 @@ import { followContainer, type SupervisedProcess } from "./supervised-process";
 export interface ProcessSupervisorOptions {
   /** Directory of the containers' state; made on the first launch, with mode 0700, and removed with the last container. */
   readonly stateDir?: string;
-  /** argv that starts this program in its supervising mode; the path of the order file is appended. */
+  /** argv that starts this program in its supervising mode; the order's file and id are appended. */
   readonly self: readonly string[];
   /** Takes sentences about limits the host does not enforce, and remains that cannot be removed. */
   readonly log: { warn(message: string): void };
@@ -64,8 +64,9 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       await removeStale(files, ref, log);
       try {
         makeDirectories(files, stateDir);
-        writeState(files.order, { bootId: ref.bootId, spec });
-        warnOnce(spec.machine, await start(self, files));
+        const id = crypto.randomUUID();
+        writeState(files.order, { id, bootId: ref.bootId, spec });
+        warnOnce(spec.machine, await start([...self, files.order, id]));
         return await follow(files, ref);
       } catch (error) {
         if (!existsSync(files.running)) {
@@ -142,8 +143,8 @@ function makeDirectories(files: StateFiles, stateDir: string): void {
  *
  * @returns limits that are not enforced, in sentences
  */
-async function start(self: readonly string[], files: StateFiles): Promise<readonly string[]> {
-  const child = Bun.spawn([...self, files.order], {
+async function start(argv: readonly string[]): Promise<readonly string[]> {
+  const child = Bun.spawn([...argv], {
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },
     stdin: "ignore",

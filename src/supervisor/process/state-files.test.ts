@@ -11,6 +11,7 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const order: Order = {
+  id: "i",
   bootId: "b",
   spec: {
     machine: "web",
@@ -54,6 +55,6 @@ test("absent is undefined, damaged is an error that names the file", () => {
   expect(() => readExit(files)).toThrow(/exit\.json is damaged/);
   writeFileSync(files.exit, '{"code":"7"}');
   expect(() => readExit(files)).toThrow(/"code" is not a number/);
-  writeFileSync(files.order, '{"bootId":"b","spec":{"machine":"web","limits":{},"mode":"pid3"}}');
+  writeFileSync(files.order, '{"id":"i","bootId":"b","spec":{"machine":"web","limits":{},"mode":"pid3"}}');
   expect(() => readOrder(files)).toThrow(/"mode" is not one of boot, pid2, pid1/);
 });

@@ -7,6 +7,8 @@ import { asRecord, numberOf, objectOf, objectsOf, optional, stringMapOf, stringO
 
 /** What the plugin asks a supervising process for. */
 export interface Order {
+  /** Tells this start of the container from an earlier one, whose process may come too late. */
+  readonly id: string;
   readonly bootId: string;
   readonly spec: LaunchSpec;
 }
@@ -76,6 +78,7 @@ export function readOrder(files: StateFiles): Order | undefined {
     const spec = objectOf(order, "spec");
     const limits = objectOf(spec, "limits");
     return {
+      id: stringOf(order, "id"),
       bootId: stringOf(order, "bootId"),
       spec: {
         machine: stringOf(spec, "machine"),

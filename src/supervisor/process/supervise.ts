@@ -9,6 +9,7 @@ import { exitOf } from "../exit-of";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { closeWhenRead, type LogFifo } from "./log-readers";
+import { lockOrAwait } from "./order-lock";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
 import { serveStatus } from "./status-socket";
 import { pumpStderr } from "./stderr-pump";
@@ -17,6 +18,8 @@ import { pumpStderr } from "./stderr-pump";
 const RESTART = 133;
 const SIGKILL = 9;
 const STDOUT = 1;
+/** How long others, who look whether there is a process like this one, may hold the order's lock. */
+const LOCK_MS = 10_000;
 /** How long the end of standard error may take after systemd-nspawn's own end. */
 const LAST_WORDS_MS = 1_000;
 const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
@@ -34,7 +37,7 @@ export interface StartReport {
  * The life of a supervising process: starts the systemd-nspawn that an order file describes, stays until its end, and
  * leaves the exit beside the order.
  *
- * @param args path of the order file
+ * @param args path of the order file, and the order's id
  * @returns exit code of this process
  */
 export async function superviseMain(args: readonly string[]): Promise<number> {
@@ -42,20 +45,25 @@ export async function superviseMain(args: readonly string[]): Promise<number> {
   // systemd-nspawn's or nobody's business, and we are to see its end.
   for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => {});
   try {
-    const [orderFile] = args;
-    if (orderFile === undefined) throw new Error("The order file is missing.");
-    return await supervise(dirname(orderFile));
+    const [orderFile, id] = args;
+    if (orderFile === undefined || id === undefined) throw new Error("The order's file and id are missing.");
+    return await supervise(dirname(orderFile), id);
   } catch (error) {
     report({ failed: error instanceof Error ? error.message : String(error), warnings: [] });
     return 1;
   }
 }
 
-async function supervise(directory: string): Promise<number> {
+async function supervise(directory: string, id: string): Promise<number> {
   const files = filesIn(directory);
-  const order = readOrder(files);
+  // Held until this process ends, also a violent end.
+  const lock = await lockOrAwait(files, () => false, LOCK_MS);
+  const order = lock === undefined ? undefined : readOrder(files);
   const supervisor = identify(process.pid);
-  if (order === undefined || supervisor === undefined) throw new Error(`There is no order in ${directory}.`);
+  if (order?.id !== id || supervisor === undefined) {
+    lock?.[Symbol.dispose]();
+    throw new Error(`The order ${id} in ${directory} was withdrawn.`);
+  }
   const { spec } = order;
   const layout = readCgroupLayout();
   const environment = nspawnEnvironment(spec);

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { removeCgroup } from "../../host/cgroup-task";
 import { isAlive, signalProcess } from "../../host/process-info";
@@ -5,10 +6,13 @@ import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
 import type { Exit, Supervised, SupervisedRef } from "../supervisor";
 import { endContainer, isGone } from "./end-container";
+import { lockOrAwait } from "./order-lock";
 import { type RunningState, readExit, readRunning, removeState, type StateFiles, writeState } from "./state-files";
 import { connectStatus, type StatusConnection } from "./status-client";
 
 const SIGKILL = 9;
+/** How long a supervising process may take from its own start to its container's. */
+const BEGIN_MS = 10_000;
 /** How long a supervising process may still hand the last log lines to a reader when its container is released. */
 const LAST_LINES_MS = 500;
 
@@ -52,6 +56,9 @@ export async function followContainer(
       settle({ code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() });
     }
   };
+  const told = () => existsSync(files.running) || existsSync(files.exit);
+  // Kept until the files are gone: then a process that is late finds nothing to carry out.
+  const lock = await lockOrAwait(files, told, BEGIN_MS);
   const restartListeners = new Set<() => void>();
   let toldPid: number | undefined;
   let running = readRunning(files);
@@ -99,6 +106,7 @@ export async function followContainer(
     problems.push(...(await removeRemains(ref.machine, { locks: locks ?? state?.locks ?? [] })).problems);
     for (const problem of problems) context.warn(problem);
     removeState(files);
+    lock?.[Symbol.dispose]();
   };
 
   return {
@@ -119,7 +127,10 @@ export async function followContainer(
       released ??= remove();
       return released;
     },
-    detach: () => connection?.close(),
+    detach: () => {
+      connection?.close();
+      lock?.[Symbol.dispose]();
+    },
   };
 }
 

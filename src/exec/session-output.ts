@@ -1,5 +1,5 @@
-import type { FdReader } from "../exec/fd-streams";
-import type { Session } from "../exec/session";
+import type { FdReader } from "./fd-streams";
+import type { Session } from "./session";
 
 /** A piece of what a command wrote; without bytes, the end of that stream. */
 export interface OutputPiece {

@@ -1,0 +1,49 @@
+import type { Session } from "../../exec/session";
+import { sessionOutput } from "../../exec/session-output";
+
+/** The streams of this process, as the session of a command uses them. */
+export interface OwnStreams {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+}
+
+/**
+ * Connects a session with this process's streams until the command's output ends. A terminal passes every key on, and its
+ * window's size; it is as before when this returns.
+ */
+export async function joinStreams(session: Session, terminal: boolean, own: OwnStreams): Promise<void> {
+  const { stdin, stdout } = own;
+  const resize = () => session.resize(stdout.rows, stdout.columns);
+  if (terminal) {
+    stdin.setRawMode(true);
+    resize();
+    stdout.on("resize", resize);
+  }
+  // Not waited for: a command may end without having read all of it.
+  const feeding = feed(session, stdin);
+  feeding.catch(() => {});
+  try {
+    for await (const { stream, bytes } of sessionOutput(session)) {
+      if (bytes !== undefined) await write(own[stream], bytes);
+    }
+  } finally {
+    if (terminal) {
+      stdout.off("resize", resize);
+      stdin.setRawMode(false);
+    }
+    stdin.pause();
+  }
+}
+
+async function feed(session: Session, stdin: NodeJS.ReadStream): Promise<void> {
+  for await (const chunk of stdin) await session.stdin.write(Buffer.from(chunk));
+  session.stdin.close();
+}
+
+/** The bytes are taken when this resolves; they are not kept. */
+function write(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}

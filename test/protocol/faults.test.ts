@@ -1,0 +1,133 @@
+/** The plugin is killed with -9 at every moment of a start, and what follows must be as if nothing had happened. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseNamespacePids } from "../../src/host/process-info";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import type { PreparedTask } from "../support/task";
+import { copyTree, failure, openWorkbench, shell, type Workbench } from "./workbench";
+
+let before: HostState;
+let bench: Workbench;
+let allocRoot: string;
+beforeAll(async () => {
+  before = await hostState();
+  allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
+  bench = await openWorkbench();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  await rm(allocRoot, { recursive: true, force: true });
+  expect(await leftovers(before)).toEqual([]);
+});
+
+/** Milliseconds after the request at which the plugin dies: a start takes about a hundred. */
+const moments = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 50, 60, 80, 100, 130];
+
+/** The processes that run a task's command as PID 1 of a container, on the whole machine. */
+async function payloads(mark: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    const first = parseNamespacePids(status).at(-1) === 1;
+    if (first && commandLine.startsWith("/bin/sh\0-c\0") && commandLine.includes(mark)) found.push(Number(pid));
+  }
+  return found;
+}
+
+const mark = (task: PreparedTask) => `: ${task.config.name}`;
+
+/** A task whose command line has its mark in it. */
+function prepared(): Promise<PreparedTask> {
+  const script = `: ${crypto.randomUUID()}; echo up; while :; do sleep 0.1; done`;
+  return bench.task({ ...shell(bench.busybox, script), name: script.slice(2, 10), allocRoot });
+}
+
+test.each(moments)("killed %d ms into a start: started again, the task runs once", async (moment) => {
+  const task = await prepared();
+  const start = failure(bench.client().startTask(task.config));
+  await Bun.sleep(moment);
+  await bench.replacePlugin();
+  await start;
+  // What an agent does that never got a handle.
+  await bench.start(task);
+  // Its log's reader may have seen the end of a first container, so it is looked for among the processes.
+  const deadline = performance.now() + 10_000;
+  while ((await payloads(mark(task))).length === 0 && performance.now() < deadline) await Bun.sleep(10);
+  await Bun.sleep(100);
+  expect(await payloads(mark(task))).toHaveLength(1);
+  await bench.client().destroyTask(task.id, true);
+  expect(await payloads(mark(task))).toEqual([]);
+});
+
+test.each([0, 5, 20, 60])("killed %d ms into a stop: the next one ends it", async (moment) => {
+  const task = await prepared();
+  const handle = await bench.start(task);
+  await task.stdout.waitFor("up");
+  const stop = failure(bench.client().stopTask(task.id, { timeout: 0 }));
+  await Bun.sleep(moment);
+  await bench.replacePlugin();
+  await stop;
+  await bench.client().recoverTask(handle);
+  await bench.client().stopTask(task.id, { timeout: 0 });
+  const { result } = await bench.client().waitTask(task.id);
+  // By SIGKILL, or by the SIGINT before it.
+  const { exitCode = 0, signal = 0 } = result ?? {};
+  expect([137, 130]).toContain(signal === 0 ? exitCode : 128 + signal);
+  await bench.client().destroyTask(task.id);
+  expect(await payloads(mark(task))).toEqual([]);
+});
+
+test.each([0, 5, 20, 60])("killed %d ms into a destroy: the next one completes it", async (moment) => {
+  const task = await prepared();
+  const handle = await bench.start(task);
+  await task.stdout.waitFor("up");
+  const destroy = failure(bench.client().destroyTask(task.id, true));
+  await Bun.sleep(moment);
+  await bench.replacePlugin();
+  await destroy;
+  // There, and removed now, or gone already: both are ends that an agent knows.
+  if ((await failure(bench.client().recoverTask(handle))) === "") await bench.client().destroyTask(task.id, true);
+  expect(await payloads(mark(task))).toEqual([]);
+});
+
+test("killed while commands run in a task: the commands end, the task goes on", async () => {
+  const task = await prepared();
+  const handle = await bench.start(task);
+  await task.stdout.waitFor("up");
+  const calls = Array.from({ length: 5 }, () =>
+    failure(bench.client().execTask(task.id, ["/bin/sleep", "1234"], 60_000)),
+  );
+  const sleeping = async () => {
+    const { result, stdout } = await bench
+      .client()
+      .execTask(task.id, ["/bin/sh", "-c", "ps -o args | grep -c '[s]leep 1234'"], 10_000);
+    return result?.exitCode === 0 ? Number(Buffer.from(stdout).toString()) : 0;
+  };
+  while ((await sleeping()) < 5) await Bun.sleep(20);
+  await bench.replacePlugin();
+  await Promise.all(calls);
+  await bench.client().recoverTask(handle);
+  for (const deadline = performance.now() + 5_000; (await sleeping()) > 0 && performance.now() < deadline; )
+    await Bun.sleep(20);
+  expect(await sleeping()).toBe(0);
+  expect(await payloads(mark(task))).toHaveLength(1);
+});
+
+test("the image goes away while a task runs from it", async () => {
+  const image = join(bench.scratch, "going");
+  await copyTree(bench.busybox, image);
+  const task = await bench.started({
+    config: { ...shell(image, "sleep 1000 & trap 'exit 8' USR1; echo up; wait $!").config },
+    allocRoot,
+  });
+  await task.stdout.waitFor("up");
+  await rm(image, { recursive: true });
+  await bench.client().signalTask(task.id, "SIGUSR1");
+  const { result } = await bench.client().waitTask(task.id);
+  expect(result).toMatchObject({ exitCode: 8, signal: 0 });
+  await bench.client().destroyTask(task.id);
+});
