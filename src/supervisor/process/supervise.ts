@@ -98,7 +98,8 @@ async function supervise(directory: string, id: string): Promise<number> {
     if (first) report({ warnings });
     watch = watchPayload(main.pid, spec.mode, remember);
     await child.exited;
-    if (child.exitCode === RESTART && !stopped) {
+    // A single program may end with that code itself.
+    if (spec.mode === "boot" && child.exitCode === RESTART && !stopped) {
       watch.close();
       continue;
     }

@@ -42,6 +42,11 @@ describe("unitProperties", () => {
     expect(limited.get("AllowedCPUs")).toEqual(["ay", Uint8Array.of(5)]);
   });
 
+  test("only a system that booted is started again when it reboots", () => {
+    expect(propertiesOf({ mode: "boot" }).get("RestartForceExitStatus")).toEqual(["(aiai)", [[133], []]]);
+    expect(propertiesOf({ mode: "pid2" }).has("RestartForceExitStatus")).toBe(false);
+  });
+
   test("loop devices are for disk images, further devices for those who ask", () => {
     const paths = (change: Partial<LaunchSpec>) => JSON.stringify(propertiesOf(change).get("DeviceAllow"));
     expect(paths({})).not.toContain("block-loop");

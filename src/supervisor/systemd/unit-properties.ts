@@ -85,8 +85,10 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     ["StandardErrorFileDescriptor", ["h", 1]],
     // The unit keeps how its process ended until the task is destroyed.
     ["RemainAfterExit", ["b", true]],
-    // Not a success, for RemainAfterExit would keep it as the end.
-    ["RestartForceExitStatus", ["(aiai)", [[rebootExitCode], []]]],
+    // Not a success, for RemainAfterExit would keep it as the end. A single program may end with that code itself.
+    ...(spec.mode === "boot"
+      ? [["RestartForceExitStatus", ["(aiai)", [[rebootExitCode], []]]] satisfies UnitProperty]
+      : []),
     ["StartLimitIntervalUSec", ["t", 0n]],
     // Shifting the ownership of a large image takes longer than any default; Nomad has its own deadlines.
     ["TimeoutStartUSec", ["t", infinity]],

@@ -1,0 +1,67 @@
+/** Many starts and stops, after which plugin and host are as they were. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdir, readFile } from "node:fs/promises";
+import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { hostState, leftovers } from "../support/leftovers";
+import { prepareTask } from "../support/task";
+
+const cycles = 500;
+const together = 20;
+/** Cycles after which the plugin has everything it needs in memory. */
+const warm = 100;
+
+let bench: Workbench;
+beforeAll(async () => {
+  bench = await openWorkbench();
+});
+afterAll(() => bench[Symbol.asyncDispose]());
+
+/** One task from start to destruction: half of them are stopped, the others end by themselves. */
+async function cycle(number: number): Promise<void> {
+  const stopped = number % 2 === 0;
+  const script = stopped ? "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done" : `echo up; exit ${number % 200}`;
+  await using task = await prepareTask(shell(bench.busybox, script));
+  const client = bench.client();
+  await client.startTask(task.config);
+  await task.stdout.waitFor("up", 60_000);
+  if (stopped) await client.stopTask(task.id, { timeout: 30_000 });
+  const { result } = await client.waitTask(task.id);
+  expect(result).toMatchObject({ exitCode: stopped ? 0 : number % 200, signal: 0 });
+  await client.destroyTask(task.id);
+}
+
+async function cyclesFrom(first: number, count: number): Promise<void> {
+  let next = first;
+  const worker = async () => {
+    while (next < first + count) {
+      const number = next;
+      next += 1;
+      await cycle(number);
+    }
+  };
+  await Promise.all(Array.from({ length: together }, worker));
+}
+
+async function plugin() {
+  const { pid } = bench.plugin();
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return {
+    descriptors: (await readdir(`/proc/${pid}/fd`)).length,
+    threads: (await readdir(`/proc/${pid}/task`)).length,
+    mebibytes: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024,
+  };
+}
+
+test(`${cycles} tasks, ${together} at once, leave plugin and host as they were`, async () => {
+  await cyclesFrom(0, warm);
+  const before = { host: await hostState(), plugin: await plugin() };
+  await cyclesFrom(warm, cycles);
+  // Memory that was freed goes back to the system a moment later.
+  await Bun.sleep(2000);
+  const after = await plugin();
+  console.log(`before ${JSON.stringify(before.plugin)}, after ${JSON.stringify(after)}`);
+  expect(await leftovers(before.host)).toEqual([]);
+  expect(after.descriptors).toBeLessThanOrEqual(before.plugin.descriptors);
+  expect(after.mebibytes).toBeLessThan(before.plugin.mebibytes * 1.1);
+}, 600_000);
