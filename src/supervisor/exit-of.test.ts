@@ -46,6 +46,12 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
   ["the kernel told the signal", { nspawn: { code: 1 }, payloadStatus: 11 }, { code: 0, signal: 11 }],
   ["the kernel told the signal, core dumped", { nspawn: { code: 1 }, payloadStatus: 0x8b }, { code: 0, signal: 11 }],
   ["the kernel told a code", { nspawn: { code: 7 }, payloadStatus: 7 << 8 }, { code: 7, signal: 0 }],
+  [
+    "a code that systemd-nspawn takes for a reboot",
+    { nspawn: { code: 1 }, payloadStatus: 133 << 8 },
+    { code: 133, signal: 0 },
+  ],
+  ["the same, kernel before 6.15", { nspawn: { code: 1 } }, { code: 1, signal: 0 }],
   ["power off of a booted container", { mode: "boot", payloadStatus: 2 }, { code: 0, signal: 0 }],
   ["stub init and a signal", { mode: "pid2", nspawn: { code: 255 }, payloadStatus: 15 }, { code: 0, signal: 15 }],
   ["stub init, kernel before 6.15", { mode: "pid2", nspawn: { code: 255 } }, { code: 255, signal: 0 }],

@@ -46,7 +46,7 @@ export function exitOf(ending: Ending): Exit {
     const message = `systemd-nspawn itself was ended by ${signalName(nspawn.signal)}.`;
     return { code: 0, signal: nspawn.signal, oomKilled: ending.oomKills > 0, message, at };
   }
-  const { code } = nspawn;
+  const code = payloadCode(ending, nspawn.code) ?? nspawn.code;
   const told = code === FAILURE ? signalInWords(ending) : undefined;
   const killed = code === FAILURE && ending.killed ? SIGKILL : 0;
   const signal = told ?? payloadSignal(ending, code) ?? killed;
@@ -67,6 +67,15 @@ function linesOf(text: string): readonly string[] {
     .split(/[\r\n]+/)
     .map((line) => line.trim())
     .filter((line) => line !== "");
+}
+
+/**
+ * The payload's own exit code where systemd-nspawn ended with 1: a code of 133, which is its own word for a reboot, it takes for a
+ * failure (measured with 252 and 257).
+ */
+function payloadCode({ mode, payloadStatus }: Ending, code: number): number | undefined {
+  const exited = payloadStatus !== undefined && (payloadStatus & 0x7f) === 0;
+  return exited && mode !== "boot" && code === FAILURE ? (payloadStatus >> 8) & 0xff : undefined;
 }
 
 function signalInWords({ lastWords, machine }: Ending): number | undefined {

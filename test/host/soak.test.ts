@@ -20,14 +20,14 @@ afterAll(() => bench[Symbol.asyncDispose]());
 /** One task from start to destruction: half of them are stopped, the others end by themselves. */
 async function cycle(number: number): Promise<void> {
   const stopped = number % 2 === 0;
-  const script = stopped ? "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done" : `echo up; exit ${number % 200}`;
+  const script = stopped ? "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done" : `echo up; exit ${number % 100}`;
   await using task = await prepareTask(shell(bench.busybox, script));
   const client = bench.client();
   await client.startTask(task.config);
   await task.stdout.waitFor("up", 60_000);
   if (stopped) await client.stopTask(task.id, { timeout: 30_000 });
   const { result } = await client.waitTask(task.id);
-  expect(result).toMatchObject({ exitCode: stopped ? 0 : number % 200, signal: 0 });
+  expect(result).toMatchObject({ exitCode: stopped ? 0 : number % 100, signal: 0 });
   await client.destroyTask(task.id);
 }
 
