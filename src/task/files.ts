@@ -3,6 +3,8 @@ import { dirname, join } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { errnoCode, isMissing } from "../host/errno";
 import { settingsFilePath } from "../nspawn/settings-file";
+import { errorText } from "../plugin/logger";
+import { LaunchError } from "../supervisor/supervisor";
 
 /** Where the files of running containers lie; gone after a reboot, as the containers are. */
 const filesDirectory = "/run/nomad-driver-nspawn/files";
@@ -35,10 +37,24 @@ const paths = (machine: string) => {
 /**
  * Writes a container's files, replacing what an earlier start left.
  *
- * @throws Error when /run cannot be written
+ * @throws LaunchError when /run cannot be written; nothing is left then
  */
 export async function writeContainerFiles(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
   await removeContainerFiles(machine);
+  try {
+    return await write(machine, texts);
+  } catch (error) {
+    await removeContainerFiles(machine);
+    const full = errnoCode(error) === "ENOSPC";
+    const why = full ? "the file system of /run is full" : errorText(error);
+    throw new LaunchError(`The files of container ${machine} could not be written below ${filesDirectory}: ${why}.`, {
+      recoverable: full,
+      cause: error,
+    });
+  }
+}
+
+async function write(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
   const { directory, owner, environment, resolvConf } = paths(machine);
   const settings = settingsFilePath(machine);
   // First of all: what a plugin leaves that is killed from here on, is found by it.
@@ -101,6 +117,7 @@ async function makeDirectory(directory: string): Promise<void> {
 
 async function removeIfEmpty(directory: string): Promise<void> {
   await rmdir(directory).catch((error: unknown) => {
-    if (!isMissing(error) && errnoCode(error) !== "ENOTEMPTY") throw error;
+    // Somebody else's container is there, or a file system is mounted.
+    if (!isMissing(error) && !["ENOTEMPTY", "EBUSY"].includes(errnoCode(error) ?? "")) throw error;
   });
 }

@@ -1,9 +1,10 @@
 /** The plugin is killed with -9 at every moment of a start, and what follows must be as if nothing had happened. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { run } from "../../scripts/command";
 import { parseNamespacePids } from "../../src/host/process-info";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
@@ -115,6 +116,26 @@ test("killed while commands run in a task: the commands end, the task goes on", 
     await Bun.sleep(20);
   expect(await sleeping()).toBe(0);
   expect(await payloads(mark(task))).toHaveLength(1);
+});
+
+test("a full state directory fails a start in a sentence, and nothing of it stays", async () => {
+  const state = "/run/nomad-driver-nspawn";
+  await mkdir(state, { recursive: true, mode: 0o700 });
+  await run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=3", "tmpfs", state]);
+  try {
+    const task = await prepared();
+    const problem = await failure(bench.client().startTask(task.config));
+    expect(problem).toMatch(
+      /could not be written below \/run\/nomad-driver-nspawn\/files: the file system of \/run is full/,
+    );
+    expect(await readdir(state)).toEqual([]);
+    expect(await payloads(mark(task))).toEqual([]);
+  } finally {
+    await run(["umount", state]);
+    await rm(state, { recursive: true });
+  }
+  const { code } = await bench.finished({ ...shell(bench.busybox, "exit 3"), allocRoot });
+  expect(code).toBe(3);
 });
 
 test("the image goes away while a task runs from it", async () => {
