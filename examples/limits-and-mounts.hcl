@@ -46,6 +46,13 @@ job "limits" {
         rlimits = {
           NOFILE = "1024"
         }
+
+        # Processes and threads; and never more CPU time than `cpu` below says.
+        pids_limit     = 64
+        cpu_hard_limit = true
+
+        # The kernel ends this task before others when memory runs out.
+        oom_score_adjust = 500
       }
 
       template {
@@ -54,6 +61,7 @@ job "limits" {
           echo "$GREETING from $(hostname), with $(ulimit -n) open files at most"
           ls -d /run/zoneinfo /run/data /run/scratch
           date > /run/scratch/written
+          echo "killed before others by $(cat /proc/self/oom_score_adj)"
           cat /run/data/note
         EOT
       }

@@ -52,7 +52,7 @@ export const containerOptions = {
   volatile: option({
     ...choice(["yes", "state", "overlay", "no"]),
     meaning:
-      "How much of the image is forgotten at the end: everything but `/usr` (`yes`), `/var` alone (`state`), or every change, kept in memory meanwhile (`overlay`).",
+      "How much of the image is forgotten at the end: everything but `/usr` (`yes`), `/var` alone (`state`), or every change, kept in memory meanwhile (`overlay`). `yes` and `state` together with user namespaces need systemd-nspawn 257.",
     nspawn: "--volatile=",
     switches: (mode) => [`--volatile=${mode}`],
   }),
@@ -97,7 +97,7 @@ export const containerOptions = {
     ...string(v.pipe(text, parsed(parsePivotRoot))),
     allowed: '"NEW" or "NEW:OLD", both absolute paths without ".."',
     meaning:
-      "Directory of the image that becomes the root of the container; after a colon, the directory where the original root appears.",
+      "Directory of the image that becomes the root of the container; after a colon, the directory where the original root appears. With user namespaces the owners of the image's files are changed, unless `private_users_ownership` is `off`.",
     nspawn: "--pivot-root=",
     example: 'pivot_root = "/ostree/deploy:/sysroot"',
     switches: ({ newRoot, oldRoot }) => [
