@@ -26,6 +26,7 @@ export async function startTask(
 ): Promise<MessageInitShape<typeof StartTaskResponseSchema>> {
   if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
+  const notes: string[] = [];
   try {
     const task = await driver.tasks.add(config.id, async () => {
       const supervisor = driver.supervisorNamed(driver.supervisor);
@@ -33,12 +34,14 @@ export async function startTask(
       if (nspawn === undefined || !driver.config.options.enabled) {
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
-      const { launch, options } = await prepareTask(config, {
+      const prepared = await prepareTask(config, {
         plugin: driver.config.options,
         nspawn,
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
       });
+      const { launch, options } = prepared;
+      notes.push(...prepared.notes);
       const removeFiles = () => removeContainerFiles(launch.machine);
       try {
         const supervised = await supervisor.launch(launch);
@@ -52,6 +55,7 @@ export async function startTask(
     });
     const { ref } = task.supervised;
     tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
+    for (const note of notes) tellEvent(driver, task, note);
     watchExit(driver, task);
     return {
       result: StartTaskResponse_Result.SUCCESS,
