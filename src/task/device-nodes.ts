@@ -3,6 +3,7 @@ import type { Device, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drive
 import { ConfigError } from "../config/config-error";
 import type { DeviceNode } from "../config/mounts";
 import type { TaskOptions } from "../config/options";
+import { majorOf, minorOf } from "../host/device-rules";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import type { MountRequest } from "./owner-mapping";
 
@@ -63,15 +64,6 @@ async function containerDevice(who: string, device: DeviceNode): Promise<Contain
   return {
     mount: { source, target: container, readOnly: false, ...(open ? { keepOwners: true } : {}) },
     // By its numbers, for DeviceAllow= takes only paths below /dev.
-    rule: { path: `/dev/${kind}/${major(stats.rdev)}:${minor(stats.rdev)}`, permissions },
+    rule: { path: `/dev/${kind}/${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`, permissions },
   };
-}
-
-/** makedev(3) of glibc, undone. */
-function major(device: number): number {
-  return Number(((BigInt(device) >> 8n) & 0xfffn) | ((BigInt(device) >> 32n) & 0xfffff000n));
-}
-
-function minor(device: number): number {
-  return Number((BigInt(device) & 0xffn) | ((BigInt(device) >> 12n) & 0xffffff00n));
 }

@@ -2,10 +2,13 @@ import { constants, openSync, readFileSync, writeFileSync, writeSync } from "nod
 import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } from "../../host/cgroup-task";
+import { confineDevices, readDeviceRules } from "../../host/device-rules";
 import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
+import { allowedDevices } from "../allowed-devices";
 import { exitOf } from "../exit-of";
+import { nspawnSwitches } from "../nspawn-switches";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { closeWhenRead, type LogFifo } from "./log-readers";
@@ -21,6 +24,9 @@ const STDOUT = 1;
 const LAST_WORDS_MS = 1_000;
 const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const UNCONFINED =
+  "Which devices a container opens is not limited: this host has no v1 devices controller for us. Containers cannot make device nodes (CAP_MKNOD) unless the job asks for it.";
 
 /** What the supervising process reports to the plugin that started it, as one line of JSON. */
 export interface StartReport {
@@ -62,7 +68,10 @@ async function supervise(directory: string): Promise<number> {
   const stdout = openFifo(spec.stdoutPath);
   const stderr = openFifo(spec.stderrPath);
   const pump = pumpStderr(stderr.fd);
-  const warnings = createCgroup(layout, spec.machine, spec.limits);
+  const warnings = [...createCgroup(layout, spec.machine, spec.limits)];
+  const confined = confineDevices(layout, spec.machine, readDeviceRules(allowedDevices(spec)));
+  if (!confined) warnings.push(UNCONFINED);
+  const argv = confined ? spec.argv : withoutNodes(spec.argv);
   let stopped = false;
   let watch: PayloadWatch | undefined;
   const status = serveStatus(files.socket, {
@@ -75,7 +84,7 @@ async function supervise(directory: string): Promise<number> {
   const startedAt = Date.now();
   let exit: Exit | undefined;
   for (let first = true; exit === undefined; first = false) {
-    const child = spawnInside(layout, spec, environment, stdout.fd, pump.childFd);
+    const child = spawnInside(layout, { ...spec, argv }, environment, stdout.fd, pump.childFd);
     const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
     const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
     const stateOf = (found?: PayloadWatch): RunningState => ({
@@ -143,6 +152,18 @@ function spawnInside(
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, own);
     enterCgroup(layout, SUPERVISORS_CGROUP);
   }
+}
+
+/**
+ * Where nothing limits the devices a container opens, it must not make nodes of them: the host's disks are one mknod(2) away.
+ * systemd-nspawn makes those of its /dev before it gives the capability up.
+ */
+function withoutNodes(argv: readonly string[]): readonly string[] {
+  const asked = nspawnSwitches(argv).some((argument) =>
+    /^--capability=(?:.*,)?(?:all|CAP_MKNOD)(?:,|$)/.test(argument),
+  );
+  const [program = "", ...rest] = argv;
+  return asked ? argv : [program, "--drop-capability=CAP_MKNOD", ...rest];
 }
 
 /** As systemd does it: the file's values win. */
