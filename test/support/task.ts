@@ -26,6 +26,7 @@ export interface TaskSpec {
   readonly resources?: MessageInitShape<typeof ResourcesSchema>;
   readonly mounts?: readonly MessageInitShape<typeof MountSchema>[];
   readonly devices?: readonly MessageInitShape<typeof DeviceSchema>[];
+  readonly deviceEnv?: Readonly<Record<string, string>>;
   readonly network?: MessageInitShape<typeof NetworkIsolationSpecSchema>;
   readonly dns?: MessageInitShape<typeof DNSConfigSchema>;
 }
@@ -76,6 +77,7 @@ export async function prepareTask(spec: TaskSpec): Promise<PreparedTask> {
     resources: spec.resources ?? megabytes(256),
     mounts: [...(spec.mounts ?? [])],
     devices: [...(spec.devices ?? [])],
+    deviceEnv: { ...spec.deviceEnv },
     jobId: "job",
     jobName: "job",
     taskGroupName: "group",
