@@ -65,7 +65,7 @@ describe("devices", () => {
     const command = [
       "/bin/sh",
       "-c",
-      "mknod /dev/l b 7 0 && (: < /dev/l) 2>/dev/null && echo open; echo end",
+      "(mknod /dev/l c 10 237 && : < /dev/l) 2>/dev/null && echo open; echo end",
       "--image=/x",
     ];
     const { stdout } = await went(bench, shell(bench.busybox, "", { ...asRoot, command }));
