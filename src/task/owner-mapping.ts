@@ -102,6 +102,7 @@ export async function mapOwners(
   features: Features,
 ): Promise<MappedMounts> {
   const notes: string[] = [];
+  const points = ids === undefined ? [] : readMounts().map(({ path }) => path);
   const namespace = ids === undefined ? undefined : await openUserNamespace(usualCount, usualCount);
   try {
     const mounts: TaskMount[] = [];
@@ -117,7 +118,7 @@ export async function mapOwners(
         mounts.push(mount);
         continue;
       }
-      const facts = await sourceFacts(source, namespace, options.includes("norbind"));
+      const facts = await sourceFacts(source, namespace, options.includes("norbind") ? [] : points);
       if (asked !== undefined) {
         const because = unmappable(facts);
         if (because !== undefined) {
@@ -153,7 +154,11 @@ function unusable({ source, target }: TaskMount, { uid, gid, mode }: SourceFacts
   );
 }
 
-async function sourceFacts(source: string, namespace: number | undefined, alone: boolean): Promise<SourceFacts> {
+async function sourceFacts(
+  source: string,
+  namespace: number | undefined,
+  points: readonly string[],
+): Promise<SourceFacts> {
   const stats = await stat(source);
   const below = source === "/" ? source : `${source}/`;
   return {
@@ -161,7 +166,7 @@ async function sourceFacts(source: string, namespace: number | undefined, alone:
     gid: stats.gid,
     mode: stats.mode & 0o7777,
     device: stats.isCharacterDevice() || stats.isBlockDevice(),
-    mountsBelow: !alone && readMounts().some(({ path }) => path !== source && path.startsWith(below)),
+    mountsBelow: points.some((path) => path !== source && path.startsWith(below)),
     mappable: namespace !== undefined && isMappable(source, namespace),
   };
 }

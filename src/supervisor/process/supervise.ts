@@ -8,13 +8,13 @@ import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
 import { allowedDevices } from "../allowed-devices";
 import { exitOf } from "../exit-of";
-import { nspawnSwitches } from "../nspawn-switches";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { closeWhenRead, type LogFifo } from "./log-readers";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
 import { serveStatus } from "./status-socket";
 import { pumpStderr } from "./stderr-pump";
+import { withoutNodes } from "./without-nodes";
 
 /** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
 const RESTART = 133;
@@ -152,18 +152,6 @@ function spawnInside(
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, own);
     enterCgroup(layout, SUPERVISORS_CGROUP);
   }
-}
-
-/**
- * Where nothing limits the devices a container opens, it must not make nodes of them: the host's disks are one mknod(2) away.
- * systemd-nspawn makes those of its /dev before it gives the capability up.
- */
-function withoutNodes(argv: readonly string[]): readonly string[] {
-  const asked = nspawnSwitches(argv).some((argument) =>
-    /^--capability=(?:.*,)?(?:all|CAP_MKNOD)(?:,|$)/.test(argument),
-  );
-  const [program = "", ...rest] = argv;
-  return asked ? argv : [program, "--drop-capability=CAP_MKNOD", ...rest];
 }
 
 /** As systemd does it: the file's values win. */
