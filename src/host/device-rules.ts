@@ -1,7 +1,9 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { attachDeviceProgram } from "./bpf";
 import type { CgroupLayout } from "./cgroup-layout";
 import { cgroupDirectories } from "./cgroup-task";
+import { deviceProgram } from "./device-program";
 import { errnoCode, isMissing } from "./errno";
 
 /** A device and what may be done with it: letters of r, w and m. */
@@ -43,14 +45,22 @@ export function readDeviceRules(devices: readonly AllowedDevice[]): readonly str
 }
 
 /**
- * Lets a cgroup open the given devices only. Only a v1 tree can: v2 has no file for it.
+ * Lets a task's cgroup open the given devices only: by the v1 controller where the host has it, otherwise by a BPF program of
+ * the v2 tree.
  *
  * @param rules lines for devices.allow
  * @returns whether they are enforced
  */
 export function confineDevices(layout: CgroupLayout, name: string, rules: readonly string[]): boolean {
-  const directory = cgroupDirectories(layout, name).get("devices");
-  if (directory === undefined) return false;
+  const directories = cgroupDirectories(layout, name);
+  const [legacy, unified] = [directories.get("devices"), directories.get("unified")];
+  return (
+    (legacy !== undefined && writeRules(legacy, rules)) ||
+    (unified !== undefined && attachDeviceProgram(unified, deviceProgram(rules)))
+  );
+}
+
+function writeRules(directory: string, rules: readonly string[]): boolean {
   try {
     writeFileSync(join(directory, "devices.deny"), "a");
     for (const rule of rules) writeFileSync(join(directory, "devices.allow"), rule);

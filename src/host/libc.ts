@@ -20,6 +20,7 @@ const FIONREAD = 0x541b;
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const SYS_IOCTL = 16;
+const SYS_BPF = 321;
 const SYS_OPENAT2 = 437;
 const SYS_OPEN_TREE = 428;
 const SYS_MOUNT_SETATTR = 442;
@@ -206,4 +207,15 @@ export function mapMountOwners(mount: number, userNamespace: number): boolean {
       symbols().syscall(SYS_MOUNT_SETATTR, mount, ptr(here), AT_EMPTY_PATH, ptr(attributes), attributes.byteLength),
     ) === 0
   );
+}
+
+/** bpf(2) with its attributes; what it returns, a descriptor mostly, or undefined after an error. */
+export function bpf(command: number, attributes: Uint8Array): number | undefined {
+  const result = Number(symbols().syscall(SYS_BPF, command, ptr(attributes), attributes.length, 0, 0));
+  return result >= 0 ? result : undefined;
+}
+
+/** The address of bytes for attributes of a call; whoever asks keeps them until the call is over. */
+export function pointerTo(bytes: Uint8Array): bigint {
+  return BigInt(ptr(bytes));
 }

@@ -1,9 +1,9 @@
 /** Things of the host that tests mount into containers; all of them go with the place they were made in. */
 
-import { existsSync } from "node:fs";
 import { chmod, chown, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, run } from "../../scripts/command";
+import { readCgroupLayout } from "../../src/host/cgroup-layout";
 import type { PreparedTask, TaskSpec } from "../support/task";
 import { underSystemd } from "./inside";
 import type { Workbench } from "./workbench";
@@ -50,14 +50,17 @@ export async function openPlaces(): Promise<Places> {
 }
 
 /**
- * Whether this machine limits the devices a container opens: what is asked for is done by a v1 devices controller or, where
- * systemd is PID 1 and the cgroups are v2 alone, by BPF. A systemd that is itself in a container beside v1 controllers does
- * nothing about it, and says so nowhere; so it is tried, without the driver.
+ * Whether this machine limits the devices a container opens. The driver's own supervisor does it by a v1 devices controller or
+ * by BPF in a v2 tree; systemd likewise, but one that is itself in a container beside v1 controllers takes the setting and
+ * does nothing. So that is tried, without the driver.
  *
  * @param node a device that nobody may open unasked
  */
 export async function confinesDevices(node: string): Promise<boolean> {
-  if (!underSystemd) return existsSync("/sys/fs/cgroup/devices/devices.allow");
+  if (!underSystemd) {
+    const { legacy, unified } = readCgroupLayout();
+    return legacy.has("devices") || unified !== undefined;
+  }
   const look = ["/bin/sh", "-c", `: > ${node}`];
   const { code } = await attempt([
     "systemd-run",

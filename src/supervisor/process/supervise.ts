@@ -26,7 +26,7 @@ const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const UNCONFINED =
-  "Which devices a container opens is not limited: this host has no v1 devices controller for us. Containers cannot make device nodes (CAP_MKNOD) unless the job asks for it.";
+  "Which devices a container opens is not limited: this host lets us use neither a v1 devices controller nor BPF in a v2 tree. Containers cannot make device nodes (CAP_MKNOD) unless the job asks for it.";
 
 /** What the supervising process reports to the plugin that started it, as one line of JSON. */
 export interface StartReport {
