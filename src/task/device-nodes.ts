@@ -35,10 +35,10 @@ export async function containerDevices(
       `Option devices asks for "${first.host}" of the host, which this client does not allow (allow_privileged_binds = false).`,
     );
   }
-  return Promise.all([
-    ...options.devices.map((device) => containerDevice("Option devices", device)),
-    ...config.devices.map((device) => containerDevice("A device plugin", fromPlugin(device))),
-  ]);
+  const devices: ContainerDevice[] = [];
+  for (const device of options.devices) devices.push(await containerDevice("Option devices", device));
+  for (const device of config.devices) devices.push(await containerDevice("A device plugin", fromPlugin(device)));
+  return devices;
 }
 
 function fromPlugin({ hostPath, taskPath, cgroupPermissions }: Device): DeviceNode {

@@ -21,20 +21,22 @@ export async function ownMounts(config: TaskConfig, taken: readonly string[]): P
     { source: directories.local, target: config.env["NOMAD_TASK_DIR"] ?? "/local" },
     { source: directories.secrets, target: config.env["NOMAD_SECRETS_DIR"] ?? "/secrets" },
   ].filter(({ target }) => !taken.includes(simplify(target)));
-  return Promise.all(
-    own.map(async ({ source, target }) => {
-      refuseTarget(target);
-      const expected = join(allocation, relative(config.allocDir, source));
-      const real = await realpath(source).catch(() => undefined);
-      // A task that has the directory above mounted can put a symlink there, and be started again.
-      if (real === expected) return { source: expected, target, readOnly: false };
+  const mounts: TaskMount[] = [];
+  for (const { source, target } of own) {
+    refuseTarget(target);
+    const expected = join(allocation, relative(config.allocDir, source));
+    const real = await realpath(source).catch(() => undefined);
+    // A task that has the directory above mounted can put a symlink there, and be started again.
+    if (real !== expected) {
       throw new ConfigError(
         real === undefined
           ? `The task's directory ${source} does not exist on this client.`
           : `The task's directory ${source} was replaced by a symlink (to ${real}): it is not mounted.`,
       );
-    }),
-  );
+    }
+    mounts.push({ source: expected, target, readOnly: false });
+  }
+  return mounts;
 }
 
 /**
@@ -61,7 +63,9 @@ export async function volumeMounts(
       `A volume_mount and another mount of the task both mount something at ${JSON.stringify(twice)}: one path can be mounted once.`,
     );
   }
-  return Promise.all(config.mounts.map(volumeMount));
+  const mounts: TaskMount[] = [];
+  for (const mount of config.mounts) mounts.push(await volumeMount(mount));
+  return mounts;
 }
 
 async function volumeMount({ hostPath, taskPath, readonly, propagationMode }: Mount): Promise<TaskMount> {
