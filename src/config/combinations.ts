@@ -99,7 +99,7 @@ export function namespaced(options: Pick<TaskOptions, "user_namespacing" | "priv
 
 /** What is mounted where, by option. */
 export function mountTargets(options: TaskOptions): [option: string, path: string][] {
-  const { bind, bind_read_only, tmpfs, overlay, inaccessible } = options;
+  const { bind, bind_read_only, tmpfs, overlay, inaccessible, devices } = options;
   return [
     ...Object.values(bind).map((target): [string, string] => ["bind", splitBindTarget(target).path]),
     ...Object.values(bind_read_only).map((target): [string, string] => [
@@ -108,12 +108,13 @@ export function mountTargets(options: TaskOptions): [option: string, path: strin
     ]),
     ...tmpfs.map(({ target }): [string, string] => ["tmpfs", target]),
     ...overlay.map(({ target }): [string, string] => ["overlay", target]),
+    ...devices.map(({ container }): [string, string] => ["devices", container]),
     ...inaccessible.map((path): [string, string] => ["inaccessible", path]),
   ];
 }
 
-/** Without doubled, final and "." components, as path_simplify() of systemd. */
-function simplify(path: string): string {
+/** A path without doubled, final and "." components, as path_simplify() of systemd. */
+export function simplify(path: string): string {
   return `/${path
     .split("/")
     .filter((part) => part !== "" && part !== ".")

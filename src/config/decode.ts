@@ -31,7 +31,10 @@ function decodeMap(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     value = decodeMsgpack(bytes, { useBigInt64: true });
   } catch (cause) {
-    throw new ConfigError("The config block cannot be read: it is no valid msgpack.", { cause });
+    // The decoder's own rule, for JavaScript takes the name for something else; it does not tell where.
+    const reserved = cause instanceof Error && cause.message.includes("__proto__");
+    const why = reserved ? 'the name "__proto__" cannot be used in it' : "it is no valid msgpack";
+    throw new ConfigError(`The config block cannot be read: ${why}.`, { cause });
   }
   if (value === null) return {};
   if (typeof value !== "object" || Array.isArray(value)) {

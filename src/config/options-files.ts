@@ -20,7 +20,7 @@ export const fileOptions = {
     ...stringMap(bindChecks),
     allowed: bindAllowed,
     meaning:
-      "Files and directories of the host to mount into the container. A relative source lies in the task directory. Mount options may follow the target after a colon: `norbind`, `idmap`, `rootidmap`, `owneridmap`.",
+      "Files and directories of the host to mount into the container. A relative source lies in the task directory. Mount options may follow the target after a colon: `norbind`, `idmap`, `noidmap`, `rootidmap`, `owneridmap`. In a user namespace relative sources are mapped to the container's users, paths of the host with `idmap` only.",
     nspawn: "--bind=",
     example: 'bind = {\n  "/var/lib/postgresql" = "/postgres"\n}',
   }),
@@ -85,7 +85,8 @@ export const fileOptions = {
   devices: option({
     ...strings(v.pipe(text, parsed(parseDevice))),
     allowed: 'a list of "HOST", "HOST:CONTAINER" or "HOST:CONTAINER:PERMISSIONS"',
-    meaning: "Device nodes of the host to make available, with permissions of `r`, `w` and `m` (all by default).",
+    meaning:
+      "Device nodes of the host to make available, with permissions of `r`, `w` and `m` (all by default). In a user namespace the node has to be open to all.",
     nspawn: "--bind=",
     example: 'devices = ["/dev/fuse", "/dev/net/tun:/dev/net/tun:rw"]',
   }),

@@ -102,7 +102,9 @@ export const securityOptions = {
 };
 
 function propertyValueProblem(value: string): string | undefined {
-  return /[\r\n]/.test(value) ? "it must be one line" : undefined;
+  if (/[\r\n]/.test(value)) return "it must be one line";
+  // It would continue the line in the unit's file (systemd.syntax(7)) and take the next property with it.
+  return value.endsWith("\\") ? "it must not end with a backslash" : undefined;
 }
 
 function privateUsersProblem(value: string): string | undefined {

@@ -415,6 +415,11 @@ describe("refused with one sentence", () => {
 
   test.each([
     ["no msgpack", Uint8Array.of(0xc1), "The config block cannot be read: it is no valid msgpack."],
+    [
+      "a name that JavaScript takes for something else",
+      encode({ bind: Object.fromEntries([["__proto__", "/x"]]) }),
+      'The config block cannot be read: the name "__proto__" cannot be used in it.',
+    ],
     ["half a map", Uint8Array.of(0x82, 0xa1), "The config block cannot be read: it is no valid msgpack."],
     ["a list", encode([1]), "The config block cannot be read: it is no map of options."],
   ])("%s", (_, bytes, sentence) => {

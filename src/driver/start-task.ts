@@ -27,6 +27,7 @@ export async function startTask(
 ): Promise<MessageInitShape<typeof StartTaskResponseSchema>> {
   if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
+  const notes: string[] = [];
   try {
     const machine = machineName(config.name, config.allocId);
     driver.orphans.begin(ownerOf(config));
@@ -36,12 +37,14 @@ export async function startTask(
       if (nspawn === undefined || !driver.config.options.enabled) {
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
-      const { launch, options } = await prepareTask(config, {
+      const prepared = await prepareTask(config, {
         plugin: driver.config.options,
         nspawn,
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
       });
+      const { launch, options } = prepared;
+      notes.push(...prepared.notes);
       const removeFiles = () => removeContainerFiles(launch.machine);
       try {
         const supervised = await supervisor.launch(launch);
@@ -56,6 +59,7 @@ export async function startTask(
     const { ref } = task.supervised;
     tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
     watchTask(driver, task);
+    for (const note of notes) tellEvent(driver, task, note);
     return {
       result: StartTaskResponse_Result.SUCCESS,
       handle: {

@@ -1,5 +1,6 @@
 /** Numbers of system calls on x86-64 (linux/arch/x86/entry/syscalls/syscall_64.tbl), those that are used here. */
 export const SYS = {
+  read: 0,
   write: 1,
   open: 2,
   close: 3,
@@ -22,6 +23,7 @@ export const SYS = {
   prctl: 157,
   chroot: 161,
   exit_group: 231,
+  unshare: 272,
   prlimit64: 302,
   setns: 308,
   seccomp: 317,

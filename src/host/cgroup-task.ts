@@ -7,8 +7,8 @@ import { errnoCode, isMissing } from "./errno";
 
 /** Parent of all tasks' cgroups in every tree. */
 const BASE = "nomad-driver-nspawn";
-/** v1 trees a task gets a cgroup in: those with limits, those with figures, and the one a booted systemd manages its units in. */
-const LEGACY_TREES = ["memory", "cpu", "cpuacct", "cpuset", "pids", "name=systemd"] as const;
+/** v1 trees a task gets a cgroup in: those with limits or rules, those with figures, and the one a booted systemd manages its units in. */
+const LEGACY_TREES = ["memory", "cpu", "cpuacct", "cpuset", "pids", "devices", "name=systemd"] as const;
 /** What is switched on for the tasks in a v2 tree, where the host has it. */
 const UNIFIED_CONTROLLERS = ["memory", "cpu", "cpuset", "pids", "io"] as const;
 const FIRST_DELAY_MS = 1;

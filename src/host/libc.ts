@@ -20,7 +20,14 @@ const FIONREAD = 0x541b;
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const SYS_IOCTL = 16;
+const SYS_BPF = 321;
 const SYS_OPENAT2 = 437;
+const SYS_OPEN_TREE = 428;
+const SYS_MOUNT_SETATTR = 442;
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const OPEN_TREE_CLONE = 1;
+const MOUNT_ATTR_IDMAP = 0x100000n;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const MNT_DETACH = 2;
@@ -41,7 +48,7 @@ function open() {
     umount2: { args: [FFIType.cstring, FFIType.i32], returns: FFIType.i32 },
     pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
     ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
-    syscall: { args: [FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64, FFIType.i64], returns: FFIType.i64 },
+    syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     memfd_create: { args: [FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
@@ -94,13 +101,13 @@ export function unreadBytes(fd: number): number {
 
 /** A descriptor of a process that stays its own when the PID is given to another; undefined when there is none. */
 export function openPidfd(pid: number): number | undefined {
-  const fd = Number(symbols().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
+  const fd = Number(symbols().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0));
   return fd >= 0 ? fd : undefined;
 }
 
 /** Sends a signal through a pidfd; false when the process is gone. */
 export function signalPidfd(pidfd: number, signal: number): boolean {
-  return Number(symbols().syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0)) === 0;
+  return Number(symbols().syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0, 0)) === 0;
 }
 
 /**
@@ -142,7 +149,7 @@ export function memoryFile(name: string, content: Uint8Array): number {
 export function openInRoot(root: number, path: string, flags: number): number | undefined {
   const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
   const name = cString(path);
-  const fd = Number(symbols().syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength));
+  const fd = Number(symbols().syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength, 0));
   return fd >= 0 ? fd : undefined;
 }
 
@@ -161,7 +168,7 @@ export function duplicate(fd: number): number | undefined {
 export function terminalOf(master: number): number | undefined {
   const locked = new Int32Array([0]);
   if (symbols().ioctl(master, TIOCSPTLCK, ptr(locked)) !== 0) return undefined;
-  const fd = Number(symbols().syscall(SYS_IOCTL, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC, 0));
+  const fd = Number(symbols().syscall(SYS_IOCTL, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC, 0, 0));
   return fd >= 0 ? fd : undefined;
 }
 
@@ -176,4 +183,39 @@ export function watchReaders(paths: readonly string[]): number | undefined {
   if (fd < 0) return undefined;
   for (const path of paths) symbols().inotify_add_watch(fd, cString(path), IN_ACCESS | IN_OPEN);
   return fd;
+}
+
+/**
+ * A copy of the mount at a path that is mounted nowhere, as a descriptor; it goes with the descriptor (open_tree(2)).
+ * Undefined where none can be made.
+ */
+export function detachedMount(path: string): number | undefined {
+  const name = cString(path);
+  const fd = Number(symbols().syscall(SYS_OPEN_TREE, AT_FDCWD, ptr(name), OPEN_TREE_CLONE | O_CLOEXEC, 0, 0));
+  return fd >= 0 ? fd : undefined;
+}
+
+/**
+ * Maps the owners of a detached mount's files by a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP); false where kernel or
+ * file system cannot.
+ */
+export function mapMountOwners(mount: number, userNamespace: number): boolean {
+  const attributes = new BigUint64Array([MOUNT_ATTR_IDMAP, 0n, 0n, BigInt(userNamespace)]);
+  const here = cString("");
+  return (
+    Number(
+      symbols().syscall(SYS_MOUNT_SETATTR, mount, ptr(here), AT_EMPTY_PATH, ptr(attributes), attributes.byteLength),
+    ) === 0
+  );
+}
+
+/** bpf(2) with its attributes; what it returns, a descriptor mostly, or undefined after an error. */
+export function bpf(command: number, attributes: Uint8Array): number | undefined {
+  const result = Number(symbols().syscall(SYS_BPF, command, ptr(attributes), attributes.length, 0, 0));
+  return result >= 0 ? result : undefined;
+}
+
+/** The address of bytes for attributes of a call; whoever asks keeps them until the call is over. */
+export function pointerTo(bytes: Uint8Array): bigint {
+  return BigInt(ptr(bytes));
 }

@@ -1,83 +1,15 @@
 import { expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import fc from "fast-check";
+import { hostileConfig, hostileText, hostileValues } from "../../test/support/hostile-config";
 import { ConfigError } from "../config/config-error";
 import { splitBindTarget } from "../config/mounts";
 import { type TaskOptions, taskOptions } from "../config/options";
 import { decodeTaskConfig } from "../config/task-config";
 import { splitColons } from "../config/validators";
 import { nspawnArguments } from "./arguments";
+import { taskEnvironment } from "./environment";
 import { featuresOf } from "./features";
-
-/** Text that tries to be something else: switches, separators, escapes, quotes, specifiers, line ends. */
-const hostile = fc.oneof(
-  fc.string({ unit: "binary" }),
-  fc
-    .array(
-      fc.constantFrom(
-        "--boot",
-        "--",
-        "-",
-        "/",
-        ":",
-        "\\",
-        ",",
-        "=",
-        "'",
-        '"',
-        " ",
-        "\n",
-        "%h",
-        "$X",
-        "..",
-        "+",
-        "a",
-        "idmap",
-        "~",
-        "@",
-      ),
-      { maxLength: 8 },
-    )
-    .map((parts) => parts.join("")),
-);
-const hostilePath = hostile.map((text) => `/${text}`);
-const maybePath = fc.oneof(hostile, hostilePath);
-const map = fc.dictionary(maybePath, maybePath, { maxKeys: 3 });
-
-/** A value, right or wrong, for each option that takes text. */
-const config = fc.record(
-  {
-    image: hostile,
-    command: fc.array(hostile, { maxLength: 4 }),
-    hostname: hostile,
-    user: hostile,
-    working_directory: maybePath,
-    pivot_root: maybePath,
-    private_users: hostile,
-    network_bridge: hostile,
-    network_zone: hostile,
-    bind: map,
-    bind_read_only: map,
-    tmpfs: fc.array(maybePath, { maxLength: 2 }),
-    overlay: fc.array(
-      fc.tuple(hostilePath, maybePath, hostilePath).map((parts) => parts.join(":")),
-      { maxLength: 2 },
-    ),
-    inaccessible: fc.array(maybePath, { maxLength: 2 }),
-    devices: fc.array(maybePath, { maxLength: 2 }),
-    capability: fc.array(hostile, { maxLength: 1 }),
-    drop_capability: fc.array(hostile, { maxLength: 1 }),
-    system_call_filter: fc.array(hostile, { maxLength: 1 }),
-    environment: fc.dictionary(hostile, hostile, { maxKeys: 1 }),
-    properties: fc.dictionary(hostile, hostile, { maxKeys: 1 }),
-    rlimits: fc.dictionary(hostile, hostile, { maxKeys: 1 }),
-    volatile: hostile,
-    console: hostile,
-    resolv_conf: hostile,
-    private_users_ownership: hostile,
-  },
-  { requiredKeys: [] },
-);
 
 const FLAGS = ["--quiet", "--keep-unit", "--boot", "--as-pid2", "--ephemeral", "--read-only", "--network-veth"];
 
@@ -111,19 +43,42 @@ function wanted(bind: TaskOptions["bind"]): [string, string, string][] {
   });
 }
 
-function check(options: TaskOptions): void {
-  const { switches, command } = parse(
-    nspawnArguments({
-      options,
-      features: featuresOf(258),
-      machine: "m",
-      image: { kind: "directory", path: options.image },
-      mounts: [],
-      register: false,
-      network: "config",
-      environment: [],
-    }),
-  );
+/** The options with sources as they are when the driver resolved them: absolute. */
+function resolved(options: TaskOptions): TaskOptions {
+  const absolute = (path: string) => (path.startsWith("/") ? path : `/task/${path}`);
+  const map = (binds: TaskOptions["bind"]) =>
+    Object.fromEntries(Object.entries(binds).map(([source, target]) => [absolute(source), target]));
+  return {
+    ...options,
+    bind: map(options.bind),
+    bind_read_only: map(options.bind_read_only),
+    overlay: options.overlay.map(({ lower, upper, target }) => ({
+      lower: lower.map(absolute),
+      upper: upper === undefined ? undefined : absolute(upper),
+      target,
+    })),
+  };
+}
+
+/** @throws ConfigError where the driver refuses it only now */
+function check(given: TaskOptions): void {
+  const options = resolved(given);
+  const features = featuresOf(258);
+  const environment = taskEnvironment(options.environment, features);
+  const argv = nspawnArguments({
+    options,
+    features,
+    machine: "m",
+    image: { kind: "directory", path: options.image },
+    mounts: [],
+    register: false,
+    network: "config",
+    environment: environment.arguments,
+  });
+  const { switches, command } = parse(argv);
+  for (const argument of argv) expect(argument).not.toContain("\0");
+  const variables = values(switches, "--setenv").map((value) => value.split("=")[0]);
+  for (const name of variables) expect(Object.keys(options.environment)).toContain(name ?? "");
   const one = (name: string, value: string | undefined) => {
     expect(values(switches, name)).toEqual(value === undefined ? [] : [value]);
   };
@@ -137,8 +92,8 @@ function check(options: TaskOptions): void {
   one("--network-zone", options.network_zone);
   one("--volatile", options.volatile);
   one("--resolv-conf", options.resolv_conf);
-  one("--capability", options.capability[0]);
-  one("--drop-capability", options.drop_capability[0]);
+  one("--capability", options.capability.length === 0 ? undefined : options.capability.join(","));
+  one("--drop-capability", options.drop_capability.length === 0 ? undefined : options.drop_capability.join(","));
   expect(values(switches, "--system-call-filter")).toEqual(options.system_call_filter);
   expect(values(switches, "--inaccessible")).toEqual(options.inaccessible);
   expect(values(switches, "--bind-ro").map(bound)).toEqual(wanted(options.bind_read_only));
@@ -167,52 +122,115 @@ const ALL_SWITCHES = [
   ...Object.values(taskOptions).flatMap((row) => (row.nspawn ?? "").replaceAll("=", "").split(", ")),
 ];
 
-/** Every option by itself with a value that was valid for it alone, so that runs with many options are not all refused. */
-function accepted(whole: object): TaskOptions | undefined {
+/** A config that is taken on, or undefined; a refusal must be a sentence of one line that names one of the options. */
+function accepted(whole: Readonly<Record<string, unknown>>): TaskOptions | undefined {
   try {
-    return decodeTaskConfig(encode({ image: "i", user_namespacing: false, ...whole }));
+    return decodeTaskConfig(encode({ image: "i", ...whole }));
   } catch (error) {
-    if (error instanceof ConfigError) return undefined;
-    throw error;
+    refused(error, Object.keys(whole));
+    return undefined;
   }
 }
 
-test("no value of any option adds an argument, changes a switch or ends up in another option", () => {
-  let checked = 0;
+function refused(error: unknown, names: readonly string[]): void {
+  if (!(error instanceof ConfigError)) throw error;
+  expect(error.message).toMatch(/^[^\r\n\0]*[.?]$/);
+  if (error.message === 'The config block cannot be read: the name "__proto__" cannot be used in it.') return;
+  expect(names.some((name) => error.message.toLowerCase().includes(name))).toBe(true);
+}
+
+/** Checks a config that was taken on; false where it was refused on the way. */
+function checked(options: TaskOptions, names: readonly string[]): boolean {
+  try {
+    check(options);
+    return true;
+  } catch (error) {
+    refused(error, names);
+    return false;
+  }
+}
+
+const RUNS = 400;
+
+/** Never taken on yet (src/config/not-yet.ts), or with names that no text of these hits. */
+const NEVER = ["auth", "image_download", "ports", "port_map"];
+
+test("every option that takes text is among those tried", () => {
+  const withText = Object.entries(taskOptions).filter(([, { type }]) => type.kind !== "bool" && type.kind !== "number");
+  expect(Object.keys(hostileValues).sort()).toEqual(withText.map(([name]) => name).sort());
+});
+
+test.each(Object.entries(hostileValues))(
+  "no value of %s adds an argument or ends up in another option",
+  (name, value) => {
+    let taken = 0;
+    fc.assert(
+      fc.property(value, (text) => {
+        const options = accepted({ [name]: text });
+        if (options !== undefined && checked(options, [name])) taken++;
+      }),
+      { numRuns: RUNS },
+    );
+    if (!NEVER.includes(name)) expect(taken).toBeGreaterThan(0);
+  },
+);
+
+test("no values of any options do so together", () => {
+  let taken = 0;
   fc.assert(
-    fc.property(config, (given) => {
-      const fitting = Object.entries(given).filter(([name, value]) => accepted({ [name]: value }) !== undefined);
-      const together = accepted(Object.fromEntries(fitting));
-      for (const options of together === undefined
-        ? fitting.map(([name, value]) => accepted({ [name]: value }))
-        : [together]) {
-        if (
-          options === undefined ||
-          [...Object.keys(options.bind), ...Object.keys(options.bind_read_only)].some((path) => !path.startsWith("/"))
-        )
-          continue;
-        if (options.overlay.some(({ lower, upper }) => [...lower, upper ?? "/"].some((path) => !path.startsWith("/"))))
-          continue;
-        check(options);
-        checked++;
+    fc.property(hostileConfig, (given) => {
+      const base = { user_namespacing: false };
+      const fitting = Object.entries(given).filter(
+        ([name, value]) => accepted({ ...base, [name]: value }) !== undefined,
+      );
+      const options = accepted({ ...base, ...Object.fromEntries(fitting) });
+      if (options !== undefined && checked(options, Object.keys(given))) taken++;
+    }),
+    { numRuns: 3000 },
+  );
+  expect(taken).toBeGreaterThan(1000);
+});
+
+test("bytes that are no text are text or refused", () => {
+  const strings = Object.entries(taskOptions).flatMap(([name, { type }]) => (type.kind === "string" ? [name] : []));
+  fc.assert(
+    fc.property(fc.constantFrom(...strings), fc.uint8Array({ minLength: 1, maxLength: 24 }), (name, bytes) => {
+      try {
+        checked(decodeTaskConfig(blockOf(name, bytes)), [name]);
+      } catch (error) {
+        refused(error, [name, "image"]);
       }
     }),
     { numRuns: 3000 },
   );
-  expect(checked).toBeGreaterThan(2000);
 });
 
-test("a refusal is one sentence of one line, whatever the value", () => {
+/** A config block in msgpack whose option is a string of any bytes; Go's strings may hold them. */
+function blockOf(name: string, bytes: Uint8Array): Uint8Array {
+  const map = encode({ image: "i" });
+  const value = Uint8Array.of(0xd9, bytes.length, ...bytes);
+  return Uint8Array.of(0x82, ...map.subarray(1), ...encode(name), ...value);
+}
+
+test("a refusal tells no secret", () => {
+  const secret = fc.tuple(fc.constant("s3cret-"), hostileText).map((parts) => parts.join(""));
   fc.assert(
-    fc.property(config, (given) => {
-      try {
-        decodeTaskConfig(encode(given));
-      } catch (error) {
-        expect(error).toBeInstanceOf(ConfigError);
-        const message = error instanceof Error ? error.message : "";
-        expect(message).toMatch(/^[^\r\n\0]*[.?]$/);
+    fc.property(fc.constantFrom("username", "password", "other"), secret, hostileText, (field, value, name) => {
+      for (const config of [
+        { auth: { [field]: value } },
+        { auth: value },
+        { auth: [{ username: "u", password: "p", [field]: [value] }] },
+        { environment: { [name]: value, "B-": value } },
+        { environment: [value] },
+      ]) {
+        try {
+          const options = decodeTaskConfig(encode({ image: "i", ...config }));
+          taskEnvironment(options.environment, featuresOf(249));
+        } catch (error) {
+          expect(String(error)).not.toContain("s3cret-");
+        }
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });

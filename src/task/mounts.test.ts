@@ -2,9 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
-import { TaskConfigSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { resolveSource, taskMounts } from "./mounts";
+import { bindMounts, overlayMounts, resolveSource } from "./mounts";
 
 let root: string;
 let task: string;
@@ -51,24 +49,28 @@ describe("resolveSource", () => {
   });
 });
 
-describe("taskMounts", () => {
-  const config = create(TaskConfigSchema, {
-    allocDir: "/a",
-    name: "t",
-    env: { NOMAD_TASK_DIR: "/elsewhere" },
-    mounts: [{ hostPath: "/v", taskPath: "/data", readonly: true, propagationMode: "private" }],
-  });
+describe("bindMounts", () => {
+  const policy = () => ({ taskDirectory: task, privileged: true });
 
-  test("the task's directories are where its variables say, the volumes follow", () => {
-    expect(taskMounts(config, true)).toEqual([
-      { source: "/a/alloc", target: "/alloc", readOnly: false },
-      { source: "/a/t/local", target: "/elsewhere", readOnly: false },
-      { source: "/a/t/secrets", target: "/secrets", readOnly: false },
-      { source: "/v", target: "/data", readOnly: true, propagation: "private" },
+  test("those of the task directory are the container's, those of the host stay as they are", async () => {
+    const mounts = await bindMounts(
+      { bind: { "local/data": "/data:norbind", "local/in": "/again" }, bind_read_only: { "/etc": "/host" } },
+      policy(),
+    );
+    expect(mounts).toEqual([
+      { source: join(task, "local/data"), target: "/data", readOnly: false, options: ["norbind"] },
+      { source: join(task, "local/data"), target: "/again", readOnly: false },
+      { source: "/etc", target: "/host", readOnly: true, keepOwners: true },
     ]);
   });
 
-  test("volumes can be disabled", () => {
-    expect(() => taskMounts(config, false)).toThrow("volumes = false");
+  test("both directories of an overlay are looked at", async () => {
+    const overlay = (lower: string, upper: string | undefined) =>
+      overlayMounts([{ lower: [lower], upper, target: "/o" }], policy());
+    expect(await overlay("local/data", undefined)).toEqual([
+      { lower: [join(task, "local/data")], upper: undefined, target: "/o" },
+    ]);
+    await expect(overlay("local/out", undefined)).rejects.toThrow('overlay "local/out" leads out');
+    await expect(overlay("local/data", "local/sibling")).rejects.toThrow("leads out of the task directory");
   });
 });

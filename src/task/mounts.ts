@@ -2,8 +2,9 @@ import { realpath } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { ConfigError } from "../config/config-error";
+import { type OverlayMount, splitBindTarget } from "../config/mounts";
 import type { TaskOptions } from "../config/options";
-import type { TaskMount } from "../nspawn/arguments";
+import type { MountRequest } from "./owner-mapping";
 
 /** The directories Nomad makes for a task (nomad's client/allocdir). */
 export interface TaskDirectories {
@@ -17,44 +18,6 @@ export interface TaskDirectories {
 export function taskDirectories(config: Pick<TaskConfig, "allocDir" | "name">): TaskDirectories {
   const task = join(config.allocDir, config.name);
   return { task, alloc: join(config.allocDir, "alloc"), local: join(task, "local"), secrets: join(task, "secrets") };
-}
-
-/**
- * The task's own directories and its volumes, as they appear in the container: the directories at the paths that the
- * variables of the same names tell the task.
- *
- * @param volumes whether the operator allows volumes
- * @throws ConfigError when the job mounts volumes that the operator forbids
- */
-export function taskMounts(config: TaskConfig, volumes: boolean): TaskMount[] {
-  const directories = taskDirectories(config);
-  if (!volumes && config.mounts.length > 0) {
-    throw new ConfigError(
-      "Volumes are disabled on this client (volumes = false in the nspawn plugin's config), so volume_mount cannot be used.",
-    );
-  }
-  const own = [
-    { source: directories.alloc, target: config.env["NOMAD_ALLOC_DIR"] ?? "/alloc" },
-    { source: directories.local, target: config.env["NOMAD_TASK_DIR"] ?? "/local" },
-    { source: directories.secrets, target: config.env["NOMAD_SECRETS_DIR"] ?? "/secrets" },
-  ];
-  return [
-    ...own.map((mount) => ({ ...mount, readOnly: false })),
-    ...config.mounts.map(({ hostPath, taskPath, readonly, propagationMode }) => ({
-      source: hostPath,
-      target: taskPath,
-      readOnly: readonly,
-      ...propagation(propagationMode),
-    })),
-  ];
-}
-
-function propagation(mode: string): Pick<TaskMount, "propagation"> {
-  if (mode === "") return {};
-  if (mode === "private" || mode === "host-to-task" || mode === "bidirectional") return { propagation: mode };
-  throw new ConfigError(
-    `The propagation_mode "${mode}" of a volume_mount is unknown: use "private" or "host-to-task".`,
-  );
 }
 
 /** What decides which paths of the host a job may mount. */
@@ -93,28 +56,44 @@ export async function resolveSource(option: string, source: string, policy: Sour
 }
 
 /**
- * The options with the sources of bind, bind_read_only and overlay resolved by resolveSource().
+ * The mounts of `bind` and `bind_read_only`. Those of the task directory belong to the container; what a path of the host
+ * shows keeps its owners, unless the job says otherwise, as in the upstream driver: a job that only could read a directory of
+ * the host's root is not to write it of a sudden.
  *
  * @throws ConfigError as resolveSource() does
  */
-export async function resolveSources(options: TaskOptions, policy: SourcePolicy): Promise<TaskOptions> {
-  const map = async (option: string, binds: Readonly<Record<string, string>>) =>
-    Object.fromEntries(
-      await Promise.all(
-        Object.entries(binds).map(
-          async ([source, target]) => [await resolveSource(option, source, policy), target] as const,
-        ),
-      ),
-    );
-  const overlay = options.overlay.map(async (mount) => ({
-    ...mount,
-    lower: await Promise.all(mount.lower.map((source) => resolveSource("overlay", source, policy))),
-    ...(mount.upper === undefined ? {} : { upper: await resolveSource("overlay", mount.upper, policy) }),
-  }));
-  return {
-    ...options,
-    bind: await map("bind", options.bind),
-    bind_read_only: await map("bind_read_only", options.bind_read_only),
-    overlay: await Promise.all(overlay),
-  };
+export async function bindMounts(
+  options: Pick<TaskOptions, "bind" | "bind_read_only">,
+  policy: SourcePolicy,
+): Promise<MountRequest[]> {
+  const mounts: MountRequest[] = [];
+  for (const option of ["bind", "bind_read_only"] as const) {
+    for (const [source, value] of Object.entries(options[option])) {
+      const { path: target, options: words } = splitBindTarget(value);
+      mounts.push({
+        source: await resolveSource(option, source, policy),
+        target,
+        readOnly: option === "bind_read_only",
+        ...(words.length === 0 ? {} : { options: words }),
+        ...(isAbsolute(source) ? { keepOwners: true } : {}),
+      });
+    }
+  }
+  return mounts;
+}
+
+/**
+ * The mounts of `overlay` with their directories resolved.
+ *
+ * @throws ConfigError as resolveSource() does
+ */
+export async function overlayMounts(overlays: readonly OverlayMount[], policy: SourcePolicy): Promise<OverlayMount[]> {
+  const resolve = (source: string) => resolveSource("overlay", source, policy);
+  return Promise.all(
+    overlays.map(async (mount) => ({
+      ...mount,
+      lower: await Promise.all(mount.lower.map(resolve)),
+      upper: mount.upper === undefined ? undefined : await resolve(mount.upper),
+    })),
+  );
 }

@@ -1,5 +1,5 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { mountTargets } from "../config/combinations";
+import { mountTargets, simplify } from "../config/combinations";
 import { ConfigError } from "../config/config-error";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
@@ -13,10 +13,13 @@ import { taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
 import { machineName } from "../nspawn/machine-name";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
+import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, ownerOf, writeContainerFiles } from "./files";
 import { resourceLimits } from "./limits";
-import { resolveSources, taskDirectories, taskMounts } from "./mounts";
+import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
+import { containerIds, mapOwners } from "./owner-mapping";
 import { resolvConf } from "./resolv-conf";
+import { ownMounts, volumeMounts } from "./task-mounts";
 
 /** What of the host and the operator's config a start depends on. */
 export interface PrepareContext {
@@ -32,6 +35,8 @@ export interface PrepareContext {
 export interface Prepared {
   readonly options: TaskOptions;
   readonly launch: LaunchSpec;
+  /** What the job's author should know, in sentences. */
+  readonly notes: readonly string[];
 }
 
 /** Where systemd-nspawn mounts memory file systems before anything else (nspawn-mount.c, mount_all). */
@@ -54,10 +59,15 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const decoded = decodeTaskConfig(config.msgpackDriverConfig);
   checkPolicy(decoded, context.plugin);
   const machine = machineName(config.name, config.allocId);
-  const options = await resolveSources(decoded, {
+  const policy = {
     taskDirectory: taskDirectories(config).task,
     privileged: context.plugin.allow_privileged_binds,
-  });
+  };
+  const binds = await bindMounts(decoded, policy);
+  const overlay = await overlayMounts(decoded.overlay, policy);
+  const devices = await containerDevices(config, decoded, policy.privileged);
+  // From here on they are mounts like the others.
+  const options = { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] };
   const image = await resolveImage(options.image, {
     pluginDir: context.pluginDir,
     imagePaths: context.plugin.image_paths,
@@ -68,16 +78,19 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   }
   const features = featuresOf(context.nspawn.version);
   const environment = taskEnvironment({ ...config.env, ...config.deviceEnv, ...options.environment }, features);
-  const mounts = taskMounts(config, context.plugin.volumes);
-  const devices = [
-    ...options.devices.map(({ host, permissions }) => ({ path: host, permissions })),
-    ...config.devices.map(({ hostPath, cgroupPermissions }) => ({ path: hostPath, permissions: cgroupPermissions })),
-  ];
-  const deviceMounts = config.devices.map(({ hostPath, taskPath }) => ({
-    source: hostPath,
-    target: taskPath,
-    readOnly: false,
-  }));
+  const taken = [...mountTargets(decoded).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)].map(
+    simplify,
+  );
+  const { mounts, notes } = await mapOwners(
+    [
+      ...(await ownMounts(config, [...taken, ...config.mounts.map(({ taskPath }) => simplify(taskPath))])),
+      ...(await volumeMounts(config, context.plugin.volumes, taken)),
+      ...binds,
+      ...devices.map(({ mount }) => mount),
+    ],
+    containerIds(options),
+    features,
+  );
   const dns = resolvConf(config.dns);
   const arguments_ = (files: ContainerFiles) =>
     nspawnArguments({
@@ -85,7 +98,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
       features,
       machine,
       image,
-      mounts: [...mounts, ...deviceMounts],
+      mounts,
       ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
       ...(config.user === "" ? {} : { taskUser: config.user }),
       register: context.register,
@@ -94,7 +107,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     });
   // Everything that can be refused is refused before anything is written.
   arguments_({});
-  const targets = [...mounts, ...deviceMounts].map(({ target }) => target);
+  const targets = mounts.map(({ target }) => target);
   if (image.kind === "directory") await refuseMissingMountPoints(image.path, options, targets);
   const files = await writeContainerFiles(machine, {
     owner: ownerOf(config),
@@ -104,6 +117,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   });
   return {
     options,
+    notes,
     launch: {
       machine,
       mode: payloadMode(options),
@@ -114,7 +128,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
       stderrPath: config.stderrPath,
       limits: resourceLimits(config.resources, options),
       ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
-      devices,
+      devices: devices.map(({ rule }) => rule),
       properties: options.properties,
     },
   };

@@ -26,6 +26,7 @@ export interface TaskSpec {
   readonly resources?: MessageInitShape<typeof ResourcesSchema>;
   readonly mounts?: readonly MessageInitShape<typeof MountSchema>[];
   readonly devices?: readonly MessageInitShape<typeof DeviceSchema>[];
+  readonly deviceEnv?: Readonly<Record<string, string>>;
   readonly network?: MessageInitShape<typeof NetworkIsolationSpecSchema>;
   /** Directory of the agent's allocations, which tells one agent from another; each task has an agent of its own without it. */
   readonly allocRoot?: string;
@@ -79,6 +80,7 @@ export async function prepareTask(spec: TaskSpec): Promise<PreparedTask> {
     resources: spec.resources ?? megabytes(256),
     mounts: [...(spec.mounts ?? [])],
     devices: [...(spec.devices ?? [])],
+    deviceEnv: { ...spec.deviceEnv },
     jobId: "job",
     jobName: "job",
     taskGroupName: "group",

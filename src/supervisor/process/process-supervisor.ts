@@ -3,6 +3,7 @@ import { bootId } from "../../host/boot-id";
 import { readCgroupLayout } from "../../host/cgroup-layout";
 import { removeCgroup } from "../../host/cgroup-task";
 import { errnoCode, isMissing } from "../../host/errno";
+import { nspawnSwitches } from "../nspawn-switches";
 import {
   LaunchError,
   type LaunchSpec,
@@ -102,7 +103,10 @@ function check(spec: LaunchSpec, stateDir: string): void {
       `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host containers are supervised by processes of the driver.`,
     );
   }
-  if (spec.argv.some((argument) => argument.startsWith("--inaccessible=")) && !existsSync(INACCESSIBLE)) {
+  if (
+    nspawnSwitches(spec.argv).some((argument) => argument.startsWith("--inaccessible=")) &&
+    !existsSync(INACCESSIBLE)
+  ) {
     refuse(`Option inaccessible needs ${INACCESSIBLE}, which systemd makes where it is PID 1; this host has none.`);
   }
   const [program] = spec.argv;

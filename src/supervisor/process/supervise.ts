@@ -2,9 +2,11 @@ import { constants, openSync, readFileSync, writeFileSync, writeSync } from "nod
 import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } from "../../host/cgroup-task";
+import { confineDevices, readDeviceRules } from "../../host/device-rules";
 import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
+import { allowedDevices } from "../allowed-devices";
 import { exitOf } from "../exit-of";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
@@ -13,6 +15,7 @@ import { lockOrAwait } from "./order-lock";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
 import { serveStatus } from "./status-socket";
 import { pumpStderr } from "./stderr-pump";
+import { withoutNodes } from "./without-nodes";
 
 /** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
 const RESTART = 133;
@@ -24,6 +27,9 @@ const LOCK_MS = 10_000;
 const LAST_WORDS_MS = 1_000;
 const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const UNCONFINED =
+  "Which devices a container opens is not limited: this host lets us use neither a v1 devices controller nor BPF in a v2 tree. Containers cannot make device nodes (CAP_MKNOD) unless the job asks for it.";
 
 /** What the supervising process reports to the plugin that started it, as one line of JSON. */
 export interface StartReport {
@@ -70,7 +76,10 @@ async function supervise(directory: string, id: string): Promise<number> {
   const stdout = openFifo(spec.stdoutPath);
   const stderr = openFifo(spec.stderrPath);
   const pump = pumpStderr(stderr.fd);
-  const warnings = createCgroup(layout, spec.machine, spec.limits);
+  const warnings = [...createCgroup(layout, spec.machine, spec.limits)];
+  const confined = confineDevices(layout, spec.machine, readDeviceRules(allowedDevices(spec)));
+  if (!confined) warnings.push(UNCONFINED);
+  const argv = confined ? spec.argv : withoutNodes(spec.argv);
   let stopped = false;
   let watch: PayloadWatch | undefined;
   const status = serveStatus(files.socket, {
@@ -83,7 +92,7 @@ async function supervise(directory: string, id: string): Promise<number> {
   const startedAt = Date.now();
   let exit: Exit | undefined;
   for (let first = true; exit === undefined; first = false) {
-    const child = spawnInside(layout, spec, environment, stdout.fd, pump.childFd);
+    const child = spawnInside(layout, { ...spec, argv }, environment, stdout.fd, pump.childFd);
     const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
     const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
     const stateOf = (found?: PayloadWatch): RunningState => ({

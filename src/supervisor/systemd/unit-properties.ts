@@ -1,3 +1,4 @@
+import { allowedDevices } from "../allowed-devices";
 import type { LaunchSpec } from "../supervisor";
 import type { UnitProperty } from "./manager";
 
@@ -7,25 +8,6 @@ const rebootExitCode = 133;
 const infinity = 0xffff_ffff_ffff_ffffn;
 /** As in systemd-nspawn@.service: a machine holds more tasks than a service usually does. */
 const tasksMax = 16384n;
-
-/**
- * Devices that systemd-nspawn or the container may open, as in systemd-nspawn@.service(5): with --keep-unit the unit has
- * to confine them, for the container has CAP_MKNOD.
- */
-const containerDevices = [
-  ["/dev/net/tun", "rwm"],
-  ["char-pts", "rw"],
-  ["/dev/fuse", "rwm"],
-] as const;
-
-/** What systemd-nspawn itself needs to attach a disk image. */
-const diskImageDevices = [
-  ["/dev/loop-control", "rw"],
-  ["block-loop", "rw"],
-  ["block-blkext", "rw"],
-  ["/dev/mapper/control", "rw"],
-  ["block-device-mapper", "rw"],
-] as const;
 
 /** The unit's name for a machine. */
 export function unitName(machine: string): string {
@@ -63,11 +45,7 @@ export function cpuMask(list: string): Uint8Array {
 export function unitProperties(spec: LaunchSpec): UnitProperty[] {
   const [program = ""] = spec.argv;
   const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = spec.limits;
-  const devices = [
-    ...containerDevices,
-    ...(spec.argv.some((argument) => argument.startsWith("--image=")) ? diskImageDevices : []),
-    ...spec.devices.map(({ path, permissions }) => [path, permissions] as const),
-  ];
+  const devices = allowedDevices(spec).map(({ path, permissions }) => [path, permissions]);
   return [
     ["Description", ["s", `Nomad task ${spec.machine}`]],
     ["Slice", ["s", "machine.slice"]],

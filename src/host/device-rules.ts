@@ -1,0 +1,102 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { attachDeviceProgram } from "./bpf";
+import type { CgroupLayout } from "./cgroup-layout";
+import { cgroupDirectories } from "./cgroup-task";
+import { deviceProgram } from "./device-program";
+import { errnoCode, isMissing } from "./errno";
+
+/** A device and what may be done with it: letters of r, w and m. */
+export interface AllowedDevice {
+  /** A node, `/dev/char/MAJOR:MINOR`, or `char-GROUP`; "block" for "char" likewise (DeviceAllow= of systemd). */
+  readonly path: string;
+  readonly permissions: string;
+}
+
+/** What DevicePolicy=closed of systemd allows (cgroup.c, bpf-devices.c): null, zero, full, random, urandom, tty, ptmx. */
+const harmless = ["1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2"].map((numbers) => `c ${numbers} rwm`);
+
+/**
+ * Lines for devices.allow of a v1 cgroup, after everything was denied (Documentation/admin-guide/cgroup-v1/devices.rst).
+ * What this host does not have is left out.
+ *
+ * @param groups content of /proc/devices
+ */
+export function deviceRules(
+  devices: readonly AllowedDevice[],
+  groups: string,
+  numbersOf: (path: string) => string | undefined,
+): readonly string[] {
+  const lines = devices.flatMap(({ path, permissions }) => {
+    const [, named, numbers] = /^\/dev\/(char|block)\/(\d+:\d+)$/.exec(path) ?? [];
+    if (named !== undefined) return [`${named === "char" ? "c" : "b"} ${numbers} ${permissions}`];
+    const [, kind, group = ""] = /^(char|block)-(.+)$/.exec(path) ?? [];
+    if (kind !== undefined)
+      return majors(groups, kind, group).map((major) => `${kind.charAt(0)} ${major}:* ${permissions}`);
+    const found = numbersOf(path);
+    return found === undefined ? [] : [`${found} ${permissions}`];
+  });
+  return [...harmless, ...lines];
+}
+
+/** The rules on this host. */
+export function readDeviceRules(devices: readonly AllowedDevice[]): readonly string[] {
+  return deviceRules(devices, readFileSync("/proc/devices", "utf8"), deviceNumbers);
+}
+
+/**
+ * Lets a task's cgroup open the given devices only: by the v1 controller where the host has it, otherwise by a BPF program of
+ * the v2 tree.
+ *
+ * @param rules lines for devices.allow
+ * @returns whether they are enforced
+ */
+export function confineDevices(layout: CgroupLayout, name: string, rules: readonly string[]): boolean {
+  const directories = cgroupDirectories(layout, name);
+  const [legacy, unified] = [directories.get("devices"), directories.get("unified")];
+  return (
+    (legacy !== undefined && writeRules(legacy, rules)) ||
+    (unified !== undefined && attachDeviceProgram(unified, deviceProgram(rules)))
+  );
+}
+
+function writeRules(directory: string, rules: readonly string[]): boolean {
+  try {
+    writeFileSync(join(directory, "devices.deny"), "a");
+    for (const rule of rules) writeFileSync(join(directory, "devices.allow"), rule);
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
+/** "c MAJOR:MINOR" of a node; undefined where there is none. */
+function deviceNumbers(path: string): string | undefined {
+  try {
+    const stats = statSync(path);
+    if (!stats.isCharacterDevice() && !stats.isBlockDevice()) return undefined;
+    return `${stats.isBlockDevice() ? "b" : "c"} ${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** makedev(3) of glibc, undone. */
+export function majorOf(device: number): number {
+  return Number(((BigInt(device) >> 8n) & 0xfffn) | ((BigInt(device) >> 32n) & 0xfffff000n));
+}
+
+/** The other half of majorOf(). */
+export function minorOf(device: number): number {
+  return Number((BigInt(device) & 0xffn) | ((BigInt(device) >> 12n) & 0xffffff00n));
+}
+
+function majors(groups: string, kind: string, group: string): readonly string[] {
+  const [characters = "", blocks = ""] = groups.split("Block devices:");
+  return (kind === "char" ? characters : blocks).split("\n").flatMap((line) => {
+    const [, major, name] = /^\s*(\d+) (.+)$/.exec(line) ?? [];
+    return major !== undefined && name === group ? [major] : [];
+  });
+}

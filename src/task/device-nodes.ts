@@ -1,0 +1,69 @@
+import { realpath, stat } from "node:fs/promises";
+import type { Device, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { ConfigError } from "../config/config-error";
+import type { DeviceNode } from "../config/mounts";
+import type { TaskOptions } from "../config/options";
+import { majorOf, minorOf } from "../host/device-rules";
+import type { LaunchSpec } from "../supervisor/supervisor";
+import type { MountRequest } from "./owner-mapping";
+
+/** What a mode grants to all (inode(7)), by letter of a device's permissions; making nodes is no matter of the node. */
+const othersBits: Readonly<Record<string, number>> = { r: 0o4, w: 0o2 };
+
+/** A device of the host for a container: its node there, and what may be done with it. */
+export interface ContainerDevice {
+  readonly mount: MountRequest;
+  readonly rule: LaunchSpec["devices"][number];
+}
+
+/**
+ * The device nodes a container gets: those of its `devices` option, and what Nomad's device plugins chose for it. All are
+ * bind mounts of the host's nodes, for in a user namespace no node can be made.
+ *
+ * @param privileged whether the operator allows paths of the host (allow_privileged_binds); device plugins are the operator's
+ *   own choice
+ * @throws ConfigError for what is not allowed, or no device
+ */
+export async function containerDevices(
+  config: Pick<TaskConfig, "devices">,
+  options: Pick<TaskOptions, "devices">,
+  privileged: boolean,
+): Promise<ContainerDevice[]> {
+  const [first] = options.devices;
+  if (first !== undefined && !privileged) {
+    throw new ConfigError(
+      `Option devices asks for "${first.host}" of the host, which this client does not allow (allow_privileged_binds = false).`,
+    );
+  }
+  const devices: ContainerDevice[] = [];
+  for (const device of options.devices) devices.push(await containerDevice("Option devices", device));
+  for (const device of config.devices) devices.push(await containerDevice("A device plugin", fromPlugin(device)));
+  return devices;
+}
+
+function fromPlugin({ hostPath, taskPath, cgroupPermissions }: Device): DeviceNode {
+  return { host: hostPath, container: taskPath || hostPath, permissions: cgroupPermissions || "rwm" };
+}
+
+async function containerDevice(who: string, device: DeviceNode): Promise<ContainerDevice> {
+  const { host, container, permissions } = device;
+  const source = await realpath(host).catch((error: unknown) => {
+    throw new ConfigError(`${who} asks for "${host}", which does not exist on this client.`, { cause: error });
+  });
+  const stats = await stat(source);
+  const kind = stats.isCharacterDevice() ? "char" : stats.isBlockDevice() ? "block" : undefined;
+  if (kind === undefined) {
+    throw new ConfigError(
+      `${who} asks for "${host}", which is no device node${stats.isFile() || stats.isDirectory() ? ": use bind" : ""}.`,
+    );
+  }
+  // Then the container need not own the node, and had better not: the owner can change its mode on the host.
+  const open = [...permissions].every(
+    (letter) => (stats.mode & (othersBits[letter] ?? 0)) === (othersBits[letter] ?? 0),
+  );
+  return {
+    mount: { source, target: container, readOnly: false, ...(open ? { keepOwners: true } : {}) },
+    // By its numbers, for DeviceAllow= takes only paths below /dev.
+    rule: { path: `/dev/${kind}/${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`, permissions },
+  };
+}

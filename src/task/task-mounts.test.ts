@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type MountSchema, TaskConfigSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { ownMounts, volumeMounts } from "./task-mounts";
+
+let root: string;
+beforeAll(async () => {
+  root = await realpath(await mkdtemp(join(tmpdir(), "task-mounts-")));
+  for (const name of ["a/alloc", "a/t/local", "a/t/secrets", "a/led/secrets", "volume"]) {
+    await mkdir(join(root, name), { recursive: true });
+  }
+  await symlink("/etc", join(root, "a/led/local"));
+  await symlink("a", join(root, "data"));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const config = (name: string, allocDir = "a") =>
+  create(TaskConfigSchema, { allocDir: join(root, allocDir), name, env: { NOMAD_TASK_DIR: "/elsewhere" } });
+
+describe("ownMounts", () => {
+  test("the directories are where their variables say", async () => {
+    expect(await ownMounts(config("t"), [])).toEqual([
+      { source: join(root, "a/alloc"), target: "/alloc", readOnly: false },
+      { source: join(root, "a/t/local"), target: "/elsewhere", readOnly: false },
+      { source: join(root, "a/t/secrets"), target: "/secrets", readOnly: false },
+    ]);
+  });
+
+  test("a symlink above the allocation is the operator's", async () => {
+    expect((await ownMounts(config("t", "data"), []))[0]?.source).toBe(join(root, "a/alloc"));
+  });
+
+  test("a symlink in place of one is not followed", async () => {
+    await expect(ownMounts(config("led"), [])).rejects.toThrow(/local was replaced by a symlink \(to \/etc\)/);
+  });
+
+  test("one that is not there is said before the start", async () => {
+    await expect(ownMounts(config("none"), [])).rejects.toThrow("none/local does not exist on this client");
+  });
+
+  test("what the job mounts there wins", async () => {
+    const targets = (await ownMounts(config("t"), ["/alloc", "/secrets"])).map(({ target }) => target);
+    expect(targets).toEqual(["/elsewhere"]);
+  });
+});
+
+describe("volumeMounts", () => {
+  const volumes = (mount: MessageInitShape<typeof MountSchema>, allowed = true, taken: string[] = []) =>
+    volumeMounts(
+      create(TaskConfigSchema, { mounts: [{ hostPath: join(root, "volume"), taskPath: "/data", ...mount }] }),
+      allowed,
+      taken,
+    );
+
+  test("are what Nomad says", async () => {
+    expect(await volumes({ readonly: true, propagationMode: "private" })).toEqual([
+      { source: join(root, "volume"), target: "/data", readOnly: true, propagation: "private" },
+    ]);
+  });
+
+  test.each([
+    ["a missing path", { hostPath: "/no/such" }, /"\/data" cannot be mounted: \/no\/such does not exist/],
+    ["an unknown propagation", { propagationMode: "shared" }, /"shared" of a volume_mount is unknown/],
+    ["a relative target", { taskPath: "data" }, /must be an absolute path in the container/],
+  ] as const)("%s is said before the start", async (_name, mount, sentence) => {
+    await expect(volumes(mount)).rejects.toThrow(sentence);
+  });
+
+  test("can be disabled, and share no target with another mount", async () => {
+    await expect(volumes({}, false)).rejects.toThrow("volumes = false");
+    await expect(volumes({ taskPath: "/data/" }, true, ["/data"])).rejects.toThrow("one path can be mounted once");
+  });
+});

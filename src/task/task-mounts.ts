@@ -1,0 +1,95 @@
+import { realpath } from "node:fs/promises";
+import { isAbsolute, join, relative } from "node:path";
+import type { Mount, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { simplify } from "../config/combinations";
+import { ConfigError } from "../config/config-error";
+import type { TaskMount } from "../nspawn/arguments";
+import { taskDirectories } from "./mounts";
+
+/**
+ * The task's own directories as they appear in the container: at the paths that the variables of the same names tell the
+ * task. One at whose path the job mounts something else is left out.
+ *
+ * @param taken targets of the job's own mounts, simplified
+ * @throws ConfigError when one of them is not where Nomad made it
+ */
+export async function ownMounts(config: TaskConfig, taken: readonly string[]): Promise<TaskMount[]> {
+  const directories = taskDirectories(config);
+  const allocation = await realpath(config.allocDir).catch(() => config.allocDir);
+  const own = [
+    { source: directories.alloc, target: config.env["NOMAD_ALLOC_DIR"] ?? "/alloc" },
+    { source: directories.local, target: config.env["NOMAD_TASK_DIR"] ?? "/local" },
+    { source: directories.secrets, target: config.env["NOMAD_SECRETS_DIR"] ?? "/secrets" },
+  ].filter(({ target }) => !taken.includes(simplify(target)));
+  const mounts: TaskMount[] = [];
+  for (const { source, target } of own) {
+    refuseTarget(target);
+    const expected = join(allocation, relative(config.allocDir, source));
+    const real = await realpath(source).catch(() => undefined);
+    // A task that has the directory above mounted can put a symlink there, and be started again.
+    if (real !== expected) {
+      throw new ConfigError(
+        real === undefined
+          ? `The task's directory ${source} does not exist on this client.`
+          : `The task's directory ${source} was replaced by a symlink (to ${real}): it is not mounted.`,
+      );
+    }
+    mounts.push({ source: expected, target, readOnly: false });
+  }
+  return mounts;
+}
+
+/**
+ * The volumes a job mounts, and what device plugins want mounted.
+ *
+ * @param allowed whether the operator allows volumes
+ * @param taken targets of the job's own mounts, simplified
+ * @throws ConfigError when the operator forbids volumes, or one cannot be mounted
+ */
+export async function volumeMounts(
+  config: Pick<TaskConfig, "mounts">,
+  allowed: boolean,
+  taken: readonly string[],
+): Promise<TaskMount[]> {
+  if (!allowed && config.mounts.length > 0) {
+    throw new ConfigError(
+      "Volumes are disabled on this client (volumes = false in the nspawn plugin's config), so volume_mount cannot be used.",
+    );
+  }
+  const targets = config.mounts.map(({ taskPath }) => simplify(taskPath));
+  const twice = targets.find((target, index) => taken.includes(target) || targets.indexOf(target) !== index);
+  if (twice !== undefined) {
+    throw new ConfigError(
+      `A volume_mount and another mount of the task both mount something at ${JSON.stringify(twice)}: one path can be mounted once.`,
+    );
+  }
+  const mounts: TaskMount[] = [];
+  for (const mount of config.mounts) mounts.push(await volumeMount(mount));
+  return mounts;
+}
+
+async function volumeMount({ hostPath, taskPath, readonly, propagationMode }: Mount): Promise<TaskMount> {
+  refuseTarget(taskPath);
+  const source = await realpath(hostPath).catch((error: unknown) => {
+    throw new ConfigError(
+      `The volume for ${JSON.stringify(taskPath)} cannot be mounted: ${hostPath} does not exist on this client.`,
+      { cause: error },
+    );
+  });
+  return { source, target: taskPath, readOnly: readonly, ...propagation(propagationMode) };
+}
+
+function propagation(mode: string): Pick<TaskMount, "propagation"> {
+  if (mode === "") return {};
+  if (mode === "private" || mode === "host-to-task" || mode === "bidirectional") return { propagation: mode };
+  throw new ConfigError(
+    `The propagation_mode "${mode}" of a volume_mount is unknown: use "private" or "host-to-task".`,
+  );
+}
+
+function refuseTarget(target: string): void {
+  if (isAbsolute(target) && !target.includes("\0")) return;
+  throw new ConfigError(
+    `Nothing can be mounted at ${JSON.stringify(target)}: it must be an absolute path in the container.`,
+  );
+}

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { run } from "../../scripts/command";
+import { sentence } from "../protocol/inside";
+import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+
+/** What a job writes becomes a value in a unit, and nothing else. */
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench({ allow_properties: ["SyslogIdentifier", "IOWeight", "Description"] });
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+async function up(more: Readonly<Record<string, unknown>>) {
+  const task = await bench.started(shell(bench.busybox, "echo up; while :; do sleep 1; done", more));
+  await task.stdout.waitFor("up");
+  const { driver } = await bench.client().inspectTask(task.id);
+  return { task, unit: `nomad-nspawn-${driver?.attributes["machine"]}.service` };
+}
+
+async function property(unit: string, name: string): Promise<string> {
+  return (await run(["systemctl", "show", "--value", `--property=${name}`, unit])).stdout.replace(/\n$/, "");
+}
+
+/** What systemd expands in a command line (systemd.service(5)). */
+const braced = ["$", "{HOME}"].join("");
+const mark = `/run/unit-values-${process.pid}`;
+
+describe("a property's value", () => {
+  test.each(["100%n%%", `$HOME ${braced}`, "[Service]", "a ; b", "'x' \"y\"", "ü\u2028x", "#x", "a\\\\b"])(
+    "%j is taken as it is",
+    async (value) => {
+      const { task, unit } = await up({ properties: { SyslogIdentifier: `x${value}`, IOWeight: "50" } });
+      const shown = await property(unit, "SyslogIdentifier");
+      // systemctl shows it escaped where it has characters that a terminal could mistake.
+      expect(shown.replace(/\\u2028/g, "\u2028")).toBe(`x${value}`);
+      expect(await property(unit, "IOWeight")).toBe("50");
+      await bench.client().destroyTask(task.id, true);
+    },
+  );
+
+  test.each([
+    ["a line of its own", `50\nExecStartPre=/usr/bin/touch ${mark}`, "it must be one line"],
+    ["a carriage return", `50\rExecStartPre=/usr/bin/touch ${mark}`, "it must be one line"],
+    ["a section of its own", `50\n[Service]\nExecStartPre=/usr/bin/touch ${mark}`, "it must be one line"],
+    ["the next line", "50\\", "it must not end with a backslash"],
+    ["what comes after a NUL", "50\0", "it must not contain a NUL character"],
+  ])("cannot bring %s", async (_name, value, clause) => {
+    const task = await bench.task(shell(bench.busybox, "true", { properties: { IOWeight: value } }));
+    const said = await sentence(bench.start(task));
+    expect(said).toContain('Option properties["IOWeight"]');
+    expect(said).toContain(clause);
+    expect(existsSync(mark)).toBe(false);
+  });
+
+  test.each(["IOWeight=50\nExecStartPre", "ioweight", "IOWeight ", "[Service]", "CPUWeight", "ExecStartPre"])(
+    "the name %j is not allowed",
+    async (name) => {
+      const task = await bench.task(shell(bench.busybox, "true", { properties: { [name]: `/usr/bin/touch ${mark}` } }));
+      expect(await sentence(bench.start(task))).toMatch(/^Option properties/);
+      expect(existsSync(mark)).toBe(false);
+    },
+  );
+});
+
+test("a command is no line of the unit's, whatever is in it", async () => {
+  const words = ["%n", "$HOME", braced, "; /bin/touch /x", `\nExecStartPre=/usr/bin/touch ${mark}`, "--capability=all"];
+  const end = await bench.finished({
+    config: {
+      ...shell(bench.busybox, "").config,
+      command: ["/bin/sh", "-c", 'for word in "$@"; do printf "%s|" "$word"; done', "sh", ...words],
+    },
+  });
+  expect(end.stdout).toBe(`${words.join("|")}|`);
+  expect(existsSync(mark)).toBe(false);
+});
+
+test("drop-ins are root's alone, and go with their task", async () => {
+  const { task, unit } = await up({ properties: { IOWeight: "50" } });
+  const directory = `/run/systemd/system/${unit}.d`;
+  expect(await readdir(directory)).toEqual(["50-nomad.conf"]);
+  const { stdout } = await run(["stat", "--format=%a %U", directory, `${directory}/50-nomad.conf`]);
+  expect(stdout).toBe("700 root\n600 root\n");
+  await bench.client().destroyTask(task.id, true);
+  expect(existsSync(directory)).toBe(false);
+});

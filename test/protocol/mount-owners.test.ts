@@ -1,0 +1,195 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmod, chown, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { exec } from "../support/exec";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { sentence } from "./inside";
+import { openPlaces, owner, type Places, went } from "./places";
+import { openWorkbench, shell, type Workbench } from "./workbench";
+
+/** Whose files are on both sides of a mount, in containers with user IDs of their own: the default. */
+
+let before: HostState;
+let bench: Workbench;
+let places: Places;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+  places = await openPlaces();
+});
+afterAll(async () => {
+  // Some are mounted in tasks' directories, which go with the workbench.
+  await places[Symbol.asyncDispose]();
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+}, 60_000);
+
+const volume = (hostPath: string, more: object = {}) => ({
+  mounts: [{ hostPath, taskPath: "/data", propagationMode: "private", ...more }],
+});
+
+describe("the task's directories", () => {
+  const write =
+    "cat /secrets/token && echo a > /alloc/f && echo l >> /local/f && echo s > /secrets/f && mkdir /local/d && chown 1000 /alloc/f && echo all";
+
+  test("are the container's root's inside, and the host's root's outside", async () => {
+    const { task, stdout, stderr, events } = await went(bench, shell(bench.busybox, write), async ({ dirs }) => {
+      await writeFile(join(dirs.secrets, "token"), "t\n", { mode: 0o600 });
+      await writeFile(join(dirs.local, "f"), "", { mode: 0o644 });
+    });
+    expect(stderr).toBe("");
+    expect(stdout).toBe("t\nall\n");
+    expect(await owner(join(task.dirs.secrets, "f"))).toBe("0:0 644");
+    expect(await owner(join(task.dirs.local, "d"))).toBe("0:0 755");
+    expect(await owner(join(task.dirs.alloc, "f"))).toBe("1000:0 644");
+    expect(events.join()).not.toContain("nobody");
+  });
+
+  test("as Nomad makes them (nobody's, open to all), for a user of the image too", async () => {
+    const script = "echo l > /local/f && echo s > /secrets/f && ls -ln /local/f | cut -d' ' -f1-12";
+    const { task, stdout } = await went(bench, shell(bench.busybox, script, { user: "app" }), async ({ dirs }) => {
+      for (const directory of [dirs.local, dirs.secrets]) {
+        await chmod(directory, 0o777);
+        await chown(directory, 65_534, 65_534);
+      }
+    });
+    expect(stdout).toMatch(/1000 +1000/);
+    expect(await owner(join(task.dirs.local, "f"))).toBe("1000:1000 644");
+  });
+
+  test.each([
+    ["user_namespacing = false", { user_namespacing: false }],
+    ["private_users = identity", { private_users: "identity" }],
+    ["a fixed range", { private_users: "1310720:65536" }],
+    ["a range from 0", { private_users: "0:65536" }],
+  ])("with %s", async (_name, more) => {
+    const { task, stdout, stderr } = await went(bench, shell(bench.busybox, write, more), ({ dirs }) =>
+      writeFile(join(dirs.secrets, "token"), "t\n", { mode: 0o600 }),
+    );
+    expect(stderr).toBe("");
+    expect(stdout).toBe("t\nall\n");
+    expect(await owner(join(task.dirs.local, "d"))).toBe("0:0 755");
+  });
+
+  test("are so for commands that are run in it later", async () => {
+    const task = await bench.started(shell(bench.busybox, "echo up; while :; do sleep 1; done"));
+    await task.stdout.waitFor("up");
+    expect(await exec(bench.client(), task.id, "echo x > /local/x && echo y > /secrets/y && echo both")).toMatchObject({
+      stdout: "both\n",
+    });
+    expect(await owner(join(task.dirs.secrets, "y"))).toBe("0:0 644");
+  });
+
+  test("with relative binds, also those with an option of their own", async () => {
+    const bind = { "local/own": "/own", "local/kept": "/kept:noidmap" };
+    const script = "touch /own/f && ls -ldn /kept /own/f | tr -s ' ' | cut -d' ' -f3,4; touch /kept/f || echo refused";
+    const { stdout } = await went(bench, shell(bench.busybox, script, { bind }), async ({ dirs }) => {
+      for (const name of ["own", "kept"])
+        await places.mount("tmpfs", join(dirs.local, name)).then((path) => chmod(path, 0o755));
+    });
+    expect(stdout).toBe("65534 65534\n0 0\nrefused\n");
+  });
+});
+
+describe("a file system that cannot map owners", () => {
+  test("is told in an event, and readable as far as it is open to all", async () => {
+    const script = "cat /secrets/open; cat /secrets/closed || echo closed; echo x > /secrets/new && echo wrote";
+    const { task, code, stdout, events } = await went(bench, shell(bench.busybox, script), async ({ dirs }) => {
+      // As tmpfs is before Linux 6.3.
+      await places.mount("ramfs", dirs.secrets);
+      await chmod(dirs.secrets, 0o777);
+      await writeFile(join(dirs.secrets, "open"), "o\n", { mode: 0o644 });
+      await writeFile(join(dirs.secrets, "closed"), "c\n", { mode: 0o600 });
+    });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "o\nclosed\nwrote\n" });
+    expect(events).toContain(
+      "What is mounted at /secrets belongs to nobody in the container, because its owners cannot be mapped: kernel or file system cannot do it.",
+    );
+    expect(await owner(join(task.dirs.secrets, "open"))).toBe("0:0 644");
+  });
+
+  test("and is closed to all others is refused with a way out", async () => {
+    const closed = await places.mount("ramfs", await places.folder("closed"));
+    await chmod(closed, 0o700);
+    const spec = { ...shell(bench.busybox, "true"), ...volume(closed) };
+    expect(await sentence(bench.start(await bench.task(spec)))).toBe(
+      `The container could not use ${closed} at /data: on the host it belongs to 0:0 with mode 0700, and the container has user IDs of its own, to which owners cannot be mapped here, because kernel or file system cannot do it. Give others access on the host, or set user_namespacing = false.`,
+    );
+    const more = { user_namespacing: false };
+    expect(
+      (await went(bench, { ...shell(bench.busybox, "touch /data/f && echo ok", more), ...volume(closed) })).stdout,
+    ).toBe("ok\n");
+  });
+});
+
+describe("volumes", () => {
+  test("belong to the same users inside and outside", async () => {
+    const data = await places.folder("data", 999, 0o700);
+    const { stdout, stderr } = await went(bench, {
+      ...shell(bench.busybox, "ls -ldn /data | tr -s ' ' | cut -d' ' -f3,4; touch /data/f"),
+      ...volume(data),
+    });
+    expect(stderr).toBe("");
+    expect(stdout).toBe("999 999\n");
+    expect(await owner(join(data, "f"))).toBe("0:0 644");
+  });
+
+  test("that were given to the container's IDs as they are outside stay so", async () => {
+    const data = await places.folder("shifted", 1_310_720 + 1000, 0o700);
+    const more = { private_users: "1310720:65536", user: "app" };
+    const { stdout, stderr, events } = await went(bench, {
+      ...shell(bench.busybox, "touch /data/f && ls -ldn /data | tr -s ' ' | cut -d' ' -f3,4", more),
+      ...volume(data),
+    });
+    expect(stderr).toBe("");
+    expect(stdout).toBe("1000 1000\n");
+    expect(await owner(join(data, "f"))).toBe("1311720:1311720 644");
+    expect(events.join()).not.toContain("nobody");
+  });
+
+  test("of somebody the container does not know are told", async () => {
+    const data = await places.folder("stranger", 2_000_000, 0o777);
+    const { stdout, events } = await went(bench, {
+      ...shell(bench.busybox, "touch /data/f && echo ok"),
+      ...volume(data),
+    });
+    expect(stdout).toBe("ok\n");
+    expect(events.join("\n")).toContain("its owner 2000000:2000000 is none of the container's 65536 IDs");
+  });
+
+  test("with further mounts below stay as they are, whole", async () => {
+    const top = await places.mount("tmpfs", await places.folder("csi"));
+    await places.mount("tmpfs", join(top, "below"));
+    await writeFile(join(top, "below/f"), "found\n");
+    const { stdout, events } = await went(bench, { ...shell(bench.busybox, "cat /data/below/f"), ...volume(top) });
+    expect(stdout).toBe("found\n");
+    expect(events.join("\n")).toContain("other things are mounted below it");
+  });
+});
+
+describe("paths of the host in bind", () => {
+  test("keep their owners unless the job has them mapped", async () => {
+    const root = await places.folder("root", 0, 0o755);
+    const script = "ls -ldn /data | tr -s ' ' | cut -d' ' -f3; touch /data/f 2>/dev/null && echo wrote";
+    expect((await went(bench, shell(bench.busybox, script, { bind: { [root]: "/data" } }))).stdout).toBe("65534\n");
+    for (const word of ["idmap", "rootidmap"]) {
+      const { stdout } = await went(bench, shell(bench.busybox, script, { bind: { [root]: `/data:${word}` } }));
+      expect(stdout).toBe("0\nwrote\n");
+    }
+  });
+
+  test("that cannot be mapped as asked are refused before the start", async () => {
+    const ramfs = await places.mount("ramfs", await places.folder("unmappable"));
+    const top = await places.mount("tmpfs", await places.folder("outer"));
+    await places.mount("tmpfs", join(top, "inner"));
+    const refused = async (source: string, more: object = {}) => {
+      const spec = shell(bench.busybox, "true", { bind: { [source]: "/data:idmap" }, ...more });
+      return sentence(bench.start(await bench.task(spec)));
+    };
+    expect(await refused(ramfs)).toContain(`"idmap" is not possible for ${ramfs} at /data: kernel or file system`);
+    expect(await refused(top)).toContain("other things are mounted below it");
+    for (const more of [{ user_namespacing: false }, { private_users: "identity" }, { private_users: "0:65536" }]) {
+      expect(await refused(top, more)).toContain('"idmap" at "/data" needs a container with user IDs of its own');
+    }
+  });
+});

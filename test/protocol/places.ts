@@ -1,0 +1,120 @@
+/** Things of the host that tests mount into containers; all of them go with the place they were made in. */
+
+import { chmod, chown, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { attempt, run } from "../../scripts/command";
+import { readCgroupLayout } from "../../src/host/cgroup-layout";
+import type { PreparedTask, TaskSpec } from "../support/task";
+import { underSystemd } from "./inside";
+import type { Workbench } from "./workbench";
+
+/** A directory on a disk, for device nodes work on no memory file system of /tmp. */
+export interface Places extends AsyncDisposable {
+  readonly directory: string;
+  /** Makes a directory, with its owner (0) and mode (0755). */
+  folder(name: string, owner?: number, mode?: number): Promise<string>;
+  /** Mounts a fresh file system of a type at a directory, which is made where it is missing. */
+  mount(type: "tmpfs" | "ramfs", directory: string): Promise<string>;
+  /** Makes a node of a character device. */
+  node(path: string, numbers: readonly [major: number, minor: number], mode?: number): Promise<string>;
+}
+
+/** Makes an empty directory for the things of a test. */
+export async function openPlaces(): Promise<Places> {
+  const stack = new AsyncDisposableStack();
+  const directory = await mkdtemp("/var/tmp/places-");
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  return {
+    directory,
+    folder: async (name, owner = 0, mode = 0o755) => {
+      const path = join(directory, name);
+      await mkdir(path, { recursive: true });
+      await chown(path, owner, owner);
+      await chmod(path, mode);
+      return path;
+    },
+    mount: async (type, path) => {
+      await mkdir(path, { recursive: true });
+      await run(["mount", "-t", type, type, path]);
+      stack.defer(async () => {
+        await run(["umount", "--lazy", path]);
+      });
+      return path;
+    },
+    node: async (path, [major, minor], mode = 0o666) => {
+      await run(["mknod", `--mode=${mode.toString(8)}`, path, "c", String(major), String(minor)]);
+      return path;
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/**
+ * Whether this machine limits the devices a container opens. The driver's own supervisor does it by a v1 devices controller or
+ * by BPF in a v2 tree; systemd likewise, but one that is itself in a container beside v1 controllers takes the setting and
+ * does nothing. So that is tried, without the driver.
+ *
+ * @param node a device that nobody may open unasked
+ */
+export async function confinesDevices(node: string): Promise<boolean> {
+  if (!underSystemd) {
+    const { legacy, unified } = readCgroupLayout();
+    return legacy.has("devices") || unified !== undefined;
+  }
+  const look = ["/bin/sh", "-c", `: > ${node}`];
+  const { code } = await attempt([
+    "systemd-run",
+    "--wait",
+    "--quiet",
+    "--collect",
+    "--property=DevicePolicy=closed",
+    ...look,
+  ]);
+  return code !== 0;
+}
+
+/** "UID:GID MODE" of a file on the host. */
+export async function owner(path: string): Promise<string> {
+  const { uid, gid, mode } = await lstat(path);
+  return `${uid}:${gid} ${(mode & 0o7777).toString(8)}`;
+}
+
+/** How a task went that was run to its end. */
+export interface Went {
+  readonly task: PreparedTask;
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Texts of its events. */
+  readonly events: readonly string[];
+}
+
+/**
+ * Runs a task to its end; its directories stay until the workbench goes.
+ *
+ * @param prepare fills its directories before the start
+ */
+export async function went(
+  bench: Workbench,
+  spec: TaskSpec,
+  prepare: (task: PreparedTask) => Promise<unknown> = async () => {},
+): Promise<Went> {
+  const task = await bench.task(spec);
+  await prepare(task);
+  const stop = new AbortController();
+  const stream = bench.client().taskEvents({ signal: stop.signal });
+  const events: string[] = [];
+  const collected = (async () => {
+    for await (const { taskId, message } of stream) if (taskId === task.id) events.push(message);
+  })().catch(() => {});
+  try {
+    await bench.start(task);
+    const { result } = await bench.client().waitTask(task.id);
+    await bench.client().destroyTask(task.id);
+    const [stdout, stderr] = await Promise.all([task.stdout.ended(), task.stderr.ended()]);
+    return { task, code: result?.exitCode ?? -1, stdout, stderr, events };
+  } finally {
+    stop.abort();
+    await collected;
+  }
+}

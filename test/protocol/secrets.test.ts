@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { attempt, run } from "../../scripts/command";
+import { errnoCode, isMissing } from "../../src/host/errno";
+import { startExec } from "../support/exec";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import type { PreparedTask } from "../support/task";
+import { sentence, underSystemd } from "./inside";
+import { went } from "./places";
+import { openWorkbench, shell, type Workbench } from "./workbench";
+
+/** Where a task's secrets must not be seen: argument vectors, units, logs, files of everybody. */
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench({ allow_properties: ["IOWeight"] });
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+}, 60_000);
+
+/** A word that is nowhere else on this machine. */
+const secretWord = () => `s3cret-${crypto.randomUUID()}`;
+
+/** A file of each process, by PID; not even root may read it of every process where security modules say so. */
+async function ofProcesses(file: string): Promise<[pid: string, content: string][]> {
+  const found: [string, string][] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const content = await readFile(`/proc/${pid}/${file}`, "utf8").catch((error: unknown) => {
+      if (isMissing(error) || errnoCode(error) === "EACCES") return undefined;
+      throw error;
+    });
+    if (content !== undefined) found.push([pid, content]);
+  }
+  return found;
+}
+
+/** All that systemd tells of its units, and the journal; nothing where there is no systemd. */
+async function toldBySystemd(): Promise<string> {
+  if (!underSystemd) return "";
+  const { stdout: units } = await run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full"]);
+  const names = units.split("\n").flatMap((line) => line.trim().split(/\s+/)[0] || []);
+  const shown = await run(["systemctl", "show", "--all", "--", ...names]);
+  expect(shown.stdout).toContain("nomad-nspawn-");
+  const files = await run(["systemctl", "cat", "nomad-nspawn-*"]);
+  const journal = await run(["journalctl", "--no-pager", "--output=export", "--all"]);
+  return [shown.stdout, files.stdout, journal.stdout].join("\n");
+}
+
+/** Looks everywhere while the task runs. */
+async function expectHidden(secrets: readonly string[]): Promise<void> {
+  const commandLines = (await ofProcesses("cmdline")).map(([, text]) => text).join("\n");
+  expect(commandLines).toContain("systemd-nspawn");
+  const places = [commandLines, await toldBySystemd(), JSON.stringify(bench.plugin().logs), bench.plugin().stdout()];
+  for (const secret of secrets) for (const place of places) expect(place).not.toContain(secret);
+}
+
+async function up(more: Readonly<Record<string, unknown>> = {}, spec: object = {}): Promise<PreparedTask> {
+  const task = await bench.started({ ...shell(bench.busybox, "echo up; while :; do sleep 1; done", more), ...spec });
+  await task.stdout.waitFor("up");
+  return task;
+}
+
+describe("a task's variables", () => {
+  test.each([
+    ["of one line", ""],
+    ["of several lines", "\nmore\r\n"],
+  ])("%s are seen by the task alone", async (_name, end) => {
+    const [config, nomad, device] = [secretWord(), secretWord(), secretWord()];
+    const task = await up(
+      { environment: { A: config + end }, ...(underSystemd ? { properties: { IOWeight: "50" } } : {}) },
+      { env: { B: nomad + end }, deviceEnv: { C: device + end } },
+    );
+    await expectHidden([config, nomad, device]);
+    const { ended } = await startExec(bench.client(), task.id, ["/bin/sh", "-c", "echo $A $B $C"]);
+    const { stdout } = await ended;
+    for (const secret of [config, nomad, device]) expect(stdout).toContain(secret);
+  });
+
+  test("lie in files of root alone while it runs, and in none afterwards", async () => {
+    const secret = secretWord();
+    const task = await up({ environment: { A: secret, B: "two\nlines" } });
+    const directories = ["/run/systemd", "/run/nomad-driver-nspawn", "/etc/systemd", "/var/lib/systemd"];
+    const holders = async () => {
+      const { stdout } = await attempt([
+        "grep",
+        "--recursive",
+        "--files-with-matches",
+        "--fixed-strings",
+        "--devices=skip",
+        secret,
+        ...directories,
+      ]);
+      return stdout.split("\n").filter((path) => path !== "");
+    };
+    const found = await holders();
+    expect(found.length).toBeGreaterThan(0);
+    for (const path of found) {
+      expect((await stat(path)).mode & 0o077).toBe(0);
+      const reader = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path];
+      expect(await attempt(reader)).toMatchObject({ code: 1, stdout: "" });
+    }
+    await bench.client().destroyTask(task.id, true);
+    expect(await holders()).toEqual([]);
+  });
+
+  test("with names that would change systemd-nspawn are the exception, and only beside one of several lines", async () => {
+    const [open, hidden] = [secretWord(), secretWord()];
+    await up({ environment: { LD_LIBRARY_PATH: open, KEY: hidden } });
+    await expectHidden([open, hidden]);
+    await up({ environment: { LD_LIBRARY_PATH: open, KEY: hidden, M: "two\nlines" } });
+    await expectHidden([hidden]);
+    expect((await ofProcesses("cmdline")).some(([, text]) => text.includes(`--setenv=LD_LIBRARY_PATH=${open}`))).toBe(
+      true,
+    );
+  });
+
+  test("are in no error of a start that fails", async () => {
+    const secret = secretWord();
+    for (const more of [
+      { environment: { A: secret, "not-a-name": secret } },
+      { environment: { A: `${secret}\0` } },
+      { environment: { A: secret }, command: ["/no/such/program"] },
+      { environment: { A: secret }, hostname: "not a name" },
+    ]) {
+      const task = await bench.task(shell(bench.busybox, "true", more));
+      const said = await sentence(bench.start(task));
+      const { err } = said === "" ? await bench.client().waitTask(task.id) : { err: said };
+      expect(err).not.toContain(secret);
+    }
+    expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);
+    expect(await toldBySystemdOrNothing()).not.toContain(secret);
+  });
+});
+
+async function toldBySystemdOrNothing(): Promise<string> {
+  return underSystemd ? (await run(["journalctl", "--no-pager", "--output=export", "--all"])).stdout : "";
+}
+
+test("a command that is run in a task is entered by a process that shows nothing of it", async () => {
+  const [variable, argument] = [secretWord(), secretWord()];
+  const task = await up({ environment: { A: variable } });
+  const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", "echo ready; read line", argument]);
+  await running.stdout.waitFor("ready");
+  const entering = (await ofProcesses("cmdline")).filter(([, text]) => text.startsWith("nomad-nspawn-exec"));
+  expect(entering).toHaveLength(1);
+  const [[pid, commandLine] = ["", ""]] = entering;
+  expect(commandLine).toBe("nomad-nspawn-exec\0");
+  expect(await readFile(`/proc/${pid}/environ`, "utf8")).toBe("");
+  await expectHidden([variable]);
+  // The command itself has its arguments, as it must; the driver's log does not.
+  expect(JSON.stringify(bench.plugin().logs)).not.toContain(argument);
+  expect((await ofProcesses("environ")).filter(([, text]) => text.includes(variable)).length).toBeGreaterThan(0);
+  await running.endInput();
+  await running.ended;
+});
+
+test("what is in a task's secrets directory is told by nobody, whether the task starts or not", async () => {
+  const secret = secretWord();
+  const fill = (task: PreparedTask) => writeFile(join(task.dirs.secrets, "template"), secret, { mode: 0o600 });
+  const { code } = await went(bench, shell(bench.busybox, "test -s /secrets/template"), fill);
+  expect(code).toBe(0);
+  await went(bench, shell(bench.busybox, "", { command: ["/secrets/template"] }), fill);
+  const task = await bench.task(shell(bench.busybox, "true", { bind: { "secrets/template": "relative" } }));
+  await fill(task);
+  expect(await sentence(bench.start(task))).toContain("bind");
+  expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);
+  expect(await toldBySystemdOrNothing()).not.toContain(secret);
+});
+
+test("a registry's password is in no error and no log line", async () => {
+  const secret = secretWord();
+  for (const auth of [
+    { username: "u", password: secret },
+    { username: secret, password: secret },
+    { password: secret },
+    { username: "u", password: [secret] },
+    { username: "u", pasword: secret },
+    [{ username: "u", password: secret }, { password: secret }],
+    secret,
+  ]) {
+    const said = await sentence(bench.start(await bench.task(shell(bench.busybox, "true", { auth }))));
+    expect(said).toContain("auth");
+    expect(said).not.toContain(secret);
+  }
+  expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);
+});

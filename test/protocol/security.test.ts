@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import type { PreparedTask } from "../support/task";
+import { inside, sentence } from "./inside";
+import { openPlaces, type Places, went } from "./places";
+import { copyTree, openWorkbench, shell, type Workbench } from "./workbench";
+
+/** What operators can forbid, and what no job can do whatever they allow. */
+
+let before: HostState;
+let bench: Workbench;
+let places: Places;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+  places = await openPlaces();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  await places[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+}, 60_000);
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** The sentence with which a start is refused; "" where it is not. */
+async function refusal(
+  on: Workbench,
+  more: Options,
+  prepare?: (task: PreparedTask) => Promise<unknown>,
+): Promise<string> {
+  const task = await on.task(shell(bench.busybox, "true", more));
+  await prepare?.(task);
+  return sentence(on.start(task));
+}
+
+describe("allow_caps", () => {
+  const bounding = "grep CapBnd /proc/self/status | cut -f 2";
+
+  test("[] refuses every capability by its name, and a task that asks for none runs", async () => {
+    await using strict = await openWorkbench({ allow_caps: [] });
+    for (const [asked, name] of [
+      ["CAP_NET_ADMIN", "CAP_NET_ADMIN"],
+      ["cap_chown", "CAP_CHOWN"],
+      ["12", "CAP_NET_ADMIN"],
+      ["all", "all"],
+    ]) {
+      expect(await refusal(strict, { capability: [asked] })).toBe(
+        `Option capability asks for "${name}", which this client does not allow: allow_caps of the plugin's config allows nothing.`,
+      );
+    }
+    expect(await inside(strict, "echo runs")).toBe("runs\n");
+    expect(await refusal(strict, { drop_capability: ["CAP_CHOWN"] })).toBe("");
+  });
+
+  test("a list allows those, and all of them only by name", async () => {
+    await using some = await openWorkbench({ allow_caps: ["cap_net_admin", "CAP_SYSLOG"] });
+    const mask = BigInt(`0x${(await inside(some, bounding, { capability: ["CAP_NET_ADMIN", "34"] })).trim()}`);
+    expect(mask & ((1n << 12n) | (1n << 34n))).toBe((1n << 12n) | (1n << 34n));
+    for (const capability of [["all"], ["CAP_SYSLOG", "CAP_SYS_MODULE"]]) {
+      expect(await refusal(some, { capability })).toContain('allows "CAP_NET_ADMIN", "CAP_SYSLOG".');
+    }
+  });
+
+  test('"all", the default, allows everything', async () => {
+    const mask = BigInt(`0x${(await inside(bench, bounding, { capability: ["all"] })).trim()}`);
+    expect(mask & (1n << 16n)).toBe(1n << 16n);
+  });
+});
+
+describe("allow_privileged_binds = false", () => {
+  let strict: Workbench;
+  beforeAll(async () => {
+    strict = await openWorkbench({ allow_privileged_binds: false });
+  });
+  afterAll(() => strict[Symbol.asyncDispose]());
+
+  test.each([
+    ["bind", { bind: { "/etc": "/mnt" } }],
+    ["bind", { bind: { "//etc": "/mnt:idmap" } }],
+    ["bind_read_only", { bind_read_only: { "/etc/passwd": "/mnt" } }],
+    ["overlay", { overlay: ["/etc::/mnt"] }],
+    ["overlay", { overlay: ["local:/etc:/mnt"] }],
+    ["overlay", { overlay: ["local:/etc::/mnt"] }],
+    ["devices", { devices: ["/dev/null:/dev/x"] }],
+  ])("refuses %s of the host: %j", async (option, more) => {
+    const said = await refusal(strict, more);
+    expect(said).toContain("this client does not allow (allow_privileged_binds = false)");
+    expect(said).toContain(option);
+  });
+
+  test("leaves the task directory to the job", async () => {
+    const more = { bind: { "local/a": "/a" }, bind_read_only: { "./local": "/l" } };
+    const { stdout } = await went(strict, shell(bench.busybox, "echo x > /a/f && cat /l/a/f", more), ({ dirs }) =>
+      mkdir(join(dirs.local, "a")),
+    );
+    expect(stdout).toBe("x\n");
+  });
+
+  test("leaves volumes and devices of Nomad to the operator's own configuration", async () => {
+    const data = await places.folder("data");
+    const { stdout } = await went(strict, {
+      ...shell(bench.busybox, "touch /data/f && test -c /dev/x && echo both"),
+      mounts: [{ hostPath: data, taskPath: "/data" }],
+      devices: [{ hostPath: "/dev/null", taskPath: "/dev/x", cgroupPermissions: "rw" }],
+    });
+    expect(stdout).toBe("both\n");
+  });
+});
+
+test("volumes = false refuses volumes, and nothing else", async () => {
+  await using strict = await openWorkbench({ volumes: false });
+  const data = await places.folder("volume");
+  const task = await strict.task({ ...shell(bench.busybox, "true"), mounts: [{ hostPath: data, taskPath: "/data" }] });
+  expect(await sentence(strict.start(task))).toBe(
+    "Volumes are disabled on this client (volumes = false in the nspawn plugin's config), so volume_mount cannot be used.",
+  );
+  expect(await inside(strict, "ls /data", { bind: { [data]: "/data" } })).toBe("");
+});
+
+describe("image_paths", () => {
+  let limited: Workbench;
+  let allowed: string;
+  beforeAll(async () => {
+    allowed = await places.folder("images");
+    await copyTree(bench.busybox, join(allowed, "good"));
+    await copyTree(bench.busybox, join(places.directory, "images-evil/bad"));
+    await copyTree(bench.busybox, join(places.directory, "elsewhere/bad"));
+    await symlink("../elsewhere/bad", join(allowed, "file-link"));
+    await symlink(join(places.directory, "elsewhere"), join(allowed, "directory-link"));
+    await symlink("file-link", join(allowed, "chain"));
+    await symlink("good", join(allowed, "inner-link"));
+    await symlink("images/good", join(places.directory, "link-in"));
+    await symlink("images", join(places.directory, "images-link"));
+    limited = await openWorkbench({ image_paths: [join(places.directory, "images-link/")] });
+  });
+  afterAll(() => limited[Symbol.asyncDispose]());
+
+  test.each([
+    ["another directory", "elsewhere/bad"],
+    ["..", "images/../elsewhere/bad"],
+    [".. after a link", "images/directory-link/../elsewhere/bad"],
+    ["a link", "images/file-link"],
+    ["a link to a link", "images/chain"],
+    ["a link on the way", "images/directory-link/bad"],
+    ["a name that begins alike", "images-evil/bad"],
+    ["the directory above", "."],
+    ["the host's root", "../../../.."],
+  ])("refuses what lies elsewhere: %s", async (_name, image) => {
+    const path = `${places.directory}/${image}`;
+    const said = await refusal(limited, { image: path, ephemeral: true, volatile: "no" });
+    expect(said).toMatch(
+      / is .*, which the plugin option image_paths does not allow; allowed directories: .*images-link/,
+    );
+  });
+
+  test.each(["usr", "../../etc", "no-such-machine", "./../.."])("refuses the relative %s", async (image) => {
+    expect(await refusal(limited, { image })).toMatch(/image_paths does not allow|was found neither|was not found/);
+  });
+
+  test.each(["images/good", "images/inner-link", "link-in", "images-link/good/", "images/../images/./good"])(
+    "allows %s, whatever leads there",
+    async (image) => {
+      expect(await inside(limited, "echo in", { image: join(places.directory, "/") + image })).toBe("in\n");
+    },
+  );
+});
