@@ -6,6 +6,7 @@ import { attempt, type CommandOptions, type Finished, run } from "../../scripts/
 import { cacheDir } from "../../scripts/images/cache";
 import { hostImage } from "../../scripts/images/images";
 import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
+import { inScope } from "./scope";
 
 /** Seconds a boot may take before the start counts as failed; it takes about two. */
 const bootSeconds = 60;
@@ -70,7 +71,11 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
     share,
     state,
     enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
-    exec: (argv, options = {}) => attempt(inScope(leader, argv, options), processSide(options)),
+    exec: (argv, options = {}) =>
+      attempt(
+        [...nsenter(leader, `--wdns=${options.cwd ?? "/"}`), ...inScope(argv, options.env)],
+        processSide(options),
+      ),
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -144,27 +149,8 @@ async function makeControllersWritable(leader: number): Promise<void> {
   }
 }
 
-function nsenter(leader: number): string[] {
-  return ["nsenter", `--target=${leader}`, "--all", "--"];
-}
-
-/**
- * In a scope of its own, with cgroups below it to make as it likes. Not a service that systemd-run waits for: that ends with
- * the D-Bus daemon.
- */
-function inScope(leader: number, argv: readonly string[], { cwd = "/", env }: HostCommandOptions): string[] {
-  const environment = {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
-    HOME: "/root",
-    LANG: "C.UTF-8",
-    ...env,
-  };
-  return [
-    ...["nsenter", `--target=${leader}`, "--all", `--wdns=${cwd}`, "--", "env", "--ignore-environment"],
-    ...Object.entries(environment).map(([key, value]) => `${key}=${value}`),
-    ...["systemd-run", "--quiet", "--scope", "--collect", "--property=Delegate=yes", "--"],
-    ...argv,
-  ];
+function nsenter(leader: number, ...options: readonly string[]): string[] {
+  return ["nsenter", `--target=${leader}`, "--all", ...options, "--"];
 }
 
 function processSide({ output, stdin }: HostCommandOptions): CommandOptions {
