@@ -16,6 +16,10 @@ const containerDevices = [
   ["/dev/net/tun", "rwm"],
   ["char-pts", "rw"],
   ["/dev/fuse", "rwm"],
+  // To make a node is not to open it. systemd-nspawn makes those that an image has again, where it gives an overlay's files
+  // to a user namespace: without this, it fails on a Debian's /dev/console. OCI runtimes allow the same (runc, "c *:* m").
+  ["char-*", "m"],
+  ["block-*", "m"],
 ] as const;
 
 /** What systemd-nspawn itself needs to attach a disk image. */
