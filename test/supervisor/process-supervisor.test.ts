@@ -13,7 +13,7 @@ import { readRunning, stateFiles } from "../../src/supervisor/process/state-file
 import { LaunchError, type LaunchSpec, type Supervised, type Supervisor } from "../../src/supervisor/supervisor";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { type LogFifo, makeFifo } from "./log-fifo";
-import { supervisorSuite } from "./supervisor-suite";
+import { kernelTellsExits, supervisorSuite } from "./supervisor-suite";
 
 const SIGKILL = 9;
 const TEST_MS = 60_000;
@@ -30,12 +30,6 @@ const supervisorIn = (stateDir: string, warnings: string[] = []): Supervisor =>
   });
 const cgroups = (machine: string) =>
   [...cgroupDirectories(layout, machine).values()].filter((path) => existsSync(path));
-
-/** PIDFD_INFO_EXIT, that tells how PID 2 ended, is Linux 6.15's. */
-function kernelTellsExits(): boolean {
-  const [major = 0, minor = 0] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(/[.-]/).map(Number);
-  return major > 6 || (major === 6 && minor >= 15);
-}
 
 supervisorSuite("process", async () => supervisorIn(suiteDir), {
   memoryLimits: layout.legacy.has("memory") || layout.unified?.controllers.includes("memory") === true,
