@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
 import { inside } from "../protocol/inside";
 import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { kernelTellsExits } from "../supervisor/supervisor-suite";
 import { exec } from "../support/exec";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { megabytes } from "../support/task";
@@ -45,6 +49,30 @@ test("a task whose child is killed for memory, and that ends with the shell's co
   const task = await bench.started(spec);
   const { result } = await bench.client().waitTask(task.id);
   expect(result).toMatchObject({ exitCode: 137, signal: 0, oomKilled: true });
+});
+
+test("the same is told of the command of process_two, in whose stead an init ends", async () => {
+  const spec = { ...shell(bench.busybox, eat, { process_two: true }), resources: megabytes(32) };
+  const task = await bench.started(spec);
+  const { result } = await bench.client().waitTask(task.id);
+  // Before Linux 6.15 the signal is not told.
+  const end = kernelTellsExits() ? { exitCode: 0, signal: 9 } : { exitCode: 255, signal: 0 };
+  expect(result).toMatchObject({ ...end, oomKilled: true });
+});
+
+test("the same is told by a later plugin, when it happened while there was none", async () => {
+  const script = `echo up; read line < /local/go; ${eat}`;
+  const task = await bench.task({ ...shell(bench.busybox, script), resources: megabytes(32) });
+  const go = join(task.dirs.local, "go");
+  await run(["mkfifo", "--mode=666", go]);
+  const handle = await bench.start(task);
+  await task.stdout.waitFor("up", slow);
+  await bench.plugin().kill("SIGKILL");
+  await writeFile(go, "now\n");
+  await task.stdout.ended();
+  await bench.replacePlugin();
+  await bench.client().recoverTask(handle);
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
 });
 
 test("a task that keeps to its memory is not killed", async () => {
