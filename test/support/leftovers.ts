@@ -90,7 +90,10 @@ async function processes(): Promise<string[]> {
       readFile(`/proc/${pid}/cmdline`, "utf8").catch(gone),
     ]);
     if (executable === undefined || stat === undefined || commandLine === undefined) continue;
-    if (!/\/(systemd-nspawn|nomad-driver-nspawn|nomad)( \(deleted\))?$/.test(executable)) continue;
+    const ours = /\/(systemd-nspawn|nomad-driver-nspawn|nomad)( \(deleted\))?$/.test(executable);
+    // A virtual machine of the tests (vm.ts), and no other.
+    const vm = /\/qemu-system-[^/]+$/.test(executable) && commandLine.includes("/nspawn-test-vm-");
+    if (!ours && !vm) continue;
     const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
     found.push(`${pid} (started at ${startTime}): ${commandLine.replaceAll("\0", " ").trim()}`);
   }

@@ -7,34 +7,19 @@ import { cacheDir } from "../../scripts/images/cache";
 import { hostImage } from "../../scripts/images/images";
 import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
 import { inScope } from "./scope";
+import type { InsideOptions, TestMachine } from "./test-machine";
 
 /** Seconds a boot may take before the start counts as failed; it takes about two. */
 const bootSeconds = 60;
 
-/** How to run a command inside the test host. */
-export interface HostCommandOptions {
-  readonly cwd?: string;
-  /** Added to a short standard environment (PATH, HOME, LANG). */
-  readonly env?: Readonly<Record<string, string>>;
-  readonly output?: CommandOptions["output"];
-  readonly stdin?: string;
-}
-
 /** A booted test host. */
-export interface TestHost {
+export interface TestHost extends TestMachine {
   /** PID of its systemd, as this machine sees it. */
   readonly leader: number;
   /** A directory both sides may write to. */
   readonly share: { readonly outside: string; readonly inside: string };
-  /** What `systemctl is-system-running` said at the end of the boot: "running", or "degraded". */
-  readonly state: string;
-  /** Runs a command in a transient unit of the host's own systemd; what it leaves running is ended with it. */
-  exec(argv: readonly string[], options?: HostCommandOptions): Promise<Finished>;
   /** Runs a command in the host's namespaces without asking its systemd, for looking around. */
   enter(argv: readonly string[], options?: CommandOptions): Promise<Finished>;
-  /** Ends the host and removes everything it was made of; may be called again. */
-  stop(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -71,6 +56,10 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
     share,
     state,
     enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
+    read: async (path) => {
+      const { code, stdout } = await attempt([...nsenter(leader), "cat", path]);
+      return code === 0 ? stdout : undefined;
+    },
     exec: (argv, options = {}) =>
       attempt(
         [...nsenter(leader, `--wdns=${options.cwd ?? "/"}`), ...inScope(argv, options.env)],
@@ -153,7 +142,7 @@ function nsenter(leader: number, ...options: readonly string[]): string[] {
   return ["nsenter", `--target=${leader}`, "--all", ...options, "--"];
 }
 
-function processSide({ output, stdin }: HostCommandOptions): CommandOptions {
+function processSide({ output, stdin }: InsideOptions): CommandOptions {
   return { ...(output === undefined ? {} : { output }), ...(stdin === undefined ? {} : { stdin }) };
 }
 

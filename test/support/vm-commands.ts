@@ -1,13 +1,13 @@
 /** The commands that run in a virtual machine, and waiting for their ends. */
 
 import type { Finished } from "../../scripts/command";
-import type { HostCommandOptions } from "./test-host";
+import type { InsideOptions } from "./test-machine";
 import type { VmReply, VmRequest } from "./vm-channel";
 
 /** All commands of one machine. */
 export interface Commands {
   /** Runs a command to its end. Rejects when it cannot be started or the machine is gone. */
-  run(argv: readonly string[], options?: Omit<HostCommandOptions, "env">): Promise<Finished>;
+  run(argv: readonly string[], options?: Omit<InsideOptions, "env">): Promise<Finished>;
   /** Takes what the machine's agent tells of one of them. */
   take(reply: Exclude<VmReply, { kind: "ready" }>): void;
   /** Fails those that run, and all later ones. */

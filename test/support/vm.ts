@@ -4,10 +4,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { projectRoot } from "../../scripts/build/project";
-import type { Finished } from "../../scripts/command";
 import { type VmImage, vmImage, vmPort, vmWork } from "../../scripts/images/vm";
 import { inScope } from "./scope";
-import type { HostCommandOptions } from "./test-host";
+import type { TestMachine } from "./test-machine";
 import { forEachMessage, toLine, vmReply } from "./vm-channel";
 import { type Commands, openCommands } from "./vm-commands";
 import { makeWorkDisk } from "./vm-disk";
@@ -16,20 +15,9 @@ import { makeWorkDisk } from "./vm-disk";
 const bootSeconds = 180;
 
 /** A booted virtual machine. */
-export interface TestVm {
+export interface TestVm extends TestMachine {
   /** PID of QEMU. */
   readonly pid: number;
-  /** A directory that commands inside may write to, gone with the machine; {@link TestVm.read} reads from it. */
-  readonly share: { readonly inside: string };
-  /** What `systemctl is-system-running` said at the end of the boot: "running", or "degraded". */
-  readonly state: string;
-  /** Runs a command in a scope of the machine's own systemd. */
-  exec(argv: readonly string[], options?: HostCommandOptions): Promise<Finished>;
-  /** The text of a file inside, undefined where there is none. */
-  read(path: string): Promise<string | undefined>;
-  /** Ends the machine, as pulling its plug does, and removes everything it was made of; may be called again. */
-  stop(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
