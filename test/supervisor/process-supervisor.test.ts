@@ -265,14 +265,18 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "a container that reboots is started again by the same process",
+    "a container that reboots is started again by the same process, in the same cgroup",
     async () => {
       const marks = join(directory, "marks");
       mkdirSync(marks);
-      const script =
-        "if test -e /tmp/once; then echo again; exit 5; fi; echo once; echo > /tmp/once; reboot -f; sleep 60";
+      const script = `if test -e /tmp/once; then trap 'exit 5' USR1; echo again; ${LOOP}; fi; echo once; echo > /tmp/once; reboot -f; sleep 60`;
       const supervised = await launch(script, {}, [`--bind=${marks}:/tmp`]);
       expect(await stdout.readUntil(/again\n/)).toBe("once\nagain\n");
+      const { main } = runningOf(supervised.ref.machine);
+      const groups = readFileSync(`/proc/${findLeader(main.pid)?.pid}/cgroup`, "utf8");
+      expect(groups).toContain(`/nomad-driver-nspawn/${supervised.ref.machine}`);
+      expect(groups).not.toContain("/.supervisors");
+      await supervised.signal(10);
       expect((await supervised.exit).code).toBe(5);
     },
     TEST_MS,
