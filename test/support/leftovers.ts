@@ -4,12 +4,13 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
+import { pace } from "./pace";
 
 /** Traces by kind ("mount", "process" …), each as one line of text. */
 export type HostState = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Milliseconds that the kernel gets to take down a dead container's cgroups and interfaces; it tells nobody when. */
-const settleTime = 5_000;
+const settleTime = 5_000 * pace;
 
 /** Looks at the machine. */
 export async function hostState(): Promise<HostState> {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { projectRoot } from "../../scripts/build/project";
 import { type VmImage, vmImage, vmPort, vmWork } from "../../scripts/images/vm";
+import { paceVariable } from "./pace";
 import { inScope } from "./scope";
 import type { TestMachine } from "./test-machine";
 import { forEachMessage, toLine, vmReply } from "./vm-channel";
@@ -13,6 +14,9 @@ import { makeWorkDisk } from "./vm-disk";
 
 /** Seconds a boot may take before the start counts as failed; it takes about twenty on two quiet cores. */
 const bootSeconds = 180;
+
+/** How many times slower the machine is than this one, roughly: every instruction of it is translated. */
+const pace = 10;
 
 /** A booted virtual machine. */
 export interface TestVm extends TestMachine {
@@ -73,7 +77,8 @@ export async function startVm(say: (line: string) => void = () => {}): Promise<T
     pid: qemu.pid,
     share,
     state,
-    exec: (argv, options = {}) => commands.run(inScope(argv, options.env), options),
+    exec: (argv, options = {}) =>
+      commands.run(inScope(argv, { [paceVariable]: String(pace), ...options.env }), options),
     read: async (path) => {
       const { code, stdout } = await commands.run(["cat", path]);
       return code === 0 ? stdout : undefined;

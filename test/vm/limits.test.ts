@@ -8,7 +8,7 @@ import { kernelTellsExits } from "../supervisor/supervisor-suite";
 import { exec } from "../support/exec";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { megabytes } from "../support/task";
-import { slow, upUnit } from "./unit";
+import { upUnit } from "./unit";
 
 const mebibyte = 1024 * 1024;
 const eat = "exec dd if=/dev/zero of=/dev/null bs=256M count=1";
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before, slow)).toEqual([]);
+  expect(await leftovers(before)).toEqual([]);
 });
 
 test("the node's attributes tell of pure cgroup v2 and of systemd", async () => {
@@ -36,12 +36,22 @@ test("the node's attributes tell of pure cgroup v2 and of systemd", async () => 
 });
 
 test("a task that takes more memory than it has is killed, and told so", async () => {
+  const events: string[] = [];
+  const stop = new AbortController();
+  const listening = (async () => {
+    for await (const { message } of bench.client().taskEvents({ signal: stop.signal })) events.push(message);
+  })().catch(() => {});
   for (const more of [{}, { user_namespacing: false }]) {
     const task = await bench.started({ ...shell(bench.busybox, eat, more), resources: megabytes(32) });
     const { result } = await bench.client().waitTask(task.id);
     expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
     await bench.client().destroyTask(task.id);
   }
+  stop.abort();
+  await listening;
+  const sentence =
+    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d/;
+  expect(events.filter((message) => sentence.test(message))).toHaveLength(2);
 });
 
 test("a task whose child is killed for memory, and that ends with the shell's code for it, is told so too", async () => {
@@ -66,7 +76,7 @@ test("the same is told by a later plugin, when it happened while there was none"
   const go = join(task.dirs.local, "go");
   await run(["mkfifo", "--mode=666", go]);
   const handle = await bench.start(task);
-  await task.stdout.waitFor("up", slow);
+  await task.stdout.waitFor("up");
   await bench.plugin().kill("SIGKILL");
   await writeFile(go, "now\n");
   await task.stdout.ended();
@@ -104,8 +114,8 @@ test("cpu_hard_limit is a quota of the unit", async () => {
 test("pids_limit stops a fork bomb, and the machine goes on", async () => {
   const bomb = "bomb() { sleep 1000 & bomb | bomb; }; echo up; bomb; sleep 1000";
   const task = await bench.started(shell(bench.busybox, bomb, { pids_limit: 30 }));
-  await task.stderr.waitFor(/can't fork/, slow);
-  await bench.client().stopTask(task.id, { timeout: slow, signal: "SIGKILL" });
+  await task.stderr.waitFor(/can't fork/);
+  await bench.client().stopTask(task.id, { signal: "SIGKILL" });
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9 });
   await bench.client().destroyTask(task.id);
 });

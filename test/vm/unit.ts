@@ -4,9 +4,6 @@ import { readFile } from "node:fs/promises";
 import { shell, type Workbench } from "../protocol/workbench";
 import type { PreparedTask, TaskSpec } from "../support/task";
 
-/** Milliseconds that anything may take here: without KVM a machine is some twenty times slower. */
-export const slow = 120_000;
-
 /** A task and the cgroup of its unit. */
 export interface TaskUnit {
   readonly task: PreparedTask;
@@ -30,6 +27,6 @@ export async function upUnit(
   spec: Partial<TaskSpec> = {},
 ): Promise<TaskUnit> {
   const task = await bench.started({ ...shell(bench.busybox, "echo up; while :; do sleep 1; done", more), ...spec });
-  await task.stdout.waitFor("up", slow);
+  await task.stdout.waitFor("up");
   return unitOf(bench, task);
 }
