@@ -6,7 +6,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startTestHost, type TestHost } from "../test/support/test-host";
+import { startTestHost } from "../test/support/test-host";
+import type { TestMachine } from "../test/support/test-machine";
+import { startVm } from "../test/support/vm";
 import { projectRoot } from "./build/project";
 import { type Level, levels, runLevel } from "./check/levels";
 import { inPrivateRun } from "./check/private-run";
@@ -14,11 +16,18 @@ import { steps } from "./check/steps";
 import { add, lastLine, nothing, type Tally } from "./check/tally";
 import { run } from "./command";
 import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";
+import { vmImage } from "./images/vm";
 import { nomadAgent } from "./setup/nomad";
 import { setUp } from "./setup/setup";
 
 const wanted = process.argv.slice(2);
 const say = (line: string) => console.log(line);
+
+/** What levels are run inside of. */
+const machines = [
+  { place: "host", name: "test host", start: startTestHost },
+  { place: "vm", name: "virtual machine", start: startVm },
+] as const;
 
 async function main(): Promise<number> {
   let total = nothing;
@@ -45,14 +54,17 @@ async function main(): Promise<number> {
   await step("images", async () => {
     for (const image of [busyboxImage, diskImage, debianImage, hostImage]) await image(say);
     if (chosen.some(({ name }) => name === "nomad")) await nomadAgent(say);
+    if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
   });
 
   const directory = await mkdtemp(join(tmpdir(), "check-"));
   const traces = (verb: string) => [process.execPath, join(projectRoot, "scripts/check/traces.ts"), verb];
   await run([...traces("save"), join(directory, "traces.json")]);
   for (const level of chosen) if (level.place === "machine") await measure(level.name, () => runLevel(level));
-  const inHost = chosen.filter(({ place }) => place === "host");
-  if (inHost.length > 0) await hostLevels(inHost, measure);
+  for (const { place, name, start } of machines) {
+    const inside = chosen.filter((level) => level.place === place);
+    if (inside.length > 0) await levelsInside(name, start, inside, measure);
+  }
   await step("nothing is left on this machine", () => run([...traces("compare"), join(directory, "traces.json")]));
   await rm(directory, { recursive: true });
 
@@ -62,30 +74,34 @@ async function main(): Promise<number> {
   return total.failed > 0 || incomplete ? 1 : 0;
 }
 
-/** All levels that need a real systemd share one test host. */
-async function hostLevels(
+/** All levels of one place share one machine. */
+async function levelsInside(
+  name: string,
+  start: (say: (line: string) => void) => Promise<TestMachine>,
   chosen: readonly Level[],
   measure: (name: string, work: () => Promise<Tally>) => Promise<void>,
 ): Promise<void> {
-  let host: TestHost | undefined;
-  await measure("test host boots", async () => {
-    host = await startTestHost(say);
-    if (host.state !== "running") throw new Error(`The test host says "${host.state}":\n${await failedUnits(host)}`);
+  let machine: TestMachine | undefined;
+  await measure(`${name} boots`, async () => {
+    machine = await start(say);
+    if (machine.state !== "running") {
+      throw new Error(`The ${name} says "${machine.state}":\n${await failedUnits(machine)}`);
+    }
     return { ...nothing, passed: 1 };
   });
-  const booted = host;
+  const booted = machine;
   try {
     const traces = (verb: string) => ["bun", join(projectRoot, "scripts/check/traces.ts"), verb];
     const file = booted === undefined ? "" : join(booted.share.inside, "traces.json");
     await booted?.exec([...traces("save"), file]);
     for (const level of chosen) {
       await measure(level.name, async () => {
-        if (booted === undefined) throw new Error("There is no test host to run this level in.");
+        if (booted === undefined) throw new Error(`There is no ${name} to run this level in.`);
         return runLevel(level, booted);
       });
     }
     if (booted === undefined) return;
-    await measure("nothing is left in the test host", async () => {
+    await measure(`nothing is left in the ${name}`, async () => {
       const compared = await booted.exec([...traces("compare"), file]);
       if (compared.code !== 0) throw new Error(`${compared.stdout}${compared.stderr}`);
       return { ...nothing, passed: 1 };
@@ -95,8 +111,8 @@ async function hostLevels(
   }
 }
 
-async function failedUnits(host: TestHost): Promise<string> {
-  return (await host.exec(["systemctl", "--failed", "--no-pager", "--plain"])).stdout;
+async function failedUnits(machine: TestMachine): Promise<string> {
+  return (await machine.exec(["systemctl", "--failed", "--no-pager", "--plain"])).stdout;
 }
 
 const inner = process.env["NSPAWN_CHECK_INNER"] === "1";

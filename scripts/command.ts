@@ -64,7 +64,8 @@ async function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<s
   return stream === undefined ? "" : new Response(stream).text();
 }
 
-function signalNumber(signal: NodeJS.Signals | number | null): number {
+/** Number of the signal that ended a process; 0 where none did. */
+export function signalNumber(signal: NodeJS.Signals | number | null): number {
   if (typeof signal === "number") return signal;
   return signal === null ? 0 : constants.signals[signal];
 }

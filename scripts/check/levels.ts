@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestHost } from "../../test/support/test-host";
+import type { TestMachine } from "../../test/support/test-machine";
 import { projectRoot } from "../build/project";
 import { attempt } from "../command";
 import { type Tally, tallyOf } from "./tally";
@@ -11,10 +11,10 @@ import { type Tally, tallyOf } from "./tally";
 /** Tests that belong together and where they run. */
 export interface Level {
   readonly name: string;
-  /** Directories of the tests, relative to the repository. */
+  /** Directories of the tests, and single files of tests, relative to the repository. */
   readonly paths: readonly string[];
-  /** On this very machine, or inside a test host with a real systemd. */
-  readonly place: "machine" | "host";
+  /** On this very machine, inside a test host with a real systemd, or in a virtual machine with a kernel of its own. */
+  readonly place: "machine" | "host" | "vm";
 }
 
 /** All levels, quick ones first. */
@@ -29,28 +29,35 @@ export const levels: readonly Level[] = [
   { name: "protocol in host", paths: ["test/protocol"], place: "host" },
   { name: "host", paths: ["test/host"], place: "host" },
   { name: "nomad", paths: ["test/nomad"], place: "host" },
+  {
+    name: "vm",
+    paths: ["test/vm", "test/supervisor", "test/host/systemd-supervisor.test.ts", "test/protocol/stats.test.ts"],
+    place: "vm",
+  },
 ];
 
-/** Milliseconds that one test may take unless it says otherwise. */
-const testTimeout = 60_000;
+/** Milliseconds that one test may take unless it says otherwise; a machine without KVM is several times slower. */
+const testTimeouts = { machine: 60_000, host: 60_000, vm: 240_000 } as const;
 
-/** Runs a level's tests, their failures shown as they happen. A level for the host is given one. */
-export async function runLevel(level: Level, host?: TestHost): Promise<Tally> {
-  const directory = host === undefined ? await mkdtemp(join(tmpdir(), "report-")) : host.share.outside;
-  const file = "junit.xml";
+/** Runs a level's tests, their failures shown as they happen: on this machine, or inside the given one. */
+export async function runLevel(level: Level, inside?: TestMachine): Promise<Tally> {
+  const directory = inside?.share.inside ?? (await mkdtemp(join(tmpdir(), "report-")));
+  // Of its own name: a report that an earlier level left in the machine is not this one's.
+  const report = join(directory, `${crypto.randomUUID()}.xml`);
+  const argv = [
+    ...["test", "--only-failures", `--timeout=${testTimeouts[level.place]}`],
+    ...["--reporter=junit", `--reporter-outfile=${report}`],
+    ...level.paths.map((path) => (path.endsWith(".ts") ? `./${path}` : `./${path}/`)),
+  ];
   try {
-    await rm(join(directory, file), { force: true });
-    const argv = (reportDirectory: string) => [
-      ...["test", "--only-failures", `--timeout=${testTimeout}`],
-      ...["--reporter=junit", `--reporter-outfile=${join(reportDirectory, file)}`],
-      ...level.paths.map((path) => `./${path}/`),
-    ];
-    const { code } =
-      host === undefined
-        ? await attempt([process.execPath, ...argv(directory)], { cwd: projectRoot, output: "show" })
-        : await host.exec(["bun", ...argv(host.share.inside)], { cwd: projectRoot, output: "show" });
-    return tallyOf(await readFile(join(directory, file), "utf8").catch(() => undefined), code);
+    const options = { cwd: projectRoot, output: "show" } as const;
+    if (inside === undefined) {
+      const { code } = await attempt([process.execPath, ...argv], options);
+      return tallyOf(await readFile(report, "utf8").catch(() => undefined), code);
+    }
+    const { code } = await inside.exec(["bun", ...argv], options);
+    return tallyOf(await inside.read(report), code);
   } finally {
-    if (host === undefined) await rm(directory, { recursive: true, force: true });
+    if (inside === undefined) await rm(directory, { recursive: true, force: true });
   }
 }

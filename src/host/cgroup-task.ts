@@ -105,6 +105,18 @@ export async function killGroups(directories: readonly string[]): Promise<boolea
 }
 
 /**
+ * Makes a task's cgroup one that can be entered again: systemd-nspawn leaves cgroups below it and controllers switched on
+ * for them, and a v2 cgroup that passes controllers on takes no processes (the kernel's cgroup-v2.rst, "No Internal
+ * Process Constraint"). To be called when everything in it has ended.
+ */
+export async function resetCgroup(layout: CgroupLayout, name: string): Promise<void> {
+  const unified = cgroupDirectories(layout, name).get("unified");
+  if (unified === undefined) return;
+  await settle(() => childGroups(unified).map(removeTree).every(Boolean));
+  disableControllers(unified);
+}
+
+/**
  * Removes a cgroup and all below it; processes that were just killed are waited for, 5 s at most. The parents go with
  * their last task.
  *
@@ -151,6 +163,17 @@ function enableControllers(directory: string): void {
     if (!available.includes(controller)) continue;
     try {
       writeFileSync(join(directory, "cgroup.subtree_control"), `+${controller}`);
+    } catch (error) {
+      if (errnoCode(error) === undefined) throw error;
+    }
+  }
+}
+
+function disableControllers(directory: string): void {
+  const file = join(directory, "cgroup.subtree_control");
+  for (const controller of readIfThere(file)?.split(/\s+/).filter(Boolean) ?? []) {
+    try {
+      writeFileSync(file, `-${controller}`);
     } catch (error) {
       if (errnoCode(error) === undefined) throw error;
     }

@@ -31,6 +31,7 @@ export function deviceRules(
     const [, named, numbers] = /^\/dev\/(char|block)\/(\d+:\d+)$/.exec(path) ?? [];
     if (named !== undefined) return [`${named === "char" ? "c" : "b"} ${numbers} ${permissions}`];
     const [, kind, group = ""] = /^(char|block)-(.+)$/.exec(path) ?? [];
+    if (kind !== undefined && group === "*") return [`${kind.charAt(0)} *:* ${permissions}`];
     if (kind !== undefined)
       return majors(groups, kind, group).map((major) => `${kind.charAt(0)} ${major}:* ${permissions}`);
     const found = numbersOf(path);

@@ -10,6 +10,10 @@ const containerDevices: LaunchSpec["devices"] = [
   { path: "/dev/net/tun", permissions: "rwm" },
   { path: "char-pts", permissions: "rw" },
   { path: "/dev/fuse", permissions: "rwm" },
+  // To make a node is not to open it. systemd-nspawn makes those that an image has again, where it gives an overlay's files
+  // to a user namespace: without this, it fails on a Debian's /dev/console. OCI runtimes allow the same (runc, "c *:* m").
+  { path: "char-*", permissions: "m" },
+  { path: "block-*", permissions: "m" },
 ];
 
 /** What systemd-nspawn itself needs to attach a disk image. */

@@ -4,7 +4,7 @@ import { settingsFilePath } from "../../src/nspawn/settings-file";
 import { createLogger } from "../../src/plugin/logger";
 import { createSystemdSupervisor } from "../../src/supervisor/systemd/supervisor";
 import { unitName } from "../../src/supervisor/systemd/unit-properties";
-import { supervisorSuite } from "../supervisor/supervisor-suite";
+import { kernelTellsExits, supervisorSuite } from "../supervisor/supervisor-suite";
 
 const log = createLogger("test", () => {});
 const layout = readCgroupLayout();
@@ -18,6 +18,6 @@ function unitsOf(machine: string): string[] {
 // systemd 257 of the test host limits memory on pure cgroup v2 only; this machine's is hybrid.
 supervisorSuite("systemd", async () => createSystemdSupervisor(log), {
   memoryLimits: layout.kind === "v2",
-  exactSignalOfPid2: true,
+  exactSignalOfPid2: kernelTellsExits(),
   leftovers: (machine) => [...unitsOf(machine), ...[settingsFilePath(machine)].filter((path) => existsSync(path))],
 });

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, read } from "node:fs";
+import { pace } from "../support/pace";
 
 /** A log FIFO as Nomad's log collector has it. */
 export interface LogFifo {
@@ -20,7 +21,7 @@ export function makeFifo(path: string): LogFifo {
     path,
     async readUntil(pattern) {
       fd ??= openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      const deadline = performance.now() + 20_000;
+      const deadline = performance.now() + 20_000 * pace;
       for (;;) {
         if (pattern?.test(text)) break;
         const chunk = await readOnce(fd);

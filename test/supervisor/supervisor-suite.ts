@@ -34,6 +34,12 @@ export interface SuiteOptions {
   readonly leftovers?: (machine: string) => Promise<readonly string[]> | readonly string[];
 }
 
+/** PIDFD_INFO_EXIT, that tells how PID 2 ended, is Linux 6.15's. */
+export function kernelTellsExits(): boolean {
+  const [major = 0, minor = 0] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(/[.-]/).map(Number);
+  return major > 6 || (major === 6 && minor >= 15);
+}
+
 interface Container {
   readonly supervised: Supervised;
   readonly stdout: LogFifo;

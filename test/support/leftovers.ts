@@ -4,12 +4,13 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
+import { pace } from "./pace";
 
 /** Traces by kind ("mount", "process" …), each as one line of text. */
 export type HostState = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Milliseconds that the kernel gets to take down a dead container's cgroups and interfaces; it tells nobody when. */
-const settleTime = 5_000;
+const settleTime = 5_000 * pace;
 
 /** Looks at the machine. */
 export async function hostState(): Promise<HostState> {
@@ -90,7 +91,10 @@ async function processes(): Promise<string[]> {
       readFile(`/proc/${pid}/cmdline`, "utf8").catch(gone),
     ]);
     if (executable === undefined || stat === undefined || commandLine === undefined) continue;
-    if (!/\/(systemd-nspawn|nomad-driver-nspawn|nomad)( \(deleted\))?$/.test(executable)) continue;
+    const ours = /\/(systemd-nspawn|nomad-driver-nspawn|nomad)( \(deleted\))?$/.test(executable);
+    // A virtual machine of the tests (vm.ts), and no other.
+    const vm = /\/qemu-system-[^/]+$/.test(executable) && commandLine.includes("/nspawn-test-vm-");
+    if (!ours && !vm) continue;
     const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
     found.push(`${pid} (started at ${startTime}): ${commandLine.replaceAll("\0", " ").trim()}`);
   }

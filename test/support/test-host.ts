@@ -6,34 +6,20 @@ import { attempt, type CommandOptions, type Finished, run } from "../../scripts/
 import { cacheDir } from "../../scripts/images/cache";
 import { hostImage } from "../../scripts/images/images";
 import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
+import { inScope } from "./scope";
+import type { InsideOptions, TestMachine } from "./test-machine";
 
 /** Seconds a boot may take before the start counts as failed; it takes about two. */
 const bootSeconds = 60;
 
-/** How to run a command inside the test host. */
-export interface HostCommandOptions {
-  readonly cwd?: string;
-  /** Added to a short standard environment (PATH, HOME, LANG). */
-  readonly env?: Readonly<Record<string, string>>;
-  readonly output?: CommandOptions["output"];
-  readonly stdin?: string;
-}
-
 /** A booted test host. */
-export interface TestHost {
+export interface TestHost extends TestMachine {
   /** PID of its systemd, as this machine sees it. */
   readonly leader: number;
   /** A directory both sides may write to. */
   readonly share: { readonly outside: string; readonly inside: string };
-  /** What `systemctl is-system-running` said at the end of the boot: "running", or "degraded". */
-  readonly state: string;
-  /** Runs a command in a transient unit of the host's own systemd; what it leaves running is ended with it. */
-  exec(argv: readonly string[], options?: HostCommandOptions): Promise<Finished>;
   /** Runs a command in the host's namespaces without asking its systemd, for looking around. */
   enter(argv: readonly string[], options?: CommandOptions): Promise<Finished>;
-  /** Ends the host and removes everything it was made of; may be called again. */
-  stop(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -70,7 +56,15 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
     share,
     state,
     enter: (argv, options) => attempt([...nsenter(leader), ...argv], options),
-    exec: (argv, options = {}) => attempt(inScope(leader, argv, options), processSide(options)),
+    read: async (path) => {
+      const { code, stdout } = await attempt([...nsenter(leader), "cat", path]);
+      return code === 0 ? stdout : undefined;
+    },
+    exec: (argv, options = {}) =>
+      attempt(
+        [...nsenter(leader, `--wdns=${options.cwd ?? "/"}`), ...inScope(argv, options.env)],
+        processSide(options),
+      ),
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -144,30 +138,11 @@ async function makeControllersWritable(leader: number): Promise<void> {
   }
 }
 
-function nsenter(leader: number): string[] {
-  return ["nsenter", `--target=${leader}`, "--all", "--"];
+function nsenter(leader: number, ...options: readonly string[]): string[] {
+  return ["nsenter", `--target=${leader}`, "--all", ...options, "--"];
 }
 
-/**
- * In a scope of its own, with cgroups below it to make as it likes. Not a service that systemd-run waits for: that ends with
- * the D-Bus daemon.
- */
-function inScope(leader: number, argv: readonly string[], { cwd = "/", env }: HostCommandOptions): string[] {
-  const environment = {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
-    HOME: "/root",
-    LANG: "C.UTF-8",
-    ...env,
-  };
-  return [
-    ...["nsenter", `--target=${leader}`, "--all", `--wdns=${cwd}`, "--", "env", "--ignore-environment"],
-    ...Object.entries(environment).map(([key, value]) => `${key}=${value}`),
-    ...["systemd-run", "--quiet", "--scope", "--collect", "--property=Delegate=yes", "--"],
-    ...argv,
-  ];
-}
-
-function processSide({ output, stdin }: HostCommandOptions): CommandOptions {
+function processSide({ output, stdin }: InsideOptions): CommandOptions {
   return { ...(output === undefined ? {} : { output }), ...(stdin === undefined ? {} : { stdin }) };
 }
 

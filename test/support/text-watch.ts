@@ -1,5 +1,7 @@
 /** Text that grows, and waiting for a part of it without looking again and again. */
 
+import { pace } from "./pace";
+
 /** Output of something that runs. */
 export interface TextWatch {
   /** Everything so far. */
@@ -22,7 +24,7 @@ export function watchText(): TextWatch {
       text += part;
       for (const waiter of waiters) waiter();
     },
-    waitFor: (part, timeout = 10_000, from = 0) =>
+    waitFor: (part, timeout = 10_000 * pace, from = 0) =>
       new Promise((resolve, reject) => {
         const settle = () => {
           clearTimeout(timer);

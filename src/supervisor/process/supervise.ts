@@ -1,7 +1,14 @@
 import { constants, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
-import { createCgroup, enterCgroup, killCgroup, oomKills, SUPERVISORS_CGROUP } from "../../host/cgroup-task";
+import {
+  createCgroup,
+  enterCgroup,
+  killCgroup,
+  oomKills,
+  resetCgroup,
+  SUPERVISORS_CGROUP,
+} from "../../host/cgroup-task";
 import { confineDevices, readDeviceRules } from "../../host/device-rules";
 import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
@@ -110,6 +117,8 @@ async function supervise(directory: string, id: string): Promise<number> {
     // A single program may end with that code itself.
     if (spec.mode === "boot" && child.exitCode === RESTART && !stopped) {
       watch.close();
+      await killCgroup(layout, spec.machine);
+      await resetCgroup(layout, spec.machine);
       continue;
     }
     if (child.signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);

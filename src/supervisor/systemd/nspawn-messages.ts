@@ -1,9 +1,7 @@
 import * as v from "valibot";
+import { readJournal, sinceStart } from "./journal";
 import type { UnitState } from "./unit-state";
 
-const journalctl = "journalctl";
-/** journald answers at once; a hanging one must not hold an exit back. */
-const timeoutMs = 5000;
 /** LOG_ERR of syslog(3): the sentence that says why comes at this priority or above. */
 const errorPriority = "3";
 
@@ -12,10 +10,9 @@ const errorPriority = "3";
  * written to the journal as errors. {@link ownMessages} takes out of it what they did write.
  */
 export function journalArguments(state: Pick<UnitState, "execMainPid" | "startedAt">): string[] {
-  const since = Math.max(0, Math.floor(state.startedAt / 1_000_000) - 1);
   return [
-    ...["--quiet", "--no-pager", "--boot", "--output=json", "--output-fields=MESSAGE,_PID,_SYSTEMD_UNIT"],
-    ...[`--since=@${since}`, `--priority=${errorPriority}`],
+    ...["--output=json", "--output-fields=MESSAGE,_PID,_SYSTEMD_UNIT"],
+    ...[sinceStart(state.startedAt), `--priority=${errorPriority}`],
     ...[`_PID=${state.execMainPid}`, "+", "SYSLOG_IDENTIFIER=systemd-nspawn"],
   ];
 }
@@ -56,24 +53,5 @@ const entry = v.object({
  */
 export async function nspawnErrors(unit: string, state: UnitState): Promise<string> {
   if (state.execMainPid === 0) return "";
-  // Without it, what was written a moment ago may not be in the files yet.
-  await runJournalctl(["--sync"]);
-  return ownMessages(unit, state.execMainPid, await runJournalctl(journalArguments(state)));
-}
-
-async function runJournalctl(args: readonly string[]): Promise<string> {
-  try {
-    const child = Bun.spawn([journalctl, ...args], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "ignore",
-      timeout: timeoutMs,
-    });
-    const text = await new Response(child.stdout).text();
-    await child.exited;
-    return text;
-  } catch {
-    // No journalctl: the exit is reported without a sentence.
-    return "";
-  }
+  return ownMessages(unit, state.execMainPid, await readJournal(journalArguments(state)));
 }

@@ -47,6 +47,12 @@ describe("unitProperties", () => {
     expect(propertiesOf({ mode: "pid2" }).has("RestartForceExitStatus")).toBe(false);
   });
 
+  test("any device node can be made, but not opened", () => {
+    const devices = JSON.stringify(propertiesOf({}).get("DeviceAllow"));
+    expect(devices).toContain('["char-*","m"]');
+    expect(devices).toContain('["block-*","m"]');
+  });
+
   test("loop devices are for disk images, further devices for those who ask", () => {
     const paths = (change: Partial<LaunchSpec>) => JSON.stringify(propertiesOf(change).get("DeviceAllow"));
     expect(paths({})).not.toContain("block-loop");

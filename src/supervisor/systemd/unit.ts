@@ -8,6 +8,7 @@ import { type Exit, NotSupervisedError, type Supervised, type SupervisedRef } fr
 import { removeDropIn } from "./drop-in";
 import { ManagerError, type SystemdManager, type UnitChange } from "./manager";
 import { nspawnErrors } from "./nspawn-messages";
+import { looksKilled, ranOutOfMemory } from "./oom-message";
 import { unitName } from "./unit-properties";
 import { hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
@@ -192,9 +193,10 @@ export class SystemdUnit implements Supervised {
     const payloadSeen = this.#payload?.seen ?? false;
     this.#payload?.close();
     const lastWords = "code" in nspawn && nspawn.code === nspawnFailure ? await nspawnErrors(this.#unit, state) : "";
-    return exitOf({
-      machine: this.ref.machine,
-      mode: this.ref.mode,
+    const { machine, mode } = this.ref;
+    const ending = {
+      machine,
+      mode,
       nspawn,
       payloadStatus,
       payloadSeen,
@@ -202,6 +204,9 @@ export class SystemdUnit implements Supervised {
       killed: this.#killed,
       oomKills: state.result === "oom-kill" ? 1 : 0,
       at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
-    });
+    };
+    const exit = exitOf(ending);
+    if (exit.oomKilled || this.#killed || !looksKilled(exit, mode)) return exit;
+    return (await ranOutOfMemory(this.#unit, state)) ? exitOf({ ...ending, oomKills: 1 }) : exit;
   }
 }

@@ -1,0 +1,27 @@
+/** A machine that tests boot for themselves, whatever it is made of. */
+
+import type { CommandOptions, Finished } from "../../scripts/command";
+
+/** How to run a command inside. */
+export interface InsideOptions {
+  readonly cwd?: string;
+  /** Added to a short standard environment (PATH, HOME, LANG). */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly output?: CommandOptions["output"];
+  readonly stdin?: string;
+}
+
+/** A booted machine. The repository is inside at its own path, read-only, and `bun` is on the PATH. */
+export interface TestMachine {
+  /** A directory that commands inside may write to; gone with the machine. */
+  readonly share: { readonly inside: string };
+  /** What `systemctl is-system-running` said at the end of the boot: "running", or "degraded". */
+  readonly state: string;
+  /** Runs a command in a scope of the machine's own systemd. */
+  exec(argv: readonly string[], options?: InsideOptions): Promise<Finished>;
+  /** The text of a file inside, undefined where there is none. */
+  read(path: string): Promise<string | undefined>;
+  /** Ends the machine and removes everything it was made of; may be called again. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

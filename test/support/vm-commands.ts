@@ -1,0 +1,58 @@
+/** The commands that run in a virtual machine, and waiting for their ends. */
+
+import type { Finished } from "../../scripts/command";
+import type { InsideOptions } from "./test-machine";
+import type { VmReply, VmRequest } from "./vm-channel";
+
+/** All commands of one machine. */
+export interface Commands {
+  /** Runs a command to its end. Rejects when it cannot be started or the machine is gone. */
+  run(argv: readonly string[], options?: Omit<InsideOptions, "env">): Promise<Finished>;
+  /** Takes what the machine's agent tells of one of them. */
+  take(reply: Exclude<VmReply, { kind: "ready" }>): void;
+  /** Fails those that run, and all later ones. */
+  abandon(error: Error): void;
+}
+
+interface Running {
+  readonly show: boolean;
+  readonly stdout: Buffer[];
+  readonly stderr: Buffer[];
+  readonly settle: PromiseWithResolvers<Finished>;
+}
+
+/** @param send brings a request to the machine */
+export function openCommands(send: (request: VmRequest) => void): Commands {
+  const running = new Map<number, Running>();
+  let last = 0;
+  let gone: Error | undefined;
+  return {
+    run: (argv, { cwd = "/", output = "collect", stdin = "" } = {}) => {
+      if (gone !== undefined) return Promise.reject(gone);
+      last += 1;
+      const settle = Promise.withResolvers<Finished>();
+      running.set(last, { show: output === "show", stdout: [], stderr: [], settle });
+      send({ id: last, argv: [...argv], cwd, stdin });
+      return settle.promise;
+    },
+    take: (reply) => {
+      const command = running.get(reply.id);
+      if (command === undefined) return;
+      if (reply.kind === "stdout" || reply.kind === "stderr") {
+        const bytes = Buffer.from(reply.bytes, "base64");
+        if (command.show) process[reply.kind].write(bytes);
+        else command[reply.kind].push(bytes);
+        return;
+      }
+      running.delete(reply.id);
+      if (reply.kind === "failed") return command.settle.reject(new Error(reply.reason));
+      const [stdout, stderr] = [command.stdout, command.stderr].map((parts) => Buffer.concat(parts).toString());
+      command.settle.resolve({ code: reply.code, stdout: stdout ?? "", stderr: stderr ?? "" });
+    },
+    abandon: (error) => {
+      gone = error;
+      for (const { settle } of running.values()) settle.reject(error);
+      running.clear();
+    },
+  };
+}

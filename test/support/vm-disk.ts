@@ -1,0 +1,56 @@
+/** The disk with which a virtual machine gets this source tree, the images and bun. */
+
+import { cp, mkdir, readdir, rm } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { driverBinary, projectRoot } from "../../scripts/build/project";
+import { run } from "../../scripts/command";
+import { busyboxImage, debianImage, diskImage } from "../../scripts/images/images";
+import { makeFileSystem, vmWork } from "../../scripts/images/vm";
+
+/** Of the repository: what no test in a machine reads, and what is built anew. */
+const leftOut = new Set([".git", "dist", "node_modules"]);
+/** Of node_modules: tools that look at sources, most of its size. */
+const tools = /^(\.bin|\.cache|@biomejs|@typescript|typescript|bun-types|@bufbuild\/buf(-.+)?)$/;
+
+/**
+ * Makes the disk as `work.raw` in a directory and returns its path.
+ *
+ * Not a directory shared by 9p: Debian's cloud kernel has none, and a file system of the machine's own is quicker
+ * without KVM, carries overlays and mapped owners, and cannot be written to from inside. Made in two seconds.
+ */
+export async function makeWorkDisk(directory: string): Promise<string> {
+  const tree = join(directory, "work");
+  const repository = join(tree, "repository");
+  const cache = join(tree, "cache");
+  for (const path of [join(repository, "dist"), join(repository, "node_modules"), cache]) {
+    await mkdir(path, { recursive: true });
+  }
+  const parts = (await readdir(projectRoot)).filter((name) => !leftOut.has(name));
+  await copy(
+    parts.map((name) => join(projectRoot, name)),
+    repository,
+  );
+  await copyPackages(join(projectRoot, "node_modules"), join(repository, "node_modules"));
+  await cp(driverBinary(), join(repository, "dist/nomad-driver-nspawn"));
+  await cp(process.execPath, join(tree, "bun"));
+  await copy([await busyboxImage(), await debianImage(), join(await diskImage(), "..")], cache);
+  const { stdout } = await run(["du", "--summarize", "--block-size=1M", tree]);
+  const image = join(directory, "work.raw");
+  // A sixth more, for what the file system itself needs.
+  await makeFileSystem(tree, image, Math.ceil(Number.parseInt(stdout, 10) * 1.17) + 32, vmWork.label);
+  await rm(tree, { recursive: true });
+  return image;
+}
+
+async function copyPackages(from: string, to: string): Promise<void> {
+  await cp(from, to, {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (source) => !tools.test(source.slice(from.length + 1).replaceAll(sep, "/")),
+  });
+}
+
+/** As `cp --archive` does, with owners and devices. */
+async function copy(sources: readonly string[], target: string): Promise<void> {
+  await run(["cp", "--archive", "--reflink=auto", ...sources, target]);
+}

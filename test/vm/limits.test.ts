@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+import { inside } from "../protocol/inside";
+import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { kernelTellsExits } from "../supervisor/supervisor-suite";
+import { exec } from "../support/exec";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { megabytes } from "../support/task";
+import { upUnit } from "./unit";
+
+const mebibyte = 1024 * 1024;
+const eat = "exec dd if=/dev/zero of=/dev/null bs=256M count=1";
+
+let before: HostState;
+let bench: Workbench;
+beforeAll(async () => {
+  before = await hostState();
+  bench = await openWorkbench();
+});
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+  expect(await leftovers(before)).toEqual([]);
+});
+
+test("the node's attributes tell of pure cgroup v2 and of systemd", async () => {
+  for await (const { attributes, healthDescription } of bench.client().fingerprint()) {
+    const text = (name: string) => attributes[`driver.nspawn.${name}`]?.value.value;
+    expect({ cgroup: text("cgroup"), supervisor: text("supervisor"), healthDescription }).toMatchObject({
+      cgroup: "v2",
+      supervisor: "systemd",
+    });
+    break;
+  }
+});
+
+test("a task that takes more memory than it has is killed, and told so", async () => {
+  const events: string[] = [];
+  const stop = new AbortController();
+  const listening = (async () => {
+    for await (const { message } of bench.client().taskEvents({ signal: stop.signal })) events.push(message);
+  })().catch(() => {});
+  for (const more of [{}, { user_namespacing: false }]) {
+    const task = await bench.started({ ...shell(bench.busybox, eat, more), resources: megabytes(32) });
+    const { result } = await bench.client().waitTask(task.id);
+    expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
+    await bench.client().destroyTask(task.id);
+  }
+  stop.abort();
+  await listening;
+  const sentence =
+    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d/;
+  expect(events.filter((message) => sentence.test(message))).toHaveLength(2);
+});
+
+test("a task whose child is killed for memory, and that ends with the shell's code for it, is told so too", async () => {
+  const spec = { ...shell(bench.busybox, `(${eat}); exit $?`), resources: megabytes(32) };
+  const task = await bench.started(spec);
+  const { result } = await bench.client().waitTask(task.id);
+  expect(result).toMatchObject({ exitCode: 137, signal: 0, oomKilled: true });
+});
+
+test("the same is told of the command of process_two, in whose stead an init ends", async () => {
+  const spec = { ...shell(bench.busybox, eat, { process_two: true }), resources: megabytes(32) };
+  const task = await bench.started(spec);
+  const { result } = await bench.client().waitTask(task.id);
+  // Before Linux 6.15 the signal is not told.
+  const end = kernelTellsExits() ? { exitCode: 0, signal: 9 } : { exitCode: 255, signal: 0 };
+  expect(result).toMatchObject({ ...end, oomKilled: true });
+});
+
+test("the same is told by a later plugin, when it happened while there was none", async () => {
+  const script = `echo up; read line < /local/go; ${eat}`;
+  const task = await bench.task({ ...shell(bench.busybox, script), resources: megabytes(32) });
+  const go = join(task.dirs.local, "go");
+  await run(["mkfifo", "--mode=666", go]);
+  const handle = await bench.start(task);
+  await task.stdout.waitFor("up");
+  await bench.plugin().kill("SIGKILL");
+  await writeFile(go, "now\n");
+  await task.stdout.ended();
+  await bench.replacePlugin();
+  await bench.client().recoverTask(handle);
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
+});
+
+test("a task that keeps to its memory is not killed", async () => {
+  const spec = { resources: megabytes(64) };
+  expect(await inside(bench, "dd if=/dev/zero of=/dev/null bs=8M count=1; echo fine", {}, spec)).toBe("fine\n");
+});
+
+test("memory is protected, memory_max the limit; cpu is a weight, cores are the only ones there", async () => {
+  const resources = {
+    allocatedResources: { memory: { memoryMb: 64n, memoryMaxMb: 128n } },
+    linuxResources: { cpuShares: 1024n, cpusetCpus: "1" },
+  };
+  const unit = await upUnit(bench, {}, { resources });
+  expect(await unit.file("memory.low")).toBe(String(64 * mebibyte));
+  expect(await unit.file("memory.max")).toBe(String(128 * mebibyte));
+  expect(await unit.file("cpu.weight")).toBe("39");
+  expect(await unit.file("cpuset.cpus.effective")).toBe("1");
+  const script = "nproc; grep Cpus_allowed_list /proc/1/status; cat /sys/fs/cgroup/cpuset.cpus.effective";
+  const { stdout } = await exec(bench.client(), unit.task.id, script);
+  expect(stdout).toBe("1\nCpus_allowed_list:\t1\n1\n");
+});
+
+test("cpu_hard_limit is a quota of the unit", async () => {
+  const resources = { linuxResources: { cpuShares: 512n, percentTicks: 0.25 } };
+  const unit = await upUnit(bench, { cpu_hard_limit: true }, { resources });
+  expect(await unit.file("cpu.max")).toBe("50000 100000");
+});
+
+test("pids_limit stops a fork bomb, and the machine goes on", async () => {
+  const bomb = "bomb() { sleep 1000 & bomb | bomb; }; echo up; bomb; sleep 1000";
+  const task = await bench.started(shell(bench.busybox, bomb, { pids_limit: 30 }));
+  await task.stderr.waitFor(/can't fork/);
+  await bench.client().stopTask(task.id, { signal: "SIGKILL" });
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9 });
+  await bench.client().destroyTask(task.id);
+});
