@@ -10,6 +10,7 @@ test.each([
   ["numbers", "/dev/char/1:3", "r", ["c 1:3 r"]],
   ["numbers of a disk", "/dev/block/254:0", "rwm", ["b 254:0 rwm"]],
   ["a group", "char-pts", "rw", ["c 136:* rw", "c 137:* rw"]],
+  ["any node", "char-*", "m", ["c *:* m"]],
   ["a group of disks", "block-loop", "rw", ["b 7:* rw"]],
   ["a group that is not there", "block-blkext", "rw", []],
 ] as const)("%s", (_name, path, permissions, expected) => {
