@@ -1,6 +1,6 @@
 /** A machine with a real systemd as PID 1 for tests, on any Linux where one is root: a container in namespaces of its own. */
 
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { attempt, type CommandOptions, type Finished, run } from "../../scripts/command";
 import { cacheDir } from "../../scripts/images/cache";
@@ -49,6 +49,7 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
     await child.exited;
   });
   await makeControllersWritable(leader);
+  await makeLoopNodes(leader);
   const kept = made.move();
   const stop = () => kept.disposeAsync();
   return {
@@ -101,7 +102,6 @@ async function boot({ tree, share, cgroups, name }: Boot) {
       `--bind-ro=${escapeBind(resolve(import.meta.dir, "../.."))}`,
       `--bind-ro=${escapeBind(cacheDir())}`,
       `--bind-ro=${escapeBind(process.execPath)}:/usr/local/bin/bun`,
-      ...(await loopDevices()).map((device) => `--bind=${device}`),
     ],
     { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
   );
@@ -146,10 +146,17 @@ function processSide({ output, stdin }: InsideOptions): CommandOptions {
   return { ...(output === undefined ? {} : { output }), ...(stdin === undefined ? {} : { stdin }) };
 }
 
-/** This machine's loop devices, which image files need; a machine without them has none inside either. */
-async function loopDevices(): Promise<string[]> {
-  const names = (await readdir("/dev")).filter((name) => /^loop(-control|\d+)$/.test(name));
-  return names.map((name) => `/dev/${name}`);
+/** As many loop devices as a machine has at first. */
+const loopDevices = 8;
+
+/**
+ * Makes the nodes of loop devices, which image files need. Mounts of the machine's would not do: systemd removes devices that it
+ * has used up, and with them the machine's nodes.
+ */
+async function makeLoopNodes(leader: number): Promise<void> {
+  const nodes = [["loop-control", "c", "10", "237"]];
+  for (let number = 0; number < loopDevices; number += 1) nodes.push([`loop${number}`, "b", "7", String(number)]);
+  for (const [name = "", ...numbers] of nodes) await run([...nsenter(leader), "mknod", `/dev/${name}`, ...numbers]);
 }
 
 /** A colon separates the parts of systemd-nspawn's bind arguments. */
