@@ -11,6 +11,7 @@ test.each([
   ["numbers of a disk", "/dev/block/254:0", "rwm", ["b 254:0 rwm"]],
   ["a group", "char-pts", "rw", ["c 136:* rw", "c 137:* rw"]],
   ["a group of disks", "block-loop", "rw", ["b 7:* rw"]],
+  ["all groups", "char-*", "m", ["c *:* m"]],
   ["a group that is not there", "block-blkext", "rw", []],
 ] as const)("%s", (_name, path, permissions, expected) => {
   const without = deviceRules([], groups, numbers);
