@@ -12,6 +12,7 @@ test.each([
   ["a group", "char-pts", "rw", ["c 136:* rw", "c 137:* rw"]],
   ["any node", "char-*", "m", ["c *:* m"]],
   ["a group of disks", "block-loop", "rw", ["b 7:* rw"]],
+  ["all groups", "char-*", "m", ["c *:* m"]],
   ["a group that is not there", "block-blkext", "rw", []],
 ] as const)("%s", (_name, path, permissions, expected) => {
   const without = deviceRules([], groups, numbers);

@@ -271,7 +271,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const marks = join(directory, "marks");
       mkdirSync(marks);
       const script = `if test -e /tmp/once; then trap 'exit 5' USR1; echo again; ${LOOP}; fi; echo once; echo > /tmp/once; reboot -f; sleep 60`;
-      const supervised = await launch(script, {}, [`--bind=${marks}:/tmp`]);
+      const supervised = await launch(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]);
       expect(await stdout.readUntil(/again\n/)).toBe("once\nagain\n");
       const { main } = runningOf(supervised.ref.machine);
       const groups = readFileSync(`/proc/${findLeader(main.pid)?.pid}/cgroup`, "utf8");
