@@ -28,5 +28,8 @@ plugin "nspawn" {
 
     # Tasks may mount paths of the host outside their own directory.
     allow_privileged_binds = true
+
+    # Whether every task has to have user IDs of its own, so that its root is nobody on the host.
+    require_user_namespacing = false
   }
 }

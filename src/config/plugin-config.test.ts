@@ -13,6 +13,7 @@ test("an empty config has the defaults", () => {
     allow_caps: ["all"],
     allow_properties: [],
     allow_privileged_binds: true,
+    require_user_namespacing: false,
     gc: { image: true, image_delay: 180_000, container: true, container_delay: 300_000 },
     pull_timeout: 600_000,
     stats_interval: 1000,
@@ -56,6 +57,9 @@ describe("the operator's policy", () => {
     ["any capability by default", { capability: ["CAP_SYS_ADMIN"] }, {}],
     ["a capability that is listed", { capability: ["cap_kill"] }, { allow_caps: ["CAP_KILL"] }],
     ["everything where all is listed", { capability: ["all"] }, { allow_caps: ["CAP_KILL", "all"] }],
+    ["the host's user IDs by default", { user_namespacing: false }, {}],
+    ["picked user IDs", {}, { require_user_namespacing: true }],
+    ["a container's user IDs", { private_users: "524288:65536" }, { require_user_namespacing: true }],
     ["a property that is listed", { properties: { IOWeight: "5" } }, { allow_properties: ["IOWeight"] }],
   ])("allows %s", (_, config, policy) => {
     expect(() => checkPolicy(task(config), plugin(policy))).not.toThrow();
@@ -84,5 +88,20 @@ describe("the operator's policy", () => {
     ],
   ])("refuses %j with %j", (config, policy, sentence) => {
     expect(() => checkPolicy(task(config), plugin(policy))).toThrow(new ConfigError(sentence));
+  });
+
+  test.each(["no", "yes", "identity", "0", "1000:65536", "524287", "1879048000:65536"])(
+    "requires user IDs of the container's own: refuses %s",
+    (users) => {
+      expect(() => checkPolicy(task({ private_users: users }), plugin({ require_user_namespacing: true }))).toThrow(
+        new ConfigError(
+          `Option private_users = "${users}" can give the container user IDs of the host's own, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from 524288 to 1879048191.`,
+        ),
+      );
+    },
+  );
+  test("and refuses to go without", () => {
+    const without = task({ user_namespacing: false });
+    expect(() => checkPolicy(without, plugin({ require_user_namespacing: true }))).toThrow("user_namespacing = false");
   });
 });

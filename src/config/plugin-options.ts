@@ -98,6 +98,11 @@ export const pluginOptions = {
     meaning:
       "Whether tasks may mount host paths outside their task directory (`bind`, `bind_read_only`, `overlay`, `devices`).",
   }),
+  require_user_namespacing: option({
+    ...flag(false),
+    meaning:
+      "Whether every task has to have user IDs apart from the host's: refuses `user_namespacing = false`, and any `private_users` but `pick` and IDs that systemd keeps for containers (524288 to 1879048191). Without it a job's author can be as good as root on the client.",
+  }),
   gc: option({
     type: { kind: "block", options: gcOptions },
     schema: v.optional(v.strictObject(schemasOf(gcOptions)), {}),

@@ -1,3 +1,4 @@
+import { namespaced } from "./combinations";
 import { ConfigError } from "./config-error";
 import type { TaskOptions } from "./options";
 import type { PluginOptions } from "./plugin-options";
@@ -13,6 +14,29 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   if (capability !== undefined) throw refusal("capability", capability, "allow_caps", caps);
   const property = Object.keys(options.properties).find((name) => !properties.includes(name));
   if (property !== undefined) throw refusal("properties", property, "allow_properties", properties);
+  if (plugin.require_user_namespacing) requireOwnUsers(options);
+}
+
+/** What systemd keeps for containers (its documentation, "Users, Groups, UIDs and GIDs on systemd Systems"). */
+const CONTAINER_IDS = { first: 524_288, last: 1_879_048_191 } as const;
+
+/**
+ * systemd-nspawn(1): its sandbox holds only where the container's root is nobody in particular outside. With "yes" the image's
+ * owner decides, who may be the host's root.
+ */
+function requireOwnUsers(options: TaskOptions): void {
+  const { private_users: users = "pick" } = options;
+  const [, first, count = "65536"] = /^(\d+)(?::(\d+))?$/.exec(users) ?? [];
+  const apart =
+    users === "pick" ||
+    (first !== undefined &&
+      Number(first) >= CONTAINER_IDS.first &&
+      Number(first) + Number(count) - 1 <= CONTAINER_IDS.last);
+  if (namespaced(options) && apart) return;
+  const asked = options.user_namespacing ? `private_users = ${JSON.stringify(users)}` : "user_namespacing = false";
+  throw new ConfigError(
+    `Option ${asked} can give the container user IDs of the host's own, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from ${CONTAINER_IDS.first} to ${CONTAINER_IDS.last}.`,
+  );
 }
 
 function refusal(option: string, name: string, setting: string, allowed: readonly string[]): ConfigError {
