@@ -1,20 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { rename } from "node:fs/promises";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { attempt, run } from "../../scripts/command";
-import { failure, openWorkbench, shell, type Workbench } from "../protocol/workbench";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { failure, shell, useWorkbench, type Workbench } from "../protocol/workbench";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench({ allow_properties: ["IOWeight", "LimitNOFILE"] });
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-});
+useWorkbench(
+  (opened) => {
+    bench = opened;
+  },
+  { allow_properties: ["IOWeight", "LimitNOFILE"] },
+);
 
 const running = "trap 'exit 5' USR1; echo up; while :; do sleep 0.1; done";
 

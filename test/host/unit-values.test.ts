@@ -1,23 +1,19 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { run } from "../../scripts/command";
 import { sentence } from "../protocol/inside";
-import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
 
 /** What a job writes becomes a value in a unit, and nothing else. */
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench({ allow_properties: ["SyslogIdentifier", "IOWeight", "Description"] });
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-});
+useWorkbench(
+  (opened) => {
+    bench = opened;
+  },
+  { allow_properties: ["SyslogIdentifier", "IOWeight", "Description"] },
+);
 
 async function up(more: Readonly<Record<string, unknown>>) {
   const task = await bench.started(shell(bench.busybox, "echo up; while :; do sleep 1; done", more));

@@ -1,21 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { driverBinary } from "../../scripts/build/project";
 import { attempt } from "../../scripts/command";
 import { exec, startExec } from "../support/exec";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
-import { failure, openWorkbench, shell, type Workbench } from "./workbench";
+import { failure, shell, useWorkbench, type Workbench } from "./workbench";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
+useWorkbench((opened) => {
+  bench = opened;
 });
 
 const forever = "echo up; while :; do sleep 1; done";

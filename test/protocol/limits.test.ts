@@ -1,21 +1,14 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { readCgroupLayout } from "../../src/host/cgroup-layout";
 import { findContainerCgroups } from "../../src/host/container-cgroups";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { megabytes, type PreparedTask } from "../support/task";
-import { openWorkbench, shell, type Workbench } from "./workbench";
+import { shell, useWorkbench, type Workbench } from "./workbench";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
+useWorkbench((opened) => {
+  bench = opened;
 });
 
 /** The directories of a running task's own cgroups by controller. */

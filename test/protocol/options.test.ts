@@ -1,20 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readlinkSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { underSystemd } from "./inside";
-import { failure, openWorkbench, shell, type Workbench } from "./workbench";
+import { failure, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
+useWorkbench((opened) => {
+  bench = opened;
 });
 
 type Options = Readonly<Record<string, unknown>>;

@@ -1,17 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { signalName, signalNumber } from "../../src/host/signals";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
-import { failure, openWorkbench, shell, type Workbench } from "./workbench";
+import { failure, shell, useWorkbench, type Workbench } from "./workbench";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
+useWorkbench((opened) => {
+  bench = opened;
 });
 
 /** KILL and STOP cannot be caught; 32 and 33 belong to the C library, and busybox's shell uses CHLD itself. */

@@ -1,25 +1,21 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   CPUUsage_Fields,
   MemoryUsage_Fields,
   type TaskStats,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
 import { underSystemd } from "./inside";
-import { failure, openWorkbench, shell, type Workbench } from "./workbench";
+import { failure, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench({ stats_interval: "100ms" });
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-});
+useWorkbench(
+  (opened) => {
+    bench = opened;
+  },
+  { stats_interval: "100ms" },
+);
 
 /** systemd 257 has no memory controller on a hybrid host; the driver's own cgroups have. */
 const memoryMeasured = !underSystemd || readCgroupLayout().kind === "v2";

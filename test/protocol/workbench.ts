@@ -1,11 +1,13 @@
 /** What the protocol tests share: a plugin, its client, and tasks that are gone again afterwards. */
 
+import { afterAll, beforeAll, expect } from "bun:test";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { busyboxImage } from "../../scripts/images/images";
 import { DriverClient } from "../support/driver-client";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PluginProcess, startPlugin } from "../support/plugin-process";
 import { type PreparedTask, prepareTask, type TaskSpec } from "../support/task";
 
@@ -100,6 +102,28 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+/**
+ * Opens a workbench for the tests of a file, and closes it after them; then nothing of what they did may be left on the machine.
+ *
+ * @param use is given the workbench before the first test
+ */
+export function useWorkbench(
+  use: (bench: Workbench) => void,
+  pluginConfig: Readonly<Record<string, unknown>> = {},
+): void {
+  let before: HostState;
+  let bench: Workbench;
+  beforeAll(async () => {
+    before = await hostState();
+    bench = await openWorkbench(pluginConfig);
+    use(bench);
+  });
+  afterAll(async () => {
+    await bench[Symbol.asyncDispose]();
+    expect(await leftovers(before)).toEqual([]);
+  }, 60_000);
 }
 
 /** A copy of an image's tree that a test may write to. */

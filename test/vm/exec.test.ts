@@ -1,25 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { debianImage } from "../../scripts/images/images";
-import { openWorkbench, type Workbench } from "../protocol/workbench";
+import { useWorkbench, type Workbench } from "../protocol/workbench";
 import { exec, startExec } from "../support/exec";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { megabytes } from "../support/task";
 import { type TaskUnit, unitOf, upUnit } from "./unit";
 
 const bootTimeout = 120_000;
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
+useWorkbench((opened) => {
+  bench = opened;
 });
 
 /** The cgroups of commands that run in a task, with their processes. */

@@ -1,27 +1,20 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
 import { inside } from "../protocol/inside";
-import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
 import { kernelTellsExits } from "../supervisor/supervisor-suite";
 import { exec } from "../support/exec";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { megabytes } from "../support/task";
 import { upUnit } from "./unit";
 
 const mebibyte = 1024 * 1024;
 const eat = "exec dd if=/dev/zero of=/dev/null bs=256M count=1";
 
-let before: HostState;
 let bench: Workbench;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-});
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
+useWorkbench((opened) => {
+  bench = opened;
 });
 
 test("the node's attributes tell of pure cgroup v2 and of systemd", async () => {
