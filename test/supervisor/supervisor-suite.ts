@@ -142,7 +142,8 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           ["exit 0", "code 0 signal 0"],
           ["exit 7", "code 7 signal 0"],
           // systemd-nspawn's own code for a container that reboots: the kernel's record has to tell it apart.
-          ["exit 133", options.exactSignalOfPid2 ? "code 133 signal 0" : "code 1 signal 0"],
+          // It is asked for the end of a payload it saw.
+          ["sleep 0.3; exit 133", options.exactSignalOfPid2 ? "code 133 signal 0" : "code 1 signal 0"],
           ["exit 255", "code 255 signal 0"],
           ["sleep 0.3; exit 1", "code 1 signal 0"],
         ])(
