@@ -129,20 +129,12 @@ async function cgroups(): Promise<string[]> {
     for (const entry of entries ?? []) {
       if (!entry.isDirectory()) continue;
       const path = join(directory, entry.name);
-      if (/nspawn|^nomad-|^machine-|^payload$|^supervisor$/.test(entry.name) && !trimmedLater(path)) found.push(path);
+      if (/nspawn|^nomad-|^machine-|^payload$|^supervisor$/.test(entry.name)) found.push(path);
       await visit(path);
     }
   };
   await visit("/sys/fs/cgroup");
   return found;
-}
-
-/**
- * A unit's cgroup in a tree of v1 controllers, beside the tree that systemd keeps its units in: it removes those when it comes to
- * it, after a daemon-reexec much later (seen with 257). The unit itself, and its own tree, are looked at all the same.
- */
-function trimmedLater(path: string): boolean {
-  return /^\/sys\/fs\/cgroup\/(?!unified\/|systemd\/)[^/]+\/.*machine\.slice\/nomad-nspawn-[^/]+\.service$/.test(path);
 }
 
 async function namesIn(directory: string): Promise<string[]> {
