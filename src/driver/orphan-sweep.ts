@@ -1,7 +1,5 @@
-import { bootId } from "../host/boot-id";
 import { systemdPresence } from "../host/systemd-booted";
 import { errorText } from "../plugin/logger";
-import { NotSupervisedError, type Supervisor } from "../supervisor/supervisor";
 import { machinesOf, removeContainerFiles } from "../task/files";
 import type { Driver } from "./driver";
 
@@ -49,21 +47,8 @@ export class OrphanSweep {
 
   async #remove(machine: string): Promise<void> {
     for (const name of ["systemd", "process"] as const) {
-      if (name === "systemd" && !systemdPresence().booted) continue;
-      const supervised = await this.#attach(name, machine);
-      await supervised?.release();
+      if (name === "process" || systemdPresence().booted) await this.#around.supervisorNamed(name).discard(machine);
     }
     await removeContainerFiles(machine);
-  }
-
-  async #attach(name: Supervisor["name"], machine: string) {
-    try {
-      return await this.#around
-        .supervisorNamed(name)
-        .attach({ supervisor: name, machine, mode: "pid1", bootId: bootId() });
-    } catch (error) {
-      if (error instanceof NotSupervisedError) return undefined;
-      throw error;
-    }
   }
 }

@@ -136,6 +136,11 @@ export interface Supervisor {
    * @throws NotSupervisedError
    */
   attach(ref: SupervisedRef): Promise<Supervised>;
+  /**
+   * Removes what there is of a container that nobody will ask for any more, whatever state its start or end was left in.
+   * Does nothing where there is nothing.
+   */
+  discard(machine: string): Promise<void>;
   /** Lets go of connections and watchers; containers run on. */
   close(): Promise<void>;
 }

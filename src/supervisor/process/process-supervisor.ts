@@ -85,6 +85,11 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       }
       return follow(files, { ...ref, mode: order.spec.mode });
     },
+    async discard(machine) {
+      if (!MACHINE_NAME.test(machine)) return;
+      const ref = { supervisor: "process", machine, mode: "pid1", bootId: bootId() } as const;
+      await removeStale(stateFiles(stateDir, machine), ref, log);
+    },
     async close() {
       for (const supervised of followed) supervised.detach();
       followed.clear();

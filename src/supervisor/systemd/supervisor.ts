@@ -88,6 +88,7 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
       }
       return attachUnit(ref);
     },
+    discard: (machine) => discard({ supervisor: "systemd", machine, mode: "pid1", bootId: bootId() }),
     close: () => manager.close(),
   };
 }
