@@ -21,6 +21,9 @@ const kernelCommand = "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off 
 /** How many times slower the machine is than this one, roughly: every instruction of it is translated. */
 const pace = 10;
 
+/** Of every command. Tests are over before bun's optimizing compiler pays off, whose code QEMU would have to translate again. */
+const environment = { [paceVariable]: String(pace), BUN_JSC_useDFGJIT: "0" };
+
 /** A booted virtual machine. */
 export interface TestVm extends TestMachine {
   /** PID of QEMU. */
@@ -80,8 +83,7 @@ export async function startVm(say: (line: string) => void = () => {}): Promise<T
     pid: qemu.pid,
     share,
     state,
-    exec: (argv, options = {}) =>
-      commands.run(inScope(argv, { [paceVariable]: String(pace), ...options.env }), options),
+    exec: (argv, options = {}) => commands.run(inScope(argv, { ...environment, ...options.env }), options),
     read: async (path) => {
       const { code, stdout } = await commands.run(["cat", path]);
       return code === 0 ? stdout : undefined;
