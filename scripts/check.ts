@@ -21,6 +21,12 @@ import { nomadAgent } from "./setup/nomad";
 import { setUp } from "./setup/setup";
 
 const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !levels.some((level) => level.name === name));
+if (unknown !== undefined) {
+  throw new Error(
+    `There is no level ${JSON.stringify(unknown)}: there are ${levels.map(({ name }) => name).join(", ")}.`,
+  );
+}
 const say = (line: string) => console.log(line);
 
 /** What levels are run inside of. */
