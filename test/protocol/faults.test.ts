@@ -3,10 +3,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { run } from "../../scripts/command";
 import { parseNamespacePids } from "../../src/host/process-info";
+import { DriverClient } from "../support/driver-client";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { startPlugin } from "../support/plugin-process";
 import type { PreparedTask } from "../support/task";
 import { copyTree, failure, openWorkbench, shell, type Workbench } from "./workbench";
 
@@ -63,6 +65,34 @@ test.each(moments)("killed %d ms into a start: started again, the task runs once
   await bench.client().destroyTask(task.id, true);
   expect(await payloads(mark(task))).toEqual([]);
 });
+
+test("killed before each step of a start and of a destroy: started again, the task runs once", async () => {
+  const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
+  let step = 1;
+  for (let killed = true; killed; step += 1) {
+    expect(step).toBeLessThan(200);
+    const task = await prepared();
+    const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
+    await using plugin = await startPlugin({ env });
+    using client = new DriverClient(plugin.socket);
+    await client.setConfig();
+    process.kill(plugin.pid, "SIGUSR2");
+    await client.health();
+    killed =
+      (await failure(client.startTask(task.config))) !== "" ||
+      (await failure(client.destroyTask(task.id, true))) !== "";
+    if (killed) await plugin.exited;
+    await bench.start(task);
+    for (const deadline = performance.now() + 10_000; performance.now() < deadline; await Bun.sleep(10)) {
+      if ((await payloads(mark(task))).length > 0) break;
+    }
+    expect(await payloads(mark(task))).toHaveLength(1);
+    await bench.client().destroyTask(task.id, true);
+    expect(await payloads(mark(task))).toEqual([]);
+  }
+  console.log(`a start and a destroy have ${step - 2} steps`);
+  expect(step).toBeGreaterThan(10);
+}, 300_000);
 
 test.each([0, 5, 20, 60])("killed %d ms into a stop: the next one ends it", async (moment) => {
   const task = await prepared();

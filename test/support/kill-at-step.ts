@@ -1,0 +1,39 @@
+/**
+ * Loaded into a plugin before its own code (BUN_OPTIONS=--preload): once SIGUSR2 has come, it counts the plugin's steps outside of its
+ * own memory (files, processes, connections), and kills it before the one whose number KILL_AT_STEP says. Nothing of it is in
+ * the product.
+ */
+
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const killAt = Number(process.env["KILL_AT_STEP"]);
+let armed = false;
+let steps = 0;
+process.on("SIGUSR2", () => {
+  armed = true;
+});
+
+function step(): void {
+  if (!armed) return;
+  steps += 1;
+  if (steps === killAt) process.kill(process.pid, "SIGKILL");
+}
+
+/** Puts a step before each call of these functions. */
+function count(owner: Record<string, unknown>, names: readonly string[]): void {
+  for (const name of names) {
+    const original = owner[name];
+    if (typeof original !== "function") throw new Error(`There is no ${name} to count.`);
+    owner[name] = new Proxy(original, {
+      apply: (target, self, args) => {
+        step();
+        return Reflect.apply(target, self, args);
+      },
+    });
+  }
+}
+
+count(require("node:fs/promises"), ["mkdir", "writeFile", "rm", "rmdir"]);
+count(require("node:fs"), ["mkdirSync", "openSync", "closeSync", "writeSync", "renameSync", "rmSync", "rmdirSync"]);
+count(Object(Bun), ["spawn", "connect"]);
