@@ -1,28 +1,22 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
 import { readMounts } from "../../src/host/mounts";
 import { exec } from "../support/exec";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { TaskSpec } from "../support/task";
 import { sentence } from "./inside";
-import { confinesDevices, openPlaces, type Places, went } from "./places";
-import { openWorkbench, shell, type Workbench } from "./workbench";
+import { confinesDevices, type Places, usePlaces, went } from "./places";
+import { shell, useWorkbench, type Workbench } from "./workbench";
 
-let before: HostState;
 let bench: Workbench;
 let places: Places;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-  places = await openPlaces();
+usePlaces((opened) => {
+  places = opened;
 });
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  await places[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-}, 60_000);
+useWorkbench((opened) => {
+  bench = opened;
+});
 
 /** Whether the task cannot be started, and why. */
 const refusal = async (spec: TaskSpec) => sentence(bench.start(await bench.task(spec)));

@@ -1,28 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { chmod, chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exec } from "../support/exec";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { sentence } from "./inside";
-import { openPlaces, owner, type Places, went } from "./places";
-import { openWorkbench, shell, type Workbench } from "./workbench";
+import { owner, type Places, usePlaces, went } from "./places";
+import { shell, useWorkbench, type Workbench } from "./workbench";
 
 /** Whose files are on both sides of a mount, in containers with user IDs of their own: the default. */
 
-let before: HostState;
 let bench: Workbench;
 let places: Places;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-  places = await openPlaces();
+usePlaces((opened) => {
+  places = opened;
 });
-afterAll(async () => {
-  // Some are mounted in tasks' directories, which go with the workbench.
-  await places[Symbol.asyncDispose]();
-  await bench[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-}, 60_000);
+useWorkbench((opened) => {
+  bench = opened;
+});
 
 const volume = (hostPath: string, more: object = {}) => ({
   mounts: [{ hostPath, taskPath: "/data", propagationMode: "private", ...more }],

@@ -1,5 +1,6 @@
 /** Things of the host that tests mount into containers; all of them go with the place they were made in. */
 
+import { afterAll, beforeAll } from "bun:test";
 import { chmod, chown, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, run } from "../../scripts/command";
@@ -20,7 +21,7 @@ export interface Places extends AsyncDisposable {
 }
 
 /** Makes an empty directory for the things of a test. */
-export async function openPlaces(): Promise<Places> {
+async function openPlaces(): Promise<Places> {
   const stack = new AsyncDisposableStack();
   const directory = await mkdtemp("/var/tmp/places-");
   stack.defer(() => rm(directory, { recursive: true, force: true }));
@@ -117,4 +118,17 @@ export async function went(
     stop.abort();
     await collected;
   }
+}
+
+/**
+ * Opens places for the tests of a file, and removes them after those. To be called before useWorkbench(): some places are mounted
+ * in tasks' directories, which go with the workbench.
+ */
+export function usePlaces(use: (places: Places) => void): void {
+  let places: Places;
+  beforeAll(async () => {
+    places = await openPlaces();
+    use(places);
+  });
+  afterAll(() => places[Symbol.asyncDispose](), 60_000);
 }

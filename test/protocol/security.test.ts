@@ -1,27 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
 import { inside, sentence } from "./inside";
-import { openPlaces, type Places, went } from "./places";
-import { copyTree, openWorkbench, shell, type Workbench } from "./workbench";
+import { type Places, usePlaces, went } from "./places";
+import { copyTree, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
 /** What operators can forbid, and what no job can do whatever they allow. */
 
-let before: HostState;
 let bench: Workbench;
 let places: Places;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-  places = await openPlaces();
+usePlaces((opened) => {
+  places = opened;
 });
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  await places[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-}, 60_000);
+useWorkbench((opened) => {
+  bench = opened;
+});
 
 type Options = Readonly<Record<string, unknown>>;
 

@@ -1,27 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
 import { sentence } from "./inside";
-import { openPlaces, type Places, went } from "./places";
-import { openWorkbench, shell, type Workbench } from "./workbench";
+import { went } from "./places";
+import { shell, useWorkbench, type Workbench } from "./workbench";
 
 /** Symlinks in a task's directory, of an artifact or of the task itself, lead no mount out of it. */
 
-let before: HostState;
 let bench: Workbench;
-let places: Places;
-beforeAll(async () => {
-  before = await hostState();
-  bench = await openWorkbench();
-  places = await openPlaces();
+useWorkbench((opened) => {
+  bench = opened;
 });
-afterAll(async () => {
-  await bench[Symbol.asyncDispose]();
-  await places[Symbol.asyncDispose]();
-  expect(await leftovers(before)).toEqual([]);
-}, 60_000);
 
 describe("symlinks in the task directory", () => {
   /** Makes a link, and gives the source that a job names. */
