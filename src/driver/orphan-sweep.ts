@@ -1,6 +1,7 @@
 import { systemdPresence } from "../host/systemd-booted";
 import { errorText } from "../plugin/logger";
-import { machinesOf, removeContainerFiles } from "../task/files";
+import { machinesOf } from "../task/files";
+import { releaseContainer } from "../task/release";
 import type { Driver } from "./driver";
 
 /** What of the driver the sweep needs. */
@@ -49,6 +50,6 @@ export class OrphanSweep {
     for (const name of ["systemd", "process"] as const) {
       if (name === "process" || systemdPresence().booted) await this.#around.supervisorNamed(name).discard(machine);
     }
-    await removeContainerFiles(machine);
+    await releaseContainer(machine);
   }
 }

@@ -11,9 +11,10 @@ import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
 import { execContext } from "../task/exec-context";
-import { ownerOf, removeContainerFiles } from "../task/files";
+import { ownerOf } from "../task/files";
 import { encodeTaskState, handleVersion } from "../task/handle";
 import { prepareTask } from "../task/prepare";
+import { releaseContainer } from "../task/release";
 import { Task } from "../task/task";
 import type { Driver } from "./driver";
 import { healthProblem, readHostFacts } from "./fingerprint";
@@ -45,14 +46,14 @@ export async function startTask(
       });
       const { launch, options } = prepared;
       notes.push(...prepared.notes);
-      const removeFiles = () => removeContainerFiles(launch.machine);
+      const release = () => releaseContainer(launch.machine);
       try {
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
-        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), removeFiles });
+        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), release });
       } catch (error) {
-        await removeFiles();
+        await release();
         throw error;
       }
     });

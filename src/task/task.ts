@@ -35,8 +35,8 @@ export interface TaskParts {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly exec: ExecContext;
-  /** Removes what was written for the container's start. */
-  readonly removeFiles: () => Promise<void>;
+  /** Gives back what was made for the container beside what its supervisor keeps. */
+  readonly release: () => Promise<void>;
 }
 
 /** One task: a container that was started or found again, until it is destroyed. */
@@ -51,17 +51,17 @@ export class Task {
   /** Settles when the container has ended; never rejects. */
   readonly ended: Promise<Exit>;
   readonly #oom: OomMonitor;
-  readonly #removeFiles: () => Promise<void>;
+  readonly #release: () => Promise<void>;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
 
-  constructor({ identity, supervised, startedAt, exec, removeFiles }: TaskParts) {
+  constructor({ identity, supervised, startedAt, exec, release }: TaskParts) {
     this.identity = identity;
     this.supervised = supervised;
     this.startedAt = startedAt;
     this.exec = exec;
-    this.#removeFiles = removeFiles;
+    this.#release = release;
     this.#oom = new OomMonitor(supervised);
     this.ended = supervised.exit.then((exit) => {
       const whole = this.#oom.end(exit);
@@ -133,7 +133,7 @@ export class Task {
 
   async #destroy(): Promise<void> {
     await this.supervised.release();
-    await this.#removeFiles();
+    await this.#release();
     this.#become("exited");
     this.#become("destroyed");
   }

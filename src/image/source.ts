@@ -1,0 +1,69 @@
+/**
+ * What stands between where images come from (registry/) and where they are kept (store/): neither knows the other.
+ */
+
+/** A piece of content by its digest (OCI image spec, descriptor.md). */
+export interface Descriptor {
+  readonly mediaType: string;
+  /** "sha256:" and 64, or "sha512:" and 128 hexadecimal digits. */
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** An image for this machine's platform, as its manifest tells. */
+export interface ImageManifest {
+  /** Digest of the manifest itself: what the image is known by. */
+  readonly digest: string;
+  readonly config: Descriptor;
+  /** From the lowest up. */
+  readonly layers: readonly Descriptor[];
+}
+
+/** What a reader of content may ask for. */
+export interface ReadOptions {
+  readonly signal: AbortSignal;
+  /** Called with the bytes received so far; falls back when something is read again. */
+  readonly onProgress?: (received: number) => void;
+}
+
+/** One image at its origin. All errors are of class SourceError. */
+export interface ImageSource {
+  /** Finds what the reference stands for now. */
+  manifest(options: ReadOptions): Promise<ImageManifest>;
+  /**
+   * The content as it is stored there, in order, no faster than it is taken. Broken connections are resumed. Size and digest are
+   * checked: the iteration ends with an error where they are wrong, after the last byte at the latest.
+   */
+  read(content: Descriptor, options: ReadOptions): AsyncIterable<Uint8Array>;
+}
+
+/** Why something could not be fetched. */
+export type SourceProblem =
+  | "unauthorized"
+  | "not found"
+  | "rate limited"
+  | "server"
+  | "name"
+  | "connection"
+  | "certificate"
+  | "timeout"
+  | "content"
+  | "cancelled";
+
+/** Something that could not be fetched; the message is a sentence that names the image, and never credentials. */
+export class SourceError extends Error {
+  override readonly name = "SourceError";
+  readonly problem: SourceProblem;
+  /** Whether the same request may succeed later. */
+  readonly recoverable: boolean;
+
+  constructor(
+    message: string,
+    options: { readonly problem: SourceProblem; readonly recoverable: boolean; readonly cause?: unknown },
+  ) {
+    super(message, { cause: options.cause });
+    this.problem = options.problem;
+    this.recoverable = options.recoverable;
+  }
+}

@@ -1,0 +1,10 @@
+import { removeContainerFiles } from "./files";
+
+/**
+ * Gives back everything the driver made for a container beside what its supervisor keeps. It is called when a task is destroyed,
+ * after a failed start, and for what a killed plugin left, so nothing of it needs to be there. The files go last: the owner's
+ * name among them is what an interrupted release is found again by.
+ */
+export async function releaseContainer(machine: string): Promise<void> {
+  await removeContainerFiles(machine);
+}
