@@ -1,4 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { getCACertificates } from "node:tls";
+import { errnoCode } from "../../host/errno";
 import { retryAfterMs } from "./patience";
 import { abortError, capital, networkError, type Subject, statusError, TransferError } from "./transfer-error";
 
@@ -28,11 +30,13 @@ const SECRET_HEADERS: ReadonlySet<string> = new Set(["authorization", "cookie"])
  * list, the host's (/etc/ssl/certs, SSL_CERT_FILE, SSL_CERT_DIR) and NODE_EXTRA_CA_CERTS; the compiled executable does so without
  * being told (measured).
  *
- * @param ca certificates in PEM that are trusted besides
+ * @param ca file of certificates in PEM that are trusted besides; read at the first request
  */
 export function httpClient(ca?: string): SendRequest {
-  const tls = ca === undefined ? {} : { tls: { ca: [...getCACertificates("default"), ca] } };
+  let trusted: Promise<{ readonly tls?: { readonly ca: string[] } }> | undefined;
   return async ({ name, url, headers, signal, form }) => {
+    trusted ??= trust(ca);
+    const tls = await trusted;
     let at = url;
     let kept = { "accept-encoding": "identity", ...headers };
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
@@ -62,6 +66,19 @@ export function httpClient(ca?: string): SendRequest {
       recoverable: false,
     });
   };
+}
+
+/** fetch() trusts what it is given and nothing else, so the usual certificates have to be among it. */
+async function trust(ca: string | undefined): Promise<{ readonly tls?: { readonly ca: string[] } }> {
+  if (ca === undefined) return {};
+  try {
+    return { tls: { ca: [...getCACertificates("default"), await readFile(ca, "utf8")] } };
+  } catch (error) {
+    throw new TransferError(
+      `The certificates in ${ca} (plugin option registry.ca) cannot be read: ${errnoCode(error) ?? "no reason given"}.`,
+      { problem: "certificate", recoverable: false, cause: error },
+    );
+  }
 }
 
 /**
