@@ -20,6 +20,9 @@ export interface DownloadRequest {
   readonly timing?: Timing;
 }
 
+/** A try that brings less counts as failed like one that brings nothing: otherwise a trickle would be tried for ever. */
+const REWARDING_BYTES = 64 * 1024;
+
 /**
  * Downloads in order and no faster than it is taken. After a broken connection it goes on where it was; nothing is given
  * twice. Where the server does not go on but begins anew, what was given already is read again, compared by hash and
@@ -33,6 +36,7 @@ export async function* download(request: DownloadRequest): AsyncGenerator<Uint8A
   const received = new Received(request.name, algorithm, size);
   const patience = new Patience(timing);
   for (;;) {
+    let brought = 0;
     const ending = new AbortController();
     const both = AbortSignal.any([signal, ending.signal]);
     const subject: Subject = { name: request.name, host: request.host };
@@ -49,7 +53,8 @@ export async function* download(request: DownloadRequest): AsyncGenerator<Uint8A
           if (done) break;
           const fresh = received.take(value);
           if (fresh === undefined) continue;
-          patience.rewarded();
+          brought += fresh.length;
+          if (brought >= REWARDING_BYTES) patience.rewarded();
           request.onProgress?.(received.bytes, total);
           yield fresh;
         }

@@ -3,7 +3,7 @@ import { abortError, type Subject, type TransferError } from "./transfer-error";
 
 /** How often and how fast something is tried again, and how long silence lasts; milliseconds. */
 export interface Timing {
-  /** Tries in a row that bring nothing, before it counts as failed. */
+  /** Tries in a row that bring next to nothing, before it counts as failed. */
   readonly attempts: number;
   /** Before the second try; doubled for each further one. */
   readonly firstPauseMs: number;
@@ -53,7 +53,7 @@ export class Patience {
     this.#timing = timing;
   }
 
-  /** Something was received: what failed before counts no more. */
+  /** Enough was received: what failed before counts no more. */
   rewarded(): void {
     this.#failures = 0;
   }

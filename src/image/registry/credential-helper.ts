@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { isExecutable, searchDirectories } from "../../host/programs";
-import { type Credentials, CredentialsError } from "./credentials";
+import { type Credentials, CredentialsError, helperNameProblem } from "./credentials";
 
 /** A helper may ask a server of its own. */
 const TIMEOUT_MS = 30_000;
@@ -10,13 +10,6 @@ const MOST_OUTPUT = 1024 * 1024;
 const NOT_FOUND = "credentials not found in native keychain";
 /** The user name that says that the secret is an identity token. */
 const TOKEN_USER = "<token>";
-
-/** Why a text is no helper's name, or undefined. */
-export function helperNameProblem(name: string): string | undefined {
-  return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)
-    ? undefined
-    : 'it must be what follows "docker-credential-" in the helper\'s file name, such as "ecr-login"';
-}
 
 /**
  * Asks docker-credential-NAME, found in the agent's PATH, for what it knows about a server. It has the agent's environment, as with

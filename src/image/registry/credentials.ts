@@ -20,6 +20,13 @@ export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 
+/** Why a text is no helper's name, or undefined. */
+export function helperNameProblem(name: string): string | undefined {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)
+    ? undefined
+    : 'it must be what follows "docker-credential-" in the helper\'s file name, such as "ecr-login"';
+}
+
 /** What docker.io is called in Docker's file, and by its helpers. */
 export const DOCKER_INDEX_URL = "https://index.docker.io/v1/";
 

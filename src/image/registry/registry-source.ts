@@ -73,7 +73,7 @@ class RegistrySource implements ImageSource {
 
   async *read(content: Descriptor, { signal, onProgress }: ReadOptions): AsyncGenerator<Uint8Array> {
     const { digest, size } = content;
-    const name = `${digest.slice(0, 19)}… of ${this.#name}`;
+    const name = `blob ${digest.slice(0, 19)}… of ${this.#name}`;
     yield* download({
       name,
       host: this.#repository.host,
