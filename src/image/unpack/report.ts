@@ -3,8 +3,6 @@ import * as v from "valibot";
 /** What an unpacking process says, one JSON object a line. */
 const schema = v.variant("kind", [
   v.object({ kind: v.literal("unpacked"), diffId: v.string(), bytes: v.number(), entries: v.number() }),
-  /** Everything is on the disk. */
-  v.object({ kind: v.literal("synced") }),
   v.object({ kind: v.literal("failed"), why: v.picklist(["archive", "disk full", "system"]), message: v.string() }),
 ]);
 

@@ -34,7 +34,6 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
   try {
     loadFileCalls();
     process.umask(0o022);
-    const top = openSync(directory, "r");
     enterRoot(directory);
     keepCapabilities(CAPABILITIES);
     const list = listWriter();
@@ -45,13 +44,21 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
     });
     list.flush();
     tell({ kind: "unpacked", ...unpacked });
-    syncFileSystem(top);
-    tell({ kind: "synced" });
     return 0;
   } catch (error) {
     tell(failureOf(error));
     return 1;
   }
+}
+
+/**
+ * Writes everything of a directory's file system to its disk, which may take seconds, and in which nothing else of a process gets on.
+ *
+ * @returns exit code of this process
+ */
+export function syncMain([directory = "/"]: readonly string[]): number {
+  syncFileSystem(openSync(directory, "r"));
+  return 0;
 }
 
 function failureOf(error: unknown): UnpackReport {
