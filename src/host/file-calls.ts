@@ -7,6 +7,7 @@ const SYS_CAPSET = 126;
 const CAPABILITY_VERSION_3 = 0x2008_0522;
 const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
+const S_IFREG = 0o100000;
 
 /** Numbers of errors that are told apart here (errno(3)). */
 export const ERRNO = { EPERM: 1, ENOENT: 2, EEXIST: 17, ENODATA: 61, ENOTSUP: 95 } as const;
@@ -18,6 +19,7 @@ function open() {
   return dlopen("libc.so.6", {
     chroot: { args: [FFIType.cstring], returns: FFIType.i32 },
     mknod: { args: [FFIType.cstring, FFIType.u32, FFIType.u64], returns: FFIType.i32 },
+    mknodat: { args: [FFIType.i32, FFIType.cstring, FFIType.u32, FFIType.u64], returns: FFIType.i32 },
     mkdirat: { args: [FFIType.i32, FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
     lsetxattr: {
       args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64, FFIType.i32],
@@ -79,11 +81,19 @@ export function makeWhiteout(path: string | Buffer): void {
   must("mknod", calls().mknod(bytes(path), S_IFCHR, 0));
 }
 
-/** Makes a directory in the one behind a descriptor; does nothing where one is. @throws CallError */
+/** Makes a directory in the one behind a descriptor; does nothing where anything is. @throws CallError */
 export function makeDirectoryAt(directory: number, name: string, mode: number): void {
-  const result = calls().mkdirat(directory, bytes(name), mode);
+  unlessThere("mkdir", calls().mkdirat(directory, bytes(name), mode));
+}
+
+/** Makes an empty file in the directory behind a descriptor; does nothing where anything is. @throws CallError */
+export function makeFileAt(directory: number, name: string, mode: number): void {
+  unlessThere("mknod", calls().mknodat(directory, bytes(name), S_IFREG | mode, 0));
+}
+
+function unlessThere(call: string, result: number): void {
   try {
-    must("mkdir", result);
+    must(call, result);
   } catch (error) {
     if (!(error instanceof CallError) || error.errno !== ERRNO.EEXIST) throw error;
   }

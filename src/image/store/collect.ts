@@ -41,6 +41,8 @@ export function unusedLayers({ images, layers }: StoreFacts, since: number): rea
 export interface Collected {
   readonly images: readonly string[];
   readonly layers: readonly string[];
+  /** How many images nobody uses that were left, because they were used not long ago. */
+  readonly left: number;
 }
 
 /**
@@ -68,7 +70,7 @@ export async function collect(
   if (images.length === 0 && !enough()) layers.push(...(await removeLayers(paths, facts, since)));
   await removeUnreadable(paths.images, readImage);
   await removeReferences(paths, new Set(facts.images.map(({ digest }) => digest)));
-  return { images, layers: [...new Set(layers)] };
+  return { images, layers: [...new Set(layers)], left: unusedImages(facts, Number.POSITIVE_INFINITY).length };
 }
 
 async function removeLayers(paths: StorePaths, facts: StoreFacts, since: number): Promise<readonly string[]> {

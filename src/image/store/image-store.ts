@@ -140,7 +140,7 @@ export class ImageStore {
     const old = await collect(paths, since);
     if (this.freeBytes() >= keepFree) return old;
     const more = await collect(paths, Date.now(), () => this.freeBytes() >= keepFree);
-    return { images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
+    return { ...more, images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
   }
 
   /** Bytes that are free on the store's disk. */
