@@ -51,13 +51,7 @@ export function withImageDefaults(options: TaskOptions, words: TaskWords, image:
   }
   const own = options.user ?? (words.user === "" ? undefined : words.user);
   const user = own ?? (options.boot || User === null || User === undefined || User === "" ? undefined : User);
-  const problem =
-    user === undefined
-      ? undefined
-      : user
-          .split(":", 2)
-          .map(userNameProblem)
-          .find((each) => each !== undefined);
+  const problem = user === undefined ? undefined : userProblem(user);
   if (problem !== undefined)
     throw new ConfigError(`The user ${JSON.stringify(user)} of the image is not valid: ${problem}.`);
   const directory = options.working_directory ?? absolute(WorkingDir);
@@ -73,12 +67,18 @@ export function withImageDefaults(options: TaskOptions, words: TaskWords, image:
       ...rest,
       command,
       environment: { ...environment, ...words.environment, ...options.environment },
-      user,
+      // A number alone, which need not be in a database: the group is that of the database, or 0.
+      user: user !== undefined && /^\d+$/.test(user) ? `${user}:` : user,
       working_directory: directory,
     },
     ...(stopSignal === undefined ? {} : { stopSignal }),
     notes,
   };
+}
+
+function userProblem(user: string): string | undefined {
+  const [name = "", ...group] = user.split(":");
+  return [name, ...group].map(userNameProblem).find((problem) => problem !== undefined);
 }
 
 /** Docker takes a relative one from the root. */

@@ -21,6 +21,7 @@ import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
 import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
+import { giveLogs } from "./log-owner";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
 import { containerIds, mapOwners } from "./owner-mapping";
 import { releaseContainer } from "./release";
@@ -152,6 +153,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
       acquired === undefined
         ? undefined
         : await makeStoredRoot({ store, machine, image: acquired.image, options, mounts });
+    if (stored !== undefined) giveLogs([config.stdoutPath, config.stderrPath], stored.user);
     const root: RootParts =
       stored === undefined
         ? { options, image, mounts }

@@ -83,6 +83,8 @@ export interface StoredRoot {
   /** Set unless the job or image says otherwise. */
   readonly environment: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
+  /** Whom the container's first program is outside. */
+  readonly user: { readonly uid: number; readonly gid: number };
 }
 
 /**
@@ -105,10 +107,11 @@ export async function makeStoredRoot(request: StoredRootRequest): Promise<Stored
   if (options.working_directory !== undefined) {
     makeInTree(tree, options.working_directory, "directory", owner);
   }
-  if (options.read_only) await makeMountPoints(tree, owner, options, mounts);
+  if (options.read_only || options.volatile === "state") await makeMountPoints(tree, owner, options, mounts);
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
   if (user === undefined || user.uid === 0) {
-    return { path, options: { ...options, user: undefined }, mounts, environment: {}, notes };
+    const root = { uid: owner, gid: owner };
+    return { path, options: { ...options, user: undefined }, mounts, environment: {}, notes, user: root };
   }
   const [command = ""] = options.command;
   const program = asUserProgram(user, programPaths(command, options.environment));
@@ -119,6 +122,7 @@ export async function makeStoredRoot(request: StoredRootRequest): Promise<Stored
     mounts: [...mounts, { source, target: PROGRAM, readOnly: true }],
     environment: { HOME: user.home, USER: user.name, LOGNAME: user.name },
     notes,
+    user: { uid: owner + user.uid, gid: owner + user.gid },
   };
 }
 

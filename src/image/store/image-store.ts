@@ -179,8 +179,11 @@ export class ImageStore {
     const onProgress = (progress: PullProgress) => {
       for (const listener of listeners) listener(progress);
     };
+    const start = performance.now();
     const done = pull(paths, { ...request, onProgress })
-      .then(({ image }) => {
+      .then(({ image, fetched }) => {
+        const ms = Math.round(performance.now() - start);
+        this.#context.log.info("image fetched", { image: request.image, digest, layers: fetched.length, ms });
         this.#sync(paths);
         return image;
       })
