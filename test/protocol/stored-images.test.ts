@@ -177,18 +177,11 @@ describe("layers", () => {
     // struct vfs_cap_data of revision 2 with the effective bit: CAP_SETUID is number 7, which makes a byte that is no text.
     const capability = Uint8Array.of(1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     const pax = { "SCHILY.xattr.security.capability": capability, "SCHILY.xattr.user.note": "text" };
-    const capable: ArchiveEntry = { name: "usr/bin/capable", mode: 0o755, data: busybox, pax };
+    const capable: ArchiveEntry = { name: "usr/bin/busybox-capable", mode: 0o755, data: busybox, pax };
     const name = await image([[capable]]);
     for (const more of [{}, { user_namespacing: false }]) {
-      const status = await output(
-        name,
-        "exec -a grep /usr/bin/capable CapEff /proc/self/status || grep CapEff /proc/self/status",
-        {
-          command: ["/usr/bin/capable", "grep", "CapEff", "/proc/self/status"],
-          user: "app",
-          ...more,
-        },
-      );
+      const command = ["/usr/bin/busybox-capable", "grep", "CapEff", "/proc/self/status"];
+      const status = await output(name, "", { command, user: "app", ...more });
       expect(status).toBe("CapEff:\t0000000000000080\n");
     }
   });
@@ -250,8 +243,8 @@ describe("a container's root", () => {
       expect(await output(name, "touch /x && stat -c %u /x", more)).toBe("0\n");
     }
     for (const more of underSystemd ? [{}, { user_namespacing: false }] : [{ user_namespacing: false }]) {
-      const script = "touch /var/x && ls /var; touch /x 2>/dev/null; echo $?; stat -c %u /var/x";
-      expect(await output(name, script, { volatile: "state", ...more })).toBe("x\n1\n0\n");
+      const script = "touch /var/x && ls /var/x; touch /x 2>/dev/null; echo $?; stat -c %u /var/x";
+      expect(await output(name, script, { volatile: "state", ...more })).toBe("/var/x\n1\n0\n");
       const usr = "touch /x && stat -c %u /x; test -e /etc/group; echo $?; touch /usr/x 2>/dev/null; echo $?";
       expect(await output(name, usr, { volatile: "yes", ...more })).toBe("0\n1\n1\n");
     }
