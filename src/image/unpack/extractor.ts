@@ -100,7 +100,8 @@ export class Extractor implements TarSink {
       // After the owner, whose change takes set-user-ID bits away.
       fchmodSync(fd, entry.mode);
       this.#attributes(path, entry);
-      futimesSync(fd, entry.mtime, entry.mtime);
+      const time = timeOf(entry.mtime);
+      futimesSync(fd, time, time);
     } finally {
       closeSync(fd);
     }
@@ -109,7 +110,10 @@ export class Extractor implements TarSink {
 
   /** Everything has come: directories get their times, which their contents would have changed. */
   finish(): void {
-    for (const [path, time] of this.#directoryTimes) lutimesSync(native(path), time, time);
+    for (const [path, mtime] of this.#directoryTimes) {
+      const time = timeOf(mtime);
+      lutimesSync(native(path), time, time);
+    }
     this.#directoryTimes.clear();
   }
 
@@ -158,7 +162,8 @@ export class Extractor implements TarSink {
     lchownSync(native(path), entry.uid, entry.gid);
     if (entry.kind === "fifo") chmodSync(native(path), entry.mode);
     this.#attributes(path, entry);
-    lutimesSync(native(path), entry.mtime, entry.mtime);
+    const time = timeOf(entry.mtime);
+    lutimesSync(native(path), time, time);
     this.#tell(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
   }
 
@@ -250,6 +255,11 @@ export class Extractor implements TarSink {
     const { kind, mode, uid, gid, size, mtime } = entry;
     this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
   }
+}
+
+/** Seconds as Node's calls take them: a negative number would be now, a date loses what is below a millisecond. */
+function timeOf(seconds: number): number | Date {
+  return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
 /** A path as Node's calls take it: its very bytes. */
