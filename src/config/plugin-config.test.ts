@@ -14,7 +14,8 @@ test("an empty config has the defaults", () => {
     allow_properties: [],
     allow_privileged_binds: true,
     require_user_namespacing: false,
-    gc: { image: true, image_delay: 180_000, container: true, container_delay: 300_000 },
+    image_store: "/var/lib/nomad-driver-nspawn",
+    gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
     pull_timeout: 600_000,
     stats_interval: 1000,
     auth: {},
@@ -28,6 +29,10 @@ describe("refused with one sentence", () => {
     [
       { gc: { image_delay: "soon" } },
       'Option gc.image_delay = "soon" is not valid: it must be a duration such as "90s", "3m" or "1h".',
+    ],
+    [
+      { gc: { image_min_free: "5%" } },
+      'Option gc.image_min_free = "5%" is not valid: it must be a size such as "500MB", "2GiB" or "0".',
     ],
     [{ gc: { images: true } }, "Option gc.images is unknown: did you mean gc.image?"],
     [

@@ -5,6 +5,7 @@ import { parseDuration } from "./duration";
 import { canonicalCapability, isUnitProperty } from "./names";
 import { option, schemasOf } from "./option";
 import { flag, string, strings } from "./shapes";
+import { parseSize } from "./size";
 import { absolutePath, checked, Problem, parsed, text } from "./validators";
 
 const DURATION = 'a duration such as "90s", "3m" or "1h"';
@@ -28,9 +29,22 @@ function minimum(least: number): string {
   return least === 0 ? DURATION : `${DURATION}, at least ${least / 1000}s`;
 }
 
+const SIZE = 'a size such as "500MB", "2GiB" or "0"';
+
+function bytesOf(value: string): number | Problem {
+  return parseSize(value) ?? new Problem(`it must be ${SIZE}`);
+}
+
 const gcOptions = {
   image: option({ ...flag(true), meaning: "Remove images the driver downloaded once nothing uses them." }),
   image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
+  image_min_free: option({
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(bytesOf)), "500MB"),
+    allowed: SIZE,
+    meaning:
+      "Free space that the disk of `image_store` shall keep: with less, unused images are removed before `image_delay`, and a pull that would take more fails.",
+  }),
   container: option({
     ...flag(true),
     meaning: "Remove containers that this client's driver started and that no task belongs to any more.",
@@ -100,6 +114,13 @@ export const pluginOptions = {
     allowed: "a list of absolute paths",
     meaning: "Directories images may come from; empty for any.",
     example: 'image_paths = ["/var/lib/machines"]',
+  }),
+  image_store: option({
+    type: { kind: "string" },
+    schema: v.optional(absolutePath, "/var/lib/nomad-driver-nspawn"),
+    allowed: "an absolute path",
+    meaning:
+      "Directory for images made for container engines, unpacked, and for what containers on them write (docs/images.md). Agents of one host may share it.",
   }),
   allow_caps: option({
     type: { kind: "strings" },

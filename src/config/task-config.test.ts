@@ -148,16 +148,16 @@ describe("refused with one sentence", () => {
   const cases: readonly [object, string][] = [
     [
       { image: undefined },
-      "Option image is missing: it must be a directory, a disk image, a block device or the name of an image known to machinectl.",
+      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
     ],
     [
       { image: "" },
-      "Option image is missing: it must be a directory, a disk image, a block device or the name of an image known to machinectl.",
+      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
     ],
     [{ image: "a\0b" }, 'Option image = "a\\u0000b" is not valid: it must not contain a NUL character.'],
     [
       { image: ["x"] },
-      "Option image = a list is not valid: it must be a directory, a disk image, a block device or the name of an image known to machinectl.",
+      "Option image = a list is not valid: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
     ],
     [{ imagee: "x" }, "Option imagee is unknown: did you mean image?"],
     [{ processTwo: true }, "Option processTwo is unknown: did you mean process_two?"],

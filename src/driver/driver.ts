@@ -7,6 +7,7 @@ import { createProcessSupervisor } from "../supervisor/process/process-superviso
 import type { Supervisor } from "../supervisor/supervisor";
 import { createSystemdSupervisor } from "../supervisor/systemd/supervisor";
 import { TaskEvents } from "../task/events";
+import { TaskImages } from "../task/images";
 import { TaskStore } from "../task/store";
 import { UsageClock } from "../task/usage-clock";
 import { OrphanSweep } from "./orphan-sweep";
@@ -19,6 +20,7 @@ export interface Driver {
   readonly config: ConfigHolder;
   readonly usageClock: UsageClock;
   readonly orphans: OrphanSweep;
+  readonly images: TaskImages;
   /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
   readonly pluginDir: string;
   /** The supervisor for new tasks on this host. */
@@ -74,6 +76,7 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     events: new TaskEvents(),
     config,
     orphans: new OrphanSweep({ log: log.named("orphans"), tasks, config, supervisorNamed }),
+    images: new TaskImages({ options: () => config.options, self, log: log.named("images") }),
     usageClock: new UsageClock(),
     pluginDir: dirname(process.execPath),
     supervisor: systemdPresence().booted ? "systemd" : "process",

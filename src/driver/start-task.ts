@@ -7,6 +7,8 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
+import { SourceError } from "../image/source";
+import { StoreError } from "../image/store/store-error";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
@@ -43,15 +45,20 @@ export async function startTask(
         nspawn,
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
+        images: driver.images,
+        onProgress: () => {},
       });
-      const { launch, options } = prepared;
+      const { launch, options, stopSignal } = prepared;
       notes.push(...prepared.notes);
-      const release = () => releaseContainer(launch.machine);
+      const release = async () => {
+        await releaseContainer(launch.machine);
+        driver.images.unused();
+      };
       try {
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
-        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), release });
+        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), stopSignal, release });
       } catch (error) {
         await release();
         throw error;
@@ -71,7 +78,9 @@ export async function startTask(
       },
     };
   } catch (error) {
-    const recoverable = error instanceof LaunchError && error.recoverable;
+    const recoverable =
+      (error instanceof LaunchError || error instanceof StoreError || error instanceof SourceError) &&
+      error.recoverable;
     driver.log.error("a task could not be started", {
       task: config.name,
       alloc: config.allocId,

@@ -63,6 +63,25 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
 }
 
 /**
+ * A directory of the host without symlinks, if images may come from it.
+ *
+ * @param image as the job names it
+ * @throws ImageError
+ */
+export async function allowedDirectory(
+  image: string,
+  directory: string,
+  imagePaths: readonly string[],
+): Promise<string> {
+  const quoted = JSON.stringify(image);
+  const found = await look(directory);
+  if (found === undefined) throw new ImageError(`image ${quoted} was not found: there is no ${directory}.`);
+  if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} was not found: ${directory} is no directory.`);
+  await checkAllowed(quoted, found.path, imagePaths);
+  return found.path;
+}
+
+/**
  * Whether a text names an image in a registry rather than a file: it says so ("docker://"), or has a tag, a digest or a registry's host.
  * A word alone, or a relative path, is one for the host.
  */

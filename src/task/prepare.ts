@@ -6,19 +6,27 @@ import type { PluginOptions } from "../config/plugin-options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
+import { withImageDefaults } from "../image/defaults";
+import { imageOrigin } from "../image/origin";
 import { missingMountPoint, osTreeProblem } from "../image/os-tree";
 import { resolveImage } from "../image/resolve";
-import { nspawnArguments } from "../nspawn/arguments";
-import { taskEnvironment } from "../nspawn/environment";
+import { parseImageConfig } from "../image/store/image-config";
+import type { PullProgress } from "../image/store/pull";
+import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
+import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
 import { machineName } from "../nspawn/machine-name";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
 import { containerDevices } from "./device-nodes";
-import { type ContainerFiles, ownerOf, writeContainerFiles } from "./files";
+import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
+import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
+import { giveLogs } from "./log-owner";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
 import { containerIds, mapOwners } from "./owner-mapping";
+import { releaseContainer } from "./release";
 import { resolvConf } from "./resolv-conf";
+import { makeStoredRoot, withoutCopies } from "./stored-root";
 import { ownMounts, volumeMounts } from "./task-mounts";
 
 /** What of the host and the operator's config a start depends on. */
@@ -29,12 +37,17 @@ export interface PrepareContext {
   readonly pluginDir: string;
   /** Whether systemd-machined shall know the container. */
   readonly register: boolean;
+  readonly images: TaskImages;
+  /** Told how far the download of the task's image is. */
+  readonly onProgress: (progress: PullProgress) => void;
 }
 
 /** A task that can be started: the files of `launch` are written, and whoever has it removes them. */
 export interface Prepared {
   readonly options: TaskOptions;
   readonly launch: LaunchSpec;
+  /** The signal that stops the task where the job names none; absent: the driver's own default. */
+  readonly stopSignal?: string;
   /** What the job's author should know, in sentences. */
   readonly notes: readonly string[];
 }
@@ -56,7 +69,11 @@ export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">):
  */
 export async function prepareTask(config: TaskConfig, context: PrepareContext): Promise<Prepared> {
   refuseGroupNetwork(config);
-  const decoded = decodeTaskConfig(config.msgpackDriverConfig);
+  const { pluginDir } = context;
+  const decoded = decodeTaskConfig(
+    config.msgpackDriverConfig,
+    (name) => imageOrigin(name, { pluginDir }).kind !== "host",
+  );
   checkPolicy(decoded, context.plugin);
   const machine = machineName(config.name, config.allocId);
   const policy = {
@@ -66,18 +83,31 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const binds = await bindMounts(decoded, policy);
   const overlay = await overlayMounts(decoded.overlay, policy);
   const devices = await containerDevices(config, decoded, policy.privileged);
+  const origin = imageOrigin(decoded.image, { pluginDir });
+  using acquired =
+    origin.kind === "host" ? undefined : await context.images.acquire(decoded.image, origin, context.onProgress);
+  const given = { environment: { ...config.env, ...config.deviceEnv }, user: config.user };
+  const filled =
+    acquired === undefined
+      ? { options: decoded, notes: [] }
+      : withImageDefaults(
+          withoutCopies(decoded),
+          given,
+          parseImageConfig(acquired.image.configText, JSON.stringify(decoded.image)),
+        );
   // From here on they are mounts like the others.
-  const options = { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] };
-  const image = await resolveImage(options.image, {
-    pluginDir: context.pluginDir,
-    imagePaths: context.plugin.image_paths,
-  });
-  if (image.kind === "directory") {
+  const options = { ...filled.options, bind: {}, bind_read_only: {}, overlay, devices: [] };
+  const image =
+    acquired === undefined
+      ? await resolveImage(options.image, { pluginDir, imagePaths: context.plugin.image_paths })
+      : { kind: "directory" as const, path: context.images.store.containerDirectory(machine) };
+  if (image.kind === "directory" && acquired === undefined) {
     const problem = await osTreeProblem(image.path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
     if (problem !== undefined) throw new ConfigError(problem);
   }
   const features = featuresOf(context.nspawn.version);
-  const environment = taskEnvironment({ ...config.env, ...config.deviceEnv, ...options.environment }, features);
+  const environment = (more: Readonly<Record<string, string>> = {}) =>
+    taskEnvironment({ ...more, ...given.environment, ...options.environment }, features);
   const taken = [...mountTargets(decoded).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)].map(
     simplify,
   );
@@ -92,47 +122,74 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     features,
   );
   const dns = resolvConf(config.dns);
-  const arguments_ = (files: ContainerFiles) =>
+  const withFiles = (root: RootParts, variables: TaskEnvironment, files: ContainerFiles) =>
     nspawnArguments({
-      options,
+      ...root,
       features,
       machine,
-      image,
-      mounts,
       ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
-      ...(config.user === "" ? {} : { taskUser: config.user }),
+      ...(config.user === "" || acquired !== undefined ? {} : { taskUser: config.user }),
       register: context.register,
       network: "config",
-      environment: environment.arguments,
+      environment: variables.arguments,
     });
   // Everything that can be refused is refused before anything is written.
-  arguments_({});
+  withFiles(
+    { options: { ...options, user: acquired === undefined ? options.user : undefined }, image, mounts },
+    environment(),
+    {},
+  );
   const targets = mounts.map(({ target }) => target);
-  if (image.kind === "directory") await refuseMissingMountPoints(image.path, options, targets);
-  const files = await writeContainerFiles(machine, {
-    owner: ownerOf(config),
-    settings: environment.settingsFile,
-    environment: environment.environmentFile,
-    resolvConf: dns,
-  });
-  return {
-    options,
-    notes,
-    launch: {
-      machine,
-      mode: payloadMode(options),
-      argv: [context.nspawn.path, ...arguments_(files)],
-      environment: {},
-      ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
-      stdoutPath: config.stdoutPath,
-      stderrPath: config.stderrPath,
-      limits: resourceLimits(config.resources, options),
-      ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
-      devices: devices.map(({ rule }) => rule),
-      properties: options.properties,
-    },
-  };
+  if (image.kind === "directory" && acquired === undefined)
+    await refuseMissingMountPoints(image.path, options, targets);
+  await claimContainer(
+    machine,
+    ownerOf(config),
+    acquired === undefined ? undefined : context.images.store.containerDirectory(machine),
+  );
+  try {
+    const { store } = context.images;
+    const stored =
+      acquired === undefined
+        ? undefined
+        : await makeStoredRoot({ store, machine, image: acquired.image, options, mounts });
+    if (stored !== undefined) giveLogs([config.stdoutPath, config.stderrPath], stored.user);
+    const root: RootParts =
+      stored === undefined
+        ? { options, image, mounts }
+        : { options: stored.options, image: { kind: "directory", path: stored.path }, mounts: stored.mounts };
+    const variables = environment(stored?.environment);
+    const files = await writeContainerFiles(machine, {
+      settings: variables.settingsFile,
+      environment: variables.environmentFile,
+      resolvConf: dns,
+    });
+    return {
+      options,
+      notes: [...notes, ...filled.notes, ...(stored?.notes ?? [])],
+      ...(filled.stopSignal === undefined ? {} : { stopSignal: filled.stopSignal }),
+      launch: {
+        machine,
+        mode: payloadMode(options),
+        argv: [context.nspawn.path, ...withFiles(root, variables, files)],
+        environment: {},
+        ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
+        stdoutPath: config.stdoutPath,
+        stderrPath: config.stderrPath,
+        limits: resourceLimits(config.resources, options),
+        ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
+        devices: devices.map(({ rule }) => rule),
+        properties: options.properties,
+      },
+    };
+  } catch (error) {
+    await releaseContainer(machine);
+    throw error;
+  }
 }
+
+/** What of systemd-nspawn's arguments the root has a say in. */
+type RootParts = Pick<NspawnInput, "options" | "image" | "mounts">;
 
 /** systemd-nspawn makes mount points in the image, unless it is read-only: the sentence it then ends with helps nobody. */
 async function refuseMissingMountPoints(

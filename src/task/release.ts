@@ -1,4 +1,5 @@
-import { removeContainerFiles } from "./files";
+import { releaseRoot } from "../image/store/image-store";
+import { containerRoot, removeContainerFiles } from "./files";
 
 /**
  * Gives back everything the driver made for a container beside what its supervisor keeps. It is called when a task is destroyed,
@@ -6,5 +7,7 @@ import { removeContainerFiles } from "./files";
  * name among them is what an interrupted release is found again by.
  */
 export async function releaseContainer(machine: string): Promise<void> {
+  const root = await containerRoot(machine);
+  if (root !== undefined && root !== "") await releaseRoot(root);
   await removeContainerFiles(machine);
 }

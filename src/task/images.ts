@@ -1,0 +1,115 @@
+import type { PluginOptions } from "../config/plugin-options";
+import { ociLayoutSource } from "../image/oci-layout";
+import type { ImageOrigin } from "../image/origin";
+import { allowedDirectory, ImageError } from "../image/resolve";
+import type { ImageSource } from "../image/source";
+import { type AcquiredImage, ImageStore } from "../image/store/image-store";
+import type { PullProgress } from "../image/store/pull";
+import { errorText, type Logger } from "../plugin/logger";
+import { isClaimed } from "./files";
+
+/** How long after somebody was using the store it is tried again to collect what nobody uses. */
+const AGAIN_MS = 10_000;
+
+/** What the images of a plugin process depend on. */
+export interface ImagesContext {
+  /** The operator's config as it is now. */
+  readonly options: () => PluginOptions;
+  readonly self: readonly string[];
+  readonly log: Logger;
+}
+
+/** The images made for container engines that this process's tasks stand on, and when they are removed. */
+export class TaskImages {
+  readonly #context: ImagesContext;
+  #store: ImageStore | undefined;
+  #timer: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
+
+  constructor(context: ImagesContext) {
+    this.#context = context;
+  }
+
+  /** The store that the config names. */
+  get store(): ImageStore {
+    const directory = this.#context.options().image_store;
+    if (this.#store?.directory !== directory) {
+      const { self, log } = this.#context;
+      this.#store = new ImageStore({ directory, self, log, isOwned: isClaimed });
+    }
+    return this.#store;
+  }
+
+  /**
+   * Sees to it that an image is here.
+   *
+   * @param name as the job has it
+   * @throws StoreError, SourceError, ImageError
+   */
+  async acquire(
+    name: string,
+    origin: Exclude<ImageOrigin, { kind: "host" }>,
+    onProgress: (progress: PullProgress) => void,
+  ): Promise<AcquiredImage> {
+    const { pull_timeout, gc } = this.#context.options();
+    const source = await this.#source(name, origin);
+    const { store } = this;
+    await store.open();
+    if (store.freeBytes() < gc.image_min_free) await this.#collect();
+    const acquired = await store.acquire({
+      name,
+      source,
+      reuse: false,
+      keepFree: gc.image_min_free,
+      signal: AbortSignal.timeout(pull_timeout),
+      onProgress,
+    });
+    this.unused();
+    return acquired;
+  }
+
+  /** Somebody has stopped using an image: it is removed when nobody has again for long enough. */
+  unused(): void {
+    const { gc } = this.#context.options();
+    if (gc.image) this.#collectIn(gc.image_delay + 1);
+  }
+
+  async #source(name: string, origin: Exclude<ImageOrigin, { kind: "host" }>): Promise<ImageSource> {
+    if (origin.kind === "layout") {
+      const directory = await allowedDirectory(name, origin.reference.directory, this.#context.options().image_paths);
+      return ociLayoutSource({ ...origin.reference, directory });
+    }
+    throw new ImageError(
+      `image ${JSON.stringify(name)} looks like an image in a registry, which comes with a later version of this driver.`,
+    );
+  }
+
+  #collectIn(delay: number): void {
+    const at = performance.now() + delay;
+    // The one that was asked for first may find something younger, and asks again.
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    clearTimeout(this.#timer?.timer);
+    const timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#collect().catch((error: unknown) => {
+        this.#context.log.warn("unused images could not be removed", { error: errorText(error) });
+      });
+    }, delay);
+    timer.unref();
+    this.#timer = { at, timer };
+  }
+
+  async #collect(): Promise<void> {
+    const { gc } = this.#context.options();
+    if (!gc.image) return;
+    const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
+    if (collected === undefined) {
+      this.#collectIn(AGAIN_MS);
+      return;
+    }
+    const { images, layers, left } = collected;
+    if (images.length + layers.length > 0) {
+      this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
+    }
+    if (left > 0) this.#collectIn(Math.max(AGAIN_MS, gc.image_delay));
+  }
+}
