@@ -86,7 +86,7 @@ export async function allowedDirectory(
  * A word alone, or a relative path, is one for the host.
  */
 export function isRegistryReference(image: string): boolean {
-  if (/^(?:docker|oci):\/\//.test(image)) return true;
+  if (image.startsWith("docker://")) return true;
   try {
     parseReference(image);
   } catch {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "./decompress";
-import { Extractor, type Recorder } from "./extractor";
+import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import { TarReader } from "./tar-reader";
 
 /** What a layer was. */
@@ -14,6 +14,8 @@ export interface Unpacked {
 
 /** How an archive is unpacked. */
 export interface UnpackOptions {
+  /** A layer where absent. */
+  readonly kind?: ArchiveKind;
   /** Algorithm of the digest. */
   readonly algorithm: "sha256" | "sha512";
   /** Told what is written. */
@@ -32,7 +34,7 @@ const CHECK_EVERY = 32 * 1024 * 1024;
  */
 export async function unpackStream(source: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<Unpacked> {
   const hash = createHash(options.algorithm);
-  const extractor = new Extractor(options.record);
+  const extractor = new Extractor(options.record, options.kind);
   const reader = new TarReader(extractor);
   let bytes = 0;
   let next = CHECK_EVERY;
