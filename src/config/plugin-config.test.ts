@@ -19,6 +19,7 @@ test("an empty config has the defaults", () => {
     pull_timeout: 600_000,
     stats_interval: 1000,
     auth: {},
+    registry: { default: "docker.io", plain_http: [] },
   });
 });
 
@@ -48,6 +49,18 @@ describe("refused with one sentence", () => {
       'Option allow_caps[0] = "ADMIN" is not valid: it must be the name of a capability such as "CAP_NET_ADMIN", or "all".',
     ],
     [{ auth: { config: "auth.json" } }, 'Option auth.config = "auth.json" is not valid: it must be an absolute path.'],
+    [
+      { auth: { helper: "/bin/sh" } },
+      'Option auth.helper = "/bin/sh" is not valid: it must be what follows "docker-credential-" in the helper\'s file name, such as "ecr-login".',
+    ],
+    [
+      { registry: { plain_http: ["http://registry.lan"] } },
+      'Option registry.plain_http[0] = "http://registry.lan" is not valid: it must be a host name with or without a port, such as "registry.lan:5000".',
+    ],
+    [
+      { registry: { default: "a/b" } },
+      'Option registry.default = "a/b" is not valid: it must be a host name with or without a port, such as "registry.lan:5000".',
+    ],
     [{ auth: "/etc/auth.json" }, 'Option auth = "/etc/auth.json" is not valid: it must be a block.'],
   ])("%j", (config, sentence) => {
     expect(() => decodePluginConfig(encode(config))).toThrow(new ConfigError(sentence));

@@ -1,4 +1,6 @@
 import * as v from "valibot";
+import { DOCKER_REGISTRY, isRegistryHost } from "../image/reference";
+import { helperNameProblem } from "../image/registry/credentials";
 import { parseDuration } from "./duration";
 import { canonicalCapability, isUnitProperty } from "./names";
 import { option, schemasOf } from "./option";
@@ -59,6 +61,43 @@ const authOptions = {
     ...string(absolutePath),
     allowed: "the absolute path of a file",
     meaning: "File with registry credentials in the format of Docker's `config.json`.",
+  }),
+  helper: option({
+    ...string(v.pipe(text, checked(helperNameProblem))),
+    allowed: 'what follows "docker-credential-" in the name of a credential helper',
+    meaning:
+      "Credential helper that is asked about registries which `config` does not know: the program `docker-credential-` and this name, in the agent's `PATH`.",
+    example: 'helper = "ecr-login"',
+  }),
+};
+
+const registryHostText = v.pipe(
+  text,
+  checked((host: string) =>
+    isRegistryHost(host) ? undefined : 'it must be a host name with or without a port, such as "registry.lan:5000"',
+  ),
+);
+
+const registryOptions = {
+  default: option({
+    type: { kind: "string" },
+    schema: v.optional(registryHostText, DOCKER_REGISTRY),
+    allowed: "a registry's host, with or without a port",
+    meaning: "Registry of images whose name has no host in it.",
+  }),
+  ca: option({
+    ...string(absolutePath),
+    allowed: "the absolute path of a file",
+    meaning:
+      "File with certificates (PEM) that are trusted for registries and `image_download`, beside those that the host trusts.",
+    example: 'ca = "/etc/nomad.d/registry-ca.pem"',
+  }),
+  plain_http: option({
+    ...strings(registryHostText),
+    allowed: "a list of registries' hosts",
+    meaning:
+      "Registries that are spoken to without TLS, as they are named in images. Those of this machine (`localhost`, `127.…`) are where they have no TLS.",
+    example: 'plain_http = ["registry.lan:5000"]',
   }),
 };
 
@@ -137,6 +176,12 @@ export const pluginOptions = {
     schema: v.optional(v.strictObject(schemasOf(authOptions)), {}),
     meaning: "Registry credentials.",
     example: 'auth {\n  config = "/etc/nomad.d/registry-auth.json"\n}',
+  }),
+  registry: option({
+    type: { kind: "block", options: registryOptions },
+    schema: v.optional(v.strictObject(schemasOf(registryOptions)), {}),
+    meaning: "Which registries images come from, and how they are reached.",
+    example: 'registry {\n  default    = "registry.lan:5000"\n  plain_http = ["registry.lan:5000"]\n}',
   }),
 };
 

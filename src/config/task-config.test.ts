@@ -344,10 +344,6 @@ describe("refused with one sentence", () => {
     ],
     [{ auth: { username: "hidden" } }, "Option auth.password is missing: it must be a string."],
     [{ auth: { username: "hidden", password: ["hidden"] } }, "Option auth.password is not valid: it must be a string."],
-    [
-      { auth: { username: "hidden", password: "hidden" } },
-      "Option auth is not supported by this version of the driver yet: remove it.",
-    ],
     [{ devices: ["dev/fuse"] }, 'Option devices[0] = "dev/fuse" is not valid: it must be an absolute path.'],
     [
       { devices: ["/dev/a:/dev/b:rwx"] },

@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
 import { errnoCode, isMissing } from "../host/errno";
+import { parseReference } from "./reference";
 
 /** Where systemd-machined looks for an image of a name, in order (discover-image.c, image_search_path). */
 export const MACHINE_DIRECTORIES: readonly string[] = [
@@ -80,13 +81,19 @@ export async function allowedDirectory(
   return found.path;
 }
 
-/** Whether a reference names an image in a registry rather than a file: a tag, a digest, or a registry's host. */
+/**
+ * Whether a text names an image in a registry rather than a file: it says so ("docker://"), or has a tag, a digest or a registry's host.
+ * A word alone, or a relative path, is one for the host.
+ */
 export function isRegistryReference(image: string): boolean {
-  if (/^(?:docker|oci|https?):\/\//.test(image)) return true;
-  if (!/^[a-z0-9][A-Za-z0-9._\-/:@]*$/.test(image)) return false;
+  if (/^(?:docker|oci):\/\//.test(image)) return true;
+  try {
+    parseReference(image);
+  } catch {
+    return false;
+  }
   const [first = "", ...rest] = image.split("/");
-  const named = /[^/]:[\w][\w.-]*$/.test(image) || /@sha256:[0-9a-f]{64}$/.test(image);
-  return named || (rest.length > 0 && (/[.:]/.test(first) || first === "localhost"));
+  return /[:@]/.test(image) || (rest.length > 0 && (/[.A-Z]/.test(first) || first === "localhost"));
 }
 
 interface Found {
@@ -139,6 +146,9 @@ async function checkAllowed(quoted: string, path: string, imagePaths: readonly s
 
 function notFound(image: string, path: string, machineDirectories: readonly string[]): string {
   const quoted = JSON.stringify(image);
+  if (/^https?:\/\//.test(image)) {
+    return `image ${quoted} is a URL: give the image a name there, and the URL in image_download.`;
+  }
   if (isRegistryReference(image)) {
     return `image ${quoted} was not found as ${path} and looks like an image in a registry, which comes with a later version of this driver.`;
   }
