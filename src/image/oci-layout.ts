@@ -38,7 +38,7 @@ export interface LayoutReference {
 
 /** Reads an image's name as one in a directory; undefined for any other. */
 export function parseLayoutReference(image: string): LayoutReference | undefined {
-  const match = /^oci:(?:\/\/)?(\/[^\0]*?)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(image);
+  const match = /^oci:(?:\/\/(?=\/))?(\/(?!\/)[^\0]*?)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(image);
   if (match === null) return undefined;
   const [, directory = "", tag, digest] = match;
   return { directory, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };

@@ -26,7 +26,7 @@ export interface OriginOptions {
 export function imageOrigin(image: string, options: OriginOptions): ImageOrigin {
   const layout = parseLayoutReference(image);
   if (layout !== undefined) return { kind: "layout", reference: layout };
-  if (image.startsWith("docker://")) return { kind: "registry", reference: image.slice("docker://".length) };
+  if (/^(?:docker|oci):\/\//.test(image)) return { kind: "registry", reference: image };
   if (image.includes("\0") || !isRegistryReference(image)) return { kind: "host" };
   const { machineDirectories = MACHINE_DIRECTORIES } = options;
   const places = [resolve(options.pluginDir, image)];

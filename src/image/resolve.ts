@@ -149,9 +149,6 @@ function notFound(image: string, path: string, machineDirectories: readonly stri
   if (/^https?:\/\//.test(image)) {
     return `image ${quoted} is a URL: give the image a name there, and the URL in image_download.`;
   }
-  if (isRegistryReference(image)) {
-    return `image ${quoted} was not found as ${path} and looks like an image in a registry, which comes with a later version of this driver.`;
-  }
   if (!isMachineName(image)) return `image ${quoted} was not found: there is no ${path}.`;
   return `image ${quoted} was found neither as ${path} nor as ${image} or ${image}.raw in ${machineDirectories.join(", ")}.`;
 }

@@ -1,12 +1,16 @@
+import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import { ociLayoutSource } from "../image/oci-layout";
 import type { ImageOrigin } from "../image/origin";
-import { allowedDirectory, ImageError } from "../image/resolve";
+import { formatReference, parseReference } from "../image/reference";
+import { registrySource } from "../image/registry/registry-source";
+import { allowedDirectory } from "../image/resolve";
 import type { ImageSource } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { errorText, type Logger } from "../plugin/logger";
 import { isClaimed } from "./files";
+import { registryOptions } from "./registry-options";
 
 /** How long after somebody was using the store it is tried again to collect what nobody uses. */
 const AGAIN_MS = 10_000;
@@ -18,6 +22,9 @@ export interface ImagesContext {
   readonly self: readonly string[];
   readonly log: Logger;
 }
+
+/** Where an image made for container engines comes from. */
+type StoredOrigin = Exclude<ImageOrigin, { kind: "host" }>;
 
 /** The images made for container engines that this process's tasks stand on, and when they are removed. */
 export class TaskImages {
@@ -40,25 +47,23 @@ export class TaskImages {
   }
 
   /**
-   * Sees to it that an image is here.
+   * Sees to it that an image is here. What a tag of a registry stood for the last time is good enough, but for "latest".
    *
-   * @param name as the job has it
-   * @throws StoreError, SourceError, ImageError
+   * @param task the image as the job names it, and its credentials
+   * @throws StoreError, SourceError, ImageError, ImageReferenceError
    */
   async acquire(
-    name: string,
-    origin: Exclude<ImageOrigin, { kind: "host" }>,
+    task: Pick<TaskOptions, "image" | "auth">,
+    origin: StoredOrigin,
     onProgress: (progress: PullProgress) => void,
   ): Promise<AcquiredImage> {
     const { pull_timeout, gc } = this.#context.options();
-    const source = await this.#source(name, origin);
+    const wanted = await this.#wanted(task, origin);
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
     const acquired = await store.acquire({
-      name,
-      source,
-      reuse: false,
+      ...wanted,
       keepFree: gc.image_min_free,
       signal: AbortSignal.timeout(pull_timeout),
       onProgress,
@@ -73,14 +78,21 @@ export class TaskImages {
     if (gc.image) this.#collectIn(gc.image_delay + 1);
   }
 
-  async #source(name: string, origin: Exclude<ImageOrigin, { kind: "host" }>): Promise<ImageSource> {
+  async #wanted(
+    { image, auth }: Pick<TaskOptions, "image" | "auth">,
+    origin: StoredOrigin,
+  ): Promise<{ readonly name: string; readonly source: ImageSource; readonly reuse: boolean }> {
+    const options = this.#context.options();
     if (origin.kind === "layout") {
-      const directory = await allowedDirectory(name, origin.reference.directory, this.#context.options().image_paths);
-      return ociLayoutSource({ ...origin.reference, directory });
+      const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
+      return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
     }
-    throw new ImageError(
-      `image ${JSON.stringify(name)} looks like an image in a registry, which comes with a later version of this driver.`,
-    );
+    const reference = parseReference(origin.reference, options.registry.default);
+    return {
+      name: formatReference(reference),
+      source: registrySource(reference, registryOptions(options, auth)),
+      reuse: reference.digest !== undefined || reference.tag !== "latest",
+    };
   }
 
   #collectIn(delay: number): void {

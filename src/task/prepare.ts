@@ -85,7 +85,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const devices = await containerDevices(config, decoded, policy.privileged);
   const origin = imageOrigin(decoded.image, { pluginDir });
   using acquired =
-    origin.kind === "host" ? undefined : await context.images.acquire(decoded.image, origin, context.onProgress);
+    origin.kind === "host" ? undefined : await context.images.acquire(decoded, origin, context.onProgress);
   const given = { environment: { ...config.env, ...config.deviceEnv }, user: config.user };
   const filled =
     acquired === undefined
