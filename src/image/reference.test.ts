@@ -13,7 +13,7 @@ describe("parseReference", () => {
     ["docker.io/alpine", "docker.io/library/alpine:latest"],
     ["index.docker.io/library/alpine", "docker.io/library/alpine:latest"],
     ["docker://alpine", "docker.io/library/alpine:latest"],
-    ["docker://ghcr.io/a/b:c", "ghcr.io/a/b:c"],
+    ["oci://ghcr.io/a/b:c", "ghcr.io/a/b:c"],
     ["ghcr.io/a/b/c", "ghcr.io/a/b/c:latest"],
     ["localhost/a", "localhost/a:latest"],
     ["localhost:5000/a:b", "localhost:5000/a:b"],

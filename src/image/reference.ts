@@ -32,7 +32,7 @@ const TAG = /^\w[\w.-]{0,127}$/;
 const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 /**
- * Reads a reference; "docker://" before it is dropped.
+ * Reads a reference; "docker://" and "oci://" before it are dropped.
  *
  * @param defaultRegistry for names whose first part is no host
  * @throws ImageReferenceError
@@ -40,7 +40,7 @@ const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 export function parseReference(text: string, defaultRegistry = DOCKER_REGISTRY): ImageReference {
   const refuse = (why: string) =>
     new ImageReferenceError(`The image reference ${JSON.stringify(text)} is not valid: ${why}.`);
-  const bare = text.replace(/^docker:\/\//, "");
+  const bare = text.replace(/^(?:docker|oci):\/\//, "");
   const [named = "", digest, ...more] = bare.split("@");
   if (more.length > 0) throw refuse('it has more than one "@"');
   if (digest !== undefined && !DIGEST.test(digest)) {

@@ -29,11 +29,14 @@ describe("ProgressNotes", () => {
 
   test.each([
     ["no total", { received: 2.5 * mebibyte }, "2.5 MiB, 2.5 MiB/s"],
+    ["nothing yet", {}, ""],
     ["a percentage alone", { percent: 35 }, "35 %"],
     ["more than was told", { received: 3 * mebibyte, total: 2 * mebibyte }, "100 % (3.0 of 2.0 MiB, 3.0 MiB/s)"],
     ["nothing at all", { received: 0, total: 0 }, "0.0 of 0.0 MiB, 0.0 MiB/s"],
   ] as const)("with %s", (_, progress, text) =>
-    expect(new ProgressNotes("a", 0).update(progress, 1000)?.message).toBe(`Downloading image a: ${text}`),
+    expect(new ProgressNotes("a", 0).update(progress, 1000)?.message).toBe(
+      `Downloading image a${text === "" ? "" : `: ${text}`}`,
+    ),
   );
 
   test("becomes rarer", () => {

@@ -7,6 +7,12 @@ export interface Progress {
   readonly percent?: number;
 }
 
+/** How far the download of a task's image is. */
+export interface ImageProgress extends Progress {
+  /** As the job names it. */
+  readonly image: string;
+}
+
 /** Something to tell the users of a task. */
 export interface ProgressNote {
   readonly message: string;
@@ -80,7 +86,7 @@ export class ProgressNotes {
           : `${mebibytes(received)} of ${size(total)}, ${speed}`;
     const text = shown === undefined ? amount : amount === "" ? `${shown} %` : `${shown} % (${amount})`;
     return {
-      message: `Downloading image ${this.#image}: ${text}`,
+      message: `Downloading image ${this.#image}${text === "" ? "" : `: ${text}`}`,
       annotations: {
         image: this.#image,
         ...(shown === undefined ? {} : { percent: String(shown) }),
