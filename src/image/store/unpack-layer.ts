@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { writeFd } from "../../exec/fd-streams";
 import { createPipe } from "../../host/libc";
+import { garbageCollector } from "../../host/memory";
 import { parseReport, type UnpackReport } from "../unpack/report";
 import type { FileLock } from "./file-lock";
 import { StoreError } from "./store-error";
@@ -53,7 +54,9 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
     child.exited.then(() => {
       over = true;
     });
+    const passed = garbageCollector();
     for await (const chunk of content) {
+      passed(chunk.length);
       signal.throwIfAborted();
       // It has failed: what comes is of no use.
       if (over) break;
