@@ -50,6 +50,7 @@ const testHost: DebianTree = {
     "gnupg",
     "openssl",
     "xz-utils",
+    "bzip2",
     "zstd",
   ],
   // The devices are those of the machine around it: none of them is to be set up again.

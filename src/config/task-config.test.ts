@@ -320,11 +320,15 @@ describe("refused with one sentence", () => {
     [{ port_map: { http: 80 } }, "Option port_map is not supported by this version of the driver yet: remove it."],
     [
       { image_download: {} },
-      "Option image_download.url is missing: it must be an http:// or https:// URL, or the reference of an image in a registry.",
+      "Option image_download.url is missing: it must be an http:// or https:// URL, the absolute path of a file, or the reference of an image in a registry.",
     ],
     [
-      { image_download: { url: "/a" } },
-      'Option image_download.url = "/a" is not valid: it must be an http:// or https:// URL for an image of type tar or raw.',
+      { image_download: { url: "a.tar" } },
+      'Option image_download.url = "a.tar" is not valid: it must be an http:// or https:// URL or the absolute path of a file for an image of type tar or raw, and an image reference for one of type docker or oci.',
+    ],
+    [
+      { image_download: { url: "https://x/y", type: "docker" } },
+      'Option image_download.url = "https://x/y" is not valid: it must be an http:// or https:// URL or the absolute path of a file for an image of type tar or raw, and an image reference for one of type docker or oci.',
     ],
     [
       { image_download: [{ url: "https://x/y", type: "zip" }] },
@@ -337,10 +341,6 @@ describe("refused with one sentence", () => {
     [
       { image_download: { url: "https://x/y", kind: "tar" } },
       "Option image_download.kind is unknown: the options are url, type, verify, force.",
-    ],
-    [
-      { image_download: { url: "https://x/y" } },
-      "Option image_download is not supported by this version of the driver yet: remove it.",
     ],
     [{ auth: { username: "hidden" } }, "Option auth.password is missing: it must be a string."],
     [{ auth: { username: "hidden", password: ["hidden"] } }, "Option auth.password is not valid: it must be a string."],

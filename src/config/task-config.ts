@@ -7,15 +7,15 @@ import { type TaskOptions, taskOptions, taskSchema } from "./options";
 /**
  * Decodes and validates a task's `config` block from the msgpack Nomad sends (TaskConfig.msgpack_driver_config).
  *
- * @param runsCommand whether an image is one that a command is run in, where the job does not say whether it boots
+ * @param runsCommand whether the image is one that a command is run in, where the job does not say whether it boots
  * @throws ConfigError one sentence for the user, without secrets
  */
 export function decodeTaskConfig(
   bytes: Uint8Array,
-  runsCommand: (image: string) => boolean = () => false,
+  runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
 ): TaskOptions {
   const decoded = decodeConfig(bytes, taskOptions, taskSchema);
-  const options = { ...decoded, boot: decoded.boot ?? !runsCommand(decoded.image) };
+  const options = { ...decoded, boot: decoded.boot ?? !runsCommand(decoded) };
   const problem = combinationProblem(options) ?? notYetSupported(options);
   if (problem !== undefined) throw new ConfigError(problem);
   return options;

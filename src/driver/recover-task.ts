@@ -2,7 +2,7 @@ import type { RecoverTaskRequest, TaskConfig } from "../../gen/hashicorp/nomad/p
 import type { TaskOptions } from "../config/options";
 import { decodeTaskConfig } from "../config/task-config";
 import { withImageDefaults } from "../image/defaults";
-import { imageOrigin } from "../image/origin";
+import { taskImageOrigin } from "../image/origin";
 import { parseImageConfig } from "../image/store/image-config";
 import { imageOfRoot } from "../image/store/image-store";
 import { errorText } from "../plugin/logger";
@@ -55,7 +55,10 @@ async function withImage(
 function readableConfig(driver: Driver, config: TaskConfig): TaskOptions | undefined {
   try {
     const { pluginDir } = driver;
-    return decodeTaskConfig(config.msgpackDriverConfig, (name) => imageOrigin(name, { pluginDir }).kind !== "host");
+    return decodeTaskConfig(
+      config.msgpackDriverConfig,
+      (wanted) => taskImageOrigin(wanted, { pluginDir }).kind !== "host",
+    );
   } catch (error) {
     driver.log.warn("the config of a recovered task is not valid any more; the task goes on", {
       task: config.name,

@@ -21,16 +21,23 @@ import { Task } from "../task/task";
 import type { Driver } from "./driver";
 import { healthProblem, readHostFacts } from "./fingerprint";
 import { rpcError } from "./rpc";
-import { tellEvent, watchTask } from "./task-events";
+import { tellEvent, tellProgress, watchTask } from "./task-events";
 
-/** Starts a task's container. Everything that was acquired is given back when it fails. */
+/**
+ * Starts a task's container. Everything that was acquired is given back when it fails.
+ *
+ * @param gone aborts when the agent is not there any more: a download is ended then. An agent that only stops the job waits for
+ * the start to be over, and tells nobody (Nomad 1.11.3, task_runner.go, runDriver())
+ */
 export async function startTask(
   driver: Driver,
   { task: config }: StartTaskRequest,
+  gone: AbortSignal,
 ): Promise<MessageInitShape<typeof StartTaskResponseSchema>> {
   if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
   const notes: string[] = [];
+  using progress = tellProgress(driver, identity);
   try {
     const machine = machineName(config.name, config.allocId);
     driver.orphans.begin(ownerOf(config));
@@ -46,8 +53,11 @@ export async function startTask(
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
         images: driver.images,
-        onProgress: () => {},
+        machineImages: driver.machineImages,
+        onProgress: progress.update,
+        signal: AbortSignal.any([gone, driver.ended]),
       });
+      progress.finish();
       const { launch, options, stopSignal } = prepared;
       notes.push(...prepared.notes);
       const release = async () => {
@@ -65,9 +75,9 @@ export async function startTask(
       }
     });
     const { ref } = task.supervised;
-    tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
+    tellEvent(driver, identity, `Started machine ${ref.machine}`, { machine: ref.machine });
     watchTask(driver, task);
-    for (const note of notes) tellEvent(driver, task, note);
+    for (const note of notes) tellEvent(driver, identity, note);
     return {
       result: StartTaskResponse_Result.SUCCESS,
       handle: {

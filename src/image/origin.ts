@@ -10,7 +10,18 @@ export type ImageOrigin =
   /** An image for container engines, in a directory of this host. */
   | { readonly kind: "layout"; readonly reference: LayoutReference }
   /** An image for container engines, in a registry. */
-  | { readonly kind: "registry"; readonly reference: string };
+  | {
+      readonly kind: "registry";
+      readonly reference: string;
+      /** Whether the registry is asked what the reference stands for now; absent: as the store thinks fit. */
+      readonly ask?: boolean;
+    };
+
+/** What of a task tells its image's origin. */
+export interface ImageWanted {
+  readonly image: string;
+  readonly image_download?: { readonly url: string; readonly type: string; readonly force: boolean } | undefined;
+}
 
 /** Where images of this host are looked for. */
 export interface OriginOptions {
@@ -19,8 +30,17 @@ export interface OriginOptions {
   readonly machineDirectories?: readonly string[];
 }
 
+/** Where the image of a job comes from: what image_download says of one in a registry, or else the image's name. */
+export function taskImageOrigin({ image, image_download: download }: ImageWanted, options: OriginOptions): ImageOrigin {
+  if (download?.type === "docker" || download?.type === "oci") {
+    return { kind: "registry", reference: download.url, ask: download.force };
+  }
+  // What image_download brings is a machine image of that name.
+  return download === undefined ? imageOrigin(image, options) : { kind: "host" };
+}
+
 /**
- * Where the image of a job comes from, by its name. What exists on the host as a path or machine image comes first, as with the
+ * Where an image comes from, by its name. What exists on the host as a path or machine image comes first, as with the
  * upstream driver: "my.images/debian" may be either.
  */
 export function imageOrigin(image: string, options: OriginOptions): ImageOrigin {

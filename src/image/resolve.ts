@@ -62,6 +62,26 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
   );
 }
 
+/** Whether an image is on this host, as {@link resolveImage} looks for it. @throws ImageError */
+export async function isOnHost(
+  image: string,
+  options: Pick<ResolveOptions, "pluginDir" | "machineDirectories">,
+): Promise<boolean> {
+  const { pluginDir, machineDirectories = MACHINE_DIRECTORIES } = options;
+  if ((await look(resolve(pluginDir, image))) !== undefined) return true;
+  return isMachineName(image) && (await findMachine(image, machineDirectories)) !== undefined;
+}
+
+/**
+ * Checks that images may come from a place, whether or not there is one yet.
+ *
+ * @param path absolute and without symlinks
+ * @throws ImageError
+ */
+export async function requireAllowed(image: string, path: string, imagePaths: readonly string[]): Promise<void> {
+  await checkAllowed(JSON.stringify(image), path, imagePaths);
+}
+
 /**
  * A directory of the host without symlinks, if images may come from it.
  *
@@ -125,7 +145,7 @@ async function findMachine(name: string, directories: readonly string[]): Promis
 }
 
 /** systemd's image_name_is_valid(): a file name, printable, and none of its temporary files. */
-function isMachineName(name: string): boolean {
+export function isMachineName(name: string): boolean {
   if (name.length > 255 || name === "." || name === ".." || name.includes("/")) return false;
   return !name.startsWith(".#") && !/\p{Cc}/u.test(name);
 }

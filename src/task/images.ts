@@ -4,7 +4,7 @@ import { ociLayoutSource } from "../image/oci-layout";
 import type { ImageOrigin } from "../image/origin";
 import { formatReference, parseReference } from "../image/reference";
 import { registrySource } from "../image/registry/registry-source";
-import { allowedDirectory } from "../image/resolve";
+import { allowedDirectory, requireAllowed } from "../image/resolve";
 import type { ImageSource } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
@@ -55,7 +55,7 @@ export class TaskImages {
   async acquire(
     task: Pick<TaskOptions, "image" | "auth">,
     origin: StoredOrigin,
-    onProgress: (progress: PullProgress) => void,
+    { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
   ): Promise<AcquiredImage> {
     const { pull_timeout, gc } = this.#context.options();
     const wanted = await this.#wanted(task, origin);
@@ -65,7 +65,7 @@ export class TaskImages {
     const acquired = await store.acquire({
       ...wanted,
       keepFree: gc.image_min_free,
-      signal: AbortSignal.timeout(pull_timeout),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
       onProgress,
     });
     this.unused();
@@ -87,11 +87,13 @@ export class TaskImages {
       const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
       return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
     }
+    // The directories that images may come from: what registries give lies in the store.
+    await requireAllowed(origin.reference, options.image_store, options.image_paths);
     const reference = parseReference(origin.reference, options.registry.default);
     return {
       name: formatReference(reference),
       source: registrySource(reference, registryOptions(options, auth)),
-      reuse: reference.digest !== undefined || reference.tag !== "latest",
+      reuse: origin.ask === undefined ? reference.digest !== undefined || reference.tag !== "latest" : !origin.ask,
     };
   }
 

@@ -7,11 +7,10 @@ import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
 import { withImageDefaults } from "../image/defaults";
-import { imageOrigin } from "../image/origin";
+import { taskImageOrigin } from "../image/origin";
 import { missingMountPoint, osTreeProblem } from "../image/os-tree";
 import { resolveImage } from "../image/resolve";
 import { parseImageConfig } from "../image/store/image-config";
-import type { PullProgress } from "../image/store/pull";
 import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
@@ -22,8 +21,10 @@ import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } fro
 import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
 import { giveLogs } from "./log-owner";
+import type { MachineImages } from "./machine-images";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
 import { containerIds, mapOwners } from "./owner-mapping";
+import type { ImageProgress, Progress } from "./pull-progress";
 import { releaseContainer } from "./release";
 import { resolvConf } from "./resolv-conf";
 import { makeStoredRoot, withoutCopies } from "./stored-root";
@@ -38,8 +39,11 @@ export interface PrepareContext {
   /** Whether systemd-machined shall know the container. */
   readonly register: boolean;
   readonly images: TaskImages;
+  readonly machineImages: MachineImages;
   /** Told how far the download of the task's image is. */
-  readonly onProgress: (progress: PullProgress) => void;
+  readonly onProgress: (progress: ImageProgress) => void;
+  /** Ends the download of the task's image. */
+  readonly signal: AbortSignal;
 }
 
 /** A task that can be started: the files of `launch` are written, and whoever has it removes them. */
@@ -72,7 +76,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const { pluginDir } = context;
   const decoded = decodeTaskConfig(
     config.msgpackDriverConfig,
-    (name) => imageOrigin(name, { pluginDir }).kind !== "host",
+    (wanted) => taskImageOrigin(wanted, { pluginDir }).kind !== "host",
   );
   checkPolicy(decoded, context.plugin);
   const machine = machineName(config.name, config.allocId);
@@ -83,9 +87,13 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const binds = await bindMounts(decoded, policy);
   const overlay = await overlayMounts(decoded.overlay, policy);
   const devices = await containerDevices(config, decoded, policy.privileged);
-  const origin = imageOrigin(decoded.image, { pluginDir });
-  using acquired =
-    origin.kind === "host" ? undefined : await context.images.acquire(decoded, origin, context.onProgress);
+  const origin = taskImageOrigin(decoded, { pluginDir });
+  const watch = {
+    signal: context.signal,
+    onProgress: (progress: Progress) => context.onProgress({ image: decoded.image, ...progress }),
+  };
+  using acquired = origin.kind === "host" ? undefined : await context.images.acquire(decoded, origin, watch);
+  if (acquired === undefined) await context.machineImages.provide(decoded, watch);
   const given = { environment: { ...config.env, ...config.deviceEnv }, user: config.user };
   const filled =
     acquired === undefined

@@ -72,14 +72,6 @@ test.each(cases)("%j fails with its sentence, and nothing is started", async (ch
   expect(await nomad.api.logs(job.allocId, "main").catch(() => "")).toBe("");
 });
 
-test("image_download says that it comes later", async () => {
-  const block = 'image_download {\n url = "https://example.test/x.tar.xz"\n }';
-  const hcl = jobFile({ id: "later", config: shell(busybox, "true") }).replace("config {", `config {\n${block}\n`);
-  const job = await runJob(nomad.api, hcl);
-  const events = eventTexts(await untilDead(nomad.api, job.allocId, "main")).join("\n");
-  expect(events).toContain("Option image_download is not supported by this version");
-});
-
 test("a group network says that it comes later", async () => {
   const hcl = jobFile({ id: "group-network", config: shell(busybox, "true"), group: 'network {\n mode = "none"\n }' });
   const job = await runJob(nomad.api, hcl);

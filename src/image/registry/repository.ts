@@ -1,10 +1,11 @@
 import { errnoCode } from "../../host/errno";
+import { basic } from "../http/basic";
 import { refusal, type SendRequest } from "../http/client";
 import { capital, TransferError } from "../http/transfer-error";
 import { type ImageReference, isLocalRegistry, registryHost } from "../reference";
 import { type Challenge, parseChallenge } from "./challenge";
 import { type Credentials, CredentialsError } from "./credentials";
-import { basic, requestToken } from "./token";
+import { requestToken } from "./token";
 
 /** How a repository is reached. */
 export interface RepositoryAccess {

@@ -1,3 +1,4 @@
+import { basic } from "../http/basic";
 import { refusal, type SendRequest } from "../http/client";
 import { readBytes } from "../http/read-bytes";
 import { capital, TransferError } from "../http/transfer-error";
@@ -63,11 +64,6 @@ export async function requestToken(send: SendRequest, request: TokenRequest): Pr
   if (response.status !== 200) throw await refusal(subject, response);
   const answer = await readBytes(response, MOST_BYTES, { name: subject, host: realm.host });
   return parseToken(answer.toString("utf8"), subject, realm.host);
-}
-
-/** The header of HTTP's basic authentication, in UTF-8 (RFC 7617). */
-export function basic({ username, password }: { readonly username: string; readonly password: string }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
 function realmOf({ name, challenge, plainHttp }: TokenRequest): URL {

@@ -2,6 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { writeFd } from "../../exec/fd-streams";
 import { createPipe } from "../../host/libc";
 import { garbageCollector } from "../../host/memory";
+import type { ArchiveKind } from "../unpack/extractor";
 import { parseReport, type UnpackReport } from "../unpack/report";
 import type { FileLock } from "./file-lock";
 import { StoreError } from "./store-error";
@@ -15,6 +16,8 @@ export interface UnpackRequest {
   /** The file for the list of what was unpacked. */
   readonly list: string;
   readonly algorithm: string;
+  /** A layer where absent. */
+  readonly kind?: ArchiveKind;
   /** Bytes that the disk has to keep free. */
   readonly keepFree: number;
   /** Kept by the unpacking process too. */
@@ -38,7 +41,10 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
   const list = openSync(request.list, "wx", 0o600);
   let child: ReturnType<typeof spawn>;
   try {
-    child = spawn([...self, "unpack", directory, algorithm, String(keepFree)], [readEnd, list, request.lock.fd]);
+    child = spawn(
+      [...self, "unpack", directory, algorithm, String(keepFree), request.kind ?? "layer"],
+      [readEnd, list, request.lock.fd],
+    );
   } catch (error) {
     input.close();
     throw error;

@@ -31,6 +31,9 @@ const YES = Buffer.from("y");
 /** O_NOFOLLOW too, although an exclusive creation follows nothing. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
+/** What an archive is: a layer of an image for container engines, or a whole tree. */
+export type ArchiveKind = "layer" | "tree";
+
 /** Told what is written, in order. */
 export type Recorder = (record: LayerRecord) => void;
 
@@ -48,13 +51,16 @@ interface OpenFile {
  */
 export class Extractor implements TarSink {
   readonly #record: Recorder;
+  readonly #kind: ArchiveKind;
   readonly #directoryTimes = new Map<ByteString, number>();
   readonly #known = new Set<ByteString>();
   #file: OpenFile | undefined;
   entries = 0;
 
-  constructor(record: Recorder) {
+  /** @param kind in a tree no name removes anything, and devices are left out: each container gets a /dev of its own */
+  constructor(record: Recorder, kind: ArchiveKind = "layer") {
     this.#record = record;
+    this.#kind = kind;
   }
 
   /** @throws UnpackError for what an image must not have in it, and errors of the file system */
@@ -68,6 +74,10 @@ export class Extractor implements TarSink {
       return;
     }
     const parent = this.#parent(parts.slice(0, -1), entry.name);
+    if (this.#kind === "tree") {
+      if (!entry.kind.endsWith("device")) this.#entry(`${parent}/${last}`, entry);
+      return;
+    }
     const removal = whiteout(last);
     switch (removal.kind) {
       case "ignored":

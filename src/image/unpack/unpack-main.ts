@@ -23,11 +23,11 @@ const LIST_BUFFER = 64 * 1024;
  * before the first byte is read, so that nothing an archive says can lead out of it. What it did goes to standard output, the list
  * of files to descriptor 3.
  *
- * @param args the directory, the digest's algorithm, and how many bytes the disk has to keep free
+ * @param args the directory, the digest's algorithm, how many bytes the disk has to keep free, and what the archive is
  * @returns exit code of this process
  */
 export async function unpackMain(args: readonly string[]): Promise<number> {
-  const [directory = "", algorithm = "sha256", free = "0"] = args;
+  const [directory = "", algorithm = "sha256", free = "0", kind = "layer"] = args;
   const tell = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
   // The plugin decides when this ends: by closing standard input, or by SIGKILL.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
@@ -39,6 +39,7 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
     const list = listWriter();
     const unpacked = await unpackStream(Bun.file(STDIN).stream(), {
       algorithm: algorithm === "sha512" ? "sha512" : "sha256",
+      kind: kind === "tree" ? "tree" : "layer",
       record: list.add,
       check: () => refuseFullDisk(Number(free)),
     });

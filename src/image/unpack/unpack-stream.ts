@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { garbageCollector } from "../../host/memory";
 import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "./decompress";
-import { Extractor, type Recorder } from "./extractor";
+import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import { TarReader } from "./tar-reader";
 
 /** What a layer was. */
@@ -15,6 +15,8 @@ export interface Unpacked {
 
 /** How an archive is unpacked. */
 export interface UnpackOptions {
+  /** A layer where absent. */
+  readonly kind?: ArchiveKind;
   /** Algorithm of the digest. */
   readonly algorithm: "sha256" | "sha512";
   /** Told what is written. */
@@ -33,7 +35,7 @@ const CHECK_EVERY = 32 * 1024 * 1024;
  */
 export async function unpackStream(source: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<Unpacked> {
   const hash = createHash(options.algorithm);
-  const extractor = new Extractor(options.record);
+  const extractor = new Extractor(options.record, options.kind);
   const reader = new TarReader(extractor);
   let bytes = 0;
   let next = CHECK_EVERY;
