@@ -1,6 +1,7 @@
 import type { RecoverTaskRequest, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { TaskOptions } from "../config/options";
 import { decodeTaskConfig } from "../config/task-config";
+import { connectNetwork, recoverNetwork } from "../network/private-network";
 import { errorText } from "../plugin/logger";
 import { execContext } from "../task/exec-context";
 import { ownerOf } from "../task/files";
@@ -24,7 +25,9 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
     const supervised = await driver.supervisorNamed(ref.supervisor).attach(ref);
     const identity = { id, name: config.name, allocId: config.allocId };
     const exec = execContext(config, readableConfig(driver, config));
-    return new Task({ identity, supervised, startedAt, exec, release: () => releaseContainer(ref.machine) });
+    const record = await recoverNetwork(ref.machine, driver.log);
+    const network = record === undefined ? undefined : connectNetwork(record, ref.mode === "boot", supervised, driver);
+    return new Task({ identity, supervised, startedAt, exec, network, release: () => releaseContainer(ref.machine) });
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
   watchTask(driver, task);

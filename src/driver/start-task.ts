@@ -7,6 +7,7 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
+import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
@@ -43,26 +44,36 @@ export async function startTask(
         nspawn,
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
+        log: driver.log,
       });
-      const { launch, options } = prepared;
+      const { launch, options, network: reserved } = prepared;
       notes.push(...prepared.notes);
       const release = () => releaseContainer(launch.machine);
       try {
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
-        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), release });
+        const network = reserved === undefined ? undefined : connectNetwork(reserved, options.boot, supervised, driver);
+        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), network, release });
       } catch (error) {
         await release();
         throw error;
       }
     });
     const { ref } = task.supervised;
+    const { address_wait: wait } = driver.config.options.network;
+    if (task.network !== undefined && !(await task.network.ready(wait)) && task.exit === undefined && wait > 0) {
+      notes.push(
+        `The container has no address after ${wait / 1000} s: services cannot be registered with it, and its ports lead to it as soon as it has one.`,
+      );
+    }
+    const networkOverride = task.network?.override();
     tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
     watchTask(driver, task);
     for (const note of notes) tellEvent(driver, task, note);
     return {
       result: StartTaskResponse_Result.SUCCESS,
+      ...(networkOverride === undefined ? {} : { networkOverride }),
       handle: {
         version: handleVersion,
         config,

@@ -16,12 +16,16 @@ export interface ContainerFileTexts {
   readonly settings: string;
   readonly environment?: string | undefined;
   readonly resolvConf?: string | undefined;
+  readonly hosts?: string | undefined;
 }
 
 /** Where they were written. */
 export interface ContainerFiles {
   readonly environmentFile?: string;
   readonly resolvConf?: string;
+  readonly hosts?: string;
+  /** For systemd-networkd in the container: written later, see writeNetworkdFile(). */
+  readonly networkd?: string;
 }
 
 const paths = (machine: string) => {
@@ -31,6 +35,8 @@ const paths = (machine: string) => {
     owner: join(directory, "owner"),
     environment: join(directory, "environment"),
     resolvConf: join(directory, "resolv.conf"),
+    hosts: join(directory, "hosts"),
+    networkd: join(directory, "networkd.conf"),
   };
 };
 
@@ -55,7 +61,7 @@ export async function writeContainerFiles(machine: string, texts: ContainerFileT
 }
 
 async function write(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
-  const { directory, owner, environment, resolvConf } = paths(machine);
+  const { directory, owner, environment, resolvConf, hosts } = paths(machine);
   const settings = settingsFilePath(machine);
   // First of all: what a plugin leaves that is killed from here on, is found by it.
   await makeDirectory(directory);
@@ -66,10 +72,19 @@ async function write(machine: string, texts: ContainerFileTexts): Promise<Contai
   if (texts.environment !== undefined) await writeFile(environment, texts.environment, { mode: 0o600, flag: "wx" });
   // Everybody in the container reads it; on the host the directory keeps others out.
   if (texts.resolvConf !== undefined) await writeFile(resolvConf, texts.resolvConf, { mode: 0o644, flag: "wx" });
+  if (texts.hosts !== undefined) await writeFile(hosts, texts.hosts, { mode: 0o644, flag: "wx" });
   return {
     ...(texts.environment === undefined ? {} : { environmentFile: environment }),
     ...(texts.resolvConf === undefined ? {} : { resolvConf }),
+    ...(texts.hosts === undefined ? {} : { hosts }),
   };
+}
+
+/** Adds what a container's systemd-networkd is to read to its files. */
+export async function writeNetworkdFile(machine: string, text: string): Promise<string> {
+  const { networkd } = paths(machine);
+  await writeFile(networkd, text, { mode: 0o644, flag: "wx" });
+  return networkd;
 }
 
 /**

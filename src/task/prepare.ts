@@ -6,19 +6,25 @@ import type { PluginOptions } from "../config/plugin-options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
-import { missingMountPoint, osTreeProblem } from "../image/os-tree";
+import { osTreeProblem } from "../image/os-tree";
 import { resolveImage } from "../image/resolve";
+import { networkPlan } from "../network/plan";
+import type { NetworkRecord } from "../network/records";
 import { nspawnArguments } from "../nspawn/arguments";
 import { taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
 import { machineName } from "../nspawn/machine-name";
+import type { Logger } from "../plugin/logger";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
 import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, ownerOf, writeContainerFiles } from "./files";
 import { resourceLimits } from "./limits";
+import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
+import { nameService } from "./name-service";
+import { prepareNetwork } from "./network";
 import { containerIds, mapOwners } from "./owner-mapping";
-import { resolvConf } from "./resolv-conf";
+import { releaseContainer } from "./release";
 import { ownMounts, volumeMounts } from "./task-mounts";
 
 /** What of the host and the operator's config a start depends on. */
@@ -29,18 +35,18 @@ export interface PrepareContext {
   readonly pluginDir: string;
   /** Whether systemd-machined shall know the container. */
   readonly register: boolean;
+  readonly log: Logger;
 }
 
 /** A task that can be started: the files of `launch` are written, and whoever has it removes them. */
 export interface Prepared {
   readonly options: TaskOptions;
   readonly launch: LaunchSpec;
+  /** The private network that was reserved; absent where the container has none. */
+  readonly network: NetworkRecord | undefined;
   /** What the job's author should know, in sentences. */
   readonly notes: readonly string[];
 }
-
-/** Where systemd-nspawn mounts memory file systems before anything else (nspawn-mount.c, mount_all). */
-const memoryDirectories = ["/tmp", "/run", "/dev"];
 
 /** How the payload of a task sits in its container. */
 export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
@@ -55,9 +61,9 @@ export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">):
  * @throws ConfigError, ImageError or Error with one sentence for the job's author
  */
 export async function prepareTask(config: TaskConfig, context: PrepareContext): Promise<Prepared> {
-  refuseGroupNetwork(config);
   const decoded = decodeTaskConfig(config.msgpackDriverConfig);
   checkPolicy(decoded, context.plugin);
+  const network = networkPlan(config, decoded);
   const machine = machineName(config.name, config.allocId);
   const policy = {
     taskDirectory: taskDirectories(config).task,
@@ -81,7 +87,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const taken = [...mountTargets(decoded).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)].map(
     simplify,
   );
-  const { mounts, notes } = await mapOwners(
+  const { mounts, notes: ownerNotes } = await mapOwners(
     [
       ...(await ownMounts(config, [...taken, ...config.mounts.map(({ taskPath }) => simplify(taskPath))])),
       ...(await volumeMounts(config, context.plugin.volumes, taken)),
@@ -91,7 +97,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     containerIds(options),
     features,
   );
-  const dns = resolvConf(config.dns);
+  const names = await nameService(config, decoded, network);
   const arguments_ = (files: ContainerFiles) =>
     nspawnArguments({
       options,
@@ -100,65 +106,61 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
       image,
       mounts,
       ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
+      ...(options.boot && network.kind === "joined" && names.resolvers !== undefined
+        ? { resolvConfMode: "copy-uplink" }
+        : {}),
+      ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
+      ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
       ...(config.user === "" ? {} : { taskUser: config.user }),
       register: context.register,
-      network: "config",
+      network: network.kind === "joined" ? "joined" : "config",
+      ...(network.kind === "joined" && network.hosts !== undefined ? { groupHostname: network.hosts.hostname } : {}),
       environment: environment.arguments,
     });
   // Everything that can be refused is refused before anything is written.
   arguments_({});
-  const targets = mounts.map(({ target }) => target);
-  if (image.kind === "directory") await refuseMissingMountPoints(image.path, options, targets);
-  const files = await writeContainerFiles(machine, {
+  await refuseMissingMountPoints(image, options, [
+    ...mounts.map(({ target }) => target),
+    ...mountTargets(options).map(([, target]) => target),
+  ]);
+  // Nobody asked for these two: they are left out where they cannot be.
+  const shown = async (path: string, content: string | undefined) =>
+    !taken.includes(path) && (await missingInImage(image, options, [path])) === undefined ? content : undefined;
+  const written = await writeContainerFiles(machine, {
     owner: ownerOf(config),
     settings: environment.settingsFile,
     environment: environment.environmentFile,
-    resolvConf: dns,
+    resolvConf: names.asked ?? (options.boot ? undefined : await shown("/etc/resolv.conf", names.resolvers)),
+    hosts: await shown("/etc/hosts", names.hosts),
   });
-  return {
-    options,
-    notes,
-    launch: {
-      machine,
-      mode: payloadMode(options),
-      argv: [context.nspawn.path, ...arguments_(files)],
-      environment: {},
-      ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
-      stdoutPath: config.stdoutPath,
-      stderrPath: config.stderrPath,
-      limits: resourceLimits(config.resources, options),
-      ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
-      devices: devices.map(({ rule }) => rule),
-      properties: options.properties,
-    },
-  };
-}
-
-/** systemd-nspawn makes mount points in the image, unless it is read-only: the sentence it then ends with helps nobody. */
-async function refuseMissingMountPoints(
-  image: string,
-  options: TaskOptions,
-  targets: readonly string[],
-): Promise<void> {
-  const { read_only, volatile = "no", pivot_root } = options;
-  const fixed = volatile === "no" ? read_only : volatile === "state";
-  if (!fixed || pivot_root !== undefined) return;
-  const writable = [...memoryDirectories, ...(volatile === "state" ? ["/var"] : [])];
-  const wanted = [...targets, ...mountTargets(options).map(([, target]) => target)].filter(
-    (target) => !writable.some((directory) => target.startsWith(`${directory}/`)),
-  );
-  const missing = await missingMountPoint(image, wanted);
-  if (missing === undefined) return;
-  throw new ConfigError(
-    `The image ${image} is read-only for this task (${volatile === "no" ? "read_only = true" : `volatile = ${JSON.stringify(volatile)}`}) and has no ${missing} to mount something on: make it in the image, or use volatile = "overlay" instead.`,
-  );
-}
-
-/** Group networks come with the issue 'Networking'; until then a job must not silently run on the host's network. */
-function refuseGroupNetwork(config: TaskConfig): void {
-  const isolation = config.networkIsolationSpec;
-  if (isolation === undefined || isolation.path === "") return;
-  throw new ConfigError(
-    'The group\'s network mode (bridge, cni or none) is not supported by this version of the driver yet: use network { mode = "host" }, or leave the mode out.',
-  );
+  try {
+    const connection = await prepareNetwork(machine, network, {
+      boot: options.boot,
+      resolvers: names.resolvers,
+      context,
+    });
+    const files = { ...written, ...connection.files };
+    return {
+      options,
+      network: connection.record,
+      notes: [...ownerNotes, ...connection.notes],
+      launch: {
+        machine,
+        mode: payloadMode(options),
+        argv: [context.nspawn.path, ...arguments_(files)],
+        environment: {},
+        ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
+        stdoutPath: config.stdoutPath,
+        stderrPath: config.stderrPath,
+        limits: resourceLimits(config.resources, options),
+        ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
+        ...(network.kind === "joined" ? { networkNamespace: network.path } : {}),
+        devices: devices.map(({ rule }) => rule),
+        properties: options.properties,
+      },
+    };
+  } catch (error) {
+    await releaseContainer(machine);
+    throw error;
+  }
 }

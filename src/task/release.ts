@@ -1,3 +1,4 @@
+import { releaseNetwork } from "../network/private-network";
 import { removeContainerFiles } from "./files";
 
 /**
@@ -6,5 +7,9 @@ import { removeContainerFiles } from "./files";
  * name among them is what an interrupted release is found again by.
  */
 export async function releaseContainer(machine: string): Promise<void> {
-  await removeContainerFiles(machine);
+  try {
+    await releaseNetwork(machine);
+  } finally {
+    await removeContainerFiles(machine);
+  }
 }

@@ -1,0 +1,31 @@
+import { writeFileSync } from "node:fs";
+import { errnoCode } from "../host/errno";
+import { inNetworkNamespace } from "../host/network-namespace";
+
+/**
+ * What a container's root may do in a namespace of its own and not in one that Nomad made, since its user namespace has no
+ * power over that: listen on every port, and ping (ip-sysctl of the kernel's documentation). Docker sets both as well.
+ */
+const rights = {
+  "/proc/sys/net/ipv4/ip_unprivileged_port_start": "0",
+  "/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
+} as const;
+
+/**
+ * Gives everybody in a group's network namespace those rights.
+ *
+ * @returns a sentence where the host does not let us, undefined otherwise
+ * @throws Error where there is no such namespace
+ */
+export function openJoinedNamespace(path: string): string | undefined {
+  return inNetworkNamespace(path, () => {
+    for (const [file, value] of Object.entries(rights)) {
+      try {
+        writeFileSync(file, value);
+      } catch (error) {
+        return `The task cannot open ports below 1024, or not ping: ${file} could not be written (${errnoCode(error) ?? String(error)}).`;
+      }
+    }
+    return undefined;
+  });
+}
