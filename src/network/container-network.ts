@@ -1,5 +1,6 @@
-import { closeSync, type FSWatcher, openSync, watch } from "node:fs";
-import { isAlive } from "../host/process-info";
+import { closeSync, type FSWatcher, openSync, readlinkSync, watch } from "node:fs";
+import { isMissing } from "../host/errno";
+import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { errorText } from "../plugin/logger";
 import { findLeader, waitForProcess } from "../supervisor/payload";
 import { settles } from "../supervisor/settles";
@@ -106,7 +107,7 @@ export class ContainerNetwork {
   async #follow(): Promise<void> {
     const main = this.#supervised.mainPid();
     if (main === undefined) return;
-    const leader = await waitForProcess(main, () => findLeader(main), startMs);
+    const leader = await waitForProcess(main, () => findConnectedLeader(main), startMs);
     if (leader === undefined || this.#closed || this.#namespace !== undefined) return;
     const fd = openSync(`/proc/${leader.pid}/ns/net`, "r");
     this.#stops.push(() => closeSync(fd));
@@ -203,6 +204,19 @@ export class ContainerNetwork {
 
   #failed(error: unknown): void {
     if (!this.#closed) this.#context.warn(`The container's network could not be set up: ${errorText(error)}`);
+  }
+}
+
+/** The container's PID 1 once it has its own network namespace, which it makes after it was forked. */
+function findConnectedLeader(main: number): ProcessIdentity | undefined {
+  const leader = findLeader(main);
+  if (leader === undefined) return undefined;
+  try {
+    const own = readlinkSync("/proc/self/ns/net");
+    return readlinkSync(`/proc/${leader.pid}/ns/net`) === own ? undefined : leader;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
 }
 

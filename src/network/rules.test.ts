@@ -52,14 +52,12 @@ describe("rules", () => {
     ]);
   });
 
-  test("the host's loopback address leads to all of them", () => {
-    const lines = chainOf(rules([web]), "output").filter(
-      (line) => /^ip6? daddr (127|::1) ?/.test(line) || line.startsWith("ip daddr 127"),
-    );
-    expect(lines[0]).toMatch(
-      /^ip daddr 127\.0\.0\.1 .*tcp \. 20001 : 10\.213\.0\.2 \. 80.*tcp \. 20002 : 10\.213\.0\.2 \. 20002/,
-    );
-    expect(lines[1]).toMatch(/^ip6 daddr ::1 .*tcp \. 20001 : fd00::2 \. 80/);
+  test("the host's loopback address leads to all of them, with IPv4", () => {
+    const lines = chainOf(rules([web]), "output");
+    const [line = "", ...more] = lines.filter((each) => each.startsWith("ip daddr 127.0.0.1 "));
+    expect(line).toMatch(/tcp \. 20001 : 10\.213\.0\.2 \. 80.*tcp \. 20002 : 10\.213\.0\.2 \. 20002/);
+    expect(more).toEqual([]);
+    expect(lines.filter((each) => each.startsWith("ip6 daddr ::1"))).toEqual([]);
   });
 
   test("unless one is bound to that address itself", () => {
@@ -84,7 +82,7 @@ describe("rules", () => {
   test("what leaves networks of this host's own, or comes back to its sender's, changes its sender", () => {
     expect(chainOf(rules([web]), "postrouting")).toEqual([
       "ct status dnat ip saddr { 127.0.0.0/8, 10.213.0.0/30 } ip daddr 10.213.0.2 masquerade",
-      "ct status dnat ip6 saddr { ::1/128, fd00::/64 } ip6 daddr fd00::2 masquerade",
+      "ct status dnat ip6 saddr fd00::/64 ip6 daddr fd00::2 masquerade",
       "ip saddr { 10.213.0.0/30 } ip daddr != { 10.213.0.0/30 } masquerade",
     ]);
   });

@@ -10,7 +10,7 @@ export const noRules = `table inet ${tableName}\ndelete table inet ${tableName}\
 
 const families = [4, 6] as const;
 const word = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
-const loopback = { 4: "127.0.0.1", 6: "::1" } as const satisfies Record<Family, string>;
+const loopback = "127.0.0.1";
 const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
 
 /** A port of a container as it is at the moment. */
@@ -24,7 +24,7 @@ interface Target {
  * rule.
  *
  * Forwarded ports are kept in maps, so that a packet's way is as short with a thousand ports as with one. They lead from the host's
- * addresses, for packets of others and for those of the host itself, whose loopback address leads to every port as well, unless
+ * addresses, for packets of others and for those of the host itself, whose 127.0.0.1 leads to every port as well, unless
  * that is another container's there. What is answered to somebody in the container's own network has to come back through here, so
  * its sender becomes the host; so does that of what a container sends from a network that only this host knows.
  */
@@ -49,7 +49,7 @@ export function rules(all: readonly NetworkRecord[]): string {
     ),
     ...chain("output", "type nat hook output priority -100", [
       ...families.flatMap((family) => open(targets, family)),
-      ...families.flatMap((family) => openLoopback(targets, family)),
+      ...openLoopback(targets),
     ]),
     ...chain("postrouting", "type nat hook postrouting priority srcnat", [
       ...families.flatMap((family) => hairpins(targets, family)),
@@ -88,11 +88,13 @@ function open(targets: readonly Target[], family: Family): string[] {
   ];
 }
 
-function openLoopback(targets: readonly Target[], family: Family): string[] {
-  const own = targets.filter(({ container }) => container.family === family);
-  const claimed = new Set(
-    own.flatMap(({ forward }) => (forward.hostAddress === loopback[family] ? [forward.hostPort] : [])),
-  );
+/**
+ * Not that of IPv6: the kernel takes answers to ::1 on no link but lo (rt6_need_strict() of net/ipv6/route.c), so that a program
+ * would wait for them instead of trying 127.0.0.1.
+ */
+function openLoopback(targets: readonly Target[]): string[] {
+  const own = targets.filter(({ container }) => container.family === 4);
+  const claimed = new Set(own.flatMap(({ forward }) => (forward.hostAddress === loopback ? [forward.hostPort] : [])));
   const ports = new Map<number, Target>();
   for (const target of own) {
     const { hostPort } = target.forward;
@@ -100,10 +102,10 @@ function openLoopback(targets: readonly Target[], family: Family): string[] {
   }
   return lead(
     "meta l4proto . th dport",
-    family,
+    4,
     [...ports.values()],
     ({ hostPort }, protocol) => `${protocol} . ${hostPort}`,
-    [`${word[family]} daddr ${loopback[family]}`],
+    [`ip daddr ${loopback}`],
   );
 }
 
@@ -137,7 +139,7 @@ function hairpins(targets: readonly Target[], family: Family): string[] {
   return containers.flatMap((text) => {
     const container = parseSubnet(text);
     if (container === undefined) return [];
-    const sources = `{ ${loopbackNetwork[family]}, ${network(container)} }`;
+    const sources = family === 4 ? `{ ${loopbackNetwork[4]}, ${network(container)} }` : network(container);
     return [`ct status dnat ${ip} saddr ${sources} ${ip} daddr ${formatAddress(container)} masquerade`];
   });
 }
