@@ -36,13 +36,17 @@ export function readContainerLink(namespace: string): ContainerLink | undefined 
   });
 }
 
-/** Looks at the host's end of a link; undefined while it is not there. */
-export function readHostLink(peer: number): HostLink | undefined {
+/**
+ * Looks at the host's end of a link; undefined while it is not there, or not yet attached to its bridge.
+ *
+ * @param bridged whether it is to be attached to one
+ */
+export function readHostLink(peer: number, bridged: boolean): HostLink | undefined {
   using links = new Links();
   const all = links.links();
   const end = all.find(({ index }) => index === peer);
-  if (end === undefined) return undefined;
-  const carrier = all.find(({ index }) => index === end.bridge) ?? end;
+  const carrier = bridged ? all.find(({ index }) => index === end?.bridge) : end;
+  if (end === undefined || carrier === undefined) return undefined;
   return { index: carrier.index, name: carrier.name, end, addresses: addressesOf(links, carrier.index) };
 }
 

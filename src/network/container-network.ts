@@ -143,7 +143,8 @@ export class ContainerNetwork {
   /** Sets the link up once it is known how; false while that is not so. */
   #arrange(namespace: string): boolean {
     const container = readContainerLink(namespace);
-    const host = container === undefined ? undefined : readHostLink(container.peer);
+    const bridged = this.#record.link !== "veth";
+    const host = container === undefined ? undefined : readHostLink(container.peer, bridged);
     if (container === undefined || host === undefined) return false;
     const decision = addressing({
       record: this.#record,
