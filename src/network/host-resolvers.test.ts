@@ -14,10 +14,10 @@ test.each([
 ])("of %j a container reaches %j", (text, reachable) => expect(reachableResolvers(text)).toBe(reachable));
 
 test("hosts of a group's network", () => {
-  expect(hostsFile("172.26.64.2", ["web", "nomad-1234", "web"])).toBe(
+  expect(hostsFile(["172.26.64.2"], ["web", "nomad-1234", "web"])).toBe(
     "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n172.26.64.2 web nomad-1234\n",
   );
-  expect(hostsFile("fd00::2", ["web"])).toContain("fd00::2 web\n");
+  expect(hostsFile(["172.26.64.2", "fd00::2"], ["web"])).toContain("172.26.64.2 web\nfd00::2 web\n");
 });
 
 test.each([
@@ -25,5 +25,5 @@ test.each([
   ["172.26.64.2", "web\n192.0.2.1 other"],
   ["172.26.64", "web"],
 ])("no hosts of %p and %p", (address, name) =>
-  expect(() => hostsFile(address, [name])).toThrow(/no line of \/etc\/hosts/),
+  expect(() => hostsFile([address], [name])).toThrow(/no line of \/etc\/hosts/),
 );

@@ -1,6 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { errnoCode } from "../host/errno";
 import { inNetworkNamespace } from "../host/network-namespace";
+import { formatAddress, isLocal } from "./ip";
+import { Links } from "./netlink/links";
 
 /**
  * What a container's root may do in a namespace of its own and not in one that Nomad made, since its user namespace has no
@@ -10,6 +12,18 @@ const rights = {
   "/proc/sys/net/ipv4/ip_unprivileged_port_start": "0",
   "/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
 } as const;
+
+/**
+ * The addresses of a group's network by which others reach its tasks; none where it has nothing but loopback.
+ *
+ * @throws Error where there is no such namespace
+ */
+export function joinedAddresses(path: string): string[] {
+  return inNetworkNamespace(path, () => {
+    using links = new Links();
+    return links.addresses().flatMap(({ address }) => (isLocal(address) ? [] : [formatAddress(address)]));
+  });
+}
 
 /**
  * Gives everybody in a group's network namespace those rights.

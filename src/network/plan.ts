@@ -6,15 +6,15 @@ import { type PortForward, portForwards } from "./ports";
 /** How a task is connected. */
 export type NetworkPlan =
   /** The host's own network. */
-  | { readonly kind: "host" }
-  /** A namespace that Nomad made for the group: bridge, CNI, or with nothing but loopback. */
-  | {
-      readonly kind: "joined";
-      readonly path: string;
-      /** The group's name and address, where it has one. */
-      readonly hosts?: { readonly hostname: string; readonly address: string };
-    }
-  | PrivateNetwork;
+  { readonly kind: "host" } | JoinedNetwork | PrivateNetwork;
+
+/** A namespace that Nomad made for the group: bridge, CNI, or with nothing but loopback. */
+export interface JoinedNetwork {
+  readonly kind: "joined";
+  readonly path: string;
+  /** The group's name and address, where the agent tells them. */
+  readonly hosts?: { readonly hostname: string; readonly address: string };
+}
 
 /** A namespace that systemd-nspawn makes, with a link to the host. */
 export interface PrivateNetwork {

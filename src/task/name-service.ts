@@ -2,7 +2,8 @@ import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto
 import type { TaskOptions } from "../config/options";
 import { hostResolvers } from "../network/host-resolvers";
 import { hostsFile } from "../network/hosts-file";
-import type { NetworkPlan } from "../network/plan";
+import { joinedAddresses } from "../network/joined-namespace";
+import type { JoinedNetwork, NetworkPlan } from "../network/plan";
 import { resolvConf } from "./resolv-conf";
 
 /** How names are looked up in a container, as texts of resolv.conf(5) and hosts(5). */
@@ -23,14 +24,20 @@ export async function nameService(
   { dns }: Pick<TaskConfig, "dns">,
   options: Pick<TaskOptions, "resolv_conf" | "hostname">,
   network: NetworkPlan,
+  machine: string,
 ): Promise<NameService> {
   const asked = resolvConf(dns);
   const open = asked === undefined && options.resolv_conf === undefined && network.kind !== "host";
-  const hosts = network.kind === "joined" ? network.hosts : undefined;
-  const names = [options.hostname, hosts?.hostname].filter((name) => name !== undefined);
   return {
     asked,
     resolvers: open ? await hostResolvers() : undefined,
-    hosts: hosts === undefined ? undefined : hostsFile(hosts.address, names),
+    hosts: network.kind === "joined" ? groupHosts(network, options.hostname ?? machine) : undefined,
   };
+}
+
+/** The agent tells name and address for networks that the Docker driver has made; of others both are found out here. */
+function groupHosts({ path, hosts }: JoinedNetwork, hostname: string): string | undefined {
+  const addresses = hosts === undefined ? joinedAddresses(path) : [hosts.address];
+  if (addresses.length === 0) return undefined;
+  return hostsFile(addresses, hosts === undefined ? [hostname] : [hosts.hostname, hostname]);
 }

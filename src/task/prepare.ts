@@ -97,7 +97,7 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     containerIds(options),
     features,
   );
-  const names = await nameService(config, decoded, network);
+  const names = await nameService(config, decoded, network, machine);
   const arguments_ = (files: ContainerFiles) =>
     nspawnArguments({
       options,

@@ -43,7 +43,7 @@ describe("a group's network", () => {
     const text = task.stdout.text();
     expect(task.stderr.text()).toBe("");
     expect(text).toMatch(/^\s+0\s+[1-9]\d*\s+65536\n/);
-    expect(text).toContain(`127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${address} web-group\n`);
+    expect(text).toContain(`127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${address} web-group `);
     expect(text).toContain("\nweb-group\n");
     expect(text).toContain(`${address}/24`);
     const page = await run(["env", "--unset=http_proxy", "busybox", "wget", "-q", "-O", "-", `http://${address}/`]);
