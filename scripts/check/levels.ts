@@ -40,6 +40,9 @@ export const levels: readonly Level[] = [
 /** Milliseconds that one test may take unless it says otherwise; a machine without KVM is several times slower. */
 const testTimeouts = { machine: 60_000, host: 60_000, vm: 240_000 } as const;
 
+/** A network namespace with nothing but loopback: no test reaches the internet, or changes the machine's network. */
+const withoutNetwork = ["unshare", "--net", "/bin/sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+
 /** Runs a level's tests, their failures shown as they happen: on this machine, or inside the given one. */
 export async function runLevel(level: Level, inside?: TestMachine): Promise<Tally> {
   const directory = inside?.share.inside ?? (await mkdtemp(join(tmpdir(), "report-")));
@@ -53,7 +56,7 @@ export async function runLevel(level: Level, inside?: TestMachine): Promise<Tall
   try {
     const options = { cwd: projectRoot, output: "show" } as const;
     if (inside === undefined) {
-      const { code } = await attempt([process.execPath, ...argv], options);
+      const { code } = await attempt([...withoutNetwork, process.execPath, ...argv], options);
       return tallyOf(await readFile(report, "utf8").catch(() => undefined), code);
     }
     const { code } = await inside.exec(["bun", ...argv], options);

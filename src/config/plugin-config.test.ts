@@ -16,6 +16,7 @@ test("an empty config has the defaults", () => {
     require_user_namespacing: false,
     image_store: "/var/lib/nomad-driver-nspawn",
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
+    network: { address_wait: 5000 },
     pull_timeout: 600_000,
     stats_interval: 1000,
     auth: {},
@@ -42,6 +43,14 @@ describe("refused with one sentence", () => {
     [
       { pull_timeout: "-5m" },
       'Option pull_timeout = "-5m" is not valid: it must be a duration such as "90s", "3m" or "1h", at least 1s.',
+    ],
+    [
+      { network: { ipv4_pool: "10.0.0.0/31" } },
+      'Option network.ipv4_pool = "10.0.0.0/31" is not valid: it must be an IPv4 network of at least /30, or "none".',
+    ],
+    [
+      { network: { ipv6_pool: "10.0.0.0/8" } },
+      'Option network.ipv6_pool = "10.0.0.0/8" is not valid: it must be an IPv6 network of at least /64, or "none".',
     ],
     [{ image_paths: ["images"] }, 'Option image_paths[0] = "images" is not valid: it must be an absolute path.'],
     [

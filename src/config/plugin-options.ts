@@ -1,6 +1,8 @@
 import * as v from "valibot";
 import { DOCKER_REGISTRY, isRegistryHost } from "../image/reference";
 import { helperNameProblem } from "../image/registry/credentials";
+import { parseSubnet } from "../network/ip";
+import { networkSizes } from "../network/subnets";
 import { parseDuration } from "./duration";
 import { canonicalCapability, isUnitProperty } from "./names";
 import { option, schemasOf } from "./option";
@@ -55,6 +57,45 @@ const gcOptions = {
       "How long after its start the driver waits for the agent to recover its tasks, before it looks for such containers.",
   }),
 };
+
+const networkOptions = {
+  ipv4_pool: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((value: string) => poolProblem(value, 4)),
+      ),
+    ),
+    allowed: 'a network such as "10.213.0.0/16", or "none"',
+    meaning:
+      "IPv4 network that the driver gives containers addresses of, /30 for a `network_veth` and /24 for a zone; by default the first of `10.213.0.0/16`, `172.30.208.0/20` and `192.168.208.0/20` that the client has no route to.",
+  }),
+  ipv6_pool: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((value: string) => poolProblem(value, 6)),
+      ),
+    ),
+    allowed: 'a network such as "fd12:3456:789a::/48", or "none"',
+    meaning: "The same for IPv6, a /64 each; by default a unique local one made of the client's machine ID.",
+  }),
+  address_wait: option({
+    ...duration("5s", 0),
+    meaning:
+      "How long the start of a task waits for an address that somebody else gives its container, before it goes on without.",
+  }),
+};
+
+/** A network too small for one link with two hosts is none to choose from. */
+function poolProblem(value: string, family: 4 | 6): string | undefined {
+  if (value === "none") return undefined;
+  const subnet = parseSubnet(value);
+  const smallest = networkSizes.veth[family];
+  return subnet?.family === family && subnet.prefix <= smallest
+    ? undefined
+    : `it must be an IPv${family} network of at least /${smallest}, or "none"`;
+}
 
 const authOptions = {
   config: option({
@@ -168,6 +209,12 @@ export const pluginOptions = {
     schema: v.optional(v.strictObject(schemasOf(gcOptions)), {}),
     meaning: "What is cleaned up, and when.",
     example: 'gc {\n  image       = true\n  image_delay = "1h"\n}',
+  }),
+  network: option({
+    type: { kind: "block", options: networkOptions },
+    schema: v.optional(v.strictObject(schemasOf(networkOptions)), {}),
+    meaning: "Addresses of containers with a network of their own.",
+    example: 'network {\n  ipv4_pool    = "10.99.0.0/16"\n  address_wait = "10s"\n}',
   }),
   pull_timeout: option({ ...duration("10m", 1000), meaning: "How long the download of an image may take." }),
   stats_interval: option({ ...duration("1s", 100), meaning: "Shortest interval at which a task's usage is measured." }),

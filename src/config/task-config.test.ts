@@ -316,8 +316,6 @@ describe("refused with one sentence", () => {
       'Option port_map["http"] = 70000 is not valid: it must be a port from 1 to 65535.',
     ],
     [{ port_map: { http: "x" } }, 'Option port_map["http"] = "x" is not valid: it must be a number.'],
-    [{ ports: ["http"] }, "Option ports is not supported by this version of the driver yet: remove it."],
-    [{ port_map: { http: 80 } }, "Option port_map is not supported by this version of the driver yet: remove it."],
     [
       { image_download: {} },
       "Option image_download.url is missing: it must be an http:// or https:// URL, the absolute path of a file, or the reference of an image in a registry.",

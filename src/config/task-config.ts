@@ -1,7 +1,6 @@
 import { combinationProblem } from "./combinations";
 import { ConfigError } from "./config-error";
 import { decodeConfig } from "./decode";
-import { notYetSupported } from "./not-yet";
 import { type TaskOptions, taskOptions, taskSchema } from "./options";
 
 /**
@@ -16,7 +15,7 @@ export function decodeTaskConfig(
 ): TaskOptions {
   const decoded = decodeConfig(bytes, taskOptions, taskSchema);
   const options = { ...decoded, boot: decoded.boot ?? !runsCommand(decoded) };
-  const problem = combinationProblem(options) ?? notYetSupported(options);
+  const problem = combinationProblem(options);
   if (problem !== undefined) throw new ConfigError(problem);
   return options;
 }

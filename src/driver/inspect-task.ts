@@ -6,7 +6,8 @@ import { exitResult } from "./wait-task";
 
 /** What is known of a task. */
 export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResponseSchema> {
-  const { identity, supervised, startedAt, exit } = task;
+  const { identity, supervised, startedAt, exit, network } = task;
+  const networkOverride = network?.override();
   const pid = supervised.mainPid();
   return {
     task: {
@@ -16,6 +17,7 @@ export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResp
       startedAt: timestampFromMs(startedAt),
       ...(exit === undefined ? {} : { completedAt: timestampFromMs(exit.at), result: exitResult(exit) }),
     },
+    ...(networkOverride === undefined ? {} : { networkOverride }),
     driver: {
       attributes: {
         machine: supervised.ref.machine,

@@ -9,6 +9,7 @@ import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
 import { SourceError } from "../image/source";
 import { StoreError } from "../image/store/store-error";
+import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
@@ -52,13 +53,14 @@ export async function startTask(
         nspawn,
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
+        log: driver.log,
         images: driver.images,
         machineImages: driver.machineImages,
         onProgress: progress.update,
         signal: AbortSignal.any([gone, driver.ended]),
       });
       progress.finish();
-      const { launch, options, stopSignal } = prepared;
+      const { launch, options, stopSignal, network: reserved } = prepared;
       notes.push(...prepared.notes);
       const release = async () => {
         await releaseContainer(launch.machine);
@@ -68,18 +70,35 @@ export async function startTask(
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
-        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), stopSignal, release });
+        const network = reserved === undefined ? undefined : connectNetwork(reserved, options.boot, supervised, driver);
+        return new Task({
+          identity,
+          supervised,
+          startedAt,
+          exec: execContext(config, options),
+          network,
+          stopSignal,
+          release,
+        });
       } catch (error) {
         await release();
         throw error;
       }
     });
     const { ref } = task.supervised;
+    const { address_wait: wait } = driver.config.options.network;
+    if (task.network !== undefined && !(await task.network.ready(wait)) && task.exit === undefined && wait > 0) {
+      notes.push(
+        `The container has no address after ${wait / 1000} s: services cannot be registered with it, and its ports lead to it as soon as it has one.`,
+      );
+    }
+    const networkOverride = task.network?.override();
     tellEvent(driver, identity, `Started machine ${ref.machine}`, { machine: ref.machine });
     watchTask(driver, task);
     for (const note of notes) tellEvent(driver, identity, note);
     return {
       result: StartTaskResponse_Result.SUCCESS,
+      ...(networkOverride === undefined ? {} : { networkOverride }),
       handle: {
         version: handleVersion,
         config,

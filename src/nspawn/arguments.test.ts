@@ -176,7 +176,11 @@ describe("what the driver adds", () => {
       ["--bind=/a:/b:idmap"],
     ],
     ["names of variables", {}, { environment: ["--setenv=A"] }, ["--setenv=A"]],
-    ["a network of none", { network_veth: true, network_zone: "z" }, { network: "none" }, ["--private-network"]],
+    ["a group's host name", {}, { network: "joined", groupHostname: "web" }, ["--hostname=web"]],
+    ["a host name of its own", { hostname: "own" }, { network: "joined", groupHostname: "web" }, ["--hostname=own"]],
+    ["a resolv.conf by the network", {}, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=copy-uplink"]],
+    ["the config's goes before it", { resolv_conf: "off" }, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=off"]],
+    ["a hosts file", {}, { hosts: "/run/a:b/hosts" }, ["--bind-ro=/run/a\\:b/hosts:/etc/hosts"]],
   ];
 
   test.each(cases)("%s", (_, config, input, wanted) => {

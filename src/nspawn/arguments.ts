@@ -4,6 +4,7 @@ import { type OverlayMount, overlaySourceProblem, splitBindTarget, type TmpfsMou
 import { userNameProblem } from "../config/names";
 import type { OptionTable } from "../config/option";
 import { type TaskOptions, taskOptions } from "../config/options";
+import { dropInPath } from "../network/networkd-drop-in";
 import { bindOptionSince, type Features } from "./features";
 
 /** Something of the host the driver mounts into every or this container: task directories and volumes. */
@@ -30,14 +31,22 @@ export interface NspawnInput {
   readonly uuid?: string;
   readonly image: { readonly kind: "directory" | "image"; readonly path: string };
   readonly mounts: readonly TaskMount[];
-  /** File to show as /etc/resolv.conf instead of what the config says: Nomad's dns block. */
+  /** File to show as /etc/resolv.conf instead of what the config says: Nomad's dns block, or the host's servers. */
   readonly resolvConf?: string;
+  /** Value of --resolv-conf= where the config has none. */
+  readonly resolvConfMode?: string;
   /** The task's own `user`, where the config names none. */
   readonly taskUser?: string;
   /** Whether to register with systemd-machined. */
   readonly register: boolean;
-  /** "config": as the options say. "joined": the network is that of systemd-nspawn itself. "none": loopback only. */
-  readonly network: "config" | "joined" | "none";
+  /** "config": as the options say. "joined": the network is that of systemd-nspawn itself, a namespace of the group's. */
+  readonly network: "config" | "joined";
+  /** Host name of the group's network, where the config gives none. */
+  readonly groupHostname?: string;
+  /** File to show as /etc/hosts. */
+  readonly hosts?: string;
+  /** File to show where systemd-networkd in the container reads it. */
+  readonly networkd?: string;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
 }
@@ -65,7 +74,12 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...userSwitches(options, input.taskUser),
     ...userNamespaceSwitches(options),
     ...networkSwitches(options, input.network),
-    ...resolvConfSwitches(options, input.resolvConf),
+    ...(options.hostname === undefined && input.groupHostname !== undefined
+      ? [`--hostname=${input.groupHostname}`]
+      : []),
+    ...resolvConfSwitches(input),
+    ...(input.hosts === undefined ? [] : [bindSwitch("bind-ro", input.hosts, "/etc/hosts", [])]),
+    ...(input.networkd === undefined ? [] : [bindSwitch("bind-ro", input.networkd, dropInPath, [])]),
     ...mountSwitches(input),
     ...input.environment,
     ...(options.command.length === 0 ? [] : ["--", ...options.command]),
@@ -111,7 +125,6 @@ function refuseVolatileMapped(options: TaskOptions, features: Features): void {
 
 function networkSwitches(options: TaskOptions, network: NspawnInput["network"]): string[] {
   if (network === "joined") return [];
-  if (network === "none") return ["--private-network"];
   const { network_veth: veth, network_bridge: bridge, network_zone: zone } = options;
   return [
     ...(veth ? ["--network-veth"] : []),
@@ -120,9 +133,10 @@ function networkSwitches(options: TaskOptions, network: NspawnInput["network"]):
   ];
 }
 
-function resolvConfSwitches(options: TaskOptions, file: string | undefined): string[] {
+function resolvConfSwitches({ options, resolvConf: file, resolvConfMode }: NspawnInput): string[] {
   if (file !== undefined) return ["--resolv-conf=off", bindSwitch("bind-ro", file, "/etc/resolv.conf", [])];
-  return options.resolv_conf === undefined ? [] : [`--resolv-conf=${options.resolv_conf}`];
+  const mode = options.resolv_conf ?? resolvConfMode;
+  return mode === undefined ? [] : [`--resolv-conf=${mode}`];
 }
 
 function mountSwitches({ options, features, mounts }: NspawnInput): string[] {

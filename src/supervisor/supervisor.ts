@@ -45,6 +45,8 @@ export interface LaunchSpec {
   readonly limits: ResourceLimits;
   /** proc_pid_oom_score_adj(5) of everything in the container; absent: as the supervisor has it. */
   readonly oomScoreAdjust?: number;
+  /** A network namespace that systemd-nspawn is to run in, and the container with it; absent: the host's. */
+  readonly networkNamespace?: string;
   /** Device nodes the container may open beyond the usual ones, with cgroup permissions such as "rwm". */
   readonly devices: readonly { readonly path: string; readonly permissions: string }[];
   /** Further unit properties as the operator allows them; refused by a supervisor that has no units. */

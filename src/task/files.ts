@@ -15,12 +15,16 @@ export interface ContainerFileTexts {
   readonly settings: string;
   readonly environment?: string | undefined;
   readonly resolvConf?: string | undefined;
+  readonly hosts?: string | undefined;
 }
 
 /** Where they were written. */
 export interface ContainerFiles {
   readonly environmentFile?: string;
   readonly resolvConf?: string;
+  readonly hosts?: string;
+  /** For systemd-networkd in the container: written later, see writeNetworkdFile(). */
+  readonly networkd?: string;
 }
 
 const paths = (machine: string) => {
@@ -32,6 +36,8 @@ const paths = (machine: string) => {
     program: join(directory, "program"),
     environment: join(directory, "environment"),
     resolvConf: join(directory, "resolv.conf"),
+    hosts: join(directory, "hosts"),
+    networkd: join(directory, "networkd.conf"),
   };
 };
 
@@ -86,7 +92,7 @@ async function orNothing<T>(machine: string, write: () => Promise<T>): Promise<T
 }
 
 async function write(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
-  const { environment, resolvConf } = paths(machine);
+  const { environment, resolvConf, hosts } = paths(machine);
   const settings = settingsFilePath(machine);
   // systemd-nspawn makes this directory itself, with the same mode, when it first runs.
   await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
@@ -94,9 +100,11 @@ async function write(machine: string, texts: ContainerFileTexts): Promise<Contai
   if (texts.environment !== undefined) await writeFile(environment, texts.environment, { mode: 0o600, flag: "wx" });
   // Everybody in the container reads it; on the host the directory keeps others out.
   if (texts.resolvConf !== undefined) await writeFile(resolvConf, texts.resolvConf, { mode: 0o644, flag: "wx" });
+  if (texts.hosts !== undefined) await writeFile(hosts, texts.hosts, { mode: 0o644, flag: "wx" });
   return {
     ...(texts.environment === undefined ? {} : { environmentFile: environment }),
     ...(texts.resolvConf === undefined ? {} : { resolvConf }),
+    ...(texts.hosts === undefined ? {} : { hosts }),
   };
 }
 
@@ -108,6 +116,13 @@ export async function containerRoot(machine: string): Promise<string | undefined
 /** Whether a container is claimed, by whichever agent of this host. */
 export function isClaimed(machine: string): boolean {
   return existsSync(paths(machine).directory);
+}
+
+/** Adds what a container's systemd-networkd is to read to its files. */
+export async function writeNetworkdFile(machine: string, text: string): Promise<string> {
+  const { networkd } = paths(machine);
+  await writeFile(networkd, text, { mode: 0o644, flag: "wx" });
+  return networkd;
 }
 
 /**

@@ -1,20 +1,18 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { mountTargets, simplify } from "../config/combinations";
-import { ConfigError } from "../config/config-error";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
-import { withImageDefaults } from "../image/defaults";
 import { taskImageOrigin } from "../image/origin";
-import { missingMountPoint, osTreeProblem } from "../image/os-tree";
-import { resolveImage } from "../image/resolve";
-import { parseImageConfig } from "../image/store/image-config";
+import { networkPlan } from "../network/plan";
+import type { NetworkRecord } from "../network/records";
 import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
-import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
+import { taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
 import { machineName } from "../nspawn/machine-name";
+import type { Logger } from "../plugin/logger";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
 import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
@@ -22,12 +20,15 @@ import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
 import { giveLogs } from "./log-owner";
 import type { MachineImages } from "./machine-images";
+import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
+import { nameService } from "./name-service";
+import { prepareNetwork } from "./network";
 import { containerIds, mapOwners } from "./owner-mapping";
-import type { ImageProgress, Progress } from "./pull-progress";
+import type { ImageProgress } from "./pull-progress";
 import { releaseContainer } from "./release";
-import { resolvConf } from "./resolv-conf";
-import { makeStoredRoot, withoutCopies } from "./stored-root";
+import { makeStoredRoot } from "./stored-root";
+import { taskImage } from "./task-image";
 import { ownMounts, volumeMounts } from "./task-mounts";
 
 /** What of the host and the operator's config a start depends on. */
@@ -44,6 +45,7 @@ export interface PrepareContext {
   readonly onProgress: (progress: ImageProgress) => void;
   /** Ends the download of the task's image. */
   readonly signal: AbortSignal;
+  readonly log: Logger;
 }
 
 /** A task that can be started: the files of `launch` are written, and whoever has it removes them. */
@@ -52,12 +54,11 @@ export interface Prepared {
   readonly launch: LaunchSpec;
   /** The signal that stops the task where the job names none; absent: the driver's own default. */
   readonly stopSignal?: string;
+  /** The private network that was reserved; absent where the container has none. */
+  readonly network: NetworkRecord | undefined;
   /** What the job's author should know, in sentences. */
   readonly notes: readonly string[];
 }
-
-/** Where systemd-nspawn mounts memory file systems before anything else (nspawn-mount.c, mount_all). */
-const memoryDirectories = ["/tmp", "/run", "/dev"];
 
 /** How the payload of a task sits in its container. */
 export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
@@ -72,13 +73,13 @@ export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">):
  * @throws ConfigError, ImageError or Error with one sentence for the job's author
  */
 export async function prepareTask(config: TaskConfig, context: PrepareContext): Promise<Prepared> {
-  refuseGroupNetwork(config);
   const { pluginDir } = context;
   const decoded = decodeTaskConfig(
     config.msgpackDriverConfig,
     (wanted) => taskImageOrigin(wanted, { pluginDir }).kind !== "host",
   );
   checkPolicy(decoded, context.plugin);
+  const network = networkPlan(config, decoded);
   const machine = machineName(config.name, config.allocId);
   const policy = {
     taskDirectory: taskDirectories(config).task,
@@ -87,39 +88,17 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const binds = await bindMounts(decoded, policy);
   const overlay = await overlayMounts(decoded.overlay, policy);
   const devices = await containerDevices(config, decoded, policy.privileged);
-  const origin = taskImageOrigin(decoded, { pluginDir });
-  const watch = {
-    signal: context.signal,
-    onProgress: (progress: Progress) => context.onProgress({ image: decoded.image, ...progress }),
-  };
-  using acquired = origin.kind === "host" ? undefined : await context.images.acquire(decoded, origin, watch);
-  if (acquired === undefined) await context.machineImages.provide(decoded, watch);
-  const given = { environment: { ...config.env, ...config.deviceEnv }, user: config.user };
-  const filled =
-    acquired === undefined
-      ? { options: decoded, notes: [] }
-      : withImageDefaults(
-          withoutCopies(decoded),
-          given,
-          parseImageConfig(acquired.image.configText, JSON.stringify(decoded.image)),
-        );
+  using image = await taskImage(config, decoded, machine, context);
+  const { place, stored } = image;
   // From here on they are mounts like the others.
-  const options = { ...filled.options, bind: {}, bind_read_only: {}, overlay, devices: [] };
-  const image =
-    acquired === undefined
-      ? await resolveImage(options.image, { pluginDir, imagePaths: context.plugin.image_paths })
-      : { kind: "directory" as const, path: context.images.store.containerDirectory(machine) };
-  if (image.kind === "directory" && acquired === undefined) {
-    const problem = await osTreeProblem(image.path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
-    if (problem !== undefined) throw new ConfigError(problem);
-  }
+  const options = { ...image.options, bind: {}, bind_read_only: {}, overlay, devices: [] };
   const features = featuresOf(context.nspawn.version);
-  const environment = (more: Readonly<Record<string, string>> = {}) =>
-    taskEnvironment({ ...more, ...given.environment, ...options.environment }, features);
+  const environmentWith = (more: Readonly<Record<string, string>>) =>
+    taskEnvironment({ ...more, ...config.env, ...config.deviceEnv, ...options.environment }, features);
   const taken = [...mountTargets(decoded).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)].map(
     simplify,
   );
-  const { mounts, notes } = await mapOwners(
+  const { mounts, notes: ownerNotes } = await mapOwners(
     [
       ...(await ownMounts(config, [...taken, ...config.mounts.map(({ taskPath }) => simplify(taskPath))])),
       ...(await volumeMounts(config, context.plugin.volumes, taken)),
@@ -129,63 +108,81 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     containerIds(options),
     features,
   );
-  const dns = resolvConf(config.dns);
-  const withFiles = (root: RootParts, variables: TaskEnvironment, files: ContainerFiles) =>
+  const names = await nameService(config, decoded, network, machine);
+  const argumentsOf = (root: RootParts, environment: readonly string[], files: ContainerFiles) =>
     nspawnArguments({
       ...root,
       features,
       machine,
       ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
-      ...(config.user === "" || acquired !== undefined ? {} : { taskUser: config.user }),
+      ...(options.boot && network.kind === "joined" && names.resolvers !== undefined
+        ? { resolvConfMode: "copy-uplink" }
+        : {}),
+      ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
+      ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
+      ...(config.user === "" || stored !== undefined ? {} : { taskUser: config.user }),
       register: context.register,
-      network: "config",
-      environment: variables.arguments,
+      network: network.kind === "joined" ? "joined" : "config",
+      ...(network.kind === "joined" && network.hosts !== undefined ? { groupHostname: network.hosts.hostname } : {}),
+      environment,
     });
   // Everything that can be refused is refused before anything is written.
-  withFiles(
-    { options: { ...options, user: acquired === undefined ? options.user : undefined }, image, mounts },
-    environment(),
-    {},
-  );
-  const targets = mounts.map(({ target }) => target);
-  if (image.kind === "directory" && acquired === undefined)
-    await refuseMissingMountPoints(image.path, options, targets);
-  await claimContainer(
-    machine,
-    ownerOf(config),
-    acquired === undefined ? undefined : context.images.store.containerDirectory(machine),
-  );
+  const early = {
+    options: { ...options, user: stored === undefined ? options.user : undefined },
+    image: place,
+    mounts,
+  };
+  argumentsOf(early, environmentWith({}).arguments, {});
+  if (stored === undefined) {
+    await refuseMissingMountPoints(place, options, [
+      ...mounts.map(({ target }) => target),
+      ...mountTargets(options).map(([, target]) => target),
+    ]);
+  }
+  // Nobody asked for these two: they are left out where they cannot be. In a stored image there is a place for everything.
+  const shown = async (path: string, content: string | undefined) => {
+    const missing = stored === undefined ? await missingInImage(place, options, [path]) : undefined;
+    return !taken.includes(path) && missing === undefined ? content : undefined;
+  };
+  await claimContainer(machine, ownerOf(config), stored === undefined ? undefined : place.path);
   try {
     const { store } = context.images;
-    const stored =
-      acquired === undefined
-        ? undefined
-        : await makeStoredRoot({ store, machine, image: acquired.image, options, mounts });
-    if (stored !== undefined) giveLogs([config.stdoutPath, config.stderrPath], stored.user);
+    const made =
+      stored === undefined ? undefined : await makeStoredRoot({ store, machine, image: stored, options, mounts });
+    if (made !== undefined) giveLogs([config.stdoutPath, config.stderrPath], made.user);
     const root: RootParts =
-      stored === undefined
-        ? { options, image, mounts }
-        : { options: stored.options, image: { kind: "directory", path: stored.path }, mounts: stored.mounts };
-    const variables = environment(stored?.environment);
-    const files = await writeContainerFiles(machine, {
-      settings: variables.settingsFile,
-      environment: variables.environmentFile,
-      resolvConf: dns,
+      made === undefined
+        ? { options, image: place, mounts }
+        : { options: made.options, image: { kind: "directory", path: made.path }, mounts: made.mounts };
+    const environment = environmentWith(made?.environment ?? {});
+    const written = await writeContainerFiles(machine, {
+      settings: environment.settingsFile,
+      environment: environment.environmentFile,
+      resolvConf: names.asked ?? (options.boot ? undefined : await shown("/etc/resolv.conf", names.resolvers)),
+      hosts: await shown("/etc/hosts", names.hosts),
     });
+    const connection = await prepareNetwork(machine, network, {
+      boot: options.boot,
+      resolvers: names.resolvers,
+      context,
+    });
+    const files = { ...written, ...connection.files };
     return {
       options,
-      notes: [...notes, ...filled.notes, ...(stored?.notes ?? [])],
-      ...(filled.stopSignal === undefined ? {} : { stopSignal: filled.stopSignal }),
+      network: connection.record,
+      notes: [...ownerNotes, ...image.notes, ...(made?.notes ?? []), ...connection.notes],
+      ...(image.stopSignal === undefined ? {} : { stopSignal: image.stopSignal }),
       launch: {
         machine,
         mode: payloadMode(options),
-        argv: [context.nspawn.path, ...withFiles(root, variables, files)],
+        argv: [context.nspawn.path, ...argumentsOf(root, environment.arguments, files)],
         environment: {},
         ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
         stdoutPath: config.stdoutPath,
         stderrPath: config.stderrPath,
         limits: resourceLimits(config.resources, options),
         ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
+        ...(network.kind === "joined" ? { networkNamespace: network.path } : {}),
         devices: devices.map(({ rule }) => rule),
         properties: options.properties,
       },
@@ -198,32 +195,3 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
 
 /** What of systemd-nspawn's arguments the root has a say in. */
 type RootParts = Pick<NspawnInput, "options" | "image" | "mounts">;
-
-/** systemd-nspawn makes mount points in the image, unless it is read-only: the sentence it then ends with helps nobody. */
-async function refuseMissingMountPoints(
-  image: string,
-  options: TaskOptions,
-  targets: readonly string[],
-): Promise<void> {
-  const { read_only, volatile = "no", pivot_root } = options;
-  const fixed = volatile === "no" ? read_only : volatile === "state";
-  if (!fixed || pivot_root !== undefined) return;
-  const writable = [...memoryDirectories, ...(volatile === "state" ? ["/var"] : [])];
-  const wanted = [...targets, ...mountTargets(options).map(([, target]) => target)].filter(
-    (target) => !writable.some((directory) => target.startsWith(`${directory}/`)),
-  );
-  const missing = await missingMountPoint(image, wanted);
-  if (missing === undefined) return;
-  throw new ConfigError(
-    `The image ${image} is read-only for this task (${volatile === "no" ? "read_only = true" : `volatile = ${JSON.stringify(volatile)}`}) and has no ${missing} to mount something on: make it in the image, or use volatile = "overlay" instead.`,
-  );
-}
-
-/** Group networks come with the issue 'Networking'; until then a job must not silently run on the host's network. */
-function refuseGroupNetwork(config: TaskConfig): void {
-  const isolation = config.networkIsolationSpec;
-  if (isolation === undefined || isolation.path === "") return;
-  throw new ConfigError(
-    'The group\'s network mode (bridge, cni or none) is not supported by this version of the driver yet: use network { mode = "host" }, or leave the mode out.',
-  );
-}

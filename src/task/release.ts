@@ -1,4 +1,5 @@
 import { releaseRoot } from "../image/store/image-store";
+import { releaseNetwork } from "../network/private-network";
 import { containerRoot, removeContainerFiles } from "./files";
 
 /**
@@ -7,7 +8,11 @@ import { containerRoot, removeContainerFiles } from "./files";
  * name among them is what an interrupted release is found again by.
  */
 export async function releaseContainer(machine: string): Promise<void> {
-  const root = await containerRoot(machine);
-  if (root !== undefined && root !== "") await releaseRoot(root);
-  await removeContainerFiles(machine);
+  try {
+    await releaseNetwork(machine);
+  } finally {
+    const root = await containerRoot(machine);
+    if (root !== undefined && root !== "") await releaseRoot(root);
+    await removeContainerFiles(machine);
+  }
 }

@@ -23,6 +23,9 @@ const PROGRAM = "/run/nomad-driver-nspawn/as-user";
 /** Locks of ranges that systemd-nspawn uses, one file each (nspawn.c, uid_shift_pick()). */
 const RANGE_LOCKS = "/run/systemd/nspawn-uid";
 
+/** Files that the driver or systemd-nspawn may mount something on. */
+const usualFiles = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
+
 /** How the owners of a root's files come to be the container's. */
 export interface OwnerPlan {
   /** The kernel maps the layers' files to these; undefined where they stay as they are. */
@@ -181,6 +184,7 @@ async function makeMountPoints(
     const directory = (await stat(source)).isDirectory();
     if (!existsInTree(tree, target)) makeInTree(tree, target, directory ? "directory" : "file", owner);
   }
+  for (const target of usualFiles) if (!existsInTree(tree, target)) makeInTree(tree, target, "file", owner);
   for (const [, target] of mountTargets(options)) {
     if (!existsInTree(tree, target)) makeInTree(tree, target, "directory", owner);
   }

@@ -1,6 +1,7 @@
 import { FilterCache } from "../exec/seccomp";
 import type { ExecContext } from "../exec/session-plan";
 import type { OomState } from "../host/oom-watch";
+import type { ContainerNetwork } from "../network/container-network";
 import { settles } from "../supervisor/settles";
 import type { Exit, Supervised } from "../supervisor/supervisor";
 import { OomMonitor } from "./oom-monitor";
@@ -37,6 +38,8 @@ export interface TaskParts {
   readonly exec: ExecContext;
   /** The signal that stops it where the job names none; absent: the driver's default. */
   readonly stopSignal?: string | undefined;
+  /** Absent where the container is in the host's network, or its group's. */
+  readonly network?: ContainerNetwork | undefined;
   /** Gives back what was made for the container beside what its supervisor keeps. */
   readonly release: () => Promise<void>;
 }
@@ -49,6 +52,7 @@ export class Task {
   readonly startedAt: number;
   /** What commands that are run in the container have in common with the task's own. */
   readonly exec: ExecContext;
+  readonly network: ContainerNetwork | undefined;
   readonly filters = new FilterCache();
   /** Settles when the container has ended; never rejects. */
   readonly ended: Promise<Exit>;
@@ -59,12 +63,13 @@ export class Task {
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
 
-  constructor({ identity, supervised, startedAt, exec, stopSignal, release }: TaskParts) {
+  constructor({ identity, supervised, startedAt, exec, network, stopSignal, release }: TaskParts) {
     this.#stopSignal = stopSignal ?? "";
     this.identity = identity;
     this.supervised = supervised;
     this.startedAt = startedAt;
     this.exec = exec;
+    this.network = network;
     this.#release = release;
     this.#oom = new OomMonitor(supervised);
     this.ended = supervised.exit.then((exit) => {
@@ -136,6 +141,7 @@ export class Task {
   }
 
   async #destroy(): Promise<void> {
+    this.network?.close();
     await this.supervised.release();
     await this.#release();
     this.#become("exited");

@@ -72,14 +72,6 @@ test.each(cases)("%j fails with its sentence, and nothing is started", async (ch
   expect(await nomad.api.logs(job.allocId, "main").catch(() => "")).toBe("");
 });
 
-test("a group network says that it comes later", async () => {
-  const hcl = jobFile({ id: "group-network", config: shell(busybox, "true"), group: 'network {\n mode = "none"\n }' });
-  const job = await runJob(nomad.api, hcl);
-  const events = eventTexts(await untilDead(nomad.api, job.allocId, "main")).join("\n");
-  expect(events).toMatch(/network/);
-  expect(events).not.toContain("Started machine");
-});
-
 test("after all of them nothing of a container is there", async () => {
   const names = await readdir("/run/systemd/nspawn").catch(() => []);
   expect(names.filter((name) => name.endsWith(".nspawn"))).toEqual([]);

@@ -23,6 +23,7 @@ export async function hostState(): Promise<HostState> {
     file: files,
     "network interface": interfaces,
     cgroup: cgroups,
+    "packet filter rule": packetFilterRules,
   };
   const state = new Map<string, Set<string>>();
   for (const [kind, look] of Object.entries(kinds)) state.set(kind, new Set(await look()));
@@ -120,6 +121,11 @@ async function interfaces(): Promise<string[]> {
     .slice(2)
     .map((line) => line.split(":")[0]?.trim() ?? "")
     .filter((name) => name !== "");
+}
+
+async function packetFilterRules(): Promise<string[]> {
+  const { stdout } = await run(["nft", "list", "ruleset"]);
+  return stdout.split("\n").filter((line) => line.trim() !== "" && line.trim() !== "}");
 }
 
 async function cgroups(): Promise<string[]> {

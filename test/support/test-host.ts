@@ -49,6 +49,7 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
     await child.exited;
   });
   await makeControllersWritable(leader);
+  await makeNetworkSettingsWritable(leader);
   await makeLoopNodes(leader);
   const kept = made.move();
   const stop = () => kept.disposeAsync();
@@ -136,6 +137,13 @@ async function makeControllersWritable(leader: number): Promise<void> {
       await run([...nsenter(leader), "mount", "-o", "remount,bind,rw", mountPoint]);
     }
   }
+}
+
+/** systemd-nspawn mounts /proc/sys read-only; what is below net there is the host's own, as its network is. */
+async function makeNetworkSettingsWritable(leader: number): Promise<void> {
+  const directory = "/proc/sys/net";
+  await run([...nsenter(leader), "mount", "--bind", directory, directory]);
+  await run([...nsenter(leader), "mount", "-o", "remount,bind,rw", directory]);
 }
 
 function nsenter(leader: number, ...options: readonly string[]): string[] {

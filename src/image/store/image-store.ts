@@ -2,18 +2,17 @@ import { createHash } from "node:crypto";
 import { statfsSync } from "node:fs";
 import { readdir, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { bootId } from "../../host/boot-id";
 import { isMissing } from "../../host/errno";
 import { errorText, type Logger } from "../../plugin/logger";
 import type { ImageSource } from "../source";
 import { type Collected, collect } from "./collect";
 import { containerDirectory, makeRoot, type RootRequest, removeRoot, removeStaleRoots } from "./containers";
 import { fileLock, tryFileLock } from "./file-lock";
-import { markSynced } from "./layers";
+import { markSynced, unsyncedLayers } from "./layers";
 import { openStore } from "./open-store";
-import { containerPaths, digestOfName, layerPaths, type StorePaths, storePaths } from "./paths";
+import { containerPaths, type StorePaths, storePaths } from "./paths";
 import { imagePath, type PullProgress, type PullRequest, pull, wholeImage } from "./pull";
-import { readContainer, readImage, readLayer, readReference, type StoredImage, writeRecord } from "./records";
+import { readContainer, readImage, readReference, type StoredImage, writeRecord } from "./records";
 
 /** What a store needs to work. */
 export interface StoreContext {
@@ -244,15 +243,4 @@ async function touch(path: string): Promise<void> {
 
 function referencePath(paths: StorePaths, name: string): string {
   return join(paths.references, `${createHash("sha256").update(name).digest("hex")}.json`);
-}
-
-/** Layers of this boot that may not be on the disk yet. */
-async function unsyncedLayers(paths: StorePaths): Promise<string[]> {
-  const found: string[] = [];
-  for (const name of await readdir(paths.layers)) {
-    if (digestOfName(name) === undefined) continue;
-    const layer = await readLayer(layerPaths(join(paths.layers, name)).record);
-    if (layer !== undefined && !layer.synced && layer.bootId === bootId()) found.push(layer.diffId);
-  }
-  return found;
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { writeFd } from "../../exec/fd-streams";
 import { createPipe } from "../../host/libc";
+import { garbageCollector } from "../../host/memory";
 import type { ArchiveKind } from "../unpack/extractor";
 import { parseReport, type UnpackReport } from "../unpack/report";
 import type { FileLock } from "./file-lock";
@@ -59,7 +60,9 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
     child.exited.then(() => {
       over = true;
     });
+    const passed = garbageCollector();
     for await (const chunk of content) {
+      passed(chunk.length);
       signal.throwIfAborted();
       // It has failed: what comes is of no use.
       if (over) break;

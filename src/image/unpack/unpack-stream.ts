@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { garbageCollector } from "../../host/memory";
 import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "./decompress";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import { TarReader } from "./tar-reader";
@@ -38,10 +39,12 @@ export async function unpackStream(source: AsyncIterable<Uint8Array>, options: U
   const reader = new TarReader(extractor);
   let bytes = 0;
   let next = CHECK_EVERY;
+  const passed = garbageCollector();
   const take = (chunk: Buffer) => {
     hash.update(chunk);
     reader.push(chunk);
     bytes += chunk.length;
+    passed(chunk.length);
     if (bytes < next) return;
     next = bytes + CHECK_EVERY;
     options.check(bytes);

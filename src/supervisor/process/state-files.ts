@@ -97,6 +97,7 @@ export function readOrder(files: StateFiles): Order | undefined {
           ...optional(limits, "cpus", stringOf),
         },
         ...optional(spec, "oomScoreAdjust", numberOf),
+        ...optional(spec, "networkNamespace", stringOf),
         devices: objectsOf(spec, "devices").map((device) => ({
           path: stringOf(device, "path"),
           permissions: stringOf(device, "permissions"),

@@ -10,6 +10,7 @@ import {
   SUPERVISORS_CGROUP,
 } from "../../host/cgroup-task";
 import { confineDevices, readDeviceRules } from "../../host/device-rules";
+import { inNetworkNamespace } from "../../host/network-namespace";
 import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
@@ -165,7 +166,8 @@ function spawnInside(
   const own = readFileSync(OOM_SCORE_ADJUST, "utf8");
   try {
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, String(spec.oomScoreAdjust));
-    return Bun.spawn([...spec.argv], { cwd: "/", env: environment, stdin: "ignore", stdout, stderr });
+    const spawn = () => Bun.spawn([...spec.argv], { cwd: "/", env: environment, stdin: "ignore", stdout, stderr });
+    return spec.networkNamespace === undefined ? spawn() : inNetworkNamespace(spec.networkNamespace, spawn);
   } finally {
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, own);
     enterCgroup(layout, SUPERVISORS_CGROUP);

@@ -94,6 +94,11 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     ...(spec.oomScoreAdjust === undefined
       ? []
       : [["OOMScoreAdjust", ["i", spec.oomScoreAdjust]] satisfies UnitProperty]),
+    // The unit's, not --network-namespace-path=, which systemd-nspawn up to 258 refuses together with user namespaces
+    // (systemd issue 36363).
+    ...(spec.networkNamespace === undefined
+      ? []
+      : [["NetworkNamespacePath", ["s", spec.networkNamespace]] satisfies UnitProperty]),
     ["DevicePolicy", ["s", "closed"]],
     ["DeviceAllow", ["a(ss)", devices]],
   ];

@@ -44,6 +44,7 @@ const node = v.looseObject({
   Drivers: v.record(v.string(), driverInfo),
 });
 
+const service = v.looseObject({ Address: v.string(), Port: v.number() });
 const job = v.looseObject({ ID: v.string() });
 const evaluation = v.looseObject({ ID: v.string(), Status: v.string(), StatusDescription: v.optional(v.string()) });
 const registered = v.looseObject({ EvalID: v.string() });
@@ -53,6 +54,7 @@ export type TaskEvent = v.InferOutput<typeof taskEvent>;
 export type TaskState = v.InferOutput<typeof taskState>;
 export type Allocation = v.InferOutput<typeof allocation>;
 export type Node = v.InferOutput<typeof node>;
+export type Service = v.InferOutput<typeof service>;
 export type Job = v.InferOutput<typeof job>;
 export type Evaluation = v.InferOutput<typeof evaluation>;
 
@@ -140,6 +142,11 @@ export class NomadApi {
   /** An allocation as soon as it is as wanted. */
   allocation(id: string, until: (found: Allocation) => boolean, timeout?: number): Promise<Allocation> {
     return this.#until(`/v1/allocation/${id}`, allocation, until, timeout);
+  }
+
+  /** Where Nomad's own service discovery finds a service, as soon as it is as wanted. */
+  services(name: string, until: (found: Service[]) => boolean, timeout?: number): Promise<Service[]> {
+    return this.#until(`/v1/service/${name}`, v.array(service), until, timeout);
   }
 
   /** A node as soon as it is as wanted. */

@@ -1,0 +1,239 @@
+import { closeSync, type FSWatcher, openSync, readlinkSync, watch } from "node:fs";
+import { isMissing } from "../host/errno";
+import { isAlive, type ProcessIdentity } from "../host/process-info";
+import { errorText } from "../plugin/logger";
+import { findLeader, waitForProcess } from "../supervisor/payload";
+import { settles } from "../supervisor/settles";
+import type { Supervised } from "../supervisor/supervisor";
+import { addressing } from "./addressing";
+import { readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
+import { parseSubnet } from "./ip";
+import { watchNetwork } from "./netlink/events";
+import { type LinkManagement, linkManagement, linkStates } from "./networkd";
+import { containerPorts } from "./ports";
+import type { NetworkRecord } from "./records";
+import { allowLoopbackSources } from "./sysctls";
+
+/** How long systemd-networkd may take to look at a new link. */
+const managementMs = 3_000;
+/** How long an IPv4 address is waited for when there is one of IPv6 already: programs that ask for one address want that. */
+const secondFamilyMs = 1_000;
+/** A container gets its network after the owners of its image's files were changed, which may take its time. */
+const startMs = 3_600_000;
+
+/** What a container's network asks of the driver. */
+export interface NetworkContext {
+  /** Chooses addresses for a container whose record has none, and writes them down. */
+  choose(record: NetworkRecord): Promise<NetworkRecord>;
+  /** Writes down a record that has changed, and changes the host's rules by it. */
+  save(record: NetworkRecord): Promise<void>;
+  warn(message: string): void;
+}
+
+/** What Nomad tells services about a container's network (NetworkOverride). */
+export interface NetworkOverride {
+  readonly addr: string;
+  readonly portMap: Readonly<Record<string, number>>;
+  /** Whether services are to be registered with it where the job does not say: it means something to other hosts. */
+  readonly autoAdvertise: boolean;
+}
+
+/**
+ * The private network of one container: sets both ends of its link up when it appears, and follows the container's addresses for
+ * as long as it runs.
+ */
+export class ContainerNetwork {
+  readonly #supervised: Supervised;
+  readonly #boot: boolean;
+  readonly #context: NetworkContext;
+  readonly #known = Promise.withResolvers<void>();
+  readonly #forgetRestarts: () => void;
+  #record: NetworkRecord;
+  #namespace: string | undefined;
+  #stops: (() => void)[] = [];
+  /** What is watched until the link is set up. */
+  #earlyStops: (() => void)[] = [];
+  #impatient = false;
+  #setUp = false;
+  #saving: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** @param boot whether an init system runs in the container, which sees to its own network */
+  constructor(record: NetworkRecord, boot: boolean, supervised: Supervised, context: NetworkContext) {
+    this.#record = record;
+    this.#boot = boot;
+    this.#supervised = supervised;
+    this.#context = context;
+    this.#forgetRestarts = supervised.onRestart(() => this.#begin());
+    supervised.exit.then(() => this.close());
+    this.#begin();
+  }
+
+  /** Waits until the container has an address, `ms` at most; false where it has none then. */
+  async ready(ms: number): Promise<boolean> {
+    await settles(Promise.race([this.#known.promise, this.#supervised.exit]), ms);
+    await this.#saving;
+    return this.#record.addresses.length > 0;
+  }
+
+  /** Undefined while the container has no address. */
+  override(): NetworkOverride | undefined {
+    const addresses = this.#record.addresses.flatMap((text) => parseSubnet(text) ?? []);
+    const family = addresses.some((address) => address.family === 4) ? 4 : 6;
+    const [addr] = this.#record.addresses.filter((text) => parseSubnet(text)?.family === family);
+    if (addr === undefined) return undefined;
+    return {
+      addr: addr.replace(/\/.*/, ""),
+      portMap: containerPorts(this.#record.ports),
+      autoAdvertise: this.#record.link === "bridge",
+    };
+  }
+
+  /** Lets go of the container's namespace; what is set up stays. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#forgetRestarts();
+    this.#letGo();
+    this.#known.resolve();
+  }
+
+  /** Also after each reboot of the container, which has a new namespace then. */
+  #begin(): void {
+    this.#letGo();
+    this.#follow().catch((error: unknown) => this.#failed(error));
+  }
+
+  async #follow(): Promise<void> {
+    const main = this.#supervised.mainPid();
+    if (main === undefined) return;
+    const leader = await waitForProcess(main, () => findConnectedLeader(main), startMs);
+    if (leader === undefined || this.#closed || this.#namespace !== undefined) return;
+    const fd = openSync(`/proc/${leader.pid}/ns/net`, "r");
+    this.#stops.push(() => closeSync(fd));
+    this.#namespace = `/proc/self/fd/${fd}`;
+    if (!isAlive(leader)) {
+      this.#letGo();
+      return;
+    }
+    const look = () => this.#look();
+    this.#stops.push(watchNetwork(this.#namespace, look));
+    this.#earlyStops.push(
+      watchNetwork(undefined, look),
+      watchStates(look),
+      after(managementMs, () => this.#lose(look)),
+    );
+    look();
+  }
+
+  #lose(look: () => void): void {
+    this.#impatient = true;
+    look();
+  }
+
+  #look(): void {
+    try {
+      if (this.#namespace !== undefined && (this.#setUp || this.#arrange(this.#namespace)))
+        this.#notice(this.#namespace);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Sets the link up once it is known how; false while that is not so. */
+  #arrange(namespace: string): boolean {
+    const container = readContainerLink(namespace);
+    const bridged = this.#record.link !== "veth";
+    const host = container === undefined ? undefined : readHostLink(container.peer, bridged);
+    if (container === undefined || host === undefined) return false;
+    const decision = addressing({
+      record: this.#record,
+      boot: this.#boot,
+      management: this.#management(host.index),
+      host: host.addresses,
+      container: container.addresses,
+    });
+    if (decision.kind === "wait") return false;
+    if (decision.kind === "give" && decision.given === undefined) {
+      this.#choose();
+      return false;
+    }
+    const given = decision.kind === "leave" ? undefined : decision.given;
+    if (decision.kind === "give") setUpHost(host, given);
+    // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
+    if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
+    if (this.#record.ports.length > 0) allowLoopbackSources(host.name);
+    this.#setUp = true;
+    for (const stop of this.#earlyStops.splice(0)) stop();
+    return true;
+  }
+
+  #management(index: number): LinkManagement {
+    const found = linkManagement(index);
+    return found === "unknown" && this.#impatient ? "unmanaged" : found;
+  }
+
+  #choose(): void {
+    this.#queue(async () => {
+      if (this.#record.given === undefined) this.#record = await this.#context.choose(this.#record);
+      this.#look();
+    });
+  }
+
+  /** Follows the container's addresses. */
+  #notice(namespace: string): void {
+    const found = readContainerLink(namespace)?.addresses ?? [];
+    if (found.length > 0 && found.join() !== this.#record.addresses.join()) {
+      const record = { ...this.#record, addresses: found };
+      this.#record = record;
+      this.#queue(() => this.#context.save(record));
+    }
+    if (found.some((text) => parseSubnet(text)?.family === 4)) this.#known.resolve();
+    else if (found.length > 0) this.#stops.push(after(secondFamilyMs, () => this.#known.resolve()));
+  }
+
+  #queue(work: () => Promise<void>): void {
+    this.#saving = this.#saving.then(work).catch((error: unknown) => this.#failed(error));
+  }
+
+  #letGo(): void {
+    this.#namespace = undefined;
+    this.#setUp = false;
+    this.#impatient = false;
+    for (const stop of [...this.#earlyStops.splice(0), ...this.#stops.splice(0)]) stop();
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#closed) this.#context.warn(`The container's network could not be set up: ${errorText(error)}`);
+  }
+}
+
+/** The container's PID 1 once it has its own network namespace, which it makes after it was forked. */
+function findConnectedLeader(main: number): ProcessIdentity | undefined {
+  const leader = findLeader(main);
+  if (leader === undefined) return undefined;
+  try {
+    const own = readlinkSync("/proc/self/ns/net");
+    return readlinkSync(`/proc/${leader.pid}/ns/net`) === own ? undefined : leader;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Calls `look` when systemd-networkd tells something new of a link. */
+function watchStates(look: () => void): () => void {
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(linkStates, { persistent: false }, look);
+    watcher.on("error", () => watcher?.close());
+  } catch {
+    // It does not run on this host.
+  }
+  return () => watcher?.close();
+}
+
+function after(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, ms);
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,58 @@
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import type { Records } from "./records";
+import { noRules, rules } from "./rules";
+
+const nftDirectories = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"] as const;
+
+/** The rules of a host could not be changed. */
+export class FirewallError extends Error {
+  override readonly name = "FirewallError";
+}
+
+/** The path of nft(8); undefined where it is not installed. */
+export function nftPath(): string | undefined {
+  return nftDirectories.map((directory) => join(directory, "nft")).find(isExecutable);
+}
+
+/**
+ * Puts the rules in force that the records ask for; does nothing where they are already, unless `anyway`.
+ *
+ * @param anyway also where they were put in force before: somebody may have taken them away since
+ * @throws FirewallError where the host has no nft, or the kernel refuses
+ */
+export async function applyRules(records: Records, { anyway = false } = {}): Promise<void> {
+  const wanted = rules(await records.all());
+  const before = await records.rules();
+  if (wanted === before && !(anyway && wanted !== "")) return;
+  await nft(wanted === "" ? noRules : wanted);
+  await records.writeRules(wanted);
+}
+
+/** Runs a script: all of it takes effect, or nothing. */
+async function nft(script: string): Promise<void> {
+  const path = nftPath();
+  if (path === undefined) {
+    throw new FirewallError(
+      "The program nft is not installed on this client, by which ports are forwarded and containers reach other hosts: install nftables.",
+    );
+  }
+  const child = Bun.spawn([path, "--file", "-"], {
+    cwd: "/",
+    env: {},
+    stdin: new Blob([script]),
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const [words, code] = await Promise.all([child.stderr.text(), child.exited]);
+  if (code !== 0) throw new FirewallError(`nft could not set the packet filter's rules: ${words.trim().slice(0, 500)}`);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+import { readFd } from "../../exec/fd-streams";
+import { inNetworkNamespace } from "../../host/network-namespace";
+import { routeProtocol } from "./links";
+import { openEvents } from "./socket";
+
+/** RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). */
+const groups = 0x1 | 0x10 | 0x100;
+
+/**
+ * Calls `changed` after the links or addresses of a network namespace have changed, once for changes that come together. The
+ * namespace exists for as long as it is watched.
+ *
+ * @param namespace a path as inNetworkNamespace() takes it; undefined for the host's
+ * @returns stops watching
+ */
+export function watchNetwork(namespace: string | undefined, changed: () => void): () => void {
+  const open = () => openEvents(routeProtocol, groups);
+  let stopped = false;
+  let reader = readFd(namespace === undefined ? open() : inNetworkNamespace(namespace, open));
+  const follow = async () => {
+    while (!stopped) {
+      try {
+        if ((await reader.next()) === undefined) return;
+      } catch {
+        // More has changed than the kernel keeps in mind (ENOBUFS): what it is now can still be seen.
+        await reader.close();
+        if (stopped) return;
+        reader = readFd(namespace === undefined ? open() : inNetworkNamespace(namespace, open));
+      }
+      if (!stopped) changed();
+    }
+  };
+  void follow().catch(() => {
+    // The namespace is gone, and there is nothing to watch.
+  });
+  return () => {
+    stopped = true;
+    void reader.close();
+  };
+}

@@ -1,0 +1,110 @@
+/** Messages of the kernel's netlink sockets, netlink(7): building and taking apart. All numbers are in the machine's order. */
+
+const headerSize = 16;
+const attributeHeaderSize = 4;
+/** NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of an attribute's type. */
+const attributeTypeMask = 0x3fff;
+
+/** One message as it was received. */
+export interface Message {
+  readonly type: number;
+  readonly sequence: number;
+  readonly body: Uint8Array;
+}
+
+/** Attributes by type; of several of a type the last. */
+export type Attributes = ReadonlyMap<number, Uint8Array>;
+
+/** An attribute: type, and its content. */
+export type Attribute = readonly [type: number, content: Uint8Array];
+
+/** A message to the kernel. */
+export function encodeMessage(
+  { type, flags, sequence }: { readonly type: number; readonly flags: number; readonly sequence: number },
+  ...parts: readonly Uint8Array[]
+): Uint8Array {
+  const body = Buffer.concat(parts.map(padded));
+  const header = Buffer.alloc(headerSize);
+  header.writeUInt32LE(headerSize + body.length, 0);
+  header.writeUInt16LE(type, 4);
+  header.writeUInt16LE(flags, 6);
+  header.writeUInt32LE(sequence, 8);
+  return Buffer.concat([header, body]);
+}
+
+/** Attributes, one after the other. */
+export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
+  return Buffer.concat(
+    attributes.map(([type, content]) => {
+      const header = Buffer.alloc(attributeHeaderSize);
+      header.writeUInt16LE(attributeHeaderSize + content.length, 0);
+      header.writeUInt16LE(type, 2);
+      return padded(Buffer.concat([header, content]));
+    }),
+  );
+}
+
+/** The messages of one datagram; what is cut off at its end is left out. */
+export function decodeMessages(datagram: Uint8Array): Message[] {
+  const bytes = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length);
+  const messages: Message[] = [];
+  for (let at = 0; at + headerSize <= bytes.length; ) {
+    const length = bytes.readUInt32LE(at);
+    if (length < headerSize || at + length > bytes.length) break;
+    messages.push({
+      type: bytes.readUInt16LE(at + 4),
+      sequence: bytes.readUInt32LE(at + 8),
+      body: bytes.subarray(at + headerSize, at + length),
+    });
+    at += aligned(length);
+  }
+  return messages;
+}
+
+/** The attributes that follow the fixed part of a message's body, of `skip` bytes. */
+export function decodeAttributes(body: Uint8Array, skip: number): Attributes {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const attributes = new Map<number, Uint8Array>();
+  for (let at = skip; at + attributeHeaderSize <= bytes.length; ) {
+    const length = bytes.readUInt16LE(at);
+    if (length < attributeHeaderSize || at + length > bytes.length) break;
+    attributes.set(
+      bytes.readUInt16LE(at + 2) & attributeTypeMask,
+      bytes.subarray(at + attributeHeaderSize, at + length),
+    );
+    at += aligned(length);
+  }
+  return attributes;
+}
+
+/** A 32-bit number as an attribute's content. */
+export function u32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+/** The number of an attribute of 32 bits; undefined where it is missing. */
+export function readU32(content: Uint8Array | undefined): number | undefined {
+  if (content === undefined || content.length < 4) return undefined;
+  return new DataView(content.buffer, content.byteOffset).getUint32(0, true);
+}
+
+/** The text of an attribute, without its final NUL. */
+export function readText(content: Uint8Array | undefined): string | undefined {
+  return content === undefined ? undefined : Buffer.from(content).toString("utf8").replace(/\0.*$/s, "");
+}
+
+/** A text with a final NUL as an attribute's content. */
+export function text(value: string): Uint8Array {
+  return Buffer.from(`${value}\0`);
+}
+
+function aligned(length: number): number {
+  return (length + 3) & ~3;
+}
+
+function padded(bytes: Uint8Array): Uint8Array {
+  const missing = aligned(bytes.length) - bytes.length;
+  return missing === 0 ? bytes : Buffer.concat([bytes, Buffer.alloc(missing)]);
+}

@@ -1,0 +1,140 @@
+import type { PluginOptions } from "../config/plugin-options";
+import { errorText, type Logger } from "../plugin/logger";
+import type { Supervised } from "../supervisor/supervisor";
+import { ContainerNetwork } from "./container-network";
+import { applyRules } from "./firewall";
+import { Links } from "./netlink/links";
+import type { PrivateNetwork } from "./plan";
+import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
+import { type AddressPools, chooseAddresses, containerAddresses, newRecord } from "./reserve";
+import { enableForwarding } from "./sysctls";
+
+/** What of the driver a container's network needs. */
+export interface NetworkSurroundings {
+  readonly log: Logger;
+  readonly config: { readonly options: Pick<PluginOptions, "network"> };
+}
+
+/** A container's network before its start. */
+export interface ReservedNetwork {
+  readonly record: NetworkRecord;
+  /** What the job's author should know, in sentences. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reserves what a container's private network needs of the host, before it is started: addresses, and the rules of its ports.
+ * releaseNetwork() gives it back.
+ *
+ * @throws FirewallError where ports cannot be forwarded
+ */
+export async function reserveNetwork(
+  machine: string,
+  network: PrivateNetwork,
+  pools: AddressPools,
+  log: Logger,
+): Promise<ReservedNetwork> {
+  return withRecords(async (records) => {
+    const others = (await records.all()).filter((record) => record.machine !== machine);
+    const record = newRecord(machine, network, pools, others);
+    await records.write(record);
+    const notes = [...(await serve(records, record, log)), ...shortage(record, pools)];
+    return { record, notes };
+  });
+}
+
+/** Connects a container that was started with a reserved network, or found again. */
+export function connectNetwork(
+  record: NetworkRecord,
+  boot: boolean,
+  supervised: Supervised,
+  { log, config }: NetworkSurroundings,
+): ContainerNetwork {
+  const { machine } = record;
+  const { network: pools } = config.options;
+  return new ContainerNetwork(record, boot, supervised, {
+    choose: (chosen) => chooseLate(chosen, pools, log),
+    save: (changed) =>
+      withRecords(async (records) => {
+        // A task that is being destroyed has none any more.
+        if ((await readRecord(machine)) === undefined) return;
+        await records.write(changed);
+        await applyRules(records);
+      }),
+    warn: (message) => log.warn(message, { machine }),
+  });
+}
+
+/** The network of a container that was found again; its rules are put in force, in case they are not. */
+export async function recoverNetwork(machine: string, log: Logger): Promise<NetworkRecord | undefined> {
+  const record = await readRecord(machine);
+  if (record === undefined) return undefined;
+  try {
+    await withRecords(async (records) => applyRules(records, { anyway: true }));
+  } catch (error) {
+    // The container runs, whatever somebody else did to the host.
+    log.warn("the ports of a recovered task may not be reached", { machine, error: errorText(error) });
+  }
+  return record;
+}
+
+/** Gives back what a container's network had of the host; does nothing where it had nothing. */
+export async function releaseNetwork(machine: string): Promise<void> {
+  if ((await readRecord(machine)) === undefined) return;
+  await withRecords(async (records) => {
+    const record = await readRecord(machine);
+    await records.remove(machine);
+    const others = await records.all();
+    const { bridge } = record ?? {};
+    if (record?.link === "zone" && bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
+      removeEmptyBridge(bridge);
+    }
+    await applyRules(records);
+  });
+}
+
+async function serve(records: Records, record: NetworkRecord, log: Logger): Promise<string[]> {
+  if (record.ports.length === 0 && record.given === undefined) return [];
+  using links = new Links();
+  const { changed, refused } = enableForwarding(links.routes());
+  if (changed.length > 0) {
+    log.info("this client passes on packets from now on, as containers need it", { set: changed.join(", ") });
+  }
+  const notes = refused.map(
+    (setting) => `The container reaches no other hosts: ${setting} = 1 is needed, and could not be set.`,
+  );
+  try {
+    await applyRules(records);
+    return notes;
+  } catch (error) {
+    if (record.ports.length > 0) throw error;
+    return [`The container reaches no other hosts: ${errorText(error)}`];
+  }
+}
+
+async function chooseLate(record: NetworkRecord, pools: AddressPools, log: Logger): Promise<NetworkRecord> {
+  return withRecords(async (records) => {
+    if ((await readRecord(record.machine)) === undefined) return record;
+    const others = (await records.all()).filter(({ machine }) => machine !== record.machine);
+    const given = chooseAddresses(record, pools, others);
+    const chosen = { ...record, given, addresses: containerAddresses(given) };
+    await records.write(chosen);
+    for (const note of await serve(records, chosen, log)) log.warn(note, { machine: record.machine });
+    return chosen;
+  });
+}
+
+function shortage({ given, bridge }: NetworkRecord, pools: AddressPools): string[] {
+  if (given === undefined || given.ipv4 !== undefined || pools.ipv4_pool === "none") return [];
+  return [
+    `The container gets no IPv4 address: ${bridge === undefined ? "all" : `the zone ${bridge} is full, or all`} of network.ipv4_pool in the nspawn plugin's config is in use on this client.`,
+  ];
+}
+
+/** systemd-nspawn does it as well, unless it was killed. */
+function removeEmptyBridge(name: string): void {
+  using links = new Links();
+  const all = links.links();
+  const bridge = all.find((link) => link.name === name);
+  if (bridge !== undefined && all.every((link) => link.bridge !== bridge.index)) links.remove(name);
+}

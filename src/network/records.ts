@@ -1,0 +1,163 @@
+import { closeSync, constants, openSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import { errnoCode, isMissing } from "../host/errno";
+import { tryLock } from "../host/libc";
+
+/** Where the networks of running containers are written down; gone after a reboot, as they are. */
+const directory = "/run/nomad-driver-nspawn/network";
+const suffix = ".json";
+const unfinished = ".new";
+/** The rules that are in force, for whoever wants to see them, and to know whether they have to be changed. */
+const rulesFile = join(directory, "rules.nft");
+
+/** How long another driver on this host may hold the lock: it is held for some milliseconds. */
+const lockMs = 30_000;
+const retryMs = 5;
+
+const linkAddresses = v.object({ host: v.string(), container: v.string() });
+const port = v.object({
+  label: v.string(),
+  hostAddress: v.exactOptional(v.string()),
+  hostPort: v.number(),
+  containerPort: v.number(),
+});
+const schema = v.object({
+  machine: v.string(),
+  link: v.picklist(["veth", "zone", "bridge"]),
+  bridge: v.exactOptional(v.string()),
+  ports: v.pipe(v.array(port), v.readonly()),
+  given: v.exactOptional(v.object({ ipv4: v.exactOptional(linkAddresses), ipv6: v.exactOptional(linkAddresses) })),
+  addresses: v.pipe(v.array(v.string()), v.readonly()),
+  since: v.number(),
+});
+
+/**
+ * The private network of one container: what is needed to make it again after a reboot of the container, and to take it away.
+ * Addresses are "ADDRESS/PREFIX"; `since` is when it was made, in milliseconds since the epoch.
+ */
+export type NetworkRecord = Readonly<v.InferOutput<typeof schema>>;
+
+/** The records, for whoever holds the lock. */
+export interface Records {
+  all(): Promise<NetworkRecord[]>;
+  write(record: NetworkRecord): Promise<void>;
+  /** False where there was none. */
+  remove(machine: string): Promise<boolean>;
+  /** The rules in force, "" for none. */
+  rules(): Promise<string>;
+  writeRules(text: string): Promise<void>;
+}
+
+/** The record of a machine; undefined where it has no private network. */
+export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
+  return parse(join(directory, machine + suffix));
+}
+
+/**
+ * Changes records with nobody else's change between: neither another task's of this driver nor another driver's on this host.
+ * The directory goes with the last record.
+ *
+ * @throws Error where the lock is not to be had
+ */
+export async function withRecords<Result>(work: (records: Records) => Promise<Result>): Promise<Result> {
+  return inTurn(async () => {
+    const fd = await lockDirectory();
+    try {
+      await removeUnfinished();
+      return await work(records);
+    } finally {
+      await removeIfEmpty(directory);
+      await removeIfEmpty(dirname(directory));
+      closeSync(fd);
+    }
+  });
+}
+
+let last: Promise<unknown> = Promise.resolve();
+
+/** Within this process they wait for each other; only other processes are asked again and again. */
+function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  const turn = last.then(work, work);
+  last = turn.catch(() => {});
+  return turn;
+}
+
+const records: Records = {
+  all: async () => {
+    const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
+    const found = await Promise.all(names.map((name) => parse(join(directory, name))));
+    return found.filter((record) => record !== undefined);
+  },
+  write: (record) => writeWhole(join(directory, record.machine + suffix), JSON.stringify(record)),
+  remove: async (machine) => {
+    const path = join(directory, machine + suffix);
+    const there = (await stat(path).catch(absent)) !== undefined;
+    await rm(path, { force: true });
+    return there;
+  },
+  rules: async () => (await readFile(rulesFile, "utf8").catch(absent)) ?? "",
+  writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeWhole(rulesFile, text)),
+};
+
+async function lockDirectory(): Promise<number> {
+  for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
+    const fd = await openDirectory();
+    // One that was removed meanwhile is nobody's any more, nor is its lock.
+    if (tryLock(fd) && (await isStill(fd))) return fd;
+    closeSync(fd);
+    if (performance.now() > deadline) {
+      throw new Error(
+        `Another process holds the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
+      );
+    }
+  }
+}
+
+async function openDirectory(): Promise<number> {
+  for (;;) {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    try {
+      return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+async function isStill(fd: number): Promise<boolean> {
+  const [opened, named] = await Promise.all([stat(`/proc/self/fd/${fd}`), stat(directory).catch(absent)]);
+  return named !== undefined && opened.ino === named.ino && opened.dev === named.dev;
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = path + unfinished;
+  await writeFile(temporary, text, { mode: 0o600 });
+  await rename(temporary, path);
+}
+
+async function parse(path: string): Promise<NetworkRecord | undefined> {
+  const text = await readFile(path, "utf8").catch(absent);
+  if (text === undefined) return undefined;
+  const parsed = v.safeParse(schema, JSON.parse(text));
+  if (!parsed.success) throw new Error(`${path} is not a record of this version of the driver: ${text.slice(0, 200)}`);
+  return parsed.output;
+}
+
+/** What a driver left that was killed while it wrote. */
+async function removeUnfinished(): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.endsWith(unfinished)) await rm(join(directory, name), { force: true });
+  }
+}
+
+async function removeIfEmpty(path: string): Promise<void> {
+  await rmdir(path).catch((error: unknown) => {
+    if (!isMissing(error) && !["ENOTEMPTY", "EBUSY"].includes(errnoCode(error) ?? "")) throw error;
+  });
+}
+
+function absent(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}

@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import type { PluginOptions } from "../config/plugin-options";
+import { readCgroupLayout } from "../host/cgroup-layout";
+import { networkOf, parseSubnet, type Subnet } from "./ip";
+import { Links } from "./netlink/links";
+import { networkdRuns } from "./networkd";
+import type { PrivateNetwork } from "./plan";
+import type { NetworkRecord } from "./records";
+import { freePosition, freeSubnet, type LinkAddresses, linkAddresses, networkSizes } from "./subnets";
+import { hasIpv6 } from "./sysctls";
+
+const machineId = "/etc/machine-id";
+
+/** Where the driver takes addresses from. */
+export type AddressPools = PluginOptions["network"];
+
+/** Where the operator says nothing: the next one is taken where a host uses one already. */
+const usualPools = ["10.213.0.0/16", "172.30.208.0/20", "192.168.208.0/20"] as const;
+
+type Given = NonNullable<NetworkRecord["given"]>;
+
+/** The record of a container that is about to start, with addresses where they are the driver's to give. */
+export function newRecord(
+  machine: string,
+  { link, bridge, ports }: PrivateNetwork,
+  pools: AddressPools,
+  others: readonly NetworkRecord[],
+): NetworkRecord {
+  const base = { machine, link, ...(bridge === undefined ? {} : { bridge }), ports, since: Date.now() };
+  // With systemd-networkd it is seen when the link is there whether it serves it.
+  if (link === "bridge" || networkdRuns(readCgroupLayout())) return { ...base, addresses: [] };
+  const given = chooseAddresses({ ...base, addresses: [] }, pools, others);
+  return { ...base, given, addresses: containerAddresses(given) };
+}
+
+/**
+ * Addresses for a container's link that nothing on this host uses, as far as there are any left.
+ *
+ * @param others the other containers' records
+ */
+export function chooseAddresses(record: NetworkRecord, pools: AddressPools, others: readonly NetworkRecord[]): Given {
+  using links = new Links();
+  const used = [
+    ...links.routes().flatMap(({ destination }) => (destination.prefix === 0 ? [] : [destination])),
+    ...links.addresses().map(({ address }) => networkOf(address)),
+    ...others.flatMap(({ given }) => containerAddresses(given).flatMap((text) => parseSubnet(text) ?? [])),
+  ];
+  const beside = record.link === "zone" ? others.filter(({ bridge }) => bridge === record.bridge) : [];
+  const choose = (candidates: readonly string[], family: 4 | 6): LinkAddresses | undefined => {
+    const zone = beside.flatMap(({ given }) => inFamily(given, family) ?? []);
+    const known = parseSubnet(zone[0]?.host ?? "");
+    const size = networkSizes[record.link === "zone" ? "zone" : "veth"][family];
+    const name = record.bridge ?? record.machine;
+    const network = known === undefined ? firstFree(candidates, size, name, used) : networkOf(known);
+    const taken = zone.flatMap(({ container }) => parseSubnet(container) ?? []);
+    const position = network === undefined ? undefined : freePosition(network, taken);
+    return network === undefined || position === undefined ? undefined : linkAddresses(network, position);
+  };
+  const ipv4 = choose(pools.ipv4_pool === undefined ? usualPools : [pools.ipv4_pool], 4);
+  const ipv6 = hasIpv6() ? choose([pools.ipv6_pool ?? localPool()], 6) : undefined;
+  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+}
+
+function firstFree(
+  candidates: readonly string[],
+  size: number,
+  name: string,
+  used: readonly Subnet[],
+): Subnet | undefined {
+  for (const candidate of candidates) {
+    const pool = parseSubnet(candidate);
+    const free = pool === undefined ? undefined : freeSubnet(pool, size, name, used);
+    if (free !== undefined) return free;
+  }
+  return undefined;
+}
+
+/** What the container gets of that. */
+export function containerAddresses(given: NetworkRecord["given"]): string[] {
+  return [given?.ipv4?.container, given?.ipv6?.container].filter((text) => text !== undefined);
+}
+
+function inFamily(given: NetworkRecord["given"], family: 4 | 6): LinkAddresses | undefined {
+  return family === 4 ? given?.ipv4 : given?.ipv6;
+}
+
+/**
+ * A network of unique local addresses (RFC 4193), random as it has to be, and always the same on a host: made of its machine ID,
+ * which is not to be told as such (machine-id(5)).
+ */
+function localPool(): string {
+  const id = existsSync(machineId) ? readFileSync(machineId, "utf8").trim() : hostname();
+  const hex = createHash("sha256").update("nomad-driver-nspawn network ").update(id).digest("hex");
+  return `fd${hex.slice(0, 2)}:${hex.slice(2, 6)}:${hex.slice(6, 10)}::/48`;
+}

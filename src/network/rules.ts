@@ -1,0 +1,172 @@
+import { type Family, formatAddress, formatSubnet, networkOf, parseSubnet, type Subnet } from "./ip";
+import type { PortForward } from "./ports";
+import type { NetworkRecord } from "./records";
+
+/** The driver's own table; nothing outside of it is ever read or changed. */
+export const tableName = "nomad-nspawn";
+
+/** Takes the table away, if there is one. */
+export const noRules = `table inet ${tableName}\ndelete table inet ${tableName}\n`;
+
+const families = [4, 6] as const;
+const word = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
+const loopback = "127.0.0.1";
+const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
+
+/** A port of a container as it is at the moment. */
+interface Target {
+  readonly forward: PortForward;
+  readonly container: Subnet;
+}
+
+/**
+ * The packet filter rules for all containers as a script for nft(8), which takes effect as a whole. "" where there is nothing to
+ * rule.
+ *
+ * Forwarded ports are kept in maps, so that a packet's way is as short with a thousand ports as with one. They lead from the host's
+ * addresses, for packets of others and for those of the host itself, whose 127.0.0.1 leads to every port as well, unless
+ * that is another container's there. What is answered to somebody in the container's own network has to come back through here, so
+ * its sender becomes the host; so does that of what a container sends from a network that only this host knows.
+ */
+export function rules(all: readonly NetworkRecord[]): string {
+  const records = all.toSorted((one, other) => other.since - one.since);
+  const targets = records.flatMap(targetsOf);
+  const given = records.flatMap(({ given: plan }) => [plan?.ipv4?.container, plan?.ipv6?.container]);
+  const networks = unique(given.flatMap((text) => (text === undefined ? [] : (parseSubnet(text) ?? []))).map(network));
+  if (targets.length === 0 && networks.length === 0) return "";
+  const bridges = unique(
+    records.flatMap(({ link, bridge }) => (link === "bridge" && bridge !== undefined ? [bridge] : [])),
+  );
+  return [
+    `table inet ${tableName}`,
+    `delete table inet ${tableName}`,
+    `table inet ${tableName} {`,
+    ...chain("guard", "type filter hook prerouting priority raw", guard(targets.length === 0 ? [] : bridges)),
+    ...chain(
+      "prerouting",
+      "type nat hook prerouting priority dstnat",
+      families.flatMap((family) => open(targets, family)),
+    ),
+    ...chain("output", "type nat hook output priority -100", [
+      ...families.flatMap((family) => open(targets, family)),
+      ...openLoopback(targets),
+    ]),
+    ...chain("postrouting", "type nat hook postrouting priority srcnat", [
+      ...families.flatMap((family) => hairpins(targets, family)),
+      ...families.flatMap((family) => masquerade(networks, family)),
+    ]),
+    "}",
+    "",
+  ].join("\n");
+}
+
+function chain(name: string, hook: string, lines: readonly string[]): string[] {
+  return lines.length === 0
+    ? []
+    : [`  chain ${name} {`, `    ${hook}; policy accept;`, ...lines.map((line) => `    ${line}`), "  }"];
+}
+
+/** Loopback addresses may leave the host for a container's link (see sysctls.ts), and must never come in by it. */
+function guard(bridges: readonly string[]): string[] {
+  return ["ve-*", "vb-*", "vz-*", ...bridges].map((name) => `iifname "${name}" ip daddr ${loopbackNetwork[4]} drop`);
+}
+
+/** From the host's addresses: those a port is bound to, or any. */
+function open(targets: readonly Target[], family: Family): string[] {
+  const own = targets.filter(({ container }) => container.family === family);
+  const bound = own.filter(({ forward }) => forward.hostAddress !== undefined && isOf(forward.hostAddress, family));
+  const any = own.filter(({ forward }) => forward.hostAddress === undefined);
+  const ip = word[family];
+  return [
+    ...lead(`${ip} daddr . meta l4proto . th dport`, family, bound, ({ hostAddress = "", hostPort }, protocol) =>
+      [hostAddress, protocol, hostPort].join(" . "),
+    ),
+    ...lead(`meta l4proto . th dport`, family, any, ({ hostPort }, protocol) => `${protocol} . ${hostPort}`, [
+      "fib daddr type local",
+      `${ip} daddr != ${loopbackNetwork[family]}`,
+    ]),
+  ];
+}
+
+/**
+ * Not that of IPv6: the kernel takes answers to ::1 on no link but lo (rt6_need_strict() of net/ipv6/route.c), so that a program
+ * would wait for them instead of trying 127.0.0.1.
+ */
+function openLoopback(targets: readonly Target[]): string[] {
+  const own = targets.filter(({ container }) => container.family === 4);
+  const claimed = new Set(own.flatMap(({ forward }) => (forward.hostAddress === loopback ? [forward.hostPort] : [])));
+  const ports = new Map<number, Target>();
+  for (const target of own) {
+    const { hostPort } = target.forward;
+    if (!claimed.has(hostPort) && !ports.has(hostPort)) ports.set(hostPort, target);
+  }
+  return lead(
+    "meta l4proto . th dport",
+    4,
+    [...ports.values()],
+    ({ hostPort }, protocol) => `${protocol} . ${hostPort}`,
+    [`ip daddr ${loopback}`],
+  );
+}
+
+/** One rule with a map of all ports; none where there are none. */
+function lead(
+  key: string,
+  family: Family,
+  targets: readonly Target[],
+  keyOf: (forward: PortForward, protocol: string) => string,
+  conditions: readonly string[] = [],
+): string[] {
+  if (targets.length === 0) return [];
+  const elements = new Map<string, string>();
+  for (const { forward, container } of targets) {
+    for (const protocol of ["tcp", "udp"]) {
+      const from = keyOf(forward, protocol);
+      // A container that is about to be removed may still have a port that Nomad has given away again.
+      if (!elements.has(from)) elements.set(from, `${from} : ${formatAddress(container)} . ${forward.containerPort}`);
+    }
+  }
+  const map = `{ ${[...elements.values()].join(", ")} }`;
+  return [[...conditions, "meta l4proto { tcp, udp }", `dnat ${word[family]} to ${key} map ${map}`].join(" ")];
+}
+
+/** Answers must take the way of the question. */
+function hairpins(targets: readonly Target[], family: Family): string[] {
+  const containers = unique(
+    targets.filter(({ container }) => container.family === family).map(({ container }) => formatSubnet(container)),
+  );
+  const ip = word[family];
+  return containers.flatMap((text) => {
+    const container = parseSubnet(text);
+    if (container === undefined) return [];
+    const sources = family === 4 ? `{ ${loopbackNetwork[4]}, ${network(container)} }` : network(container);
+    return [`ct status dnat ${ip} saddr ${sources} ${ip} daddr ${formatAddress(container)} masquerade`];
+  });
+}
+
+function masquerade(networks: readonly string[], family: Family): string[] {
+  const own = networks.filter((text) => parseSubnet(text)?.family === family);
+  if (own.length === 0) return [];
+  const set = `{ ${own.join(", ")} }`;
+  return [`${word[family]} saddr ${set} ${word[family]} daddr != ${set} masquerade`];
+}
+
+function targetsOf({ ports, addresses }: NetworkRecord): Target[] {
+  const containers = families.flatMap((family) => {
+    const subnets = addresses.flatMap((text) => parseSubnet(text) ?? []);
+    return subnets.find((subnet) => subnet.family === family) ?? [];
+  });
+  return ports.flatMap((forward) => containers.map((container) => ({ forward, container })));
+}
+
+function isOf(address: string, family: Family): boolean {
+  return address.includes(":") === (family === 6);
+}
+
+function network(subnet: Subnet): string {
+  return formatSubnet(networkOf(subnet));
+}
+
+function unique<Item>(items: readonly Item[]): Item[] {
+  return [...new Set(items)];
+}

@@ -1,0 +1,73 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { errnoCode, isMissing } from "../host/errno";
+import type { Route } from "./netlink/links";
+
+/** ip-sysctl of the kernel's documentation. */
+const tree = "/proc/sys/net";
+
+/** Whether the host uses IPv6 at all. */
+export function hasIpv6(): boolean {
+  return existsSync(`${tree}/ipv6`) && read("ipv6/conf/all/disable_ipv6") !== "1";
+}
+
+/** Whether the host passes packets on between its links. */
+export function forwards(family: 4 | 6): boolean {
+  return read(family === 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding") === "1";
+}
+
+/**
+ * Lets the host pass on packets, as containers with a network of their own need; it stays so, as others may rely on it by then.
+ *
+ * A host that has its own IPv6 default route from router advertisements, taken by the kernel, would lose it by that
+ * (accept_ra): it is left alone.
+ *
+ * @returns which settings were changed, and which could not be
+ */
+export function enableForwarding(routes: readonly Route[]): {
+  readonly changed: readonly string[];
+  readonly refused: readonly string[];
+} {
+  const wanted = [
+    ...(forwards(4) ? [] : ["ipv4/ip_forward"]),
+    ...(!hasIpv6() || forwards(6) || dependsOnAdvertisements(routes) ? [] : ["ipv6/conf/all/forwarding"]),
+  ];
+  const changed = wanted.filter((name) => write(name, "1"));
+  const settings = (names: readonly string[]) => names.map((name) => `net.${name.replaceAll("/", ".")}`);
+  return { changed: settings(changed), refused: settings(wanted.filter((name) => !changed.includes(name))) };
+}
+
+/** Whether the host's IPv6 default route came with a router advertisement. */
+export function dependsOnAdvertisements(routes: readonly Route[]): boolean {
+  return routes.some(
+    ({ destination, advertised }) => advertised && destination.family === 6 && destination.prefix === 0,
+  );
+}
+
+/**
+ * Lets packets from 127.0.0.1 leave by a link, so that forwarded ports are reached there; rules.ts has the counterpart.
+ *
+ * @returns false where the host does not let us
+ */
+export function allowLoopbackSources(link: string): boolean {
+  return write(`ipv4/conf/${link}/route_localnet`, "1");
+}
+
+function read(name: string): string | undefined {
+  try {
+    return readFileSync(`${tree}/${name}`, "utf8").trim();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** False where the settings cannot be written, in an agent's own container for example. */
+function write(name: string, value: string): boolean {
+  try {
+    writeFileSync(`${tree}/${name}`, value);
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false;
+  }
+}

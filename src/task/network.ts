@@ -1,0 +1,53 @@
+import { openJoinedNamespace } from "../network/joined-namespace";
+import { networkdDropIn } from "../network/networkd-drop-in";
+import type { NetworkPlan } from "../network/plan";
+import { reserveNetwork } from "../network/private-network";
+import type { NetworkRecord } from "../network/records";
+import { type ContainerFiles, writeNetworkdFile } from "./files";
+import type { PrepareContext } from "./prepare";
+
+/** A task's network before its container is started. */
+export interface PreparedNetwork {
+  /** Absent where the container has no network of its own. */
+  readonly record: NetworkRecord | undefined;
+  readonly files: Pick<ContainerFiles, "networkd">;
+  /** What the job's author should know, in sentences. */
+  readonly notes: readonly string[];
+}
+
+/** What it depends on beside the plan. */
+export interface NetworkPreparation {
+  readonly boot: boolean;
+  /** Text of a resolv.conf(5) that the container can use. */
+  readonly resolvers: string | undefined;
+  readonly context: Pick<PrepareContext, "plugin" | "log">;
+}
+
+/**
+ * Makes a task's network ready for its container: what releaseContainer() gives back.
+ *
+ * @throws FirewallError where ports cannot be forwarded, Error where the group has no such network
+ */
+export async function prepareNetwork(
+  machine: string,
+  plan: NetworkPlan,
+  { boot, resolvers, context }: NetworkPreparation,
+): Promise<PreparedNetwork> {
+  switch (plan.kind) {
+    case "host":
+      return { record: undefined, files: {}, notes: [] };
+    case "joined": {
+      const problem = openJoinedNamespace(plan.path);
+      return { record: undefined, files: {}, notes: problem === undefined ? [] : [problem] };
+    }
+    case "private": {
+      const { record, notes } = await reserveNetwork(machine, plan, context.plugin.network, context.log);
+      if (!boot || record.given === undefined) return { record, files: {}, notes };
+      return {
+        record,
+        files: { networkd: await writeNetworkdFile(machine, networkdDropIn(record.given, resolvers)) },
+        notes,
+      };
+    }
+  }
+}

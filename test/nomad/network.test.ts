@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { attempt, run } from "../../scripts/command";
+import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { addNeighbour, type Neighbour, ownAddresses } from "../support/neighbour";
+import { allocExec } from "./harness/alloc-exec";
+import { eventTexts, type RunningJob, runJob, taskState, untilRunning } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+
+const examples = resolve(import.meta.dir, "../../examples");
+
+let neighbour: Neighbour;
+let nomad: Nomad;
+let images: string;
+beforeAll(async () => {
+  await run(["mkdir", "-p", "/usr/share/zoneinfo"]);
+  neighbour = await addNeighbour();
+  nomad = await startNomad({ client: { network_interface: "neighbour", cni_path: "/usr/lib/cni" } });
+  images = await mkdtemp("/var/tmp/network-images-");
+  for (const [name, image] of [
+    ["busybox", await busyboxImage()],
+    ["debian", await debianImage()],
+  ] as const) {
+    await run(["cp", "-a", "--reflink=auto", image, join(images, name)]);
+  }
+}, 180_000);
+afterAll(async () => {
+  await nomad[Symbol.asyncDispose]();
+  await removeBridge();
+  await rm(images, { recursive: true, force: true });
+  await neighbour[Symbol.asyncDispose]();
+}, 180_000);
+
+/** The agent leaves its bridge, and the chains of its CNI plugins, for the next job. */
+async function removeBridge(): Promise<void> {
+  await attempt(["ip", "link", "delete", "nomad"]);
+  for (const family of ["ip", "ip6"]) {
+    for (const table of ["nat", "filter", "mangle"]) await attempt(["nft", "delete", "table", family, table]);
+  }
+}
+
+const job = (name: string) => readFile(join(examples, name), "utf8");
+const started = async (hcl: Promise<string>, image: string): Promise<RunningJob> =>
+  runJob(nomad.api, await hcl, { image: join(images, image) });
+
+async function hostPort(allocId: string): Promise<number> {
+  const found = await nomad.api.allocation(allocId, () => true);
+  return found.AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value ?? 0;
+}
+
+/** A server listens a moment after its task runs. */
+async function page(run: (argv: readonly string[]) => Promise<{ stdout: string }>, url: string): Promise<string> {
+  for (const deadline = performance.now() + 20_000; ; await Bun.sleep(100)) {
+    const { stdout } = await run(["busybox", "wget", "-q", "-O", "-", url]);
+    if (stdout !== "" || performance.now() > deadline) return stdout;
+  }
+}
+const here = (argv: readonly string[]) => attempt(argv);
+const there = (argv: readonly string[]) => neighbour.run(argv);
+
+async function address(allocId: string, task: string): Promise<string> {
+  const text = await allocExec(nomad.api, allocId, task, ["ip", "-o", "-4", "address", "show", "dev", "host0"]);
+  return /inet ([\d.]+)/.exec(text)?.[1] ?? "";
+}
+
+const disturbances: readonly (readonly [string, () => Promise<void>])[] = [
+  ["at first", async () => {}],
+  [
+    "after a kill -9 of the plugin",
+    async () => {
+      const client = nomad.client();
+      process.kill(await nomad.pluginPid(), "SIGKILL");
+      await client.log.waitFor("container recovered", 60_000);
+    },
+  ],
+  [
+    "after a restart of the agent",
+    async () => {
+      await nomad.stopClient("SIGINT");
+      await nomad.startClient();
+    },
+  ],
+];
+
+describe("ports.hcl", () => {
+  let running: RunningJob;
+  beforeAll(async () => {
+    running = await started(job("ports.hcl"), "busybox");
+    await untilRunning(nomad.api, running.allocId, "httpd", 60_000);
+  }, 60_000);
+  afterAll(() => nomad.api.stopJob(running.id, true));
+
+  test.each(disturbances)(
+    "is reached from everywhere %s",
+    async (_, disturb) => {
+      await disturb();
+      const port = await hostPort(running.allocId);
+      const text = `Behind port ${port} of the client.\n`;
+      expect(await page(there, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
+      expect(await page(here, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
+      expect(await page(here, `http://127.0.0.1:${port}/`)).toBe(text);
+      const [service] = await nomad.api.services("web", (found) => found.length === 1);
+      expect(service).toMatchObject({ Address: ownAddresses[4], Port: port });
+      const [direct] = await nomad.api.services("web-container", (found) => found.length === 1);
+      expect(direct?.Address).toMatch(/^10\.213\./);
+      expect(direct?.Port).toBe(80);
+      expect(await page(here, `http://${direct?.Address}:80/`)).toBe(text);
+    },
+    120_000,
+  );
+});
+
+describe("bridge-mode.hcl", () => {
+  let running: RunningJob;
+  beforeAll(async () => {
+    running = await started(job("bridge-mode.hcl"), "busybox");
+    await untilRunning(nomad.api, running.allocId, "httpd", 60_000);
+  }, 60_000);
+  afterAll(() => nomad.api.stopJob(running.id, true));
+
+  test.each(disturbances)(
+    "is reached from everywhere %s",
+    async (_, disturb) => {
+      await disturb();
+      const port = await hostPort(running.allocId);
+      const text = "Shared by all tasks of the group.\n";
+      expect(await page(there, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
+      expect(await page(here, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
+      const [service] = await nomad.api.services("bridge-mode", (found) => found.length === 1);
+      expect(service).toMatchObject({ Address: ownAddresses[4], Port: port });
+      expect(await nomad.api.logsUntil(running.allocId, "sidecar", text)).toContain(text);
+      const inside = await allocExec(nomad.api, running.allocId, "sidecar", [
+        "wget",
+        "-q",
+        "-O",
+        "-",
+        "http://localhost/",
+      ]);
+      expect(inside).toContain(text);
+    },
+    120_000,
+  );
+
+  test("keeps its user namespace, and its names", async () => {
+    expect(await allocExec(nomad.api, running.allocId, "httpd", ["cat", "/proc/self/uid_map"])).toMatch(
+      /^\s+0\s+[1-9]\d*\s+65536\n/,
+    );
+    const hosts = await allocExec(nomad.api, running.allocId, "httpd", ["cat", "/etc/hosts"]);
+    const name = (await allocExec(nomad.api, running.allocId, "httpd", ["hostname"])).trim();
+    expect(hosts).toMatch(new RegExp(`^172\\.26\\.\\S+ ${name}$`, "m"));
+  });
+});
+
+test("network-zone.hcl has two systems that reach each other", async () => {
+  const running = await started(job("network-zone.hcl"), "debian");
+  for (const task of ["one", "two"]) {
+    await untilRunning(nomad.api, running.allocId, task, 60_000);
+    await nomad.api.logsUntil(running.allocId, task, "Multi-User", "stdout", 60_000);
+  }
+  const [one, two] = [await address(running.allocId, "one"), await address(running.allocId, "two")];
+  expect(one).toMatch(/^10\.213\./);
+  expect(one).not.toBe(two);
+  const neighbours = `echo > /dev/tcp/${two}/9 2>&1 || :; ip neigh show ${two}`;
+  expect(await allocExec(nomad.api, running.allocId, "one", ["bash", "-c", neighbours])).toMatch(
+    /lladdr .*(REACHABLE|DELAY|STALE)/,
+  );
+  await nomad.api.stopJob(running.id, true);
+}, 180_000);
+
+test("a job whose network nobody serves runs, and says so", async () => {
+  await run(["ip", "link", "add", "br-mute", "type", "bridge"]);
+  await run(["ip", "link", "set", "br-mute", "up"]);
+  try {
+    const hcl = `
+job "mute" {
+  group "g" {
+    task "main" {
+      driver = "nspawn"
+      config {
+        image = "${join(images, "busybox")}"
+        ephemeral = true
+        boot = false
+        network_bridge = "br-mute"
+        command = ["sleep", "1000"]
+      }
+    }
+  }
+}`;
+    const mute = await runJob(nomad.api, hcl);
+    await untilRunning(nomad.api, mute.allocId, "main", 60_000);
+    const found = await nomad.api.allocation(
+      mute.allocId,
+      (each) =>
+        eventTexts(taskState(each, "main") ?? { State: "pending", Failed: false, Restarts: 0, Events: [] })
+          .join()
+          .includes("no address"),
+      30_000,
+    );
+    expect(found.ClientStatus).toBe("running");
+    await nomad.api.stopJob(mute.id, true);
+    await nomad.api.allocations(mute.id, (all) => all.every(({ ClientStatus }) => ClientStatus !== "running"), 30_000);
+  } finally {
+    await attempt(["ip", "link", "delete", "br-mute"]);
+  }
+}, 120_000);

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { run } from "../../scripts/command";
+import { debianImage } from "../../scripts/images/images";
+import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+
+const namespace = `group-${process.pid}`;
+const path = `/run/netns/${namespace}`;
+const address = "198.51.100.20";
+const network = { path, hostsConfig: { hostname: "web-group", address } };
+
+beforeAll(async () => {
+  // As an agent with the bridge plugin of CNI makes it.
+  await run(["ip", "netns", "add", namespace]);
+  await run(["ip", "link", "add", "group-host", "type", "veth", "peer", "name", "eth0", "netns", namespace]);
+  await run(["ip", "address", "add", "198.51.100.1/24", "dev", "group-host"]);
+  await run(["ip", "link", "set", "group-host", "up"]);
+  for (const link of ["lo", "eth0"]) await run(["ip", "-n", namespace, "link", "set", link, "up"]);
+  await run(["ip", "-n", namespace, "address", "add", `${address}/24`, "dev", "eth0"]);
+});
+let bench: Workbench;
+useWorkbench((opened) => {
+  bench = opened;
+});
+afterAll(async () => {
+  await run(["ip", "netns", "delete", namespace]);
+});
+
+const joined = (script: string, more: Readonly<Record<string, unknown>> = {}) => ({
+  ...shell(bench.busybox, script, { network_veth: true, ...more }),
+  network,
+});
+const execute = async (taskId: string, ...command: string[]) => {
+  const { stdout, stderr } = await bench.client().execTask(taskId, command);
+  return `${Buffer.from(stdout)}${Buffer.from(stderr)}`;
+};
+
+describe("a group's network", () => {
+  test("is the task's, with a user namespace, low ports and names", async () => {
+    const script =
+      "mkdir -p /tmp/www; echo page > /tmp/www/index.html; httpd -p 80 -h /tmp/www && cat /proc/self/uid_map /etc/hosts; hostname; ip -o address show dev eth0; echo end; sleep 1000";
+    const task = await bench.started(joined(script));
+    await task.stdout.waitFor("end\n");
+    const text = task.stdout.text();
+    expect(task.stderr.text()).toBe("");
+    expect(text).toMatch(/^\s+0\s+[1-9]\d*\s+65536\n/);
+    expect(text).toContain(`127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${address} web-group `);
+    expect(text).toContain("\nweb-group\n");
+    expect(text).toContain(`${address}/24`);
+    const page = await run(["env", "--unset=http_proxy", "busybox", "wget", "-q", "-O", "-", `http://${address}/`]);
+    expect(page.stdout).toBe("page\n");
+    // Another task of the group, and a command in the first one.
+    expect((await bench.finished(joined("wget -q -O - http://127.0.0.1/"))).stdout).toBe("page\n");
+    expect(await execute(task.id, "wget", "-q", "-O", "-", "http://localhost/")).toBe("page\n");
+    expect((await bench.client().inspectTask(task.id)).networkOverride).toBeUndefined();
+  });
+
+  test("lets the task ping, as programs do it that need no raw socket", async () => {
+    const config = { image: await debianImage(), boot: false, volatile: "overlay", user: "nobody" };
+    const echo =
+      'use Socket; socket(my $s, AF_INET, SOCK_DGRAM, getprotobyname("icmp") // 1) or die "no: $!"; print "echo"';
+    const end = await bench.finished({ config: { ...config, command: ["perl", "-e", echo] }, network });
+    expect(end).toMatchObject({ code: 0, stdout: "echo", stderr: "" });
+  });
+
+  test("is also a booted system's", async () => {
+    const debian = await debianImage();
+    const config = { image: debian, volatile: "overlay", network_veth: true };
+    const task = await bench.started({ config, network });
+    await task.stdout.waitFor("Multi-User", 60_000);
+    expect(await execute(task.id, "ip", "-o", "address", "show", "dev", "eth0")).toContain(`${address}/24`);
+    expect(await execute(task.id, "hostname")).toBe("web-group\n");
+    expect(await execute(task.id, "cat", "/proc/self/uid_map")).toMatch(/^\s+0\s+[1-9]\d*\s+65536\n/);
+    await bench.client().stopTask(task.id, { timeout: 30_000 });
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
+  }, 120_000);
+
+  test("leaves a hosts file of the job's alone", async () => {
+    const task = await bench.task(joined("cat /etc/hosts", { bind_read_only: { "local/hosts": "/etc/hosts" } }));
+    await Bun.write(`${task.dirs.local}/hosts`, "192.0.2.7 own\n");
+    await bench.start(task);
+    await task.stdout.waitFor("192.0.2.7 own\n");
+  });
+
+  test("that is none has a loopback interface alone", async () => {
+    const none = `${namespace}-none`;
+    await run(["ip", "netns", "add", none]);
+    try {
+      const end = await bench.finished({ ...joined("ip -o link"), network: { path: `/run/netns/${none}` } });
+      expect(end.stdout).toMatch(/^1: lo:/m);
+      expect(end.stdout).not.toContain("2: ");
+    } finally {
+      await run(["ip", "netns", "delete", none]);
+    }
+  });
+
+  test("that is gone is told", async () => {
+    const task = await bench.task({ ...joined("true"), network: { path: "/run/netns/gone" } });
+    expect(await failure(bench.client().startTask(task.config))).toContain("/run/netns/gone");
+  });
+});

@@ -1,0 +1,317 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdir, readFile } from "node:fs/promises";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ResourcesSchema, TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { attempt, run } from "../../scripts/command";
+import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
+import type { PreparedTask } from "../support/task";
+import { sentence } from "./inside";
+import { shell, useWorkbench, type Workbench } from "./workbench";
+
+let neighbour: Neighbour;
+beforeAll(async () => {
+  neighbour = await addNeighbour();
+});
+let bench: Workbench;
+useWorkbench((opened) => {
+  bench = opened;
+});
+afterAll(() => neighbour[Symbol.asyncDispose]());
+
+/** A web server that shows its own name. */
+const servers = (name: string) =>
+  [
+    `mkdir -p /tmp/www; echo "${name}" > /tmp/www/index.html`,
+    "httpd -p [::]:80 -h /tmp/www",
+    "echo up; while :; do sleep 1; done",
+  ].join("; ");
+
+const ports = (
+  ...list: readonly (readonly [value: number, to: number, hostIp: string])[]
+): MessageInitShape<typeof ResourcesSchema> => ({
+  ports: list.map(([value, to, hostIp], index) => ({ label: `port${index}`, value, to, hostIp })),
+});
+
+async function serving(name: string, config: Readonly<Record<string, unknown>>, resources = ports()) {
+  const spec = shell(bench.busybox, servers(name), { network_veth: true, ...config });
+  const task = await bench.task({ ...spec, resources });
+  const handle = await bench.start(task);
+  await task.stdout.waitFor("up\n");
+  const { networkOverride } = await bench.client().inspectTask(task.id);
+  return { task, handle, override: networkOverride };
+}
+
+/** Fetches a page, or says why not; without the proxies that a machine may have. */
+const get = `
+  fetch(process.argv[1], { signal: AbortSignal.timeout(5000) })
+    .then((answer) => answer.text(), (error) => String(error.name === "TimeoutError" ? error.name : error.code))
+    .then((text) => process.stdout.write(text.trim()));
+`;
+const fetched = async (
+  run: (argv: readonly string[]) => Promise<{ stdout: string; stderr: string }>,
+  address: string,
+  port: number,
+) => {
+  const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}/`;
+  const { stdout, stderr } = await run(["env", "--ignore-environment", process.execPath, "-e", get, url]);
+  return `${stdout}${stderr}`.trim();
+};
+const here = (argv: readonly string[]) => attempt(argv);
+const there = (argv: readonly string[]) => neighbour.run(argv);
+/** Sends a datagram and prints the answer. */
+const datagram = `
+  const socket = require("node:dgram").createSocket(process.argv[1].includes(":") ? "udp6" : "udp4");
+  socket.on("message", (answer) => { process.stdout.write(answer); socket.close(); });
+  socket.send("x", Number(process.argv[2]), process.argv[1]);
+  setTimeout(() => process.exit(1), 3000).unref();
+`;
+const answering = `
+  const socket = require("node:dgram").createSocket("udp6");
+  socket.on("message", (_, { port, address }) => socket.send(process.argv[1], port, address));
+  socket.bind(Number(process.argv[2]), "::", () => console.log("up"));
+`;
+/** A server in a container's network that answers datagrams with a name. */
+async function answerDatagrams(task: PreparedTask, name: string, port: number): Promise<() => Promise<number>> {
+  const { driver } = await bench.client().inspectTask(task.id);
+  const target = await leader(Number(driver?.attributes["pid"]));
+  const argv = ["nsenter", "--net", `--target=${target}`, process.execPath, "-e", answering, name, String(port)];
+  const child = Bun.spawn(argv, { env: {}, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  await child.stdout.getReader().read();
+  return () => {
+    child.kill();
+    return child.exited;
+  };
+}
+const udp = (address: string, port: number) => [process.execPath, "-e", datagram, address, String(port)];
+
+const rules = async () => (await run(["nft", "list", "ruleset"])).stdout;
+const links = async () => (await readdir("/sys/class/net")).toSorted();
+
+async function addressesOf(task: PreparedTask) {
+  const { driver, networkOverride } = await bench.client().inspectTask(task.id);
+  const pid = Number(driver?.attributes["pid"]);
+  const { stdout } = await run([
+    "nsenter",
+    "--net",
+    `--target=${await leader(pid)}`,
+    "ip",
+    "-brief",
+    "address",
+    "show",
+    "dev",
+    "host0",
+  ]);
+  const [v4 = "", v6 = ""] = [/\b(\d+\.\d+\.\d+\.\d+)\//.exec(stdout)?.[1], /\b(fd[0-9a-f:]+)\//.exec(stdout)?.[1]];
+  return { v4, v6, addr: networkOverride?.addr };
+}
+
+async function leader(nspawn: number): Promise<number> {
+  const children = await readFile(`/proc/${nspawn}/task/${nspawn}/children`, "utf8");
+  return Number.parseInt(children, 10);
+}
+
+describe("a network of its own", () => {
+  test("has addresses of both families before the program looks, and tells Nomad", async () => {
+    const task = await bench.task(
+      shell(bench.busybox, "ip -o address show dev host0; ip route; ip -6 route; cat /etc/resolv.conf; sleep 1000", {
+        network_veth: true,
+      }),
+    );
+    const { networkOverride } = await bench.client().startTask(task.config);
+    await task.stdout.waitFor("default");
+    const { v4, v6, addr } = await addressesOf(task);
+    expect(v4).toMatch(/^10\.213\./);
+    expect(v6).toMatch(/^fd/);
+    expect(addr).toBe(v4);
+    expect(networkOverride).toMatchObject({ addr: v4, portMap: {}, autoAdvertise: false });
+    const text = task.stdout.text();
+    expect(text).toContain(`${v4}/30`);
+    expect(text).toContain(`${v6}/64`);
+    expect(text).toMatch(/default via 10\.213\.[\d.]+ dev host0/);
+    await bench.client().destroyTask(task.id, true);
+  });
+
+  test("reaches other hosts, from the client's address", async () => {
+    const script = `ping -c 1 -W 5 ${neighbourAddresses[4]} && ping -c 1 -W 5 ${neighbourAddresses[6]} && echo both`;
+    const end = await bench.finished(shell(bench.busybox, script, { network_veth: true }));
+    expect(end.stdout).toContain("both\n");
+  });
+
+  test("is reached by this host, and by others' containers", async () => {
+    const { task } = await serving("alone", {});
+    const { v4, v6 } = await addressesOf(task);
+    expect(await fetched(here, v4, 80)).toBe("alone");
+    expect(await fetched(here, v6, 80)).toBe("alone");
+    const end = await bench.finished(
+      shell(bench.busybox, `wget -q -O - http://${v4}/; wget -q -O - http://[${v6}]/`, { network_veth: true }),
+    );
+    expect(end.stdout).toBe("alone\nalone\n");
+    await bench.client().destroyTask(task.id, true);
+  });
+
+  test("leaves nothing: no rule, no link", async () => {
+    const [rulesBefore, linksBefore] = [await rules(), await links()];
+    const { task } = await serving("gone", { ports: ["port0"] }, ports([20_001, 80, "0.0.0.0"]));
+    expect(await rules()).not.toBe(rulesBefore);
+    await bench.client().destroyTask(task.id, true);
+    expect(await rules()).toBe(rulesBefore);
+    expect(await links()).toEqual(linksBefore);
+  });
+});
+
+describe("ports", () => {
+  let task: PreparedTask;
+  let handle: TaskHandle;
+  let stopAnswering: () => Promise<number>;
+  beforeAll(async () => {
+    const open = ports(
+      [20_010, 80, "0.0.0.0"],
+      [20_011, 80, ownAddresses[4]],
+      [20_012, 80, ownAddresses[6]],
+      [20_013, 53, ""],
+    );
+    const started = await serving("ported", { ports: ["port0", "port1", "port2", "port3"] }, open);
+    ({ task, handle } = started);
+    stopAnswering = await answerDatagrams(task, "ported", 53);
+    expect(started.override).toMatchObject({ portMap: { port0: 80, port1: 80, port2: 80, port3: 53 } });
+  });
+  afterAll(async () => {
+    await stopAnswering();
+    await bench.client().destroyTask(task.id, true);
+  });
+
+  const open: readonly (readonly [from: string, address: string, port: number])[] = [
+    ["another host", ownAddresses[4], 20_010],
+    ["another host", ownAddresses[6], 20_010],
+    ["another host", ownAddresses[4], 20_011],
+    ["another host", ownAddresses[6], 20_012],
+    ["this host", ownAddresses[4], 20_010],
+    ["this host", ownAddresses[6], 20_010],
+    ["this host", ownAddresses[4], 20_011],
+    ["this host", ownAddresses[6], 20_012],
+    ["this host", "127.0.0.1", 20_010],
+    ["this host", "127.0.0.1", 20_011],
+  ];
+  const closed: typeof open = [
+    ["another host", ownAddresses[6], 20_011],
+    ["another host", ownAddresses[4], 20_012],
+    ["another host", ownAddresses[4], 80],
+    // The kernel cannot; that it is refused at once is what lets programs try the other address of "localhost".
+    ["this host", "::1", 20_010],
+  ];
+  const from = (name: string) => (name === "this host" ? here : there);
+
+  describe.each(["at first", "after a kill -9 of the plugin", "after its rules were flushed and it was killed"])(
+    "%s",
+    (when) => {
+      beforeAll(async () => {
+        if (when.includes("flushed")) await run(["nft", "delete", "table", "inet", "nomad-nspawn"]);
+        if (when === "at first") return;
+        await bench.replacePlugin();
+        await bench.client().recoverTask(handle);
+      });
+
+      test.each(open)("%s reaches %s at %d", async (name, address, port) => {
+        expect(await fetched(from(name), address, port)).toBe("ported");
+      });
+
+      test.each(closed)("%s does not reach %s at %d", async (name, address, port) => {
+        expect(await fetched(from(name), address, port)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
+      });
+
+      test.each([
+        ["another host", ownAddresses[4]],
+        ["another host", ownAddresses[6]],
+        ["this host", "127.0.0.1"],
+        ["this host", ownAddresses[4]],
+      ])("%s reaches %s by UDP", async (name, address) => {
+        expect((await from(name)(udp(address, 20_013))).stdout).toBe("ported");
+      });
+
+      test("the container reaches itself and others reach it by the host's address", async () => {
+        const script = `wget -q -O - http://${ownAddresses[4]}:20010/`;
+        expect((await bench.finished(shell(bench.busybox, script, { network_veth: true }))).stdout).toBe("ported\n");
+        const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
+        expect(Buffer.from(stdout).toString()).toBe("ported\n");
+      });
+    },
+  );
+
+  test("loopback addresses are not to be reached from containers or other hosts", async () => {
+    await there(["ip", "route", "add", "127.0.0.1", "via", ownAddresses[4]]);
+    expect(await fetched(there, "127.0.0.1", 20_010)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
+  });
+});
+
+test("a port that cannot be told from another is refused with its name", async () => {
+  const task = await bench.task({
+    ...shell(bench.busybox, "true", { network_veth: true, ports: ["web"] }),
+    resources: ports([20_001, 80, ""]),
+  });
+  expect(await sentence(bench.client().startTask(task.config))).toBe(
+    'Option ports names the port "web", which the job has not: its ports are "port0".',
+  );
+});
+
+describe("a zone", () => {
+  test("its containers reach each other, and go with the last of them", async () => {
+    const before = await links();
+    const one = await serving("one", { network_zone: "test", ports: ["port0"] }, ports([20_020, 80, ""]));
+    const two = await serving("two", { network_zone: "test" });
+    const [first, second] = [await addressesOf(one.task), await addressesOf(two.task)];
+    expect(first.v4.replace(/\.\d+$/, "")).toBe(second.v4.replace(/\.\d+$/, ""));
+    for (const address of [second.v4, `[${second.v6}]`]) {
+      const { stdout } = await bench
+        .client()
+        .execTask(one.task.id, ["wget", "-q", "-O", "-", `http://${address}/`], 10_000);
+      expect(Buffer.from(stdout).toString()).toBe("two\n");
+    }
+    // By the host's address the answer has to come back the same way.
+    const byHost = await bench
+      .client()
+      .execTask(two.task.id, ["wget", "-q", "-O", "-", `http://${ownAddresses[4]}:20020/`], 10_000);
+    expect(Buffer.from(byHost.stdout).toString()).toBe("one\n");
+    expect(await fetched(there, ownAddresses[4], 20_020)).toBe("one");
+    expect(await fetched(here, "127.0.0.1", 20_020)).toBe("one");
+    for (const { task } of [one, two]) await bench.client().destroyTask(task.id, true);
+    expect(await links()).toEqual(before);
+  });
+});
+
+describe("a bridge of the host's", () => {
+  test("is the operator's network: the container asks it for addresses, and its ports follow", async () => {
+    await run(["ip", "link", "add", "br-test", "type", "bridge"]);
+    try {
+      await run(["ip", "address", "add", "198.51.100.1/24", "dev", "br-test"]);
+      await run(["ip", "link", "set", "br-test", "up"]);
+      const script = `sleep 0.3; ip address add 198.51.100.7/24 dev host0; ip route add default via 198.51.100.1; ${servers("bridged")}`;
+      const spec = shell(bench.busybox, script, { network_bridge: "br-test", ports: ["port0"] });
+      const task = await bench.task({ ...spec, resources: ports([20_030, 80, ""]) });
+      const { networkOverride } = await bench.client().startTask(task.config);
+      expect(networkOverride).toMatchObject({ addr: "198.51.100.7", portMap: { port0: 80 }, autoAdvertise: true });
+      await task.stdout.waitFor("up\n");
+      expect(await fetched(here, "198.51.100.7", 80)).toBe("bridged");
+      expect(await fetched(there, ownAddresses[4], 20_030)).toBe("bridged");
+      expect(await fetched(here, "127.0.0.1", 20_030)).toBe("bridged");
+      await bench.client().destroyTask(task.id, true);
+    } finally {
+      await run(["ip", "link", "delete", "br-test"]);
+    }
+  });
+});
+
+test("fifty tasks with ports at once", async () => {
+  const before = await rules();
+  const tasks = await Promise.all(
+    Array.from({ length: 50 }, async (_, index) => {
+      const spec = shell(bench.busybox, servers(`task ${index}`), { network_veth: true, ports: ["port0"] });
+      return bench.task({ ...spec, resources: ports([21_000 + index, 80, ""]) });
+    }),
+  );
+  await Promise.all(tasks.map((task) => bench.client().startTask(task.config)));
+  await Promise.all(tasks.map((task) => task.stdout.waitFor("up\n")));
+  const answers = await Promise.all(tasks.map((_, index) => fetched(there, ownAddresses[4], 21_000 + index)));
+  expect(answers).toEqual(tasks.map((_, index) => `task ${index}`));
+  await Promise.all(tasks.map((task) => bench.client().destroyTask(task.id, true)));
+  expect(await rules()).toBe(before);
+}, 180_000);
