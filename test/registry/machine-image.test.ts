@@ -73,6 +73,7 @@ beforeEach(() => {
     locks: join(top, `run-${counter}/locks`),
     self: [driverBinary()],
     keyring: signer.keyring,
+    timing: quick,
     signal: AbortSignal.timeout(20_000),
   };
   site.requests.length = 0;
