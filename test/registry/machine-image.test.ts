@@ -18,6 +18,7 @@ import {
   type Signer,
   startDownloadSite,
 } from "../support/download-site";
+import { quick } from "./reading";
 
 const stack = new AsyncDisposableStack();
 let site: DownloadSite;
