@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import { ociLayoutSource } from "../image/oci-layout";
@@ -114,7 +115,8 @@ export class TaskImages {
 
   async #collect(): Promise<void> {
     const { gc } = this.#context.options();
-    if (!gc.image) return;
+    // A client on which no such image was ever used gets no store.
+    if (!gc.image || !existsSync(this.store.directory)) return;
     const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
     if (collected === undefined) {
       this.#collectIn(AGAIN_MS);
