@@ -7,6 +7,8 @@ async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   // Imported where they are needed: a supervising process lives as long as its task and holds nothing else in memory.
   if (first === "supervise") return (await import("./supervisor/process/supervise")).superviseMain(rest);
+  if (first === "unpack") return (await import("./image/unpack/unpack-main")).unpackMain(rest);
+  if (first === "sync-store") return (await import("./image/unpack/unpack-main")).syncMain(rest);
   if (isPluginEnvironment(process.env)) return (await import("./driver/plugin-main")).runPlugin();
   return (await import("./cli/command-line")).commandLine(args);
 }

@@ -27,6 +27,7 @@ export const levels: readonly Level[] = [
   { name: "protocol", paths: ["test/protocol"], place: "machine" },
   { name: "supervisor in host", paths: ["test/supervisor"], place: "host" },
   { name: "protocol in host", paths: ["test/protocol"], place: "host" },
+  { name: "registry", paths: ["test/registry"], place: "host" },
   { name: "host", paths: ["test/host"], place: "host" },
   { name: "nomad", paths: ["test/nomad"], place: "host" },
   {

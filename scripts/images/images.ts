@@ -44,9 +44,18 @@ const testHost: DebianTree = {
     "udev",
     "e2fsprogs",
     "fdisk",
+    // What images come from, and what makes them.
+    "docker-registry",
+    "skopeo",
+    "umoci",
+    "gnupg",
+    "openssl",
+    "xz-utils",
+    "bzip2",
+    "zstd",
   ],
   // The devices are those of the machine around it: none of them is to be set up again.
-  masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service"],
+  masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service", "docker-registry.service"],
   files: {
     ...bootFiles,
     ...udevAnyway,

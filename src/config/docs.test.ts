@@ -33,7 +33,8 @@ describe("JSON Schema", () => {
     const properties = member(taskJsonSchema(), "properties");
     expect(member(taskJsonSchema(), "required")).toEqual(["image"]);
     expect(member(properties, "console")).toMatchObject({ enum: ["interactive", "read-only", "passive", "pipe"] });
-    expect(member(properties, "boot")).toMatchObject({ type: "boolean", default: true });
+    expect(member(properties, "boot")).toMatchObject({ type: "boolean" });
+    expect(member(properties, "network_veth")).toMatchObject({ type: "boolean", default: true });
     expect(member(properties, "oom_score_adjust")).toMatchObject({ type: "integer", minimum: -1000, maximum: 1000 });
     expect(member(properties, "port_map")).toMatchObject({ additionalProperties: { type: "integer" } });
     expect(member(properties, "image_download")).toMatchObject({ required: ["url"], additionalProperties: false });

@@ -1,4 +1,3 @@
-import { NOT_YET } from "./not-yet";
 import { type AnyOption, allowedText, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { taskOptions } from "./options";
 import { pluginOptions } from "./plugin-options";
@@ -11,7 +10,6 @@ export function optionsPage(): string {
     'A map is written as a block (`environment { FOO = "bar" }`) or as an attribute (`environment = { FOO = "bar" }`). Nomad\'s job files allow quoted names, such as paths, in the attribute form only.',
     "## Task config",
     taskOptionsMarkdown(),
-    `Checked, but not supported by this version of the driver yet: ${NOT_YET.map((name) => `\`${name}\``).join(", ")}.`,
     "## Plugin config",
     pluginOptionsMarkdown(),
     "",

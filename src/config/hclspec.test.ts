@@ -23,7 +23,7 @@ describe("the task's spec", () => {
     expect(json(taskConfigSpec(), "image")).toEqual({ attr: { name: "image", type: "string", required: true } });
   });
 
-  test.each(["boot", "network_veth", "user_namespacing"])("has Nomad fill in upstream's default of %s", (name) => {
+  test.each(["network_veth", "user_namespacing"])("has Nomad fill in upstream's default of %s", (name) => {
     expect(json(taskConfigSpec(), name)).toEqual({
       default: { primary: { attr: { name, type: "bool" } }, default: { literal: { value: "true" } } },
     });

@@ -15,16 +15,19 @@ export const containerOptions = {
   image: option({
     type: { kind: "string" },
     schema: filledText,
-    allowed: "a directory, a disk image, a block device or the name of an image known to machinectl",
+    allowed:
+      "a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines",
     meaning:
-      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`. A relative path is looked up in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
+      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`; or an image for container engines (docs/images.md), `oci:/PATH:TAG` in an OCI layout directory of the client. A relative path is looked up in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
     nspawn: "--directory=, --image=",
     example: 'image = "/var/lib/machines/debian"',
   }),
   boot: option({
-    ...flag(true),
-    defaultInSpec: true,
-    meaning: "Find an init program in the image and run it as PID 1; `command` holds its arguments.",
+    type: { kind: "bool" },
+    // Without a default in Nomad's spec: that would not tell what the job says from what it does not.
+    schema: v.optional(v.boolean()),
+    meaning:
+      "Find an init program in the image and run it as PID 1; `command` holds its arguments. By default `true`, and `false` for images made for container engines.",
     nspawn: "--boot",
   }),
   process_two: option({

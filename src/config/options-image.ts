@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parseReference } from "../image/reference";
 import { option, schemasOf } from "./option";
 import { checked, filledText } from "./validators";
 
@@ -12,26 +13,29 @@ const downloadOptions = {
       filledText,
       checked((url: string) => (/[\s\p{Cc}]/u.test(url) ? "it must not contain white space" : undefined)),
     ),
-    allowed: "an http:// or https:// URL, or the reference of an image in a registry",
-    meaning: "Where the image is: an `http://` or `https://` URL, or a registry's image reference.",
+    allowed: "an http:// or https:// URL, the absolute path of a file, or the reference of an image in a registry",
+    meaning:
+      "Where the image is: an `http://` or `https://` URL or a file of the client (an absolute path or `file://` URL) for the types `tar` and `raw`, a registry's image reference for `docker` and `oci`.",
   }),
   type: option({
     type: { kind: "string", values: IMAGE_TYPES },
     schema: v.optional(v.picklist(IMAGE_TYPES), "tar"),
     defaultInSpec: true,
-    meaning: "What is downloaded.",
+    meaning:
+      "What is downloaded: an archive of a root directory (`tar`) or a disk image (`raw`), each plain or compressed by gzip, zstd, xz or bzip2, or an image for container engines (`docker` and `oci` are the same).",
   }),
   verify: option({
     type: { kind: "string", values: VERIFICATIONS },
     schema: v.optional(v.picklist(VERIFICATIONS), "no"),
     defaultInSpec: true,
-    meaning: "How the download is checked before it is used.",
+    meaning:
+      "How a download of type `tar` or `raw` is checked before it is used: by a list of checksums beside it (`SHA256SUMS` or `NAME.sha256`), or by one that is signed too.",
   }),
   force: option({
     type: { kind: "bool" },
     schema: v.optional(v.boolean(), false),
     defaultInSpec: true,
-    meaning: "Download even when the image is there already.",
+    meaning: "Download even when the image is there already, and replace that one.",
   }),
 };
 
@@ -39,6 +43,19 @@ const authOptions = {
   username: option({ type: { kind: "string" }, schema: filledText, secret: true, meaning: "User name." }),
   password: option({ type: { kind: "string" }, schema: filledText, secret: true, meaning: "Password or token." }),
 };
+
+function isReference(url: string): boolean {
+  try {
+    parseReference(url);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFileUrl(url: string): boolean {
+  return url.startsWith("/") || (/^(?:https?:\/\/[^/]|file:\/\/\/)/.test(url) && URL.canParse(url));
+}
 
 /** Where the image comes from. */
 export const imageOptions = {
@@ -49,14 +66,15 @@ export const imageOptions = {
         v.strictObject(schemasOf(downloadOptions)),
         v.forward(
           v.check(
-            ({ type, url }) => type === "docker" || type === "oci" || /^https?:\/\/[^/]/.test(url),
-            "it must be an http:// or https:// URL for an image of type tar or raw",
+            ({ type, url }) => (type === "docker" || type === "oci" ? isReference(url) : isFileUrl(url)),
+            "it must be an http:// or https:// URL or the absolute path of a file for an image of type tar or raw, and an image reference for one of type docker or oci",
           ),
           ["url"],
         ),
       ),
     ),
-    meaning: "Download the image before the task starts.",
+    meaning:
+      "Download the image before the task starts, where there is none called `image`. Those of type `tar` and `raw` are kept in `/var/lib/machines` (docs/images.md).",
     example: 'image_download {\n  url  = "https://example.com/debian.tar.xz"\n  type = "tar"\n}',
   }),
   auth: option({

@@ -20,5 +20,7 @@ export const taskOptions = {
 /** Validates a whole `config` block. */
 export const taskSchema = v.strictObject(schemasOf(taskOptions));
 
+type Validated = Readonly<v.InferOutput<typeof taskSchema>>;
+
 /** A task's config after validation; every option is there, undefined where it is absent and has no default. */
-export type TaskOptions = Readonly<v.InferOutput<typeof taskSchema>>;
+export type TaskOptions = Omit<Validated, "boot"> & { readonly boot: boolean };

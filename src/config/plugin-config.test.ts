@@ -14,11 +14,13 @@ test("an empty config has the defaults", () => {
     allow_properties: [],
     allow_privileged_binds: true,
     require_user_namespacing: false,
-    gc: { image: true, image_delay: 180_000, container: true, container_delay: 300_000 },
+    image_store: "/var/lib/nomad-driver-nspawn",
+    gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
     network: { address_wait: 5000 },
     pull_timeout: 600_000,
     stats_interval: 1000,
     auth: {},
+    registry: { default: "docker.io", plain_http: [] },
   });
 });
 
@@ -28,6 +30,10 @@ describe("refused with one sentence", () => {
     [
       { gc: { image_delay: "soon" } },
       'Option gc.image_delay = "soon" is not valid: it must be a duration such as "90s", "3m" or "1h".',
+    ],
+    [
+      { gc: { image_min_free: "5%" } },
+      'Option gc.image_min_free = "5%" is not valid: it must be a size such as "500MB", "2GiB" or "0".',
     ],
     [{ gc: { images: true } }, "Option gc.images is unknown: did you mean gc.image?"],
     [
@@ -52,6 +58,18 @@ describe("refused with one sentence", () => {
       'Option allow_caps[0] = "ADMIN" is not valid: it must be the name of a capability such as "CAP_NET_ADMIN", or "all".',
     ],
     [{ auth: { config: "auth.json" } }, 'Option auth.config = "auth.json" is not valid: it must be an absolute path.'],
+    [
+      { auth: { helper: "/bin/sh" } },
+      'Option auth.helper = "/bin/sh" is not valid: it must be what follows "docker-credential-" in the helper\'s file name, such as "ecr-login".',
+    ],
+    [
+      { registry: { plain_http: ["http://registry.lan"] } },
+      'Option registry.plain_http[0] = "http://registry.lan" is not valid: it must be a host name with or without a port, such as "registry.lan:5000".',
+    ],
+    [
+      { registry: { default: "a/b" } },
+      'Option registry.default = "a/b" is not valid: it must be a host name with or without a port, such as "registry.lan:5000".',
+    ],
     [{ auth: "/etc/auth.json" }, 'Option auth = "/etc/auth.json" is not valid: it must be a block.'],
   ])("%j", (config, sentence) => {
     expect(() => decodePluginConfig(encode(config))).toThrow(new ConfigError(sentence));

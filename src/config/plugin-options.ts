@@ -1,10 +1,13 @@
 import * as v from "valibot";
+import { DOCKER_REGISTRY, isRegistryHost } from "../image/reference";
+import { helperNameProblem } from "../image/registry/credentials";
 import { parseSubnet } from "../network/ip";
 import { networkSizes } from "../network/subnets";
 import { parseDuration } from "./duration";
 import { canonicalCapability, isUnitProperty } from "./names";
 import { option, schemasOf } from "./option";
 import { flag, string, strings } from "./shapes";
+import { parseSize } from "./size";
 import { absolutePath, checked, Problem, parsed, text } from "./validators";
 
 const DURATION = 'a duration such as "90s", "3m" or "1h"';
@@ -28,9 +31,22 @@ function minimum(least: number): string {
   return least === 0 ? DURATION : `${DURATION}, at least ${least / 1000}s`;
 }
 
+const SIZE = 'a size such as "500MB", "2GiB" or "0"';
+
+function bytesOf(value: string): number | Problem {
+  return parseSize(value) ?? new Problem(`it must be ${SIZE}`);
+}
+
 const gcOptions = {
   image: option({ ...flag(true), meaning: "Remove images the driver downloaded once nothing uses them." }),
   image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
+  image_min_free: option({
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(bytesOf)), "500MB"),
+    allowed: SIZE,
+    meaning:
+      "Free space that the disk of `image_store` shall keep: with less, unused images are removed before `image_delay`, and a pull that would take more fails.",
+  }),
   container: option({
     ...flag(true),
     meaning: "Remove containers that this client's driver started and that no task belongs to any more.",
@@ -87,6 +103,43 @@ const authOptions = {
     allowed: "the absolute path of a file",
     meaning: "File with registry credentials in the format of Docker's `config.json`.",
   }),
+  helper: option({
+    ...string(v.pipe(text, checked(helperNameProblem))),
+    allowed: 'what follows "docker-credential-" in the name of a credential helper',
+    meaning:
+      "Credential helper that is asked about registries which `config` does not know: the program `docker-credential-` and this name, in the agent's `PATH`.",
+    example: 'helper = "ecr-login"',
+  }),
+};
+
+const registryHostText = v.pipe(
+  text,
+  checked((host: string) =>
+    isRegistryHost(host) ? undefined : 'it must be a host name with or without a port, such as "registry.lan:5000"',
+  ),
+);
+
+const registryOptions = {
+  default: option({
+    type: { kind: "string" },
+    schema: v.optional(registryHostText, DOCKER_REGISTRY),
+    allowed: "a registry's host, with or without a port",
+    meaning: "Registry of images whose name has no host in it.",
+  }),
+  ca: option({
+    ...string(absolutePath),
+    allowed: "the absolute path of a file",
+    meaning:
+      "File with certificates (PEM) that are trusted for registries and `image_download`, beside those that the host trusts.",
+    example: 'ca = "/etc/nomad.d/registry-ca.pem"',
+  }),
+  plain_http: option({
+    ...strings(registryHostText),
+    allowed: "a list of registries' hosts",
+    meaning:
+      "Registries that are spoken to without TLS, as they are named in images. Those of this machine (`localhost`, `127.…`) are where they have no TLS.",
+    example: 'plain_http = ["registry.lan:5000"]',
+  }),
 };
 
 /** Every option of `plugin "nspawn" { config {} }`, once. */
@@ -102,6 +155,13 @@ export const pluginOptions = {
     allowed: "a list of absolute paths",
     meaning: "Directories images may come from; empty for any.",
     example: 'image_paths = ["/var/lib/machines"]',
+  }),
+  image_store: option({
+    type: { kind: "string" },
+    schema: v.optional(absolutePath, "/var/lib/nomad-driver-nspawn"),
+    allowed: "an absolute path",
+    meaning:
+      "Directory for images made for container engines, unpacked, and for what containers on them write (docs/images.md). Agents of one host may share it.",
   }),
   allow_caps: option({
     type: { kind: "strings" },
@@ -163,6 +223,12 @@ export const pluginOptions = {
     schema: v.optional(v.strictObject(schemasOf(authOptions)), {}),
     meaning: "Registry credentials.",
     example: 'auth {\n  config = "/etc/nomad.d/registry-auth.json"\n}',
+  }),
+  registry: option({
+    type: { kind: "block", options: registryOptions },
+    schema: v.optional(v.strictObject(schemasOf(registryOptions)), {}),
+    meaning: "Which registries images come from, and how they are reached.",
+    example: 'registry {\n  default    = "registry.lan:5000"\n  plain_http = ["registry.lan:5000"]\n}',
   }),
 };
 

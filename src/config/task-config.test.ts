@@ -148,16 +148,16 @@ describe("refused with one sentence", () => {
   const cases: readonly [object, string][] = [
     [
       { image: undefined },
-      "Option image is missing: it must be a directory, a disk image, a block device or the name of an image known to machinectl.",
+      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
     ],
     [
       { image: "" },
-      "Option image is missing: it must be a directory, a disk image, a block device or the name of an image known to machinectl.",
+      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
     ],
     [{ image: "a\0b" }, 'Option image = "a\\u0000b" is not valid: it must not contain a NUL character.'],
     [
       { image: ["x"] },
-      "Option image = a list is not valid: it must be a directory, a disk image, a block device or the name of an image known to machinectl.",
+      "Option image = a list is not valid: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
     ],
     [{ imagee: "x" }, "Option imagee is unknown: did you mean image?"],
     [{ processTwo: true }, "Option processTwo is unknown: did you mean process_two?"],
@@ -318,11 +318,15 @@ describe("refused with one sentence", () => {
     [{ port_map: { http: "x" } }, 'Option port_map["http"] = "x" is not valid: it must be a number.'],
     [
       { image_download: {} },
-      "Option image_download.url is missing: it must be an http:// or https:// URL, or the reference of an image in a registry.",
+      "Option image_download.url is missing: it must be an http:// or https:// URL, the absolute path of a file, or the reference of an image in a registry.",
     ],
     [
-      { image_download: { url: "/a" } },
-      'Option image_download.url = "/a" is not valid: it must be an http:// or https:// URL for an image of type tar or raw.',
+      { image_download: { url: "a.tar" } },
+      'Option image_download.url = "a.tar" is not valid: it must be an http:// or https:// URL or the absolute path of a file for an image of type tar or raw, and an image reference for one of type docker or oci.',
+    ],
+    [
+      { image_download: { url: "https://x/y", type: "docker" } },
+      'Option image_download.url = "https://x/y" is not valid: it must be an http:// or https:// URL or the absolute path of a file for an image of type tar or raw, and an image reference for one of type docker or oci.',
     ],
     [
       { image_download: [{ url: "https://x/y", type: "zip" }] },
@@ -336,16 +340,8 @@ describe("refused with one sentence", () => {
       { image_download: { url: "https://x/y", kind: "tar" } },
       "Option image_download.kind is unknown: the options are url, type, verify, force.",
     ],
-    [
-      { image_download: { url: "https://x/y" } },
-      "Option image_download is not supported by this version of the driver yet: remove it.",
-    ],
     [{ auth: { username: "hidden" } }, "Option auth.password is missing: it must be a string."],
     [{ auth: { username: "hidden", password: ["hidden"] } }, "Option auth.password is not valid: it must be a string."],
-    [
-      { auth: { username: "hidden", password: "hidden" } },
-      "Option auth is not supported by this version of the driver yet: remove it.",
-    ],
     [{ devices: ["dev/fuse"] }, 'Option devices[0] = "dev/fuse" is not valid: it must be an absolute path.'],
     [
       { devices: ["/dev/a:/dev/b:rwx"] },

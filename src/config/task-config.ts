@@ -1,17 +1,21 @@
 import { combinationProblem } from "./combinations";
 import { ConfigError } from "./config-error";
 import { decodeConfig } from "./decode";
-import { notYetSupported } from "./not-yet";
 import { type TaskOptions, taskOptions, taskSchema } from "./options";
 
 /**
  * Decodes and validates a task's `config` block from the msgpack Nomad sends (TaskConfig.msgpack_driver_config).
  *
+ * @param runsCommand whether the image is one that a command is run in, where the job does not say whether it boots
  * @throws ConfigError one sentence for the user, without secrets
  */
-export function decodeTaskConfig(bytes: Uint8Array): TaskOptions {
-  const options = decodeConfig(bytes, taskOptions, taskSchema);
-  const problem = combinationProblem(options) ?? notYetSupported(options);
+export function decodeTaskConfig(
+  bytes: Uint8Array,
+  runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
+): TaskOptions {
+  const decoded = decodeConfig(bytes, taskOptions, taskSchema);
+  const options = { ...decoded, boot: decoded.boot ?? !runsCommand(decoded) };
+  const problem = combinationProblem(options);
   if (problem !== undefined) throw new ConfigError(problem);
   return options;
 }

@@ -27,7 +27,13 @@ export function registerDriver(router: ConnectRouter, driver: Driver): void {
       await recoverTask(driver, request);
       return {};
     }),
-    startTask: rpc((request) => startTask(driver, request)),
+    startTask: async (request, context) => {
+      try {
+        return await startTask(driver, request, context.signal);
+      } catch (error) {
+        throw rpcError(error);
+      }
+    },
     waitTask: async ({ taskId }, context) => {
       try {
         return await waitTask(driver, taskId, context.signal);

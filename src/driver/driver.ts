@@ -7,6 +7,8 @@ import { createProcessSupervisor } from "../supervisor/process/process-superviso
 import type { Supervisor } from "../supervisor/supervisor";
 import { createSystemdSupervisor } from "../supervisor/systemd/supervisor";
 import { TaskEvents } from "../task/events";
+import { TaskImages } from "../task/images";
+import { MachineImages } from "../task/machine-images";
 import { TaskStore } from "../task/store";
 import { UsageClock } from "../task/usage-clock";
 import { OrphanSweep } from "./orphan-sweep";
@@ -19,6 +21,10 @@ export interface Driver {
   readonly config: ConfigHolder;
   readonly usageClock: UsageClock;
   readonly orphans: OrphanSweep;
+  readonly images: TaskImages;
+  readonly machineImages: MachineImages;
+  /** Ends with the plugin: downloads for tasks that are being started. */
+  readonly ended: AbortSignal;
   /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
   readonly pluginDir: string;
   /** The supervisor for new tasks on this host. */
@@ -63,6 +69,8 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
       : createProcessSupervisor({ self: [...self, "supervise"], log: log.named("process") });
   const tasks = new TaskStore();
   const config = new ConfigHolder();
+  const pluginDir = dirname(process.execPath);
+  const ended = new AbortController();
   const supervisorNamed = (name: Supervisor["name"]) => {
     const supervisor = supervisors.get(name) ?? make(name);
     supervisors.set(name, supervisor);
@@ -74,11 +82,15 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     events: new TaskEvents(),
     config,
     orphans: new OrphanSweep({ log: log.named("orphans"), tasks, config, supervisorNamed }),
+    images: new TaskImages({ options: () => config.options, self, log: log.named("images") }),
+    machineImages: new MachineImages({ options: () => config.options, self, pluginDir }),
+    ended: ended.signal,
     usageClock: new UsageClock(),
-    pluginDir: dirname(process.execPath),
+    pluginDir,
     supervisor: systemdPresence().booted ? "systemd" : "process",
     supervisorNamed,
     close: async () => {
+      ended.abort();
       for (const supervisor of supervisors.values()) await supervisor.close();
     },
   };

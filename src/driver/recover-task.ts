@@ -1,10 +1,14 @@
 import type { RecoverTaskRequest, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { TaskOptions } from "../config/options";
 import { decodeTaskConfig } from "../config/task-config";
+import { withImageDefaults } from "../image/defaults";
+import { taskImageOrigin } from "../image/origin";
+import { parseImageConfig } from "../image/store/image-config";
+import { imageOfRoot } from "../image/store/image-store";
 import { connectNetwork, recoverNetwork } from "../network/private-network";
 import { errorText } from "../plugin/logger";
 import { execContext } from "../task/exec-context";
-import { ownerOf } from "../task/files";
+import { containerRoot, ownerOf } from "../task/files";
 import { decodeTaskState } from "../task/handle";
 import { releaseContainer } from "../task/release";
 import { Task } from "../task/task";
@@ -24,19 +28,41 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
   const task = await driver.tasks.add(id, ref.machine, async () => {
     const supervised = await driver.supervisorNamed(ref.supervisor).attach(ref);
     const identity = { id, name: config.name, allocId: config.allocId };
-    const exec = execContext(config, readableConfig(driver, config));
+    const { options, stopSignal } = await withImage(config, ref.machine, readableConfig(driver, config));
+    const release = async () => {
+      await releaseContainer(ref.machine);
+      driver.images.unused();
+    };
+    const exec = execContext(config, options);
     const record = await recoverNetwork(ref.machine, driver.log);
     const network = record === undefined ? undefined : connectNetwork(record, ref.mode === "boot", supervised, driver);
-    return new Task({ identity, supervised, startedAt, exec, network, release: () => releaseContainer(ref.machine) });
+    return new Task({ identity, supervised, startedAt, exec, network, stopSignal, release });
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
   watchTask(driver, task);
 }
 
+/** What the image of the task says where the job says nothing, as when it was started. */
+async function withImage(
+  { env, deviceEnv, user }: TaskConfig,
+  machine: string,
+  options: TaskOptions | undefined,
+): Promise<{ readonly options: TaskOptions | undefined; readonly stopSignal?: string }> {
+  const root = await containerRoot(machine);
+  const image = root === undefined ? undefined : await imageOfRoot(root);
+  if (image === undefined || options === undefined) return { options };
+  const config = parseImageConfig(image.configText, JSON.stringify(options.image));
+  return withImageDefaults(options, { environment: { ...env, ...deviceEnv }, user }, config);
+}
+
 /** The task's config, which an earlier version of the driver may have accepted and this one does not. */
 function readableConfig(driver: Driver, config: TaskConfig): TaskOptions | undefined {
   try {
-    return decodeTaskConfig(config.msgpackDriverConfig);
+    const { pluginDir } = driver;
+    return decodeTaskConfig(
+      config.msgpackDriverConfig,
+      (wanted) => taskImageOrigin(wanted, { pluginDir }).kind !== "host",
+    );
   } catch (error) {
     driver.log.warn("the config of a recovered task is not valid any more; the task goes on", {
       task: config.name,

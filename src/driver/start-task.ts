@@ -7,6 +7,8 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
+import { SourceError } from "../image/source";
+import { StoreError } from "../image/store/store-error";
 import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
@@ -20,16 +22,23 @@ import { Task } from "../task/task";
 import type { Driver } from "./driver";
 import { healthProblem, readHostFacts } from "./fingerprint";
 import { rpcError } from "./rpc";
-import { tellEvent, watchTask } from "./task-events";
+import { tellEvent, tellProgress, watchTask } from "./task-events";
 
-/** Starts a task's container. Everything that was acquired is given back when it fails. */
+/**
+ * Starts a task's container. Everything that was acquired is given back when it fails.
+ *
+ * @param gone aborts when the agent is not there any more: a download is ended then. An agent that only stops the job waits for
+ * the start to be over, and tells nobody (Nomad 1.11.3, task_runner.go, runDriver())
+ */
 export async function startTask(
   driver: Driver,
   { task: config }: StartTaskRequest,
+  gone: AbortSignal,
 ): Promise<MessageInitShape<typeof StartTaskResponseSchema>> {
   if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
   const notes: string[] = [];
+  using progress = tellProgress(driver, identity);
   try {
     const machine = machineName(config.name, config.allocId);
     driver.orphans.begin(ownerOf(config));
@@ -45,16 +54,32 @@ export async function startTask(
         pluginDir: driver.pluginDir,
         register: driver.supervisor === "systemd" && machinedAvailable(),
         log: driver.log,
+        images: driver.images,
+        machineImages: driver.machineImages,
+        onProgress: progress.update,
+        signal: AbortSignal.any([gone, driver.ended]),
       });
-      const { launch, options, network: reserved } = prepared;
+      progress.finish();
+      const { launch, options, stopSignal, network: reserved } = prepared;
       notes.push(...prepared.notes);
-      const release = () => releaseContainer(launch.machine);
+      const release = async () => {
+        await releaseContainer(launch.machine);
+        driver.images.unused();
+      };
       try {
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
         const network = reserved === undefined ? undefined : connectNetwork(reserved, options.boot, supervised, driver);
-        return new Task({ identity, supervised, startedAt, exec: execContext(config, options), network, release });
+        return new Task({
+          identity,
+          supervised,
+          startedAt,
+          exec: execContext(config, options),
+          network,
+          stopSignal,
+          release,
+        });
       } catch (error) {
         await release();
         throw error;
@@ -68,9 +93,9 @@ export async function startTask(
       );
     }
     const networkOverride = task.network?.override();
-    tellEvent(driver, task, `Started machine ${ref.machine}`, { machine: ref.machine });
+    tellEvent(driver, identity, `Started machine ${ref.machine}`, { machine: ref.machine });
     watchTask(driver, task);
-    for (const note of notes) tellEvent(driver, task, note);
+    for (const note of notes) tellEvent(driver, identity, note);
     return {
       result: StartTaskResponse_Result.SUCCESS,
       ...(networkOverride === undefined ? {} : { networkOverride }),
@@ -82,7 +107,9 @@ export async function startTask(
       },
     };
   } catch (error) {
-    const recoverable = error instanceof LaunchError && error.recoverable;
+    const recoverable =
+      (error instanceof LaunchError || error instanceof StoreError || error instanceof SourceError) &&
+      error.recoverable;
     driver.log.error("a task could not be started", {
       task: config.name,
       alloc: config.allocId,

@@ -2,25 +2,52 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DriverTaskEventSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { oomSentence } from "../task/oom-monitor";
-import type { Task } from "../task/task";
+import { type ImageProgress, type ProgressNote, ProgressNotes } from "../task/pull-progress";
+import type { Task, TaskIdentity } from "../task/task";
 import type { Driver } from "./driver";
 
 /** Tells the users of a task something. */
 export function tellEvent(
   driver: Driver,
-  task: Task,
+  { id, name, allocId }: TaskIdentity,
   message: string,
   annotations: Readonly<Record<string, string>> = {},
 ): void {
-  const { id, name, allocId } = task.identity;
   driver.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
+}
+
+/** How often it is looked whether something is to be told of a download, also of one that stands still; milliseconds. */
+const lookAtProgressMs = 500;
+
+/** Tells the users of a task that is being started how far the download of its image is, until it is disposed of. */
+export function tellProgress(driver: Driver, identity: TaskIdentity) {
+  let notes: ProgressNotes | undefined;
+  let last: ImageProgress | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const tell = (note: ProgressNote | undefined) => {
+    if (note !== undefined) tellEvent(driver, identity, note.message, note.annotations);
+  };
+  return {
+    update: (progress: ImageProgress): void => {
+      notes ??= new ProgressNotes(progress.image, performance.now());
+      last = progress;
+      timer ??= setInterval(() => {
+        if (last !== undefined) tell(notes?.update(last, performance.now()));
+      }, lookAtProgressMs);
+    },
+    /** The image is there. */
+    finish: (): void => {
+      if (last !== undefined) tell(notes?.finish(last, performance.now()));
+    },
+    [Symbol.dispose]: (): void => clearInterval(timer),
+  };
 }
 
 /** Tells a task's users when memory runs out, logs its end, and tells why where systemd-nspawn said so. */
 export function watchTask(driver: Driver, task: Task): void {
   task.onOutOfMemory((state) => {
     const annotations = { oom_kills: String(state.kills) };
-    tellEvent(driver, task, oomSentence(state), annotations);
+    tellEvent(driver, task.identity, oomSentence(state), annotations);
   });
   task.ended.then(({ code, signal, oomKilled, message }) => {
     driver.log.info("container ended", {
@@ -31,7 +58,7 @@ export function watchTask(driver: Driver, task: Task): void {
       signal,
       oom_killed: oomKilled,
     });
-    if (message !== undefined) tellEvent(driver, task, `systemd-nspawn: ${message}`);
+    if (message !== undefined) tellEvent(driver, task.identity, `systemd-nspawn: ${message}`);
   });
 }
 

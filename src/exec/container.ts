@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
-import { openInRoot, openPidfd } from "../host/libc";
+import { readInTree } from "../host/in-root";
+import { openPidfd } from "../host/libc";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { findLeader, findStartedPayload, waitForProcess } from "../supervisor/payload";
 import type { Supervised } from "../supervisor/supervisor";
@@ -34,9 +35,6 @@ export const NAMESPACES = {
 } as const;
 
 const O_PATH = 0o10000000;
-const O_NOCTTY = 0o400;
-/** Longer files of users and groups are not read: they are the container's own. */
-const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /** Thrown for a container that has ended, or ends right now. */
 export class ContainerGoneError extends Error {
@@ -88,20 +86,7 @@ export async function holdContainer(supervised: Supervised): Promise<Container> 
 
 /** The text of a regular file in the container; empty where there is none. Nothing else is ever opened. */
 export function readContainerFile({ root }: Container, path: string): string {
-  const found = openInRoot(root, path, O_PATH);
-  if (found === undefined) return "";
-  try {
-    const { size } = fstatSync(found);
-    if (!fstatSync(found).isFile() || size > MAX_FILE_BYTES) return "";
-    const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NONBLOCK | O_NOCTTY);
-    try {
-      return readFileSync(file, "utf8");
-    } finally {
-      closeSync(file);
-    }
-  } finally {
-    closeSync(found);
-  }
+  return readInTree({ fd: root }, path);
 }
 
 function foreignNamespaces(pid: number): number {

@@ -72,6 +72,7 @@ export class ProgramBuilder {
   readonly #data: Uint8Array[] = [];
   #dataSize = 0;
   readonly #ignored = this.space(8);
+  readonly #stores: number[] = [];
 
   /** Reserves bytes that are 0; returns their address. */
   space(size: number): number {
@@ -113,6 +114,24 @@ export class ProgramBuilder {
     return TABLE_ADDRESS + (this.#calls.length + skip) * ENTRY_SIZE + 8 + position * 8;
   }
 
+  /**
+   * The call added next gets the program's own arguments, without the first, as its second argument and the environment as its
+   * third: what execve(2) takes. At its start a process finds both on its stack (System V ABI for x86-64, "Process Initialization").
+   */
+  passOn(): void {
+    this.#stores.push(0x48, 0x8d, 0x44, 0x24, 16); // lea rax, [rsp+16]           argv + 1
+    this.#storeAt(this.argumentAhead(0, 1));
+    this.#stores.push(0x48, 0x8b, 0x04, 0x24); //     mov rax, [rsp]              argc
+    this.#stores.push(0x48, 0x8d, 0x44, 0xc4, 16); // lea rax, [rsp+rax*8+16]     envp
+    this.#storeAt(this.argumentAhead(0, 2));
+  }
+
+  #storeAt(address: number): void {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(address), true);
+    this.#stores.push(0x48, 0xa3, ...bytes); // mov [address], rax
+  }
+
   /** Ends the process, all of it. */
   exit(code: number): void {
     const here = new Label();
@@ -132,7 +151,7 @@ export class ProgramBuilder {
     start.set([0x48, 0xbb]); // mov rbx, TABLE_ADDRESS
     new DataView(start.buffer).setBigUint64(2, BigInt(TABLE_ADDRESS), true);
     const segments = [
-      { address: CODE_ADDRESS, content: Uint8Array.from([...start, ...LOOP]), flags: READ | EXECUTE },
+      { address: CODE_ADDRESS, content: Uint8Array.from([...this.#stores, ...start, ...LOOP]), flags: READ | EXECUTE },
       { address: DATA_ADDRESS, content: Buffer.concat(this.#data), flags: READ | WRITE },
       { address: TABLE_ADDRESS, content: this.#table(), flags: READ | WRITE },
     ];

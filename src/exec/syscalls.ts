@@ -13,6 +13,7 @@ export const SYS = {
   fcntl: 72,
   chdir: 80,
   fchdir: 81,
+  fchown: 93,
   umask: 95,
   ptrace: 101,
   setsid: 112,

@@ -10,7 +10,8 @@ const ROOT: ContainerUser = { uid: 0, gid: 0, groups: [], name: "root", home: "/
 const MAX_ID = 0xffff_fffe;
 
 /**
- * Finds a user by name or number. A number that nobody has is a user without a name; root is known also to a container
+ * Finds a user by name or number, "USER:GROUP" as images have it: then the group is the only one; "NUMBER:" has the
+ * group 0 where nobody has the number, as with docker. A number that nobody has is a user without a name; root is known also to a container
  * without a database.
  *
  * @param passwd content of the container's /etc/passwd (passwd(5))
@@ -18,6 +19,26 @@ const MAX_ID = 0xffff_fffe;
  * @returns undefined for a name that nobody has
  */
 export function findUser(user: string, passwd: string, group: string): ContainerUser | undefined {
+  const colon = user.indexOf(":");
+  if (colon < 0) return findByName(user, passwd, group);
+  const [name, wanted] = [user.slice(0, colon), user.slice(colon + 1)];
+  const found = findByName(name, passwd, group);
+  if (found === undefined) return undefined;
+  // A number that nobody has is its own name.
+  if (wanted === "") return found.name === name && /^\d+$/.test(name) && found.uid !== 0 ? { ...found, gid: 0 } : found;
+  const gid = findGroup(wanted, group);
+  return gid === undefined ? undefined : { ...found, gid, groups: [] };
+}
+
+function findGroup(name: string, group: string): number | undefined {
+  for (const line of group.split("\n")) {
+    const [known = "", , gid] = line.split(":");
+    if (known === name && isId(gid)) return Number(gid);
+  }
+  return isId(name) ? Number(name) : undefined;
+}
+
+function findByName(user: string, passwd: string, group: string): ContainerUser | undefined {
   const number = /^\d+$/.test(user) ? Number(user) : undefined;
   if (number !== undefined && number > MAX_ID) return undefined;
   for (const line of passwd.split("\n")) {

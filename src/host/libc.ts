@@ -8,6 +8,11 @@ const O_NOCTTY = 0o400;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
+const F_OFD_GETLK = 36;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
+/** Bytes of struct flock on 64-bit machines (fcntl.h): type and whence, start, length, PID. */
+const FLOCK_SIZE = 32;
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
 const RESOLVE_NO_MAGICLINKS = 2n;
@@ -20,6 +25,7 @@ const FIONREAD = 0x541b;
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const SYS_IOCTL = 16;
+const SYS_FCNTL = 72;
 const SYS_BPF = 321;
 const SYS_OPENAT2 = 437;
 const SYS_OPEN_TREE = 428;
@@ -71,6 +77,14 @@ function cString(text: string): Buffer {
 /** Takes the exclusive lock of a file (flock(2)) until the descriptor is closed; false when somebody else has one. */
 export function tryLock(fd: number): boolean {
   return symbols().flock(fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/** Whether somebody else holds a lock of any part of a file (fcntl(2), F_OFD_GETLK); flock(2) is another kind. */
+export function isFileLocked(fd: number): boolean {
+  const lock = new DataView(new ArrayBuffer(FLOCK_SIZE));
+  lock.setInt16(0, F_WRLCK, true);
+  if (Number(symbols().syscall(SYS_FCNTL, fd, F_OFD_GETLK, ptr(lock), 0, 0)) !== 0) return false;
+  return lock.getInt16(0, true) !== F_UNLCK;
 }
 
 /** Detaches the topmost mount at a path without following a symlink there; false where that was not possible. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findNspawn, readNspawn, STANDARD_DIRECTORIES, searchDirectories } from "./nspawn-version";
+import { findNspawn, readNspawn } from "./nspawn-version";
 
 let directory = "";
 beforeEach(() => {
@@ -12,15 +12,6 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const program = (text: string, mode = 0o755) =>
   writeFileSync(join(directory, "systemd-nspawn"), `#!/bin/sh\n${text}\n`, { mode });
-
-test("searchDirectories keeps the PATH's order, drops relative entries and doubles", () => {
-  expect(searchDirectories("/opt/x:bin::/usr/bin:/opt/x")).toEqual([
-    "/opt/x",
-    "/usr/bin",
-    ...STANDARD_DIRECTORIES.filter((standard) => standard !== "/usr/bin"),
-  ]);
-  expect(searchDirectories(undefined)).toEqual(STANDARD_DIRECTORIES);
-});
 
 test("the installed one is found with its version", async () => {
   const installed = await readNspawn();

@@ -1,19 +1,10 @@
-import { accessSync, constants, statSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { parseNspawnVersion } from "../nspawn/features";
-import { errnoCode, isMissing } from "./errno";
+import { isExecutable, searchDirectories } from "./programs";
 
 const PROGRAM = "systemd-nspawn";
 const TIMEOUT_MS = 10_000;
-
-/** Where distributions put it; searched besides PATH because an agent's service often has a short one. */
-export const STANDARD_DIRECTORIES: readonly string[] = [
-  "/usr/bin",
-  "/usr/local/bin",
-  "/bin",
-  "/usr/sbin",
-  "/run/current-system/sw/bin",
-];
 
 /** An installed systemd-nspawn. */
 export interface InstalledNspawn {
@@ -21,12 +12,6 @@ export interface InstalledNspawn {
   readonly path: string;
   /** Major version, such as 257. */
   readonly version: number;
-}
-
-/** The directories to look in, in order and each once: the PATH's absolute ones, then the standard ones. */
-export function searchDirectories(path: string | undefined): readonly string[] {
-  const own = (path ?? "").split(":").filter((directory) => isAbsolute(directory));
-  return [...new Set([...own, ...STANDARD_DIRECTORIES])];
 }
 
 /** The first executable systemd-nspawn in the directories; undefined where it is not installed. */
@@ -65,14 +50,4 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
   }
   const ended = child.signalCode ? `was ended by ${child.signalCode}` : `ended with code ${child.exitCode}`;
   throw new Error(`${path} --version told no version (it ${ended}): ${(complaint || output).trim().slice(0, 300)}`);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch (error) {
-    if (isMissing(error) || errnoCode(error) === "EACCES") return false;
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from "node:fs";
 import { isMissing } from "./errno";
-import { searchDirectories } from "./nspawn-version";
+import { searchDirectories } from "./programs";
 
 const QUIET_MS = 250;
 

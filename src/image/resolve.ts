@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
 import { errnoCode, isMissing } from "../host/errno";
+import { parseReference } from "./reference";
 
 /** Where systemd-machined looks for an image of a name, in order (discover-image.c, image_search_path). */
 export const MACHINE_DIRECTORIES: readonly string[] = [
@@ -61,13 +62,58 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
   );
 }
 
-/** Whether a reference names an image in a registry rather than a file: a tag, a digest, or a registry's host. */
+/** Whether an image is on this host, as {@link resolveImage} looks for it. @throws ImageError */
+export async function isOnHost(
+  image: string,
+  options: Pick<ResolveOptions, "pluginDir" | "machineDirectories">,
+): Promise<boolean> {
+  const { pluginDir, machineDirectories = MACHINE_DIRECTORIES } = options;
+  if ((await look(resolve(pluginDir, image))) !== undefined) return true;
+  return isMachineName(image) && (await findMachine(image, machineDirectories)) !== undefined;
+}
+
+/**
+ * Checks that images may come from a place, whether or not there is one yet.
+ *
+ * @param path absolute and without symlinks
+ * @throws ImageError
+ */
+export async function requireAllowed(image: string, path: string, imagePaths: readonly string[]): Promise<void> {
+  await checkAllowed(JSON.stringify(image), path, imagePaths);
+}
+
+/**
+ * A directory of the host without symlinks, if images may come from it.
+ *
+ * @param image as the job names it
+ * @throws ImageError
+ */
+export async function allowedDirectory(
+  image: string,
+  directory: string,
+  imagePaths: readonly string[],
+): Promise<string> {
+  const quoted = JSON.stringify(image);
+  const found = await look(directory);
+  if (found === undefined) throw new ImageError(`image ${quoted} was not found: there is no ${directory}.`);
+  if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} was not found: ${directory} is no directory.`);
+  await checkAllowed(quoted, found.path, imagePaths);
+  return found.path;
+}
+
+/**
+ * Whether a text names an image in a registry rather than a file: it says so ("docker://"), or has a tag, a digest or a registry's host.
+ * A word alone, or a relative path, is one for the host.
+ */
 export function isRegistryReference(image: string): boolean {
-  if (/^(?:docker|oci|https?):\/\//.test(image)) return true;
-  if (!/^[a-z0-9][A-Za-z0-9._\-/:@]*$/.test(image)) return false;
+  if (/^(?:docker|oci):\/\//.test(image)) return true;
+  try {
+    parseReference(image);
+  } catch {
+    return false;
+  }
   const [first = "", ...rest] = image.split("/");
-  const named = /[^/]:[\w][\w.-]*$/.test(image) || /@sha256:[0-9a-f]{64}$/.test(image);
-  return named || (rest.length > 0 && (/[.:]/.test(first) || first === "localhost"));
+  return /[:@]/.test(image) || (rest.length > 0 && (/[.A-Z]/.test(first) || first === "localhost"));
 }
 
 interface Found {
@@ -99,7 +145,7 @@ async function findMachine(name: string, directories: readonly string[]): Promis
 }
 
 /** systemd's image_name_is_valid(): a file name, printable, and none of its temporary files. */
-function isMachineName(name: string): boolean {
+export function isMachineName(name: string): boolean {
   if (name.length > 255 || name === "." || name === ".." || name.includes("/")) return false;
   return !name.startsWith(".#") && !/\p{Cc}/u.test(name);
 }
@@ -120,8 +166,8 @@ async function checkAllowed(quoted: string, path: string, imagePaths: readonly s
 
 function notFound(image: string, path: string, machineDirectories: readonly string[]): string {
   const quoted = JSON.stringify(image);
-  if (isRegistryReference(image)) {
-    return `image ${quoted} was not found as ${path} and looks like an image in a registry, which comes with a later version of this driver.`;
+  if (/^https?:\/\//.test(image)) {
+    return `image ${quoted} is a URL: give the image a name there, and the URL in image_download.`;
   }
   if (!isMachineName(image)) return `image ${quoted} was not found: there is no ${path}.`;
   return `image ${quoted} was found neither as ${path} nor as ${image} or ${image}.raw in ${machineDirectories.join(", ")}.`;

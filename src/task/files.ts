@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
@@ -11,8 +12,6 @@ const filesDirectory = "/run/nomad-driver-nspawn/files";
 
 /** Texts a container's start needs as files. */
 export interface ContainerFileTexts {
-  /** Whose container it is: see ownerOf(). */
-  readonly owner: string;
   readonly settings: string;
   readonly environment?: string | undefined;
   readonly resolvConf?: string | undefined;
@@ -33,6 +32,8 @@ const paths = (machine: string) => {
   return {
     directory,
     owner: join(directory, "owner"),
+    root: join(directory, "root"),
+    program: join(directory, "program"),
     environment: join(directory, "environment"),
     resolvConf: join(directory, "resolv.conf"),
     hosts: join(directory, "hosts"),
@@ -41,16 +42,46 @@ const paths = (machine: string) => {
 };
 
 /**
- * Writes a container's files, replacing what an earlier start left.
+ * Writes down whose a container is, before anything else of it is made: what a plugin leaves that is killed from here on, is found
+ * by it. Replaces what an earlier start left.
+ *
+ * @param owner see ownerOf()
+ * @param root where the container's root is going to be in an image store; absent for one that is not
+ * @throws LaunchError when /run cannot be written; nothing is left then
+ */
+export async function claimContainer(machine: string, owner: string, root?: string): Promise<void> {
+  await removeContainerFiles(machine);
+  await orNothing(machine, async () => {
+    const files = paths(machine);
+    await makeDirectory(files.directory);
+    if (root !== undefined) await writeFile(files.root, root, { mode: 0o600, flag: "wx" });
+    await writeFile(files.owner, owner, { mode: 0o600, flag: "wx" });
+  });
+}
+
+/**
+ * Writes the files of a claimed container.
  *
  * @throws LaunchError when /run cannot be written; nothing is left then
  */
 export async function writeContainerFiles(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
-  await removeContainerFiles(machine);
+  return orNothing(machine, () => write(machine, texts));
+}
+
+/** Writes the program that a claimed container begins with; gives its path. @throws as writeContainerFiles() */
+export async function writeContainerProgram(machine: string, program: Uint8Array): Promise<string> {
+  const path = paths(machine).program;
+  // Everybody in the container runs it; on the host the directory keeps others out.
+  await orNothing(machine, () => writeFile(path, program, { mode: 0o755, flag: "wx" }));
+  return path;
+}
+
+async function orNothing<T>(machine: string, write: () => Promise<T>): Promise<T> {
   try {
-    return await write(machine, texts);
+    return await write();
   } catch (error) {
-    await removeContainerFiles(machine);
+    // The root goes before the note where it is.
+    if ((await containerRoot(machine)) === undefined) await removeContainerFiles(machine);
     const full = errnoCode(error) === "ENOSPC";
     const why = full ? "the file system of /run is full" : errorText(error);
     throw new LaunchError(`The files of container ${machine} could not be written below ${filesDirectory}: ${why}.`, {
@@ -61,11 +92,8 @@ export async function writeContainerFiles(machine: string, texts: ContainerFileT
 }
 
 async function write(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
-  const { directory, owner, environment, resolvConf, hosts } = paths(machine);
+  const { environment, resolvConf, hosts } = paths(machine);
   const settings = settingsFilePath(machine);
-  // First of all: what a plugin leaves that is killed from here on, is found by it.
-  await makeDirectory(directory);
-  await writeFile(owner, texts.owner, { mode: 0o600, flag: "wx" });
   // systemd-nspawn makes this directory itself, with the same mode, when it first runs.
   await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
   await writeFile(settings, texts.settings, { mode: 0o600, flag: "wx" });
@@ -78,6 +106,16 @@ async function write(machine: string, texts: ContainerFileTexts): Promise<Contai
     ...(texts.resolvConf === undefined ? {} : { resolvConf }),
     ...(texts.hosts === undefined ? {} : { hosts }),
   };
+}
+
+/** Where a container has its root in an image store; undefined for one that has none there. */
+export async function containerRoot(machine: string): Promise<string | undefined> {
+  return readFile(paths(machine).root, "utf8").catch(absent);
+}
+
+/** Whether a container is claimed, by whichever agent of this host. */
+export function isClaimed(machine: string): boolean {
+  return existsSync(paths(machine).directory);
 }
 
 /** Adds what a container's systemd-networkd is to read to its files. */

@@ -1,30 +1,34 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { mountTargets, simplify } from "../config/combinations";
-import { ConfigError } from "../config/config-error";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
-import { osTreeProblem } from "../image/os-tree";
-import { resolveImage } from "../image/resolve";
+import { taskImageOrigin } from "../image/origin";
 import { networkPlan } from "../network/plan";
 import type { NetworkRecord } from "../network/records";
-import { nspawnArguments } from "../nspawn/arguments";
+import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
 import { taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
 import { machineName } from "../nspawn/machine-name";
 import type { Logger } from "../plugin/logger";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
 import { containerDevices } from "./device-nodes";
-import { type ContainerFiles, ownerOf, writeContainerFiles } from "./files";
+import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
+import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
+import { giveLogs } from "./log-owner";
+import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
 import { nameService } from "./name-service";
 import { prepareNetwork } from "./network";
 import { containerIds, mapOwners } from "./owner-mapping";
+import type { ImageProgress } from "./pull-progress";
 import { releaseContainer } from "./release";
+import { makeStoredRoot } from "./stored-root";
+import { taskImage } from "./task-image";
 import { ownMounts, volumeMounts } from "./task-mounts";
 
 /** What of the host and the operator's config a start depends on. */
@@ -35,6 +39,12 @@ export interface PrepareContext {
   readonly pluginDir: string;
   /** Whether systemd-machined shall know the container. */
   readonly register: boolean;
+  readonly images: TaskImages;
+  readonly machineImages: MachineImages;
+  /** Told how far the download of the task's image is. */
+  readonly onProgress: (progress: ImageProgress) => void;
+  /** Ends the download of the task's image. */
+  readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
@@ -42,6 +52,8 @@ export interface PrepareContext {
 export interface Prepared {
   readonly options: TaskOptions;
   readonly launch: LaunchSpec;
+  /** The signal that stops the task where the job names none; absent: the driver's own default. */
+  readonly stopSignal?: string;
   /** The private network that was reserved; absent where the container has none. */
   readonly network: NetworkRecord | undefined;
   /** What the job's author should know, in sentences. */
@@ -61,7 +73,11 @@ export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">):
  * @throws ConfigError, ImageError or Error with one sentence for the job's author
  */
 export async function prepareTask(config: TaskConfig, context: PrepareContext): Promise<Prepared> {
-  const decoded = decodeTaskConfig(config.msgpackDriverConfig);
+  const { pluginDir } = context;
+  const decoded = decodeTaskConfig(
+    config.msgpackDriverConfig,
+    (wanted) => taskImageOrigin(wanted, { pluginDir }).kind !== "host",
+  );
   checkPolicy(decoded, context.plugin);
   const network = networkPlan(config, decoded);
   const machine = machineName(config.name, config.allocId);
@@ -72,18 +88,13 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   const binds = await bindMounts(decoded, policy);
   const overlay = await overlayMounts(decoded.overlay, policy);
   const devices = await containerDevices(config, decoded, policy.privileged);
+  using image = await taskImage(config, decoded, machine, context);
+  const { place, stored } = image;
   // From here on they are mounts like the others.
-  const options = { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] };
-  const image = await resolveImage(options.image, {
-    pluginDir: context.pluginDir,
-    imagePaths: context.plugin.image_paths,
-  });
-  if (image.kind === "directory") {
-    const problem = await osTreeProblem(image.path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
-    if (problem !== undefined) throw new ConfigError(problem);
-  }
+  const options = { ...image.options, bind: {}, bind_read_only: {}, overlay, devices: [] };
   const features = featuresOf(context.nspawn.version);
-  const environment = taskEnvironment({ ...config.env, ...config.deviceEnv, ...options.environment }, features);
+  const environmentWith = (more: Readonly<Record<string, string>>) =>
+    taskEnvironment({ ...more, ...config.env, ...config.deviceEnv, ...options.environment }, features);
   const taken = [...mountTargets(decoded).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)].map(
     simplify,
   );
@@ -98,42 +109,58 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     features,
   );
   const names = await nameService(config, decoded, network, machine);
-  const arguments_ = (files: ContainerFiles) =>
+  const argumentsOf = (root: RootParts, environment: readonly string[], files: ContainerFiles) =>
     nspawnArguments({
-      options,
+      ...root,
       features,
       machine,
-      image,
-      mounts,
       ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
       ...(options.boot && network.kind === "joined" && names.resolvers !== undefined
         ? { resolvConfMode: "copy-uplink" }
         : {}),
       ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
       ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
-      ...(config.user === "" ? {} : { taskUser: config.user }),
+      ...(config.user === "" || stored !== undefined ? {} : { taskUser: config.user }),
       register: context.register,
       network: network.kind === "joined" ? "joined" : "config",
       ...(network.kind === "joined" && network.hosts !== undefined ? { groupHostname: network.hosts.hostname } : {}),
-      environment: environment.arguments,
+      environment,
     });
   // Everything that can be refused is refused before anything is written.
-  arguments_({});
-  await refuseMissingMountPoints(image, options, [
-    ...mounts.map(({ target }) => target),
-    ...mountTargets(options).map(([, target]) => target),
-  ]);
-  // Nobody asked for these two: they are left out where they cannot be.
-  const shown = async (path: string, content: string | undefined) =>
-    !taken.includes(path) && (await missingInImage(image, options, [path])) === undefined ? content : undefined;
-  const written = await writeContainerFiles(machine, {
-    owner: ownerOf(config),
-    settings: environment.settingsFile,
-    environment: environment.environmentFile,
-    resolvConf: names.asked ?? (options.boot ? undefined : await shown("/etc/resolv.conf", names.resolvers)),
-    hosts: await shown("/etc/hosts", names.hosts),
-  });
+  const early = {
+    options: { ...options, user: stored === undefined ? options.user : undefined },
+    image: place,
+    mounts,
+  };
+  argumentsOf(early, environmentWith({}).arguments, {});
+  if (stored === undefined) {
+    await refuseMissingMountPoints(place, options, [
+      ...mounts.map(({ target }) => target),
+      ...mountTargets(options).map(([, target]) => target),
+    ]);
+  }
+  // Nobody asked for these two: they are left out where they cannot be. In a stored image there is a place for everything.
+  const shown = async (path: string, content: string | undefined) => {
+    const missing = stored === undefined ? await missingInImage(place, options, [path]) : undefined;
+    return !taken.includes(path) && missing === undefined ? content : undefined;
+  };
+  await claimContainer(machine, ownerOf(config), stored === undefined ? undefined : place.path);
   try {
+    const { store } = context.images;
+    const made =
+      stored === undefined ? undefined : await makeStoredRoot({ store, machine, image: stored, options, mounts });
+    if (made !== undefined) giveLogs([config.stdoutPath, config.stderrPath], made.user);
+    const root: RootParts =
+      made === undefined
+        ? { options, image: place, mounts }
+        : { options: made.options, image: { kind: "directory", path: made.path }, mounts: made.mounts };
+    const environment = environmentWith(made?.environment ?? {});
+    const written = await writeContainerFiles(machine, {
+      settings: environment.settingsFile,
+      environment: environment.environmentFile,
+      resolvConf: names.asked ?? (options.boot ? undefined : await shown("/etc/resolv.conf", names.resolvers)),
+      hosts: await shown("/etc/hosts", names.hosts),
+    });
     const connection = await prepareNetwork(machine, network, {
       boot: options.boot,
       resolvers: names.resolvers,
@@ -143,11 +170,12 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     return {
       options,
       network: connection.record,
-      notes: [...ownerNotes, ...connection.notes],
+      notes: [...ownerNotes, ...image.notes, ...(made?.notes ?? []), ...connection.notes],
+      ...(image.stopSignal === undefined ? {} : { stopSignal: image.stopSignal }),
       launch: {
         machine,
         mode: payloadMode(options),
-        argv: [context.nspawn.path, ...arguments_(files)],
+        argv: [context.nspawn.path, ...argumentsOf(root, environment.arguments, files)],
         environment: {},
         ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
         stdoutPath: config.stdoutPath,
@@ -164,3 +192,6 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
     throw error;
   }
 }
+
+/** What of systemd-nspawn's arguments the root has a say in. */
+type RootParts = Pick<NspawnInput, "options" | "image" | "mounts">;

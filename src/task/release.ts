@@ -1,5 +1,6 @@
+import { releaseRoot } from "../image/store/image-store";
 import { releaseNetwork } from "../network/private-network";
-import { removeContainerFiles } from "./files";
+import { containerRoot, removeContainerFiles } from "./files";
 
 /**
  * Gives back everything the driver made for a container beside what its supervisor keeps. It is called when a task is destroyed,
@@ -10,6 +11,8 @@ export async function releaseContainer(machine: string): Promise<void> {
   try {
     await releaseNetwork(machine);
   } finally {
+    const root = await containerRoot(machine);
+    if (root !== undefined && root !== "") await releaseRoot(root);
     await removeContainerFiles(machine);
   }
 }

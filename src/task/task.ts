@@ -36,6 +36,8 @@ export interface TaskParts {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly exec: ExecContext;
+  /** The signal that stops it where the job names none; absent: the driver's default. */
+  readonly stopSignal?: string | undefined;
   /** Absent where the container is in the host's network, or its group's. */
   readonly network?: ContainerNetwork | undefined;
   /** Gives back what was made for the container beside what its supervisor keeps. */
@@ -56,11 +58,13 @@ export class Task {
   readonly ended: Promise<Exit>;
   readonly #oom: OomMonitor;
   readonly #release: () => Promise<void>;
+  readonly #stopSignal: string;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
 
-  constructor({ identity, supervised, startedAt, exec, network, release }: TaskParts) {
+  constructor({ identity, supervised, startedAt, exec, network, stopSignal, release }: TaskParts) {
+    this.#stopSignal = stopSignal ?? "";
     this.identity = identity;
     this.supervised = supervised;
     this.startedAt = startedAt;
@@ -98,7 +102,7 @@ export class Task {
    * @throws Error for a name that is no signal
    */
   async stop(requested: string, timeoutMs: number): Promise<void> {
-    const signal = stopSignal(this.supervised.ref.mode, requested);
+    const signal = stopSignal(this.supervised.ref.mode, requested === "" ? this.#stopSignal : requested);
     if (this.#life !== "running") return;
     let over = false;
     // Not waited for: a container in the middle of its start takes its signal later, and the SIGKILL below follows in time

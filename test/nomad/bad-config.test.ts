@@ -72,25 +72,6 @@ test.each(cases)("%j fails with its sentence, and nothing is started", async (ch
   expect(await nomad.api.logs(job.allocId, "main").catch(() => "")).toBe("");
 });
 
-test("image_download and auth say that they come later", async () => {
-  const block = 'image_download {\n url = "https://example.test/x.tar.xz"\n }';
-  const auth = 'auth {\n username = "me"\n password = "s3cret-password"\n }';
-  for (const [name, text] of [
-    ["image_download", block],
-    ["auth", auth],
-  ] as const) {
-    const hcl = jobFile({ id: `later-${name}`, config: shell(busybox, "true") }).replace(
-      "config {",
-      `config {\n${text}\n`,
-    );
-    const job = await runJob(nomad.api, hcl);
-    const events = eventTexts(await untilDead(nomad.api, job.allocId, "main")).join("\n");
-    expect(events).toContain(name);
-    expect(events).toContain("not supported by this version");
-    expect(events).not.toContain("s3cret-password");
-  }
-});
-
 test("after all of them nothing of a container is there", async () => {
   const names = await readdir("/run/systemd/nspawn").catch(() => []);
   expect(names.filter((name) => name.endsWith(".nspawn"))).toEqual([]);

@@ -8,6 +8,7 @@ import { run } from "../../scripts/command";
 import { parseNamespacePids } from "../../src/host/process-info";
 import { DriverClient } from "../support/driver-client";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { archiveOf, writeImage } from "../support/oci-image";
 import { startPlugin } from "../support/plugin-process";
 import type { PreparedTask } from "../support/task";
 import { copyTree, failure, openWorkbench, shell, type Workbench } from "./workbench";
@@ -15,14 +16,20 @@ import { copyTree, failure, openWorkbench, shell, type Workbench } from "./workb
 let before: HostState;
 let bench: Workbench;
 let allocRoot: string;
+/** On a disk: a memory file system may be no place for what an overlay writes to. */
+const store = `/var/tmp/faults-store-${process.pid}`;
+/** An image made for container engines, as a job names it. */
+let stored: string;
 beforeAll(async () => {
   before = await hostState();
   allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
-  bench = await openWorkbench();
+  bench = await openWorkbench({ image_store: store });
+  stored = await writeImage(join(bench.scratch, "layout"), "busybox", [{ archive: await archiveOf(bench.busybox) }]);
 });
 afterAll(async () => {
   await bench[Symbol.asyncDispose]();
   await rm(allocRoot, { recursive: true, force: true });
+  await rm(store, { recursive: true, force: true });
   expect(await leftovers(before)).toEqual([]);
 });
 
@@ -44,9 +51,9 @@ async function payloads(mark: string): Promise<number[]> {
 const mark = (task: PreparedTask) => `: ${task.config.name}`;
 
 /** A task whose command line has its mark in it. */
-function prepared(): Promise<PreparedTask> {
+function prepared(image: string = bench.busybox): Promise<PreparedTask> {
   const script = `: ${crypto.randomUUID()}; echo up; while :; do sleep 0.1; done`;
-  return bench.task({ ...shell(bench.busybox, script), name: script.slice(2, 10), allocRoot });
+  return bench.task({ ...shell(image, script), name: script.slice(2, 10), allocRoot });
 }
 
 test.each(moments)("killed %d ms into a start: started again, the task runs once", async (moment) => {
@@ -66,33 +73,39 @@ test.each(moments)("killed %d ms into a start: started again, the task runs once
   expect(await payloads(mark(task))).toEqual([]);
 });
 
-test("killed before each step of a start and of a destroy: started again, the task runs once", async () => {
-  const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
-  let step = 1;
-  for (let killed = true; killed; step += 1) {
-    expect(step).toBeLessThan(200);
-    const task = await prepared();
-    const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
-    await using plugin = await startPlugin({ env });
-    using client = new DriverClient(plugin.socket);
-    await client.setConfig();
-    process.kill(plugin.pid, "SIGUSR2");
-    await client.health();
-    killed =
-      (await failure(client.startTask(task.config))) !== "" ||
-      (await failure(client.destroyTask(task.id, true))) !== "";
-    if (killed) await plugin.exited;
-    await bench.start(task);
-    for (const deadline = performance.now() + 10_000; performance.now() < deadline; await Bun.sleep(10)) {
-      if ((await payloads(mark(task))).length > 0) break;
+test.each(["a directory", "a stored image"] as const)(
+  "%s: killed before each step of a start and of a destroy: started again, the task runs once",
+  async (kind) => {
+    const image = kind === "a directory" ? bench.busybox : stored;
+    const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
+    let step = 1;
+    for (let killed = true; killed; step += 1) {
+      expect(step).toBeLessThan(200);
+      const task = await prepared(image);
+      const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
+      await using plugin = await startPlugin({ env });
+      using client = new DriverClient(plugin.socket);
+      await client.setConfig({ image_store: store });
+      process.kill(plugin.pid, "SIGUSR2");
+      await client.health();
+      killed =
+        (await failure(client.startTask(task.config))) !== "" ||
+        (await failure(client.destroyTask(task.id, true))) !== "";
+      if (killed) await plugin.exited;
+      await bench.start(task);
+      for (const deadline = performance.now() + 10_000; performance.now() < deadline; await Bun.sleep(10)) {
+        if ((await payloads(mark(task))).length > 0) break;
+      }
+      expect(await payloads(mark(task))).toHaveLength(1);
+      await bench.client().destroyTask(task.id, true);
+      expect(await payloads(mark(task))).toEqual([]);
+      if (kind === "a stored image") expect(await readdir(join(store, "containers"))).toEqual([]);
     }
-    expect(await payloads(mark(task))).toHaveLength(1);
-    await bench.client().destroyTask(task.id, true);
-    expect(await payloads(mark(task))).toEqual([]);
-  }
-  console.log(`a start and a destroy have ${step - 2} steps`);
-  expect(step).toBeGreaterThan(10);
-}, 300_000);
+    console.log(`${kind}: a start and a destroy have ${step - 2} steps`);
+    expect(step).toBeGreaterThan(10);
+  },
+  300_000,
+);
 
 test.each([0, 5, 20, 60])("killed %d ms into a stop: the next one ends it", async (moment) => {
   const task = await prepared();

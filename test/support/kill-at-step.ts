@@ -34,6 +34,6 @@ function count(owner: Record<string, unknown>, names: readonly string[]): void {
   }
 }
 
-count(require("node:fs/promises"), ["mkdir", "writeFile", "rm", "rmdir"]);
+count(require("node:fs/promises"), ["mkdir", "writeFile", "rename", "chown", "chmod", "utimes", "rm", "rmdir"]);
 count(require("node:fs"), ["mkdirSync", "openSync", "closeSync", "writeSync", "renameSync", "rmSync", "rmdirSync"]);
 count(Object(Bun), ["spawn", "connect"]);

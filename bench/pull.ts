@@ -1,0 +1,238 @@
+/**
+ * From an image of a gigabyte in a registry of this machine to a container that runs: how long, and in how much memory, against
+ * skopeo with umoci and against podman, which only get as far as a root. And what the second start costs, against one from a
+ * directory. Runs on this machine in a mount namespace of its own, see run.ts.
+ */
+
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { attempt, run } from "../scripts/command";
+import { busyboxImage } from "../scripts/images/images";
+import { DriverClient } from "../test/support/driver-client";
+import { archiveOf, type Layer, writeImage } from "../test/support/oci-image";
+import { startPlugin } from "../test/support/plugin-process";
+import { startRegistry } from "../test/support/registry";
+import { type ArchiveEntry, archive, directory, file } from "../test/support/tar-archive";
+import { prepareTask, type TaskSpec } from "../test/support/task";
+import { median, ms } from "./statistics";
+
+const layers = 8;
+const layerBytes = 128 * 1024 * 1024;
+const rounds = 5;
+const starts = 30;
+const sampleMs = 25;
+const upLine = "up\n";
+const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
+
+/** A layer as distributions' are: many small files and a few large ones, of which about half can be squeezed out. */
+function layer(number: number): Layer {
+  const entries: ArchiveEntry[] = [directory(`data-${number}/`)];
+  const block = Buffer.alloc(64 * 1024);
+  const text = Buffer.from(`line ${number} of what compresses well, as text and tables do\n`.repeat(1100)).subarray(
+    0,
+    block.length,
+  );
+  let random = BigInt(number + 1);
+  const noise = () => {
+    for (let at = 0; at < block.length; at += 8) {
+      random = BigInt.asUintN(64, random * 6_364_136_223_846_793_005n + 1_442_695_040_888_963_407n);
+      block.writeBigUInt64LE(random ^ (random >> 29n), at);
+    }
+    return Buffer.from(block);
+  };
+  let left = layerBytes;
+  for (let index = 0; left > 0; index += 1) {
+    // Two thousand files of 16 KiB, then ones of 4 MiB.
+    const size = Math.min(left, index < 2000 ? 16 * 1024 : 4 * 1024 * 1024);
+    const parts: Buffer[] = [];
+    for (let filled = 0; filled < size; filled += block.length)
+      parts.push((filled / block.length) % 2 === 0 && index % 2 === 0 ? noise() : text);
+    entries.push(file(`data-${number}/${index}`, "", { data: Buffer.concat(parts).subarray(0, size) }));
+    left -= size;
+  }
+  return { archive: archive(entries) };
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  await run(["sync"]);
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** Proportional memory of a process and everything below it, bytes (proc_pid_smaps(5)): pages that are shared count once. */
+async function memory(pid: number): Promise<number> {
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
+  const own = Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1024;
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const children = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, "utf8").catch(() => "")),
+  );
+  const pids = children
+    .join(" ")
+    .split(/\s+/)
+    .filter((text) => text !== "")
+    .map(Number);
+  const below = await Promise.all(pids.map(memory));
+  return below.reduce((sum, each) => sum + each, own);
+}
+
+/** Watches the memory of a process as long as something goes on; the most that was seen. */
+async function mostMemory(pid: number, work: () => Promise<void>): Promise<number> {
+  let most = 0;
+  let over = false;
+  const watch = (async () => {
+    while (!over) {
+      most = Math.max(most, await memory(pid));
+      await Bun.sleep(sampleMs);
+    }
+  })();
+  try {
+    await work();
+  } finally {
+    over = true;
+    await watch;
+  }
+  return most;
+}
+
+interface Bench {
+  readonly scratch: string;
+  /** HOST:PORT/NAME:TAG. */
+  readonly image: string;
+}
+
+async function throughSkopeo({ scratch, image }: Bench): Promise<number> {
+  const top = await mkdtemp(join(scratch, "skopeo-"));
+  const layout = join(top, "layout");
+  const time = await timed(async () => {
+    await run(["skopeo", "copy", "--quiet", "--src-tls-verify=false", `docker://${image}`, `oci:${layout}:image`]);
+    await run(["umoci", "unpack", `--image=${layout}:image`, join(top, "bundle")]);
+  });
+  await rm(top, { recursive: true });
+  return time;
+}
+
+async function throughPodman({ scratch, image }: Bench): Promise<number> {
+  const top = await mkdtemp(join(scratch, "podman-"));
+  const options = [`--root=${join(top, "root")}`, `--runroot=${join(top, "run")}`, "--storage-driver=overlay"];
+  const podman = (...words: readonly string[]) =>
+    run(["podman", ...options, ...words], { env: { ...process.env, TMPDIR: scratch } });
+  const time = await timed(() => podman("pull", "--quiet", "--tls-verify=false", image));
+  await attempt(["podman", ...options, "rmi", "--force", image]);
+  await attempt(["umount", join(top, "root/overlay")]);
+  await rm(top, { recursive: true });
+  return time;
+}
+
+/** From the call to the container's first output. */
+async function startOnce(client: DriverClient, spec: TaskSpec): Promise<number> {
+  await using task = await prepareTask(spec);
+  try {
+    const start = performance.now();
+    await client.startTask(task.config);
+    await task.stdout.waitFor(upLine);
+    return performance.now() - start;
+  } finally {
+    await client.destroyTask(task.id, true);
+  }
+}
+
+async function throughDriver({ scratch, image }: Bench): Promise<{ readonly time: number; readonly above: number }> {
+  const store = await mkdtemp(join(scratch, "store-"));
+  await using plugin = await startPlugin();
+  using client = new DriverClient(plugin.socket);
+  await client.setConfig({ image_store: store });
+  await Bun.sleep(500);
+  const idle = await memory(plugin.pid);
+  let time = 0;
+  const config = { image, network_veth: false, command };
+  const most = await mostMemory(plugin.pid, async () => {
+    time = await timed(() => startOnce(client, { config }));
+  });
+  // The layers are written to the disk in the background.
+  await Bun.sleep(1000);
+  await rm(store, { recursive: true, force: true });
+  return { time, above: most - idle };
+}
+
+/** Starts from an image that is here already, and from a directory with the same in it, in turn. */
+async function secondStarts(
+  { scratch }: Bench,
+  host: string,
+): Promise<{ readonly stored: number[]; readonly plain: number[] }> {
+  const tree = join(scratch, "tree");
+  await cp(await busyboxImage(), tree, { recursive: true, verbatimSymlinks: true });
+  await using plugin = await startPlugin();
+  using client = new DriverClient(plugin.socket);
+  await client.setConfig({ image_store: join(scratch, "second") });
+  const spec = (image: string) => ({ config: { image, boot: false, network_veth: false, command } });
+  const stored: number[] = [];
+  const plain: number[] = [];
+  for (let round = 0; round <= starts; round += 1) {
+    const times = [await startOnce(client, spec(`${host}/busybox:1`)), await startOnce(client, spec(tree))];
+    // The first of each loads what later ones find in memory.
+    if (round > 0) {
+      stored.push(times[0] ?? Number.NaN);
+      plain.push(times[1] ?? Number.NaN);
+    }
+  }
+  return { stored, plain };
+}
+
+async function main(): Promise<void> {
+  await using made = new AsyncDisposableStack();
+  const scratch = await mkdtemp("/var/tmp/bench-pull-");
+  made.defer(() => rm(scratch, { recursive: true, force: true }));
+  const registry = made.use(await startRegistry());
+  const busybox = { archive: await archiveOf(await busyboxImage()) };
+  const layouts = join(scratch, "layouts");
+  await mkdir(layouts);
+  const push = async (name: string, tag: string, content: readonly Layer[]) => {
+    const layout = join(layouts, name);
+    const image = await writeImage(layout, tag, content);
+    await run([
+      "skopeo",
+      "copy",
+      "--quiet",
+      "--dest-tls-verify=false",
+      image,
+      `docker://${registry.host}/${name}:${tag}`,
+    ]);
+    await rm(layout, { recursive: true });
+  };
+  await push("busybox", "1", [busybox]);
+  await push("large", "1", [busybox, ...Array.from({ length: layers - 1 }, (_, index) => layer(index)), layer(layers)]);
+  const bench: Bench = { scratch, image: `${registry.host}/large:1` };
+
+  const podmanRuns = (await attempt(["podman", "--version"])).code === 0;
+  const driver: number[] = [];
+  const above: number[] = [];
+  const skopeo: number[] = [];
+  const podman: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const own = await throughDriver(bench);
+    driver.push(own.time);
+    above.push(own.above);
+    skopeo.push(await throughSkopeo(bench));
+    if (podmanRuns) podman.push(await throughPodman(bench));
+  }
+  const gigabytes = ((layers * layerBytes) / 2 ** 30).toFixed(0);
+  const row = (name: string, times: readonly number[]) =>
+    `| ${name} | ${ms(median(times))} | ${(median(driver) / median(times)).toFixed(2)} |`;
+  console.log(`| ${gigabytes} GiB in ${layers} layers, median of ${rounds} | time | driver's ratio to it |`);
+  console.log("| --- | --- | --- |");
+  console.log(row("driver, to the container's first output", driver));
+  console.log(row("skopeo copy, umoci unpack", skopeo));
+  if (podmanRuns) console.log(row("podman pull", podman));
+  else console.log("podman is not installed, or does not run here: not compared");
+  console.log(
+    `\nmemory of the plugin and its processes above idle (PSS), most of ${rounds}: ${(Math.max(...above) / 2 ** 20).toFixed(1)} MiB`,
+  );
+  const { stored, plain } = await secondStarts(bench, registry.host);
+  console.log(
+    `second start: ${ms(median(stored))}, from a directory: ${ms(median(plain))}, ratio ${(median(stored) / median(plain)).toFixed(2)}, median of ${starts}`,
+  );
+}
+
+await main();

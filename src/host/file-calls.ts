@@ -1,0 +1,145 @@
+import { dlopen, FFIType, ptr, read } from "bun:ffi";
+
+/** Calls about files that Node's interface does not have. */
+
+const PR_SET_NO_NEW_PRIVS = 38;
+const SYS_CAPSET = 126;
+const CAPABILITY_VERSION_3 = 0x2008_0522;
+const S_IFIFO = 0o010000;
+const S_IFCHR = 0o020000;
+const S_IFREG = 0o100000;
+
+/** Numbers of errors that are told apart here (errno(3)). */
+export const ERRNO = { EPERM: 1, ENOENT: 2, EEXIST: 17, ENODATA: 61, ENOTSUP: 95 } as const;
+
+type Calls = ReturnType<typeof open>;
+let library: Calls | undefined;
+
+function open() {
+  return dlopen("libc.so.6", {
+    chroot: { args: [FFIType.cstring], returns: FFIType.i32 },
+    mknod: { args: [FFIType.cstring, FFIType.u32, FFIType.u64], returns: FFIType.i32 },
+    mknodat: { args: [FFIType.i32, FFIType.cstring, FFIType.u32, FFIType.u64], returns: FFIType.i32 },
+    mkdirat: { args: [FFIType.i32, FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
+    lsetxattr: {
+      args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64, FFIType.i32],
+      returns: FFIType.i32,
+    },
+    lgetxattr: { args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64], returns: FFIType.i64 },
+    syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
+    prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
+    syscall: { args: Array.from({ length: 4 }, () => FFIType.i64), returns: FFIType.i64 },
+    flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    __errno_location: { args: [], returns: FFIType.ptr },
+  }).symbols;
+}
+
+function calls(): Calls {
+  library ??= open();
+  return library;
+}
+
+/** A call that failed, with the kernel's number for why. */
+export class CallError extends Error {
+  override readonly name = "CallError";
+  readonly errno: number;
+
+  constructor(call: string, errno: number) {
+    super(`${call} failed with error ${errno} (see errno -l)`);
+    this.errno = errno;
+  }
+}
+
+function must(call: string, result: number | bigint): void {
+  if (result >= 0) return;
+  const location = calls().__errno_location();
+  throw new CallError(call, location === null ? 0 : read.i32(location));
+}
+
+function bytes(path: string | Buffer): Buffer {
+  return Buffer.concat([Buffer.from(path), Buffer.of(0)]);
+}
+
+/** Opens the library now: for a process that will not find it any more. */
+export function loadFileCalls(): void {
+  calls();
+}
+
+/** Makes a directory the root of this process, and its working directory. @throws CallError */
+export function enterRoot(directory: string): void {
+  must("chroot", calls().chroot(bytes(directory)));
+  process.chdir("/");
+}
+
+/** Makes a FIFO. @throws CallError */
+export function makeFifo(path: string | Buffer, mode: number): void {
+  must("mkfifo", calls().mknod(bytes(path), S_IFIFO | mode, 0));
+}
+
+/** Makes what overlayfs takes for "there is nothing here": a character device 0:0. @throws CallError */
+export function makeWhiteout(path: string | Buffer): void {
+  must("mknod", calls().mknod(bytes(path), S_IFCHR, 0));
+}
+
+/** Makes a directory in the one behind a descriptor; does nothing where anything is. @throws CallError */
+export function makeDirectoryAt(directory: number, name: string, mode: number): void {
+  unlessThere("mkdir", calls().mkdirat(directory, bytes(name), mode));
+}
+
+/** Makes an empty file in the directory behind a descriptor; does nothing where anything is. @throws CallError */
+export function makeFileAt(directory: number, name: string, mode: number): void {
+  unlessThere("mknod", calls().mknodat(directory, bytes(name), S_IFREG | mode, 0));
+}
+
+function unlessThere(call: string, result: number): void {
+  try {
+    must(call, result);
+  } catch (error) {
+    if (!(error instanceof CallError) || error.errno !== ERRNO.EEXIST) throw error;
+  }
+}
+
+/** Sets an extended attribute, of a symlink itself where it is one. @throws CallError */
+export function setAttribute(path: string | Buffer, name: string, value: Uint8Array): void {
+  // A pointer to nothing cannot be taken.
+  const content = value.length === 0 ? new Uint8Array(1) : value;
+  must("setxattr", calls().lsetxattr(bytes(path), bytes(name), ptr(content), value.length, 0));
+}
+
+/** An extended attribute; undefined where there is none. @throws CallError */
+export function getAttribute(path: string | Buffer, name: string): Uint8Array | undefined {
+  const value = new Uint8Array(64 * 1024);
+  const length = Number(calls().lgetxattr(bytes(path), bytes(name), ptr(value), value.length));
+  try {
+    must("getxattr", length);
+  } catch (error) {
+    if (error instanceof CallError && (error.errno === ERRNO.ENODATA || error.errno === ERRNO.ENOTSUP))
+      return undefined;
+    throw error;
+  }
+  return value.slice(0, length);
+}
+
+/** Writes everything of the file system behind a descriptor to its disk. @throws CallError */
+export function syncFileSystem(fd: number): void {
+  must("syncfs", calls().syncfs(fd));
+}
+
+/** Keeps only some capabilities (numbers of capabilities(7)) on this thread, and gains none by executing anything. @throws CallError */
+export function keepCapabilities(kept: readonly number[]): void {
+  must("prctl", calls().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  const mask = kept.reduce((all, capability) => all | (1n << BigInt(capability)), 0n);
+  const [low, high] = [Number(mask & 0xffff_ffffn), Number(mask >> 32n)];
+  const header = Uint32Array.of(CAPABILITY_VERSION_3, 0);
+  const sets = Uint32Array.of(low, low, 0, high, high, 0);
+  must("capset", calls().syscall(SYS_CAPSET, ptr(header), ptr(sets), 0));
+}
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Takes a file's lock (flock(2)) at once or not at all; it is kept until the last copy of the descriptor is closed. */
+export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
+  return calls().flock(fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0;
+}

@@ -1,0 +1,84 @@
+import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { constants, openSync } from "node:fs";
+
+/** Mounting, by the calls that Node's interface does not have. */
+
+const SYS_MOVE_MOUNT = 429;
+const AT_FDCWD = -100;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const NO_FLAGS = 0;
+/** O_PATH: a descriptor that only says where something is. */
+const O_PATH = 0o10000000;
+const EINVAL = 22;
+
+type Calls = ReturnType<typeof open>;
+let library: Calls | undefined;
+
+function open() {
+  return dlopen("libc.so.6", {
+    mount: {
+      args: [FFIType.cstring, FFIType.cstring, FFIType.cstring, FFIType.u64, FFIType.cstring],
+      returns: FFIType.i32,
+    },
+    syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
+    __errno_location: { args: [], returns: FFIType.ptr },
+  }).symbols;
+}
+
+function calls(): Calls {
+  library ??= open();
+  return library;
+}
+
+/** A mount that the kernel refused, with its number for why (errno(3)). */
+export class MountError extends Error {
+  override readonly name = "MountError";
+  readonly errno: number;
+
+  constructor(message: string, errno: number) {
+    super(message);
+    this.errno = errno;
+  }
+
+  /** What most reasons are hidden behind: something cannot be part of such a mount. */
+  get invalid(): boolean {
+    return this.errno === EINVAL;
+  }
+}
+
+function errno(): number {
+  const location = calls().__errno_location();
+  return location === null ? 0 : read.i32(location);
+}
+
+function text(value: string): Buffer {
+  if (value.includes("\0")) throw new Error(`A path must not contain a NUL character: ${JSON.stringify(value)}.`);
+  return Buffer.from(`${value}\0`);
+}
+
+/** Where something is, as a descriptor that no child inherits; symlinks at the end of the path are not followed. */
+export function openPath(path: string): number {
+  return openSync(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+}
+
+/**
+ * Mounts a file system.
+ *
+ * @param data its options, no longer than a page
+ * @throws MountError
+ */
+export function mount(source: string, target: string, type: string, data: string): void {
+  const [from, to, kind, options] = [text(source), text(target), text(type), text(data)];
+  if (calls().mount(from, to, kind, NO_FLAGS, options) === 0) return;
+  const number = errno();
+  throw new MountError(`mounting ${type} on ${target} failed with error ${number} (see errno -l, and dmesg)`, number);
+}
+
+/** Mounts a detached mount at a path. @throws MountError */
+export function attachMount(detached: number, target: string): void {
+  const [empty, to] = [text(""), text(target)];
+  const result = calls().syscall(SYS_MOVE_MOUNT, detached, ptr(empty), AT_FDCWD, ptr(to), MOVE_MOUNT_F_EMPTY_PATH);
+  if (result === 0n || Number(result) === 0) return;
+  const number = errno();
+  throw new MountError(`mounting on ${target} failed with error ${number} (see errno -l)`, number);
+}

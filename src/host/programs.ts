@@ -1,0 +1,29 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { isAbsolute } from "node:path";
+import { errnoCode, isMissing } from "./errno";
+
+/** Where distributions put programs; searched besides PATH because an agent's service often has a short one. */
+export const STANDARD_DIRECTORIES: readonly string[] = [
+  "/usr/bin",
+  "/usr/local/bin",
+  "/bin",
+  "/usr/sbin",
+  "/run/current-system/sw/bin",
+];
+
+/** The directories to look in, in order and each once: the PATH's absolute ones, then the standard ones. */
+export function searchDirectories(path: string | undefined): readonly string[] {
+  const own = (path ?? "").split(":").filter((directory) => isAbsolute(directory));
+  return [...new Set([...own, ...STANDARD_DIRECTORIES])];
+}
+
+/** Whether a path is a program that this process may run. */
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch (error) {
+    if (isMissing(error) || errnoCode(error) === "EACCES") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+import { describe, expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { decodeTaskConfig } from "../config/task-config";
+import { type TaskWords, withImageDefaults } from "./defaults";
+import { parseImageConfig } from "./store/image-config";
+
+const DIFF_ID = `sha256:${"0".repeat(64)}`;
+
+function filled(task: object, image: object, words: Partial<TaskWords> = {}) {
+  const options = decodeTaskConfig(encode({ image: "i", ...task }), () => true);
+  const config = parseImageConfig(JSON.stringify({ os: "linux", config: image, rootfs: { diff_ids: [DIFF_ID] } }), "i");
+  return withImageDefaults(options, { environment: {}, user: "", ...words }, config);
+}
+
+describe("what runs", () => {
+  test.each([
+    [{}, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/e", "a"]],
+    [{}, { Entrypoint: ["/e"], Cmd: null }, ["/e"]],
+    [{}, { Cmd: ["/c", "a"] }, ["/c", "a"]],
+    [{ command: ["/own"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/own"]],
+    [{ boot: true }, { Entrypoint: ["/e"], Cmd: ["a"] }, []],
+    [{ boot: true, command: ["x=y"] }, { Entrypoint: ["/e"] }, ["x=y"]],
+  ])("%j on %j", (task, image, command) => expect(filled(task, image).options.command).toEqual(command));
+
+  test("nothing is an error", () => {
+    expect(() => filled({}, {})).toThrow(/names no program to run/);
+    expect(() => filled({}, { Cmd: [""] })).toThrow(/names no program to run/);
+  });
+});
+
+test.each([
+  [{}, { User: "app" }, "", "app"],
+  [{}, { User: "1000" }, "", "1000:"],
+  [{}, { User: "1000:app" }, "", "1000:app"],
+  [{}, { User: "" }, "", undefined],
+  [{}, { User: "app" }, "job", "job"],
+  [{ user: "own" }, { User: "app" }, "job", "own"],
+  [{ boot: true }, { User: "app" }, "", undefined],
+] as const)("the user of %j on %j", (task, image, user, expected) =>
+  expect(filled(task, { Cmd: ["/c"], ...image }, { user }).options.user).toBe(expected),
+);
+
+test("a user that is none is refused", () => {
+  for (const User of ["a:b:c/d", ":1", "-x", "a b\n"]) {
+    expect(() => filled({}, { Cmd: ["/c"], User })).toThrow(/is not valid/);
+  }
+});
+
+test("variables: the image's, the task's, the config's", () => {
+  const image = { Cmd: ["/c"], Env: ["A=1", "B=1", "C=1", "D=x=y", "E", "a-b=1"] };
+  const { options, notes } = filled({ environment: { C: "3" } }, image, { environment: { B: "2", C: "2" } });
+  expect(options.environment).toEqual({ A: "1", B: "2", C: "3", D: "x=y" });
+  expect(notes).toEqual([
+    'The image\'s environment variable "E" is left out: no such name can be passed on.',
+    'The image\'s environment variable "a-b" is left out: no such name can be passed on.',
+  ]);
+});
+
+test.each([
+  ["/srv", "/srv"],
+  ["srv/x/", "/srv/x"],
+  ["/", undefined],
+  ["", undefined],
+  ["/../x", undefined],
+] as const)("directory %p", (WorkingDir, expected) =>
+  expect(filled({}, { Cmd: ["/c"], WorkingDir }).options.working_directory).toBe(expected),
+);
+
+test.each([
+  ["SIGTERM", "SIGTERM", 0],
+  ["TERM", "TERM", 0],
+  ["9", "9", 0],
+  ["SIGRTMIN+3", "SIGRTMIN+3", 0],
+  ["SIGNAL", undefined, 1],
+] as const)("stop signal %p", (StopSignal, expected, notes) => {
+  const found = filled({}, { Cmd: ["/c"], StopSignal });
+  expect([found.stopSignal, found.notes.length]).toEqual([expected, notes]);
+});
+
+test.each([
+  ["{", /is no JSON/],
+  ['{"rootfs":{}}', /has not what an image's has/],
+  ['{"os":"windows","rootfs":{"diff_ids":[]}}', /made for windows/],
+  ['{"rootfs":{"diff_ids":["../../x"]}}', /is no digest of a layer/],
+] as const)("config %p is refused", (text, why) => expect(() => parseImageConfig(text, "i")).toThrow(why));

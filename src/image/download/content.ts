@@ -1,0 +1,145 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { errnoCode } from "../../host/errno";
+import { basic } from "../http/basic";
+import { httpClient } from "../http/client";
+import { download } from "../http/download";
+import { readBytes } from "../http/read-bytes";
+import { contentError, type Subject, TransferError } from "../http/transfer-error";
+import { SourceError } from "../source";
+import { checksumPlaces, fileNameOf, findChecksum } from "./checksums";
+import { type DownloadContext, type MachineImage, subjectOf } from "./request";
+import { checkSignature } from "./signature";
+
+/** A list of checksums of a large mirror has some hundred kilobytes. */
+const MOST_LIST_BYTES = 16 * 1024 * 1024;
+const READ_BYTES = 256 * 1024;
+
+/** The bytes of a URL as they are stored there; they end with an error where their digest is another. */
+export function readContent(
+  from: URL,
+  subject: Subject,
+  digest: string | undefined,
+  { ca, signal, onProgress }: Pick<DownloadContext, "ca" | "signal" | "onProgress">,
+): AsyncIterable<Uint8Array> {
+  if (from.protocol === "file:") return readFile(from, digest, subject, { signal, onProgress });
+  // A user and password in the URL are for the header, where fetch() does not put them by itself.
+  const url = new URL(from);
+  const user = { username: decode(url.username), password: decode(url.password) };
+  url.username = "";
+  url.password = "";
+  const authorization: Readonly<Record<string, string>> = from.username === "" ? {} : { authorization: basic(user) };
+  const send = httpClient(ca);
+  return download({
+    ...subject,
+    open: (headers, inner) =>
+      send({ name: subject.name, url, headers: { ...headers, ...authorization }, signal: inner }),
+    signal,
+    ...(digest === undefined ? {} : { digest }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  });
+}
+
+/** A user or password as it was meant; one that was not encoded is taken as it is. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+async function* readFile(
+  url: URL,
+  digest: string | undefined,
+  subject: Subject,
+  { signal, onProgress }: Pick<DownloadContext, "signal" | "onProgress">,
+): AsyncGenerator<Uint8Array> {
+  const path = Bun.fileURLToPath(url);
+  const hash = createHash("sha256");
+  let received = 0;
+  try {
+    const stats = await stat(path);
+    if (!stats.isFile()) throw contentError(subject, "it is no file", false);
+    const { size } = stats;
+    for await (const chunk of createReadStream(path, { signal, highWaterMark: READ_BYTES })) {
+      const bytes: Buffer = chunk;
+      hash.update(bytes);
+      received += bytes.length;
+      onProgress?.(received, size);
+      yield bytes;
+    }
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === undefined || signal.aborted) throw error;
+    throw new TransferError(`${path} cannot be read: ${code}.`, {
+      problem: code === "ENOENT" ? "not found" : "content",
+      recoverable: false,
+      cause: error,
+    });
+  }
+  const found = `sha256:${hash.digest("hex")}`;
+  if (digest !== undefined && found !== digest) {
+    throw contentError(subject, `its digest is ${found}, but should be ${digest}`);
+  }
+}
+
+/**
+ * The digest that an image has to have by the list beside it; with verify = "signature" only where the list is signed.
+ *
+ * @throws SourceError where there is none; SignatureError
+ */
+export async function trustedDigest(image: MachineImage, scratch: string, context: DownloadContext): Promise<string> {
+  const subject = subjectOf(image);
+  const file = fileNameOf(image.url);
+  const looked: string[] = [];
+  for (const { sums, signatures } of checksumPlaces(image.url)) {
+    looked.push(fileNameOf(sums));
+    const list = await optional(sums, `the checksums of ${subject.name}`, context);
+    const digest = list === undefined ? undefined : findChecksum(list.toString("utf8"), file);
+    if (list === undefined || digest === undefined) continue;
+    if (image.verify === "signature") await checkSigned(list, signatures, image, scratch, context);
+    return `sha256:${digest}`;
+  }
+  throw contentError(
+    subject,
+    `image_download.verify is ${JSON.stringify(image.verify)}, and there is no checksum of ${JSON.stringify(file)} beside it (looked for ${looked.join(" and ")})`,
+    false,
+  );
+}
+
+async function checkSigned(
+  list: Uint8Array,
+  signatures: readonly URL[],
+  image: MachineImage,
+  scratch: string,
+  context: DownloadContext,
+): Promise<void> {
+  const subject = subjectOf(image);
+  for (const url of signatures) {
+    const signature = await optional(url, `the signature for ${subject.name}`, context);
+    if (signature === undefined) continue;
+    await checkSignature(list, signature, {
+      scratch,
+      ...(context.keyring === undefined ? {} : { keyring: context.keyring }),
+    });
+    return;
+  }
+  throw contentError(
+    subject,
+    `image_download.verify is "signature", and its checksums are not signed (looked for ${signatures.map(fileNameOf).join(" and ")})`,
+    false,
+  );
+}
+
+/** A short file; undefined where there is none. */
+async function optional(url: URL, name: string, { ca, signal }: DownloadContext): Promise<Buffer | undefined> {
+  try {
+    const subject = subjectOf({ name, url });
+    return await readBytes(readContent(url, { ...subject, name }, undefined, { ca, signal }), MOST_LIST_BYTES, subject);
+  } catch (error) {
+    if (error instanceof SourceError && error.problem === "not found") return undefined;
+    throw error;
+  }
+}

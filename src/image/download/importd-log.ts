@@ -1,0 +1,64 @@
+import { type Subject, TransferError } from "../http/transfer-error";
+import type { SourceProblem } from "../source";
+
+/** A line that systemd-importd wrote about a transfer. */
+export interface ImportdLine {
+  /** As in syslog(3): 3 is an error, 6 information. */
+  readonly priority: number;
+  readonly text: string;
+}
+
+/** The percentage in a line like "Got 35% of https://…" (systemd, pull-job.c); undefined in any other. */
+export function progressOf(text: string): number | undefined {
+  const percent = /^Got (\d{1,3})% of /.exec(text)?.[1];
+  return percent === undefined ? undefined : Number(percent);
+}
+
+interface Meaning {
+  readonly pattern: RegExp;
+  readonly problem: SourceProblem;
+  readonly recoverable: boolean;
+}
+
+/** What importd, curl, gpg and tar say; the first that fits counts. */
+const MEANINGS: readonly Meaning[] = [
+  { pattern: /failed with code 40[13]|HTTP error.* 40[13]/, problem: "unauthorized", recoverable: false },
+  { pattern: /failed with code (?:404|410)|HTTP error.* 404/, problem: "not found", recoverable: false },
+  { pattern: /failed with code 429/, problem: "rate limited", recoverable: true },
+  { pattern: /failed with code 5\d\d/, problem: "server", recoverable: true },
+  { pattern: /could not resolve|couldn't resolve/i, problem: "name", recoverable: true },
+  { pattern: /certificate|SSL|TLS/, problem: "certificate", recoverable: false },
+  { pattern: /timed? ?out|timeout/i, problem: "timeout", recoverable: true },
+  { pattern: /checksum|signature|digest|GPG|gpg/i, problem: "content", recoverable: false },
+  { pattern: /no space left|disk quota/i, problem: "server", recoverable: true },
+  { pattern: /already in progress/i, problem: "server", recoverable: true },
+  { pattern: /connect|transfer failed|systemd-importd ended/i, problem: "connection", recoverable: true },
+];
+
+/** Worse than this counts as the reason; what is lighter was said by the way. */
+const ERROR_PRIORITY = 3;
+/** Lines that only say that something else failed. */
+const GENERAL =
+  /^(?:Failed to retrieve image file|Exiting|Transfer process (?:failed|succeeded)|Pulling |Process failed)/;
+
+/** The error for a transfer that failed, by what importd wrote of it. */
+export function failureOf(subject: Subject, lines: readonly ImportdLine[]): TransferError {
+  const errors = lines.filter(({ priority }) => priority <= ERROR_PRIORITY).map(({ text }) => text);
+  const all = errors.length > 0 ? errors : lines.map(({ text }) => text);
+  const telling = all.filter((text) => !GENERAL.test(text));
+  const reasons = (telling.length > 0 ? telling : all).slice(0, 2).map(withoutSecrets);
+  const meaning = MEANINGS.find(({ pattern }) => reasons.some((text) => pattern.test(text)));
+  const said = reasons.length === 0 ? "it gave no reason (see journalctl -u systemd-importd)" : reasons.join(" ");
+  return new TransferError(
+    `systemd-importd could not download ${subject.name} from ${subject.host}: ${said.replace(/\.?$/, ".")}`,
+    { problem: meaning?.problem ?? "content", recoverable: meaning?.recoverable ?? false },
+  );
+}
+
+/** A URL's user, password and query may be secrets. */
+function withoutSecrets(text: string): string {
+  return text
+    .replace(/(\bhttps?:\/\/)[^\s/@]*@/g, "$1")
+    .replace(/(\bhttps?:\/\/[^\s?#"']*)[?#][^\s"']*/g, "$1")
+    .slice(0, 300);
+}

@@ -1,0 +1,73 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { errnoCode, isMissing } from "../../host/errno";
+import { type FileLock, fileLock, tryFileLock } from "../store/file-lock";
+
+/** systemd takes no notice of files with such names in a directory of images. */
+const SCRATCH = ".#nomad-driver-nspawn-";
+const LOCK = ".lock";
+
+/** Held by whoever downloads an image of a name. */
+export interface DownloadLock extends AsyncDisposable {
+  /** A process that works for the holder has it too, and so keeps others away for as long as it lives. */
+  readonly file: FileLock;
+}
+
+/** The directory that an image is made in, beside its place. */
+export function scratchPath(directory: string, name: string): string {
+  return join(directory, `${SCRATCH}${idOf(name)}`);
+}
+
+/**
+ * Waits until nobody else downloads an image of this name.
+ *
+ * @throws what `signal` aborts with
+ */
+export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
+  const path = join(locks, `${idOf(name)}${LOCK}`);
+  const file = await lockFile(path, signal);
+  return {
+    file,
+    [Symbol.asyncDispose]: async () => {
+      await rm(path, { force: true });
+      file[Symbol.dispose]();
+      // With the last of them the directories go.
+      for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
+    },
+  };
+}
+
+/** The directory may go with another download's end just now. */
+async function lockFile(path: string, signal: AbortSignal): Promise<FileLock> {
+  for (;;) {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      return await fileLock(path, "exclusive", signal);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+/** Removes what downloads left whose processes are gone. To be called with the lock of the image that is about to be made. */
+export async function removeAbandoned(directory: string, locks: string): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => name.startsWith(SCRATCH));
+  for (const name of names) {
+    const path = join(locks, `${name.slice(SCRATCH.length)}${LOCK}`);
+    using lock = tryFileLock(path, "exclusive");
+    // Its own, which it has locked, is made anew.
+    if (lock !== undefined) await rm(path, { force: true });
+    if (lock !== undefined) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+function idOf(name: string): string {
+  return createHash("sha256").update(name).digest("hex").slice(0, 24);
+}
+
+async function removeIfEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: unknown) => {
+    if (!isMissing(error) && !["ENOTEMPTY", "EBUSY"].includes(errnoCode(error) ?? "")) throw error;
+  });
+}

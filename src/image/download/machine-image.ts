@@ -1,0 +1,140 @@
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoCode, isMissing } from "../../host/errno";
+import { isImageInUse } from "../../host/image-lock";
+import { abortError, contentError } from "../http/transfer-error";
+import { SourceError } from "../source";
+import { StoreError } from "../store/store-error";
+import { unpackLayer } from "../store/unpack-layer";
+import { readContent, trustedDigest } from "./content";
+import { ExpandError, expand } from "./expand";
+import { type DownloadLock, lockDownload, removeAbandoned, scratchPath } from "./lock";
+import { isOneOf } from "./magic";
+import { type DownloadContext, type MachineImage, subjectOf } from "./request";
+import { SignatureError } from "./signature";
+import { writeSparse } from "./sparse-file";
+
+/** Brings a verified image into the place; `scratch` is a directory of its own on the same file system. */
+export type Fetch = (image: MachineImage, scratch: string, lock: DownloadLock) => Promise<void>;
+
+/**
+ * Sees to it that a machine image is there. Of many that ask at once, in this process or others, one downloads it; with `force`
+ * those who waited take what came while they did.
+ *
+ * @param fetch what brings it
+ * @returns whether it was downloaded
+ * @throws SourceError, StoreError
+ */
+export async function provideMachineImage(
+  image: MachineImage,
+  context: DownloadContext,
+  fetch: Fetch,
+): Promise<boolean> {
+  const { directory, locks, signal } = context;
+  const asked = Date.now();
+  if (!image.force && (await imagesNamed(directory, image.name)).length > 0) return false;
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await using lock = await lockDownload(locks, image.name, signal);
+    const there = await imagesNamed(directory, image.name);
+    if (there.length > 0 && (!image.force || there.some(({ changed }) => changed >= asked))) return false;
+    const used = there.find(({ path }) => isImageInUse(path));
+    if (used !== undefined) {
+      throw new StoreError(
+        `image ${JSON.stringify(image.name)} cannot be replaced (image_download.force = true): ${used.path} is in use by a container.`,
+        { recoverable: true },
+      );
+    }
+    await removeAbandoned(directory, locks);
+    const scratch = scratchPath(directory, image.name);
+    await rm(scratch, { recursive: true, force: true });
+    await mkdir(scratch, { mode: 0o700 });
+    try {
+      await fetch(image, scratch, lock);
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+    return true;
+  } catch (error) {
+    throw explained(error, image, context);
+  }
+}
+
+/** Downloads an image without the help of systemd. */
+export function fetchNatively(context: DownloadContext): Fetch {
+  return async (image, scratch, lock) => {
+    const digest = image.verify === "no" ? undefined : await trustedDigest(image, scratch, context);
+    const content = readContent(image.url, subjectOf(image), digest, context);
+    const result = join(scratch, "image");
+    if (image.type === "raw") {
+      await writeSparse(result, refusingQcow2(expand(content, ["gzip", "zstd", "xz", "bzip2"])));
+    } else {
+      await mkdir(result, { mode: 0o755 });
+      await unpackLayer({
+        self: context.self,
+        directory: result,
+        list: join(scratch, "list"),
+        algorithm: "sha256",
+        kind: "tree",
+        keepFree: 0,
+        lock: lock.file,
+        // The unpacking process knows the other two.
+        content: expand(content, ["xz", "bzip2"]),
+        signal: context.signal,
+      });
+    }
+    for (const [index, { path }] of (await imagesNamed(context.directory, image.name)).entries()) {
+      await rename(path, join(scratch, `replaced-${index}`));
+    }
+    await rename(result, join(context.directory, image.type === "raw" ? `${image.name}.raw` : image.name));
+  };
+}
+
+interface Present {
+  readonly path: string;
+  /** When it got this name, in milliseconds since the epoch. */
+  readonly changed: number;
+}
+
+async function imagesNamed(directory: string, name: string): Promise<Present[]> {
+  const found: Present[] = [];
+  for (const path of [join(directory, name), join(directory, `${name}.raw`)]) {
+    try {
+      found.push({ path, changed: (await stat(path)).ctimeMs });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+  return found;
+}
+
+/** systemd-importd converts such images; a file system that is none would only be noticed when the task starts. */
+async function* refusingQcow2(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let first = true;
+  for await (const chunk of content) {
+    if (first && isOneOf(chunk, "qcow2")) {
+      throw new ExpandError(
+        "it is a qcow2 image, which only systemd-importd converts: use a raw one, or a host where that runs",
+      );
+    }
+    first = false;
+    yield chunk;
+  }
+}
+
+/** What a download fails with, as a sentence about the image. */
+function explained(error: unknown, image: MachineImage, { directory, signal }: DownloadContext): unknown {
+  const subject = subjectOf(image);
+  if (error instanceof SourceError || error instanceof StoreError) return error;
+  if (signal.aborted) return abortError(subject, signal);
+  if (error instanceof ExpandError || error instanceof SignatureError)
+    return contentError(subject, error.message, false);
+  const code = errnoCode(error);
+  if (code === undefined) return error;
+  const full = code === "ENOSPC" || code === "EDQUOT";
+  const why = full ? "the disk is full" : code;
+  return new StoreError(`${JSON.stringify(image.name)} could not be stored in ${directory}: ${why}.`, {
+    recoverable: full,
+    cause: error,
+  });
+}

@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isExecutable, searchDirectories } from "../../host/programs";
+
+/** Where systemd keeps the keys that images are signed by: the administrator's own file replaces the distribution's. */
+export const KEYRINGS: readonly string[] = ["/etc/systemd/import-pubring.gpg", "/usr/lib/systemd/import-pubring.gpg"];
+
+/** A signature that is none, or cannot be checked; the message is a sentence. */
+export class SignatureError extends Error {
+  override readonly name = "SignatureError";
+}
+
+const TIMEOUT_MS = 60_000;
+
+/** The path of gpg; undefined where it is not installed. */
+export function findGpg(): string | undefined {
+  return searchDirectories(process.env["PATH"])
+    .map((directory) => join(directory, "gpg"))
+    .find(isExecutable);
+}
+
+/** The first of the keyrings that there is; undefined where there is none. */
+export function findKeyring(keyrings = KEYRINGS): string | undefined {
+  return keyrings.find((path) => existsSync(path));
+}
+
+/**
+ * Checks a detached signature by gpg, as systemd-importd does: every key in the keyring is trusted, no other is known.
+ *
+ * @param scratch directory for files of the check, which are removed
+ * @throws SignatureError
+ */
+export async function checkSignature(
+  content: Uint8Array,
+  signature: Uint8Array,
+  { scratch, keyring = findKeyring() }: { readonly scratch: string; readonly keyring?: string | undefined },
+): Promise<void> {
+  const gpg = findGpg();
+  if (gpg === undefined) {
+    throw new SignatureError(
+      'gpg is not installed, which checks signatures: install it (Debian and Ubuntu: package "gpg")',
+    );
+  }
+  if (keyring === undefined)
+    throw new SignatureError(`there is no keyring to check it by: neither ${KEYRINGS.join(" nor ")}`);
+  const home = join(scratch, "gpg");
+  await mkdir(home, { mode: 0o700 });
+  try {
+    const file = join(home, "signature");
+    await writeFile(file, signature, { mode: 0o600 });
+    const child = Bun.spawn(
+      [
+        ...[gpg, "--batch", "--no-options", "--no-default-keyring", "--no-auto-key-locate", "--no-auto-check-trustdb"],
+        ...["--no-tty", "--trust-model=always", "--status-fd=1", `--homedir=${home}`, `--keyring=${keyring}`],
+        ...["--verify", file, "-"],
+      ],
+      {
+        env: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin", LC_ALL: "C" },
+        stdin: content,
+        stdout: "pipe",
+        stderr: "pipe",
+        timeout: TIMEOUT_MS,
+        killSignal: "SIGKILL",
+      },
+    );
+    const [status, said] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    if (child.exitCode === 0 && isGood(status)) return;
+    throw new SignatureError(`its signature is not good by ${keyring}: ${reason(status, said)}`);
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+/** gpg ends with 0 also for keys and signatures that are past their time (DETAILS of GnuPG, "General status codes"). */
+function isGood(status: string): boolean {
+  return (
+    /^\[GNUPG:\] VALIDSIG /m.test(status) && !/^\[GNUPG:\] (?:EXPSIG|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG) /m.test(status)
+  );
+}
+
+function reason(status: string, said: string): string {
+  const known: readonly (readonly [RegExp, string])[] = [
+    [/^\[GNUPG:\] NO_PUBKEY (\w+)/m, "it was made by the key $1, which is not in it"],
+    [/^\[GNUPG:\] BADSIG (\w+)/m, "the content was changed after the key $1 signed it"],
+    [/^\[GNUPG:\] (?:EXPKEYSIG|EXPSIG) (\w+)/m, "the key $1 or its signature has expired"],
+    [/^\[GNUPG:\] REVKEYSIG (\w+)/m, "the key $1 was revoked"],
+    [/^\[GNUPG:\] NODATA/m, "it is no signature"],
+  ];
+  for (const [pattern, text] of known) {
+    const match = pattern.exec(status);
+    if (match !== null) return text.replace("$1", match[1] ?? "");
+  }
+  return said.trim().split("\n").at(-1)?.slice(0, 200) ?? "gpg gave no reason";
+}

@@ -1,0 +1,54 @@
+import { open } from "node:fs/promises";
+
+/** What is looked at at once: a block of nothing but zeros is left out. A file system's smallest, mostly. */
+const BLOCK = 4096;
+const ZEROS = Buffer.alloc(BLOCK);
+
+/**
+ * Writes a new file, with holes where the content has nothing but zeros, down to the disk.
+ *
+ * @returns bytes
+ * @throws what the content throws, and errors of the file system
+ */
+export async function writeSparse(path: string, content: AsyncIterable<Uint8Array>): Promise<number> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    let position = 0;
+    let rest: Buffer = Buffer.of();
+    const put = async (bytes: Buffer) => {
+      for (const [from, to] of filledRanges(bytes)) {
+        for (let at = from; at < to; ) {
+          const { bytesWritten } = await file.write(bytes, at, to - at, position + at);
+          at += bytesWritten;
+        }
+      }
+      position += bytes.length;
+    };
+    for await (const chunk of content) {
+      const bytes =
+        rest.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([rest, chunk]);
+      const whole = bytes.length - (bytes.length % BLOCK);
+      await put(bytes.subarray(0, whole));
+      rest = Buffer.from(bytes.subarray(whole));
+    }
+    await put(rest);
+    await file.truncate(position);
+    await file.sync();
+    return position;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The parts of whole blocks (the last may be shorter) that have something in them, neighbours as one. */
+export function filledRanges(bytes: Buffer): [from: number, to: number][] {
+  const ranges: [number, number][] = [];
+  for (let from = 0; from < bytes.length; from += BLOCK) {
+    const to = Math.min(from + BLOCK, bytes.length);
+    if (bytes.compare(ZEROS, 0, to - from, from, to) === 0) continue;
+    const last = ranges.at(-1);
+    if (last?.[1] === from) last[1] = to;
+    else ranges.push([from, to]);
+  }
+  return ranges;
+}

@@ -1,0 +1,27 @@
+import { contentError, networkError, type Subject } from "./transfer-error";
+
+/**
+ * All of something short.
+ *
+ * @param most bytes that it may have
+ * @throws TransferError
+ */
+export async function readBytes(
+  content: AsyncIterable<Uint8Array> | Response,
+  most: number,
+  subject: Subject,
+): Promise<Buffer> {
+  const stream = content instanceof Response ? content.body : content;
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const part of stream ?? []) {
+      bytes += part.length;
+      if (bytes > most) throw contentError(subject, `it has more than ${most} bytes`, false);
+      parts.push(part);
+    }
+  } catch (error) {
+    throw networkError(subject, error);
+  }
+  return Buffer.concat(parts);
+}

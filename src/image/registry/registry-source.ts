@@ -1,0 +1,136 @@
+import { createHash } from "node:crypto";
+import { httpClient } from "../http/client";
+import { download } from "../http/download";
+import { TIMING, type Timing } from "../http/patience";
+import { readBytes } from "../http/read-bytes";
+import { contentError } from "../http/transfer-error";
+import { formatReference, type ImageReference } from "../reference";
+import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "../source";
+import type { CredentialSources, Credentials } from "./credentials";
+import { operatorCredentials } from "./find-credentials";
+import { MANIFEST_TYPES, ManifestError, type Platform, parseManifest, selectPlatform } from "./manifest";
+import { Repository } from "./repository";
+
+/** What the job and the operator say about registries. */
+export interface RegistryOptions {
+  /** The task's own credentials; no others are looked for then. */
+  readonly credentials?: Credentials | undefined;
+  /** Where the operator keeps credentials. */
+  readonly operator?: CredentialSources | undefined;
+  /** Registries that are spoken to without TLS. */
+  readonly plainHttp?: readonly string[];
+  /** File of certificates that are trusted beside the host's. */
+  readonly ca?: string | undefined;
+  readonly timing?: Timing;
+}
+
+/** The limit of the OCI distribution spec for manifests. */
+const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** A list of lists is allowed, and never seen deeper. */
+const DEEPEST_INDEX = 2;
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64" };
+
+/** What this process runs on. */
+const HERE: Platform = { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch };
+
+/** An image in a registry (OCI distribution spec, "Pull"). Nothing is asked before something is read. */
+export function registrySource(reference: ImageReference, options: RegistryOptions = {}): ImageSource {
+  return new RegistrySource(reference, options);
+}
+
+class RegistrySource implements ImageSource {
+  readonly #reference: ImageReference;
+  readonly #name: string;
+  readonly #repository: Repository;
+  readonly #timing: Timing;
+
+  constructor(reference: ImageReference, { credentials, operator = {}, plainHttp = [], ca, timing }: RegistryOptions) {
+    this.#reference = reference;
+    this.#name = `image ${JSON.stringify(formatReference(reference))}`;
+    this.#timing = timing ?? TIMING;
+    this.#repository = new Repository(reference, {
+      send: httpClient(ca),
+      credentials: async (signal) => credentials ?? operatorCredentials(reference.registry, operator, signal),
+      plainHttp: plainHttp.includes(reference.registry),
+    });
+  }
+
+  async manifest(options: ReadOptions): Promise<ImageManifest> {
+    const { tag, digest } = this.#reference;
+    let document = await this.#document(
+      digest ?? tag ?? "latest",
+      { ...(digest === undefined ? {} : { digest }) },
+      options,
+    );
+    for (let depth = 0; document.parsed.kind === "index"; depth += 1) {
+      if (depth === DEEPEST_INDEX) throw this.#unusable("its lists of images lead to further lists");
+      const entry = this.#checked(document.parsed, ({ entries }) => selectPlatform(entries, HERE));
+      document = await this.#document(entry.digest, entry, options);
+    }
+    const { config, layers } = document.parsed;
+    return { digest: document.digest, config, layers };
+  }
+
+  async *read(content: Descriptor, { signal, onProgress }: ReadOptions): AsyncGenerator<Uint8Array> {
+    const { digest, size } = content;
+    const name = `blob ${digest.slice(0, 19)}… of ${this.#name}`;
+    yield* download({
+      name,
+      host: this.#repository.host,
+      open: (headers, inner) => this.#repository.get(name, `blobs/${digest}`, headers, inner),
+      signal,
+      size,
+      digest,
+      timing: this.#timing,
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
+  }
+
+  /** A manifest or list, and the digest that it has. */
+  async #document(
+    version: string,
+    expected: { readonly digest?: string; readonly size?: number },
+    { signal }: ReadOptions,
+  ) {
+    const subject = { name: this.#name, host: this.#repository.host };
+    let told: string | undefined;
+    const open = async (headers: Readonly<Record<string, string>>, inner: AbortSignal) => {
+      const all = { ...headers, accept: MANIFEST_TYPES.join(", ") };
+      const response = await this.#repository.get(this.#name, `manifests/${version}`, all, inner);
+      const header = response.headers.get("docker-content-digest") ?? "";
+      told = /^sha(?:256|512):[0-9a-f]+$/.test(header) ? header : undefined;
+      return response;
+    };
+    const content = download({
+      ...subject,
+      open,
+      signal,
+      timing: this.#timing,
+      ...(expected.digest === undefined ? {} : { digest: expected.digest }),
+      ...(expected.size === undefined ? {} : { size: expected.size }),
+    });
+    const bytes = await readBytes(content, MOST_MANIFEST_BYTES, subject);
+    const digest = expected.digest ?? digestOf(bytes, "sha256");
+    if (told !== undefined && digestOf(bytes, told.split(":")[0] ?? "") !== told) {
+      throw contentError(subject, `its manifest does not have the digest ${told} that the registry tells`);
+    }
+    return { digest, parsed: this.#checked(bytes.toString("utf8"), parseManifest) };
+  }
+
+  /** What a document is judged to be, its errors as those of the image. */
+  #checked<From, To>(from: From, judge: (from: From) => To): To {
+    try {
+      return judge(from);
+    } catch (error) {
+      throw error instanceof ManifestError ? this.#unusable(error.message) : error;
+    }
+  }
+
+  #unusable(why: string) {
+    return contentError({ name: this.#name, host: this.#repository.host }, why, false);
+  }
+}
+
+function digestOf(bytes: Uint8Array, algorithm: string): string {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
+}

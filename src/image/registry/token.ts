@@ -1,0 +1,103 @@
+import { basic } from "../http/basic";
+import { refusal, type SendRequest } from "../http/client";
+import { readBytes } from "../http/read-bytes";
+import { capital, TransferError } from "../http/transfer-error";
+import { isLocalRegistry } from "../reference";
+import type { Challenge } from "./challenge";
+import type { Credentials } from "./credentials";
+
+/** What a token is asked with. */
+export interface TokenRequest {
+  /** What it is for, in errors. */
+  readonly name: string;
+  readonly challenge: Challenge & { readonly scheme: "bearer" };
+  /** For where the challenge names none. */
+  readonly scope: string;
+  readonly credentials: Credentials | undefined;
+  /** The registry itself is spoken to without TLS, and so its token server may be. */
+  readonly plainHttp: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** A token, and how long it can be used: milliseconds since the epoch. */
+export interface Token {
+  readonly value: string;
+  readonly until: number;
+}
+
+/** Docker's token specification: what a token without expires_in lives. */
+const DEFAULT_SECONDS = 60;
+/** Used no more so long before its end, for a request takes time to arrive. */
+const MARGIN_SECONDS = 10;
+const CLIENT_ID = "nomad-driver-nspawn";
+const MOST_BYTES = 256 * 1024;
+
+/**
+ * Gets a token from the server that a registry names (Docker's token and OAuth 2 specifications).
+ *
+ * @throws TransferError
+ */
+export async function requestToken(send: SendRequest, request: TokenRequest): Promise<Token> {
+  const { name, challenge, credentials, signal } = request;
+  const realm = realmOf(request);
+  const scopes = (challenge.scope ?? request.scope).split(" ");
+  const parameters: [string, string][] = [
+    ...(challenge.service === undefined ? [] : [["service", challenge.service] satisfies [string, string]]),
+    ...scopes.map((scope): [string, string] => ["scope", scope]),
+  ];
+  const subject = `the access token for ${name}`;
+  const common = { name: subject, signal };
+  let response: Response;
+  if (credentials?.kind === "identity") {
+    const form = new URLSearchParams([
+      ...parameters,
+      ["grant_type", "refresh_token"],
+      ["refresh_token", credentials.token],
+      ["client_id", CLIENT_ID],
+    ]);
+    response = await send({ ...common, url: realm, headers: {}, form });
+  } else {
+    for (const [key, value] of parameters) realm.searchParams.append(key, value);
+    const headers = credentials === undefined ? undefined : { authorization: basic(credentials) };
+    response = await send({ ...common, url: realm, headers: headers ?? {} });
+  }
+  if (response.status !== 200) throw await refusal(subject, response);
+  const answer = await readBytes(response, MOST_BYTES, { name: subject, host: realm.host });
+  return parseToken(answer.toString("utf8"), subject, realm.host);
+}
+
+function realmOf({ name, challenge, plainHttp }: TokenRequest): URL {
+  const realm = URL.parse(challenge.realm);
+  const safe = realm?.protocol === "https:";
+  const plain = realm?.protocol === "http:" && (plainHttp || isLocalRegistry(realm.host));
+  if (realm !== null && (safe || plain) && realm.username === "") return realm;
+  throw new TransferError(
+    `The access token for ${name} could not be fetched: the registry names ${JSON.stringify(realm?.origin ?? challenge.realm.slice(0, 100))} as its token server, where credentials would not be encrypted.`,
+    { problem: "certificate", recoverable: false },
+  );
+}
+
+function parseToken(text: string, subject: string, host: string): Token {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    // Said below, without the text.
+  }
+  if (typeof answer === "object" && answer !== null) {
+    const token = stringOf(answer, "token") ?? stringOf(answer, "access_token");
+    const seconds =
+      "expires_in" in answer && typeof answer.expires_in === "number" ? answer.expires_in : DEFAULT_SECONDS;
+    if (token !== undefined) return { value: token, until: Date.now() + Math.max(0, seconds - MARGIN_SECONDS) * 1000 };
+  }
+  throw new TransferError(`${capital(subject)} could not be fetched: ${host} sent none.`, {
+    problem: "server",
+    recoverable: true,
+  });
+}
+
+/** Tokens are ASCII; anything else could become another header. */
+function stringOf(answer: object, key: string): string | undefined {
+  const value: unknown = Object.entries(answer).find(([name]) => name === key)?.[1];
+  return typeof value === "string" && /^[\x21-\x7e]+$/.test(value) ? value : undefined;
+}

@@ -1,0 +1,129 @@
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { isMissing } from "../../host/errno";
+import { allContainers } from "./containers";
+import { digestOfName, type StorePaths } from "./paths";
+import { imagePath } from "./pull";
+import { readImage, readReference } from "./records";
+import { removeAtOnce } from "./temporary";
+
+/** An image as collecting sees it. */
+export interface ImageFacts {
+  readonly digest: string;
+  readonly diffIds: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly lastUse: number;
+}
+
+/** What is in a store. */
+export interface StoreFacts {
+  readonly images: readonly ImageFacts[];
+  /** Layers with the time they came. */
+  readonly layers: ReadonlyMap<string, number>;
+  /** Images that containers stand on. */
+  readonly used: ReadonlySet<string>;
+}
+
+/** Images nobody uses, the one longest unused first; `since` is the latest time of last use that counts as long ago. */
+export function unusedImages({ images, used }: StoreFacts, since: number): readonly ImageFacts[] {
+  return images
+    .filter(({ digest, lastUse }) => !used.has(digest) && lastUse <= since)
+    .toSorted((one, other) => one.lastUse - other.lastUse);
+}
+
+/** Layers that are no image's, of those that came no later than `since`: a pull that failed may be tried again. */
+export function unusedLayers({ images, layers }: StoreFacts, since: number): readonly string[] {
+  const needed = new Set(images.flatMap(({ diffIds }) => diffIds));
+  return [...layers].filter(([diffId, at]) => !needed.has(diffId) && at <= since).map(([diffId]) => diffId);
+}
+
+/** What was removed. */
+export interface Collected {
+  readonly images: readonly string[];
+  readonly layers: readonly string[];
+  /** How many images nobody uses that were left, because they were used not long ago. */
+  readonly left: number;
+}
+
+/**
+ * Removes images that are not used, and layers that are no image's. The caller holds the store's lock exclusively, so nobody is
+ * just beginning to use one.
+ *
+ * @param since see unusedImages()
+ * @param enough whether no more has to go; asked before each image
+ */
+export async function collect(
+  paths: StorePaths,
+  since: number,
+  enough: () => boolean = () => false,
+): Promise<Collected> {
+  let facts = await readFacts(paths);
+  const images: string[] = [];
+  const layers: string[] = [];
+  for (const { digest } of unusedImages(facts, since)) {
+    if (enough()) break;
+    await rm(imagePath(paths, digest), { force: true });
+    images.push(digest);
+    facts = { ...facts, images: facts.images.filter((image) => image.digest !== digest) };
+    layers.push(...(await removeLayers(paths, facts, since)));
+  }
+  if (images.length === 0 && !enough()) layers.push(...(await removeLayers(paths, facts, since)));
+  await removeUnreadable(paths.images, readImage);
+  await removeReferences(paths, new Set(facts.images.map(({ digest }) => digest)));
+  return { images, layers: [...new Set(layers)], left: unusedImages(facts, Number.POSITIVE_INFINITY).length };
+}
+
+async function removeLayers(paths: StorePaths, facts: StoreFacts, since: number): Promise<readonly string[]> {
+  const unused = unusedLayers(facts, since);
+  for (const diffId of unused) {
+    await removeAtOnce(join(paths.layers, diffId.replace(":", "-")), paths.temporary);
+  }
+  return unused;
+}
+
+async function removeReferences(paths: StorePaths, images: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(paths.references)) {
+    const path = join(paths.references, name);
+    const reference = await readReference(path);
+    if (reference === undefined || !name.endsWith(".json") || !images.has(reference.digest))
+      await rm(path, { force: true });
+  }
+}
+
+/** Removes torn files, and those of writers that were killed. */
+async function removeUnreadable(directory: string, read: (path: string) => Promise<unknown>): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if ((await read(path)) === undefined || !name.endsWith(".json")) await rm(path, { force: true });
+  }
+}
+
+/** Looks at a store. What goes away meanwhile counts as gone. */
+export async function readFacts(paths: StorePaths): Promise<StoreFacts> {
+  const images: ImageFacts[] = [];
+  for (const name of await readdir(paths.images)) {
+    if (!name.endsWith(".json")) continue;
+    const path = join(paths.images, name);
+    const image = await readImage(path);
+    const lastUse = await changedAt(path);
+    if (image !== undefined && lastUse !== undefined)
+      images.push({ digest: image.digest, diffIds: image.diffIds, lastUse });
+  }
+  const layers = new Map<string, number>();
+  for (const name of await readdir(paths.layers)) {
+    const diffId = digestOfName(name);
+    const at = await changedAt(join(paths.layers, name));
+    if (diffId !== undefined && at !== undefined) layers.set(diffId, at);
+  }
+  const used = new Set((await allContainers(paths)).map(({ image }) => image));
+  return { images, layers, used };
+}
+
+async function changedAt(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

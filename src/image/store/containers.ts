@@ -1,0 +1,118 @@
+import { closeSync } from "node:fs";
+import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { openUserNamespace } from "../../exec/user-namespace";
+import { bootId } from "../../host/boot-id";
+import { errnoCode, isMissing } from "../../host/errno";
+import { detachMount } from "../../host/libc";
+import { layerDirectory } from "./layers";
+import { mountOverlay, OverlayError, unmountAll } from "./overlay-root";
+import { containerPaths, layerPaths, type StorePaths } from "./paths";
+import { readContainer, type StoredContainer, type StoredImage, writeRecord } from "./records";
+import { isDiskFull, StoreError } from "./store-error";
+
+/** User IDs that the files of a container's root shall belong to. */
+export interface RootOwners {
+  /** What 0 is outside. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What a container's root is made of. */
+export interface RootRequest {
+  readonly machine: string;
+  readonly image: StoredImage;
+  /** Undefined to leave them as the image has them. */
+  readonly owners?: RootOwners | undefined;
+}
+
+/** The directory of a container. */
+export function containerDirectory(paths: StorePaths, machine: string): string {
+  return join(paths.containers, machine);
+}
+
+/**
+ * Makes a container's root on an image: its layers below, an empty directory for what is written above.
+ *
+ * @returns the root's path
+ * @throws OverlayError where the kernel cannot, and StoreError; nothing is left then
+ */
+export async function makeRoot(paths: StorePaths, { machine, image, owners }: RootRequest): Promise<string> {
+  const directory = containerDirectory(paths, machine);
+  const { record, upper, work, scratch, root } = containerPaths(directory);
+  // The same layer twice is the upper one of both: whatever the lower one has, that has too, and the kernel refuses both.
+  const layers = image.diffIds.filter((diffId, index) => image.diffIds.lastIndexOf(diffId) === index);
+  const files = layers.map((diffId) => layerPaths(layerDirectory(paths, diffId)).files);
+  await removeRoot(directory);
+  const namespace = owners === undefined ? undefined : await openUserNamespace(owners.first, owners.count);
+  try {
+    if (owners !== undefined && namespace === undefined) {
+      throw new OverlayError("the host gives out no user namespaces (sysctl user.max_user_namespaces)", {
+        owners: true,
+      });
+    }
+    await mkdir(directory, { mode: 0o700 });
+    // First of all: what it says is in use is not collected.
+    await writeRecord(record, {
+      version: 1,
+      machine,
+      image: image.digest,
+      bootId: bootId(),
+      firstId: owners?.first ?? 0,
+    });
+    for (const path of [upper, work, scratch, root]) await mkdir(path, { mode: 0o700 });
+    await likeTop(upper, files.at(-1), owners?.first ?? 0);
+    await mountOverlay({ layers: files, upper, work, scratch, target: root, owners: namespace });
+    return root;
+  } catch (error) {
+    await removeRoot(directory);
+    if (!isDiskFull(error)) throw error;
+    throw new StoreError("The image store's disk is full: the container's root could not be made.", {
+      recoverable: true,
+      cause: error,
+    });
+  } finally {
+    if (namespace !== undefined) closeSync(namespace);
+  }
+}
+
+/** The upper directory is the root's own: it gets the mode that the image's has. systemd-nspawn goes by its owner. */
+async function likeTop(upper: string, top: string | undefined, owner: number): Promise<void> {
+  const mode = top === undefined ? 0o755 : (await stat(top)).mode & 0o7777;
+  await chown(upper, owner, owner);
+  await chmod(upper, mode);
+}
+
+/** Removes a container's root, mounted or not, and what was written to it; does nothing where there is none. */
+export async function removeRoot(directory: string): Promise<void> {
+  const { root, scratch } = containerPaths(directory);
+  const names = await readdir(directory).catch(absent);
+  if (names === undefined) return;
+  for (const name of (await readdir(scratch).catch(absent)) ?? []) detachMount(join(scratch, name));
+  await unmountAll(root, directory);
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** The containers of a store: those of every agent that uses it. */
+export async function allContainers(paths: StorePaths): Promise<StoredContainer[]> {
+  const found: StoredContainer[] = [];
+  for (const machine of await readdir(paths.containers)) {
+    const container = await readContainer(containerPaths(containerDirectory(paths, machine)).record);
+    if (container !== undefined) found.push(container);
+  }
+  return found;
+}
+
+/**
+ * Removes containers that are nobody's: of an earlier boot, or without the files that every container has from before its root
+ * is made until after it is removed.
+ */
+export async function removeStaleRoots(paths: StorePaths, isOwned: (machine: string) => boolean): Promise<void> {
+  for (const machine of await readdir(paths.containers)) {
+    if (!isOwned(machine)) await removeRoot(containerDirectory(paths, machine));
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (!isMissing(error) || errnoCode(error) === undefined) throw error;
+}

@@ -1,0 +1,43 @@
+import { closeSync, fstatSync, openSync, statSync } from "node:fs";
+import { isMissing } from "../../host/errno";
+import { tryFlock } from "../../host/file-calls";
+
+const FIRST_DELAY_MS = 2;
+const LONGEST_DELAY_MS = 100;
+
+/** A file's lock, held until it is disposed of or this process, and whoever inherited the descriptor, ends. */
+export interface FileLock extends Disposable {
+  readonly fd: number;
+}
+
+/** Takes the lock of a file, which is made where it is missing; undefined where somebody else has it. */
+export function tryFileLock(path: string, kind: "shared" | "exclusive"): FileLock | undefined {
+  const fd = openSync(path, "a", 0o600);
+  // A file that was removed while it was opened would be another one than the next process locks.
+  if (tryFlock(fd, kind) && isStill(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
+  closeSync(fd);
+  return undefined;
+}
+
+/**
+ * Waits for the lock of a file. The kernel tells nobody when one is let go.
+ *
+ * @throws what `signal` aborts with
+ */
+export async function fileLock(path: string, kind: "shared" | "exclusive", signal?: AbortSignal): Promise<FileLock> {
+  for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+    signal?.throwIfAborted();
+    const lock = tryFileLock(path, kind);
+    if (lock !== undefined) return lock;
+    await Bun.sleep(delay);
+  }
+}
+
+function isStill(path: string, fd: number): boolean {
+  try {
+    return statSync(path).ino === fstatSync(fd).ino;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+import { createHash } from "node:crypto";
+
+/** IDs that systemd keeps for containers, and how many each gets (nspawn.c, uid-range.h: CONTAINER_UID_BASE_MIN, …_MAX). */
+export const CONTAINER_IDS = { first: 524_288, last: 1_878_982_656, count: 65_536 } as const;
+
+/** How many ranges are looked at before giving up; systemd-nspawn tries a hundred. */
+const TRIES = 1000;
+
+/**
+ * Chooses user IDs for a container: one that is started again gets the same, if they are free, as with systemd-nspawn itself.
+ *
+ * @param taken whether a range that begins there belongs to somebody
+ * @returns the first ID; undefined where no free range was found
+ */
+export function chooseRange(machine: string, taken: (first: number) => boolean): number | undefined {
+  const ranges = (CONTAINER_IDS.last - CONTAINER_IDS.first) / CONTAINER_IDS.count + 1;
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const hash = createHash("sha256").update(`${machine}\0${attempt}`).digest();
+    const first = CONTAINER_IDS.first + (hash.readUInt32LE(0) % ranges) * CONTAINER_IDS.count;
+    if (!taken(first)) return first;
+  }
+  return undefined;
+}

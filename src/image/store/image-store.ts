@@ -1,0 +1,258 @@
+import { createHash } from "node:crypto";
+import { statfsSync } from "node:fs";
+import { readdir, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { bootId } from "../../host/boot-id";
+import { isMissing } from "../../host/errno";
+import { errorText, type Logger } from "../../plugin/logger";
+import type { ImageSource } from "../source";
+import { type Collected, collect } from "./collect";
+import { containerDirectory, makeRoot, type RootRequest, removeRoot, removeStaleRoots } from "./containers";
+import { fileLock, tryFileLock } from "./file-lock";
+import { markSynced } from "./layers";
+import { openStore } from "./open-store";
+import { containerPaths, digestOfName, layerPaths, type StorePaths, storePaths } from "./paths";
+import { imagePath, type PullProgress, type PullRequest, pull, wholeImage } from "./pull";
+import { readContainer, readImage, readLayer, readReference, type StoredImage, writeRecord } from "./records";
+
+/** What a store needs to work. */
+export interface StoreContext {
+  readonly directory: string;
+  /** argv that starts this program again. */
+  readonly self: readonly string[];
+  readonly log: Logger;
+  /** Whether a container's files exist, which they do as long as it may have a root here. */
+  readonly isOwned: (machine: string) => boolean;
+}
+
+/** An image that is wanted. */
+export interface WantedImage {
+  /** As the job names it. */
+  readonly name: string;
+  readonly source: ImageSource;
+  /** Whether what the name stood for the last time is good enough, where that is still there. */
+  readonly reuse: boolean;
+  /** Bytes that the disk has to keep free. */
+  readonly keepFree: number;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: PullProgress) => void;
+}
+
+/** An image that is not removed before this is disposed of, or stands below a container. */
+export interface AcquiredImage extends Disposable {
+  readonly image: StoredImage;
+  /** Whether something had to be fetched. */
+  readonly fetched: boolean;
+}
+
+interface Pulling {
+  readonly done: Promise<StoredImage>;
+  readonly listeners: Set<(progress: PullProgress) => void>;
+}
+
+/** The images of this host, for this process. */
+export class ImageStore {
+  readonly directory: string;
+  readonly #context: StoreContext;
+  readonly #pulling = new Map<string, Pulling>();
+  #opened: Promise<StorePaths> | undefined;
+  #syncing: Promise<void> | undefined;
+
+  constructor(context: StoreContext) {
+    this.directory = context.directory;
+    this.#context = context;
+  }
+
+  /** Opens the store on first use. @throws StoreError */
+  open(): Promise<StorePaths> {
+    this.#opened ??= this.#open().catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return this.#opened;
+  }
+
+  /**
+   * Sees to it that an image is here, and keeps it. Of several calls for one image one fetches it.
+   *
+   * @throws StoreError, SourceError, and what `signal` aborts with
+   */
+  async acquire(wanted: WantedImage): Promise<AcquiredImage> {
+    const paths = await this.open();
+    const { name, source, signal } = wanted;
+    const lock = await fileLock(paths.lock, "shared", signal);
+    try {
+      const known = wanted.reuse ? await this.#known(paths, name) : undefined;
+      if (known !== undefined) return acquired(known, false);
+      const manifest = await source.manifest({ signal });
+      const there = await wholeImage(paths, manifest.digest);
+      const image = there ?? (await this.#pull(paths, { ...wanted, image: name, manifest, self: this.#context.self }));
+      await writeRecord(referencePath(paths, name), {
+        version: 1,
+        reference: name,
+        digest: image.digest,
+        at: Date.now(),
+      });
+      return acquired(image, there === undefined);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+
+    async function acquired(image: StoredImage, fetched: boolean): Promise<AcquiredImage> {
+      await touch(imagePath(paths, image.digest));
+      return { image, fetched, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+    }
+  }
+
+  /** Makes a container's root on an acquired image; see makeRoot(). */
+  async makeRoot(request: RootRequest): Promise<string> {
+    return makeRoot(await this.open(), request);
+  }
+
+  /** Where everything of a container in this store lies. */
+  containerDirectory(machine: string): string {
+    return containerDirectory(storePaths(this.directory), machine);
+  }
+
+  /** First IDs of the containers that stand in this store. */
+  async takenIds(): Promise<ReadonlySet<number>> {
+    const paths = await this.open();
+    const taken = new Set<number>();
+    for (const machine of await readdir(paths.containers)) {
+      const container = await readContainer(containerPaths(containerDirectory(paths, machine)).record);
+      if (container !== undefined) taken.add(container.firstId);
+    }
+    return taken;
+  }
+
+  /**
+   * Removes images that nobody has used since a time, and for as long as the disk has not enough space also others.
+   *
+   * @param since milliseconds since the epoch
+   * @param keepFree bytes
+   * @returns undefined where somebody is just using the store: nothing was done
+   */
+  async collect(since: number, keepFree: number): Promise<Collected | undefined> {
+    const paths = await this.open();
+    using lock = tryFileLock(paths.lock, "exclusive");
+    if (lock === undefined) return undefined;
+    const old = await collect(paths, since);
+    if (this.freeBytes() >= keepFree) return old;
+    const more = await collect(paths, Date.now(), () => this.freeBytes() >= keepFree);
+    return { ...more, images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
+  }
+
+  /** Bytes that are free on the store's disk. */
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.directory);
+    return bavail * bsize;
+  }
+
+  async #open(): Promise<StorePaths> {
+    const paths = await openStore(this.directory);
+    await removeStaleRoots(paths, this.#context.isOwned);
+    this.#sync(paths);
+    return paths;
+  }
+
+  async #known(paths: StorePaths, name: string): Promise<StoredImage | undefined> {
+    const reference = await readReference(referencePath(paths, name));
+    return reference === undefined || reference.reference !== name ? undefined : wholeImage(paths, reference.digest);
+  }
+
+  async #pull(paths: StorePaths, request: PullRequest): Promise<StoredImage> {
+    const { digest } = request.manifest;
+    const pulling = this.#pulling.get(digest) ?? this.#begin(paths, request);
+    const { onProgress } = request;
+    if (onProgress !== undefined) pulling.listeners.add(onProgress);
+    try {
+      return await pulling.done;
+    } finally {
+      if (onProgress !== undefined) pulling.listeners.delete(onProgress);
+    }
+  }
+
+  #begin(paths: StorePaths, request: PullRequest): Pulling {
+    const { digest } = request.manifest;
+    const listeners = new Set<(progress: PullProgress) => void>();
+    const onProgress = (progress: PullProgress) => {
+      for (const listener of listeners) listener(progress);
+    };
+    const start = performance.now();
+    const done = pull(paths, { ...request, onProgress })
+      .then(({ image, fetched }) => {
+        const ms = Math.round(performance.now() - start);
+        this.#context.log.info("image fetched", { image: request.image, digest, layers: fetched.length, ms });
+        this.#sync(paths);
+        return image;
+      })
+      .finally(() => this.#pulling.delete(digest));
+    const pulling = { done, listeners };
+    this.#pulling.set(digest, pulling);
+    return pulling;
+  }
+
+  /**
+   * Has everything written to the disk in the background, by a process of its own, for the call takes as long as the disk does.
+   * Until then a host that loses its power fetches the layers again.
+   */
+  #sync(paths: StorePaths): void {
+    const sync = async () => {
+      const layers = await unsyncedLayers(paths);
+      if (layers.length === 0) return;
+      const child = Bun.spawn([...this.#context.self, "sync-store", paths.layers], {
+        cwd: "/",
+        env: {},
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+      child.unref();
+      if ((await child.exited) === 0) await markSynced(paths, layers);
+    };
+    this.#syncing = (this.#syncing ?? Promise.resolve()).then(sync).catch((error: unknown) => {
+      this.#context.log.warn("layers of images could not be written to the disk", { error: errorText(error) });
+    });
+  }
+}
+
+/**
+ * Removes a container's root, given its directory in whichever store that is, and notes that its image was used until now. Does
+ * nothing where there is none.
+ */
+export async function releaseRoot(directory: string): Promise<void> {
+  const container = await readContainer(containerPaths(directory).record);
+  await removeRoot(directory);
+  if (container === undefined) return;
+  await touch(imagePath(storePaths(dirname(dirname(directory))), container.image));
+}
+
+/** The image that a container stands on, given its directory; undefined where that is not known any more. */
+export async function imageOfRoot(directory: string): Promise<StoredImage | undefined> {
+  const container = await readContainer(containerPaths(directory).record);
+  return container === undefined
+    ? undefined
+    : readImage(imagePath(storePaths(dirname(dirname(directory))), container.image));
+}
+
+/** A record's time is that of the image's last use. */
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
+}
+
+function referencePath(paths: StorePaths, name: string): string {
+  return join(paths.references, `${createHash("sha256").update(name).digest("hex")}.json`);
+}
+
+/** Layers of this boot that may not be on the disk yet. */
+async function unsyncedLayers(paths: StorePaths): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await readdir(paths.layers)) {
+    if (digestOfName(name) === undefined) continue;
+    const layer = await readLayer(layerPaths(join(paths.layers, name)).record);
+    if (layer !== undefined && !layer.synced && layer.bootId === bootId()) found.push(layer.diffId);
+  }
+  return found;
+}

@@ -1,0 +1,94 @@
+import { mkdir, rename, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { bootId } from "../../host/boot-id";
+import { isMissing } from "../../host/errno";
+import type { Descriptor } from "../source";
+import { digestName, layerPaths, type StorePaths } from "./paths";
+import { readLayer, type StoredLayer, writeRecord } from "./records";
+import { StoreError } from "./store-error";
+import { makeTemporary, removeAtOnce } from "./temporary";
+import { unpackLayer } from "./unpack-layer";
+
+/** The directory of a layer. */
+export function layerDirectory(paths: StorePaths, diffId: string): string {
+  return join(paths.layers, digestName(diffId));
+}
+
+/**
+ * A layer that can be used: it is there, and either known to be on the disk whole or unpacked since the host booted. What a host
+ * that lost its power had not written yet is not.
+ */
+export async function usableLayer(paths: StorePaths, diffId: string): Promise<StoredLayer | undefined> {
+  const layer = await readLayer(layerPaths(layerDirectory(paths, diffId)).record);
+  return layer !== undefined && layer.diffId === diffId && (layer.synced || layer.bootId === bootId())
+    ? layer
+    : undefined;
+}
+
+/** How a layer gets into the store. */
+export interface LayerRequest {
+  readonly diffId: string;
+  readonly content: Descriptor;
+  /** Begins to read it. */
+  readonly read: () => AsyncIterable<Uint8Array>;
+  readonly self: readonly string[];
+  readonly keepFree: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Fetches and unpacks a layer that is not there. Of several processes that want it one does, and the others wait.
+ *
+ * @throws StoreError, and what reading it throws
+ */
+export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<void> {
+  const { diffId, self, keepFree, signal, read } = request;
+  const directory = layerDirectory(paths, diffId);
+  await using temporary = await makeTemporary(paths.temporary, digestName(diffId), signal);
+  if ((await usableLayer(paths, diffId)) !== undefined) return;
+  if (await isThere(directory)) await removeAtOnce(directory, paths.temporary);
+  const made = join(temporary.path, "layer");
+  const { files, record, list } = layerPaths(made);
+  await mkdir(made, { mode: 0o700 });
+  await mkdir(files, { mode: 0o755 });
+  const [algorithm = ""] = diffId.split(":");
+  const { lock } = temporary;
+  const unpacked = await unpackLayer({
+    self,
+    directory: files,
+    list,
+    algorithm,
+    keepFree,
+    lock,
+    content: read(),
+    signal,
+  });
+  if (unpacked.diffId !== diffId) {
+    throw new StoreError(
+      `The layer ${request.content.digest} has the content ${unpacked.diffId}, but the image's config says ${diffId}: the image is damaged.`,
+      { recoverable: false },
+    );
+  }
+  const { bytes, entries } = unpacked;
+  await writeRecord(record, { version: 1, diffId, bytes, entries, bootId: bootId(), synced: false });
+  await rename(made, directory);
+}
+
+/** Everything of some layers is on the disk. */
+export async function markSynced(paths: StorePaths, diffIds: readonly string[]): Promise<void> {
+  for (const diffId of diffIds) {
+    const { record } = layerPaths(layerDirectory(paths, diffId));
+    const layer = await readLayer(record);
+    if (layer !== undefined && !layer.synced) await writeRecord(record, { ...layer, synced: true });
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+import { join } from "node:path";
+import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "../source";
+import { MAX_CONFIG_BYTES, parseImageConfig } from "./image-config";
+import { inTurn } from "./in-turn";
+import { fetchLayer, usableLayer } from "./layers";
+import { digestName, type StorePaths } from "./paths";
+import { readAll } from "./read-all";
+import { readImage, type StoredImage, writeRecord } from "./records";
+import { StoreError } from "./store-error";
+
+/** Layers that are unpacked at once: each takes a CPU, and the memory of a process. */
+const AT_ONCE = 2;
+
+/** How far a pull is, in bytes as they are stored at the image's origin. */
+export interface PullProgress {
+  readonly received: number;
+  /** Of what has to be fetched: layers that are there already do not count. */
+  readonly total: number;
+}
+
+/** What a pull needs. */
+export interface PullRequest {
+  /** As the job names it, for errors. */
+  readonly image: string;
+  readonly source: ImageSource;
+  readonly manifest: ImageManifest;
+  readonly self: readonly string[];
+  /** Bytes that the disk has to keep free. */
+  readonly keepFree: number;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: PullProgress) => void;
+}
+
+/** An image whose layers can be used, as it is known by its manifest's digest. */
+export async function wholeImage(paths: StorePaths, digest: string): Promise<StoredImage | undefined> {
+  const image = await readImage(imagePath(paths, digest));
+  if (image === undefined) return undefined;
+  for (const diffId of new Set(image.diffIds)) {
+    if ((await usableLayer(paths, diffId)) === undefined) return undefined;
+  }
+  return image;
+}
+
+/** The file of an image. */
+export function imagePath(paths: StorePaths, digest: string): string {
+  return join(paths.images, `${digestName(digest)}.json`);
+}
+
+/**
+ * Fetches what the store lacks of an image: its config, then its layers, the largest first, two at once.
+ *
+ * @returns the image, and the layers that are new
+ * @throws StoreError, and SourceError
+ */
+export async function pull(
+  paths: StorePaths,
+  request: PullRequest,
+): Promise<{ readonly image: StoredImage; readonly fetched: readonly string[] }> {
+  const { manifest, source, signal } = request;
+  const configText = await readAll(source, manifest.config, MAX_CONFIG_BYTES, { signal });
+  const { rootfs } = parseImageConfig(configText, request.image);
+  const diffIds = rootfs.diff_ids;
+  if (diffIds.length !== manifest.layers.length || diffIds.length === 0) {
+    throw new StoreError(
+      `The image ${request.image} cannot be used: its manifest has ${manifest.layers.length} layers and its config ${diffIds.length}.`,
+      { recoverable: false },
+    );
+  }
+  const missing = await missingLayers(paths, diffIds, manifest.layers);
+  await fetchAll(paths, request, missing);
+  const image: StoredImage = {
+    version: 1,
+    digest: manifest.digest,
+    config: { ...manifest.config },
+    layers: manifest.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    diffIds,
+    configText,
+    at: Date.now(),
+  };
+  await writeRecord(imagePath(paths, manifest.digest), image);
+  return { image, fetched: missing.map(({ diffId }) => diffId) };
+}
+
+interface Missing {
+  readonly diffId: string;
+  readonly content: Descriptor;
+}
+
+async function missingLayers(
+  paths: StorePaths,
+  diffIds: readonly string[],
+  layers: readonly Descriptor[],
+): Promise<Missing[]> {
+  const missing = new Map<string, Missing>();
+  for (const [index, diffId] of diffIds.entries()) {
+    const content = layers[index];
+    // One layer may be there several times, an empty one mostly.
+    if (content === undefined || missing.has(diffId) || (await usableLayer(paths, diffId)) !== undefined) continue;
+    missing.set(diffId, { diffId, content });
+  }
+  return [...missing.values()].toSorted((one, other) => other.content.size - one.content.size);
+}
+
+async function fetchAll(paths: StorePaths, request: PullRequest, missing: readonly Missing[]): Promise<void> {
+  const { source, self, keepFree, onProgress } = request;
+  const received = new Map<string, number>();
+  const total = missing.reduce((sum, { content }) => sum + content.size, 0);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([request.signal, stop.signal]);
+  await inTurn(missing, AT_ONCE, async ({ diffId, content }) => {
+    const options: ReadOptions = {
+      signal,
+      onProgress: (bytes) => {
+        received.set(diffId, bytes);
+        onProgress?.({ received: [...received.values()].reduce((sum, each) => sum + each, 0), total });
+      },
+    };
+    try {
+      await fetchLayer(paths, { diffId, content, read: () => source.read(content, options), self, keepFree, signal });
+    } catch (error) {
+      // What the other one fails with, because of that, is not the reason.
+      stop.abort(error);
+      throw error;
+    }
+  });
+}

@@ -1,0 +1,27 @@
+import type { Descriptor, ImageSource, ReadOptions } from "../source";
+import { StoreError } from "./store-error";
+
+/**
+ * Reads a small piece of content.
+ *
+ * @throws StoreError for one that is larger than it may be, and what reading it throws
+ */
+export async function readAll(
+  source: ImageSource,
+  content: Descriptor,
+  most: number,
+  options: ReadOptions,
+): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of source.read(content, options)) {
+    length += chunk.length;
+    if (length > most) {
+      throw new StoreError(`The image's config ${content.digest} has more than ${most} bytes: it is none.`, {
+        recoverable: false,
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

@@ -1,0 +1,111 @@
+import { closeSync, openSync } from "node:fs";
+import { writeFd } from "../../exec/fd-streams";
+import { createPipe } from "../../host/libc";
+import { garbageCollector } from "../../host/memory";
+import type { ArchiveKind } from "../unpack/extractor";
+import { parseReport, type UnpackReport } from "../unpack/report";
+import type { FileLock } from "./file-lock";
+import { StoreError } from "./store-error";
+
+/** What unpacking needs. */
+export interface UnpackRequest {
+  /** argv that starts this program again. */
+  readonly self: readonly string[];
+  /** The empty directory to unpack into. */
+  readonly directory: string;
+  /** The file for the list of what was unpacked. */
+  readonly list: string;
+  readonly algorithm: string;
+  /** A layer where absent. */
+  readonly kind?: ArchiveKind;
+  /** Bytes that the disk has to keep free. */
+  readonly keepFree: number;
+  /** Kept by the unpacking process too. */
+  readonly lock: FileLock;
+  readonly content: AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+/** How many characters of an unpacking process's last words are kept. */
+const LAST_WORDS = 2000;
+
+/**
+ * Unpacks an archive in a process of its own while it comes. That process is gone when this settles.
+ *
+ * @throws StoreError, and what reading the content throws
+ */
+export async function unpackLayer(request: UnpackRequest): Promise<Extract<UnpackReport, { kind: "unpacked" }>> {
+  const { self, directory, algorithm, keepFree, content, signal } = request;
+  const { readEnd, writeEnd } = createPipe();
+  const input = writeFd(writeEnd);
+  const list = openSync(request.list, "wx", 0o600);
+  let child: ReturnType<typeof spawn>;
+  try {
+    child = spawn(
+      [...self, "unpack", directory, algorithm, String(keepFree), request.kind ?? "layer"],
+      [readEnd, list, request.lock.fd],
+    );
+  } catch (error) {
+    input.close();
+    throw error;
+  } finally {
+    closeSync(readEnd);
+    closeSync(list);
+  }
+  const kill = () => child.kill("SIGKILL");
+  signal.addEventListener("abort", kill);
+  try {
+    const said = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+    let over = false;
+    child.exited.then(() => {
+      over = true;
+    });
+    const passed = garbageCollector();
+    for await (const chunk of content) {
+      passed(chunk.length);
+      signal.throwIfAborted();
+      // It has failed: what comes is of no use.
+      if (over) break;
+      await input.write(chunk);
+    }
+    input.close();
+    const [stdout, stderr, code] = await said;
+    signal.throwIfAborted();
+    const report = parseReport(stdout.trim().split("\n").at(-1) ?? "");
+    if (report?.kind === "unpacked" && code === 0) return report;
+    throw failure(
+      report,
+      `${stdout}\n${stderr}`,
+      child.signalCode === null ? `code ${code}` : String(child.signalCode),
+    );
+  } finally {
+    signal.removeEventListener("abort", kill);
+    input.close();
+    kill();
+    await child.exited;
+  }
+}
+
+function spawn(argv: readonly string[], [stdin, list, lock]: readonly [number, number, number]) {
+  return Bun.spawn([...argv], { cwd: "/", env: {}, stdio: [stdin, "pipe", "pipe", list, lock] });
+}
+
+function failure(report: UnpackReport | undefined, said: string, end: string): StoreError {
+  if (report?.kind !== "failed") {
+    const words = said.trim().slice(-LAST_WORDS);
+    return new StoreError(
+      `A layer could not be unpacked: its process ended with ${end}${words === "" ? "" : `: ${words}`}.`,
+      {
+        recoverable: true,
+      },
+    );
+  }
+  switch (report.why) {
+    case "archive":
+      return new StoreError(`A layer of the image cannot be unpacked: ${report.message}.`, { recoverable: false });
+    case "disk full":
+      return new StoreError(`The image store's disk is full: ${report.message}.`, { recoverable: true });
+    case "system":
+      return new StoreError(`A layer could not be unpacked: ${report.message}.`, { recoverable: true });
+  }
+}

@@ -1,0 +1,296 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  futimesSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
+import { crc32 } from "node:zlib";
+import { errnoCode } from "../../host/errno";
+import { CallError, ERRNO, makeFifo, makeWhiteout, setAttribute } from "../../host/file-calls";
+import type { LayerRecord } from "./layer-record";
+import { attributeIsSet, nameParts, whiteout } from "./names";
+import type { ByteString } from "./tar-header";
+import type { TarEntry, TarSink } from "./tar-reader";
+import { shown, UnpackError } from "./unpack-error";
+
+const OPAQUE = "trusted.overlay.opaque";
+const YES = Buffer.from("y");
+/** O_NOFOLLOW too, although an exclusive creation follows nothing. */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** What an archive is: a layer of an image for container engines, or a whole tree. */
+export type ArchiveKind = "layer" | "tree";
+
+/** Told what is written, in order. */
+export type Recorder = (record: LayerRecord) => void;
+
+interface OpenFile {
+  readonly fd: number;
+  readonly path: ByteString;
+  readonly entry: TarEntry;
+  crc: number;
+}
+
+/**
+ * Writes an archive's entries into the root directory of this process, in the form that overlayfs stacks: what the layer removes
+ * of those below becomes a character device 0:0 or an opaque directory. Symlinks that lie in the way are followed, which leads
+ * nowhere else: see unpack-main.ts.
+ */
+export class Extractor implements TarSink {
+  readonly #record: Recorder;
+  readonly #kind: ArchiveKind;
+  readonly #directoryTimes = new Map<ByteString, number>();
+  readonly #known = new Set<ByteString>();
+  #file: OpenFile | undefined;
+  entries = 0;
+
+  /** @param kind in a tree no name removes anything, and devices are left out: each container gets a /dev of its own */
+  constructor(record: Recorder, kind: ArchiveKind = "layer") {
+    this.#record = record;
+    this.#kind = kind;
+  }
+
+  /** @throws UnpackError for what an image must not have in it, and errors of the file system */
+  begin(entry: TarEntry): void {
+    this.entries += 1;
+    const parts = nameParts(entry.name);
+    const last = parts.at(-1);
+    if (last === undefined) {
+      if (entry.kind !== "directory") throw new UnpackError("its root is no directory");
+      this.#directory("/", entry);
+      return;
+    }
+    const parent = this.#parent(parts.slice(0, -1), entry.name);
+    if (this.#kind === "tree") {
+      if (!entry.kind.endsWith("device")) this.#entry(`${parent}/${last}`, entry);
+      return;
+    }
+    const removal = whiteout(last);
+    switch (removal.kind) {
+      case "ignored":
+        return;
+      case "opaque":
+        this.#opaque(parent === "" ? "/" : parent);
+        return;
+      case "hides":
+        this.#hide(`${parent}/${removal.name}`);
+        return;
+      case "none":
+        this.#entry(`${parent}/${last}`, entry);
+    }
+  }
+
+  data(bytes: Buffer, position: number): void {
+    if (this.#file === undefined) return;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file.fd, bytes, at, bytes.length - at, position + at);
+    this.#file.crc = crc32(bytes, this.#file.crc);
+  }
+
+  end(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#file = undefined;
+    const { fd, path, entry, crc } = file;
+    try {
+      ftruncateSync(fd, entry.size);
+      fchownSync(fd, entry.uid, entry.gid);
+      // After the owner, whose change takes set-user-ID bits away.
+      fchmodSync(fd, entry.mode);
+      this.#attributes(path, entry);
+      const time = timeOf(entry.mtime);
+      futimesSync(fd, time, time);
+    } finally {
+      closeSync(fd);
+    }
+    this.#tell(path, entry, { crc });
+  }
+
+  /** Everything has come: directories get their times, which their contents would have changed. */
+  finish(): void {
+    for (const [path, mtime] of this.#directoryTimes) {
+      const time = timeOf(mtime);
+      lutimesSync(native(path), time, time);
+    }
+    this.#directoryTimes.clear();
+  }
+
+  /** Gives up a file in the middle. */
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file.fd);
+    this.#file = undefined;
+  }
+
+  #entry(path: ByteString, entry: TarEntry): void {
+    const there = look(path);
+    if (entry.kind === "directory" && there?.isDirectory() === true) {
+      this.#directory(path, entry);
+      return;
+    }
+    // A link to itself is all that replacing it would leave.
+    if (entry.kind === "hard link" && there !== undefined && isSame(there, look(this.#linkTarget(entry)))) return;
+    const hidden = there !== undefined && isWhiteout(there);
+    if (there !== undefined) this.#remove(path, there);
+    switch (entry.kind) {
+      case "file":
+        this.#file = { fd: openSync(native(path), NEW_FILE, 0o600), path, entry, crc: 0 };
+        return;
+      case "directory":
+        mkdirSync(native(path), 0o700);
+        this.#directory(path, entry);
+        if (hidden) setAttribute(native(path), OPAQUE, YES);
+        return;
+      case "symlink":
+        if (entry.link === "" || entry.link.includes("\0"))
+          throw new UnpackError(`${shown(path)} is a link to nothing`);
+        symlinkSync(native(entry.link), native(path));
+        break;
+      case "hard link":
+        this.#hardLink(path, entry);
+        return;
+      case "fifo":
+        makeFifo(native(path), 0o600);
+        chmodSync(native(path), entry.mode);
+        break;
+      default:
+        throw new UnpackError(
+          `${shown(path)} is a ${entry.kind}: an image must not bring any, for the driver decides which devices a container has`,
+        );
+    }
+    lchownSync(native(path), entry.uid, entry.gid);
+    if (entry.kind === "fifo") chmodSync(native(path), entry.mode);
+    this.#attributes(path, entry);
+    const time = timeOf(entry.mtime);
+    lutimesSync(native(path), time, time);
+    this.#tell(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
+  }
+
+  #directory(path: ByteString, entry: TarEntry): void {
+    lchownSync(native(path), entry.uid, entry.gid);
+    chmodSync(native(path), entry.mode);
+    this.#attributes(path, entry);
+    this.#directoryTimes.set(path, entry.mtime);
+    this.#known.add(path);
+    this.#tell(path, entry, {});
+  }
+
+  #linkTarget(entry: TarEntry): ByteString {
+    return `/${nameParts(entry.link, `the target of ${shown(entry.name)}`).join("/")}`;
+  }
+
+  #hardLink(path: ByteString, entry: TarEntry): void {
+    const target = this.#linkTarget(entry);
+    const there = look(target);
+    if (there === undefined || there.isDirectory() || isWhiteout(there)) {
+      throw new UnpackError(`${shown(path)} is another name of ${shown(target)}, which is no file of the same layer`);
+    }
+    linkSync(native(target), native(path));
+    this.#record({ path, kind: "hard link", link: target });
+  }
+
+  /** The directory an entry is in, made where the archive does not have it. */
+  #parent(parts: readonly string[], name: ByteString): ByteString {
+    const whole = parts.length === 0 ? "" : `/${parts.join("/")}`;
+    if (whole === "" || this.#known.has(whole)) return whole;
+    let path = "";
+    for (const part of parts) {
+      path += `/${part}`;
+      if (this.#known.has(path)) continue;
+      const there = look(path);
+      if (there === undefined || isWhiteout(there)) {
+        if (there !== undefined) this.#remove(path, there);
+        mkdirSync(native(path), 0o755);
+        if (there !== undefined) setAttribute(native(path), OPAQUE, YES);
+        this.#record({ path, kind: "directory" });
+      } else if (!there.isDirectory() && !there.isSymbolicLink()) {
+        throw new UnpackError(`${shown(name)} lies below ${shown(path)}, which is no directory`);
+      } else if (there.isDirectory()) this.#known.add(path);
+    }
+    return whole;
+  }
+
+  #hide(path: ByteString): void {
+    const there = look(path);
+    // What the layer itself has there counts; its directory then shows nothing of those below.
+    if (there === undefined) {
+      makeWhiteout(native(path));
+      this.#record({ path, kind: "whiteout" });
+    } else if (there.isDirectory()) this.#opaque(path);
+  }
+
+  #opaque(path: ByteString): void {
+    setAttribute(native(path), OPAQUE, YES);
+    this.#record({ path, kind: "opaque" });
+  }
+
+  #remove(path: ByteString, there: Stats): void {
+    rmSync(native(path), { recursive: there.isDirectory(), force: true });
+    if (there.isDirectory()) {
+      for (const known of this.#known) if (known === path || known.startsWith(`${path}/`)) this.#known.delete(known);
+      for (const known of this.#directoryTimes.keys()) {
+        if (known === path || known.startsWith(`${path}/`)) this.#directoryTimes.delete(known);
+      }
+    }
+    this.#record({ path, kind: "removed" });
+  }
+
+  #attributes(path: ByteString, { xattrs, kind }: TarEntry): void {
+    for (const [name, value] of xattrs) {
+      if (!attributeIsSet(name)) continue;
+      try {
+        setAttribute(native(path), name, value);
+      } catch (error) {
+        if (!(error instanceof CallError)) throw error;
+        // Neither does every file system know the users' own, nor can a symlink or FIFO have any.
+        const usual = error.errno === ERRNO.ENOTSUP || (error.errno === ERRNO.EPERM && kind !== "file");
+        if (usual && name !== "security.capability") continue;
+        throw new UnpackError(`the attribute ${shown(name)} of ${shown(path)} cannot be set: ${error.message}`);
+      }
+    }
+  }
+
+  #tell(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
+    const { kind, mode, uid, gid, size, mtime } = entry;
+    this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
+  }
+}
+
+/** Seconds as Node's calls take them: a negative number would be now, a date loses what is below a millisecond. */
+function timeOf(seconds: number): number | Date {
+  return seconds < 0 ? new Date(seconds * 1000) : seconds;
+}
+
+/** A path as Node's calls take it: its very bytes. */
+function native(path: ByteString): string | Buffer {
+  return /^[ -~]*$/.test(path) ? path : Buffer.from(path, "latin1");
+}
+
+function look(path: ByteString): Stats | undefined {
+  try {
+    return lstatSync(native(path));
+  } catch (error) {
+    if (errnoCode(error) === "ENOENT") return undefined;
+    if (errnoCode(error) === "ENOTDIR") throw new UnpackError(`${shown(path)} lies below what is no directory`);
+    throw error;
+  }
+}
+
+function isSame(one: Stats, other: Stats | undefined): boolean {
+  return one.ino === other?.ino && one.dev === other.dev;
+}
+
+function isWhiteout(stats: Stats): boolean {
+  return stats.isCharacterDevice() && stats.rdev === 0;
+}

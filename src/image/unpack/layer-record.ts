@@ -1,0 +1,21 @@
+import type { ByteString } from "./tar-header";
+import type { EntryKind } from "./tar-reader";
+
+/**
+ * One line of the list that is written while a layer is unpacked. A later line about a path replaces an earlier one; "removed"
+ * takes away also what is below.
+ */
+export interface LayerRecord {
+  readonly path: ByteString;
+  readonly kind: EntryKind | "whiteout" | "opaque" | "removed";
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly size?: number;
+  /** Seconds since the epoch. */
+  readonly mtime?: number;
+  /** CRC-32 of a file's data, without the holes of a sparse file. */
+  readonly crc?: number;
+  /** Where a link leads. */
+  readonly link?: ByteString;
+}

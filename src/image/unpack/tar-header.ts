@@ -1,0 +1,108 @@
+import { UnpackError } from "./unpack-error";
+
+/** Everything in a tar archive comes in blocks of this many bytes. */
+export const BLOCK = 512;
+
+/** Names are bytes; they are kept as strings with one character per byte ("latin1"), which any bytes fit into. */
+export type ByteString = string;
+
+/** One header block, as written. */
+export interface TarHeader {
+  readonly name: ByteString;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of data that follow. */
+  readonly size: number;
+  /** Seconds since the epoch. */
+  readonly mtime: number;
+  /** The type flag as a character; "\0" is "0", a regular file. */
+  readonly type: string;
+  readonly link: ByteString;
+  readonly device: { readonly major: number; readonly minor: number };
+  /** GNU's own format, which keeps other things where ustar has its prefix. */
+  readonly gnu: boolean;
+}
+
+/**
+ * Reads a header block (POSIX 1003.1 pax(1), "ustar Interchange Format", and GNU tar's manual, "Basic Tar Format").
+ *
+ * @returns undefined for a block of zeros, which ends the archive
+ * @throws UnpackError for what is no header
+ */
+export function parseHeader(block: Buffer): TarHeader | undefined {
+  if (!checksumFits(block)) {
+    if (block.every((byte) => byte === 0)) return undefined;
+    throw new UnpackError("it is no tar archive, or damaged (a header's checksum is wrong)");
+  }
+  const magic = block.toString("latin1", 257, 263);
+  const gnu = magic === "ustar ";
+  const prefix = magic === "ustar\0" ? textAt(block, 345, 155) : "";
+  const name = textAt(block, 0, 100);
+  const type = block.toString("latin1", 156, 157);
+  return {
+    name: prefix === "" ? name : `${prefix}/${name}`,
+    mode: numberAt(block, 100, 8) & 0o7777,
+    uid: numberAt(block, 108, 8),
+    gid: numberAt(block, 116, 8),
+    size: numberAt(block, 124, 12),
+    mtime: numberAt(block, 136, 12, true),
+    type: type === "\0" ? "0" : type,
+    link: textAt(block, 157, 100),
+    device: { major: magic.startsWith("ustar") ? numberAt(block, 329, 8) : 0, minor: numberAt(block, 337, 8) },
+    gnu,
+  };
+}
+
+/** Text up to its NUL, or filling its field. */
+export function textAt(block: Buffer, offset: number, length: number): ByteString {
+  const end = block.indexOf(0, offset);
+  return block.toString("latin1", offset, end < 0 || end > offset + length ? offset + length : end);
+}
+
+/**
+ * A number of a header: octal digits, or big-endian binary where the first bit says so (GNU's extension for large ones).
+ *
+ * @throws UnpackError for anything else, and for a number that is not exact in JavaScript
+ */
+export function numberAt(block: Buffer, offset: number, length: number, negative = false): number {
+  const first = block[offset] ?? 0;
+  if ((first & 0x80) !== 0) {
+    let value = BigInt(first & 0x7f);
+    for (let at = offset + 1; at < offset + length; at += 1) value = (value << 8n) | BigInt(block[at] ?? 0);
+    const signed = BigInt.asIntN(length * 8 - 1, value);
+    if ((signed < 0n && !negative) || signed > BigInt(Number.MAX_SAFE_INTEGER) || signed < -(2n ** 53n)) {
+      throw new UnpackError("a header has a number that no file can have");
+    }
+    return Number(signed);
+  }
+  const text = block
+    .toString("latin1", offset, offset + length)
+    .replace(/[\0 ]+$/, "")
+    .replace(/^ +/, "");
+  const end = text.indexOf("\0");
+  const digits = end < 0 ? text : text.slice(0, end);
+  if (digits === "") return 0;
+  if (!/^-?[0-7]+$/.test(digits)) throw new UnpackError("a header has a number that is none");
+  const value = Number.parseInt(digits, 8);
+  if ((value < 0 && !negative) || !Number.isSafeInteger(value)) {
+    throw new UnpackError("a header has a number that no file can have");
+  }
+  return value;
+}
+
+/** The sum of all bytes, its own field taken as spaces; old programs summed signed bytes. */
+function checksumFits(block: Buffer): boolean {
+  let unsigned = 8 * 32;
+  let signed = unsigned;
+  for (let at = 0; at < BLOCK; at += 1) {
+    if (at >= 148 && at < 156) continue;
+    const byte = block[at] ?? 0;
+    unsigned += byte;
+    signed += byte < 128 ? byte : byte - 256;
+  }
+  const text = block.toString("latin1", 148, 156).replace(/\0.*$/s, "").trim();
+  if (!/^[0-7]+$/.test(text)) return false;
+  const written = Number.parseInt(text, 8);
+  return written === unsigned || written === signed;
+}

@@ -1,0 +1,259 @@
+import { type PaxOverrides, type PaxRecords, parsePax, paxOverrides } from "./pax";
+import { checkPieces, gnuPieces, mapInData, type Piece, paxSparse } from "./sparse";
+import { BLOCK, type ByteString, numberAt, parseHeader, type TarHeader } from "./tar-header";
+import { UnpackError } from "./unpack-error";
+
+/** What an archive has in it. */
+export type EntryKind = "file" | "directory" | "symlink" | "hard link" | "fifo" | "character device" | "block device";
+
+/** One entry of an archive; names are as written, nothing of them is checked. */
+export interface TarEntry {
+  readonly kind: EntryKind;
+  readonly name: ByteString;
+  readonly link: ByteString;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Seconds since the epoch. */
+  readonly mtime: number;
+  /** Bytes of the file, holes of a sparse one included. */
+  readonly size: number;
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+}
+
+/** Takes an archive's entries, in order. */
+export interface TarSink {
+  /** An entry begins; only a file has data. */
+  begin(entry: TarEntry): void;
+  /** Data of the file that began last; what no call fills is a hole. */
+  data(bytes: Buffer, position: number): void;
+  /** All data of the entry has come. */
+  end(): void;
+}
+
+const KINDS: Readonly<Record<string, EntryKind>> = {
+  "0": "file",
+  "1": "hard link",
+  "2": "symlink",
+  "3": "character device",
+  "4": "block device",
+  "5": "directory",
+  "6": "fifo",
+  "7": "file",
+  S: "file",
+};
+
+/** Extended headers and long names are kept in memory: no honest one is as long. */
+const MAX_META = 1024 * 1024;
+const GNU_SPARSE = { inHeader: 4, headerAt: 386, moreAt: 482, sizeAt: 483, inBlock: 21, blockMoreAt: 504 } as const;
+
+type State = "header" | "meta" | "gnu map" | "data map" | "data" | "ended";
+
+/**
+ * Reads a tar archive that comes in pieces of any size: ustar, pax and GNU's format, with long names, extended attributes and
+ * sparse files. Why not one from npm: docs/dependencies.md.
+ */
+export class TarReader {
+  readonly #sink: TarSink;
+  readonly #block = Buffer.alloc(BLOCK);
+  #filled = 0;
+  #state: State = "header";
+  #header: TarHeader | undefined;
+  #meta: Buffer[] = [];
+  /** Bytes of the current entry's data that are still to come, and of the padding after them. */
+  #left = 0;
+  #padding = 0;
+  #pax: PaxRecords = new Map();
+  #longName: ByteString | undefined;
+  #longLink: ByteString | undefined;
+  #pieces: Piece[] = [];
+  #realSize = 0;
+  #piece = 0;
+  #inPiece = 0;
+
+  constructor(sink: TarSink) {
+    this.#sink = sink;
+  }
+
+  /**
+   * Takes the next bytes of the archive.
+   *
+   * @throws UnpackError where they are no tar archive, and whatever the sink throws
+   */
+  push(bytes: Buffer): void {
+    let at = 0;
+    while (at < bytes.length && this.#state !== "ended") {
+      if (this.#state === "data" || this.#state === "meta") {
+        if (this.#left > 0) {
+          const taken = bytes.subarray(at, at + this.#left);
+          at += taken.length;
+          this.#left -= taken.length;
+          if (this.#state === "meta") this.#meta.push(Buffer.from(taken));
+          else this.#give(taken);
+          if (this.#left === 0 && this.#padding === 0) this.#finishEntry();
+          continue;
+        }
+        const skipped = Math.min(this.#padding, bytes.length - at);
+        at += skipped;
+        this.#padding -= skipped;
+        if (this.#padding === 0) this.#finishEntry();
+        continue;
+      }
+      const taken = bytes.copy(this.#block, this.#filled, at, at + BLOCK - this.#filled);
+      at += taken;
+      this.#filled += taken;
+      if (this.#filled < BLOCK) return;
+      this.#filled = 0;
+      this.#takeBlock();
+    }
+  }
+
+  /**
+   * The archive has ended.
+   *
+   * @throws UnpackError where that was too early
+   */
+  finish(): void {
+    const between = this.#state === "header" && this.#filled === 0;
+    if (!between && this.#state !== "ended") throw new UnpackError("it is cut off in the middle");
+  }
+
+  #takeBlock(): void {
+    switch (this.#state) {
+      case "gnu map":
+        this.#pieces.push(...gnuPieces(this.#block, 0, GNU_SPARSE.inBlock));
+        if (this.#block[GNU_SPARSE.blockMoreAt] !== 1) this.#beginSparse();
+        return;
+      case "data map": {
+        this.#meta.push(Buffer.from(this.#block));
+        this.#left -= BLOCK;
+        const pieces = mapInData(Buffer.concat(this.#meta));
+        if (pieces !== undefined) {
+          this.#meta = [];
+          this.#pieces = pieces;
+          this.#beginSparse();
+        } else if (this.#meta.length * BLOCK > MAX_META || this.#left < BLOCK) {
+          throw new UnpackError("a sparse file's map is damaged");
+        }
+        return;
+      }
+      default: {
+        const header = parseHeader(this.#block);
+        if (header === undefined) this.#state = "ended";
+        else this.#takeHeader(header);
+      }
+    }
+  }
+
+  #takeHeader(header: TarHeader): void {
+    this.#header = header;
+    if (["x", "g", "L", "K", "X"].includes(header.type)) {
+      if (header.size > MAX_META) throw new UnpackError("an extended header is longer than any name can be");
+      this.#expect(header.size, "meta");
+      return;
+    }
+    const { size = header.size } = paxOverrides(this.#pax);
+    this.#pieces = [];
+    const sparse = paxSparse(this.#pax);
+    if (header.type === "S") {
+      this.#left = size;
+      this.#realSize = numberAt(this.#block, GNU_SPARSE.sizeAt, 12);
+      this.#pieces = gnuPieces(this.#block, GNU_SPARSE.headerAt, GNU_SPARSE.inHeader);
+      if (this.#block[GNU_SPARSE.moreAt] === 1) this.#state = "gnu map";
+      else this.#beginSparse();
+    } else if (sparse === undefined) {
+      this.#realSize = size;
+      this.#begin(header.type === "0" || header.type === "7" ? size : 0);
+    } else {
+      this.#realSize = sparse.size;
+      this.#left = size;
+      if ("inData" in sparse) this.#state = "data map";
+      else {
+        this.#pieces = [...sparse.pieces];
+        this.#beginSparse();
+      }
+    }
+  }
+
+  #beginSparse(): void {
+    checkPieces({ pieces: this.#pieces, size: this.#realSize }, this.#left);
+    this.#piece = 0;
+    this.#inPiece = 0;
+    this.#begin(this.#left);
+  }
+
+  #begin(stored: number): void {
+    const header = this.#header;
+    if (header === undefined) throw new UnpackError("it has data without a header");
+    const kind = KINDS[header.type];
+    if (kind === undefined) throw new UnpackError(`it has an entry of unknown type ${JSON.stringify(header.type)}`);
+    const overrides: PaxOverrides = paxOverrides(this.#pax);
+    const name = overrides.path ?? this.#longName ?? header.name;
+    this.#sink.begin({
+      // Before ustar a name with a slash at its end was a directory.
+      kind: kind === "file" && name.endsWith("/") && stored === 0 ? "directory" : kind,
+      name,
+      link: overrides.link ?? this.#longLink ?? header.link,
+      mode: header.mode,
+      uid: overrides.uid ?? header.uid,
+      gid: overrides.gid ?? header.gid,
+      mtime: overrides.mtime ?? header.mtime,
+      size: kind === "file" ? this.#realSize : 0,
+      xattrs: overrides.xattrs,
+    });
+    this.#pax = new Map();
+    this.#longName = undefined;
+    this.#longLink = undefined;
+    if (this.#pieces.length === 0) this.#pieces = [{ offset: 0, size: stored }];
+    this.#piece = 0;
+    this.#inPiece = 0;
+    this.#expect(stored, "data");
+  }
+
+  #expect(size: number, state: "meta" | "data"): void {
+    this.#state = state;
+    this.#left = size;
+    this.#padding = (BLOCK - (size % BLOCK)) % BLOCK;
+    if (size === 0) this.#finishEntry();
+  }
+
+  #give(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) {
+      const piece = this.#pieces[this.#piece];
+      if (piece === undefined) throw new UnpackError("a sparse file's map is damaged");
+      const taken = bytes.subarray(at, at + piece.size - this.#inPiece);
+      if (taken.length > 0) this.#sink.data(taken, piece.offset + this.#inPiece);
+      at += taken.length;
+      this.#inPiece += taken.length;
+      if (this.#inPiece === piece.size) {
+        this.#piece += 1;
+        this.#inPiece = 0;
+      }
+    }
+  }
+
+  #finishEntry(): void {
+    const wasMeta = this.#state === "meta";
+    this.#state = "header";
+    if (!wasMeta) {
+      this.#sink.end();
+      return;
+    }
+    const content = Buffer.concat(this.#meta);
+    this.#meta = [];
+    const text = () => content.toString("latin1").replace(/\0.*$/s, "");
+    switch (this.#header?.type) {
+      case "L":
+        this.#longName = text();
+        return;
+      case "K":
+        this.#longLink = text();
+        return;
+      case "g":
+        // Go's reader, and so docker, takes nothing from it either.
+        return;
+      default:
+        this.#pax = parsePax(content);
+    }
+  }
+}

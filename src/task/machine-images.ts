@@ -1,0 +1,110 @@
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ConfigError } from "../config/config-error";
+import type { TaskOptions } from "../config/options";
+import type { PluginOptions } from "../config/plugin-options";
+import { errnoCode } from "../host/errno";
+import { importdAvailable } from "../host/importd";
+import { systemdPresence } from "../host/systemd-booted";
+import { fetchByImportd } from "../image/download/importd";
+import { fetchNatively, provideMachineImage } from "../image/download/machine-image";
+import type { DownloadContext, MachineImage } from "../image/download/request";
+import { isMachineName, isOnHost, requireAllowed, resolveImage } from "../image/resolve";
+import type { Progress } from "./pull-progress";
+
+/** Where machinectl keeps images, and so does image_download. */
+const MACHINES = "/var/lib/machines";
+const LOCKS = "/run/nomad-driver-nspawn/downloads";
+
+/** What the downloads of a plugin process depend on. */
+export interface MachineImagesContext {
+  /** The operator's config as it is now. */
+  readonly options: () => PluginOptions;
+  readonly self: readonly string[];
+  /** What relative image paths are relative to. */
+  readonly pluginDir: string;
+}
+
+/** Who watches a download. */
+export interface DownloadWatch {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** Machine images that tasks want downloaded by image_download, of type tar or raw. */
+export class MachineImages {
+  readonly #context: MachineImagesContext;
+
+  constructor(context: MachineImagesContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Sees to it that the image of a task is there, where it has an image_download block. Without `force` nothing is done where there
+   * is one of that name already.
+   *
+   * @throws ConfigError, ImageError, SourceError, StoreError
+   */
+  async provide(
+    task: Pick<TaskOptions, "image" | "image_download">,
+    { signal, onProgress }: DownloadWatch,
+  ): Promise<void> {
+    const { image_download: download, image: name } = task;
+    if (download === undefined || (download.type !== "tar" && download.type !== "raw")) return;
+    const { options, pluginDir, self } = this.#context;
+    const { image_paths: imagePaths, pull_timeout, registry } = options();
+    if (!download.force && (await isOnHost(name, { pluginDir }))) return;
+    if (!isMachineName(name)) {
+      throw new ConfigError(
+        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is kept in ${MACHINES}.`,
+      );
+    }
+    const result = join(MACHINES, download.type === "raw" ? `${name}.raw` : name);
+    await requireAllowed(name, result, imagePaths);
+    const image: MachineImage = {
+      name,
+      url: await sourceUrl(download.url, imagePaths),
+      type: download.type,
+      verify: download.verify,
+      force: download.force,
+    };
+    const context: DownloadContext = {
+      directory: MACHINES,
+      locks: LOCKS,
+      self,
+      ca: registry.ca,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
+      onProgress: (received, total) => onProgress({ received, total }),
+    };
+    onProgress({});
+    const byImportd =
+      image.url.protocol !== "file:" && registry.ca === undefined && systemdPresence().booted && importdAvailable();
+    const fetch = byImportd
+      ? fetchByImportd({ signal: context.signal, onPercent: (percent) => onProgress({ percent }) })
+      : fetchNatively(context);
+    await provideMachineImage(image, context, fetch);
+    const { path } = await resolveImage(name, { pluginDir, imagePaths });
+    if (path.startsWith(`${MACHINES}/`)) return;
+    throw new ConfigError(
+      `Option image = ${JSON.stringify(name)} stands for ${path}, which comes before the downloaded ${result}: give the image another name.`,
+    );
+  }
+}
+
+/** A path is a file of this host, from where images have to be allowed to come. */
+async function sourceUrl(text: string, imagePaths: readonly string[]): Promise<URL> {
+  const url = text.startsWith("/") ? pathToFileURL(text) : new URL(text);
+  if (url.protocol !== "file:") return url;
+  const path = Bun.fileURLToPath(url);
+  let real: string;
+  try {
+    real = await realpath(path);
+  } catch (error) {
+    throw new ConfigError(
+      `Option image_download.url = ${JSON.stringify(text)} cannot be read: ${errnoCode(error) ?? "no reason given"}.`,
+    );
+  }
+  await requireAllowed(text, real, imagePaths);
+  return pathToFileURL(real);
+}

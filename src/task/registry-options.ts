@@ -1,0 +1,16 @@
+import type { TaskOptions } from "../config/options";
+import type { PluginOptions } from "../config/plugin-options";
+import type { RegistryOptions } from "../image/registry/registry-source";
+
+/** What the operator's config and a task's `auth` block say about registries. */
+export function registryOptions(
+  { auth: operator, registry }: Pick<PluginOptions, "auth" | "registry">,
+  auth: TaskOptions["auth"],
+): RegistryOptions {
+  return {
+    operator,
+    plainHttp: registry.plain_http,
+    ca: registry.ca,
+    ...(auth === undefined ? {} : { credentials: { kind: "password", ...auth } }),
+  };
+}

@@ -1,0 +1,69 @@
+import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { ConfigError } from "../config/config-error";
+import type { TaskOptions } from "../config/options";
+import { withImageDefaults } from "../image/defaults";
+import { taskImageOrigin } from "../image/origin";
+import { osTreeProblem } from "../image/os-tree";
+import { type ResolvedImage, resolveImage } from "../image/resolve";
+import { parseImageConfig } from "../image/store/image-config";
+import type { StoredImage } from "../image/store/records";
+import type { PrepareContext } from "./prepare";
+import type { Progress } from "./pull-progress";
+import { withoutCopies } from "./stored-root";
+
+/** A task with the image it runs from. */
+export interface TaskImage extends Disposable {
+  /** Where systemd-nspawn finds it; of a stored image, where its root is going to be made. */
+  readonly place: ResolvedImage;
+  /** The image in the store, that is kept until this is disposed of; absent for an image of the host. */
+  readonly stored?: StoredImage;
+  /** The task's options with what the image says where the job says nothing. */
+  readonly options: TaskOptions;
+  readonly stopSignal?: string;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Finds the image of a task, downloading it where need be.
+ *
+ * @param decoded the task's options as the job has them
+ * @throws ConfigError, ImageError, StoreError, SourceError and what a download throws
+ */
+export async function taskImage(
+  config: Pick<TaskConfig, "env" | "deviceEnv" | "user">,
+  decoded: TaskOptions,
+  machine: string,
+  context: PrepareContext,
+): Promise<TaskImage> {
+  const { pluginDir, images } = context;
+  const watch = {
+    signal: context.signal,
+    onProgress: (progress: Progress) => context.onProgress({ image: decoded.image, ...progress }),
+  };
+  const origin = taskImageOrigin(decoded, { pluginDir });
+  if (origin.kind === "host") {
+    await context.machineImages.provide(decoded, watch);
+    const place = await resolveImage(decoded.image, { pluginDir, imagePaths: context.plugin.image_paths });
+    if (place.kind === "directory") {
+      const { boot, pivot_root } = decoded;
+      const problem = await osTreeProblem(place.path, { boot, pivotRoot: pivot_root?.newRoot });
+      if (problem !== undefined) throw new ConfigError(problem);
+    }
+    return { place, options: decoded, notes: [], [Symbol.dispose]: () => {} };
+  }
+  const acquired = await images.acquire(decoded, origin, watch);
+  try {
+    const { image } = acquired;
+    const words = { environment: { ...config.env, ...config.deviceEnv }, user: config.user };
+    const imageConfig = parseImageConfig(image.configText, JSON.stringify(decoded.image));
+    return {
+      ...withImageDefaults(withoutCopies(decoded), words, imageConfig),
+      place: { kind: "directory", path: images.store.containerDirectory(machine) },
+      stored: image,
+      [Symbol.dispose]: () => acquired[Symbol.dispose](),
+    };
+  } catch (error) {
+    acquired[Symbol.dispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,217 @@
+/** The store by itself: what it keeps, what it survives, and what it removes. */
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { closeSync, existsSync } from "node:fs";
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { openUserNamespace } from "../../src/exec/user-namespace";
+import { detachMount } from "../../src/host/libc";
+import { readMounts } from "../../src/host/mounts";
+import { ociLayoutSource } from "../../src/image/oci-layout";
+import type { ImageSource } from "../../src/image/source";
+import { type AcquiredImage, ImageStore } from "../../src/image/store/image-store";
+import { mountOverlay } from "../../src/image/store/overlay-root";
+import { createLogger } from "../../src/plugin/logger";
+import { type Layer, writeImage } from "../support/oci-image";
+import { archive, directory, file } from "../support/tar-archive";
+
+const main = resolve(import.meta.dir, "../../src/main.ts");
+const entry = resolve(import.meta.dir, "pull-entry.ts");
+let scratch = "";
+let layout = "";
+let top = "";
+beforeAll(async () => {
+  scratch = await mkdtemp("/var/tmp/image-store-");
+  layout = join(scratch, "layout");
+  await writeImage(layout, "one", [layer("base", 40), layer("one", 40), layer("more", 40)]);
+  await writeImage(layout, "two", [layer("base", 40), layer("two", 3)]);
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+beforeEach(async () => {
+  top = await mkdtemp(join(scratch, "store-"));
+});
+
+/** A layer of so many files, which no zeros compress. */
+function layer(name: string, files: number): Layer {
+  const content = (index: number) => Buffer.from(Bun.hash(`${name}-${index}`).toString(16).repeat(8000));
+  const entries = Array.from({ length: files }, (_, index) => file(`${name}/${index}`, "", { data: content(index) }));
+  return { archive: archive([directory(`${name}/`), ...entries]), kind: "gzip" };
+}
+
+function openStore(isOwned: (machine: string) => boolean = () => true): ImageStore {
+  return new ImageStore({
+    directory: top,
+    self: [process.execPath, main],
+    log: createLogger("store", () => {}),
+    isOwned,
+  });
+}
+
+function acquire(store: ImageStore, tag: string, source: ImageSource = ociLayoutSource({ directory: layout, tag })) {
+  const signal = AbortSignal.timeout(60_000);
+  return store.acquire({ name: `oci:${layout}:${tag}`, source, reuse: false, keepFree: 0, signal });
+}
+
+function startPull(tag = "one") {
+  return Bun.spawn([process.execPath, entry, top, layout, tag], { env: {}, stdout: "pipe", stderr: "pipe" });
+}
+
+const temporary = () => readdir(join(top, "tmp"));
+
+test("images share layers, and nobody but root gets at them", async () => {
+  const store = openStore();
+  using one = await acquire(store, "one");
+  using two = await acquire(store, "two");
+  expect([one.fetched, two.fetched]).toEqual([true, true]);
+  expect(one.image.diffIds[0]).toBe(two.image.diffIds[0] ?? "");
+  expect(await readdir(join(top, "layers"))).toHaveLength(4);
+  expect((await stat(top)).mode & 0o777).toBe(0o700);
+  using again = await acquire(store, "one");
+  expect(again.fetched).toBe(false);
+  expect(await temporary()).toEqual([]);
+});
+
+test("a process killed at any moment leaves what the next one goes on from", async () => {
+  const whole = startPull();
+  const start = performance.now();
+  await whole.exited;
+  const length = performance.now() - start;
+  for (let moment = 0; moment < 24; moment += 1) {
+    await rm(top, { recursive: true, force: true });
+    const child = startPull();
+    await Bun.sleep((length * moment) / 22);
+    child.kill("SIGKILL");
+    await child.exited;
+    const store = openStore();
+    using acquired = await acquire(store, "one");
+    for (const diffId of acquired.image.diffIds) {
+      expect(await readdir(join(top, "layers", diffId.replace(":", "-"), "fs"))).toHaveLength(1);
+    }
+    expect(await temporary()).toEqual([]);
+    const list = await readdir(join(top, "layers"));
+    expect(list).toHaveLength(3);
+  }
+}, 120_000);
+
+test("what a host that lost its power may not have written is fetched again", async () => {
+  {
+    using _ = await acquire(openStore(), "two");
+  }
+  const [name = ""] = await readdir(join(top, "layers"));
+  const record = join(top, "layers", name, "layer.json");
+  for (const content of [
+    "",
+    JSON.stringify({ ...(await Bun.file(record).json()), synced: false, bootId: "another" }),
+  ]) {
+    await writeFile(record, content);
+    using again = await acquire(openStore(), "two");
+    expect(again.fetched).toBe(true);
+    expect(await Bun.file(record).json()).toMatchObject({ bootId: expect.not.stringMatching("another") });
+  }
+  // In the background everything comes to the disk.
+  const store = openStore();
+  using _ = await acquire(store, "two");
+  for (const deadline = performance.now() + 10_000; performance.now() < deadline; await Bun.sleep(50)) {
+    if ((await Bun.file(record).json()).synced === true) break;
+  }
+  expect(await Bun.file(record).json()).toMatchObject({ synced: true });
+});
+
+test("of several processes one fetches", async () => {
+  const children = Array.from({ length: 4 }, () => startPull());
+  const outputs = await Promise.all(children.map((child) => new Response(child.stdout).text()));
+  expect(outputs.every((text) => text.includes('"image":"sha256:'))).toBe(true);
+  const fetched = await Promise.all(children.map((child) => new Response(child.stderr).text()));
+  const layers = fetched.flatMap((text) => [...text.matchAll(/"layers":(\d+)/g)].map((match) => Number(match[1])));
+  expect(await temporary()).toEqual([]);
+  expect(layers.length).toBeGreaterThan(0);
+  expect(await readdir(join(top, "layers"))).toHaveLength(3);
+});
+
+test("a store of another form is left alone", async () => {
+  await writeFile(join(top, "format"), "something else\n");
+  await expect(acquire(openStore(), "one")).rejects.toThrow(/has the form "something else", which this version/);
+  await rm(top, { recursive: true });
+  await writeFile(top, "a file");
+  await expect(acquire(openStore(), "one")).rejects.toThrow(/cannot be used: (EEXIST|ENOTDIR)/);
+  await rm(top);
+  await mkdir(top);
+});
+
+describe("what is collected", () => {
+  const images = async () => (await readdir(join(top, "images"))).length;
+  const layers = async () => (await readdir(join(top, "layers"))).length;
+
+  async function both(store: ImageStore): Promise<readonly [AcquiredImage, AcquiredImage]> {
+    return [await acquire(store, "one"), await acquire(store, "two")];
+  }
+
+  test("nothing that somebody is about to use", async () => {
+    const store = openStore();
+    const [one, two] = await both(store);
+    expect(await store.collect(Date.now() + 1000, 0)).toBeUndefined();
+    one[Symbol.dispose]();
+    expect(await openStore().collect(Date.now() + 1000, 0)).toBeUndefined();
+    two[Symbol.dispose]();
+    expect(await store.collect(Date.now() + 1000, 0)).toMatchObject({ left: 0 });
+    expect([await images(), await layers()]).toEqual([0, 0]);
+    expect(await readdir(join(top, "references"))).toEqual([]);
+    expect(await temporary()).toEqual([]);
+  });
+
+  test("what was not used for long enough, and those of its layers that nothing else has", async () => {
+    const store = openStore();
+    const [one, two] = await both(store);
+    one[Symbol.dispose]();
+    two[Symbol.dispose]();
+    const old = new Date(Date.now() - 60_000);
+    const age = async (name: string) => utimes(join(top, "images", `sha256-${name.slice(7)}.json`), old, old);
+    await age(one.image.digest);
+    for (const name of await readdir(join(top, "layers"))) await utimes(join(top, "layers", name), old, old);
+    expect(await store.collect(Date.now() - 30_000, 0)).toMatchObject({ images: [one.image.digest], left: 1 });
+    expect([await images(), await layers()]).toEqual([1, 2]);
+  });
+
+  test("what a container stands on stays, whatever its age, also with no space left", async () => {
+    const store = openStore();
+    const [one, two] = await both(store);
+    const machine = "machine";
+    const root = await store.makeRoot({ machine, image: one.image });
+    one[Symbol.dispose]();
+    two[Symbol.dispose]();
+    const collected = await store.collect(0, Number.MAX_SAFE_INTEGER);
+    expect(collected).toMatchObject({ images: [two.image.digest] });
+    expect(await readdir(join(root, "one"))).toHaveLength(40);
+    // Another process sees it too, and removes it when it is nobody's.
+    expect(await openStore().collect(Date.now() + 1000, 0)).toMatchObject({ images: [] });
+    await openStore(() => false).open();
+    expect(existsSync(store.containerDirectory(machine))).toBe(false);
+    expect(readMounts().some(({ path }) => path.startsWith(top))).toBe(false);
+    expect(await store.collect(Date.now() + 1000, 0)).toMatchObject({ images: [one.image.digest] });
+    expect(await layers()).toBe(0);
+  });
+});
+
+test.each(["if needed", "always"] as const)(
+  "owners are mapped below an overlay, temporary mounts: %s",
+  async (attach) => {
+    const paths = ["lower", "upper", "work", "root", "scratch"].map((name) => join(top, name));
+    const [lower = "", upper = "", work = "", target = "", places = ""] = paths;
+    for (const path of paths) await mkdir(path);
+    await writeFile(join(lower, "file"), "content");
+    const owners = await openUserNamespace(1_000_013_824, 65_536);
+    try {
+      const before = readMounts().length;
+      await mountOverlay({ layers: [lower], upper, work, target, owners, scratch: places }, attach);
+      expect(readMounts()).toHaveLength(before + 1);
+      expect(await lstat(join(target, "file"))).toMatchObject({ uid: 1_000_013_824, gid: 1_000_013_824 });
+      expect(await readFile(join(target, "file"), "utf8")).toBe("content");
+      expect(await readdir(places)).toEqual([]);
+      await writeFile(join(target, "new"), "x");
+      expect(await readdir(upper)).toEqual(["new"]);
+    } finally {
+      if (owners !== undefined) closeSync(owners);
+      detachMount(target);
+    }
+  },
+);

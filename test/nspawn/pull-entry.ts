@@ -1,0 +1,22 @@
+/** Pulls an image into a store and says so: for tests that kill the process that does it. Arguments: store, image's directory, tag. */
+
+import { resolve } from "node:path";
+import { ociLayoutSource } from "../../src/image/oci-layout";
+import { ImageStore } from "../../src/image/store/image-store";
+import { createLogger } from "../../src/plugin/logger";
+
+const [directory = "", layout = "", tag = ""] = process.argv.slice(2);
+const store = new ImageStore({
+  directory,
+  self: [process.execPath, resolve(import.meta.dir, "../../src/main.ts")],
+  log: createLogger("pull", (line) => process.stderr.write(line)),
+  isOwned: () => true,
+});
+using acquired = await store.acquire({
+  name: `oci:${layout}:${tag}`,
+  source: ociLayoutSource({ directory: layout, tag }),
+  reuse: false,
+  keepFree: 0,
+  signal: AbortSignal.timeout(60_000),
+});
+console.log(JSON.stringify({ fetched: acquired.fetched, image: acquired.image.digest }));

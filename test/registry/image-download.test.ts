@@ -1,0 +1,194 @@
+/** image_download through the plugin: natively, and by systemd-importd. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+import { diskImage } from "../../scripts/images/images";
+import { sentence } from "../protocol/inside";
+import { went } from "../protocol/places";
+import { useWorkbench, type Workbench } from "../protocol/workbench";
+import { makeCertificate } from "../support/certificate";
+import { type DownloadSite, startDownloadSite } from "../support/download-site";
+import { pushImage } from "../support/oci-images";
+import { startRegistry, type TestRegistry } from "../support/registry";
+
+const machines = "/var/lib/machines";
+const top = await mkdtemp(join(tmpdir(), "image-download-"));
+let site: DownloadSite;
+let registry: TestRegistry;
+let bench: Workbench;
+let before: readonly string[];
+beforeAll(async () => {
+  before = await readdir(machines).catch(() => []);
+  site = await startDownloadSite();
+  registry = await startRegistry();
+  // A certificate that the driver alone is told keeps systemd-importd out.
+  await makeCertificate(top, "ca", ["DNS:nobody"]);
+});
+afterAll(async () => {
+  await site[Symbol.asyncDispose]();
+  await registry[Symbol.asyncDispose]();
+  await rm(top, { recursive: true, force: true });
+  // importd keeps what it downloaded under names of its own.
+  for (const name of await readdir(machines)) {
+    if (before.includes(name)) continue;
+    await run(["chattr", "-R", "-i", join(machines, name)]).catch(() => {});
+    await rm(join(machines, name), { recursive: true, force: true });
+  }
+});
+
+const native = { registry: { ca: join(top, "ca.pem") } };
+let counter = 0;
+
+describe.each([
+  ["natively", native],
+  ["by systemd-importd", {}],
+] as const)("%s", (how, pluginConfig) => {
+  useWorkbench(
+    (opened) => {
+      bench = opened;
+    },
+    { ...pluginConfig, image_store: join(top, "store") },
+  );
+  beforeAll(async () => {
+    await run([
+      "tar",
+      "--create",
+      "--xz",
+      `--file=${site.directory}/busybox.tar.xz`,
+      `--directory=${bench.busybox}`,
+      "--numeric-owner",
+      ".",
+    ]);
+    await run(["cp", await diskImage(), `${site.directory}/busybox.raw`]);
+    await run(["xz", "-0", "--force", `${site.directory}/busybox.raw`]);
+    await run(["truncate", "--size=1M", `${site.directory}/broken.tar.xz`]);
+    await site.writeSums();
+  });
+
+  const spec = (download: object, script: string, more: object = {}) => {
+    counter += 1;
+    const name = `download-${counter}`;
+    const image_download = { url: `${site.url}/busybox.tar.xz`, ...download };
+    const command = ["/bin/sh", "-c", script];
+    return {
+      config: { image: name, boot: false, network_veth: false, ephemeral: true, command, image_download, ...more },
+    };
+  };
+  const refused = async (download: object, more: object = {}) => {
+    const task = spec(download, "true", more);
+    return sentence(bench.start(await bench.task(task)));
+  };
+
+  test("an archive, once for all that ask", async () => {
+    const task = spec({ verify: "checksum" }, "cat /etc/passwd | head -n 1");
+    site.requests.length = 0;
+    const all = await Promise.all([1, 2, 3].map(() => bench.finished(task)));
+    for (const { stdout, code } of all) expect([stdout, code]).toEqual(["root:x:0:0:root:/root:/bin/sh\n", 0]);
+    expect(site.requests.filter((path) => path.endsWith(".tar.xz"))).toHaveLength(1);
+    expect((await bench.finished(task)).code).toBe(0);
+    expect(site.requests.filter((path) => path.endsWith(".tar.xz"))).toHaveLength(1);
+    await rm(join(machines, task.config.image), { recursive: true });
+  });
+
+  test("a disk image", async () => {
+    const task = spec({ url: `${site.url}/busybox.raw.xz`, type: "raw" }, "echo started");
+    expect((await bench.finished(task)).stdout).toBe("started\n");
+    expect(existsSync(join(machines, `${task.config.image}.raw`))).toBe(true);
+    await rm(join(machines, `${task.config.image}.raw`));
+  });
+
+  test("force replaces", async () => {
+    const task = spec({ force: true }, "test -e /marker; echo $?");
+    expect((await bench.finished(task)).stdout).toBe("1\n");
+    await writeFile(join(machines, task.config.image, "marker"), "");
+    expect((await bench.finished(task)).stdout).toBe("1\n");
+    await rm(join(machines, task.config.image), { recursive: true });
+  });
+
+  test("a download that takes its time is told about", async () => {
+    site.delay = 1500;
+    try {
+      const { events } = await went(bench, spec({}, "true"));
+      expect(events.some((text) => /^Downloading image download-\d+/.test(text))).toBe(true);
+      expect(events.some((text) => /^Downloaded image download-\d+: .*in \d\.\d s$/.test(text))).toBe(true);
+    } finally {
+      site.delay = 0;
+    }
+  });
+
+  test.each([
+    [{ url: "/nowhere.tar" }, {}, /cannot be read: ENOENT/],
+    [{}, { image: "/srv/image" }, /it must be a name such as "debian"/],
+    [{ verify: "signature" }, {}, /sign/],
+  ] as const)("%j %j is refused", async (download, more, words) => {
+    expect(await refused(download, more)).toMatch(words);
+  });
+
+  test("what is not there, is broken, or changed", async () => {
+    expect(await refused({ url: `${site.url}/nowhere.tar` })).toMatch(/404/);
+    expect(await refused({ url: "http://127.0.0.1:1/a.tar" })).toMatch(/127\.0\.0\.1:1/);
+    expect(await refused({ url: `${site.url}/broken.tar.xz` })).toMatch(/./);
+    await writeFile(join(site.directory, "SHA256SUMS"), `${"0".repeat(64)}  busybox.tar.xz\n`);
+    const changed = await refused({ verify: "checksum" });
+    await site.writeSums();
+    expect(changed).toMatch(how === "natively" ? /but should be sha256:0000/ : /checksum/i);
+    expect((await readdir(machines)).filter((name) => name.startsWith(".#nomad"))).toEqual([]);
+  });
+});
+
+describe("policy", () => {
+  useWorkbench(
+    (opened) => {
+      bench = opened;
+    },
+    { ...native, image_paths: ["/srv/images"], image_store: join(top, "store-2") },
+  );
+
+  test("image_paths hold for what is downloaded, and for what a local file is read from", async () => {
+    const start = async (image_download: object) =>
+      sentence(bench.start(await bench.task({ config: { image: "policy", network_veth: false, image_download } })));
+    expect(await start({ url: `${site.url}/busybox.tar.xz` })).toContain(
+      "is /var/lib/machines/policy, which the plugin option image_paths does not allow",
+    );
+    expect(await start({ url: `docker://${registry.host}/team/app:1`, type: "docker" })).toContain(
+      "image_paths does not allow",
+    );
+  });
+});
+
+describe("an image of a registry", () => {
+  useWorkbench(
+    (opened) => {
+      bench = opened;
+    },
+    { ...native, image_store: join(top, "store-3") },
+  );
+
+  test("by image_download of type docker: what is there is used, until force asks", async () => {
+    const push = (text: string) =>
+      pushImage(registry, "team/app:1", {
+        layers: [{ "usr/x": "" }],
+        config: ["--config.entrypoint=/bin/nothing", `--config.env=TEXT=${text}`],
+      });
+    const download = (force: boolean) => ({ url: `docker://${registry.host}/team/app:1`, type: "docker", force });
+    const task = (force: boolean) => ({
+      config: {
+        image: "named-by-the-job",
+        network_veth: false,
+        image_download: download(force),
+        bind_read_only: { [bench.busybox]: "/busybox" },
+        command: ["/busybox/usr/bin/busybox", "sh", "-c", "echo $TEXT"],
+      },
+    });
+    await push("one");
+    const said = async (force: boolean) => (await bench.finished(task(force))).stdout;
+    const first = await said(false);
+    await push("two");
+    expect(await said(false)).toBe(first);
+    expect(await said(true)).not.toBe(first);
+  });
+});

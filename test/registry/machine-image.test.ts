@@ -1,0 +1,302 @@
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { driverBinary } from "../../scripts/build/project";
+import { run } from "../../scripts/command";
+import { fetchNatively, provideMachineImage } from "../../src/image/download/machine-image";
+import type { DownloadContext, MachineImage } from "../../src/image/download/request";
+import { SourceError } from "../../src/image/source";
+import { StoreError } from "../../src/image/store/store-error";
+import {
+  type DownloadSite,
+  makeSigner,
+  pack,
+  packTree,
+  type Signer,
+  startDownloadSite,
+} from "../support/download-site";
+
+const stack = new AsyncDisposableStack();
+let site: DownloadSite;
+let top: string;
+let signer: Signer;
+let context: DownloadContext;
+beforeAll(async () => {
+  top = await mkdtemp(join(tmpdir(), "machine-image-"));
+  stack.defer(() => rm(top, { recursive: true, force: true }));
+  site = stack.use(await startDownloadSite());
+  const tree = join(top, "tree");
+  await mkdir(join(tree, "usr/bin"), { recursive: true });
+  await writeFile(join(tree, "usr/bin/app"), "program");
+  await mkdir(join(tree, "dev"));
+  await run(["mknod", join(tree, "dev/null"), "c", "1", "3"]);
+  await writeFile(join(tree, ".wh.file"), "not removed");
+  await run(["chown", "1000:1000", join(tree, "usr/bin/app")]);
+  await run(["chmod", "4755", join(tree, "usr/bin/app")]);
+  await packTree(tree, site.directory, "app");
+  const raw = Buffer.alloc(3_000_000);
+  raw.write("begin");
+  raw.write("the end", 2_999_990);
+  await writeFile(join(site.directory, "disk.raw"), raw);
+  await pack(join(site.directory, "disk.raw"));
+  await writeFile(join(site.directory, "disk.qcow2"), "QFI\xfb then more", "latin1");
+  await writeFile(
+    join(site.directory, "broken.tar.gz"),
+    (await readFile(join(site.directory, "app.tar.gz"))).subarray(0, 100),
+  );
+  await writeFile(
+    join(site.directory, "broken.raw.xz"),
+    (await readFile(join(site.directory, "disk.raw.xz"))).subarray(0, 100),
+  );
+  await site.writeSums();
+  signer = await makeSigner(top, "signer");
+}, 60_000);
+afterAll(() => stack.disposeAsync());
+
+/** A lock of an open file description, as systemd-nspawn holds one of its image (fcntl(2), F_OFD_SETLK). */
+function lockLikeNspawn(fd: number): void {
+  const lock = new DataView(new ArrayBuffer(32));
+  lock.setInt16(0, 1, true);
+  const libc = dlopen("libc.so.6", { fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.ptr], returns: FFIType.i32 } });
+  expect(libc.symbols.fcntl(fd, 37, ptr(lock))).toBe(0);
+  libc.close();
+}
+
+let counter = 0;
+beforeEach(() => {
+  counter += 1;
+  context = {
+    directory: join(top, `machines-${counter}`),
+    locks: join(top, `run-${counter}/locks`),
+    self: [driverBinary()],
+    keyring: signer.keyring,
+    signal: AbortSignal.timeout(20_000),
+  };
+  site.requests.length = 0;
+  site.delay = 0;
+});
+afterEach(async () => {
+  // Whatever happened: nothing but images, and no locks.
+  const left = (await readdir(context.directory).catch(() => [])).filter((name) => name.startsWith("."));
+  expect(left).toEqual([]);
+  expect(existsSync(join(top, `run-${counter}`))).toBe(false);
+});
+
+const provide = (file: string, more: Partial<MachineImage> = {}, its: DownloadContext = context) => {
+  const image: MachineImage = {
+    name: "image",
+    url: URL.canParse(file) ? new URL(file) : new URL(`${site.url}/${file}`),
+    type: /raw|qcow2/.test(file) ? "raw" : "tar",
+    verify: "no",
+    force: false,
+    ...more,
+  };
+  return provideMachineImage(image, its, fetchNatively(its));
+};
+const failure = async (work: Promise<unknown>) => {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof SourceError)
+      return { problem: error.problem, recoverable: error.recoverable, message: error.message };
+    if (error instanceof StoreError)
+      return { problem: "store", recoverable: error.recoverable, message: error.message };
+    throw error;
+  }
+  throw new Error("It did not fail.");
+};
+
+describe("a tree", () => {
+  test.each(["app.tar", "app.tar.gz", "app.tar.xz", "app.tar.zst", "app.tar.bz2"])("%s", async (file) => {
+    const seen: number[] = [];
+    expect(await provide(file, {}, { ...context, onProgress: (received) => seen.push(received) })).toBe(true);
+    const root = join(context.directory, "image");
+    expect(await readFile(join(root, "usr/bin/app"), "utf8")).toBe("program");
+    const { uid, gid, mode } = await stat(join(root, "usr/bin/app"));
+    expect([uid, gid, mode & 0o7777]).toEqual([1000, 1000, 0o4755]);
+    expect(await readdir(join(root, "dev"))).toEqual([]);
+    expect(await readFile(join(root, ".wh.file"), "utf8")).toBe("not removed");
+    expect(seen.at(-1)).toBe((await stat(join(site.directory, file))).size);
+  });
+
+  test("of this host", async () => {
+    expect(await provide(`file://${site.directory}/app.tar.xz`, { verify: "checksum" })).toBe(true);
+    expect(existsSync(join(context.directory, "image/usr/bin/app"))).toBe(true);
+    expect(await failure(provide("file:///nowhere.tar", { name: "other" }))).toMatchObject({ problem: "not found" });
+    expect(await failure(provide("file:///dev/null", { name: "other" }))).toMatchObject({
+      message: expect.stringContaining("it is no file"),
+    });
+  });
+});
+
+describe("a disk image", () => {
+  test.each(["disk.raw", "disk.raw.gz", "disk.raw.xz", "disk.raw.zst", "disk.raw.bz2"])("%s", async (file) => {
+    expect(await provide(file)).toBe(true);
+    const path = join(context.directory, "image.raw");
+    expect(await readFile(path)).toEqual(await readFile(join(site.directory, "disk.raw")));
+    const { blocks, mode } = await stat(path);
+    // Of three megabytes two blocks hold something.
+    expect(blocks * 512).toBeLessThan(100_000);
+    expect(mode & 0o777).toBe(0o600);
+  });
+
+  test.each([
+    ["disk.qcow2", "it is a qcow2 image, which only systemd-importd converts"],
+    ["broken.raw.xz", "its compression by xz is damaged"],
+  ] as const)("not %s", async (file, words) => {
+    expect(await failure(provide(file))).toMatchObject({ problem: "content", message: expect.stringContaining(words) });
+  });
+});
+
+describe("verify", () => {
+  const sums = () => join(site.directory, "SHA256SUMS");
+
+  test("a checksum", async () => {
+    await provide("app.tar.xz", { verify: "checksum" });
+    await copyFile(sums(), join(top, "sums"));
+    await writeFile(sums(), (await readFile(sums(), "utf8")).replaceAll(/^[0-9a-f]{8}/gm, "00000000"));
+    try {
+      expect(await failure(provide("app.tar.xz", { verify: "checksum", name: "other" }))).toMatchObject({
+        problem: "content",
+        recoverable: true,
+        message: expect.stringContaining("but should be sha256:00000000"),
+      });
+      expect(await readdir(context.directory)).toEqual(["image"]);
+    } finally {
+      await copyFile(join(top, "sums"), sums());
+    }
+  });
+
+  test("a checksum in a file of its own, or none", async () => {
+    await copyFile(join(site.directory, "app.tar.gz"), join(site.directory, "own.tar.gz"));
+    expect(await failure(provide("own.tar.gz", { verify: "checksum" }))).toMatchObject({
+      problem: "content",
+      recoverable: false,
+      message: expect.stringContaining(
+        'no checksum of "own.tar.gz" beside it (looked for SHA256SUMS and own.tar.gz.sha256)',
+      ),
+    });
+    const { stdout } = await run(["sha256sum", "own.tar.gz"], { cwd: site.directory });
+    await writeFile(join(site.directory, "own.tar.gz.sha256"), stdout);
+    expect(await provide("own.tar.gz", { verify: "checksum" })).toBe(true);
+  });
+
+  test("a signature, binary or in ASCII", async () => {
+    expect(await failure(provide("app.tar.xz", { verify: "signature" }))).toMatchObject({
+      message: expect.stringContaining("its checksums are not signed (looked for SHA256SUMS.gpg and SHA256SUMS.asc)"),
+    });
+    await signer.sign(sums(), { armor: true });
+    expect(await provide("app.tar.xz", { verify: "signature" })).toBe(true);
+    await signer.sign(sums());
+    expect(await provide("app.tar.xz", { verify: "signature", name: "second" })).toBe(true);
+  });
+
+  test("a signature that is not good", async () => {
+    const cases: [string, Partial<DownloadContext>][] = [];
+    const stranger = await makeSigner(top, "stranger");
+    cases.push(["which is not in it", { keyring: stranger.keyring }]);
+    await signer.sign(sums());
+    for (const [words, more] of cases) {
+      const found = await failure(provide("app.tar.xz", { verify: "signature" }, { ...context, ...more }));
+      expect(found).toMatchObject({ problem: "content", recoverable: false, message: expect.stringContaining(words) });
+    }
+    await writeFile(sums(), `${await readFile(sums(), "utf8")}\n`);
+    expect((await failure(provide("app.tar.xz", { verify: "signature" }))).message).toContain(
+      "the content was changed after the key",
+    );
+    await writeFile(`${sums()}.gpg`, "no signature");
+    expect((await failure(provide("app.tar.xz", { verify: "signature" }))).message).toContain("it is no signature");
+    const old = await makeSigner(top, "old", "seconds=1");
+    await old.sign(sums());
+    // Its second has to be over, wherever in it the key was made.
+    await Bun.sleep(2100);
+    expect(
+      (await failure(provide("app.tar.xz", { verify: "signature" }, { ...context, keyring: old.keyring }))).message,
+    ).toContain("has expired");
+  });
+});
+
+describe("once", () => {
+  test("what is there is used, until force replaces it", async () => {
+    expect(await provide("app.tar")).toBe(true);
+    await writeFile(join(context.directory, "image/changed"), "");
+    site.requests.length = 0;
+    expect(await provide("app.tar")).toBe(false);
+    expect(site.requests).toEqual([]);
+    expect(await provide("disk.raw", { force: true })).toBe(true);
+    expect(await readdir(context.directory)).toEqual(["image.raw"]);
+  });
+
+  test("many that ask at once download it once, also with force", async () => {
+    site.delay = 300;
+    const all = await Promise.all(Array.from({ length: 6 }, () => provide("app.tar", { force: true })));
+    expect(all.filter(Boolean)).toHaveLength(1);
+    expect(site.requests).toEqual(["/app.tar"]);
+  });
+
+  test("one that is in use is not replaced", async () => {
+    await provide("app.tar");
+    const path = join(context.directory, "image");
+    const lockFile = join(context.directory, ".#image.lck");
+    const fd = openSync(lockFile, "w");
+    lockLikeNspawn(fd);
+    try {
+      expect(await failure(provide("app.tar", { force: true }))).toMatchObject({
+        problem: "store",
+        recoverable: true,
+        message: expect.stringContaining(`${path} is in use by a container`),
+      });
+    } finally {
+      closeSync(fd);
+      await rm(lockFile);
+    }
+  });
+
+  test("what a killed process left is removed", async () => {
+    await provide("app.tar", { name: "first" });
+    const scratch = join(context.directory, ".#nomad-driver-nspawn-0123456789abcdef01234567");
+    await cp(join(context.directory, "first"), scratch, { recursive: true });
+    await provide("app.tar");
+    expect((await readdir(context.directory)).toSorted()).toEqual(["first", "image"]);
+  });
+});
+
+describe("errors", () => {
+  test.each([
+    ["nowhere.tar", {}, "not found", false, "does not have it"],
+    ["http://127.0.0.1:1/app.tar", {}, "connection", true, "refuses connections"],
+    ["broken.tar.gz", {}, "store", false, "cannot be unpacked"],
+    ["disk.raw", { type: "tar" }, "store", false, "cannot be unpacked"],
+  ] as const)(
+    "%s",
+    async (file, more, problem, recoverable, words) => {
+      const found = await failure(provide(file, more));
+      expect(found).toMatchObject({ problem, recoverable });
+      expect(found.message).toContain(words);
+    },
+    30_000,
+  );
+
+  test("a password in the URL is used and not told", async () => {
+    const { port } = new URL(site.url);
+    expect(await provide(`http://me:geheim%20word@127.0.0.1:${port}/private/app.tar`)).toBe(true);
+    const { message, problem } = await failure(
+      provide(`http://me:falsches@127.0.0.1:${port}/private/app.tar?key=geheim`, { name: "other" }),
+    );
+    expect(problem).toBe("unauthorized");
+    expect(message).not.toMatch(/falsches|geheim/);
+  });
+
+  test("the time runs out, in the middle and while somebody else downloads", async () => {
+    site.delay = 400;
+    const short = { ...context, signal: AbortSignal.timeout(150) };
+    const [one, other] = await Promise.all([
+      failure(provide("app.tar", {}, short)),
+      failure(provide("app.tar", {}, short)),
+    ]);
+    for (const each of [one, other]) expect(each).toMatchObject({ problem: "timeout", recoverable: true });
+  });
+});

@@ -1,0 +1,67 @@
+/** Tasks whose image comes from a registry, through the plugin. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+import { sentence } from "../protocol/inside";
+import { useWorkbench, type Workbench } from "../protocol/workbench";
+import { archiveOf, type Config, type Layer, writeImage } from "../support/oci-image";
+import { startRegistry, type TestRegistry } from "../support/registry";
+
+const store = `/var/tmp/registry-task-${process.pid}`;
+let bench: Workbench;
+useWorkbench(
+  (opened) => {
+    bench = opened;
+  },
+  { image_store: store },
+);
+
+let layout = "";
+let base: Uint8Array;
+let registry: TestRegistry;
+beforeAll(async () => {
+  layout = await mkdtemp(join(tmpdir(), "registry-task-"));
+  base = await archiveOf(bench.busybox);
+  registry = await startRegistry();
+});
+afterAll(async () => {
+  await registry[Symbol.asyncDispose]();
+  await rm(layout, { recursive: true, force: true });
+  await rm(store, { recursive: true, force: true });
+});
+
+async function push(name: string, layers: readonly Layer[], config: Config): Promise<void> {
+  const [, tag = ""] = name.split(":");
+  const directory = await mkdtemp(join(layout, "layout-"));
+  const image = await writeImage(directory, tag, layers, config);
+  await run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", image, `docker://${registry.host}/${name}`]);
+}
+
+const says = (text: string): Config => ({ Entrypoint: ["/bin/echo"], Cmd: [text] });
+
+test("an image by its tag runs, and the next time without the registry", async () => {
+  await push("team/app:1", [{ archive: base }], says("first"));
+  const config = { image: `${registry.host}/team/app:1`, network_veth: false };
+  expect((await bench.finished({ config })).stdout).toBe("first\n");
+  // The tag has moved, and the image that it meant is still here.
+  await push("team/app:1", [{ archive: base }], says("second"));
+  expect((await bench.finished({ config })).stdout).toBe("first\n");
+});
+
+test("latest is asked for each time", async () => {
+  await push("team/app:latest", [{ archive: base }], says("one"));
+  const config = { image: `docker://${registry.host}/team/app`, network_veth: false };
+  expect((await bench.finished({ config })).stdout).toBe("one\n");
+  await push("team/app:latest", [{ archive: base }], says("two"));
+  expect((await bench.finished({ config })).stdout).toBe("two\n");
+});
+
+test("what cannot be fetched is a sentence", async () => {
+  const start = async (image: string) =>
+    sentence(bench.start(await bench.task({ config: { image, network_veth: false } })));
+  expect(await start(`${registry.host}/team/nothing:1`)).toContain("team/nothing");
+  expect(await start("docker://Team/App:1")).toContain("is not valid");
+});

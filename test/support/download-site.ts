@@ -1,0 +1,115 @@
+/** A web site with machine images in every form, their checksums and signatures. */
+
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+
+/** A running site. */
+export interface DownloadSite extends AsyncDisposable {
+  /** URL of its directory, without a slash at the end. */
+  readonly url: string;
+  /** The directory that it shows: files put there are there to be downloaded. */
+  readonly directory: string;
+  /** Paths that were asked for. */
+  readonly requests: string[];
+  /** Milliseconds that every answer takes to begin. */
+  delay: number;
+  /** Writes SHA256SUMS of the files of the directory. */
+  writeSums(): Promise<void>;
+}
+
+/** Starts a site that asks for a user and password below /private/. */
+export async function startDownloadSite(): Promise<DownloadSite> {
+  const directory = await mkdtemp(join(tmpdir(), "download-site-"));
+  const requests: string[] = [];
+  const site = { delay: 0 };
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      const path = decodeURIComponent(new URL(request.url).pathname);
+      requests.push(path);
+      if (site.delay > 0) await Bun.sleep(site.delay);
+      const name = path.replace("/private/", "/");
+      if (name !== path && request.headers.get("authorization") !== `Basic ${btoa("me:geheim word")}`) {
+        return new Response(null, { status: 401 });
+      }
+      const file = Bun.file(join(directory, name));
+      return (await file.exists()) ? new Response(file) : new Response(null, { status: 404 });
+    },
+  });
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    directory,
+    requests,
+    get delay() {
+      return site.delay;
+    },
+    set delay(milliseconds) {
+      site.delay = milliseconds;
+    },
+    writeSums: async () => {
+      const names = (await Array.fromAsync(new Bun.Glob("*").scan(directory))).filter(
+        (name) => !/SUMS|sha256/.test(name),
+      );
+      const lines = await Promise.all(
+        names.map(
+          async (name) =>
+            `${createHash("sha256")
+              .update(await readFile(join(directory, name)))
+              .digest("hex")}  ${name}\n`,
+        ),
+      );
+      await writeFile(join(directory, "SHA256SUMS"), lines.join(""));
+    },
+    [Symbol.asyncDispose]: async () => {
+      await server.stop(true);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Packs a tree as NAME.tar, and as NAME.tar.gz, .xz, .zst and .bz2. */
+export async function packTree(tree: string, directory: string, name: string): Promise<void> {
+  const archive = join(directory, `${name}.tar`);
+  await run(["tar", "--create", `--file=${archive}`, `--directory=${tree}`, "--numeric-owner", "."]);
+  await pack(archive);
+}
+
+/** Compresses a file in every way, beside it. */
+export async function pack(file: string): Promise<void> {
+  for (const argv of [
+    ["gzip", "--keep", "--fast", file],
+    ["xz", "--keep", "-0", file],
+    ["zstd", "--quiet", "--keep", "-1", file],
+    ["bzip2", "--keep", file],
+  ]) {
+    await run(argv);
+  }
+}
+
+/** A key of GnuPG that signs, and a keyring with it. */
+export interface Signer {
+  readonly keyring: string;
+  sign(file: string, options?: { readonly armor?: boolean }): Promise<void>;
+}
+
+/** Makes a key in a directory. @param expire as gpg takes it, "never" or "seconds=1" */
+export async function makeSigner(directory: string, name: string, expire = "never"): Promise<Signer> {
+  const home = join(directory, `${name}.home`);
+  await mkdir(home, { mode: 0o700 });
+  const gpg = ["gpg", "--batch", "--quiet", `--homedir=${home}`];
+  await run([...gpg, "--passphrase=", "--quick-gen-key", `${name}@example.test`, "ed25519", "sign", expire]);
+  const keyring = join(directory, `${name}.gpg`);
+  await run([...gpg, `--output=${keyring}`, "--export"]);
+  return {
+    keyring,
+    sign: async (file, { armor = false } = {}) => {
+      const output = `${file}.${armor ? "asc" : "gpg"}`;
+      await rm(output, { force: true });
+      await run([...gpg, ...(armor ? ["--armor"] : []), `--output=${output}`, "--detach-sign", file]);
+    },
+  };
+}
