@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { run } from "../../scripts/command";
 import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { keepMachines, startDownloadSite } from "../support/download-site";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 
@@ -86,6 +87,20 @@ test("systemd-unit.hcl runs a unit that Nomad's templates made", async () => {
   await nomad.api.logsUntil(allocId, "clock", "The unit's clock says", "stdout", 60_000);
   expect(await stopped(id, allocId, "clock")).toMatchObject({ ExitCode: 0, Signal: 0 });
 }, 180_000);
+
+test("image-download.hcl runs what it downloaded", async () => {
+  await using site = await startDownloadSite();
+  const archive = join(site.directory, "web-tools.tar.xz");
+  await run(["tar", "--create", "--xz", `--file=${archive}`, `--directory=${busybox}`, "--numeric-owner", "."]);
+  await site.writeSums();
+  await using _machines = await keepMachines();
+  const { allocId } = await runJob(nomad.api, await job("image-download.hcl"), {
+    url: `${site.url}/web-tools.tar.xz`,
+  });
+  const state = await untilDead(nomad.api, allocId, "list", 60_000);
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+  expect(await nomad.api.logs(allocId, "list")).toBe("from the downloaded image:\n/usr/bin/wget\n");
+}, 120_000);
 
 test("limits-and-mounts.hcl finds its mounts and variables", async () => {
   const { allocId } = await runJob(nomad.api, await job("limits-and-mounts.hcl"), { image: busybox });
