@@ -15,6 +15,8 @@ import { registryOptions } from "./registry-options";
 
 /** How long after somebody was using the store it is tried again to collect what nobody uses. */
 const AGAIN_MS = 10_000;
+/** How long after collecting it is looked again whether something younger has become old enough, at least. */
+const SOONEST_MS = 1000;
 
 /** What the images of a plugin process depend on. */
 export interface ImagesContext {
@@ -126,6 +128,6 @@ export class TaskImages {
     if (images.length + layers.length > 0) {
       this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
     }
-    if (left > 0) this.#collectIn(Math.max(AGAIN_MS, gc.image_delay));
+    if (left > 0) this.#collectIn(Math.max(SOONEST_MS, gc.image_delay));
   }
 }
