@@ -22,6 +22,7 @@ const good: HostFacts = {
   overlayfs: true,
   pidfd: true,
   ownFilters: 0,
+  imageStore: { path: "/var/lib/nomad-driver-nspawn", there: true, free: 50e9, fileSystem: "ext4" },
 };
 const v1 = new Map([
   ["memory", "/sys/fs/cgroup/memory"],
@@ -54,6 +55,8 @@ test("a good host has nothing but good findings", () => {
     "exec",
     "cgroups",
     "controllers",
+    "image store",
+    "mapped layers",
     "plugin_dir",
   ]);
 });
@@ -129,4 +132,20 @@ test.each([
 ])("exec with %j is warned of", (change, text) => {
   const found = judge({ ...good, ...change }).find(({ check }) => check === "exec");
   expect(found).toMatchObject({ level: "warning", text: expect.stringContaining(text) });
+});
+
+test.each([
+  [{ problem: "it cannot be written to (EROFS)" }, /is of no use, because it cannot be written to/],
+  [{ fileSystem: "overlay" }, /is on overlay, which overlayfs cannot write to/],
+  [{ free: 1e9 }, /has 1\.0 GB free/],
+] as const)("an image store %j", (store, text) => {
+  const found = judge({ ...good, imageStore: { ...good.imageStore, ...store } }).find(
+    ({ check }) => check === "image store",
+  );
+  expect(found).toMatchObject({ level: "warning", text: expect.stringMatching(text) });
+});
+
+test("owners of layers are mapped since 5.19", () => {
+  const level = (kernel: string) => judge({ ...good, kernel }).find(({ check }) => check === "mapped layers")?.level;
+  expect([level("5.15.0-91-generic"), level("5.19.0"), level("6.1.0-18-amd64")]).toEqual(["warning", "ok", "ok"]);
 });

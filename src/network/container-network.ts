@@ -153,7 +153,11 @@ export class ContainerNetwork {
       host: host.addresses,
       container: container.addresses,
     });
-    if (decision.kind === "wait") return false;
+    if (decision.kind === "wait") {
+      // systemd-networkd gives its end an address once the other one is up.
+      if (!this.#boot) setUpContainer(namespace, undefined);
+      return false;
+    }
     if (decision.kind === "give" && decision.given === undefined) {
       this.#choose();
       return false;

@@ -7,6 +7,7 @@ import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
 import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
 import { type AddressPools, chooseAddresses, containerAddresses, newRecord } from "./reserve";
+import { forgetContainer, forgetEarlierFlows } from "./stale-flows";
 import { enableForwarding } from "./sysctls";
 
 /** What of the driver a container's network needs. */
@@ -60,6 +61,7 @@ export function connectNetwork(
         if ((await readRecord(machine)) === undefined) return;
         await records.write(changed);
         await applyRules(records);
+        forgetEarlierFlows(changed);
       }),
     warn: (message) => log.warn(message, { machine }),
   });
@@ -90,6 +92,7 @@ export async function releaseNetwork(machine: string): Promise<void> {
       removeEmptyBridge(bridge);
     }
     await applyRules(records);
+    if (record !== undefined) forgetContainer(record);
   });
 }
 
@@ -105,6 +108,7 @@ async function serve(records: Records, record: NetworkRecord, log: Logger): Prom
   );
   try {
     await applyRules(records);
+    forgetEarlierFlows(record);
     return notes;
   } catch (error) {
     if (record.ports.length > 0) throw error;

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import { ociLayoutSource } from "../image/oci-layout";
@@ -14,6 +15,8 @@ import { registryOptions } from "./registry-options";
 
 /** How long after somebody was using the store it is tried again to collect what nobody uses. */
 const AGAIN_MS = 10_000;
+/** How long after collecting it is looked again whether something younger has become old enough, at least. */
+const SOONEST_MS = 1000;
 
 /** What the images of a plugin process depend on. */
 export interface ImagesContext {
@@ -114,7 +117,8 @@ export class TaskImages {
 
   async #collect(): Promise<void> {
     const { gc } = this.#context.options();
-    if (!gc.image) return;
+    // A client on which no such image was ever used gets no store.
+    if (!gc.image || !existsSync(this.store.directory)) return;
     const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
     if (collected === undefined) {
       this.#collectIn(AGAIN_MS);
@@ -124,6 +128,6 @@ export class TaskImages {
     if (images.length + layers.length > 0) {
       this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
     }
-    if (left > 0) this.#collectIn(Math.max(AGAIN_MS, gc.image_delay));
+    if (left > 0) this.#collectIn(Math.max(SOONEST_MS, gc.image_delay));
   }
 }

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync, existsSync } from "node:fs";
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { openUserNamespace } from "../../src/exec/user-namespace";
 import { detachMount } from "../../src/host/libc";
@@ -189,6 +189,78 @@ describe("what is collected", () => {
     expect(readMounts().some(({ path }) => path.startsWith(top))).toBe(false);
     expect(await store.collect(Date.now() + 1000, 0)).toMatchObject({ images: [one.image.digest] });
     expect(await layers()).toBe(0);
+  });
+});
+
+describe("images", () => {
+  async function command(...args: readonly string[]) {
+    const child = Bun.spawn([process.execPath, main, "images", ...args, "--store", top], {
+      env: {},
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [out, err, code] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    return { out, err, code };
+  }
+
+  test("lists, verifies and prunes", async () => {
+    expect(await command("list")).toMatchObject({ code: 0, err: expect.stringContaining("There is no image store") });
+    const store = openStore();
+    const one = await acquire(store, "one");
+    const two = await acquire(store, "two");
+    expect(await command("prune")).toMatchObject({ code: 1, err: expect.stringContaining("nothing was removed") });
+    await store.makeRoot({ machine: "machine", image: one.image });
+    one[Symbol.dispose]();
+    two[Symbol.dispose]();
+    const { out } = await command();
+    expect(out).toContain(`oci:${layout}:one\n    ${one.image.digest}\n`);
+    expect(out).toMatch(/in 3 layers, used by machine/);
+    expect(out).toMatch(/in 2 layers, unused since 20/);
+    expect(JSON.parse((await command("list", "--json")).out).images).toHaveLength(2);
+    expect(await command("verify")).toMatchObject({ code: 0, out: "All 4 layers are as they were unpacked.\n" });
+    // The container's directory is nobody's: it has no files.
+    expect(await command("prune")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^Removed 2 images and 4 layers;/),
+    });
+    expect(await command("list")).toMatchObject({ code: 0, out: "There are no images.\n" });
+    expect(await command("nothing")).toMatchObject({ code: 2 });
+  });
+
+  test("verify tells what was changed, in any way", async () => {
+    using acquired = await acquire(openStore(), "one");
+    const tops = acquired.image.diffIds.map((diffId) => join(top, "layers", diffId.replace(":", "-")));
+    const [base = "", one = "", more = ""] = tops;
+    const [file0, file1, file2, file3] = [0, 1, 2, 3].map((index) => join(base, "fs/base", String(index)));
+    const { atime, mtime } = await stat(file0 ?? "");
+    // The same size and time: a bit that a disk has turned.
+    const content = await readFile(file0 ?? "");
+    content[5000] = (content[5000] ?? 0) ^ 1;
+    await writeFile(file0 ?? "", content);
+    await utimes(file0 ?? "", atime, mtime);
+    await rm(file1 ?? "");
+    await chmod(file2 ?? "", 0o4755);
+    await chown(file3 ?? "", 1, 0);
+    await writeFile(join(one, "fs/stranger"), "");
+    await rm(join(more, "list.jsonl"));
+    const { out, code } = await command("verify");
+    expect(code).toBe(1);
+    for (const text of [
+      "/base/0 has another content.",
+      "/base/1 is missing.",
+      "/base/2 has another mode",
+      "/base/3 has another owner (1) than it had (0).",
+      "/stranger does not belong to it.",
+      "list.jsonl is missing or damaged.",
+    ]) {
+      expect(out).toContain(text);
+    }
+    await rm(one, { recursive: true });
+    expect((await command("verify")).out).toContain("it is fetched again when it is needed");
   });
 });
 

@@ -51,10 +51,13 @@ async function payloads(mark: string): Promise<number[]> {
 const mark = (task: PreparedTask) => `: ${task.config.name}`;
 
 /** A task whose command line has its mark in it. */
-function prepared(image: string = bench.busybox): Promise<PreparedTask> {
+function prepared(image: string = bench.busybox, more: Readonly<Record<string, unknown>> = {}): Promise<PreparedTask> {
   const script = `: ${crypto.randomUUID()}; echo up; while :; do sleep 0.1; done`;
-  return bench.task({ ...shell(image, script), name: script.slice(2, 10), allocRoot });
+  const resources = { ports: [{ label: "http", value: 20_500, to: 80, hostIp: "" }] };
+  return bench.task({ ...shell(image, script, more), name: script.slice(2, 10), allocRoot, resources });
 }
+
+const kinds = ["a directory", "a stored image", "a network of its own"] as const;
 
 test.each(moments)("killed %d ms into a start: started again, the task runs once", async (moment) => {
   const task = await prepared();
@@ -73,15 +76,17 @@ test.each(moments)("killed %d ms into a start: started again, the task runs once
   expect(await payloads(mark(task))).toEqual([]);
 });
 
-test.each(["a directory", "a stored image"] as const)(
+test.each(kinds)(
   "%s: killed before each step of a start and of a destroy: started again, the task runs once",
   async (kind) => {
-    const image = kind === "a directory" ? bench.busybox : stored;
+    const image = kind === "a stored image" ? stored : bench.busybox;
+    const network = kind === "a network of its own" ? { network_veth: true, ports: ["http"] } : {};
     const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
+    const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
     let step = 1;
     for (let killed = true; killed; step += 1) {
       expect(step).toBeLessThan(200);
-      const task = await prepared(image);
+      const task = await prepared(image, network);
       const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
       await using plugin = await startPlugin({ env });
       using client = new DriverClient(plugin.socket);
@@ -99,6 +104,7 @@ test.each(["a directory", "a stored image"] as const)(
       expect(await payloads(mark(task))).toHaveLength(1);
       await bench.client().destroyTask(task.id, true);
       expect(await payloads(mark(task))).toEqual([]);
+      expect((await run(["nft", "list", "ruleset"])).stdout).toBe(rulesBefore);
       if (kind === "a stored image") expect(await readdir(join(store, "containers"))).toEqual([]);
     }
     console.log(`${kind}: a start and a destroy have ${step - 2} steps`);

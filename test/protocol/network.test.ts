@@ -5,6 +5,7 @@ import type { ResourcesSchema, TaskHandle } from "../../gen/hashicorp/nomad/plug
 import { attempt, run } from "../../scripts/command";
 import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
+import { pour, watchText } from "../support/text-watch";
 import { sentence } from "./inside";
 import { shell, useWorkbench, type Workbench } from "./workbench";
 
@@ -241,6 +242,34 @@ describe("ports", () => {
     await there(["ip", "route", "add", "127.0.0.1", "via", ownAddresses[4]]);
     expect(await fetched(there, "127.0.0.1", 20_010)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
   });
+});
+
+test("datagrams that never pause go to the container that has the port now", async () => {
+  const resources = ports([20_040, 53, ""]);
+  const sleeping = shell(bench.busybox, "sleep 1000", { network_veth: true, ports: ["port0"] });
+  const sender = `
+    const socket = require("node:dgram").createSocket("udp4");
+    socket.on("message", (answer) => process.stdout.write(answer + "\\n"));
+    socket.bind(30_000, () => setInterval(() => socket.send("x", 20_040, "${ownAddresses[4]}", () => {}), 20));
+  `;
+  const argv = ["ip", "netns", "exec", neighbour.name, process.execPath, "-e", sender];
+  const child = Bun.spawn(argv, { env: {}, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  const answers = watchText();
+  const poured = pour(child.stdout, answers);
+  try {
+    for (const name of ["first", "second"]) {
+      const task = await bench.task({ ...sleeping, resources });
+      await bench.start(task);
+      const stop = await answerDatagrams(task, name, 53);
+      await answers.waitFor(`${name}\n`);
+      await stop();
+      await bench.client().destroyTask(task.id, true);
+    }
+  } finally {
+    child.kill();
+    await child.exited;
+    await poured;
+  }
 });
 
 test("a port that cannot be told from another is refused with its name", async () => {

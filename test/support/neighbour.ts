@@ -9,6 +9,8 @@ export const neighbourAddresses = { 4: "192.0.2.9", 6: "2001:db8::9" } as const;
 
 /** The other host. */
 export interface Neighbour extends AsyncDisposable {
+  /** Name of its network namespace. */
+  readonly name: string;
   /** Runs a command on it. */
   run(argv: readonly string[]): Promise<Finished>;
 }
@@ -30,6 +32,7 @@ export async function addNeighbour(): Promise<Neighbour> {
   for (const link of ["lo", "uplink"]) await inside(["ip", "link", "set", link, "up"]);
   const kept = made.move();
   return {
+    name,
     run: (argv) => attempt(["ip", "netns", "exec", name, ...argv]),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

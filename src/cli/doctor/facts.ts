@@ -37,6 +37,19 @@ export type PluginDirectory =
       readonly directories: readonly Directory[];
     };
 
+/** The directory of images made for container engines. */
+export interface ImageStoreFact {
+  readonly path: string;
+  /** Whether it exists; otherwise the rest is about the directory that it would be made in. */
+  readonly there: boolean;
+  /** Why it cannot be used; undefined where it can. */
+  readonly problem?: string;
+  /** Bytes. */
+  readonly free: number;
+  /** The file system it is on, as mountinfo calls it. */
+  readonly fileSystem: string;
+}
+
 /** Everything `doctor` looks at. */
 export interface HostFacts {
   readonly root: boolean;
@@ -61,5 +74,6 @@ export interface HostFacts {
   readonly pidfd: boolean;
   /** How many system call filters this process has. */
   readonly ownFilters: number;
+  readonly imageStore: ImageStoreFact;
   readonly pluginDirectory?: PluginDirectory;
 }

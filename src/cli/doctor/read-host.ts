@@ -10,10 +10,11 @@ import { readNspawn } from "../../host/nspawn-version";
 import { systemdPresence } from "../../host/systemd-booted";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
+import { readImageStore } from "./read-image-store";
 import { readPluginDirectory } from "./read-plugin-dir";
 
 /** Looks at this host; changes nothing. */
-export async function readHost(pluginDirectory: string | undefined): Promise<HostFacts> {
+export async function readHost(pluginDirectory: string | undefined, storeDirectory: string): Promise<HostFacts> {
   const [nspawn, manager, bus, journald] = await Promise.all([
     nspawnFact(),
     reach("/run/systemd/private"),
@@ -35,6 +36,7 @@ export async function readHost(pluginDirectory: string | undefined): Promise<Hos
     overlayfs: hasOverlayfs(),
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
+    imageStore: readImageStore(storeDirectory),
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };
 }

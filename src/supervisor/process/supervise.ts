@@ -174,11 +174,11 @@ function spawnInside(
   }
 }
 
-/** As systemd does it: the file's values win. */
+/** As systemd does it: the file's values win. What is no error is not for the standard error of the task. */
 function nspawnEnvironment(spec: LaunchSpec): Readonly<Record<string, string>> {
   const { environmentFile } = spec;
   const secret = environmentFile === undefined ? {} : parseEnvironmentFile(readFileSync(environmentFile, "utf8"));
-  return { PATH, ...spec.environment, ...secret };
+  return { PATH, SYSTEMD_LOG_LEVEL: "err", ...spec.environment, ...secret };
 }
 
 /** Read and write: without a reader such an open neither waits nor fails, and no write ever ends in SIGPIPE. */

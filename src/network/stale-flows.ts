@@ -1,0 +1,25 @@
+import { forgetFlows } from "./netlink/flows";
+import type { NetworkRecord } from "./records";
+
+const UDP = 17;
+
+/** Has the kernel forget what was led to a container that is gone. */
+export function forgetContainer(record: NetworkRecord): void {
+  const addresses = addressesOf(record);
+  if (record.ports.length > 0) forgetFlows(({ answerer }) => addresses.has(answerer));
+}
+
+/**
+ * Has the kernel forget where datagrams to a container's ports went before they were its ports: to nobody, or to a container that
+ * had them earlier. Connections end by themselves.
+ */
+export function forgetEarlierFlows(record: NetworkRecord): void {
+  const addresses = addressesOf(record);
+  const ports = new Set(record.ports.map(({ hostPort }) => hostPort));
+  if (ports.size === 0) return;
+  forgetFlows(({ protocol, port, answerer }) => protocol === UDP && ports.has(port) && !addresses.has(answerer));
+}
+
+function addressesOf({ addresses }: NetworkRecord): ReadonlySet<string> {
+  return new Set(addresses.map((text) => text.replace(/\/.*/, "")));
+}

@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { attempt, run } from "../../scripts/command";
+import { debianImage } from "../../scripts/images/images";
+import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
+import type { PreparedTask } from "../support/task";
+
+let bench: Workbench;
+useWorkbench(
+  (opened) => {
+    bench = opened;
+  },
+  { network: { address_wait: "20s" } },
+);
+
+/** A Debian that has its systemd-networkd configure the link to the host, as the units' presets of most distributions do. */
+let system: string;
+beforeAll(async () => {
+  system = join(bench.scratch, "system");
+  await run(["cp", "-a", "--reflink=auto", await debianImage(), system]);
+  const wants = join(system, "etc/systemd/system/multi-user.target.wants");
+  await mkdir(wants, { recursive: true });
+  await symlink("/usr/lib/systemd/system/systemd-networkd.service", join(wants, "systemd-networkd.service"));
+}, 60_000);
+
+async function started(config: Readonly<Record<string, unknown>>, resources = {}): Promise<PreparedTask> {
+  const task = await bench.task({ config: { network_veth: true, volatile: "overlay", ...config }, resources });
+  await bench.start(task);
+  return task;
+}
+
+const override = async (task: PreparedTask) => (await bench.client().inspectTask(task.id)).networkOverride;
+const execute = async (task: PreparedTask, ...command: string[]) =>
+  Buffer.from((await bench.client().execTask(task.id, command)).stdout).toString();
+const addresses = (task: PreparedTask) =>
+  execute(task, "ip", "-o", "address", "show", "dev", "host0", "scope", "global");
+const reaches = async (address: string) =>
+  (await attempt(["busybox", "ping", "-c", "1", "-W", "5", address])).code === 0;
+
+describe("without systemd-networkd on the client", () => {
+  test("a system whose own networkd runs has the driver's addresses, and keeps them after a reboot", async () => {
+    const task = await started({ image: system });
+    const given = await override(task);
+    expect(given?.addr).toMatch(/^10\.213\./);
+    await task.stdout.waitFor("Multi-User", 60_000);
+    const configured = async () => {
+      await execute(task, "/usr/lib/systemd/systemd-networkd-wait-online", "--interface=host0", "--timeout=30");
+      const text = await addresses(task);
+      expect(text).toContain(`inet ${given?.addr}/30`);
+      expect(text).toMatch(/inet6 fd[0-9a-f:]+::2\/64/);
+      expect(await execute(task, "networkctl", "--no-pager", "list")).toMatch(/host0 .*configured/);
+      expect(await reaches(given?.addr ?? "")).toBe(true);
+    };
+    await configured();
+    const before = task.stdout.text().length;
+    await execute(task, "systemctl", "--no-block", "reboot");
+    await task.stdout.waitFor(new RegExp(`^[^]{${before},}Multi-User`), 60_000);
+    await configured();
+    await bench.client().destroyTask(task.id, true);
+  }, 180_000);
+
+  test("a system that leaves its link alone has them too", async () => {
+    const task = await started({ image: await debianImage() });
+    await task.stdout.waitFor("Multi-User", 60_000);
+    expect(await addresses(task)).toContain(`inet ${(await override(task))?.addr}/30`);
+    await bench.client().destroyTask(task.id, true);
+  }, 120_000);
+});
+
+describe("with systemd-networkd on the client", () => {
+  beforeAll(() => run(["systemctl", "start", "systemd-networkd.service"]));
+  afterAll(async () => {
+    await run(["systemctl", "stop", "systemd-networkd.service", "systemd-networkd.socket"]);
+    await attempt(["nft", "delete", "table", "inet", "io.systemd.nat"]);
+    for (const family of ["ip", "ip6"]) await attempt(["nft", "delete", "table", family, "io.systemd.nat"]);
+  });
+
+  test("a system asks its DHCP server, and Nomad is told the address", async () => {
+    const task = await started(
+      { image: system, ports: ["ssh"] },
+      { ports: [{ label: "ssh", value: 20_222, to: 22, hostIp: "" }] },
+    );
+    const found = await override(task);
+    expect(found?.addr).toMatch(/^(10|172|192)\./);
+    expect(found?.addr).not.toMatch(/^10\.213\./);
+    expect(await addresses(task)).toContain(`inet ${found?.addr}/`);
+    expect(await reaches(found?.addr ?? "")).toBe(true);
+    expect((await run(["nft", "list", "table", "inet", "nomad-nspawn"])).stdout).toContain(`: ${found?.addr} . 22`);
+    await bench.client().destroyTask(task.id, true);
+  }, 120_000);
+
+  test("a program, that asks nobody, gets an address of its network", async () => {
+    const task = await bench.started(shell(bench.busybox, "sleep 1000", { network_veth: true }));
+    const found = await override(task);
+    expect(found?.addr).not.toMatch(/^10\.213\./);
+    expect(await reaches(found?.addr ?? "")).toBe(true);
+    await bench.client().destroyTask(task.id, true);
+  }, 60_000);
+
+  test("systems of a zone get theirs from it", async () => {
+    const [one, two] = [
+      await started({ image: system, network_zone: "managed" }),
+      await started({ image: system, network_zone: "managed" }),
+    ];
+    const other = (await override(two))?.addr ?? "";
+    expect(other).not.toBe("");
+    expect(
+      await execute(one, "bash", "-c", `echo > /dev/tcp/${other}/9 2>/dev/null || :; ip neigh show ${other}`),
+    ).toMatch(/lladdr/);
+    for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
+  }, 120_000);
+
+  test("a link that it is told to leave alone gets the driver's", async () => {
+    const file = "/run/systemd/network/10-test.network";
+    await mkdir("/run/systemd/network", { recursive: true });
+    await writeFile(file, "[Match]\nName=ve-*\n[Link]\nUnmanaged=yes\n");
+    try {
+      await run(["networkctl", "reload"]);
+      const task = await bench.started(shell(bench.busybox, "sleep 1000", { network_veth: true }));
+      expect((await override(task))?.addr).toMatch(/^10\.213\./);
+      await bench.client().destroyTask(task.id, true);
+    } finally {
+      await rm(file);
+    }
+  }, 60_000);
+});
