@@ -23,6 +23,7 @@ const good: HostFacts = {
   pidfd: true,
   ownFilters: 0,
   imageStore: { path: "/var/lib/nomad-driver-nspawn", there: true, free: 50e9, fileSystem: "ext4" },
+  downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
 };
 const v1 = new Map([
   ["memory", "/sys/fs/cgroup/memory"],
@@ -57,6 +58,9 @@ test("a good host has nothing but good findings", () => {
     "controllers",
     "image store",
     "mapped layers",
+    "image downloads",
+    "image signatures",
+    "certificates",
     "plugin_dir",
   ]);
 });
@@ -77,6 +81,14 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
   ["PID 1 unreachable", { manager: "refused" }, "error", "refuses connections"],
   ["no bus", { bus: "missing" }, "warning", "system_bus_socket) is missing"],
   ["no machined", { machined: false }, "warning", "machinectl does not list"],
+  [
+    "no importd and no xz",
+    { downloads: { ...good.downloads, importd: false, xz: false } },
+    "warning",
+    "neither systemd-importd nor xz",
+  ],
+  ["no gpg", { downloads: { ...good.downloads, gpg: false } }, "warning", "gpg is not installed"],
+  ["no keyring", { downloads: { ...good.downloads, keyring: undefined } }, "warning", "no keyring of images"],
   ["no journal", { journald: "missing" }, "warning", "reason is lost"],
   ["no user namespaces", { userNamespaces: undefined }, "error", "CONFIG_USER_NS"],
   ["forbidden user namespaces", { userNamespaces: 0 }, "error", "max_user_namespaces is 0"],

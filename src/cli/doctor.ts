@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { decodePluginConfig } from "../config/plugin-config";
 import { type Command, orUsageError } from "./command";
 import { cgroupFindings } from "./doctor/cgroup-findings";
+import { downloadFindings } from "./doctor/download-findings";
 import type { HostFacts } from "./doctor/facts";
 import { type Finding, hasErrors } from "./doctor/finding";
 import { hostFindings } from "./doctor/host-findings";
@@ -43,6 +44,7 @@ export function judge(facts: HostFacts): Finding[] {
     ...hostFindings(facts),
     ...cgroupFindings(facts.cgroups),
     ...imageStoreFindings(facts),
+    ...downloadFindings(facts),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];
 }

@@ -50,6 +50,18 @@ export interface ImageStoreFact {
   readonly fileSystem: string;
 }
 
+/** What downloads of images need. */
+export interface DownloadFact {
+  /** systemd-importd downloads them: it is installed, the bus that starts it answers, and systemd is PID 1. */
+  readonly importd: boolean;
+  readonly gpg: boolean;
+  readonly xz: boolean;
+  /** File of the keys that images are signed by. */
+  readonly keyring: string | undefined;
+  /** How many certificates of authorities the host has. */
+  readonly certificates: number;
+}
+
 /** Everything `doctor` looks at. */
 export interface HostFacts {
   readonly root: boolean;
@@ -75,5 +87,6 @@ export interface HostFacts {
   /** How many system call filters this process has. */
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
+  readonly downloads: DownloadFact;
   readonly pluginDirectory?: PluginDirectory;
 }

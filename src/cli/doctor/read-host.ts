@@ -1,13 +1,17 @@
 import { closeSync, existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { release } from "node:os";
+import { getCACertificates } from "node:tls";
 import { parseRights } from "../../exec/process-status";
 import { readCgroupLayout } from "../../host/cgroup-layout";
 import { errnoCode, isMissing } from "../../host/errno";
+import { importdAvailable } from "../../host/importd";
 import { openPidfd } from "../../host/libc";
 import { machinedAvailable } from "../../host/machined";
 import { readNspawn } from "../../host/nspawn-version";
+import { findProgram } from "../../host/programs";
 import { systemdPresence } from "../../host/systemd-booted";
+import { findKeyring } from "../../image/download/signature";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
 import { readImageStore } from "./read-image-store";
@@ -37,6 +41,13 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
     imageStore: readImageStore(storeDirectory),
+    downloads: {
+      importd: systemdPresence().booted && bus === "yes" && importdAvailable(),
+      gpg: findProgram("gpg") !== undefined,
+      xz: findProgram("xz") !== undefined,
+      keyring: findKeyring(),
+      certificates: getCACertificates("system").length,
+    },
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };
 }

@@ -1,11 +1,10 @@
 import { closeSync } from "node:fs";
-import { join } from "node:path";
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { writeFd } from "../../exec/fd-streams";
 import { createPipe } from "../../host/libc";
-import { isExecutable, searchDirectories } from "../../host/programs";
+import { findProgram } from "../../host/programs";
 import { isOneOf } from "./magic";
 
 /** A file that cannot be made of what was downloaded; the message is the clause that ends a sentence. */
@@ -88,9 +87,7 @@ async function* inflated(content: AsyncIterable<Uint8Array>, compression: "gzip"
 }
 
 async function* byProgram(content: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
-  const program = searchDirectories(process.env["PATH"])
-    .map((directory) => join(directory, name))
-    .find(isExecutable);
+  const program = findProgram(name);
   if (program === undefined) {
     throw new ExpandError(
       `it is compressed by ${name}, a program that is not installed here (package "${name === "xz" ? "xz-utils" : name}")`,
