@@ -18,6 +18,7 @@ import {
   type Signer,
   startDownloadSite,
 } from "../support/download-site";
+import { quick } from "./reading";
 
 const stack = new AsyncDisposableStack();
 let site: DownloadSite;
@@ -73,6 +74,7 @@ beforeEach(() => {
     locks: join(top, `run-${counter}/locks`),
     self: [driverBinary()],
     keyring: signer.keyring,
+    timing: quick,
     signal: AbortSignal.timeout(20_000),
   };
   site.requests.length = 0;
