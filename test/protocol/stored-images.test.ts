@@ -298,6 +298,35 @@ describe("refused in a sentence, with nothing left", () => {
   });
 });
 
+test("what an image has in the place of files and directories leads nowhere else", async () => {
+  const mark = `/var/tmp/leads-out-${crypto.randomUUID()}`;
+  const up = "../../../../../../../../../../../../..";
+  const name = await image([
+    [
+      symlink("etc/passwd", `${up}/etc/passwd`),
+      symlink("out", `${up}${mark}`),
+      symlink("alloc", mark),
+      symlink("loop", "/loop"),
+    ],
+  ]);
+  // A user of the host's.
+  expect(await refusal(name, { command: ["/bin/true"], user: "games" })).toContain('The user "games" is not known');
+  for (const more of [{ working_directory: "/out/made" }, { working_directory: "/loop/made" }, { read_only: true }]) {
+    const task = await bench.task({ config: { image: name, network_veth: false, command: ["/bin/true"], ...more } });
+    // Whether it starts is the image's own affair.
+    await sentence(bench.start(task));
+    expect(existsSync(mark)).toBe(false);
+  }
+});
+
+test("a network of its own, in a root that is read-only too", async () => {
+  const name = await image();
+  for (const more of [{}, { read_only: true }]) {
+    const out = await output(name, "grep -c localhost /etc/hosts; ls /sys/class/net", { network_veth: true, ...more });
+    expect(out).toMatch(/^[1-9]\d*\n(.*\n)*host0\n/);
+  }
+});
+
 test("ten starts of one image at once fetch it once", async () => {
   const name = await image([[file("unique", crypto.randomUUID())]], { Cmd: ["/bin/true"] });
   const fetched = () =>
