@@ -4,6 +4,7 @@ import { cgroupFindings } from "./doctor/cgroup-findings";
 import type { HostFacts } from "./doctor/facts";
 import { type Finding, hasErrors } from "./doctor/finding";
 import { hostFindings } from "./doctor/host-findings";
+import { networkFindings } from "./doctor/network-findings";
 import { pluginDirFindings } from "./doctor/plugin-dir-findings";
 import { readHost } from "./doctor/read-host";
 import { reportText } from "./doctor/report";
@@ -14,7 +15,7 @@ export const doctorCommand: Command = {
   summary: "whether this host can run tasks, and how to mend it",
   usage: "[--plugin-dir DIR] [--json]",
   help: [
-    "Looks at systemd-nspawn, PID 1, control groups, the kernel and, with --plugin-dir, the agent's plugin_dir.",
+    "Looks at systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
     "Changes nothing. Exit code 0 when tasks can run, 1 when something has to be mended first.",
   ].join("\n"),
   async run(args, terminal) {
@@ -34,6 +35,7 @@ export function judge(facts: HostFacts): Finding[] {
   return [
     ...hostFindings(facts),
     ...cgroupFindings(facts.cgroups),
+    ...networkFindings(facts.network),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];
 }

@@ -1,4 +1,5 @@
 import type { CgroupLayout } from "../../host/cgroup-layout";
+import type { NetworkFacts } from "./read-network";
 
 /** Whether a socket of the system answers: "yes", or why not. */
 export type Reach = "yes" | "missing" | "refused";
@@ -61,5 +62,6 @@ export interface HostFacts {
   readonly pidfd: boolean;
   /** How many system call filters this process has. */
   readonly ownFilters: number;
+  readonly network: NetworkFacts;
   readonly pluginDirectory?: PluginDirectory;
 }

@@ -10,15 +10,17 @@ import { readNspawn } from "../../host/nspawn-version";
 import { systemdPresence } from "../../host/systemd-booted";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
+import { readNetwork } from "./read-network";
 import { readPluginDirectory } from "./read-plugin-dir";
 
 /** Looks at this host; changes nothing. */
 export async function readHost(pluginDirectory: string | undefined): Promise<HostFacts> {
-  const [nspawn, manager, bus, journald] = await Promise.all([
+  const [nspawn, manager, bus, journald, network] = await Promise.all([
     nspawnFact(),
     reach("/run/systemd/private"),
     reach("/run/dbus/system_bus_socket"),
     reach("/run/systemd/journal/stdout"),
+    readNetwork(),
   ]);
   return {
     root: process.getuid?.() === 0,
@@ -35,6 +37,7 @@ export async function readHost(pluginDirectory: string | undefined): Promise<Hos
     overlayfs: hasOverlayfs(),
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
+    network,
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };
 }
