@@ -239,6 +239,21 @@ describe("ports", () => {
     },
   );
 
+  test("do not follow an address that the container has no right to", async () => {
+    const execute = (script: string) => bench.client().execTask(task.id, ["/bin/sh", "-c", script]);
+    const before = await rules();
+    // Somebody else's behind another link, and the host's own.
+    for (const address of [neighbourAddresses[4], ownAddresses[4]]) {
+      await execute(`ip address add ${address}/32 dev host0`);
+      await Bun.sleep(300);
+      expect(await rules()).toBe(before);
+    }
+    expect((await bench.client().inspectTask(task.id)).networkOverride?.addr).toMatch(/^10\.213\./);
+    await execute(
+      `ip address del ${neighbourAddresses[4]}/32 dev host0; ip address del ${ownAddresses[4]}/32 dev host0`,
+    );
+  });
+
   test("loopback addresses are not to be reached from containers or other hosts", async () => {
     await there(["ip", "route", "add", "127.0.0.1", "via", ownAddresses[4]]);
     expect(await fetched(there, "127.0.0.1", 20_010)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
