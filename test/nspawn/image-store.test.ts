@@ -128,6 +128,33 @@ test("of several processes one fetches", async () => {
   expect(await readdir(join(top, "layers"))).toHaveLength(3);
 });
 
+test("one that gives up does not take along who waits for the same image; time that is over is a sentence", async () => {
+  const store = openStore();
+  const give = new AbortController();
+  const slow: ImageSource = {
+    ...ociLayoutSource({ directory: layout, tag: "one" }),
+    read: async function* (content, options) {
+      await Bun.sleep(100);
+      yield* ociLayoutSource({ directory: layout, tag: "one" }).read(content, options);
+    },
+  };
+  const name = `oci:${layout}:one`;
+  const first = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: give.signal });
+  await Bun.sleep(50);
+  const second = acquire(store, "one");
+  give.abort(new Error("given up"));
+  await expect(first).rejects.toThrow("given up");
+  using acquired = await second;
+  expect(acquired.image.layers).toHaveLength(3);
+  await rm(join(top, "images"), { recursive: true });
+  await rm(join(top, "layers"), { recursive: true });
+  await mkdir(join(top, "images"));
+  await mkdir(join(top, "layers"));
+  const late = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: AbortSignal.timeout(150) });
+  await expect(late).rejects.toThrow(/in the time that the plugin option pull_timeout allows/);
+  expect(await temporary()).toEqual([]);
+});
+
 test("a store of another form is left alone", async () => {
   await writeFile(join(top, "format"), "something else\n");
   await expect(acquire(openStore(), "one")).rejects.toThrow(/has the form "something else", which this version/);
