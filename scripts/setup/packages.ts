@@ -5,6 +5,7 @@ import { attempt, run } from "../command";
 /** Package → why it is there. */
 export const neededPackages: Readonly<Record<string, string>> = {
   "systemd-container": "systemd-nspawn itself",
+  iptables: "a firewall that drops what is forwarded, as many hosts have it",
   mmdebstrap: "makes the test images",
   "debian-archive-keyring": "keys that the test images are checked with",
   "busybox-static": "the tree that the supervisors' tests start",

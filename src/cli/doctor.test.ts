@@ -24,6 +24,15 @@ const good: HostFacts = {
   ownFilters: 0,
   imageStore: { path: "/var/lib/nomad-driver-nspawn", there: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
+  network: {
+    nft: "/usr/sbin/nft",
+    forwarding: { ipv4: true, ipv6: true },
+    ipv6: true,
+    advertisedRoute: false,
+    droppingChains: [],
+    networkd: false,
+    cni: "/opt/cni/bin",
+  },
 };
 const v1 = new Map([
   ["memory", "/sys/fs/cgroup/memory"],
@@ -61,6 +70,11 @@ test("a good host has nothing but good findings", () => {
     "image downloads",
     "image signatures",
     "certificates",
+    "nftables",
+    "forwarding",
+    "firewall",
+    "addresses",
+    "cni",
     "plugin_dir",
   ]);
 });
@@ -97,6 +111,19 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
   ["no overlayfs", { overlayfs: false }, "warning", "no overlayfs"],
   ["no cgroups", { cgroups: { kind: "none", legacy: new Map() } }, "error", "No control groups"],
   ["cgroups v1", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "systemd 258"],
+  ["no nft", { network: { ...good.network, nft: undefined } }, "warning", "nft is not installed"],
+  [
+    "an advertised route",
+    { network: { ...good.network, forwarding: { ipv4: true, ipv6: false }, advertisedRoute: true } },
+    "warning",
+    "IPv6 is not forwarded",
+  ],
+  [
+    "a strict firewall",
+    { network: { ...good.network, droppingChains: ["ip filter FORWARD"] } },
+    "warning",
+    "(ip filter FORWARD)",
+  ],
   ["no pids controller", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "controller pids is not there"],
 ])("%s", (_, facts, level, text) => {
   const findings = judge({ ...good, ...facts });

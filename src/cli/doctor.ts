@@ -7,6 +7,7 @@ import type { HostFacts } from "./doctor/facts";
 import { type Finding, hasErrors } from "./doctor/finding";
 import { hostFindings } from "./doctor/host-findings";
 import { imageStoreFindings } from "./doctor/image-store-findings";
+import { networkFindings } from "./doctor/network-findings";
 import { pluginDirFindings } from "./doctor/plugin-dir-findings";
 import { readHost } from "./doctor/read-host";
 import { reportText } from "./doctor/report";
@@ -17,7 +18,7 @@ export const doctorCommand: Command = {
   summary: "whether this host can run tasks, and how to mend it",
   usage: "[--plugin-dir DIR] [--store DIR] [--json]",
   help: [
-    "Looks at systemd-nspawn, PID 1, control groups, the kernel and, with --plugin-dir, the agent's plugin_dir.",
+    "Looks at systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
     "--store names the image store, where the plugin option image_store is set.",
     "Changes nothing. Exit code 0 when tasks can run, 1 when something has to be mended first.",
   ].join("\n"),
@@ -45,6 +46,7 @@ export function judge(facts: HostFacts): Finding[] {
     ...cgroupFindings(facts.cgroups),
     ...imageStoreFindings(facts),
     ...downloadFindings(facts),
+    ...networkFindings(facts.network),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { type Addressing, addressing, type LinkSituation } from "./addressing";
 import type { NetworkRecord } from "./records";
 
-const record: NetworkRecord = { machine: "web", link: "veth", ports: [], addresses: [], since: 1 };
+const record: NetworkRecord = { machine: "web", link: "veth", ports: [], addresses: [], targets: [], since: 1 };
 const given = { ipv4: { host: "10.213.0.1/30", container: "10.213.0.2/30" } };
 const lent = { ipv4: { host: "192.168.7.1/28", container: "192.168.7.2/28" } };
 

@@ -2,6 +2,7 @@ import { inNetworkNamespace } from "../host/network-namespace";
 import { formatSubnet, isLocal, parseAddress, parseSubnet } from "./ip";
 import { type Link, Links } from "./netlink/links";
 import type { NetworkRecord } from "./records";
+import { leadsTo } from "./route-lookup";
 import { hasIpv6 } from "./sysctls";
 
 /** The name that systemd-nspawn gives the container's end of its link (systemd-nspawn(1), --network-veth). */
@@ -48,6 +49,16 @@ export function readHostLink(peer: number, bridged: boolean): HostLink | undefin
   const carrier = bridged ? all.find(({ index }) => index === end?.bridge) : end;
   if (end === undefined || carrier === undefined) return undefined;
   return { index: carrier.index, name: carrier.name, end, addresses: addressesOf(links, carrier.index) };
+}
+
+/** Of a container's addresses those that packets of the host reach it by; see leadsTo(). */
+export function reachedBy(index: number, addresses: readonly string[]): string[] {
+  using links = new Links();
+  const routes = links.routes();
+  return addresses.filter((text) => {
+    const address = parseSubnet(text);
+    return address !== undefined && leadsTo(routes, address, index);
+  });
 }
 
 /** Sets the container's end up, with addresses and default routes where there are some. */

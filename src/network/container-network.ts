@@ -6,7 +6,7 @@ import { findLeader, waitForProcess } from "../supervisor/payload";
 import { settles } from "../supervisor/settles";
 import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
-import { readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
+import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
 import { parseSubnet } from "./ip";
 import { watchNetwork } from "./netlink/events";
 import { type LinkManagement, linkManagement, linkStates } from "./networkd";
@@ -54,7 +54,8 @@ export class ContainerNetwork {
   /** What is watched until the link is set up. */
   #earlyStops: (() => void)[] = [];
   #impatient = false;
-  #setUp = false;
+  /** Index of the host's end, or of the bridge it is attached to, once the link is set up. */
+  #hostIndex: number | undefined;
   #saving: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -133,7 +134,7 @@ export class ContainerNetwork {
 
   #look(): void {
     try {
-      if (this.#namespace !== undefined && (this.#setUp || this.#arrange(this.#namespace)))
+      if (this.#namespace !== undefined && (this.#hostIndex !== undefined || this.#arrange(this.#namespace)))
         this.#notice(this.#namespace);
     } catch (error) {
       this.#failed(error);
@@ -167,7 +168,7 @@ export class ContainerNetwork {
     // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
     if (this.#record.ports.length > 0) allowLoopbackSources(host.name);
-    this.#setUp = true;
+    this.#hostIndex = host.index;
     for (const stop of this.#earlyStops.splice(0)) stop();
     return true;
   }
@@ -186,9 +187,13 @@ export class ContainerNetwork {
 
   /** Follows the container's addresses. */
   #notice(namespace: string): void {
-    const found = readContainerLink(namespace)?.addresses ?? [];
-    if (found.length > 0 && found.join() !== this.#record.addresses.join()) {
-      const record = { ...this.#record, addresses: found };
+    const all = readContainerLink(namespace)?.addresses ?? [];
+    const reached = this.#hostIndex === undefined ? [] : reachedBy(this.#hostIndex, all);
+    // Behind a bridge are others who reach it, even where this host does not.
+    const found = this.#record.link === "bridge" ? all : reached;
+    const { addresses, targets } = this.#record;
+    if (found.length > 0 && (found.join() !== addresses.join() || reached.join() !== targets.join())) {
+      const record = { ...this.#record, addresses: found, targets: reached };
       this.#record = record;
       this.#queue(() => this.#context.save(record));
     }
@@ -202,7 +207,7 @@ export class ContainerNetwork {
 
   #letGo(): void {
     this.#namespace = undefined;
-    this.#setUp = false;
+    this.#hostIndex = undefined;
     this.#impatient = false;
     for (const stop of [...this.#earlyStops.splice(0), ...this.#stops.splice(0)]) stop();
   }

@@ -29,6 +29,17 @@ export async function applyRules(records: Records, { anyway = false } = {}): Pro
   await records.writeRules(wanted);
 }
 
+/** Asks nft for something: its path, and what it printed; "" where it is missing or refuses. */
+export async function attemptNft(
+  args: readonly string[],
+): Promise<{ readonly path: string | undefined; readonly output: string }> {
+  const path = nftPath();
+  if (path === undefined) return { path, output: "" };
+  const child = Bun.spawn([path, ...args], { cwd: "/", env: {}, stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+  const [output, code] = await Promise.all([child.stdout.text(), child.exited]);
+  return { path, output: code === 0 ? output : "" };
+}
+
 /** Runs a script: all of it takes effect, or nothing. */
 async function nft(script: string): Promise<void> {
   const path = nftPath();

@@ -6,7 +6,7 @@ import { applyRules } from "./firewall";
 import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
 import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
-import { type AddressPools, chooseAddresses, containerAddresses, newRecord } from "./reserve";
+import { type AddressPools, chooseAddresses, newRecord, withAddresses } from "./reserve";
 import { forgetContainer, forgetEarlierFlows } from "./stale-flows";
 import { enableForwarding } from "./sysctls";
 
@@ -121,7 +121,7 @@ async function chooseLate(record: NetworkRecord, pools: AddressPools, log: Logge
     if ((await readRecord(record.machine)) === undefined) return record;
     const others = (await records.all()).filter(({ machine }) => machine !== record.machine);
     const given = chooseAddresses(record, pools, others);
-    const chosen = { ...record, given, addresses: containerAddresses(given) };
+    const chosen = withAddresses(record, given);
     await records.write(chosen);
     for (const note of await serve(records, chosen, log)) log.warn(note, { machine: record.machine });
     return chosen;

@@ -30,12 +30,14 @@ const schema = v.object({
   ports: v.pipe(v.array(port), v.readonly()),
   given: v.exactOptional(v.object({ ipv4: v.exactOptional(linkAddresses), ipv6: v.exactOptional(linkAddresses) })),
   addresses: v.pipe(v.array(v.string()), v.readonly()),
+  targets: v.pipe(v.array(v.string()), v.readonly()),
   since: v.number(),
 });
 
 /**
  * The private network of one container: what is needed to make it again after a reboot of the container, and to take it away.
- * Addresses are "ADDRESS/PREFIX"; `since` is when it was made, in milliseconds since the epoch.
+ * Addresses are "ADDRESS/PREFIX": `given` by the driver, those the container has, and of these the `targets` that its ports are led
+ * to; `since` is when it was made, in milliseconds since the epoch.
  */
 export type NetworkRecord = Readonly<v.InferOutput<typeof schema>>;
 

@@ -30,9 +30,9 @@ export function newRecord(
 ): NetworkRecord {
   const base = { machine, link, ...(bridge === undefined ? {} : { bridge }), ports, since: Date.now() };
   // With systemd-networkd it is seen when the link is there whether it serves it.
-  if (link === "bridge" || networkdRuns(readCgroupLayout())) return { ...base, addresses: [] };
-  const given = chooseAddresses({ ...base, addresses: [] }, pools, others);
-  return { ...base, given, addresses: containerAddresses(given) };
+  if (link === "bridge" || networkdRuns(readCgroupLayout())) return { ...base, addresses: [], targets: [] };
+  const given = chooseAddresses({ ...base, addresses: [], targets: [] }, pools, others);
+  return withAddresses(base, given);
 }
 
 /**
@@ -77,8 +77,14 @@ function firstFree(
   return undefined;
 }
 
+/** The record of a container that gets these addresses. */
+export function withAddresses(record: Omit<NetworkRecord, "addresses" | "targets">, given: Given): NetworkRecord {
+  const addresses = containerAddresses(given);
+  return { ...record, given, addresses, targets: addresses };
+}
+
 /** What the container gets of that. */
-export function containerAddresses(given: NetworkRecord["given"]): string[] {
+function containerAddresses(given: NetworkRecord["given"]): string[] {
   return [given?.ipv4?.container, given?.ipv6?.container].filter((text) => text !== undefined);
 }
 

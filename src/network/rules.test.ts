@@ -11,6 +11,7 @@ const web: NetworkRecord = {
   ],
   given: { ipv4: { host: "10.213.0.1/30", container: "10.213.0.2/30" } },
   addresses: ["10.213.0.2/30", "fd00::2/64"],
+  targets: ["10.213.0.2/30", "fd00::2/64"],
   since: 1,
 };
 const chainOf = (text: string, name: string) =>
@@ -27,6 +28,7 @@ describe("rules", () => {
       bridge: "br0",
       ports: [],
       addresses: ["192.0.2.9/24"],
+      targets: ["192.0.2.9/24"],
       since: 1,
     };
     expect(rules([quiet])).toBe("");
@@ -65,7 +67,7 @@ describe("rules", () => {
       ...web,
       machine: "local",
       ports: [{ label: "http", hostAddress: "127.0.0.1", hostPort: 20_001, containerPort: 8080 }],
-      addresses: ["10.213.0.6/30"],
+      targets: ["10.213.0.6/30"],
     };
     const output = chainOf(rules([web, local]), "output");
     expect(output[0]).toContain("127.0.0.1 . tcp . 20001 : 10.213.0.6 . 8080");
@@ -73,7 +75,7 @@ describe("rules", () => {
   });
 
   test("of two with the same port the later one has it", () => {
-    const later: NetworkRecord = { ...web, machine: "a-later-one", addresses: ["10.213.0.10/30"], since: 2 };
+    const later: NetworkRecord = { ...web, machine: "a-later-one", targets: ["10.213.0.10/30"], since: 2 };
     const [first = ""] = chainOf(rules([web, later]), "prerouting");
     expect(first).toContain("192.0.2.1 . tcp . 20001 : 10.213.0.10 . 80");
     expect(first.match(/192\.0\.2\.1 \. tcp \. 20001/g)).toHaveLength(1);

@@ -151,9 +151,9 @@ function masquerade(networks: readonly string[], family: Family): string[] {
   return [`${word[family]} saddr ${set} ${word[family]} daddr != ${set} masquerade`];
 }
 
-function targetsOf({ ports, addresses }: NetworkRecord): Target[] {
+function targetsOf({ ports, targets }: NetworkRecord): Target[] {
   const containers = families.flatMap((family) => {
-    const subnets = addresses.flatMap((text) => parseSubnet(text) ?? []);
+    const subnets = targets.flatMap((text) => parseSubnet(text) ?? []);
     return subnets.find((subnet) => subnet.family === family) ?? [];
   });
   return ports.flatMap((forward) => containers.map((container) => ({ forward, container })));

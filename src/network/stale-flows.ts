@@ -20,6 +20,6 @@ export function forgetEarlierFlows(record: NetworkRecord): void {
   forgetFlows(({ protocol, port, answerer }) => protocol === UDP && ports.has(port) && !addresses.has(answerer));
 }
 
-function addressesOf({ addresses }: NetworkRecord): ReadonlySet<string> {
-  return new Set(addresses.map((text) => text.replace(/\/.*/, "")));
+function addressesOf({ targets }: NetworkRecord): ReadonlySet<string> {
+  return new Set(targets.map((text) => text.replace(/\/.*/, "")));
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ResourcesSchema, TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { driverBinary } from "../../scripts/build/project";
 import { attempt, run } from "../../scripts/command";
 import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
@@ -238,10 +239,77 @@ describe("ports", () => {
     },
   );
 
+  test("do not follow an address that the container has no right to", async () => {
+    const execute = (script: string) => bench.client().execTask(task.id, ["/bin/sh", "-c", script]);
+    const before = await rules();
+    // Somebody else's behind another link, and the host's own.
+    for (const address of [neighbourAddresses[4], ownAddresses[4]]) {
+      await execute(`ip address add ${address}/32 dev host0`);
+      await Bun.sleep(300);
+      expect(await rules()).toBe(before);
+    }
+    expect((await bench.client().inspectTask(task.id)).networkOverride?.addr).toMatch(/^10\.213\./);
+    await execute(
+      `ip address del ${neighbourAddresses[4]}/32 dev host0; ip address del ${ownAddresses[4]}/32 dev host0`,
+    );
+  });
+
   test("loopback addresses are not to be reached from containers or other hosts", async () => {
     await there(["ip", "route", "add", "127.0.0.1", "via", ownAddresses[4]]);
     expect(await fetched(there, "127.0.0.1", 20_010)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
   });
+});
+
+describe("a firewall that drops what is forwarded", () => {
+  const accept = (link: string) => [
+    ["iptables", "-I", "FORWARD", "-i", link, "-j", "ACCEPT"],
+    ["iptables", "-I", "FORWARD", "-o", link, "-j", "ACCEPT"],
+  ];
+  const nftChain = ["inet", "strict", "forward"];
+  const firewalls: readonly (readonly [string, string[][], string[][], string[][]])[] = [
+    [
+      "of iptables",
+      [["iptables", "-P", "FORWARD", "DROP"]],
+      accept("ve-+"),
+      [["nft", "delete", "table", "ip", "filter"]],
+    ],
+    [
+      "of nftables",
+      [
+        ["nft", "add", "table", "inet", "strict"],
+        ["nft", "add", "chain", ...nftChain, "{ type filter hook forward priority 0; policy drop; }"],
+      ],
+      [
+        ["nft", "insert", "rule", ...nftChain, "iifname", "ve-*", "accept"],
+        ["nft", "insert", "rule", ...nftChain, "oifname", "ve-*", "accept"],
+      ],
+      [["nft", "delete", "table", "inet", "strict"]],
+    ],
+  ];
+
+  test.each(firewalls)(
+    "%s is told by doctor, with what opens it, and is otherwise left alone",
+    async (_, close, open, remove) => {
+      const { task, handle } = await serving("behind", { ports: ["port0"] }, ports([20_050, 80, ""]));
+      const theirs = async () => (await rules()).replace(/table inet nomad-nspawn \{.*?\n\}\n/s, "");
+      try {
+        for (const command of close) await run(command);
+        const before = await theirs();
+        const advice = (await attempt([driverBinary(), "doctor"])).stdout.replaceAll('"', "").replaceAll(/\s+/g, " ");
+        for (const command of open) expect(advice).toContain(command.join(" "));
+        expect(await fetched(here, "127.0.0.1", 20_050)).toBe("behind");
+        expect(await fetched(there, ownAddresses[4], 20_050)).toMatch(/TimeoutError/);
+        await bench.replacePlugin();
+        await bench.client().recoverTask(handle);
+        expect(await theirs()).toBe(before);
+        for (const command of open) await run(command);
+        expect(await fetched(there, ownAddresses[4], 20_050)).toBe("behind");
+      } finally {
+        for (const command of remove) await attempt(command);
+        await bench.client().destroyTask(task.id, true);
+      }
+    },
+  );
 });
 
 test("datagrams that never pause go to the container that has the port now", async () => {

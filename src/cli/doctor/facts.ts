@@ -1,4 +1,5 @@
 import type { CgroupLayout } from "../../host/cgroup-layout";
+import type { NetworkFacts } from "./read-network";
 
 /** Whether a socket of the system answers: "yes", or why not. */
 export type Reach = "yes" | "missing" | "refused";
@@ -88,5 +89,6 @@ export interface HostFacts {
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
   readonly downloads: DownloadFact;
+  readonly network: NetworkFacts;
   readonly pluginDirectory?: PluginDirectory;
 }

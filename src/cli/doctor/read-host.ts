@@ -15,15 +15,17 @@ import { findKeyring } from "../../image/download/signature";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
 import { readImageStore } from "./read-image-store";
+import { readNetwork } from "./read-network";
 import { readPluginDirectory } from "./read-plugin-dir";
 
 /** Looks at this host; changes nothing. */
 export async function readHost(pluginDirectory: string | undefined, storeDirectory: string): Promise<HostFacts> {
-  const [nspawn, manager, bus, journald] = await Promise.all([
+  const [nspawn, manager, bus, journald, network] = await Promise.all([
     nspawnFact(),
     reach("/run/systemd/private"),
     reach("/run/dbus/system_bus_socket"),
     reach("/run/systemd/journal/stdout"),
+    readNetwork(),
   ]);
   return {
     root: process.getuid?.() === 0,
@@ -48,6 +50,7 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
       keyring: findKeyring(),
       certificates: getCACertificates("system").length,
     },
+    network,
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };
 }

@@ -70,6 +70,8 @@ export interface Route {
   readonly index?: number;
   /** It came with a router advertisement that the kernel took. */
   readonly advertised: boolean;
+  /** It leads out of the host: not to an address of its own, nor to nowhere. */
+  readonly outward: boolean;
 }
 
 /** Interfaces, addresses and routes of one network namespace: that of the thread that makes it. */
@@ -209,6 +211,7 @@ function decodeRoute({ body }: Message): Route[] {
       destination: { ...destination, prefix: view.getUint8(1) },
       ...(index === undefined ? {} : { index }),
       advertised: view.getUint8(5) === RTPROT_RA,
+      outward: view.getUint8(7) === RTN_UNICAST,
     },
   ];
 }
