@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
+import { abortError } from "../image/http/transfer-error";
 import { ociLayoutSource } from "../image/oci-layout";
 import type { ImageOrigin } from "../image/origin";
 import { formatReference, parseReference } from "../image/reference";
 import { registrySource } from "../image/registry/registry-source";
 import { allowedDirectory, requireAllowed } from "../image/resolve";
-import type { ImageSource } from "../image/source";
+import { type ImageSource, SourceError } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { errorText, type Logger } from "../plugin/logger";
@@ -65,14 +66,16 @@ export class TaskImages {
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
-    const acquired = await store.acquire({
-      ...wanted,
-      keepFree: gc.image_min_free,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
-      onProgress,
-    });
-    this.unused();
-    return acquired;
+    const whole = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
+    try {
+      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: whole, onProgress });
+      this.unused();
+      return acquired;
+    } catch (error) {
+      // Whoever waits for another's pull, or for the unpacking, knows nothing of where the image comes from.
+      if (!whole.aborted || error instanceof SourceError) throw error;
+      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, whole);
+    }
   }
 
   /** Somebody has stopped using an image: it is removed when nobody has again for long enough. */
