@@ -3,10 +3,11 @@ import { connect } from "node:net";
 import { release } from "node:os";
 import { parseRights } from "../../exec/process-status";
 import { readCgroupLayout } from "../../host/cgroup-layout";
-import { errnoCode, isMissing } from "../../host/errno";
+import { errnoCode } from "../../host/errno";
 import { openPidfd } from "../../host/libc";
 import { machinedAvailable } from "../../host/machined";
 import { readNspawn } from "../../host/nspawn-version";
+import { readIfThere } from "../../host/read-file";
 import { systemdPresence } from "../../host/systemd-booted";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
@@ -80,13 +81,4 @@ function hasPidfd(): boolean {
   const fd = openPidfd(process.pid);
   if (fd !== undefined) closeSync(fd);
   return fd !== undefined;
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
 }
