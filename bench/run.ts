@@ -1,19 +1,41 @@
-/** `bun run bench [NAME…]`: measures the built binary inside a test host, against a peer in the same run. */
+/** `bun run bench [NAME…]`: measures the built binary, against a peer in the same run; inside a test host, or beside the peers. */
 
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { attempt } from "../scripts/command";
+import { installPackages } from "../scripts/setup/packages";
 import { startTestHost } from "../test/support/test-host";
 
 const notBenchmarks = ["run.ts", "statistics.ts"];
+/** Packages of peers that are not in the test host: these benchmarks run on this machine, in namespaces of their own. */
+const onMachine: Readonly<Record<string, readonly string[]>> = {
+  "pull.ts": ["crun", "docker-registry", "podman", "skopeo", "umoci"],
+};
+const inNamespaces = ["unshare", "--net", "--mount", "--propagation", "private", "--", "/bin/sh", "-c"];
 const directory = import.meta.dir;
+const cwd = resolve(directory, "..");
 const all = (await readdir(directory)).filter((name) => !notBenchmarks.includes(name)).sort();
-const wanted = process.argv.slice(2).map((name) => `${name}.ts`);
-const unknown = wanted.find((name) => !all.includes(name));
+const named = process.argv.slice(2).map((name) => `${name}.ts`);
+const unknown = named.find((name) => !all.includes(name));
 if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}: there are ${all.join(", ")}.`);
+const wanted = named.length === 0 ? all : named;
+const say = (line: string) => console.error(line);
 
-await using host = await startTestHost((line) => console.error(line));
-for (const name of wanted.length === 0 ? all : wanted) {
+const here = wanted.filter((name) => name in onMachine);
+await installPackages(say, [...new Set(here.flatMap((name) => onMachine[name] ?? []))]);
+for (const name of here) {
   console.log(`— ${name}`);
-  const { code } = await host.exec(["bun", join("bench", name)], { cwd: resolve(directory, ".."), output: "show" });
+  const script = 'ip link set lo up && exec "$@"';
+  const argv = [...inNamespaces, script, "sh", process.execPath, join("bench", name)];
+  const { code } = await attempt(argv, { cwd, output: "show" });
   if (code !== 0) process.exitCode = code;
+}
+const inside = wanted.filter((name) => !(name in onMachine));
+if (inside.length > 0) {
+  await using host = await startTestHost(say);
+  for (const name of inside) {
+    console.log(`— ${name}`);
+    const { code } = await host.exec(["bun", join("bench", name)], { cwd, output: "show" });
+    if (code !== 0) process.exitCode = code;
+  }
 }

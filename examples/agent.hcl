@@ -20,6 +20,20 @@ plugin "nspawn" {
     # Images come from here and nowhere else. Without it, from anywhere.
     image_paths = ["/var/lib/machines", "/srv/images"]
 
+    # Where images without a host in their name come from, and whose certificates are trusted beside the host's.
+    # registry {
+    #   default = "registry.example.com"
+    #   ca      = "/etc/nomad.d/registry-ca.pem"
+    # }
+
+    # Credentials for registries, as docker login writes them.
+    # auth {
+    #   config = "/etc/nomad.d/registry-auth.json"
+    # }
+
+    # How long the download of an image may take.
+    pull_timeout = "10m"
+
     # What a task may ask for beyond systemd-nspawn's own set of capabilities.
     allow_caps = ["CAP_NET_ADMIN", "CAP_SYS_NICE"]
 

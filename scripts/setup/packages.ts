@@ -39,8 +39,11 @@ export async function missingPackages(names: readonly string[]): Promise<string[
  *
  * @throws CommandFailedError with apt's own words
  */
-export async function installPackages(say: (line: string) => void): Promise<void> {
-  const missing = await missingPackages(Object.keys(neededPackages));
+export async function installPackages(
+  say: (line: string) => void,
+  needed: readonly string[] = Object.keys(neededPackages),
+): Promise<void> {
+  const missing = await missingPackages(needed);
   if (missing.length === 0) return;
   say(`installing ${missing.join(", ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };

@@ -55,7 +55,7 @@ test("exec in a machine that is not there is an error, not a wrong use", async (
 });
 
 test.each([
-  [["bogus"], 'There is no command "bogus": doctor, run, exec, schema'],
+  [["bogus"], 'There is no command "bogus": doctor, run, exec, images, schema'],
   [["help", "bogus"], 'There is no command "bogus".'],
   [["schema"], 'Say which schema: "schema task" or "schema plugin".'],
   [["schema", "job"], "Say which schema"],

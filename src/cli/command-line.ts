@@ -3,6 +3,7 @@ import { docsCommand } from "./docs";
 import { doctorCommand } from "./doctor";
 import { execCommand } from "./exec";
 import { helpCommand } from "./help";
+import { imagesCommand } from "./images";
 import { runCommand } from "./run";
 import { schemaCommand } from "./schema";
 import { processTerminal, type Terminal } from "./terminal";
@@ -12,6 +13,7 @@ const commands: readonly Command[] = [
   doctorCommand,
   runCommand,
   execCommand,
+  imagesCommand,
   schemaCommand,
   docsCommand,
   versionCommand,

@@ -22,6 +22,8 @@ const good: HostFacts = {
   overlayfs: true,
   pidfd: true,
   ownFilters: 0,
+  imageStore: { path: "/var/lib/nomad-driver-nspawn", there: true, free: 50e9, fileSystem: "ext4" },
+  downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   network: {
     nft: "/usr/sbin/nft",
     forwarding: { ipv4: true, ipv6: true },
@@ -63,6 +65,11 @@ test("a good host has nothing but good findings", () => {
     "exec",
     "cgroups",
     "controllers",
+    "image store",
+    "mapped layers",
+    "image downloads",
+    "image signatures",
+    "certificates",
     "nftables",
     "forwarding",
     "firewall",
@@ -88,6 +95,14 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
   ["PID 1 unreachable", { manager: "refused" }, "error", "refuses connections"],
   ["no bus", { bus: "missing" }, "warning", "system_bus_socket) is missing"],
   ["no machined", { machined: false }, "warning", "machinectl does not list"],
+  [
+    "no importd and no xz",
+    { downloads: { ...good.downloads, importd: false, xz: false } },
+    "warning",
+    "neither systemd-importd nor xz",
+  ],
+  ["no gpg", { downloads: { ...good.downloads, gpg: false } }, "warning", "gpg is not installed"],
+  ["no keyring", { downloads: { ...good.downloads, keyring: undefined } }, "warning", "no keyring of images"],
   ["no journal", { journald: "missing" }, "warning", "reason is lost"],
   ["no user namespaces", { userNamespaces: undefined }, "error", "CONFIG_USER_NS"],
   ["forbidden user namespaces", { userNamespaces: 0 }, "error", "max_user_namespaces is 0"],
@@ -156,4 +171,20 @@ test.each([
 ])("exec with %j is warned of", (change, text) => {
   const found = judge({ ...good, ...change }).find(({ check }) => check === "exec");
   expect(found).toMatchObject({ level: "warning", text: expect.stringContaining(text) });
+});
+
+test.each([
+  [{ problem: "it cannot be written to (EROFS)" }, /is of no use, because it cannot be written to/],
+  [{ fileSystem: "overlay" }, /is on overlay, which overlayfs cannot write to/],
+  [{ free: 1e9 }, /has 1\.0 GB free/],
+] as const)("an image store %j", (store, text) => {
+  const found = judge({ ...good, imageStore: { ...good.imageStore, ...store } }).find(
+    ({ check }) => check === "image store",
+  );
+  expect(found).toMatchObject({ level: "warning", text: expect.stringMatching(text) });
+});
+
+test("owners of layers are mapped since 5.19", () => {
+  const level = (kernel: string) => judge({ ...good, kernel }).find(({ check }) => check === "mapped layers")?.level;
+  expect([level("5.15.0-91-generic"), level("5.19.0"), level("6.1.0-18-amd64")]).toEqual(["warning", "ok", "ok"]);
 });

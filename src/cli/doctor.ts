@@ -1,9 +1,12 @@
 import { parseArgs } from "node:util";
+import { decodePluginConfig } from "../config/plugin-config";
 import { type Command, orUsageError } from "./command";
 import { cgroupFindings } from "./doctor/cgroup-findings";
+import { downloadFindings } from "./doctor/download-findings";
 import type { HostFacts } from "./doctor/facts";
 import { type Finding, hasErrors } from "./doctor/finding";
 import { hostFindings } from "./doctor/host-findings";
+import { imageStoreFindings } from "./doctor/image-store-findings";
 import { networkFindings } from "./doctor/network-findings";
 import { pluginDirFindings } from "./doctor/plugin-dir-findings";
 import { readHost } from "./doctor/read-host";
@@ -13,16 +16,22 @@ import { reportText } from "./doctor/report";
 export const doctorCommand: Command = {
   name: "doctor",
   summary: "whether this host can run tasks, and how to mend it",
-  usage: "[--plugin-dir DIR] [--json]",
+  usage: "[--plugin-dir DIR] [--store DIR] [--json]",
   help: [
     "Looks at systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
+    "--store names the image store, where the plugin option image_store is set.",
     "Changes nothing. Exit code 0 when tasks can run, 1 when something has to be mended first.",
   ].join("\n"),
   async run(args, terminal) {
     const { values } = orUsageError(() =>
-      parseArgs({ args: [...args], options: { "plugin-dir": { type: "string" }, json: { type: "boolean" } } }),
+      parseArgs({
+        args: [...args],
+        options: { "plugin-dir": { type: "string" }, store: { type: "string" }, json: { type: "boolean" } },
+      }),
     );
-    const findings = judge(await readHost(values["plugin-dir"]));
+    const findings = judge(
+      await readHost(values["plugin-dir"], values.store ?? decodePluginConfig(new Uint8Array()).image_store),
+    );
     terminal.out(
       values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
     );
@@ -35,6 +44,8 @@ export function judge(facts: HostFacts): Finding[] {
   return [
     ...hostFindings(facts),
     ...cgroupFindings(facts.cgroups),
+    ...imageStoreFindings(facts),
+    ...downloadFindings(facts),
     ...networkFindings(facts.network),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];

@@ -153,7 +153,8 @@ export const pluginOptions = {
   image_paths: option({
     ...strings(absolutePath),
     allowed: "a list of absolute paths",
-    meaning: "Directories images may come from; empty for any.",
+    meaning:
+      "Directories images may come from; empty for any. Images of registries come from `image_store`, and those of `image_download` from `/var/lib/machines`.",
     example: 'image_paths = ["/var/lib/machines"]',
   }),
   image_store: option({

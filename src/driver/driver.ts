@@ -71,6 +71,7 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
   const config = new ConfigHolder();
   const pluginDir = dirname(process.execPath);
   const ended = new AbortController();
+  const images = new TaskImages({ options: () => config.options, self, log: log.named("images") });
   const supervisorNamed = (name: Supervisor["name"]) => {
     const supervisor = supervisors.get(name) ?? make(name);
     supervisors.set(name, supervisor);
@@ -81,8 +82,8 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     tasks,
     events: new TaskEvents(),
     config,
-    orphans: new OrphanSweep({ log: log.named("orphans"), tasks, config, supervisorNamed }),
-    images: new TaskImages({ options: () => config.options, self, log: log.named("images") }),
+    orphans: new OrphanSweep({ log: log.named("orphans"), tasks, config, supervisorNamed, images }),
+    images,
     machineImages: new MachineImages({ options: () => config.options, self, pluginDir }),
     ended: ended.signal,
     usageClock: new UsageClock(),

@@ -5,7 +5,7 @@ import { releaseContainer } from "../task/release";
 import type { Driver } from "./driver";
 
 /** What of the driver the sweep needs. */
-type Surroundings = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed">;
+type Surroundings = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed" | "images">;
 
 /**
  * Removes what an earlier plugin process left that was killed in the middle of a start, or whose task the agent forgot: a
@@ -24,6 +24,8 @@ export class OrphanSweep {
   begin(owner: string): void {
     if (this.#begun) return;
     this.#begun = true;
+    // Of those that an earlier process did not come to remove.
+    this.#around.images.unused();
     const { container, container_delay } = this.#around.config.options.gc;
     if (!container) return;
     setTimeout(() => {

@@ -1,7 +1,6 @@
 import { statSync } from "node:fs";
-import { join } from "node:path";
 import { parseNspawnVersion } from "../nspawn/features";
-import { isExecutable, searchDirectories } from "./programs";
+import { findProgram } from "./programs";
 
 const PROGRAM = "systemd-nspawn";
 const TIMEOUT_MS = 10_000;
@@ -15,8 +14,8 @@ export interface InstalledNspawn {
 }
 
 /** The first executable systemd-nspawn in the directories; undefined where it is not installed. */
-export function findNspawn(directories = searchDirectories(process.env["PATH"])): string | undefined {
-  return directories.map((directory) => join(directory, PROGRAM)).find(isExecutable);
+export function findNspawn(directories?: readonly string[]): string | undefined {
+  return findProgram(PROGRAM, directories);
 }
 
 /** What a program said of itself, for as long as its file is the same: it is asked at every start of a task. */

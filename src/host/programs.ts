@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { isAbsolute } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { errnoCode, isMissing } from "./errno";
 
 /** Where distributions put programs; searched besides PATH because an agent's service often has a short one. */
@@ -15,6 +15,11 @@ export const STANDARD_DIRECTORIES: readonly string[] = [
 export function searchDirectories(path: string | undefined): readonly string[] {
   const own = (path ?? "").split(":").filter((directory) => isAbsolute(directory));
   return [...new Set([...own, ...STANDARD_DIRECTORIES])];
+}
+
+/** The path of a program by its name; undefined where it is not installed. */
+export function findProgram(name: string, directories = searchDirectories(process.env["PATH"])): string | undefined {
+  return directories.map((directory) => join(directory, name)).find(isExecutable);
 }
 
 /** Whether a path is a program that this process may run. */

@@ -1,11 +1,13 @@
+import { existsSync } from "node:fs";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
+import { abortError } from "../image/http/transfer-error";
 import { ociLayoutSource } from "../image/oci-layout";
 import type { ImageOrigin } from "../image/origin";
 import { formatReference, parseReference } from "../image/reference";
 import { registrySource } from "../image/registry/registry-source";
 import { allowedDirectory, requireAllowed } from "../image/resolve";
-import type { ImageSource } from "../image/source";
+import { type ImageSource, SourceError } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { errorText, type Logger } from "../plugin/logger";
@@ -14,6 +16,8 @@ import { registryOptions } from "./registry-options";
 
 /** How long after somebody was using the store it is tried again to collect what nobody uses. */
 const AGAIN_MS = 10_000;
+/** How long after collecting it is looked again whether something younger has become old enough, at least. */
+const SOONEST_MS = 1000;
 
 /** What the images of a plugin process depend on. */
 export interface ImagesContext {
@@ -62,14 +66,16 @@ export class TaskImages {
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
-    const acquired = await store.acquire({
-      ...wanted,
-      keepFree: gc.image_min_free,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
-      onProgress,
-    });
-    this.unused();
-    return acquired;
+    const whole = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
+    try {
+      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: whole, onProgress });
+      this.unused();
+      return acquired;
+    } catch (error) {
+      // Whoever waits for another's pull, or for the unpacking, knows nothing of where the image comes from.
+      if (!whole.aborted || error instanceof SourceError) throw error;
+      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, whole);
+    }
   }
 
   /** Somebody has stopped using an image: it is removed when nobody has again for long enough. */
@@ -114,7 +120,8 @@ export class TaskImages {
 
   async #collect(): Promise<void> {
     const { gc } = this.#context.options();
-    if (!gc.image) return;
+    // A client on which no such image was ever used gets no store.
+    if (!gc.image || !existsSync(this.store.directory)) return;
     const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
     if (collected === undefined) {
       this.#collectIn(AGAIN_MS);
@@ -124,6 +131,6 @@ export class TaskImages {
     if (images.length + layers.length > 0) {
       this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
     }
-    if (left > 0) this.#collectIn(Math.max(AGAIN_MS, gc.image_delay));
+    if (left > 0) this.#collectIn(Math.max(SOONEST_MS, gc.image_delay));
   }
 }

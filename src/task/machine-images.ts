@@ -79,7 +79,7 @@ export class MachineImages {
     };
     onProgress({});
     const byImportd =
-      image.url.protocol !== "file:" && registry.ca === undefined && systemdPresence().booted && importdAvailable();
+      isForImportd(image.url) && registry.ca === undefined && systemdPresence().booted && importdAvailable();
     const fetch = byImportd
       ? fetchByImportd({ signal: context.signal, onPercent: (percent) => onProgress({ percent }) })
       : fetchNatively(context);
@@ -90,6 +90,11 @@ export class MachineImages {
       `Option image = ${JSON.stringify(name)} stands for ${path}, which comes before the downloaded ${result}: give the image another name.`,
     );
   }
+}
+
+/** importd downloads by HTTP only, and has tar undo zstd from a pipe, which that cannot (measured with 257). */
+function isForImportd({ protocol, pathname }: URL): boolean {
+  return protocol !== "file:" && !/zstd?$/.test(pathname);
 }
 
 /** A path is a file of this host, from where images have to be allowed to come. */

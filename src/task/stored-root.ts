@@ -148,7 +148,7 @@ async function stack({ store, machine, image, options }: StoredRootRequest): Pro
     const fixed = options.private_users_ownership === "map" || options.read_only;
     if (!error.owners || fixed || (options.volatile ?? "no") !== "no") {
       throw new StoreError(
-        `The root of the image ${JSON.stringify(options.image)} could not be made: ${error.message}.${error.owners ? " Set user_namespacing = false, or use a newer kernel." : ""}`,
+        `The root of the image ${JSON.stringify(options.image)} could not be made: ${error.message}.${error.owners ? " Set user_namespacing = false, or give the client a newer kernel or another file system for image_store." : ""}`,
         { recoverable: false, cause: error },
       );
     }

@@ -3,6 +3,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { run } from "../../scripts/command";
 import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { keepMachines, startDownloadSite } from "../support/download-site";
+import { archiveOf, writeImage } from "../support/oci-image";
+import { startRegistry } from "../support/registry";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 
@@ -87,10 +90,36 @@ test("systemd-unit.hcl runs a unit that Nomad's templates made", async () => {
   expect(await stopped(id, allocId, "clock")).toMatchObject({ ExitCode: 0, Signal: 0 });
 }, 180_000);
 
+test("image-download.hcl runs what it downloaded", async () => {
+  await using site = await startDownloadSite();
+  const archive = join(site.directory, "web-tools.tar.xz");
+  await run(["tar", "--create", "--xz", `--file=${archive}`, `--directory=${busybox}`, "--numeric-owner", "."]);
+  await site.writeSums();
+  await using _machines = await keepMachines();
+  const { allocId } = await runJob(nomad.api, await job("image-download.hcl"), {
+    url: `${site.url}/web-tools.tar.xz`,
+  });
+  const state = await untilDead(nomad.api, allocId, "list", 60_000);
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+  expect(await nomad.api.logs(allocId, "list")).toBe("from the downloaded image:\n/usr/bin/wget\n");
+}, 120_000);
+
 test("limits-and-mounts.hcl finds its mounts and variables", async () => {
   const { allocId } = await runJob(nomad.api, await job("limits-and-mounts.hcl"), { image: busybox });
   const state = await untilDead(nomad.api, allocId, "worker", 60_000);
   expect(await nomad.api.logs(allocId, "worker", "stderr")).toBe("");
   expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
   expect(await nomad.api.logs(allocId, "worker")).toContain("a note that the task finds below /run/data");
+}, 120_000);
+
+test("registry-image.hcl runs an image from a registry, with its user", async () => {
+  await using registry = await startRegistry();
+  const layout = join(images, "layout");
+  const image = await writeImage(layout, "1", [{ archive: await archiveOf(busybox) }], { User: "app" });
+  const name = `${registry.host}/team/busybox:1`;
+  await run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", image, `docker://${name}`]);
+  const { id, allocId } = await runJob(nomad.api, await job("registry-image.hcl"), { image: name });
+  expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+  await nomad.api.logsUntil(allocId, "program", "Hello from ID=busybox, as user 1000", "stdout", 10_000);
+  await nomad.api.stopJob(id);
 }, 120_000);

@@ -1,16 +1,13 @@
 /** The store by itself: what it keeps, what it survives, and what it removes. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { closeSync, existsSync } from "node:fs";
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { openUserNamespace } from "../../src/exec/user-namespace";
-import { detachMount } from "../../src/host/libc";
 import { readMounts } from "../../src/host/mounts";
 import { ociLayoutSource } from "../../src/image/oci-layout";
 import type { ImageSource } from "../../src/image/source";
 import { type AcquiredImage, ImageStore } from "../../src/image/store/image-store";
-import { mountOverlay } from "../../src/image/store/overlay-root";
 import { createLogger } from "../../src/plugin/logger";
 import { type Layer, writeImage } from "../support/oci-image";
 import { archive, directory, file } from "../support/tar-archive";
@@ -128,6 +125,33 @@ test("of several processes one fetches", async () => {
   expect(await readdir(join(top, "layers"))).toHaveLength(3);
 });
 
+test("one that gives up does not take along who waits for the same image; time that is over is a sentence", async () => {
+  const store = openStore();
+  const give = new AbortController();
+  const slow: ImageSource = {
+    ...ociLayoutSource({ directory: layout, tag: "one" }),
+    read: async function* (content, options) {
+      await Bun.sleep(100);
+      yield* ociLayoutSource({ directory: layout, tag: "one" }).read(content, options);
+    },
+  };
+  const name = `oci:${layout}:one`;
+  const first = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: give.signal });
+  await Bun.sleep(50);
+  const second = acquire(store, "one");
+  give.abort(new Error("given up"));
+  await expect(first).rejects.toThrow("given up");
+  using acquired = await second;
+  expect(acquired.image.layers).toHaveLength(3);
+  await rm(join(top, "images"), { recursive: true });
+  await rm(join(top, "layers"), { recursive: true });
+  await mkdir(join(top, "images"));
+  await mkdir(join(top, "layers"));
+  const late = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: AbortSignal.timeout(150) });
+  await expect(late).rejects.toThrow(/in the time that the plugin option pull_timeout allows/);
+  expect(await temporary()).toEqual([]);
+});
+
 test("a store of another form is left alone", async () => {
   await writeFile(join(top, "format"), "something else\n");
   await expect(acquire(openStore(), "one")).rejects.toThrow(/has the form "something else", which this version/);
@@ -192,26 +216,74 @@ describe("what is collected", () => {
   });
 });
 
-test.each(["if needed", "always"] as const)(
-  "owners are mapped below an overlay, temporary mounts: %s",
-  async (attach) => {
-    const paths = ["lower", "upper", "work", "root", "scratch"].map((name) => join(top, name));
-    const [lower = "", upper = "", work = "", target = "", places = ""] = paths;
-    for (const path of paths) await mkdir(path);
-    await writeFile(join(lower, "file"), "content");
-    const owners = await openUserNamespace(1_000_013_824, 65_536);
-    try {
-      const before = readMounts().length;
-      await mountOverlay({ layers: [lower], upper, work, target, owners, scratch: places }, attach);
-      expect(readMounts()).toHaveLength(before + 1);
-      expect(await lstat(join(target, "file"))).toMatchObject({ uid: 1_000_013_824, gid: 1_000_013_824 });
-      expect(await readFile(join(target, "file"), "utf8")).toBe("content");
-      expect(await readdir(places)).toEqual([]);
-      await writeFile(join(target, "new"), "x");
-      expect(await readdir(upper)).toEqual(["new"]);
-    } finally {
-      if (owners !== undefined) closeSync(owners);
-      detachMount(target);
+describe("images", () => {
+  async function command(...args: readonly string[]) {
+    const child = Bun.spawn([process.execPath, main, "images", ...args, "--store", top], {
+      env: {},
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [out, err, code] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    return { out, err, code };
+  }
+
+  test("lists, verifies and prunes", async () => {
+    expect(await command("list")).toMatchObject({ code: 0, err: expect.stringContaining("There is no image store") });
+    const store = openStore();
+    const one = await acquire(store, "one");
+    const two = await acquire(store, "two");
+    expect(await command("prune")).toMatchObject({ code: 1, err: expect.stringContaining("nothing was removed") });
+    await store.makeRoot({ machine: "machine", image: one.image });
+    one[Symbol.dispose]();
+    two[Symbol.dispose]();
+    const { out } = await command();
+    expect(out).toContain(`oci:${layout}:one\n    ${one.image.digest}\n`);
+    expect(out).toMatch(/in 3 layers, used by machine/);
+    expect(out).toMatch(/in 2 layers, unused since 20/);
+    expect(JSON.parse((await command("list", "--json")).out).images).toHaveLength(2);
+    expect(await command("verify")).toMatchObject({ code: 0, out: "All 4 layers are as they were unpacked.\n" });
+    // The container's directory is nobody's: it has no files.
+    expect(await command("prune")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^Removed 2 images and 4 layers;/),
+    });
+    expect(await command("list")).toMatchObject({ code: 0, out: "There are no images.\n" });
+    expect(await command("nothing")).toMatchObject({ code: 2 });
+  });
+
+  test("verify tells what was changed, in any way", async () => {
+    using acquired = await acquire(openStore(), "one");
+    const tops = acquired.image.diffIds.map((diffId) => join(top, "layers", diffId.replace(":", "-")));
+    const [base = "", one = "", more = ""] = tops;
+    const [file0, file1, file2, file3] = [0, 1, 2, 3].map((index) => join(base, "fs/base", String(index)));
+    const { atime, mtime } = await stat(file0 ?? "");
+    // The same size and time: a bit that a disk has turned.
+    const content = await readFile(file0 ?? "");
+    content[5000] = (content[5000] ?? 0) ^ 1;
+    await writeFile(file0 ?? "", content);
+    await utimes(file0 ?? "", atime, mtime);
+    await rm(file1 ?? "");
+    await chmod(file2 ?? "", 0o4755);
+    await chown(file3 ?? "", 1, 0);
+    await writeFile(join(one, "fs/stranger"), "");
+    await rm(join(more, "list.jsonl"));
+    const { out, code } = await command("verify");
+    expect(code).toBe(1);
+    for (const text of [
+      "/base/0 has another content.",
+      "/base/1 is missing.",
+      "/base/2 has another mode",
+      "/base/3 has another owner (1) than it had (0).",
+      "/stranger does not belong to it.",
+      "list.jsonl is missing or damaged.",
+    ]) {
+      expect(out).toContain(text);
     }
-  },
-);
+    await rm(one, { recursive: true });
+    expect((await command("verify")).out).toContain("it is fetched again when it is needed");
+  });
+});

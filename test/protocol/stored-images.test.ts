@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debianImage } from "../../scripts/images/images";
 import { archiveOf, type Config, type Layer, type LayerKind, writeImage } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
 import { sentence, underSystemd } from "./inside";
-import { useWorkbench, type Workbench } from "./workbench";
+import { copyTree, useWorkbench, type Workbench } from "./workbench";
 
 /** On a disk: a memory file system may be no place for what an overlay writes to. */
 const store = `/var/tmp/stored-images-${process.pid}`;
@@ -250,6 +250,15 @@ describe("a container's root", () => {
     }
   });
 
+  test("can be a directory of the image", async () => {
+    const outer = await mkdtemp(join(layouts, "outer-"));
+    await copyTree(bench.busybox, join(outer, "deploy"));
+    await writeFile(join(outer, "deploy/which"), "inner\n");
+    const name = await write([{ archive: base }, { archive: await archiveOf(outer) }]);
+    const look = "cat /which; stat -c %u:%g /; touch /x && stat -c %u /x";
+    expect(await output(name, look, { pivot_root: "/deploy" })).toBe("inner\n0:0\n0\n");
+  });
+
   test("the program can be PID 2", async () => {
     expect(await output(await image([], { User: "app" }), "echo $$ $(id -u)", { process_two: true })).toBe("2 1000\n");
   });
@@ -296,6 +305,35 @@ describe("refused in a sentence, with nothing left", () => {
     expect(await refusal(`oci:${layouts}:x`)).toContain("is no OCI image layout");
     expect(await refusal("oci:/nowhere:x")).toContain("there is no /nowhere");
   });
+});
+
+test("what an image has in the place of files and directories leads nowhere else", async () => {
+  const mark = `/var/tmp/leads-out-${crypto.randomUUID()}`;
+  const up = "../../../../../../../../../../../../..";
+  const name = await image([
+    [
+      symlink("etc/passwd", `${up}/etc/passwd`),
+      symlink("out", `${up}${mark}`),
+      symlink("alloc", mark),
+      symlink("loop", "/loop"),
+    ],
+  ]);
+  // A user of the host's.
+  expect(await refusal(name, { command: ["/bin/true"], user: "games" })).toContain('The user "games" is not known');
+  for (const more of [{ working_directory: "/out/made" }, { working_directory: "/loop/made" }, { read_only: true }]) {
+    const task = await bench.task({ config: { image: name, network_veth: false, command: ["/bin/true"], ...more } });
+    // Whether it starts is the image's own affair.
+    await sentence(bench.start(task));
+    expect(existsSync(mark)).toBe(false);
+  }
+});
+
+test("a network of its own, in a root that is read-only too", async () => {
+  const name = await image();
+  for (const more of [{}, { read_only: true }]) {
+    const out = await output(name, "grep -c localhost /etc/hosts; ls /sys/class/net", { network_veth: true, ...more });
+    expect(out).toMatch(/^[1-9]\d*\n(.*\n)*host0\n/);
+  }
 });
 
 test("ten starts of one image at once fetch it once", async () => {

@@ -5,13 +5,14 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { run } from "../../scripts/command";
 import { diskImage } from "../../scripts/images/images";
 import { sentence } from "../protocol/inside";
 import { went } from "../protocol/places";
 import { useWorkbench, type Workbench } from "../protocol/workbench";
 import { makeCertificate } from "../support/certificate";
-import { type DownloadSite, startDownloadSite } from "../support/download-site";
+import { type DownloadSite, keepMachines, startDownloadSite } from "../support/download-site";
 import { pushImage } from "../support/oci-images";
 import { startRegistry, type TestRegistry } from "../support/registry";
 
@@ -20,9 +21,9 @@ const top = await mkdtemp(join(tmpdir(), "image-download-"));
 let site: DownloadSite;
 let registry: TestRegistry;
 let bench: Workbench;
-let before: readonly string[];
+let kept: AsyncDisposable;
 beforeAll(async () => {
-  before = await readdir(machines).catch(() => []);
+  kept = await keepMachines();
   site = await startDownloadSite();
   registry = await startRegistry();
   // A certificate that the driver alone is told keeps systemd-importd out.
@@ -32,13 +33,17 @@ afterAll(async () => {
   await site[Symbol.asyncDispose]();
   await registry[Symbol.asyncDispose]();
   await rm(top, { recursive: true, force: true });
-  // importd keeps what it downloaded under names of its own.
-  for (const name of await readdir(machines)) {
-    if (before.includes(name)) continue;
-    await run(["chattr", "-R", "-i", join(machines, name)]).catch(() => {});
-    await rm(join(machines, name), { recursive: true, force: true });
-  }
+  await kept[Symbol.asyncDispose]();
 });
+
+/** Waits for something that no event tells a test. */
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error("It did not happen.");
+    await Bun.sleep(20);
+  }
+}
 
 const native = { registry: { ca: join(top, "ca.pem") } };
 let counter = 0;
@@ -92,6 +97,23 @@ describe.each([
     expect((await bench.finished(task)).code).toBe(0);
     expect(site.requests.filter((path) => path.endsWith(".tar.xz"))).toHaveLength(1);
     await rm(join(machines, task.config.image), { recursive: true });
+    expect((await bench.finished(task)).code).toBe(0);
+    expect(site.requests.filter((path) => path.endsWith(".tar.xz"))).toHaveLength(2);
+    await rm(join(machines, task.config.image), { recursive: true });
+  });
+
+  test("one compressed by zstd", async () => {
+    await run([
+      "tar",
+      "--create",
+      "--zstd",
+      `--file=${site.directory}/busybox.tar.zst`,
+      `--directory=${bench.busybox}`,
+      ".",
+    ]);
+    const task = spec({ url: `${site.url}/busybox.tar.zst` }, "echo started");
+    expect((await bench.finished(task)).stdout).toBe("started\n");
+    await rm(join(machines, task.config.image), { recursive: true });
   });
 
   test("a disk image", async () => {
@@ -120,6 +142,51 @@ describe.each([
     }
   });
 
+  /** While `work` is done, every answer takes longer than the test. */
+  const stalled = async (work: () => Promise<unknown>) => {
+    site.delay = 20_000;
+    site.requests.length = 0;
+    site.dropped.length = 0;
+    try {
+      await work();
+    } finally {
+      site.delay = 0;
+    }
+  };
+
+  test("ends when the agent is not there any more", async () => {
+    await stalled(async () => {
+      const gone = new AbortController();
+      const task = await bench.task(spec({}, "true"));
+      const start = sentence(
+        bench.client().grpc.unary(Driver.method.startTask, { task: task.config }, { signal: gone.signal }),
+      );
+      await until(() => site.requests.length > 0);
+      gone.abort();
+      await start;
+      await until(() => site.dropped.length > 0);
+    });
+    await until(() => bench.plugin().logs.some((line) => String(line["error"]).includes("was ended")));
+  });
+
+  if (how === "natively") {
+    test("of a killed plugin nothing is left by the next one", async () => {
+      const scratch = async () => (await readdir(machines)).filter((name) => name.startsWith(".#nomad"));
+      await stalled(async () => {
+        const begun = sentence(bench.start(await bench.task(spec({}, "true"))));
+        await until(() => site.requests.length > 0);
+        expect(await scratch()).toHaveLength(1);
+        await bench.replacePlugin();
+        await begun;
+      });
+      expect(await scratch()).toHaveLength(1);
+      const task = spec({}, "true");
+      expect((await bench.finished(task)).code).toBe(0);
+      expect(await scratch()).toEqual([]);
+      await rm(join(machines, task.config.image), { recursive: true });
+    });
+  }
+
   test.each([
     [{ url: "/nowhere.tar" }, {}, /cannot be read: ENOENT/],
     [{}, { image: "/srv/image" }, /it must be a name such as "debian"/],
@@ -130,7 +197,7 @@ describe.each([
 
   test("what is not there, is broken, or changed", async () => {
     expect(await refused({ url: `${site.url}/nowhere.tar` })).toMatch(/404/);
-    expect(await refused({ url: "http://127.0.0.1:1/a.tar" })).toMatch(/127\.0\.0\.1:1/);
+    expect(await refused({ url: "http://nowhere.invalid/a.tar" })).toMatch(/nowhere\.invalid/);
     expect(await refused({ url: `${site.url}/broken.tar.xz` })).toMatch(/./);
     await writeFile(join(site.directory, "SHA256SUMS"), `${"0".repeat(64)}  busybox.tar.xz\n`);
     const changed = await refused({ verify: "checksum" });

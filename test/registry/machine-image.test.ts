@@ -18,6 +18,7 @@ import {
   type Signer,
   startDownloadSite,
 } from "../support/download-site";
+import { quick } from "./reading";
 
 const stack = new AsyncDisposableStack();
 let site: DownloadSite;
@@ -51,6 +52,10 @@ beforeAll(async () => {
     join(site.directory, "broken.raw.xz"),
     (await readFile(join(site.directory, "disk.raw.xz"))).subarray(0, 100),
   );
+  for (const end of ["gz", "zst", "bz2"]) {
+    const whole = await readFile(join(site.directory, `disk.raw.${end}`));
+    await writeFile(join(site.directory, `broken.raw.${end}`), whole.subarray(0, whole.length - 5));
+  }
   await site.writeSums();
   signer = await makeSigner(top, "signer");
 }, 60_000);
@@ -73,6 +78,7 @@ beforeEach(() => {
     locks: join(top, `run-${counter}/locks`),
     self: [driverBinary()],
     keyring: signer.keyring,
+    timing: quick,
     signal: AbortSignal.timeout(20_000),
   };
   site.requests.length = 0;
@@ -146,6 +152,9 @@ describe("a disk image", () => {
   test.each([
     ["disk.qcow2", "it is a qcow2 image, which only systemd-importd converts"],
     ["broken.raw.xz", "its compression by xz is damaged"],
+    ["broken.raw.gz", "its compression by gzip is damaged"],
+    ["broken.raw.zst", "its compression by zstd is damaged"],
+    ["broken.raw.bz2", "its compression by bzip2 is damaged"],
   ] as const)("not %s", async (file, words) => {
     expect(await failure(provide(file))).toMatchObject({ problem: "content", message: expect.stringContaining(words) });
   });

@@ -1,10 +1,11 @@
 /** A web site with machine images in every form, their checksums and signatures. */
 
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { attempt, run } from "../../scripts/command";
 
 /** A running site. */
 export interface DownloadSite extends AsyncDisposable {
@@ -14,6 +15,8 @@ export interface DownloadSite extends AsyncDisposable {
   readonly directory: string;
   /** Paths that were asked for. */
   readonly requests: string[];
+  /** Paths of requests whose client went away. */
+  readonly dropped: string[];
   /** Milliseconds that every answer takes to begin. */
   delay: number;
   /** Writes SHA256SUMS of the files of the directory. */
@@ -24,6 +27,7 @@ export interface DownloadSite extends AsyncDisposable {
 export async function startDownloadSite(): Promise<DownloadSite> {
   const directory = await mkdtemp(join(tmpdir(), "download-site-"));
   const requests: string[] = [];
+  const dropped: string[] = [];
   const site = { delay: 0 };
   const server = Bun.serve({
     hostname: "127.0.0.1",
@@ -31,6 +35,7 @@ export async function startDownloadSite(): Promise<DownloadSite> {
     async fetch(request) {
       const path = decodeURIComponent(new URL(request.url).pathname);
       requests.push(path);
+      request.signal.addEventListener("abort", () => dropped.push(path));
       if (site.delay > 0) await Bun.sleep(site.delay);
       const name = path.replace("/private/", "/");
       if (name !== path && request.headers.get("authorization") !== `Basic ${btoa("me:geheim word")}`) {
@@ -44,6 +49,7 @@ export async function startDownloadSite(): Promise<DownloadSite> {
     url: `http://127.0.0.1:${server.port}`,
     directory,
     requests,
+    dropped,
     get delay() {
       return site.delay;
     },
@@ -67,6 +73,23 @@ export async function startDownloadSite(): Promise<DownloadSite> {
     [Symbol.asyncDispose]: async () => {
       await server.stop(true);
       await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Removes what is in /var/lib/machines besides what was there; systemd-importd keeps what it downloaded, unchangeable. */
+export async function keepMachines(): Promise<AsyncDisposable> {
+  const machines = "/var/lib/machines";
+  const names = async (): Promise<string[]> => (existsSync(machines) ? readdir(machines) : []);
+  const before = await names();
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const name of await names()) {
+        if (before.includes(name)) continue;
+        // Of a disk image, or where the file system has no such flags, it says that it cannot.
+        await attempt(["chattr", "-R", "-i", join(machines, name)]);
+        await rm(join(machines, name), { recursive: true, force: true });
+      }
     },
   };
 }

@@ -38,6 +38,31 @@ export type PluginDirectory =
       readonly directories: readonly Directory[];
     };
 
+/** The directory of images made for container engines. */
+export interface ImageStoreFact {
+  readonly path: string;
+  /** Whether it exists; otherwise the rest is about the directory that it would be made in. */
+  readonly there: boolean;
+  /** Why it cannot be used; undefined where it can. */
+  readonly problem?: string;
+  /** Bytes. */
+  readonly free: number;
+  /** The file system it is on, as mountinfo calls it. */
+  readonly fileSystem: string;
+}
+
+/** What downloads of images need. */
+export interface DownloadFact {
+  /** systemd-importd downloads them: it is installed, the bus that starts it answers, and systemd is PID 1. */
+  readonly importd: boolean;
+  readonly gpg: boolean;
+  readonly xz: boolean;
+  /** File of the keys that images are signed by. */
+  readonly keyring: string | undefined;
+  /** How many certificates of authorities the host has. */
+  readonly certificates: number;
+}
+
 /** Everything `doctor` looks at. */
 export interface HostFacts {
   readonly root: boolean;
@@ -62,6 +87,8 @@ export interface HostFacts {
   readonly pidfd: boolean;
   /** How many system call filters this process has. */
   readonly ownFilters: number;
+  readonly imageStore: ImageStoreFact;
+  readonly downloads: DownloadFact;
   readonly network: NetworkFacts;
   readonly pluginDirectory?: PluginDirectory;
 }

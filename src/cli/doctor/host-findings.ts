@@ -1,6 +1,7 @@
 import { MINIMUM_VERSION } from "../../nspawn/features";
 import type { HostFacts } from "./facts";
 import type { Finding } from "./finding";
+import { isAtLeast } from "./kernel";
 
 /** The newest systemd the driver was made for. */
 const newestKnown = 258;
@@ -200,9 +201,4 @@ function exec({ kernel, ownFilters }: HostFacts): Finding {
         text: "This process has system call filters of its own, so that the kernel does not tell it a task's: a command that is run in a task has the agent's instead.",
         fix: "Run the Nomad agent without SystemCallFilter= and the like.",
       };
-}
-
-function isAtLeast(release: string, [major, minor]: readonly [number, number]): boolean {
-  const [ownMajor = 0, ownMinor = 0] = release.split(/[.-]/).map(Number);
-  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }

@@ -1,21 +1,26 @@
 import { closeSync, existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { release } from "node:os";
+import { getCACertificates } from "node:tls";
 import { parseRights } from "../../exec/process-status";
 import { readCgroupLayout } from "../../host/cgroup-layout";
 import { errnoCode } from "../../host/errno";
+import { importdAvailable } from "../../host/importd";
 import { openPidfd } from "../../host/libc";
 import { machinedAvailable } from "../../host/machined";
 import { readNspawn } from "../../host/nspawn-version";
+import { findProgram } from "../../host/programs";
 import { readIfThere } from "../../host/read-file";
 import { systemdPresence } from "../../host/systemd-booted";
+import { findKeyring } from "../../image/download/signature";
 import { errorText } from "../../plugin/logger";
 import type { HostFacts, NspawnFact, Reach } from "./facts";
+import { readImageStore } from "./read-image-store";
 import { readNetwork } from "./read-network";
 import { readPluginDirectory } from "./read-plugin-dir";
 
 /** Looks at this host; changes nothing. */
-export async function readHost(pluginDirectory: string | undefined): Promise<HostFacts> {
+export async function readHost(pluginDirectory: string | undefined, storeDirectory: string): Promise<HostFacts> {
   const [nspawn, manager, bus, journald, network] = await Promise.all([
     nspawnFact(),
     reach("/run/systemd/private"),
@@ -38,6 +43,14 @@ export async function readHost(pluginDirectory: string | undefined): Promise<Hos
     overlayfs: hasOverlayfs(),
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
+    imageStore: readImageStore(storeDirectory),
+    downloads: {
+      importd: systemdPresence().booted && bus === "yes" && importdAvailable(),
+      gpg: findProgram("gpg") !== undefined,
+      xz: findProgram("xz") !== undefined,
+      keyring: findKeyring(),
+      certificates: getCACertificates("system").length,
+    },
     network,
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };

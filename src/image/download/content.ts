@@ -21,7 +21,7 @@ export function readContent(
   from: URL,
   subject: Subject,
   digest: string | undefined,
-  { ca, signal, onProgress }: Pick<DownloadContext, "ca" | "signal" | "onProgress">,
+  { ca, signal, onProgress, timing }: Pick<DownloadContext, "ca" | "signal" | "onProgress" | "timing">,
 ): AsyncIterable<Uint8Array> {
   if (from.protocol === "file:") return readFile(from, digest, subject, { signal, onProgress });
   // A user and password in the URL are for the header, where fetch() does not put them by itself.
@@ -36,6 +36,7 @@ export function readContent(
     open: (headers, inner) =>
       send({ name: subject.name, url, headers: { ...headers, ...authorization }, signal: inner }),
     signal,
+    ...(timing === undefined ? {} : { timing }),
     ...(digest === undefined ? {} : { digest }),
     ...(onProgress === undefined ? {} : { onProgress }),
   });
@@ -134,10 +135,14 @@ async function checkSigned(
 }
 
 /** A short file; undefined where there is none. */
-async function optional(url: URL, name: string, { ca, signal }: DownloadContext): Promise<Buffer | undefined> {
+async function optional(url: URL, name: string, context: DownloadContext): Promise<Buffer | undefined> {
   try {
     const subject = subjectOf({ name, url });
-    return await readBytes(readContent(url, { ...subject, name }, undefined, { ca, signal }), MOST_LIST_BYTES, subject);
+    return await readBytes(
+      readContent(url, { ...subject, name }, undefined, { ...context, onProgress: undefined }),
+      MOST_LIST_BYTES,
+      subject,
+    );
   } catch (error) {
     if (error instanceof SourceError && error.problem === "not found") return undefined;
     throw error;

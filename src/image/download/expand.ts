@@ -1,12 +1,12 @@
 import { closeSync } from "node:fs";
-import { join } from "node:path";
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { writeFd } from "../../exec/fd-streams";
 import { createPipe } from "../../host/libc";
-import { isExecutable, searchDirectories } from "../../host/programs";
+import { findProgram } from "../../host/programs";
 import { isOneOf } from "./magic";
+import { ZstdFrames } from "./zstd-frames";
 
 /** A file that cannot be made of what was downloaded; the message is the clause that ends a sentence. */
 export class ExpandError extends Error {
@@ -65,11 +65,22 @@ async function beginning(content: AsyncIterable<Uint8Array>) {
   return { start: Buffer.concat(chunks), rest: rest() };
 }
 
+/** Passes content on. @throws ExpandError at its end, where it is not that of a frame */
+async function* wholeFrames(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const frames = new ZstdFrames();
+  for await (const chunk of content) {
+    frames.push(chunk);
+    yield chunk;
+  }
+  if (!frames.complete) throw new ExpandError("its compression by zstd is damaged: the end is missing");
+}
+
 async function* inflated(content: AsyncIterable<Uint8Array>, compression: "gzip" | "zstd"): AsyncGenerator<Uint8Array> {
   const stream: Transform =
     compression === "gzip" ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK });
+  const source = compression === "zstd" ? wholeFrames(content) : content;
   let failure: unknown;
-  const feeding = pipeline(Readable.from(content, { objectMode: false }), stream).catch((error: unknown) => {
+  const feeding = pipeline(Readable.from(source, { objectMode: false }), stream).catch((error: unknown) => {
     failure = error;
   });
   try {
@@ -88,9 +99,7 @@ async function* inflated(content: AsyncIterable<Uint8Array>, compression: "gzip"
 }
 
 async function* byProgram(content: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
-  const program = searchDirectories(process.env["PATH"])
-    .map((directory) => join(directory, name))
-    .find(isExecutable);
+  const program = findProgram(name);
   if (program === undefined) {
     throw new ExpandError(
       `it is compressed by ${name}, a program that is not installed here (package "${name === "xz" ? "xz-utils" : name}")`,

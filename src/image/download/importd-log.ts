@@ -3,7 +3,7 @@ import type { SourceProblem } from "../source";
 
 /** A line that systemd-importd wrote about a transfer. */
 export interface ImportdLine {
-  /** As in syslog(3): 3 is an error, 6 information. */
+  /** As in syslog(3): 3 is an error, 5 a notice, 6 information; importd adds the facility, in the bits above. */
   readonly priority: number;
   readonly text: string;
 }
@@ -35,18 +35,22 @@ const MEANINGS: readonly Meaning[] = [
   { pattern: /connect|transfer failed|systemd-importd ended/i, problem: "connection", recoverable: true },
 ];
 
-/** Worse than this counts as the reason; what is lighter was said by the way. */
-const ERROR_PRIORITY = 3;
-/** Lines that only say that something else failed. */
-const GENERAL =
-  /^(?:Failed to retrieve image file|Exiting|Transfer process (?:failed|succeeded)|Pulling |Process failed)/;
+const LEVEL_MASK = 7;
+const ERROR = 3;
+const NOTICE = 5;
+/** An error that only says that what was told before it failed. */
+const GENERAL = /^(?:Failed to retrieve image file|Transfer process failed|Process failed)/;
+/** A file of settings beside an image, which mostly there is none of. */
+const BY_THE_WAY = /\.nspawn failed with code /;
 
 /** The error for a transfer that failed, by what importd wrote of it. */
 export function failureOf(subject: Subject, lines: readonly ImportdLine[]): TransferError {
-  const errors = lines.filter(({ priority }) => priority <= ERROR_PRIORITY).map(({ text }) => text);
-  const all = errors.length > 0 ? errors : lines.map(({ text }) => text);
-  const telling = all.filter((text) => !GENERAL.test(text));
-  const reasons = (telling.length > 0 ? telling : all).slice(0, 2).map(withoutSecrets);
+  const upTo = (level: number) =>
+    lines
+      .filter(({ priority, text }) => (priority & LEVEL_MASK) <= level && !BY_THE_WAY.test(text))
+      .map(({ text }) => text);
+  const telling = upTo(ERROR).filter((text) => !GENERAL.test(text));
+  const reasons = (telling.length > 0 ? telling : upTo(NOTICE)).slice(-2).map(withoutSecrets);
   const meaning = MEANINGS.find(({ pattern }) => reasons.some((text) => pattern.test(text)));
   const said = reasons.length === 0 ? "it gave no reason (see journalctl -u systemd-importd)" : reasons.join(" ");
   return new TransferError(

@@ -1,3 +1,4 @@
+import type { Timing } from "../http/patience";
 import type { Subject } from "../http/transfer-error";
 
 /** An image that is to be there under a name, as `machinectl pull-tar` and `pull-raw` make it. */
@@ -24,6 +25,7 @@ export interface DownloadContext {
   readonly ca?: string | undefined;
   /** Instead of systemd's keyrings. */
   readonly keyring?: string | undefined;
+  readonly timing?: Timing;
   readonly signal: AbortSignal;
   readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
 }

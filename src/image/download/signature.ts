@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isExecutable, searchDirectories } from "../../host/programs";
+import { findProgram } from "../../host/programs";
 
 /** Where systemd keeps the keys that images are signed by: the administrator's own file replaces the distribution's. */
 export const KEYRINGS: readonly string[] = ["/etc/systemd/import-pubring.gpg", "/usr/lib/systemd/import-pubring.gpg"];
@@ -12,13 +12,6 @@ export class SignatureError extends Error {
 }
 
 const TIMEOUT_MS = 60_000;
-
-/** The path of gpg; undefined where it is not installed. */
-export function findGpg(): string | undefined {
-  return searchDirectories(process.env["PATH"])
-    .map((directory) => join(directory, "gpg"))
-    .find(isExecutable);
-}
 
 /** The first of the keyrings that there is; undefined where there is none. */
 export function findKeyring(keyrings = KEYRINGS): string | undefined {
@@ -36,7 +29,7 @@ export async function checkSignature(
   signature: Uint8Array,
   { scratch, keyring = findKeyring() }: { readonly scratch: string; readonly keyring?: string | undefined },
 ): Promise<void> {
-  const gpg = findGpg();
+  const gpg = findProgram("gpg");
   if (gpg === undefined) {
     throw new SignatureError(
       'gpg is not installed, which checks signatures: install it (Debian and Ubuntu: package "gpg")',

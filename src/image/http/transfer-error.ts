@@ -68,7 +68,7 @@ export function statusError(subject: Subject, status: number, afterMs?: number, 
 }
 
 /** BoringSSL's and bun's codes for a certificate that cannot be trusted, or no TLS at all. */
-const CERTIFICATE = /CERT|SIGNATURE_FAILURE|UNABLE_TO_GET_ISSUER|SELF_SIGNED|HOSTNAME_MISMATCH/;
+const CERTIFICATE = /CERT|SIGNATURE_FAILURE|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|SELF_SIGNED|HOSTNAME_MISMATCH/;
 
 /** What an error thrown by fetch() or while a body is read means. */
 export function networkError(subject: Subject, error: unknown): TransferError {

@@ -1,5 +1,4 @@
-import { join } from "node:path";
-import { isExecutable, searchDirectories } from "../../host/programs";
+import { findProgram, searchDirectories } from "../../host/programs";
 import { type Credentials, CredentialsError, helperNameProblem } from "./credentials";
 
 /** A helper may ask a server of its own. */
@@ -29,7 +28,7 @@ export async function askHelper(
   if (problem !== undefined)
     throw new CredentialsError(`The credential helper ${JSON.stringify(name)} is not valid: ${problem}.`);
   const program = `docker-credential-${name}`;
-  const path = directories.map((directory) => join(directory, program)).find(isExecutable);
+  const path = findProgram(program, directories);
   if (path === undefined) {
     throw new CredentialsError(`The credential helper ${program} was found in none of ${directories.join(", ")}.`);
   }

@@ -67,7 +67,7 @@ export class Repository {
     if (second.status !== 401) return second;
     await second.body?.cancel();
     throw new TransferError(
-      `${capital(name)} could not be fetched: ${this.host} does not accept the credentials for it, or wants some (HTTP status 401).`,
+      `${capital(name)} could not be fetched: ${this.host} does not accept the credentials for it, or wants some (HTTP status 401; some registries say so of what they do not have).`,
       { problem: "unauthorized", recoverable: false },
     );
   }

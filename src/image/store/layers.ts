@@ -1,9 +1,9 @@
-import { mkdir, rename, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { bootId } from "../../host/boot-id";
 import { isMissing } from "../../host/errno";
 import type { Descriptor } from "../source";
-import { digestName, layerPaths, type StorePaths } from "./paths";
+import { digestName, digestOfName, layerPaths, type StorePaths } from "./paths";
 import { readLayer, type StoredLayer, writeRecord } from "./records";
 import { StoreError } from "./store-error";
 import { makeTemporary, removeAtOnce } from "./temporary";
@@ -81,6 +81,17 @@ export async function markSynced(paths: StorePaths, diffIds: readonly string[]):
     const layer = await readLayer(record);
     if (layer !== undefined && !layer.synced) await writeRecord(record, { ...layer, synced: true });
   }
+}
+
+/** Layers of this boot that may not be on the disk yet. */
+export async function unsyncedLayers(paths: StorePaths): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await readdir(paths.layers)) {
+    if (digestOfName(name) === undefined) continue;
+    const layer = await readLayer(layerPaths(join(paths.layers, name)).record);
+    if (layer !== undefined && !layer.synced && layer.bootId === bootId()) found.push(layer.diffId);
+  }
+  return found;
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -5,7 +5,8 @@ import { type StorePaths, storePaths } from "./paths";
 import { StoreError } from "./store-error";
 import { removeStale } from "./temporary";
 
-const FORMAT = "nomad-driver-nspawn image store 1\n";
+/** What the file `format` says. */
+export const FORMAT = "nomad-driver-nspawn image store 1\n";
 
 /**
  * Makes a store where there is none, and removes what killed processes left in it.

@@ -1,48 +1,22 @@
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  fchownSync,
-  ftruncateSync,
-  futimesSync,
-  lchownSync,
-  linkSync,
-  lstatSync,
-  lutimesSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-  type Stats,
-  symlinkSync,
-  writeSync,
-} from "node:fs";
-import { crc32 } from "node:zlib";
-import { errnoCode } from "../../host/errno";
-import { CallError, ERRNO, makeFifo, makeWhiteout, setAttribute } from "../../host/file-calls";
+import { chmodSync, lchownSync, linkSync, lutimesSync, mkdirSync, rmSync, type Stats, symlinkSync } from "node:fs";
+import { makeFifo, makeWhiteout, setAttribute } from "../../host/file-calls";
+import { setAttributes } from "./attributes";
+import { FileWriter } from "./file-writer";
 import type { LayerRecord } from "./layer-record";
-import { attributeIsSet, nameParts, whiteout } from "./names";
+import { nameParts, whiteout } from "./names";
+import { isSame, isWhiteout, look, native, timeOf } from "./native";
+import type { TarEntry, TarSink } from "./tar-entry";
 import type { ByteString } from "./tar-header";
-import type { TarEntry, TarSink } from "./tar-reader";
 import { shown, UnpackError } from "./unpack-error";
 
 const OPAQUE = "trusted.overlay.opaque";
 const YES = Buffer.from("y");
-/** O_NOFOLLOW too, although an exclusive creation follows nothing. */
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** What an archive is: a layer of an image for container engines, or a whole tree. */
 export type ArchiveKind = "layer" | "tree";
 
 /** Told what is written, in order. */
 export type Recorder = (record: LayerRecord) => void;
-
-interface OpenFile {
-  readonly fd: number;
-  readonly path: ByteString;
-  readonly entry: TarEntry;
-  crc: number;
-}
 
 /**
  * Writes an archive's entries into the root directory of this process, in the form that overlayfs stacks: what the layer removes
@@ -54,7 +28,7 @@ export class Extractor implements TarSink {
   readonly #kind: ArchiveKind;
   readonly #directoryTimes = new Map<ByteString, number>();
   readonly #known = new Set<ByteString>();
-  #file: OpenFile | undefined;
+  #file: FileWriter | undefined;
   entries = 0;
 
   /** @param kind in a tree no name removes anything, and devices are left out: each container gets a /dev of its own */
@@ -94,28 +68,19 @@ export class Extractor implements TarSink {
   }
 
   data(bytes: Buffer, position: number): void {
-    if (this.#file === undefined) return;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file.fd, bytes, at, bytes.length - at, position + at);
-    this.#file.crc = crc32(bytes, this.#file.crc);
+    this.#file?.write(bytes, position);
   }
 
   end(): void {
     const file = this.#file;
     if (file === undefined) return;
     this.#file = undefined;
-    const { fd, path, entry, crc } = file;
-    try {
-      ftruncateSync(fd, entry.size);
-      fchownSync(fd, entry.uid, entry.gid);
-      // After the owner, whose change takes set-user-ID bits away.
-      fchmodSync(fd, entry.mode);
-      this.#attributes(path, entry);
-      const time = timeOf(entry.mtime);
-      futimesSync(fd, time, time);
-    } finally {
-      closeSync(fd);
-    }
-    this.#tell(path, entry, { crc });
+    const { path, entry } = file;
+    this.#tell(
+      path,
+      entry,
+      file.end(() => setAttributes(path, entry)),
+    );
   }
 
   /** Everything has come: directories get their times, which their contents would have changed. */
@@ -129,7 +94,7 @@ export class Extractor implements TarSink {
 
   /** Gives up a file in the middle. */
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file.fd);
+    this.#file?.close();
     this.#file = undefined;
   }
 
@@ -145,7 +110,7 @@ export class Extractor implements TarSink {
     if (there !== undefined) this.#remove(path, there);
     switch (entry.kind) {
       case "file":
-        this.#file = { fd: openSync(native(path), NEW_FILE, 0o600), path, entry, crc: 0 };
+        this.#file = new FileWriter(path, entry);
         return;
       case "directory":
         mkdirSync(native(path), 0o700);
@@ -171,7 +136,7 @@ export class Extractor implements TarSink {
     }
     lchownSync(native(path), entry.uid, entry.gid);
     if (entry.kind === "fifo") chmodSync(native(path), entry.mode);
-    this.#attributes(path, entry);
+    setAttributes(path, entry);
     const time = timeOf(entry.mtime);
     lutimesSync(native(path), time, time);
     this.#tell(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
@@ -180,7 +145,7 @@ export class Extractor implements TarSink {
   #directory(path: ByteString, entry: TarEntry): void {
     lchownSync(native(path), entry.uid, entry.gid);
     chmodSync(native(path), entry.mode);
-    this.#attributes(path, entry);
+    setAttributes(path, entry);
     this.#directoryTimes.set(path, entry.mtime);
     this.#known.add(path);
     this.#tell(path, entry, {});
@@ -246,51 +211,8 @@ export class Extractor implements TarSink {
     this.#record({ path, kind: "removed" });
   }
 
-  #attributes(path: ByteString, { xattrs, kind }: TarEntry): void {
-    for (const [name, value] of xattrs) {
-      if (!attributeIsSet(name)) continue;
-      try {
-        setAttribute(native(path), name, value);
-      } catch (error) {
-        if (!(error instanceof CallError)) throw error;
-        // Neither does every file system know the users' own, nor can a symlink or FIFO have any.
-        const usual = error.errno === ERRNO.ENOTSUP || (error.errno === ERRNO.EPERM && kind !== "file");
-        if (usual && name !== "security.capability") continue;
-        throw new UnpackError(`the attribute ${shown(name)} of ${shown(path)} cannot be set: ${error.message}`);
-      }
-    }
-  }
-
   #tell(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
     const { kind, mode, uid, gid, size, mtime } = entry;
     this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
   }
-}
-
-/** Seconds as Node's calls take them: a negative number would be now, a date loses what is below a millisecond. */
-function timeOf(seconds: number): number | Date {
-  return seconds < 0 ? new Date(seconds * 1000) : seconds;
-}
-
-/** A path as Node's calls take it: its very bytes. */
-function native(path: ByteString): string | Buffer {
-  return /^[ -~]*$/.test(path) ? path : Buffer.from(path, "latin1");
-}
-
-function look(path: ByteString): Stats | undefined {
-  try {
-    return lstatSync(native(path));
-  } catch (error) {
-    if (errnoCode(error) === "ENOENT") return undefined;
-    if (errnoCode(error) === "ENOTDIR") throw new UnpackError(`${shown(path)} lies below what is no directory`);
-    throw error;
-  }
-}
-
-function isSame(one: Stats, other: Stats | undefined): boolean {
-  return one.ino === other?.ino && one.dev === other.dev;
-}
-
-function isWhiteout(stats: Stats): boolean {
-  return stats.isCharacterDevice() && stats.rdev === 0;
 }

@@ -1,5 +1,5 @@
+import type { EntryKind } from "./tar-entry";
 import type { ByteString } from "./tar-header";
-import type { EntryKind } from "./tar-reader";
 
 /**
  * One line of the list that is written while a layer is unpacked. A later line about a path replaces an earlier one; "removed"

@@ -1,0 +1,123 @@
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
+import { parseArgs } from "node:util";
+import { decodePluginConfig } from "../config/plugin-config";
+import { selfCommand } from "../host/self-command";
+import { ImageStore } from "../image/store/image-store";
+import { type ListedImage, listImages, wholeness } from "../image/store/inventory";
+import { digestOfName, storePaths } from "../image/store/paths";
+import { verifyLayer } from "../image/store/verify";
+import { createLogger } from "../plugin/logger";
+import { isClaimed } from "../task/files";
+import { type Command, orUsageError, UsageError } from "./command";
+import type { Terminal } from "./terminal";
+
+const verbs = ["list", "prune", "verify"] as const;
+type Verb = (typeof verbs)[number];
+
+/** Problems of one layer that are printed; there may be as many as files. */
+const SHOWN_PROBLEMS = 20;
+
+/** `images`: what the store of images made for container engines holds. */
+export const imagesCommand: Command = {
+  name: "images",
+  summary: "images of registries that are on this client",
+  usage: "[list | prune | verify] [--store DIR] [--json]",
+  help: [
+    "list    which images there are, the one used last first",
+    "prune   removes those that no container stands on now, without waiting for gc.image_delay",
+    "verify  compares what is unpacked with what was noted then; exit code 1 if anything differs",
+    "",
+    "  --store DIR   the plugin option image_store, if it is set",
+    "  --json        print JSON (list)",
+    "",
+    "verify finds what a disk or a hand has changed: names, owners, modes, times, sizes and checksums of files. It cannot find what",
+    "somebody changed who changed the notes too, and looks at no extended attributes.",
+  ].join("\n"),
+  async run(args, terminal) {
+    const { values, positionals } = orUsageError(() =>
+      parseArgs({
+        args: [...args],
+        allowPositionals: true,
+        options: { store: { type: "string" }, json: { type: "boolean" } },
+      }),
+    );
+    const [word = "list", ...more] = positionals;
+    const verb = verbs.find((known) => known === word);
+    if (verb === undefined || more.length > 0) throw new UsageError(`Say one of ${verbs.join(", ")}.`);
+    const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
+    if (!existsSync(storePaths(directory).format)) {
+      terminal.err(
+        `There is no image store in ${directory}: none has been fetched yet, or the plugin option image_store names another.\n`,
+      );
+      return verb === "list" ? 0 : 1;
+    }
+    return run(verb, directory, values.json === true, terminal);
+  },
+};
+
+async function run(verb: Verb, directory: string, json: boolean, terminal: Terminal): Promise<number> {
+  switch (verb) {
+    case "list": {
+      const images = await listImages(storePaths(directory));
+      terminal.out(json ? `${JSON.stringify({ images }, undefined, 2)}\n` : listText(images));
+      return 0;
+    }
+    case "prune":
+      return prune(directory, terminal);
+    case "verify":
+      return verify(directory, terminal);
+  }
+}
+
+/** A table of images for people. */
+export function listText(images: readonly ListedImage[]): string {
+  if (images.length === 0) return "There are no images.\n";
+  return images
+    .map(({ digest, names, bytes, layers, machines, lastUse }) => {
+      const used =
+        machines.length === 0 ? `unused since ${new Date(lastUse).toISOString()}` : `used by ${machines.join(", ")}`;
+      const title = names.length === 0 ? "(no name any more)" : names.join(", ");
+      return `${title}\n    ${digest}\n    ${(bytes / 1e6).toFixed(1)} MB in ${layers} layers, ${used}\n`;
+    })
+    .join("");
+}
+
+async function prune(directory: string, terminal: Terminal): Promise<number> {
+  const log = createLogger("images", (line) => terminal.err(line));
+  const store = new ImageStore({ directory, self: selfCommand(), log, isOwned: isClaimed });
+  const before = store.freeBytes();
+  const collected = await store.collect(Date.now(), 0);
+  if (collected === undefined) {
+    terminal.err("A task is just being started on an image of this store: nothing was removed. Try again.\n");
+    return 1;
+  }
+  const freed = Math.max(0, store.freeBytes() - before);
+  terminal.out(
+    `Removed ${collected.images.length} images and ${collected.layers.length} layers; ${(freed / 1e6).toFixed(1)} MB more are free.\n`,
+  );
+  return 0;
+}
+
+async function verify(directory: string, terminal: Terminal): Promise<number> {
+  const { problems, layers } = await wholeness(storePaths(directory));
+  for (const problem of problems) terminal.out(`${problem}\n`);
+  let wrong = problems.length;
+  for (const layer of layers) {
+    let inLayer = 0;
+    for (const problem of verifyLayer(layer)) {
+      inLayer += 1;
+      if (inLayer <= SHOWN_PROBLEMS) {
+        terminal.out(`Layer ${digestOfName(basename(layer)) ?? layer}: ${JSON.stringify(problem).slice(1, -1)}.\n`);
+      }
+    }
+    if (inLayer > SHOWN_PROBLEMS) terminal.out(`    and ${inLayer - SHOWN_PROBLEMS} more.\n`);
+    wrong += inLayer;
+  }
+  if (wrong === 0) {
+    terminal.out(`All ${layers.length} layers are as they were unpacked.\n`);
+    return 0;
+  }
+  terminal.err('What differs can be fetched again: stop the tasks on these images, then run "images prune".\n');
+  return 1;
+}

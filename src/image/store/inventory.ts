@@ -1,0 +1,70 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { readFacts } from "./collect";
+import { allContainers } from "./containers";
+import { layerDirectory, usableLayer } from "./layers";
+import { digestName, type StorePaths } from "./paths";
+import { readImage, readReference } from "./records";
+
+/** An image of a store, for people. */
+export interface ListedImage {
+  readonly digest: string;
+  /** Names it was asked for by. */
+  readonly names: readonly string[];
+  /** Bytes of its layers' archives; layers that others have too are counted in each. */
+  readonly bytes: number;
+  readonly layers: number;
+  /** Machines that stand on it. */
+  readonly machines: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly lastUse: number;
+}
+
+/** The images of a store, the one used last first. */
+export async function listImages(paths: StorePaths): Promise<ListedImage[]> {
+  const facts = await readFacts(paths);
+  const names = await namesByImage(paths);
+  const containers = await allContainers(paths);
+  const images: ListedImage[] = [];
+  for (const { digest, diffIds, lastUse } of facts.images) {
+    const layers = await Promise.all([...new Set(diffIds)].map((diffId) => usableLayer(paths, diffId)));
+    images.push({
+      digest,
+      names: names.get(digest) ?? [],
+      bytes: layers.reduce((sum, layer) => sum + (layer?.bytes ?? 0), 0),
+      layers: layers.length,
+      machines: containers.filter(({ image }) => image === digest).map(({ machine }) => machine),
+      lastUse,
+    });
+  }
+  return images.toSorted((one, other) => other.lastUse - one.lastUse);
+}
+
+/** Sentences about images that are not whole, and the directories of the layers that are there. */
+export async function wholeness(
+  paths: StorePaths,
+): Promise<{ readonly problems: readonly string[]; readonly layers: readonly string[] }> {
+  const facts = await readFacts(paths);
+  const problems: string[] = [];
+  for (const { digest } of facts.images) {
+    const image = await readImage(join(paths.images, `${digestName(digest)}.json`));
+    for (const diffId of image?.diffIds ?? []) {
+      if ((await usableLayer(paths, diffId)) === undefined) {
+        problems.push(
+          `The layer ${diffId} of the image ${digest} is not there: it is fetched again when it is needed.`,
+        );
+      }
+    }
+  }
+  return { problems, layers: [...facts.layers.keys()].map((diffId) => layerDirectory(paths, diffId)) };
+}
+
+async function namesByImage(paths: StorePaths): Promise<ReadonlyMap<string, readonly string[]>> {
+  const names = new Map<string, string[]>();
+  for (const file of await readdir(paths.references)) {
+    const reference = await readReference(join(paths.references, file));
+    if (reference === undefined) continue;
+    names.set(reference.digest, [...(names.get(reference.digest) ?? []), reference.reference]);
+  }
+  return names;
+}

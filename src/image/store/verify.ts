@@ -1,0 +1,111 @@
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
+import { crc32 } from "node:zlib";
+import type { LayerRecord } from "../unpack/layer-record";
+import { native } from "../unpack/native";
+import type { ByteString } from "../unpack/tar-header";
+import { readLayerList } from "./layer-list";
+import { layerPaths } from "./paths";
+
+/** Wrong times are as far off as clocks are set; below that lies what a file system cannot keep. */
+const TIME_MS = 2;
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * Compares an unpacked layer with what was noted when it was unpacked: names, kinds, owners, modes, times, sizes, links, and the
+ * checksum of each file without holes. It finds what a disk, a crash or a hand has changed. Not what somebody changed on purpose, who
+ * can change the notes as well; and neither extended attributes nor what the image should have been.
+ *
+ * @returns sentences without an end, none where all is well
+ */
+export function* verifyLayer(directory: string): Generator<string> {
+  const { files, list: path } = layerPaths(directory);
+  const list = readLayerList(path);
+  if (list === undefined) {
+    yield `${path} is missing or damaged`;
+    return;
+  }
+  const seen = new Set<ByteString>();
+  for (const found of walk(files, "")) {
+    seen.add(found.path);
+    const record = list.get(found.path);
+    if (record === undefined) yield `${found.path} does not belong to it`;
+    else {
+      const problem = difference(files, record, found.stats);
+      if (problem !== undefined) yield `${found.path} ${problem}`;
+    }
+  }
+  // Its root need not be in the archive.
+  for (const wanted of list.keys()) if (wanted !== "/" && !seen.has(wanted)) yield `${wanted} is missing`;
+}
+
+function* walk(top: string, path: ByteString): Generator<{ readonly path: ByteString; readonly stats: Stats }> {
+  for (const name of readdirSync(inTree(top, path), { encoding: "latin1" })) {
+    const here = `${path}/${name}`;
+    const stats = lstatSync(inTree(top, here));
+    yield { path: here, stats };
+    if (stats.isDirectory()) yield* walk(top, here);
+  }
+}
+
+function difference(top: string, record: LayerRecord, stats: Stats): string | undefined {
+  const kind = kindOf(stats);
+  if (record.kind === "hard link") {
+    const other = record.link === undefined ? undefined : lookAt(top, record.link);
+    return other?.ino === stats.ino ? undefined : `is not the same file as ${record.link}`;
+  }
+  if (kind !== record.kind) return `is a ${kind}, and was a ${record.kind}`;
+  for (const [what, found, noted] of [
+    ["owner", stats.uid, record.uid],
+    ["group", stats.gid, record.gid],
+    ["mode", kind === "symlink" ? undefined : stats.mode & 0o7777, kind === "symlink" ? undefined : record.mode],
+    ["size", kind === "file" ? stats.size : undefined, kind === "file" ? record.size : undefined],
+  ] as const) {
+    if (noted !== undefined && found !== noted) return `has another ${what} (${found}) than it had (${noted})`;
+  }
+  if (record.mtime !== undefined && Math.abs(stats.mtimeMs - record.mtime * 1000) > TIME_MS) return "was changed";
+  if (kind === "symlink" && record.link !== undefined && linkOf(top, record.path) !== record.link)
+    return "leads elsewhere";
+  if (kind === "file" && record.crc !== undefined && checksum(inTree(top, record.path)) !== record.crc) {
+    return "has another content";
+  }
+  return undefined;
+}
+
+function kindOf(stats: Stats): LayerRecord["kind"] {
+  if (stats.isFile()) return "file";
+  if (stats.isDirectory()) return "directory";
+  if (stats.isSymbolicLink()) return "symlink";
+  if (stats.isFIFO()) return "fifo";
+  if (stats.isCharacterDevice()) return stats.rdev === 0 ? "whiteout" : "character device";
+  return "block device";
+}
+
+function lookAt(top: string, path: ByteString): Stats | undefined {
+  try {
+    return lstatSync(inTree(top, path));
+  } catch {
+    return undefined;
+  }
+}
+
+function linkOf(top: string, path: ByteString): string {
+  return readlinkSync(inTree(top, path), { encoding: "latin1" });
+}
+
+function inTree(top: string, path: ByteString): string | Buffer {
+  return native(`${Buffer.from(top).toString("latin1")}${path}`);
+}
+
+function checksum(path: string | Buffer): number {
+  const fd = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(READ_BYTES);
+    let crc = 0;
+    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
+      crc = crc32(buffer.subarray(0, length), crc);
+    }
+    return crc;
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,56 @@
+import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, writeSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { native, timeOf } from "./native";
+import type { TarEntry } from "./tar-entry";
+import type { ByteString } from "./tar-header";
+
+/** O_NOFOLLOW too, although an exclusive creation follows nothing. */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** A file that is being written, at a path where nothing is. */
+export class FileWriter {
+  readonly path: ByteString;
+  readonly entry: TarEntry;
+  readonly #fd: number;
+  #crc = 0;
+  #written = 0;
+
+  constructor(path: ByteString, entry: TarEntry) {
+    this.path = path;
+    this.entry = entry;
+    this.#fd = openSync(native(path), NEW_FILE, 0o600);
+  }
+
+  write(bytes: Buffer, position: number): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at, bytes.length - at, position + at);
+    this.#crc = crc32(bytes, this.#crc);
+    this.#written += bytes.length;
+  }
+
+  /**
+   * Gives the file its size, owner, mode and time, and closes it.
+   *
+   * @param attributes sets what else it has
+   * @returns the CRC-32 of its data; none of a file with holes, for which they would count
+   */
+  end(attributes: () => void): { readonly crc?: number } {
+    const { size, uid, gid, mode, mtime } = this.entry;
+    try {
+      if (this.#written !== size) ftruncateSync(this.#fd, size);
+      fchownSync(this.#fd, uid, gid);
+      // After the owner, whose change takes set-user-ID bits away.
+      fchmodSync(this.#fd, mode);
+      attributes();
+      const time = timeOf(mtime);
+      futimesSync(this.#fd, time, time);
+    } finally {
+      closeSync(this.#fd);
+    }
+    return this.#written === size ? { crc: this.#crc } : {};
+  }
+
+  /** Gives it up in the middle. */
+  close(): void {
+    closeSync(this.#fd);
+  }
+}

@@ -1,0 +1,98 @@
+/** Image stores in odd places, and when what is in them goes. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { busyboxImage } from "../../scripts/images/images";
+import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { archiveOf, writeImage } from "../support/oci-image";
+import { archive, file } from "../support/tar-archive";
+import { sentence } from "./inside";
+import { type Places, usePlaces, went } from "./places";
+import { openWorkbench } from "./workbench";
+
+let before: HostState;
+let places: Places;
+let layouts = "";
+let first = "";
+let second = "";
+usePlaces((opened) => {
+  places = opened;
+});
+beforeAll(async () => {
+  before = await hostState();
+  layouts = await mkdtemp(join(tmpdir(), "layouts-"));
+  const base = { archive: await archiveOf(await busyboxImage()) };
+  first = await writeImage(layouts, "first", [base]);
+  second = await writeImage(layouts, "second", [base, { archive: archive([file("more", "more")]) }]);
+});
+afterAll(async () => {
+  await rm(layouts, { recursive: true, force: true });
+  expect(await leftovers(before)).toEqual([]);
+});
+
+const task = (image: string, script: string, more: object = {}) => ({
+  config: { image, network_veth: false, command: ["/bin/sh", "-c", script], ...more },
+});
+
+async function becomes(look: () => Promise<unknown>, expected: unknown): Promise<void> {
+  for (const deadline = performance.now() + 15_000; performance.now() < deadline; await Bun.sleep(50)) {
+    if (JSON.stringify(await look()) === JSON.stringify(expected)) return;
+  }
+  expect(await look()).toEqual(expected);
+}
+
+test("where owners cannot be mapped they are changed, which the task is told, or that is refused", async () => {
+  const store = await places.mount("ramfs", join(places.directory, "ramfs"));
+  await using bench = await openWorkbench({ image_store: store, gc: { image_min_free: "0" } });
+  const { code, stdout, events } = await went(
+    bench,
+    task(first, "stat -c %u:%g / /home/app; cut -c 1-12 /proc/self/uid_map"),
+  );
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "0:0\n1000:1000\n         0  \n" });
+  expect(events.join("\n")).toContain("The owners of the image's files were changed one by one");
+  for (const more of [{ private_users_ownership: "map" }, { read_only: true }]) {
+    const refused = await bench.task(task(first, "true", more));
+    expect(await sentence(bench.start(refused))).toMatch(
+      /cannot map the owners of a mount .*\. Set user_namespacing = false/,
+    );
+  }
+  expect(await readdir(join(store, "containers"))).toEqual([]);
+});
+
+test("an image goes when nobody has used it for long enough, and not before", async () => {
+  const store = join(places.directory, "collected");
+  await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1s" } });
+  const images = () => readdir(join(store, "images")).then((names) => names.length);
+  const running = await bench.started(task(first, "echo up; while :; do sleep 0.1; done"));
+  await running.stdout.waitFor("up");
+  await bench.finished(task(second, "cat /more"));
+  expect(await images()).toBe(2);
+  await becomes(images, 1);
+  await Bun.sleep(1500);
+  // A task stands on this one, also for a plugin that did not start it.
+  await bench.replacePlugin();
+  await bench.finished(task(second, "true"));
+  await becomes(images, 1);
+  const { result } = await bench
+    .client()
+    .execTask(running.id, ["/bin/true"], 5000)
+    .catch(() => ({ result: undefined }));
+  expect(result).toBeUndefined();
+  expect(existsSync(join(store, "layers"))).toBe(true);
+});
+
+test("with too little space on the disk, unused images go at once, and a pull that would take more fails", async () => {
+  const store = await places.mount("tmpfs", join(places.directory, "small"));
+  await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "1TB" } });
+  const large = await writeImage(layouts, "large", [
+    { archive: archive([file("zeros", "", { data: Buffer.alloc(64 * 1024 * 1024) })]) },
+  ]);
+  expect((await bench.finished(task(first, "true"))).code).toBe(0);
+  const refused = await bench.task(task(large, "true"));
+  expect(await sentence(bench.start(refused))).toContain("The image store's disk is full");
+  expect(await readdir(join(store, "images"))).toEqual([]);
+  expect(await readdir(join(store, "tmp"))).toEqual([]);
+});
