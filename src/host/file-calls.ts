@@ -5,6 +5,8 @@ import { dlopen, FFIType, ptr, read } from "bun:ffi";
 const PR_SET_NO_NEW_PRIVS = 38;
 const SYS_CAPSET = 126;
 const CAPABILITY_VERSION_3 = 0x2008_0522;
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
 const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
 const S_IFREG = 0o100000;
@@ -26,6 +28,10 @@ function open() {
       returns: FFIType.i32,
     },
     lgetxattr: { args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64], returns: FFIType.i64 },
+    renameat2: {
+      args: [FFIType.i32, FFIType.cstring, FFIType.i32, FFIType.cstring, FFIType.u32],
+      returns: FFIType.i32,
+    },
     syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
     prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
     syscall: { args: Array.from({ length: 4 }, () => FFIType.i64), returns: FFIType.i64 },
@@ -118,6 +124,15 @@ export function getAttribute(path: string | Buffer, name: string): Uint8Array | 
     throw error;
   }
   return value.slice(0, length);
+}
+
+/**
+ * Has two paths of one file system change places, at once (renameat2(2), RENAME_EXCHANGE); false where that file system cannot, or one of
+ * them is not there.
+ */
+export function exchangePaths(one: string, other: string): boolean {
+  const [first, second] = [bytes(one), bytes(other)];
+  return calls().renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE) === 0;
 }
 
 /** Writes everything of the file system behind a descriptor to its disk. @throws CallError */
