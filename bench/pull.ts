@@ -60,21 +60,29 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Proportional memory of a process and everything below it, bytes (proc_pid_smaps(5)): pages that are shared count once. */
-async function memory(pid: number): Promise<number> {
-  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
-  const own = Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1024;
-  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-  const children = await Promise.all(
-    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, "utf8").catch(() => "")),
+/** What the plugin runs to pull an image; the container that is started then is not part of it. */
+const pullWords = ["unpack", "sync-store"];
+
+/**
+ * Memory of a plugin and of its processes that pull an image, bytes: their proportional shares (proc_pid_smaps(5)), so that pages they
+ * have in common count once.
+ */
+async function memory(plugin: number): Promise<number> {
+  const pids = [plugin];
+  for (const thread of await readdir(`/proc/${plugin}/task`)) {
+    const children = await readFile(`/proc/${plugin}/task/${thread}/children`, "utf8").catch(() => "");
+    for (const pid of children.split(" ").filter((text) => text !== "")) {
+      const [, word = ""] = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+      if (pullWords.includes(word)) pids.push(Number(pid));
+    }
+  }
+  const shares = await Promise.all(
+    pids.map(async (pid) => {
+      const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
+      return Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1024;
+    }),
   );
-  const pids = children
-    .join(" ")
-    .split(/\s+/)
-    .filter((text) => text !== "")
-    .map(Number);
-  const below = await Promise.all(pids.map(memory));
-  return below.reduce((sum, each) => sum + each, own);
+  return shares.reduce((sum, each) => sum + each, 0);
 }
 
 /** Watches the memory of a process as long as something goes on; the most that was seen. */

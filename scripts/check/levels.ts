@@ -32,7 +32,13 @@ export const levels: readonly Level[] = [
   { name: "nomad", paths: ["test/nomad"], place: "host" },
   {
     name: "vm",
-    paths: ["test/vm", "test/supervisor", "test/host/systemd-supervisor.test.ts", "test/protocol/stats.test.ts"],
+    paths: [
+      "test/vm",
+      "test/supervisor",
+      "test/host/systemd-supervisor.test.ts",
+      "test/protocol/stats.test.ts",
+      "test/nspawn/overlay-root.test.ts",
+    ],
     place: "vm",
   },
 ];

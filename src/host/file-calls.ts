@@ -3,16 +3,20 @@ import { dlopen, FFIType, ptr, read } from "bun:ffi";
 /** Calls about files that Node's interface does not have. */
 
 const PR_SET_NO_NEW_PRIVS = 38;
-const SYS_CAPSET = 126;
-const CAPABILITY_VERSION_3 = 0x2008_0522;
 const AT_FDCWD = -100;
+const SYS_CAPSET = 126;
+/** glibc has no function of that name before 2.33. */
+const SYS_MKNODAT = 259;
+const CAPABILITY_VERSION_3 = 0x2008_0522;
+/** glibc has a function for it since 2.28. */
+const SYS_RENAMEAT2 = 316;
 const RENAME_EXCHANGE = 2;
 const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
 const S_IFREG = 0o100000;
 
 /** Numbers of errors that are told apart here (errno(3)). */
-export const ERRNO = { EPERM: 1, ENOENT: 2, EEXIST: 17, ENODATA: 61, ENOTSUP: 95 } as const;
+export const ERRNO = { EPERM: 1, EEXIST: 17, ENODATA: 61, ENOTSUP: 95 } as const;
 
 type Calls = ReturnType<typeof open>;
 let library: Calls | undefined;
@@ -20,21 +24,15 @@ let library: Calls | undefined;
 function open() {
   return dlopen("libc.so.6", {
     chroot: { args: [FFIType.cstring], returns: FFIType.i32 },
-    mknod: { args: [FFIType.cstring, FFIType.u32, FFIType.u64], returns: FFIType.i32 },
-    mknodat: { args: [FFIType.i32, FFIType.cstring, FFIType.u32, FFIType.u64], returns: FFIType.i32 },
     mkdirat: { args: [FFIType.i32, FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
     lsetxattr: {
       args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64, FFIType.i32],
       returns: FFIType.i32,
     },
     lgetxattr: { args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64], returns: FFIType.i64 },
-    renameat2: {
-      args: [FFIType.i32, FFIType.cstring, FFIType.i32, FFIType.cstring, FFIType.u32],
-      returns: FFIType.i32,
-    },
     syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
     prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
-    syscall: { args: Array.from({ length: 4 }, () => FFIType.i64), returns: FFIType.i64 },
+    syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     __errno_location: { args: [], returns: FFIType.ptr },
   }).symbols;
@@ -79,12 +77,12 @@ export function enterRoot(directory: string): void {
 
 /** Makes a FIFO. @throws CallError */
 export function makeFifo(path: string | Buffer, mode: number): void {
-  must("mkfifo", calls().mknod(bytes(path), S_IFIFO | mode, 0));
+  must("mkfifo", makeNode(AT_FDCWD, path, S_IFIFO | mode));
 }
 
 /** Makes what overlayfs takes for "there is nothing here": a character device 0:0. @throws CallError */
 export function makeWhiteout(path: string | Buffer): void {
-  must("mknod", calls().mknod(bytes(path), S_IFCHR, 0));
+  must("mknod", makeNode(AT_FDCWD, path, S_IFCHR));
 }
 
 /** Makes a directory in the one behind a descriptor; does nothing where anything is. @throws CallError */
@@ -94,10 +92,15 @@ export function makeDirectoryAt(directory: number, name: string, mode: number): 
 
 /** Makes an empty file in the directory behind a descriptor; does nothing where anything is. @throws CallError */
 export function makeFileAt(directory: number, name: string, mode: number): void {
-  unlessThere("mknod", calls().mknodat(directory, bytes(name), S_IFREG | mode, 0));
+  unlessThere("mknod", makeNode(directory, name, S_IFREG | mode));
 }
 
-function unlessThere(call: string, result: number): void {
+function makeNode(directory: number, path: string | Buffer, mode: number): bigint | number {
+  const name = bytes(path);
+  return calls().syscall(SYS_MKNODAT, directory, ptr(name), mode, 0, 0);
+}
+
+function unlessThere(call: string, result: bigint | number): void {
   try {
     must(call, result);
   } catch (error) {
@@ -132,7 +135,7 @@ export function getAttribute(path: string | Buffer, name: string): Uint8Array | 
  */
 export function exchangePaths(one: string, other: string): boolean {
   const [first, second] = [bytes(one), bytes(other)];
-  return calls().renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE) === 0;
+  return Number(calls().syscall(SYS_RENAMEAT2, AT_FDCWD, ptr(first), AT_FDCWD, ptr(second), RENAME_EXCHANGE)) === 0;
 }
 
 /** Writes everything of the file system behind a descriptor to its disk. @throws CallError */
@@ -147,7 +150,7 @@ export function keepCapabilities(kept: readonly number[]): void {
   const [low, high] = [Number(mask & 0xffff_ffffn), Number(mask >> 32n)];
   const header = Uint32Array.of(CAPABILITY_VERSION_3, 0);
   const sets = Uint32Array.of(low, low, 0, high, high, 0);
-  must("capset", calls().syscall(SYS_CAPSET, ptr(header), ptr(sets), 0));
+  must("capset", calls().syscall(SYS_CAPSET, ptr(header), ptr(sets), 0, 0, 0));
 }
 
 const LOCK_SH = 1;

@@ -1,16 +1,13 @@
 /** The store by itself: what it keeps, what it survives, and what it removes. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { closeSync, existsSync } from "node:fs";
-import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { openUserNamespace } from "../../src/exec/user-namespace";
-import { detachMount } from "../../src/host/libc";
 import { readMounts } from "../../src/host/mounts";
 import { ociLayoutSource } from "../../src/image/oci-layout";
 import type { ImageSource } from "../../src/image/source";
 import { type AcquiredImage, ImageStore } from "../../src/image/store/image-store";
-import { mountOverlay } from "../../src/image/store/overlay-root";
 import { createLogger } from "../../src/plugin/logger";
 import { type Layer, writeImage } from "../support/oci-image";
 import { archive, directory, file } from "../support/tar-archive";
@@ -126,6 +123,33 @@ test("of several processes one fetches", async () => {
   expect(await temporary()).toEqual([]);
   expect(layers.length).toBeGreaterThan(0);
   expect(await readdir(join(top, "layers"))).toHaveLength(3);
+});
+
+test("one that gives up does not take along who waits for the same image; time that is over is a sentence", async () => {
+  const store = openStore();
+  const give = new AbortController();
+  const slow: ImageSource = {
+    ...ociLayoutSource({ directory: layout, tag: "one" }),
+    read: async function* (content, options) {
+      await Bun.sleep(100);
+      yield* ociLayoutSource({ directory: layout, tag: "one" }).read(content, options);
+    },
+  };
+  const name = `oci:${layout}:one`;
+  const first = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: give.signal });
+  await Bun.sleep(50);
+  const second = acquire(store, "one");
+  give.abort(new Error("given up"));
+  await expect(first).rejects.toThrow("given up");
+  using acquired = await second;
+  expect(acquired.image.layers).toHaveLength(3);
+  await rm(join(top, "images"), { recursive: true });
+  await rm(join(top, "layers"), { recursive: true });
+  await mkdir(join(top, "images"));
+  await mkdir(join(top, "layers"));
+  const late = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: AbortSignal.timeout(150) });
+  await expect(late).rejects.toThrow(/in the time that the plugin option pull_timeout allows/);
+  expect(await temporary()).toEqual([]);
 });
 
 test("a store of another form is left alone", async () => {
@@ -263,27 +287,3 @@ describe("images", () => {
     expect((await command("verify")).out).toContain("it is fetched again when it is needed");
   });
 });
-
-test.each(["if needed", "always"] as const)(
-  "owners are mapped below an overlay, temporary mounts: %s",
-  async (attach) => {
-    const paths = ["lower", "upper", "work", "root", "scratch"].map((name) => join(top, name));
-    const [lower = "", upper = "", work = "", target = "", places = ""] = paths;
-    for (const path of paths) await mkdir(path);
-    await writeFile(join(lower, "file"), "content");
-    const owners = await openUserNamespace(1_000_013_824, 65_536);
-    try {
-      const before = readMounts().length;
-      await mountOverlay({ layers: [lower], upper, work, target, owners, scratch: places }, attach);
-      expect(readMounts()).toHaveLength(before + 1);
-      expect(await lstat(join(target, "file"))).toMatchObject({ uid: 1_000_013_824, gid: 1_000_013_824 });
-      expect(await readFile(join(target, "file"), "utf8")).toBe("content");
-      expect(await readdir(places)).toEqual([]);
-      await writeFile(join(target, "new"), "x");
-      expect(await readdir(upper)).toEqual(["new"]);
-    } finally {
-      if (owners !== undefined) closeSync(owners);
-      detachMount(target);
-    }
-  },
-);

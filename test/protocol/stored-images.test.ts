@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debianImage } from "../../scripts/images/images";
 import { archiveOf, type Config, type Layer, type LayerKind, writeImage } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
 import { sentence, underSystemd } from "./inside";
-import { useWorkbench, type Workbench } from "./workbench";
+import { copyTree, useWorkbench, type Workbench } from "./workbench";
 
 /** On a disk: a memory file system may be no place for what an overlay writes to. */
 const store = `/var/tmp/stored-images-${process.pid}`;
@@ -248,6 +248,15 @@ describe("a container's root", () => {
       const usr = "touch /x && stat -c %u /x; test -e /etc/group; echo $?; touch /usr/x 2>/dev/null; echo $?";
       expect(await output(name, usr, { volatile: "yes", ...more })).toBe("0\n1\n1\n");
     }
+  });
+
+  test("can be a directory of the image", async () => {
+    const outer = await mkdtemp(join(layouts, "outer-"));
+    await copyTree(bench.busybox, join(outer, "deploy"));
+    await writeFile(join(outer, "deploy/which"), "inner\n");
+    const name = await write([{ archive: base }, { archive: await archiveOf(outer) }]);
+    const look = "cat /which; stat -c %u:%g /; touch /x && stat -c %u /x";
+    expect(await output(name, look, { pivot_root: "/deploy" })).toBe("inner\n0:0\n0\n");
   });
 
   test("the program can be PID 2", async () => {

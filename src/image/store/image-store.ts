@@ -7,12 +7,14 @@ import { errorText, type Logger } from "../../plugin/logger";
 import type { ImageSource } from "../source";
 import { type Collected, collect } from "./collect";
 import { containerDirectory, makeRoot, type RootRequest, removeRoot, removeStaleRoots } from "./containers";
-import { fileLock, tryFileLock } from "./file-lock";
+import { type FileLock, fileLock, tryFileLock } from "./file-lock";
 import { markSynced, unsyncedLayers } from "./layers";
 import { openStore } from "./open-store";
 import { containerPaths, type StorePaths, storePaths } from "./paths";
-import { imagePath, type PullProgress, type PullRequest, pull, wholeImage } from "./pull";
+import { imagePath, type PullProgress, wholeImage } from "./pull";
 import { readContainer, readImage, readReference, type StoredImage, writeRecord } from "./records";
+import { SharedPulls } from "./shared-pulls";
+import { StoreError } from "./store-error";
 
 /** What a store needs to work. */
 export interface StoreContext {
@@ -44,22 +46,25 @@ export interface AcquiredImage extends Disposable {
   readonly fetched: boolean;
 }
 
-interface Pulling {
-  readonly done: Promise<StoredImage>;
-  readonly listeners: Set<(progress: PullProgress) => void>;
-}
-
 /** The images of this host, for this process. */
 export class ImageStore {
   readonly directory: string;
   readonly #context: StoreContext;
-  readonly #pulling = new Map<string, Pulling>();
+  readonly #pulls: SharedPulls;
   #opened: Promise<StorePaths> | undefined;
   #syncing: Promise<void> | undefined;
 
   constructor(context: StoreContext) {
     this.directory = context.directory;
     this.#context = context;
+    const { self, log } = context;
+    this.#pulls = new SharedPulls({
+      self,
+      onPulled: (paths, told) => {
+        log.info("image fetched", told);
+        this.#sync(paths);
+      },
+    });
   }
 
   /** Opens the store on first use. @throws StoreError */
@@ -79,28 +84,30 @@ export class ImageStore {
   async acquire(wanted: WantedImage): Promise<AcquiredImage> {
     const paths = await this.open();
     const { name, source, signal } = wanted;
-    const lock = await fileLock(paths.lock, "shared", signal);
+    let lock: FileLock | undefined;
     try {
+      lock = await fileLock(paths.lock, "shared", signal);
+      const kept = lock;
       const known = wanted.reuse ? await this.#known(paths, name) : undefined;
-      if (known !== undefined) return acquired(known, false);
+      if (known !== undefined) return acquired(kept, known, false);
       const manifest = await source.manifest({ signal });
       const there = await wholeImage(paths, manifest.digest);
-      const image = there ?? (await this.#pull(paths, { ...wanted, image: name, manifest, self: this.#context.self }));
+      const image = there ?? (await this.#pulls.pull(paths, { ...wanted, image: name, manifest }));
       await writeRecord(referencePath(paths, name), {
         version: 1,
         reference: name,
         digest: image.digest,
         at: Date.now(),
       });
-      return acquired(image, there === undefined);
+      return acquired(kept, image, there === undefined);
     } catch (error) {
-      lock[Symbol.dispose]();
-      throw error;
+      lock?.[Symbol.dispose]();
+      throw isTimeout(error) ? tooLate(name, error) : error;
     }
 
-    async function acquired(image: StoredImage, fetched: boolean): Promise<AcquiredImage> {
+    async function acquired(kept: FileLock, image: StoredImage, fetched: boolean): Promise<AcquiredImage> {
       await touch(imagePath(paths, image.digest));
-      return { image, fetched, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+      return { image, fetched, [Symbol.dispose]: () => kept[Symbol.dispose]() };
     }
   }
 
@@ -136,6 +143,7 @@ export class ImageStore {
     const paths = await this.open();
     using lock = tryFileLock(paths.lock, "exclusive");
     if (lock === undefined) return undefined;
+    await removeStaleRoots(paths, this.#context.isOwned);
     const old = await collect(paths, since);
     if (this.freeBytes() >= keepFree) return old;
     const more = await collect(paths, Date.now(), () => this.freeBytes() >= keepFree);
@@ -150,7 +158,11 @@ export class ImageStore {
 
   async #open(): Promise<StorePaths> {
     const paths = await openStore(this.directory);
-    await removeStaleRoots(paths, this.#context.isOwned);
+    {
+      // Whoever makes a root has the lock shared; what is left then goes when something is collected.
+      using lock = tryFileLock(paths.lock, "exclusive");
+      if (lock !== undefined) await removeStaleRoots(paths, this.#context.isOwned);
+    }
     this.#sync(paths);
     return paths;
   }
@@ -158,38 +170,6 @@ export class ImageStore {
   async #known(paths: StorePaths, name: string): Promise<StoredImage | undefined> {
     const reference = await readReference(referencePath(paths, name));
     return reference === undefined || reference.reference !== name ? undefined : wholeImage(paths, reference.digest);
-  }
-
-  async #pull(paths: StorePaths, request: PullRequest): Promise<StoredImage> {
-    const { digest } = request.manifest;
-    const pulling = this.#pulling.get(digest) ?? this.#begin(paths, request);
-    const { onProgress } = request;
-    if (onProgress !== undefined) pulling.listeners.add(onProgress);
-    try {
-      return await pulling.done;
-    } finally {
-      if (onProgress !== undefined) pulling.listeners.delete(onProgress);
-    }
-  }
-
-  #begin(paths: StorePaths, request: PullRequest): Pulling {
-    const { digest } = request.manifest;
-    const listeners = new Set<(progress: PullProgress) => void>();
-    const onProgress = (progress: PullProgress) => {
-      for (const listener of listeners) listener(progress);
-    };
-    const start = performance.now();
-    const done = pull(paths, { ...request, onProgress })
-      .then(({ image, fetched }) => {
-        const ms = Math.round(performance.now() - start);
-        this.#context.log.info("image fetched", { image: request.image, digest, layers: fetched.length, ms });
-        this.#sync(paths);
-        return image;
-      })
-      .finally(() => this.#pulling.delete(digest));
-    const pulling = { done, listeners };
-    this.#pulling.set(digest, pulling);
-    return pulling;
   }
 
   /**
@@ -231,6 +211,15 @@ export async function imageOfRoot(directory: string): Promise<StoredImage | unde
   return container === undefined
     ? undefined
     : readImage(imagePath(storePaths(dirname(dirname(directory))), container.image));
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
+}
+
+function tooLate(name: string, cause: unknown): StoreError {
+  const message = `The image ${name} could not be made ready in the time that the plugin option pull_timeout allows.`;
+  return new StoreError(message, { recoverable: true, cause });
 }
 
 /** A record's time is that of the image's last use. */

@@ -72,10 +72,25 @@ async function readRecord<TSchema extends v.GenericSchema>(
   }
 }
 
-export const readLayer = (path: string) => readRecord(path, layerSchema);
-export const readImage = (path: string) => readRecord(path, imageSchema);
-export const readReference = (path: string) => readRecord(path, referenceSchema);
-export const readContainer = (path: string) => readRecord(path, containerSchema);
+/** Reads what is known of a layer; undefined where nothing is. */
+export function readLayer(path: string): Promise<StoredLayer | undefined> {
+  return readRecord(path, layerSchema);
+}
+
+/** Reads what is known of an image; undefined where nothing is. */
+export function readImage(path: string): Promise<StoredImage | undefined> {
+  return readRecord(path, imageSchema);
+}
+
+/** Reads what a name stood for; undefined where nothing is known. */
+export function readReference(path: string): Promise<StoredReference | undefined> {
+  return readRecord(path, referenceSchema);
+}
+
+/** Reads what a container stands on; undefined where nothing is known. */
+export function readContainer(path: string): Promise<StoredContainer | undefined> {
+  return readRecord(path, containerSchema);
+}
 
 /** Writes a record in one step: whoever reads it sees the old or the new one. */
 export async function writeRecord(

@@ -1,0 +1,36 @@
+/** `run` and `images` of the executable, with the store where it is by default. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { driverBinary } from "../../scripts/build/project";
+import { attempt } from "../../scripts/command";
+import { busyboxImage } from "../../scripts/images/images";
+import { archiveOf, writeImage } from "../support/oci-image";
+
+const store = "/var/lib/nomad-driver-nspawn";
+const fresh = !existsSync(store);
+let layouts = "";
+let image = "";
+beforeAll(async () => {
+  layouts = await mkdtemp(join(tmpdir(), "run-layouts-"));
+  const says = { Entrypoint: ["/bin/echo", "the image says"], Cmd: ["hello"], User: "app" };
+  image = await writeImage(layouts, "one", [{ archive: await archiveOf(await busyboxImage()) }], says);
+});
+afterAll(async () => {
+  await rm(layouts, { recursive: true, force: true });
+  if (fresh) await rm(store, { recursive: true, force: true });
+});
+
+const driver = (...args: readonly string[]) => attempt([driverBinary(), ...args]);
+
+test("run runs what the image says, or a command in it; images tells of it and removes it", async () => {
+  expect(await driver("run", image)).toMatchObject({ code: 0, stdout: "the image says hello\n" });
+  expect(await driver("run", image, "--", "id", "-u")).toMatchObject({ code: 0, stdout: "1000\n" });
+  expect((await driver("images")).stdout).toContain(`${image}\n    sha256:`);
+  expect(await driver("images", "verify")).toMatchObject({ code: 0 });
+  expect(await driver("images", "prune")).toMatchObject({ code: 0 });
+  expect((await driver("images")).stdout).not.toContain(image);
+});
