@@ -8,6 +8,9 @@ const SYS_CAPSET = 126;
 /** glibc has no function of that name before 2.33. */
 const SYS_MKNODAT = 259;
 const CAPABILITY_VERSION_3 = 0x2008_0522;
+/** glibc has a function for it since 2.28. */
+const SYS_RENAMEAT2 = 316;
+const RENAME_EXCHANGE = 2;
 const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
 const S_IFREG = 0o100000;
@@ -29,7 +32,7 @@ function open() {
     lgetxattr: { args: [FFIType.cstring, FFIType.cstring, FFIType.ptr, FFIType.u64], returns: FFIType.i64 },
     syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
     prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
-    syscall: { args: Array.from({ length: 5 }, () => FFIType.i64), returns: FFIType.i64 },
+    syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     __errno_location: { args: [], returns: FFIType.ptr },
   }).symbols;
@@ -94,7 +97,7 @@ export function makeFileAt(directory: number, name: string, mode: number): void 
 
 function makeNode(directory: number, path: string | Buffer, mode: number): bigint | number {
   const name = bytes(path);
-  return calls().syscall(SYS_MKNODAT, directory, ptr(name), mode, 0);
+  return calls().syscall(SYS_MKNODAT, directory, ptr(name), mode, 0, 0);
 }
 
 function unlessThere(call: string, result: bigint | number): void {
@@ -126,6 +129,15 @@ export function getAttribute(path: string | Buffer, name: string): Uint8Array | 
   return value.slice(0, length);
 }
 
+/**
+ * Has two paths of one file system change places, at once (renameat2(2), RENAME_EXCHANGE); false where that file system cannot, or one of
+ * them is not there.
+ */
+export function exchangePaths(one: string, other: string): boolean {
+  const [first, second] = [bytes(one), bytes(other)];
+  return Number(calls().syscall(SYS_RENAMEAT2, AT_FDCWD, ptr(first), AT_FDCWD, ptr(second), RENAME_EXCHANGE)) === 0;
+}
+
 /** Writes everything of the file system behind a descriptor to its disk. @throws CallError */
 export function syncFileSystem(fd: number): void {
   must("syncfs", calls().syncfs(fd));
@@ -138,7 +150,7 @@ export function keepCapabilities(kept: readonly number[]): void {
   const [low, high] = [Number(mask & 0xffff_ffffn), Number(mask >> 32n)];
   const header = Uint32Array.of(CAPABILITY_VERSION_3, 0);
   const sets = Uint32Array.of(low, low, 0, high, high, 0);
-  must("capset", calls().syscall(SYS_CAPSET, ptr(header), ptr(sets), 0, 0));
+  must("capset", calls().syscall(SYS_CAPSET, ptr(header), ptr(sets), 0, 0, 0));
 }
 
 const LOCK_SH = 1;

@@ -197,7 +197,6 @@ describe.each([
 
   test("what is not there, is broken, or changed", async () => {
     expect(await refused({ url: `${site.url}/nowhere.tar` })).toMatch(/404/);
-    expect(await refused({ url: "http://nowhere.invalid/a.tar" })).toMatch(/nowhere\.invalid/);
     expect(await refused({ url: `${site.url}/broken.tar.xz` })).toMatch(/./);
     await writeFile(join(site.directory, "SHA256SUMS"), `${"0".repeat(64)}  busybox.tar.xz\n`);
     const changed = await refused({ verify: "checksum" });

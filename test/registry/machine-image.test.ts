@@ -239,6 +239,23 @@ describe("once", () => {
     expect(await readdir(context.directory)).toEqual(["image.raw"]);
   });
 
+  test("the one that is replaced is there until the other is", async () => {
+    await provide("app.tar");
+    const path = join(context.directory, "image");
+    let looking = true;
+    let missing = 0;
+    const looks = (async () => {
+      while (looking) {
+        if (!existsSync(path)) missing += 1;
+        await Bun.sleep(0);
+      }
+    })();
+    await provide("app.tar.xz", { force: true });
+    looking = false;
+    await looks;
+    expect(missing).toBe(0);
+  });
+
   test("many that ask at once download it once, also with force", async () => {
     site.delay = 300;
     const all = await Promise.all(Array.from({ length: 6 }, () => provide("app.tar", { force: true })));

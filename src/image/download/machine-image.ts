@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoCode, isMissing } from "../../host/errno";
+import { exchangePaths } from "../../host/file-calls";
 import { isImageInUse } from "../../host/image-lock";
 import { abortError, contentError } from "../http/transfer-error";
 import { SourceError } from "../source";
@@ -83,11 +84,39 @@ export function fetchNatively(context: DownloadContext): Fetch {
         signal: context.signal,
       });
     }
-    for (const [index, { path }] of (await imagesNamed(context.directory, image.name)).entries()) {
-      await rename(path, join(scratch, `replaced-${index}`));
-    }
-    await rename(result, join(context.directory, image.type === "raw" ? `${image.name}.raw` : image.name));
+    await put(result, image, scratch, context);
   };
+}
+
+/**
+ * Gives an image its name. One that has it is there until the moment when the new one is; it goes with the scratch directory, as does
+ * one of the other kind.
+ */
+async function put(
+  result: string,
+  { name, type }: MachineImage,
+  scratch: string,
+  { directory, self }: DownloadContext,
+): Promise<void> {
+  // What has a name is taken for whole, also after a power failure.
+  await writeToDisk(scratch, self);
+  const target = join(directory, type === "raw" ? `${name}.raw` : name);
+  const exchanged = exchangePaths(result, target);
+  for (const [index, { path }] of (await imagesNamed(directory, name)).entries()) {
+    if (!exchanged || path !== target) await rename(path, join(scratch, `replaced-${index}`));
+  }
+  if (!exchanged) await rename(result, target);
+}
+
+/** Another process waits for the disk: nothing else of this one would get on meanwhile. */
+async function writeToDisk(directory: string, self: readonly string[]): Promise<void> {
+  const child = Bun.spawn([...self, "sync-store", directory], {
+    cwd: "/",
+    env: {},
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  if ((await child.exited) !== 0)
+    throw new StoreError("A downloaded image could not be written to its disk.", { recoverable: true });
 }
 
 interface Present {

@@ -1,8 +1,11 @@
 import { open } from "node:fs/promises";
+import { garbageCollector } from "../../host/memory";
 
 /** What is looked at at once: a block of nothing but zeros is left out. A file system's smallest, mostly. */
 const BLOCK = 4096;
 const ZEROS = Buffer.alloc(BLOCK);
+/** MiB between two collections of garbage; see garbageCollector(). */
+const COLLECT_MIB = 2;
 
 /**
  * Writes a new file, with holes where the content has nothing but zeros, down to the disk.
@@ -24,7 +27,9 @@ export async function writeSparse(path: string, content: AsyncIterable<Uint8Arra
       }
       position += bytes.length;
     };
+    const passed = garbageCollector(COLLECT_MIB);
     for await (const chunk of content) {
+      passed(chunk.length);
       const bytes =
         rest.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([rest, chunk]);
       const whole = bytes.length - (bytes.length % BLOCK);
