@@ -46,7 +46,7 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
   const open = async () => {
     const plugin = await startPlugin();
     const client = new DriverClient(plugin.socket);
-    await client.setConfig(pluginConfig);
+    await client.setConfig({ image_store: join(scratch, "images"), ...pluginConfig });
     return { plugin, client };
   };
   let current = await open();
