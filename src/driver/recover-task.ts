@@ -35,7 +35,8 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
     };
     const exec = execContext(config, options);
     const record = await recoverNetwork(ref.machine, driver.log);
-    const network = record === undefined ? undefined : connectNetwork(record, ref.mode === "boot", supervised, driver);
+    const network =
+      record === undefined ? undefined : await connectNetwork(record, ref.mode === "boot", supervised, driver);
     return new Task({ identity, supervised, startedAt, exec, network, stopSignal, release });
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });

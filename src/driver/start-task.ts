@@ -70,7 +70,8 @@ export async function startTask(
         const supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
-        const network = reserved === undefined ? undefined : connectNetwork(reserved, options.boot, supervised, driver);
+        const network =
+          reserved === undefined ? undefined : await connectNetwork(reserved, options.boot, supervised, driver);
         return new Task({
           identity,
           supervised,

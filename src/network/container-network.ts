@@ -7,7 +7,9 @@ import { settles } from "../supervisor/settles";
 import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
 import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
+import { serveLease } from "./dhcp/server";
 import { parseSubnet } from "./ip";
+import { leaseOf } from "./lease";
 import { watchNetwork } from "./netlink/events";
 import { type LinkManagement, linkManagement, linkStates } from "./networkd";
 import { containerPorts } from "./ports";
@@ -28,6 +30,8 @@ export interface NetworkContext {
   /** Writes down a record that has changed, and changes the host's rules by it. */
   save(record: NetworkRecord): Promise<void>;
   warn(message: string): void;
+  /** Text of a resolv.conf(5) for containers. */
+  readonly resolvers: string | undefined;
 }
 
 /** What Nomad tells services about a container's network (NetworkOverride). */
@@ -164,7 +168,11 @@ export class ContainerNetwork {
       return false;
     }
     const given = decision.kind === "leave" ? undefined : decision.given;
-    if (decision.kind === "give") setUpHost(host, given);
+    if (decision.kind === "give") {
+      setUpHost(host, given);
+      const lease = leaseOf(given, this.#context.resolvers);
+      if (lease !== undefined) this.#stops.push(serveLease(host.index, container.mac, lease));
+    }
     // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
     if (this.#record.ports.length > 0) allowLoopbackSources(host.name);

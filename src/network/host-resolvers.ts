@@ -29,6 +29,11 @@ export async function hostResolvers(): Promise<string | undefined> {
   return undefined;
 }
 
+/** The name servers in the text of a resolv.conf(5). */
+export function serversOf(text: string | undefined): string[] {
+  return [...(text ?? "").matchAll(/^nameserver\s+(\S+)/gm)].map(([, server = ""]) => server);
+}
+
 function isUnreachable(line: string): boolean {
   const [word, server = ""] = line.split(/\s+/);
   if (word !== "nameserver") return false;

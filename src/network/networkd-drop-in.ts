@@ -1,3 +1,4 @@
+import { serversOf } from "./host-resolvers";
 import { parseAddress, parseSubnet } from "./ip";
 import type { NetworkRecord } from "./records";
 
@@ -15,14 +16,15 @@ export const dropInPath = "/run/systemd/network/80-container-host0.network.d/50-
  */
 export function networkdDropIn(given: NonNullable<NetworkRecord["given"]>, resolvers: string | undefined): string {
   const pairs = [given.ipv4, given.ipv6].filter((pair) => pair !== undefined);
-  const servers = [...(resolvers ?? "").matchAll(/^nameserver\s+(\S+)/gm)].map(([, server = ""]) => server);
   return [
     "[Network]",
     "DHCP=no",
     ...pairs.flatMap(({ host, container }) =>
       parseSubnet(container) === undefined ? [] : [`Address=${container}`, `Gateway=${host.replace(/\/.*/, "")}`],
     ),
-    ...servers.filter((server) => parseAddress(server) !== undefined).map((server) => `DNS=${server}`),
+    ...serversOf(resolvers)
+      .filter((server) => parseAddress(server) !== undefined)
+      .map((server) => `DNS=${server}`),
     "",
   ].join("\n");
 }

@@ -3,6 +3,7 @@ import { errorText, type Logger } from "../plugin/logger";
 import type { Supervised } from "../supervisor/supervisor";
 import { ContainerNetwork } from "./container-network";
 import { applyRules } from "./firewall";
+import { hostResolvers } from "./host-resolvers";
 import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
 import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
@@ -45,13 +46,15 @@ export async function reserveNetwork(
 }
 
 /** Connects a container that was started with a reserved network, or found again. */
-export function connectNetwork(
+export async function connectNetwork(
   record: NetworkRecord,
   boot: boolean,
   supervised: Supervised,
   { log, config }: NetworkSurroundings,
-): ContainerNetwork {
+): Promise<ContainerNetwork> {
   const { machine } = record;
+  // The container runs already: without name servers it still has its network.
+  const resolvers = await hostResolvers().catch(() => undefined);
   const { network: pools } = config.options;
   return new ContainerNetwork(record, boot, supervised, {
     choose: (chosen) => chooseLate(chosen, pools, log),
@@ -64,6 +67,7 @@ export function connectNetwork(
         forgetEarlierFlows(changed);
       }),
     warn: (message) => log.warn(message, { machine }),
+    resolvers,
   });
 }
 

@@ -133,6 +133,17 @@ describe("a network of its own", () => {
     await bench.client().destroyTask(task.id, true);
   });
 
+  test("is told to a container that asks by DHCP, to no other", async () => {
+    // udhcpc hands what it got to a program; what it does with it is not of interest.
+    const script = `
+      printf '#!/bin/sh\\n[ "$1" = bound ] && echo "$ip/$mask by $router of $serverid for $lease"\\nexit 0\\n' > /tmp/told
+      chmod +x /tmp/told; udhcpc -f -q -n -i host0 -s /tmp/told 2>/dev/null; ip -o -4 address show dev host0`;
+    const end = await bench.finished(shell(bench.busybox, script, { network_veth: true, tmpfs: ["/tmp"] }));
+    const [, ip = ""] = /inet ([\d.]+)\/30/.exec(end.stdout) ?? [];
+    const router = ip.replace(/\d+$/, (last) => String(Number(last) - 1));
+    expect(end.stdout).toContain(`${ip}/30 by ${router} of ${router} for 4294967295`);
+  });
+
   test("reaches other hosts, from the client's address", async () => {
     const script = `ping -c 1 -W 5 ${neighbourAddresses[4]} && ping -c 1 -W 5 ${neighbourAddresses[6]} && echo both`;
     const end = await bench.finished(shell(bench.busybox, script, { network_veth: true }));

@@ -3,6 +3,8 @@ import { garbageCollector } from "../../host/memory";
 
 /** What is looked at at once: a block of nothing but zeros is left out. A file system's smallest, mostly. */
 const BLOCK = 4096;
+/** Bytes of a disk image between two collections of garbage, in MiB: see garbageCollector(). */
+const COLLECT_MIB = 8;
 const ZEROS = Buffer.alloc(BLOCK);
 
 /**
@@ -25,7 +27,7 @@ export async function writeSparse(path: string, content: AsyncIterable<Uint8Arra
       }
       position += bytes.length;
     };
-    const passed = garbageCollector();
+    const passed = garbageCollector(COLLECT_MIB);
     for await (const chunk of content) {
       passed(chunk.length);
       const bytes =

@@ -26,6 +26,8 @@ export interface UnpackRequest {
   readonly signal: AbortSignal;
 }
 
+/** MiB that go in between two collections of garbage. */
+const COLLECT_MIB = 2;
 /** How many characters of an unpacking process's last words are kept. */
 const LAST_WORDS = 2000;
 
@@ -60,7 +62,7 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
     child.exited.then(() => {
       over = true;
     });
-    const passed = garbageCollector();
+    const passed = garbageCollector(COLLECT_MIB);
     for await (const chunk of content) {
       passed(chunk.length);
       signal.throwIfAborted();

@@ -25,6 +25,8 @@ export interface UnpackOptions {
   readonly check: (bytes: number) => void;
 }
 
+/** MiB that come out between two collections of garbage. */
+const COLLECT_MIB = 1;
 /** Uncompressed bytes between two checks. */
 const CHECK_EVERY = 32 * 1024 * 1024;
 
@@ -39,7 +41,7 @@ export async function unpackStream(source: AsyncIterable<Uint8Array>, options: U
   const reader = new TarReader(extractor);
   let bytes = 0;
   let next = CHECK_EVERY;
-  const passed = garbageCollector();
+  const passed = garbageCollector(COLLECT_MIB);
   const take = (chunk: Buffer) => {
     hash.update(chunk);
     reader.push(chunk);

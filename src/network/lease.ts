@@ -1,0 +1,17 @@
+import type { Lease } from "./dhcp/message";
+import { serversOf } from "./host-resolvers";
+import { parseAddress, parseSubnet } from "./ip";
+import type { NetworkRecord } from "./records";
+
+/**
+ * What a container gets that asks by DHCP; undefined where the driver has given it no IPv4 address.
+ *
+ * @param resolvers text of a resolv.conf(5)
+ */
+export function leaseOf(given: NetworkRecord["given"], resolvers: string | undefined): Lease | undefined {
+  const { host = "", container = "" } = given?.ipv4 ?? {};
+  const [address, router] = [parseSubnet(container), parseAddress(host.replace(/\/.*/, ""))];
+  if (address === undefined || router === undefined) return undefined;
+  const servers = serversOf(resolvers).flatMap((server) => parseAddress(server) ?? []);
+  return { address, router, resolvers: servers.filter(({ family }) => family === 4) };
+}
