@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { isMissing } from "./errno";
+import { readIfThere } from "./read-file";
 
 const CPUFREQ = "/sys/devices/system/cpu/cpu0/cpufreq";
 
@@ -13,13 +12,4 @@ export function cpuClock(read: (path: string) => string | undefined = readIfTher
     if (kilohertz > 0) return Math.round(kilohertz / 1000);
   }
   return Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)$/m.exec(read("/proc/cpuinfo") ?? "")?.[1] ?? 0));
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
 }

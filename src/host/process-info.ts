@@ -1,6 +1,7 @@
-import { closeSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, readdirSync, statSync } from "node:fs";
 import { isMissing } from "./errno";
 import { openPidfd, signalPidfd } from "./libc";
+import { readIfThere } from "./read-file";
 
 /** A process that cannot be mistaken for a later one with the same PID. */
 export interface ProcessIdentity {
@@ -63,10 +64,10 @@ export interface ProcessTable {
 
 /** The host's processes, from /proc. A process that ends while it is read counts as gone. */
 export const hostProcesses: ProcessTable = {
-  stat: (pid) => parseStat(readGone(`/proc/${pid}/stat`) ?? ""),
-  namespacePids: (pid) => parseNamespacePids(readGone(`/proc/${pid}/status`) ?? ""),
+  stat: (pid) => parseStat(readIfThere(`/proc/${pid}/stat`) ?? ""),
+  namespacePids: (pid) => parseNamespacePids(readIfThere(`/proc/${pid}/status`) ?? ""),
   children: (pid) => {
-    const listed = readGone(`/proc/${pid}/task/${pid}/children`);
+    const listed = readIfThere(`/proc/${pid}/task/${pid}/children`);
     return listed === undefined ? scanChildren(pid) : parseChildren(listed);
   },
   program: (pid) => {
@@ -82,7 +83,7 @@ export const hostProcesses: ProcessTable = {
 
 /** Whether a process does something of its own about a signal; true for one that is gone. */
 export function takesSignal(pid: number, signal: number): boolean {
-  const status = readGone(`/proc/${pid}/status`);
+  const status = readIfThere(`/proc/${pid}/status`);
   return status === undefined || parseTakesSignal(status, signal);
 }
 
@@ -116,13 +117,4 @@ function scanChildren(parent: number): readonly number[] {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => hostProcesses.stat(pid)?.parent === parent);
-}
-
-function readGone(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
 }

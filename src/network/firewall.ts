@@ -1,9 +1,7 @@
-import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
+import { isExecutable, STANDARD_DIRECTORIES } from "../host/programs";
 import type { Records } from "./records";
 import { noRules, rules } from "./rules";
-
-const nftDirectories = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"] as const;
 
 /** The rules of a host could not be changed. */
 export class FirewallError extends Error {
@@ -12,7 +10,7 @@ export class FirewallError extends Error {
 
 /** The path of nft(8); undefined where it is not installed. */
 export function nftPath(): string | undefined {
-  return nftDirectories.map((directory) => join(directory, "nft")).find(isExecutable);
+  return STANDARD_DIRECTORIES.map((directory) => join(directory, "nft")).find(isExecutable);
 }
 
 /**
@@ -57,13 +55,4 @@ async function nft(script: string): Promise<void> {
   });
   const [words, code] = await Promise.all([child.stderr.text(), child.exited]);
   if (code !== 0) throw new FirewallError(`nft could not set the packet filter's rules: ${words.trim().slice(0, 500)}`);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import type { CgroupLayout } from "../host/cgroup-layout";
-import { isMissing } from "../host/errno";
+import { readIfThere } from "../host/read-file";
 
 /** Where systemd-networkd tells what it does about a link, in a file named after its index. */
 export const linkStates = "/run/systemd/netif/links";
@@ -11,12 +10,12 @@ export type LinkManagement = "managed" | "unmanaged" | "unknown";
 /** Whether systemd-networkd runs: its control group has processes. */
 export function networkdRuns(layout: CgroupLayout): boolean {
   const trees = [layout.unified?.path, layout.legacy.get("name=systemd")].filter((path) => path !== undefined);
-  return trees.some((path) => (read(`${path}/system.slice/systemd-networkd.service/cgroup.procs`) ?? "") !== "");
+  return trees.some((path) => (readIfThere(`${path}/system.slice/systemd-networkd.service/cgroup.procs`) ?? "") !== "");
 }
 
 /** What it does about a link of the host. */
 export function linkManagement(index: number): LinkManagement {
-  return parseLinkState(read(`${linkStates}/${index}`) ?? "");
+  return parseLinkState(readIfThere(`${linkStates}/${index}`) ?? "");
 }
 
 /** Reads a state file: ADMIN_STATE is what `networkctl list` shows in its column SETUP (networkctl(1)). */
@@ -31,14 +30,5 @@ export function parseLinkState(text: string): LinkManagement {
       return "managed";
     default:
       return "unknown";
-  }
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
   }
 }

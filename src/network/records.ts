@@ -89,7 +89,8 @@ function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
 const records: Records = {
   all: async () => {
     const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
-    const found = await Promise.all(names.map((name) => parse(join(directory, name))));
+    // One that cannot be read is its own container's trouble (see readRecord()), not that of all.
+    const found = await Promise.all(names.map((name) => parse(join(directory, name)).catch(() => undefined)));
     return found.filter((record) => record !== undefined);
   },
   write: (record) => writeWhole(join(directory, record.machine + suffix), JSON.stringify(record)),

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { errnoCode, isMissing } from "../host/errno";
+import { existsSync, writeFileSync } from "node:fs";
+import { errnoCode } from "../host/errno";
+import { readIfThere } from "../host/read-file";
 import type { Route } from "./netlink/links";
 
 /** ip-sysctl of the kernel's documentation. */
@@ -53,12 +54,7 @@ export function allowLoopbackSources(link: string): boolean {
 }
 
 function read(name: string): string | undefined {
-  try {
-    return readFileSync(`${tree}/${name}`, "utf8").trim();
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  return readIfThere(`${tree}/${name}`)?.trim();
 }
 
 /** False where the settings cannot be written, in an agent's own container for example. */

@@ -82,6 +82,7 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
     { nspawn: { code: 137 }, oomKills: 1 },
     { code: 137, signal: 0, oomKilled: true },
   ],
+  ["a child killed for memory, then an end of its own", { nspawn: { code: 4 }, oomKills: 1 }, { code: 4, signal: 0 }],
   ["a child killed for memory, but all well", { oomKills: 1 }, { code: 0, signal: 0 }],
 ];
 

@@ -1,4 +1,5 @@
 import { signalName, signalNumber } from "../host/signals";
+import { looksKilled } from "./looks-killed";
 import type { Exit, PayloadMode } from "./supervisor";
 
 /** What a supervising process knows about an end. */
@@ -44,16 +45,24 @@ export function exitOf(ending: Ending): Exit {
   const { nspawn, at } = ending;
   if ("signal" in nspawn) {
     const message = `systemd-nspawn itself was ended by ${signalName(nspawn.signal)}.`;
-    return { code: 0, signal: nspawn.signal, oomKilled: ending.oomKills > 0, message, at };
+    return { ...outcome(ending, 0, nspawn.signal), message, at };
   }
   const code = payloadCode(ending, nspawn.code) ?? nspawn.code;
   const told = code === FAILURE ? signalInWords(ending) : undefined;
   const killed = code === FAILURE && ending.killed ? SIGKILL : 0;
   const signal = told ?? payloadSignal(ending, code) ?? killed;
-  if (signal !== 0) return { code: 0, signal, oomKilled: ending.oomKills > 0, at };
+  if (signal !== 0) return { ...outcome(ending, 0, signal), at };
   const words = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.lastWords) : "";
   const message = words === "" ? {} : { message: words };
-  return { code, signal: 0, oomKilled: code !== 0 && ending.oomKills > 0, ...message, at };
+  return { ...outcome(ending, code, 0), ...message, at };
+}
+
+function outcome(
+  { mode, oomKills }: Ending,
+  code: number,
+  signal: number,
+): Pick<Exit, "code" | "signal" | "oomKilled"> {
+  return { code, signal, oomKilled: oomKills > 0 && looksKilled({ code, signal }, mode) };
 }
 
 /** The last line that tells why a start failed, without a terminal's colours, shortened to what fits an event. */

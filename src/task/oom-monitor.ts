@@ -1,9 +1,7 @@
 import { type ContainerCgroups, findContainerCgroups } from "../host/container-cgroups";
 import { type OomState, readOomState, watchOom } from "../host/oom-watch";
-import type { Exit, Supervised } from "../supervisor/supervisor";
-
-/** Exit code of a shell whose command was killed, and of what passes it on. */
-const KILLED = 128 + 9;
+import { looksKilled } from "../supervisor/looks-killed";
+import type { Exit, PayloadMode, Supervised } from "../supervisor/supervisor";
 
 /** Notices when the kernel kills a task's processes for memory, while it runs and at its end. */
 export class OomMonitor {
@@ -11,9 +9,11 @@ export class OomMonitor {
   readonly #stop: () => void;
   readonly #before: number;
   readonly #listeners = new Set<(state: OomState) => void>();
+  readonly #mode: PayloadMode;
   #told: OomState | undefined;
 
   constructor(supervised: Supervised) {
+    this.#mode = supervised.ref.mode;
     const pid = supervised.mainPid();
     this.#cgroups = pid === undefined ? { legacy: new Map() } : findContainerCgroups(pid, supervised.ref.machine);
     this.#before = readOomState(this.#cgroups)?.kills ?? 0;
@@ -32,17 +32,13 @@ export class OomMonitor {
     if (last !== undefined && last.kills > (this.#told?.kills ?? this.#before)) this.#tell(last);
     else if (exit.oomKilled && this.#told === undefined) this.#tell(last ?? { kills: 1 });
     const kills = this.#told?.kills ?? this.#before;
-    return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && killed(exit)) };
+    return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && looksKilled(exit, this.#mode)) };
   }
 
   #tell(state: OomState): void {
     this.#told = state;
     for (const listener of this.#listeners) listener(state);
   }
-}
-
-function killed({ code, signal }: Exit): boolean {
-  return signal === 9 || code === KILLED;
 }
 
 /** What happened, for the task's users. */

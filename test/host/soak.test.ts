@@ -17,11 +17,16 @@ beforeAll(async () => {
 });
 afterAll(() => bench[Symbol.asyncDispose]());
 
-/** One task from start to destruction: half of them are stopped, the others end by themselves. */
+/**
+ * One task from start to destruction: half of them are stopped, the others end by themselves, and half of both have a network of
+ * their own with a port.
+ */
 async function cycle(number: number): Promise<void> {
   const stopped = number % 2 === 0;
   const script = stopped ? "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done" : `echo up; exit ${number % 100}`;
-  await using task = await prepareTask(shell(bench.busybox, script));
+  const network = number % 4 < 2 ? {} : { network_veth: true, ports: ["http"] };
+  const resources = { ports: [{ label: "http", value: 22_000 + number, to: 80, hostIp: "" }] };
+  await using task = await prepareTask({ ...shell(bench.busybox, script, network), resources });
   const client = bench.client();
   await client.startTask(task.config);
   await task.stdout.waitFor("up", 60_000);

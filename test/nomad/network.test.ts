@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { attempt, run } from "../../scripts/command";
 import { busyboxImage, debianImage } from "../../scripts/images/images";
@@ -16,8 +16,15 @@ let images: string;
 beforeAll(async () => {
   await run(["mkdir", "-p", "/usr/share/zoneinfo"]);
   neighbour = await addNeighbour();
-  nomad = await startNomad({ client: { network_interface: "neighbour", cni_path: "/usr/lib/cni" } });
   images = await mkdtemp("/var/tmp/network-images-");
+  await writeFile(join(images, "test.conflist"), JSON.stringify(cniNetwork(images)));
+  const client = {
+    cni_config_dir: images,
+    network_interface: "neighbour",
+    cni_path: "/usr/lib/cni",
+    bridge_network_subnet_ipv6: "fd99:1::/64",
+  };
+  nomad = await startNomad({ client });
   for (const [name, image] of [
     ["busybox", await busyboxImage()],
     ["debian", await debianImage()],
@@ -32,9 +39,25 @@ afterAll(async () => {
   await neighbour[Symbol.asyncDispose]();
 }, 180_000);
 
+/** A network of the operator's, of both families. */
+const cniNetwork = (dataDir: string) => ({
+  cniVersion: "0.4.0",
+  name: "test",
+  plugins: [
+    { type: "loopback" },
+    {
+      type: "bridge",
+      bridge: "cni-test",
+      isGateway: true,
+      ipam: { type: "host-local", dataDir, ranges: [[{ subnet: "198.51.100.0/24" }], [{ subnet: "fd98::/64" }]] },
+    },
+    { type: "portmap", capabilities: { portMappings: true } },
+  ],
+});
+
 /** The agent leaves its bridge, and the chains of its CNI plugins, for the next job. */
 async function removeBridge(): Promise<void> {
-  await attempt(["ip", "link", "delete", "nomad"]);
+  for (const bridge of ["nomad", "cni-test"]) await attempt(["ip", "link", "delete", bridge]);
   for (const family of ["ip", "ip6"]) {
     for (const table of ["nat", "filter", "mangle"]) await attempt(["nft", "delete", "table", family, table]);
   }
@@ -149,8 +172,24 @@ describe("bridge-mode.hcl", () => {
     const hosts = await allocExec(nomad.api, running.allocId, "httpd", ["cat", "/etc/hosts"]);
     const name = (await allocExec(nomad.api, running.allocId, "httpd", ["hostname"])).trim();
     expect(hosts).toMatch(new RegExp(`^172\\.26\\.\\S+ ${name}$`, "m"));
+    const [, ipv6] = new RegExp(`^(fd99:1::\\S+) ${name}$`, "m").exec(hosts) ?? [];
+    expect(await page(here, `http://[${ipv6}]/`)).toBe("Shared by all tasks of the group.\n");
   });
 });
+
+test("a network of CNI, with both families", async () => {
+  const hcl = (await job("bridge-mode.hcl"))
+    .replace('mode = "bridge"', 'mode = "cni/test"')
+    .replaceAll("bridge-mode", "cni");
+  const running = await started(Promise.resolve(hcl), "busybox");
+  await untilRunning(nomad.api, running.allocId, "httpd", 60_000);
+  const hosts = await allocExec(nomad.api, running.allocId, "httpd", ["cat", "/etc/hosts"]);
+  const own = [/^198\.51\.100\.\d+/m.exec(hosts)?.[0], /^fd98::\S+/m.exec(hosts)?.[0]];
+  for (const url of [`http://${own[0]}/`, `http://[${own[1]}]/`]) {
+    expect(await page(here, url)).toBe("Shared by all tasks of the group.\n");
+  }
+  await nomad.api.stopJob(running.id, true);
+}, 120_000);
 
 test("network-zone.hcl has two systems that reach each other", async () => {
   const running = await started(job("network-zone.hcl"), "debian");

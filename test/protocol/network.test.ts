@@ -8,7 +8,7 @@ import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
 import { sentence } from "./inside";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
 let neighbour: Neighbour;
 beforeAll(async () => {
@@ -406,6 +406,21 @@ describe("a bridge of the host's", () => {
       await run(["ip", "link", "delete", "br-test"]);
     }
   });
+});
+
+test("two agents on one host, each with a driver of its own, are not in each other's way", async () => {
+  await using other = await openWorkbench();
+  const port = (bench: Workbench, value: number) => ({
+    ...shell(bench.busybox, servers(String(value)), { network_veth: true, ports: ["port0"] }),
+    resources: ports([value, 80, ""]),
+  });
+  const [mine, theirs] = await Promise.all([bench.started(port(bench, 20_060)), other.started(port(other, 20_061))]);
+  for (const task of [mine, theirs]) await task.stdout.waitFor("up\n");
+  expect(await fetched(there, ownAddresses[4], 20_060)).toBe("20060");
+  expect(await fetched(there, ownAddresses[4], 20_061)).toBe("20061");
+  await bench.client().destroyTask(mine.id, true);
+  expect(await fetched(there, ownAddresses[4], 20_061)).toBe("20061");
+  await other.client().destroyTask(theirs.id, true);
 });
 
 test("fifty tasks with ports at once", async () => {

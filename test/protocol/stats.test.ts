@@ -39,7 +39,8 @@ test("a busy task uses one CPU, an idle one none", async () => {
   expect(cpu?.percent).toBeLessThan(120);
   expect(cpu?.measuredFields).toContain(CPUUsage_Fields.PERCENT);
   expect(cpu?.measuredFields).toContain(CPUUsage_Fields.USER_MODE);
-  expect((cpu?.userMode ?? 0) + (cpu?.systemMode ?? 0)).toBeCloseTo(cpu?.percent ?? 0, -1);
+  // The kernel tells them in files of their own, which are read one after the other.
+  expect(Math.abs((cpu?.userMode ?? 0) + (cpu?.systemMode ?? 0) - (cpu?.percent ?? 0))).toBeLessThan(20);
   expect(cpu?.totalTicks).toBeGreaterThan(0);
   expect(percent(await statsUntil(idle, (stats) => percent(stats) < 5))).toBeLessThan(5);
   await bench.client().destroyTask(busy.id, true);

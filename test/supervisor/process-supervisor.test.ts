@@ -297,6 +297,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PLAIN=file",
         `SECRET=a b"$c`,
+        "SYSTEMD_LOG_LEVEL=err",
       ]);
     },
     TEST_MS,

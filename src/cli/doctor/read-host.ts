@@ -4,12 +4,13 @@ import { release } from "node:os";
 import { getCACertificates } from "node:tls";
 import { parseRights } from "../../exec/process-status";
 import { readCgroupLayout } from "../../host/cgroup-layout";
-import { errnoCode, isMissing } from "../../host/errno";
+import { errnoCode } from "../../host/errno";
 import { importdAvailable } from "../../host/importd";
 import { openPidfd } from "../../host/libc";
 import { machinedAvailable } from "../../host/machined";
 import { readNspawn } from "../../host/nspawn-version";
 import { findProgram } from "../../host/programs";
+import { readIfThere } from "../../host/read-file";
 import { systemdPresence } from "../../host/systemd-booted";
 import { findKeyring } from "../../image/download/signature";
 import { errorText } from "../../plugin/logger";
@@ -93,13 +94,4 @@ function hasPidfd(): boolean {
   const fd = openPidfd(process.pid);
   if (fd !== undefined) closeSync(fd);
   return fd !== undefined;
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
 }

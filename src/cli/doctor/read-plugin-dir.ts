@@ -1,6 +1,7 @@
-import { accessSync, constants, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../../host/errno";
+import { isExecutable } from "../../host/programs";
 import type { Directory, PluginDirectory, PluginFile } from "./facts";
 
 /** What the executable is called in a plugin_dir. */
@@ -31,15 +32,6 @@ function readFile(directory: string, name: string): PluginFile[] {
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
 

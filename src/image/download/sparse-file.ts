@@ -3,9 +3,9 @@ import { garbageCollector } from "../../host/memory";
 
 /** What is looked at at once: a block of nothing but zeros is left out. A file system's smallest, mostly. */
 const BLOCK = 4096;
-/** Bytes of a disk image between two collections of garbage, in MiB: see garbageCollector(). */
-const COLLECT_MIB = 8;
 const ZEROS = Buffer.alloc(BLOCK);
+/** MiB between two collections of garbage; see garbageCollector(). */
+const COLLECT_MIB = 2;
 
 /**
  * Writes a new file, with holes where the content has nothing but zeros, down to the disk.

@@ -100,7 +100,7 @@ async function supervise(directory: string, id: string): Promise<number> {
   const startedAt = Date.now();
   let exit: Exit | undefined;
   for (let first = true; exit === undefined; first = false) {
-    const child = spawnInside(layout, { ...spec, argv }, environment, stdout.fd, pump.childFd);
+    const { child, outside } = spawnInside(layout, { ...spec, argv }, environment, stdout.fd, pump.childFd);
     const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
     const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
     const stateOf = (found?: PayloadWatch): RunningState => ({
@@ -112,7 +112,7 @@ async function supervise(directory: string, id: string): Promise<number> {
     });
     remember();
     status.tell(`running ${main.pid} ${main.startTime}`);
-    if (first) report({ warnings });
+    if (first) report({ warnings: [...warnings, ...outside] });
     watch = watchPayload(main.pid, spec.mode, remember);
     await child.exited;
     // A single program may end with that code itself.
@@ -153,6 +153,8 @@ async function supervise(directory: string, id: string): Promise<number> {
 /**
  * systemd-nspawn inherits the cgroups and the score it is spawned with; this process must not stay in them, under the
  * task's limits.
+ *
+ * @returns the process, and in sentences which cgroups it could not be put into
  */
 function spawnInside(
   layout: CgroupLayout,
@@ -162,12 +164,13 @@ function spawnInside(
   stderr: number,
 ) {
   createCgroup(layout, SUPERVISORS_CGROUP, {});
-  enterCgroup(layout, spec.machine);
+  const outside = enterCgroup(layout, spec.machine);
   const own = readFileSync(OOM_SCORE_ADJUST, "utf8");
   try {
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, String(spec.oomScoreAdjust));
     const spawn = () => Bun.spawn([...spec.argv], { cwd: "/", env: environment, stdin: "ignore", stdout, stderr });
-    return spec.networkNamespace === undefined ? spawn() : inNetworkNamespace(spec.networkNamespace, spawn);
+    const child = spec.networkNamespace === undefined ? spawn() : inNetworkNamespace(spec.networkNamespace, spawn);
+    return { child, outside };
   } finally {
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, own);
     enterCgroup(layout, SUPERVISORS_CGROUP);

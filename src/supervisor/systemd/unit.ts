@@ -1,5 +1,6 @@
 import { errorText, type Logger } from "../../plugin/logger";
 import { exitOf } from "../exit-of";
+import { looksKilled } from "../looks-killed";
 import { signalPayload } from "../payload";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import { removeRemains } from "../remains";
@@ -8,7 +9,7 @@ import { type Exit, NotSupervisedError, type Supervised, type SupervisedRef } fr
 import { removeDropIn } from "./drop-in";
 import { ManagerError, type SystemdManager, type UnitChange } from "./manager";
 import { nspawnErrors } from "./nspawn-messages";
-import { looksKilled, ranOutOfMemory } from "./oom-message";
+import { ranOutOfMemory } from "./oom-message";
 import { unitName } from "./unit-properties";
 import { hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
