@@ -1,32 +1,23 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { arch } from "node:os";
 import { join } from "node:path";
-import * as v from "valibot";
 import { errnoCode } from "../host/errno";
+import {
+  DEEPEST_INDEX,
+  type IndexEntry,
+  type ManifestDocument,
+  ManifestError,
+  MOST_MANIFEST_BYTES,
+  parseManifest,
+  selectPlatform,
+  THIS_PLATFORM,
+} from "./registry/manifest";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, SourceError } from "./source";
 
 /** Images in a directory (OCI image spec, image-layout.md), as skopeo, buildah and umoci write it. */
 
-const descriptor = v.object({
-  mediaType: v.string(),
-  digest: v.pipe(v.string(), v.regex(/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/)),
-  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
-});
-const listed = v.object({
-  ...descriptor.entries,
-  platform: v.nullish(v.object({ os: v.string(), architecture: v.string() })),
-  annotations: v.nullish(v.record(v.string(), v.string())),
-});
-const indexSchema = v.object({ manifests: v.array(listed) });
-const manifestSchema = v.object({ config: descriptor, layers: v.array(descriptor) });
-const eitherSchema = v.union([manifestSchema, indexSchema]);
-type Listed = v.InferOutput<typeof listed>;
-
 const REF_NAME = "org.opencontainers.image.ref.name";
-/** Bytes of an index or manifest; registries allow four megabytes. */
-const MAX_BYTES = 4 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
 /** Where an image in a directory is: what "oci:/PATH", "oci:/PATH:TAG" and "oci:/PATH@DIGEST" say. */
@@ -49,31 +40,29 @@ export function ociLayoutSource(reference: LayoutReference): ImageSource {
   const { directory } = reference;
   return {
     manifest: async () => {
-      const index = parsed(indexSchema, await text(join(directory, "index.json"), directory), directory);
-      const chosen = choose(index.manifests, reference);
-      return resolve(directory, chosen, 0);
+      const index = parsed(await text(join(directory, "index.json"), directory), directory);
+      if (index.kind !== "index")
+        throw failure("content", `The directory ${directory} is no OCI image layout: its index is none.`);
+      return manifestOf(directory, choose(index.entries, reference));
     },
     read: (content, options) => readBlob(directory, content, options),
   };
 }
 
 /** An image may be a list of images for several platforms, and the list may be one of lists. */
-async function resolve(directory: string, chosen: Listed, depth: number): Promise<ImageManifest> {
-  if (depth > 3) throw failure("content", `The image in ${directory} is a list of lists of lists.`);
-  const content = await text(blobPath(directory, chosen.digest), directory);
-  check(directory, chosen, createHash(algorithmOf(chosen.digest)).update(content).digest("hex"), content.length);
-  const found = parsed(eitherSchema, content, directory);
-  if ("config" in found) return { digest: chosen.digest, config: found.config, layers: found.layers };
-  const own = found.manifests.find(
-    ({ platform }) => platform?.os === "linux" && platform.architecture === (arch() === "arm64" ? "arm64" : "amd64"),
-  );
-  const single = found.manifests.length === 1 ? found.manifests[0] : undefined;
-  const next = own ?? single;
-  if (next === undefined) throw failure("not found", `The image in ${directory} is not made for linux/amd64.`);
-  return resolve(directory, next, depth + 1);
+async function manifestOf(directory: string, chosen: Descriptor): Promise<ImageManifest> {
+  let content = chosen;
+  for (let depth = 0; depth <= DEEPEST_INDEX; depth += 1) {
+    const document = await text(blobPath(directory, content.digest), directory);
+    check(directory, content, createHash(algorithmOf(content.digest)).update(document).digest("hex"), document.length);
+    const found = parsed(document, directory);
+    if (found.kind === "image") return { digest: content.digest, config: found.config, layers: found.layers };
+    content = judged(directory, () => selectPlatform(found.entries, THIS_PLATFORM));
+  }
+  throw failure("content", `The image in ${directory} is a list of lists of lists.`);
 }
 
-function choose(manifests: readonly Listed[], { directory, tag, digest }: LayoutReference): Listed {
+function choose(manifests: readonly IndexEntry[], { directory, tag, digest }: LayoutReference): IndexEntry {
   const names = manifests.flatMap(({ annotations }) => annotations?.[REF_NAME] ?? []);
   const there = names.length === 0 ? "none of its images has a name" : `there are ${names.slice(0, 20).join(", ")}`;
   const found =
@@ -127,24 +116,29 @@ function check(directory: string, { digest, size }: Descriptor, found: string, l
   }
 }
 
-async function text(path: string, directory: string): Promise<string> {
+async function text(path: string, directory: string): Promise<Buffer> {
   try {
     const content = await readFile(path);
-    if (content.length > MAX_BYTES) throw failure("content", `${path} is too large for a list of images.`);
-    return content.toString("utf8");
+    if (content.length > MOST_MANIFEST_BYTES) throw failure("content", `${path} is too large for a list of images.`);
+    return content;
   } catch (error) {
     throw unreadable(error, directory);
   }
 }
 
-function parsed<TSchema extends v.GenericSchema>(schema: TSchema, content: string, directory: string) {
+function parsed(content: Buffer, directory: string): ManifestDocument {
+  return judged(directory, () => parseManifest(content.toString("utf8")));
+}
+
+/** What a document is judged to be, its errors as those of the image. */
+function judged<T>(directory: string, judge: () => T): T {
   try {
-    const result = v.safeParse(schema, JSON.parse(content));
-    if (result.success) return result.output;
+    return judge();
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    throw error instanceof ManifestError
+      ? failure("content", `The image in ${directory} cannot be used: ${error.message}.`)
+      : error;
   }
-  throw failure("content", `The directory ${directory} is no OCI image layout, or damaged.`);
 }
 
 function blobPath(directory: string, digest: string): string {

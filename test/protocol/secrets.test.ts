@@ -183,8 +183,8 @@ test("a registry's password is in no error and no log line", async () => {
     [{ username: "u", password: secret }, { password: secret }],
     secret,
   ]) {
-    const said = await sentence(bench.start(await bench.task(shell("127.0.0.1:1/app:1", "true", { auth }))));
-    expect(said).toMatch(/auth|127\.0\.0\.1:1/);
+    const said = await sentence(bench.start(await bench.task(shell("oci:/nowhere:1", "true", { auth }))));
+    expect(said).toMatch(/auth|nowhere/);
     expect(said).not.toContain(secret);
   }
   expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);

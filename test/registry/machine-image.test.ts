@@ -1,5 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -305,6 +306,23 @@ describe("errors", () => {
     },
     30_000,
   );
+
+  test("the disk is full", async () => {
+    await writeFile(join(site.directory, "large.raw"), randomBytes(3_000_000));
+    await run(["tar", "--create", `--file=${site.directory}/large.tar`, `--directory=${site.directory}`, "large.raw"]);
+    await mkdir(context.directory);
+    await run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", context.directory]);
+    try {
+      for (const file of ["large.raw", "large.tar"]) {
+        const found = await failure(provide(file));
+        expect(found).toMatchObject({ problem: "store", recoverable: true });
+        expect(found.message).toMatch(/disk.* is full/);
+        expect(await readdir(context.directory)).toEqual([]);
+      }
+    } finally {
+      await run(["umount", context.directory]);
+    }
+  });
 
   test("a password in the URL is used and not told", async () => {
     const { port } = new URL(site.url);

@@ -10,7 +10,8 @@ export interface Platform {
 
 /** A manifest of a list, with what it is for. */
 export interface IndexEntry extends Descriptor {
-  readonly platform?: Platform | undefined;
+  readonly platform?: Platform | null | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | null | undefined;
 }
 
 /** A document that a reference leads to. */
@@ -23,6 +24,17 @@ export class ManifestError extends Error {
   override readonly name = "ManifestError";
 }
 
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64" };
+
+/** What this process runs on. */
+export const THIS_PLATFORM: Platform = { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch };
+
+/** A list of lists is allowed (OCI image spec, image-index.md), and never seen deeper. */
+export const DEEPEST_INDEX = 2;
+
+/** Bytes of a manifest or list: the limit of the OCI distribution spec. */
+export const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
+
 const digest = v.pipe(v.string(), v.regex(/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/));
 const descriptor = v.object({
   mediaType: v.string(),
@@ -32,7 +44,13 @@ const descriptor = v.object({
 const platform = v.object({ os: v.string(), architecture: v.string(), variant: v.optional(v.string()) });
 const indexSchema = v.object({
   schemaVersion: v.literal(2),
-  manifests: v.array(v.object({ ...descriptor.entries, platform: v.optional(platform) })),
+  manifests: v.array(
+    v.object({
+      ...descriptor.entries,
+      platform: v.nullish(platform),
+      annotations: v.nullish(v.record(v.string(), v.string())),
+    }),
+  ),
 });
 const imageSchema = v.object({ schemaVersion: v.literal(2), config: descriptor, layers: v.array(descriptor) });
 
@@ -103,15 +121,15 @@ export function selectPlatform(entries: readonly IndexEntry[], wanted: Platform)
   if (best !== undefined) return best;
   // A list of one that does not say what it is for was made where only one kind is known.
   const [only, ...others] = entries;
-  if (only !== undefined && others.length === 0 && only.platform === undefined) return only;
+  if (only !== undefined && others.length === 0 && (only.platform ?? undefined) === undefined) return only;
   const there = [...new Set(entries.map(({ platform: its }) => platformName(its)))].slice(0, 20);
   throw new ManifestError(
     `it has nothing for ${platformName(wanted)}; it has ${there.length === 0 ? "no image at all" : there.join(", ")}`,
   );
 }
 
-function platformName(its: Platform | undefined): string {
-  if (its === undefined) return "an image for an unknown platform";
+function platformName(its: Platform | null | undefined): string {
+  if (its === undefined || its === null) return "an image for an unknown platform";
   const name = [its.os, its.architecture, ...(its.variant === undefined ? [] : [its.variant])].join("/");
   return name.replace(/[^\w./-]/g, "?").slice(0, 40);
 }

@@ -8,7 +8,15 @@ import { formatReference, type ImageReference } from "../reference";
 import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "../source";
 import type { CredentialSources, Credentials } from "./credentials";
 import { operatorCredentials } from "./find-credentials";
-import { MANIFEST_TYPES, ManifestError, type Platform, parseManifest, selectPlatform } from "./manifest";
+import {
+  DEEPEST_INDEX,
+  MANIFEST_TYPES,
+  ManifestError,
+  MOST_MANIFEST_BYTES,
+  parseManifest,
+  selectPlatform,
+  THIS_PLATFORM,
+} from "./manifest";
 import { Repository } from "./repository";
 
 /** What the job and the operator say about registries. */
@@ -23,15 +31,6 @@ export interface RegistryOptions {
   readonly ca?: string | undefined;
   readonly timing?: Timing;
 }
-
-/** The limit of the OCI distribution spec for manifests. */
-const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
-/** A list of lists is allowed, and never seen deeper. */
-const DEEPEST_INDEX = 2;
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64" };
-
-/** What this process runs on. */
-const HERE: Platform = { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch };
 
 /** An image in a registry (OCI distribution spec, "Pull"). Nothing is asked before something is read. */
 export function registrySource(reference: ImageReference, options: RegistryOptions = {}): ImageSource {
@@ -64,7 +63,7 @@ class RegistrySource implements ImageSource {
     );
     for (let depth = 0; document.parsed.kind === "index"; depth += 1) {
       if (depth === DEEPEST_INDEX) throw this.#unusable("its lists of images lead to further lists");
-      const entry = this.#checked(document.parsed, ({ entries }) => selectPlatform(entries, HERE));
+      const entry = this.#checked(document.parsed, ({ entries }) => selectPlatform(entries, THIS_PLATFORM));
       document = await this.#document(entry.digest, entry, options);
     }
     const { config, layers } = document.parsed;

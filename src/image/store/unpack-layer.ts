@@ -76,6 +76,7 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
     const report = parseReport(stdout.trim().split("\n").at(-1) ?? "");
     if (report?.kind === "unpacked" && code === 0) return report;
     throw failure(
+      WORDS[request.kind ?? "layer"],
       report,
       `${stdout}\n${stderr}`,
       child.signalCode === null ? `code ${code}` : String(child.signalCode),
@@ -92,11 +93,22 @@ function spawn(argv: readonly string[], [stdin, list, lock]: readonly [number, n
   return Bun.spawn([...argv], { cwd: "/", env: {}, stdio: [stdin, "pipe", "pipe", list, lock] });
 }
 
-function failure(report: UnpackReport | undefined, said: string, end: string): StoreError {
+/** What is unpacked, and whose disk is written to, in sentences. */
+const WORDS = {
+  layer: { what: "A layer of the image", disk: "The image store's disk" },
+  tree: { what: "The downloaded archive", disk: "The disk that the image is unpacked to" },
+} as const satisfies Record<ArchiveKind, object>;
+
+function failure(
+  { what, disk }: (typeof WORDS)[ArchiveKind],
+  report: UnpackReport | undefined,
+  said: string,
+  end: string,
+): StoreError {
   if (report?.kind !== "failed") {
     const words = said.trim().slice(-LAST_WORDS);
     return new StoreError(
-      `A layer could not be unpacked: its process ended with ${end}${words === "" ? "" : `: ${words}`}.`,
+      `${what} could not be unpacked: its process ended with ${end}${words === "" ? "" : `: ${words}`}.`,
       {
         recoverable: true,
       },
@@ -104,10 +116,10 @@ function failure(report: UnpackReport | undefined, said: string, end: string): S
   }
   switch (report.why) {
     case "archive":
-      return new StoreError(`A layer of the image cannot be unpacked: ${report.message}.`, { recoverable: false });
+      return new StoreError(`${what} cannot be unpacked: ${report.message}.`, { recoverable: false });
     case "disk full":
-      return new StoreError(`The image store's disk is full: ${report.message}.`, { recoverable: true });
+      return new StoreError(`${disk} is full: ${report.message}.`, { recoverable: true });
     case "system":
-      return new StoreError(`A layer could not be unpacked: ${report.message}.`, { recoverable: true });
+      return new StoreError(`${what} could not be unpacked: ${report.message}.`, { recoverable: true });
   }
 }
