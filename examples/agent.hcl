@@ -17,8 +17,15 @@ plugin "nspawn" {
     # Tasks may mount the volumes the client offers (volume_mount).
     volumes = true
 
-    # Images come from here and nowhere else. Without it, from anywhere.
-    image_paths = ["/var/lib/machines", "/srv/images"]
+    # Images come from here and nowhere else. Without it, from anywhere. The last is where those of registries are kept
+    # (image_store): without it they are not allowed.
+    image_paths = ["/var/lib/machines", "/srv/images", "/var/lib/nomad-driver-nspawn"]
+
+    # Images of registries that nothing uses are kept for a day, or until the disk has less than 5 GB free.
+    gc {
+      image_delay    = "24h"
+      image_min_free = "5GB"
+    }
 
     # Where images without a host in their name come from, and whose certificates are trusted beside the host's.
     # registry {

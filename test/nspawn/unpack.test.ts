@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { lstat, mkdir, mkdtemp, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { run } from "../../scripts/command";
@@ -65,6 +65,12 @@ describe("refused", () => {
     ["a hard link to nothing", [{ name: "x", type: "1", link: "y" }], /no file of the same layer/],
     ["a hard link to a directory", [directory("d/"), { name: "x", type: "1", link: "d" }], /no file of the same layer/],
     ["a character device", [{ name: "null", type: "3", device: [1, 3] }], /is a character device/],
+    [
+      "a device that only has a usual one's name",
+      [{ name: "dev/null", type: "3", device: [1, 1] }],
+      /is a character device/,
+    ],
+    ["a usual device as a block device", [{ name: "dev/null", type: "4", device: [1, 3] }], /is a block device/],
     ["a whiteout as a device", [{ name: "x", type: "3", device: [0, 0] }], /is a character device/],
     ["below a file", [file("x"), file("x/y")], /lies below "\/x", which is no directory/],
     ["the root as a file", [file("./")], /its root is no directory|unpacked/],
@@ -186,6 +192,16 @@ describe("as overlayfs stacks it", () => {
     expect((await stat(join(tree, "made/for/it"))).isCharacterDevice()).toBe(true);
     expect(await stat(join(tree, ".wh..wh.plnk")).catch(() => undefined)).toBeUndefined();
   });
+});
+
+test("usual devices of distributions are left out: no container sees an image's /dev", async () => {
+  const tree = await good([
+    directory("dev/"),
+    { name: "dev/null", type: "3", device: [1, 3] },
+    { name: "./dev/console", type: "3", device: [5, 1] },
+    symlink("dev/fd", "/proc/self/fd"),
+  ]);
+  expect(await readdir(join(tree, "dev"))).toEqual(["fd"]);
 });
 
 test("a later entry takes the place of an earlier one, whatever both are", async () => {

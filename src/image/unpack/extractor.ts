@@ -8,6 +8,7 @@ import { isSame, isWhiteout, look, native, timeOf } from "./native";
 import type { TarEntry, TarSink } from "./tar-entry";
 import type { ByteString } from "./tar-header";
 import { shown, UnpackError } from "./unpack-error";
+import { isUsualDevice } from "./usual-devices";
 
 const OPAQUE = "trusted.overlay.opaque";
 const YES = Buffer.from("y");
@@ -99,6 +100,7 @@ export class Extractor implements TarSink {
   }
 
   #entry(path: ByteString, entry: TarEntry): void {
+    if (isUsualDevice(path, entry)) return;
     const there = look(path);
     if (entry.kind === "directory" && there?.isDirectory() === true) {
       this.#directory(path, entry);

@@ -16,6 +16,8 @@ export interface TarEntry {
   /** Bytes of the file, holes of a sparse one included. */
   readonly size: number;
   readonly xattrs: ReadonlyMap<string, Buffer>;
+  /** Numbers of a device. */
+  readonly device: { readonly major: number; readonly minor: number };
 }
 
 /** Takes an archive's entries, in order. */

@@ -161,6 +161,7 @@ export class TarReader {
       mtime: overrides.mtime ?? header.mtime,
       size: kind === "file" ? this.#realSize : 0,
       xattrs: overrides.xattrs,
+      device: header.device,
     });
     this.#pax = new Map();
     this.#longName = undefined;
