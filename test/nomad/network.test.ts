@@ -112,7 +112,7 @@ describe("ports.hcl", () => {
     running = await started(job("ports.hcl"), "busybox");
     await untilRunning(nomad.api, running.allocId, "httpd", 60_000);
   }, 60_000);
-  afterAll(() => nomad.api.stopJob(running.id, true));
+  afterAll(() => nomad.api.stopJob(running.id));
 
   test.each(disturbances)(
     "is reached from everywhere %s",
@@ -140,7 +140,7 @@ describe("bridge-mode.hcl", () => {
     running = await started(job("bridge-mode.hcl"), "busybox");
     await untilRunning(nomad.api, running.allocId, "httpd", 60_000);
   }, 60_000);
-  afterAll(() => nomad.api.stopJob(running.id, true));
+  afterAll(() => nomad.api.stopJob(running.id));
 
   test.each(disturbances)(
     "is reached from everywhere %s",
@@ -188,7 +188,7 @@ test("a network of CNI, with both families", async () => {
   for (const url of [`http://${own[0]}/`, `http://[${own[1]}]/`]) {
     expect(await page(here, url)).toBe("Shared by all tasks of the group.\n");
   }
-  await nomad.api.stopJob(running.id, true);
+  await nomad.api.stopJob(running.id);
 }, 120_000);
 
 test("network-zone.hcl has two systems that reach each other", async () => {
@@ -204,7 +204,7 @@ test("network-zone.hcl has two systems that reach each other", async () => {
   expect(await allocExec(nomad.api, running.allocId, "one", ["bash", "-c", neighbours])).toMatch(
     /lladdr .*(REACHABLE|DELAY|STALE)/,
   );
-  await nomad.api.stopJob(running.id, true);
+  await nomad.api.stopJob(running.id);
 }, 180_000);
 
 test("a job whose network nobody serves runs, and says so", async () => {
@@ -237,7 +237,7 @@ job "mute" {
       30_000,
     );
     expect(found.ClientStatus).toBe("running");
-    await nomad.api.stopJob(mute.id, true);
+    await nomad.api.stopJob(mute.id);
     await nomad.api.allocations(mute.id, (all) => all.every(({ ClientStatus }) => ClientStatus !== "running"), 30_000);
   } finally {
     await attempt(["ip", "link", "delete", "br-mute"]);
