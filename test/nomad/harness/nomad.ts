@@ -142,7 +142,8 @@ function clientConfig({ dataDir, pluginDir, ports, options }: ClientSettings) {
       options: { "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul,vault" },
       ...options.client,
     },
-    plugin: [{ [pluginFile]: [{ config: [options.pluginConfig ?? {}] }] }],
+    // Its own store, which goes with the agent.
+    plugin: [{ [pluginFile]: [{ config: [{ image_store: join(dataDir, "images"), ...options.pluginConfig }] }] }],
   };
 }
 
