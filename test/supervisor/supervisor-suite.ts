@@ -371,7 +371,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
             const container = await launch(LOOP);
             await Bun.sleep(delay);
             await container.supervised.kill();
-            expect((await container.supervised.exit).signal).toBe(SIGKILL);
+            expect(await container.supervised.exit).toMatchObject({ code: 0, signal: SIGKILL });
             await finish(container);
           }
         },

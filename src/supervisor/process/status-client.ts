@@ -10,10 +10,16 @@ export interface StatusListener {
   gone(): void;
 }
 
+/** What the supervising process answers a request with. */
+type Answer = "looked" | "stopping";
+
 /** The plugin's side of a supervising process's socket. */
 export interface StatusConnection {
-  /** Asks that systemd-nspawn is not started again when the container reboots. */
-  stop(): void;
+  /**
+   * Asks that systemd-nspawn is not started again when the container reboots, and that its end is taken for the end that it was
+   * given. Resolves when the supervising process knows.
+   */
+  stop(): Promise<void>;
   /** Resolves when the supervising process holds the payload, so that it sees how a signal ends it. */
   look(): Promise<void>;
   close(): void;
@@ -23,10 +29,9 @@ export interface StatusConnection {
 export async function connectStatus(path: string, listener: StatusListener): Promise<StatusConnection | undefined> {
   let rest = "";
   let closed = false;
-  let looks: (() => void)[] = [];
-  const looked = (): void => {
-    for (const resolve of looks) resolve();
-    looks = [];
+  const asked: Record<Answer, (() => void)[]> = { looked: [], stopping: [] };
+  const answered = (word: Answer): void => {
+    for (const resolve of asked[word].splice(0)) resolve();
   };
   const lines = (bytes: Buffer): void => {
     const parts = (rest + bytes.toString()).split("\n");
@@ -35,15 +40,24 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
       const [word, pid] = line.split(" ");
       if (word === "running") listener.running(Number(pid));
       if (word === "exited") listener.exited();
-      if (word === "looked") looked();
+      if (word === "looked" || word === "stopping") answered(word);
     }
   };
   const gone = (): void => {
     if (!closed) listener.gone();
+    forget();
+  };
+  const forget = (): void => {
     closed = true;
-    looked();
+    for (const word of ["looked", "stopping"] as const) answered(word);
   };
   let socket: Socket;
+  const ask = (request: "look" | "stop", answer: Answer): Promise<void> =>
+    new Promise((resolve) => {
+      if (closed) return resolve();
+      asked[answer].push(resolve);
+      socket.write(`${request}\n`);
+    });
   try {
     socket = await Bun.connect({
       unix: path,
@@ -54,16 +68,10 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
     throw error;
   }
   return {
-    stop: () => void socket.write("stop\n"),
-    look: () =>
-      new Promise((resolve) => {
-        if (closed) return resolve();
-        looks.push(resolve);
-        socket.write("look\n");
-      }),
+    stop: () => ask("stop", "stopping"),
+    look: () => ask("look", "looked"),
     close: () => {
-      closed = true;
-      looked();
+      forget();
       socket.end();
     },
   };

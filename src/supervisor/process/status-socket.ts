@@ -11,7 +11,7 @@ export interface StatusServer {
 
 /** What a listener may ask for. */
 export interface StatusRequests {
-  /** Not to start systemd-nspawn again. */
+  /** Not to start systemd-nspawn again. Answered with "stopping". */
   stop(): void;
   /** To take hold of the payload now: a signal is about to be sent to it. Answered with "looked". */
   look(): void;
@@ -31,10 +31,14 @@ export function serveStatus(path: string, requests: StatusRequests): StatusServe
       data(socket, bytes) {
         // Each word comes in one write of its own, far smaller than what a Unix socket would split.
         for (const word of bytes.toString().split("\n")) {
-          if (word === "stop") requests.stop();
-          if (word !== "look") continue;
-          requests.look();
-          socket.write("looked\n");
+          if (word === "stop") {
+            requests.stop();
+            socket.write("stopping\n");
+          }
+          if (word === "look") {
+            requests.look();
+            socket.write("looked\n");
+          }
         }
       },
       close(socket) {

@@ -4,6 +4,7 @@ import { removeCgroup } from "../../host/cgroup-task";
 import { isAlive, signalProcess } from "../../host/process-info";
 import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
+import { settles } from "../settles";
 import type { Exit, Supervised, SupervisedRef } from "../supervisor";
 import { endContainer, isGone } from "./end-container";
 import { lockOrAwait } from "./order-lock";
@@ -13,6 +14,8 @@ import { connectStatus, type StatusConnection } from "./status-client";
 const SIGKILL = 9;
 /** How long a supervising process may take from its own start to its container's. */
 const BEGIN_MS = 10_000;
+/** How long it may take to answer. */
+const ANSWER_MS = 1_000;
 /** How long a supervising process may still hand the last log lines to a reader when its container is released. */
 const LAST_LINES_MS = 500;
 
@@ -85,7 +88,8 @@ export async function followContainer(
 
   const end = async (): Promise<void> => {
     const state = current();
-    connection?.stop();
+    // One that is not to be reached is ended without being asked.
+    if (connection !== undefined) await settles(connection.stop(), ANSWER_MS);
     if (state !== undefined) locks = await endContainer(layout, ref.machine, state);
     await settled.promise;
   };
