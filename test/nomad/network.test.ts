@@ -75,7 +75,7 @@ async function hostPort(allocId: string): Promise<number> {
 /** A server listens a moment after its task runs. */
 async function page(run: (argv: readonly string[]) => Promise<{ stdout: string }>, url: string): Promise<string> {
   for (const deadline = performance.now() + 20_000; ; await Bun.sleep(100)) {
-    const { stdout } = await run(["busybox", "wget", "-q", "-O", "-", url]);
+    const { stdout } = await run(["timeout", "3", "busybox", "wget", "-q", "-O", "-", url]);
     if (stdout !== "" || performance.now() > deadline) return stdout;
   }
 }
