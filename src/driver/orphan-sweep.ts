@@ -1,7 +1,6 @@
-import { systemdPresence } from "../host/systemd-booted";
 import { errorText } from "../plugin/logger";
 import { machinesOf } from "../task/files";
-import { releaseContainer } from "../task/release";
+import { discardContainer } from "./discard-container";
 import type { Driver } from "./driver";
 
 /** What of the driver the sweep needs. */
@@ -41,17 +40,10 @@ export class OrphanSweep {
       if (tasks.knowsMachine(machine)) continue;
       log.warn("removing a container that no task belongs to", { machine });
       try {
-        await this.#remove(machine);
+        await discardContainer(this.#around, machine);
       } catch (error) {
         log.warn("a container that no task belongs to could not be removed", { machine, error: errorText(error) });
       }
     }
-  }
-
-  async #remove(machine: string): Promise<void> {
-    for (const name of ["systemd", "process"] as const) {
-      if (name === "process" || systemdPresence().booted) await this.#around.supervisorNamed(name).discard(machine);
-    }
-    await releaseContainer(machine);
   }
 }

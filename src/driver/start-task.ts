@@ -14,11 +14,12 @@ import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
 import { execContext } from "../task/exec-context";
-import { ownerOf } from "../task/files";
+import { isClaimed, ownerOf } from "../task/files";
 import { encodeTaskState, handleVersion } from "../task/handle";
 import { prepareTask } from "../task/prepare";
 import { releaseContainer } from "../task/release";
 import { Task } from "../task/task";
+import { discardContainer } from "./discard-container";
 import type { Driver } from "./driver";
 import { healthProblem, readHostFacts } from "./fingerprint";
 import { rpcError } from "./rpc";
@@ -48,6 +49,8 @@ export async function startTask(
       if (nspawn === undefined || !driver.config.options.enabled) {
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
+      // What an interrupted start of this very task left ends first: it may still write to the root that is about to be made anew.
+      if (isClaimed(machine)) await discardContainer(driver, machine);
       const prepared = await prepareTask(config, {
         plugin: driver.config.options,
         nspawn,
