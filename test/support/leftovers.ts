@@ -68,7 +68,7 @@ async function mounts(): Promise<string[]> {
       const [, , , root, point] = line.split(" ");
       return `${root} on ${point}`;
     })
-    .filter((line) => !/ on (\/run\/netns$|\/run\/(credentials|user)\/|\/run\/netns$|\/proc\/sys\/fs\/binfmt_misc)/.test(line));
+    .filter((line) => !/ on (\/run\/(credentials|user)\/|\/run\/netns$|\/proc\/sys\/fs\/binfmt_misc)/.test(line));
 }
 
 async function loopDevices(): Promise<string[]> {
