@@ -1,4 +1,5 @@
-import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { errnoSymbol, lastErrno } from "./last-errno";
 
 /** Calls about files that Node's interface does not have. */
 
@@ -33,8 +34,7 @@ function open() {
     syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
     prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 },
     syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
-    flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    __errno_location: { args: [], returns: FFIType.ptr },
+    ...errnoSymbol,
   }).symbols;
 }
 
@@ -56,8 +56,7 @@ export class CallError extends Error {
 
 function must(call: string, result: number | bigint): void {
   if (result >= 0) return;
-  const location = calls().__errno_location();
-  throw new CallError(call, location === null ? 0 : read.i32(location));
+  throw new CallError(call, lastErrno(calls()));
 }
 
 function bytes(path: string | Buffer): Buffer {
@@ -151,13 +150,4 @@ export function keepCapabilities(kept: readonly number[]): void {
   const header = Uint32Array.of(CAPABILITY_VERSION_3, 0);
   const sets = Uint32Array.of(low, low, 0, high, high, 0);
   must("capset", calls().syscall(SYS_CAPSET, ptr(header), ptr(sets), 0, 0, 0));
-}
-
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-
-/** Takes a file's lock (flock(2)) at once or not at all; it is kept until the last copy of the descriptor is closed. */
-export function tryFlock(fd: number, kind: "shared" | "exclusive"): boolean {
-  return calls().flock(fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0;
 }

@@ -34,6 +34,7 @@ const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const OPEN_TREE_CLONE = 1;
 const MOUNT_ATTR_IDMAP = 0x100000n;
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const MNT_DETACH = 2;
@@ -74,9 +75,12 @@ function cString(text: string): Buffer {
   return Buffer.from(`${text}\0`);
 }
 
-/** Takes the exclusive lock of a file (flock(2)) until the descriptor is closed; false when somebody else has one. */
-export function tryLock(fd: number): boolean {
-  return symbols().flock(fd, LOCK_EX | LOCK_NB) === 0;
+/**
+ * Takes the lock of a file (flock(2)) at once or not at all, until the last copy of the descriptor is closed; false when somebody
+ * else has one that excludes it.
+ */
+export function tryLock(fd: number, kind: "shared" | "exclusive" = "exclusive"): boolean {
+  return symbols().flock(fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0;
 }
 
 /** Whether somebody else holds a lock of any part of a file (fcntl(2), F_OFD_GETLK); flock(2) is another kind. */

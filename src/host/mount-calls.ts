@@ -1,5 +1,6 @@
-import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { dlopen, FFIType, ptr } from "bun:ffi";
 import { constants, openSync } from "node:fs";
+import { errnoSymbol, lastErrno } from "./last-errno";
 
 /** Mounting, by the calls that Node's interface does not have. */
 
@@ -21,7 +22,7 @@ function open() {
       returns: FFIType.i32,
     },
     syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
-    __errno_location: { args: [], returns: FFIType.ptr },
+    ...errnoSymbol,
   }).symbols;
 }
 
@@ -46,11 +47,6 @@ export class MountError extends Error {
   }
 }
 
-function errno(): number {
-  const location = calls().__errno_location();
-  return location === null ? 0 : read.i32(location);
-}
-
 function text(value: string): Buffer {
   if (value.includes("\0")) throw new Error(`A path must not contain a NUL character: ${JSON.stringify(value)}.`);
   return Buffer.from(`${value}\0`);
@@ -70,7 +66,7 @@ export function openPath(path: string): number {
 export function mount(source: string, target: string, type: string, data: string): void {
   const [from, to, kind, options] = [text(source), text(target), text(type), text(data)];
   if (calls().mount(from, to, kind, NO_FLAGS, options) === 0) return;
-  const number = errno();
+  const number = lastErrno(calls());
   throw new MountError(`mounting ${type} on ${target} failed with error ${number} (see errno -l, and dmesg)`, number);
 }
 
@@ -79,6 +75,6 @@ export function attachMount(detached: number, target: string): void {
   const [empty, to] = [text(""), text(target)];
   const result = calls().syscall(SYS_MOVE_MOUNT, detached, ptr(empty), AT_FDCWD, ptr(to), MOVE_MOUNT_F_EMPTY_PATH);
   if (result === 0n || Number(result) === 0) return;
-  const number = errno();
+  const number = lastErrno(calls());
   throw new MountError(`mounting on ${target} failed with error ${number} (see errno -l)`, number);
 }

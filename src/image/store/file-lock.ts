@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { isMissing } from "../../host/errno";
-import { tryFlock } from "../../host/file-calls";
+import { tryLock } from "../../host/libc";
 
 const FIRST_DELAY_MS = 2;
 const LONGEST_DELAY_MS = 100;
@@ -14,7 +14,7 @@ export interface FileLock extends Disposable {
 export function tryFileLock(path: string, kind: "shared" | "exclusive"): FileLock | undefined {
   const fd = openSync(path, "a", 0o600);
   // A file that was removed while it was opened would be another one than the next process locks.
-  if (tryFlock(fd, kind) && isStill(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
+  if (tryLock(fd, kind) && isStill(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
   closeSync(fd);
   return undefined;
 }

@@ -1,6 +1,7 @@
-import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { dlopen, FFIType, ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { getSystemErrorMap } from "node:util";
+import { errnoSymbol, lastErrno } from "../../host/last-errno";
 import { decodeMessages, encodeMessage, type Message } from "./message";
 
 const AF_NETLINK = 16;
@@ -26,7 +27,7 @@ function openLibc() {
     bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
     send: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
     recv: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    __errno_location: { args: [], returns: FFIType.ptr },
+    ...errnoSymbol,
   }).symbols;
 }
 
@@ -78,12 +79,13 @@ export class NetlinkSocket implements Disposable {
   #talk(what: string, type: number, flags: number, body: readonly Uint8Array[]): Message[] {
     this.#sequence += 1;
     const message = encodeMessage({ type, flags, sequence: this.#sequence }, ...body);
-    if (symbols().send(this.#fd, ptr(message), message.length, 0) < 0) throw new NetlinkError(what, errno());
+    if (symbols().send(this.#fd, ptr(message), message.length, 0) < 0)
+      throw new NetlinkError(what, lastErrno(symbols()));
     const messages: Message[] = [];
     for (;;) {
       const buffer = Buffer.alloc(datagramSize);
       const length = Number(symbols().recv(this.#fd, ptr(buffer), buffer.length, 0));
-      if (length < 0) throw new NetlinkError(what, errno());
+      if (length < 0) throw new NetlinkError(what, lastErrno(symbols()));
       for (const answer of decodeMessages(buffer.subarray(0, length))) {
         if (answer.sequence !== this.#sequence) continue;
         if (answer.type === NLMSG_DONE) return messages;
@@ -110,20 +112,14 @@ export function openEvents(protocol: number, groups: number): number {
 
 function openSocket(protocol: number, groups: number, flags: number): number {
   const fd = symbols().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol);
-  if (fd < 0) throw new NetlinkError("A netlink socket could not be opened", errno());
+  if (fd < 0) throw new NetlinkError("A netlink socket could not be opened", lastErrno(symbols()));
   const address = Buffer.alloc(ADDRESS_SIZE);
   address.writeUInt16LE(AF_NETLINK, 0);
   address.writeUInt32LE(groups, 8);
   if (symbols().bind(fd, ptr(address), address.length) < 0) {
-    const error = new NetlinkError("A netlink socket could not be bound", errno());
+    const error = new NetlinkError("A netlink socket could not be bound", lastErrno(symbols()));
     closeSync(fd);
     throw error;
   }
   return fd;
-}
-
-/** Why the last call of this thread failed. */
-function errno(): number {
-  const location = symbols().__errno_location();
-  return location === null ? 0 : read.i32(location, 0);
 }

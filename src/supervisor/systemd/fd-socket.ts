@@ -1,6 +1,7 @@
-import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { dlopen, FFIType, ptr } from "bun:ffi";
 import { Duplex } from "node:stream";
 import type { Socket } from "bun";
+import { errnoSymbol, lastErrno } from "../../host/last-errno";
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -17,7 +18,7 @@ let libc: Libc | undefined;
 function openLibc() {
   return dlopen("libc.so.6", {
     sendmsg: { args: [FFIType.i32, FFIType.ptr, FFIType.i32], returns: FFIType.i64 },
-    __errno_location: { args: [], returns: FFIType.ptr },
+    ...errnoSymbol,
   }).symbols;
 }
 
@@ -51,8 +52,7 @@ function sendWithFds(socket: number, data: Buffer, fds: readonly number[]): numb
   header.writeBigUInt64LE(BigInt(control.length), 40);
   const sent = Number(libc.sendmsg(socket, ptr(header), MSG_DONTWAIT | MSG_NOSIGNAL));
   if (sent >= 0) return sent;
-  const location = libc.__errno_location();
-  const errno = location === null ? 0 : read.i32(location, 0);
+  const errno = lastErrno(libc);
   if (errno === EAGAIN) return 0;
   throw new Error(`file descriptors could not be sent over D-Bus: sendmsg failed with errno ${errno}`);
 }
