@@ -7,12 +7,10 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
-import { SourceError } from "../image/source";
-import { StoreError } from "../image/store/store-error";
+import { RecoverableError } from "../host/recoverable-error";
 import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
-import { LaunchError } from "../supervisor/supervisor";
 import { execContext } from "../task/exec-context";
 import { isClaimed, ownerOf } from "../task/files";
 import { encodeTaskState, handleVersion } from "../task/handle";
@@ -51,7 +49,7 @@ export async function startTask(
       }
       // What an interrupted start of this very task left ends first: it may still write to the root that is about to be made anew.
       if (isClaimed(machine)) await discardContainer(driver, machine);
-      const prepared = await prepareTask(config, {
+      const prepared = await prepareTask(config, machine, {
         plugin: driver.config.options,
         nspawn,
         pluginDir: driver.pluginDir,
@@ -111,9 +109,7 @@ export async function startTask(
       },
     };
   } catch (error) {
-    const recoverable =
-      (error instanceof LaunchError || error instanceof StoreError || error instanceof SourceError) &&
-      error.recoverable;
+    const recoverable = error instanceof RecoverableError && error.recoverable;
     driver.log.error("a task could not be started", {
       task: config.name,
       alloc: config.allocId,

@@ -2,6 +2,8 @@
  * What stands between where images come from (registry/) and where they are kept (store/): neither knows the other.
  */
 
+import { RecoverableError } from "../host/recoverable-error";
+
 /** A piece of content by its digest (OCI image spec, descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string;
@@ -52,18 +54,15 @@ export type SourceProblem =
   | "cancelled";
 
 /** Something that could not be fetched; the message is a sentence that names the image, and never credentials. */
-export class SourceError extends Error {
+export class SourceError extends RecoverableError {
   override readonly name = "SourceError";
   readonly problem: SourceProblem;
-  /** Whether the same request may succeed later. */
-  readonly recoverable: boolean;
 
   constructor(
     message: string,
     options: { readonly problem: SourceProblem; readonly recoverable: boolean; readonly cause?: unknown },
   ) {
-    super(message, { cause: options.cause });
+    super(message, options);
     this.problem = options.problem;
-    this.recoverable = options.recoverable;
   }
 }

@@ -3,6 +3,8 @@
  * PID 1 (systemd/) or, on hosts without systemd as PID 1, a small detached process (process/).
  */
 
+import { RecoverableError } from "../host/recoverable-error";
+
 /** How the payload sits in the container; decides which process a signal is for. */
 export type PayloadMode =
   /** An init system is PID 1 (`--boot`). */
@@ -111,15 +113,8 @@ export class NotSupervisedError extends Error {
 }
 
 /** Thrown by launch when the container could not be started at all; the message is systemd-nspawn's or systemd's own. */
-export class LaunchError extends Error {
+export class LaunchError extends RecoverableError {
   override readonly name = "LaunchError";
-  /** True where the same launch may succeed later (PID 1 unreachable, out of memory or processes). */
-  readonly recoverable: boolean;
-
-  constructor(message: string, options: { readonly recoverable: boolean; readonly cause?: unknown }) {
-    super(message, { cause: options.cause });
-    this.recoverable = options.recoverable;
-  }
 }
 
 /** Starts containers and finds them again. */

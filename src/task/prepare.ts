@@ -11,7 +11,6 @@ import type { NetworkRecord } from "../network/records";
 import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
 import { taskEnvironment } from "../nspawn/environment";
 import { featuresOf } from "../nspawn/features";
-import { machineName } from "../nspawn/machine-name";
 import type { Logger } from "../plugin/logger";
 import type { LaunchSpec, PayloadMode } from "../supervisor/supervisor";
 import { containerDevices } from "./device-nodes";
@@ -70,9 +69,10 @@ export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">):
  * Turns what Nomad tells of a task into a container that can be launched: checks everything that can be known before the
  * start, and writes the container's files last.
  *
+ * @param machine see machineName()
  * @throws ConfigError, ImageError or Error with one sentence for the job's author
  */
-export async function prepareTask(config: TaskConfig, context: PrepareContext): Promise<Prepared> {
+export async function prepareTask(config: TaskConfig, machine: string, context: PrepareContext): Promise<Prepared> {
   const { pluginDir } = context;
   const decoded = decodeTaskConfig(
     config.msgpackDriverConfig,
@@ -80,7 +80,6 @@ export async function prepareTask(config: TaskConfig, context: PrepareContext): 
   );
   checkPolicy(decoded, context.plugin);
   const network = networkPlan(config, decoded);
-  const machine = machineName(config.name, config.allocId);
   const policy = {
     taskDirectory: taskDirectories(config).task,
     privileged: context.plugin.allow_privileged_binds,
