@@ -8,3 +8,8 @@ export function isMissing(error: unknown): boolean {
   const code = errnoCode(error);
   return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
 }
+
+/** For the `catch` of something that may not be there: undefined then, any other error is thrown. */
+export function absent(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}

@@ -1,9 +1,10 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { errnoCode, isMissing } from "../host/errno";
+import { absent, isMissing } from "../host/errno";
 import { tryLock } from "../host/libc";
+import { removeIfEmpty } from "../host/remove-if-empty";
 
 /** Where the networks of running containers are written down; gone after a reboot, as they are. */
 const directory = "/run/nomad-driver-nspawn/network";
@@ -45,8 +46,7 @@ export type NetworkRecord = Readonly<v.InferOutput<typeof schema>>;
 export interface Records {
   all(): Promise<NetworkRecord[]>;
   write(record: NetworkRecord): Promise<void>;
-  /** False where there was none. */
-  remove(machine: string): Promise<boolean>;
+  remove(machine: string): Promise<void>;
   /** The rules in force, "" for none. */
   rules(): Promise<string>;
   writeRules(text: string): Promise<void>;
@@ -94,12 +94,7 @@ const records: Records = {
     return found.filter((record) => record !== undefined);
   },
   write: (record) => writeWhole(join(directory, record.machine + suffix), JSON.stringify(record)),
-  remove: async (machine) => {
-    const path = join(directory, machine + suffix);
-    const there = (await stat(path).catch(absent)) !== undefined;
-    await rm(path, { force: true });
-    return there;
-  },
+  remove: (machine) => rm(join(directory, machine + suffix), { force: true }),
   rules: async () => (await readFile(rulesFile, "utf8").catch(absent)) ?? "",
   writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeWhole(rulesFile, text)),
 };
@@ -153,14 +148,4 @@ async function removeUnfinished(): Promise<void> {
   for (const name of await readdir(directory)) {
     if (name.endsWith(unfinished)) await rm(join(directory, name), { force: true });
   }
-}
-
-async function removeIfEmpty(path: string): Promise<void> {
-  await rmdir(path).catch((error: unknown) => {
-    if (!isMissing(error) && !["ENOTEMPTY", "EBUSY"].includes(errnoCode(error) ?? "")) throw error;
-  });
-}
-
-function absent(error: unknown): undefined {
-  if (!isMissing(error)) throw error;
 }

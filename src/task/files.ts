@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { errnoCode, isMissing } from "../host/errno";
+import { absent, errnoCode, isMissing } from "../host/errno";
+import { removeIfEmpty } from "../host/remove-if-empty";
 import { settingsFilePath } from "../nspawn/settings-file";
 import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
@@ -147,10 +148,6 @@ async function namesIn(directory: string): Promise<string[]> {
   return (await readdir(directory).catch(absent)) ?? [];
 }
 
-function absent(error: unknown): undefined {
-  if (!isMissing(error)) throw error;
-}
-
 /** Removes a container's files, and the directories of all with the last one's; does nothing where there are none. */
 export async function removeContainerFiles(machine: string): Promise<void> {
   await rm(settingsFilePath(machine), { force: true });
@@ -165,12 +162,5 @@ async function makeDirectory(directory: string): Promise<void> {
   await make().catch((error: unknown) => {
     if (!isMissing(error)) throw error;
     return make();
-  });
-}
-
-async function removeIfEmpty(directory: string): Promise<void> {
-  await rmdir(directory).catch((error: unknown) => {
-    // Somebody else's container is there, or a file system is mounted.
-    if (!isMissing(error) && !["ENOTEMPTY", "EBUSY"].includes(errnoCode(error) ?? "")) throw error;
   });
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { errnoCode, isMissing } from "../../host/errno";
+import { isMissing } from "../../host/errno";
+import { removeIfEmpty } from "../../host/remove-if-empty";
 import { type FileLock, fileLock, tryFileLock } from "../store/file-lock";
 
 /** systemd takes no notice of files with such names in a directory of images. */
@@ -64,10 +65,4 @@ export async function removeAbandoned(directory: string, locks: string): Promise
 
 function idOf(name: string): string {
   return createHash("sha256").update(name).digest("hex").slice(0, 24);
-}
-
-async function removeIfEmpty(directory: string): Promise<void> {
-  await rmdir(directory).catch((error: unknown) => {
-    if (!isMissing(error) && !["ENOTEMPTY", "EBUSY"].includes(errnoCode(error) ?? "")) throw error;
-  });
 }

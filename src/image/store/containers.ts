@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openUserNamespace } from "../../exec/user-namespace";
 import { bootId } from "../../host/boot-id";
-import { errnoCode, isMissing } from "../../host/errno";
+import { absent } from "../../host/errno";
 import { detachMount } from "../../host/libc";
 import { layerDirectory } from "./layers";
 import { mountOverlay, OverlayError, unmountAll } from "./overlay-root";
@@ -111,8 +111,4 @@ export async function removeStaleRoots(paths: StorePaths, isOwned: (machine: str
   for (const machine of await readdir(paths.containers)) {
     if (!isOwned(machine)) await removeRoot(containerDirectory(paths, machine));
   }
-}
-
-function absent(error: unknown): undefined {
-  if (!isMissing(error) || errnoCode(error) === undefined) throw error;
 }
