@@ -1,4 +1,4 @@
-import { formatSubnet, parseSubnet } from "./ip";
+import { formatSubnet, isIpv4, parseSubnet } from "./ip";
 import type { LinkManagement } from "./networkd";
 import type { NetworkRecord } from "./records";
 import { neighbour } from "./subnets";
@@ -38,7 +38,6 @@ export function addressing({ record, boot, management, host, container }: LinkSi
   if (management === "unmanaged") return { kind: "give", given: undefined };
   // The server of a zone has others to serve, and does not know which addresses are taken without it.
   if (boot || record.link === "zone") return { kind: "leave" };
-  const isIpv4 = (text: string) => parseSubnet(text)?.family === 4;
   if (container.some(isIpv4)) return { kind: "leave" };
   const own = parseSubnet(host.find(isIpv4) ?? "");
   const other = own === undefined ? undefined : neighbour(own);

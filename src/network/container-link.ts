@@ -1,5 +1,5 @@
 import { inNetworkNamespace } from "../host/network-namespace";
-import { formatSubnet, isLocal, parseAddress, parseSubnet } from "./ip";
+import { addressPart, formatSubnet, isLocal, parseAddress, parseSubnet } from "./ip";
 import { type Link, Links } from "./netlink/links";
 import type { NetworkRecord } from "./records";
 import { leadsTo } from "./route-lookup";
@@ -69,7 +69,7 @@ export function setUpContainer(namespace: string, given: NetworkRecord["given"])
     if (link === undefined) return;
     links.setUp(link.index);
     for (const { host, container } of pairs(given)) {
-      const [own, gateway] = [parseSubnet(container), parseAddress(host.replace(/\/.*/, ""))];
+      const [own, gateway] = [parseSubnet(container), parseAddress(addressPart(host))];
       // An init system may have switched the family off.
       if (own === undefined || gateway === undefined || (own.family === 6 && !hasIpv6())) continue;
       links.addAddress(link.index, own);

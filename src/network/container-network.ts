@@ -8,7 +8,7 @@ import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
 import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
 import { serveLease } from "./dhcp/server";
-import { parseSubnet } from "./ip";
+import { addressPart, isIpv4 } from "./ip";
 import { leaseOf } from "./lease";
 import { watchNetwork } from "./netlink/events";
 import { type LinkManagement, linkManagement, linkStates } from "./networkd";
@@ -60,6 +60,8 @@ export class ContainerNetwork {
   #impatient = false;
   /** Index of the host's end, or of the bridge it is attached to, once the link is set up. */
   #hostIndex: number | undefined;
+  /** It has an address of IPv6, and the time for one of IPv4 runs. */
+  #onlyIpv6 = false;
   #saving: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -83,12 +85,11 @@ export class ContainerNetwork {
 
   /** Undefined while the container has no address. */
   override(): NetworkOverride | undefined {
-    const addresses = this.#record.addresses.flatMap((text) => parseSubnet(text) ?? []);
-    const family = addresses.some((address) => address.family === 4) ? 4 : 6;
-    const [addr] = this.#record.addresses.filter((text) => parseSubnet(text)?.family === family);
+    const { addresses } = this.#record;
+    const addr = addresses.find(isIpv4) ?? addresses[0];
     if (addr === undefined) return undefined;
     return {
-      addr: addr.replace(/\/.*/, ""),
+      addr: addressPart(addr),
       portMap: containerPorts(this.#record.ports),
       autoAdvertise: this.#record.link === "bridge",
     };
@@ -205,8 +206,11 @@ export class ContainerNetwork {
       this.#record = record;
       this.#queue(() => this.#context.save(record));
     }
-    if (found.some((text) => parseSubnet(text)?.family === 4)) this.#known.resolve();
-    else if (found.length > 0) this.#stops.push(after(secondFamilyMs, () => this.#known.resolve()));
+    if (found.some(isIpv4)) this.#known.resolve();
+    else if (found.length > 0 && !this.#onlyIpv6) {
+      this.#onlyIpv6 = true;
+      this.#stops.push(after(secondFamilyMs, () => this.#known.resolve()));
+    }
   }
 
   #queue(work: () => Promise<void>): void {
@@ -217,6 +221,7 @@ export class ContainerNetwork {
     this.#namespace = undefined;
     this.#hostIndex = undefined;
     this.#impatient = false;
+    this.#onlyIpv6 = false;
     for (const stop of [...this.#earlyStops.splice(0), ...this.#stops.splice(0)]) stop();
   }
 

@@ -1,5 +1,4 @@
-import { join } from "node:path";
-import { isExecutable, STANDARD_DIRECTORIES } from "../host/programs";
+import { findProgram, STANDARD_DIRECTORIES } from "../host/programs";
 import type { Records } from "./records";
 import { noRules, rules } from "./rules";
 
@@ -9,8 +8,8 @@ export class FirewallError extends Error {
 }
 
 /** The path of nft(8); undefined where it is not installed. */
-export function nftPath(): string | undefined {
-  return STANDARD_DIRECTORIES.map((directory) => join(directory, "nft")).find(isExecutable);
+function nftPath(): string | undefined {
+  return findProgram("nft", STANDARD_DIRECTORIES);
 }
 
 /**
@@ -33,9 +32,8 @@ export async function attemptNft(
 ): Promise<{ readonly path: string | undefined; readonly output: string }> {
   const path = nftPath();
   if (path === undefined) return { path, output: "" };
-  const child = Bun.spawn([path, ...args], { cwd: "/", env: {}, stdin: "ignore", stdout: "pipe", stderr: "ignore" });
-  const [output, code] = await Promise.all([child.stdout.text(), child.exited]);
-  return { path, output: code === 0 ? output : "" };
+  const { code, stdout } = await run([path, ...args]);
+  return { path, output: code === 0 ? stdout : "" };
 }
 
 /** Runs a script: all of it takes effect, or nothing. */
@@ -46,13 +44,19 @@ async function nft(script: string): Promise<void> {
       "The program nft is not installed on this client, by which ports are forwarded and containers reach other hosts: install nftables.",
     );
   }
-  const child = Bun.spawn([path, "--file", "-"], {
+  const { code, stderr } = await run([path, "--file", "-"], script);
+  if (code !== 0)
+    throw new FirewallError(`nft could not set the packet filter's rules: ${stderr.trim().slice(0, 500)}`);
+}
+
+async function run(argv: readonly string[], stdin = "") {
+  const child = Bun.spawn([...argv], {
     cwd: "/",
     env: {},
-    stdin: new Blob([script]),
-    stdout: "ignore",
+    stdin: new Blob([stdin]),
+    stdout: "pipe",
     stderr: "pipe",
   });
-  const [words, code] = await Promise.all([child.stderr.text(), child.exited]);
-  if (code !== 0) throw new FirewallError(`nft could not set the packet filter's rules: ${words.trim().slice(0, 500)}`);
+  const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, stdout, stderr };
 }

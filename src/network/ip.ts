@@ -37,12 +37,22 @@ export function parseSubnet(text: string): Subnet | undefined {
   return address === undefined || prefix > addressBits[address.family] ? undefined : { ...address, prefix };
 }
 
+/** Whether "ADDRESS/PREFIX" is of IPv4. */
+export function isIpv4(text: string): boolean {
+  return parseSubnet(text)?.family === 4;
+}
+
 /** The usual way to write an address (RFC 5952). */
 export function formatAddress({ family, value }: Address): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join(".");
   const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(112 - index * 16)) & 0xffffn).toString(16));
   // The URL standard serializes IPv6 hosts as the RFC does.
   return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
+}
+
+/** The address in "ADDRESS/PREFIX". */
+export function addressPart(text: string): string {
+  return text.replace(/\/.*/, "");
 }
 
 /** "ADDRESS/PREFIX". */

@@ -1,6 +1,6 @@
 import type { Lease } from "./dhcp/message";
 import { serversOf } from "./host-resolvers";
-import { parseAddress, parseSubnet } from "./ip";
+import { addressPart, parseAddress, parseSubnet } from "./ip";
 import type { NetworkRecord } from "./records";
 
 /**
@@ -10,7 +10,7 @@ import type { NetworkRecord } from "./records";
  */
 export function leaseOf(given: NetworkRecord["given"], resolvers: string | undefined): Lease | undefined {
   const { host = "", container = "" } = given?.ipv4 ?? {};
-  const [address, router] = [parseSubnet(container), parseAddress(host.replace(/\/.*/, ""))];
+  const [address, router] = [parseSubnet(container), parseAddress(addressPart(host))];
   if (address === undefined || router === undefined) return undefined;
   const servers = serversOf(resolvers).flatMap((server) => parseAddress(server) ?? []);
   return { address, router, resolvers: servers.filter(({ family }) => family === 4) };

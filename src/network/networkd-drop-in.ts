@@ -1,5 +1,5 @@
 import { serversOf } from "./host-resolvers";
-import { parseAddress, parseSubnet } from "./ip";
+import { addressPart, parseAddress, parseSubnet } from "./ip";
 import type { NetworkRecord } from "./records";
 
 /**
@@ -20,7 +20,7 @@ export function networkdDropIn(given: NonNullable<NetworkRecord["given"]>, resol
     "[Network]",
     "DHCP=no",
     ...pairs.flatMap(({ host, container }) =>
-      parseSubnet(container) === undefined ? [] : [`Address=${container}`, `Gateway=${host.replace(/\/.*/, "")}`],
+      parseSubnet(container) === undefined ? [] : [`Address=${container}`, `Gateway=${addressPart(host)}`],
     ),
     ...serversOf(resolvers)
       .filter((server) => parseAddress(server) !== undefined)

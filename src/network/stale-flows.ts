@@ -1,3 +1,4 @@
+import { addressPart } from "./ip";
 import { forgetFlows } from "./netlink/flows";
 import type { NetworkRecord } from "./records";
 
@@ -21,5 +22,5 @@ export function forgetEarlierFlows(record: NetworkRecord): void {
 }
 
 function addressesOf({ targets }: NetworkRecord): ReadonlySet<string> {
-  return new Set(targets.map((text) => text.replace(/\/.*/, "")));
+  return new Set(targets.map((text) => addressPart(text)));
 }
