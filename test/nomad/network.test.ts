@@ -5,6 +5,7 @@ import { attempt, run } from "../../scripts/command";
 import { busyboxImage, debianImage } from "../../scripts/images/images";
 import { addNeighbour, type Neighbour, ownAddresses } from "../support/neighbour";
 import { allocExec } from "./harness/alloc-exec";
+import { killPlugin, restartAgent } from "./harness/disturbances";
 import { eventTexts, type RunningJob, runJob, taskState, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 
@@ -89,22 +90,19 @@ async function address(allocId: string, task: string): Promise<string> {
 
 const disturbances: readonly (readonly [string, () => Promise<void>])[] = [
   ["at first", async () => {}],
-  [
-    "after a kill -9 of the plugin",
-    async () => {
-      const client = nomad.client();
-      process.kill(await nomad.pluginPid(), "SIGKILL");
-      await client.log.waitFor("container recovered", 60_000);
-    },
-  ],
-  [
-    "after a restart of the agent",
-    async () => {
-      await nomad.stopClient("SIGINT");
-      await nomad.startClient();
-    },
-  ],
+  ["after a kill -9 of the plugin", () => killPlugin(nomad)],
+  ["after a restart of the agent", () => restartAgent(nomad, "SIGINT")],
 ];
+
+/** The page of a group's port "http", by the client's address, and the service of that port. */
+async function expectReached(allocId: string, service: string, textOf: (port: number) => string): Promise<void> {
+  const port = await hostPort(allocId);
+  for (const from of [there, here]) {
+    expect(await page(from, `http://${ownAddresses[4]}:${port}/`)).toBe(textOf(port));
+  }
+  const [found] = await nomad.api.services(service, (all) => all.length === 1);
+  expect(found).toMatchObject({ Address: ownAddresses[4], Port: port });
+}
 
 describe("ports.hcl", () => {
   let running: RunningJob;
@@ -118,17 +116,14 @@ describe("ports.hcl", () => {
     "is reached from everywhere %s",
     async (_, disturb) => {
       await disturb();
+      const textOf = (port: number) => `Behind port ${port} of the client.\n`;
+      await expectReached(running.allocId, "web", textOf);
       const port = await hostPort(running.allocId);
-      const text = `Behind port ${port} of the client.\n`;
-      expect(await page(there, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
-      expect(await page(here, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
-      expect(await page(here, `http://127.0.0.1:${port}/`)).toBe(text);
-      const [service] = await nomad.api.services("web", (found) => found.length === 1);
-      expect(service).toMatchObject({ Address: ownAddresses[4], Port: port });
+      expect(await page(here, `http://127.0.0.1:${port}/`)).toBe(textOf(port));
       const [direct] = await nomad.api.services("web-container", (found) => found.length === 1);
       expect(direct?.Address).toMatch(/^10\.213\./);
       expect(direct?.Port).toBe(80);
-      expect(await page(here, `http://${direct?.Address}:80/`)).toBe(text);
+      expect(await page(here, `http://${direct?.Address}:80/`)).toBe(textOf(port));
     },
     120_000,
   );
@@ -146,12 +141,8 @@ describe("bridge-mode.hcl", () => {
     "is reached from everywhere %s",
     async (_, disturb) => {
       await disturb();
-      const port = await hostPort(running.allocId);
       const text = "Shared by all tasks of the group.\n";
-      expect(await page(there, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
-      expect(await page(here, `http://${ownAddresses[4]}:${port}/`)).toBe(text);
-      const [service] = await nomad.api.services("bridge-mode", (found) => found.length === 1);
-      expect(service).toMatchObject({ Address: ownAddresses[4], Port: port });
+      await expectReached(running.allocId, "bridge-mode", () => text);
       expect(await nomad.api.logsUntil(running.allocId, "sidecar", text)).toContain(text);
       const inside = await allocExec(nomad.api, running.allocId, "sidecar", [
         "wget",

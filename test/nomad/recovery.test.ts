@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { busyboxImage } from "../../scripts/images/images";
+import { killPlugin, restartAgent } from "./harness/disturbances";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";
@@ -29,28 +30,9 @@ async function lastLine(allocId: string): Promise<number> {
 }
 
 const disturbances: readonly (readonly [string, () => Promise<void>])[] = [
-  [
-    "the plugin is killed with -9",
-    async () => {
-      const client = nomad.client();
-      process.kill(await nomad.pluginPid(), "SIGKILL");
-      await client.log.waitFor("container recovered", 60_000);
-    },
-  ],
-  [
-    "the agent is restarted as planned",
-    async () => {
-      await nomad.stopClient("SIGINT");
-      await nomad.startClient();
-    },
-  ],
-  [
-    "the agent is killed with -9",
-    async () => {
-      await nomad.stopClient("SIGKILL");
-      await nomad.startClient();
-    },
-  ],
+  ["the plugin is killed with -9", () => killPlugin(nomad)],
+  ["the agent is restarted as planned", () => restartAgent(nomad, "SIGINT")],
+  ["the agent is killed with -9", () => restartAgent(nomad, "SIGKILL")],
 ];
 
 test.each(disturbances)(
