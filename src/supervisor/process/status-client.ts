@@ -25,6 +25,8 @@ export interface StatusConnection {
   close(): void;
 }
 
+const NOBODY = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"]);
+
 /** Connects to a supervising process; undefined when none listens. */
 export async function connectStatus(path: string, listener: StatusListener): Promise<StatusConnection | undefined> {
   let rest = "";
@@ -77,7 +79,7 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
   };
 }
 
+/** ECONNRESET: it ended, or closed its door, after the connection was queued and before it was accepted. */
 function isNobody(error: unknown): boolean {
-  const code = errnoCode(error);
-  return code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR";
+  return NOBODY.has(errnoCode(error) ?? "");
 }

@@ -1,0 +1,89 @@
+import { expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connectStatus, type StatusListener } from "./status-client";
+import { serveStatus } from "./status-socket";
+
+/** Listens, and never comes to accept anybody. */
+const BUSY = `
+  Bun.listen({ unix: process.argv.at(-1), socket: { data() {} } });
+  console.log("listening");
+  Bun.sleepSync(60_000);
+`;
+
+function withSocket(body: (path: string) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const directory = mkdtempSync(join(tmpdir(), "status-"));
+    try {
+      await body(join(directory, "socket"));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  };
+}
+
+function listener(): StatusListener & { readonly told: string[] } {
+  const told: string[] = [];
+  return {
+    told,
+    running: (pid) => told.push(`running ${pid}`),
+    exited: () => told.push("exited"),
+    gone: () => told.push("gone"),
+  };
+}
+
+/** Without giving way to the event loop, which must not see the connection before its other end is closed. */
+function killAndAwait(pid: number): void {
+  process.kill(pid, "SIGKILL");
+  const ended = () =>
+    readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ") && readdirSync(`/proc/${pid}/task`).length === 1;
+  while (!ended()) Bun.sleepSync(1);
+}
+
+test(
+  "nobody listens where there is no socket",
+  withSocket(async (path) => {
+    expect(await connectStatus(path, listener())).toBeUndefined();
+    expect(await connectStatus(join(path, "socket"), listener())).toBeUndefined();
+  }),
+);
+
+test(
+  "a supervising process that ends before it accepts a connection is nobody, and so is one that ended before",
+  withSocket(async (path) => {
+    const child = Bun.spawn([process.execPath, "-e", BUSY, path], { stdin: "ignore", stdout: "pipe" });
+    try {
+      await child.stdout.getReader().read();
+      const events = listener();
+      const connecting = connectStatus(path, events);
+      killAndAwait(child.pid);
+      expect(await connecting).toBeUndefined();
+      expect(events.told).toEqual([]);
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+    expect(await connectStatus(path, listener())).toBeUndefined();
+  }),
+);
+
+test(
+  "a listener is told the state, gets its answers, and hears nothing once it has closed",
+  withSocket(async (path) => {
+    const asked: string[] = [];
+    const server = serveStatus(path, { stop: () => asked.push("stop"), look: () => asked.push("look") });
+    server.tell("running 7 1");
+    const events = listener();
+    const connection = await connectStatus(path, events);
+    await connection?.look();
+    await connection?.stop();
+    expect(asked).toEqual(["look", "stop"]);
+    expect(events.told).toEqual(["running 7"]);
+    connection?.close();
+    await connection?.stop();
+    server.closeDoor();
+    expect(events.told).toEqual(["running 7"]);
+    expect(asked).toEqual(["look", "stop"]);
+  }),
+);
