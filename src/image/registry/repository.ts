@@ -58,18 +58,27 @@ export class Repository {
     const before = await this.#current(name, signal);
     const response = await this.#send(name, path, headers, before, signal);
     if (response.status !== 401) return response;
-    this.#challenge = parseChallenge(response.headers.get("www-authenticate"));
+    // Who may see the credentials is the registry's word alone: not that of a host it sent us on to.
+    if (!this.#isOwn(response)) throw await refusal(name, response);
+    // A token that is refused too early may be so without saying again what is wanted.
+    this.#challenge = parseChallenge(response.headers.get("www-authenticate")) ?? this.#challenge;
     if (this.#challenge === undefined) throw await refusal(name, response);
     await response.body?.cancel();
     if (this.#authorization === before) this.#authorization = undefined;
     const after = await this.#current(name, signal);
     const second = await this.#send(name, path, headers, after, signal);
     if (second.status !== 401) return second;
+    if (!this.#isOwn(second)) throw await refusal(name, second);
     await second.body?.cancel();
     throw new TransferError(
       `${capital(name)} could not be fetched: ${this.host} does not accept the credentials for it, or wants some (HTTP status 401; some registries say so of what they do not have).`,
       { problem: "unauthorized", recoverable: false },
     );
+  }
+
+  /** Whether an answer is the registry's own, and not that of a host that it redirected to. */
+  #isOwn({ url }: Response): boolean {
+    return URL.parse(url)?.origin === new URL(`${this.#scheme}://${this.host}`).origin;
   }
 
   /** What to send of oneself; nothing until the registry has asked. */

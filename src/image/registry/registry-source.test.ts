@@ -1,0 +1,254 @@
+/** Registries as they may behave: what they answer with, where they send a client, and what they ask of it in the middle. */
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import type { Timing } from "../http/patience";
+import { parseReference } from "../reference";
+import { type Descriptor, type ImageSource, SourceError } from "../source";
+import { registrySource } from "./registry-source";
+
+const quick: Timing = { attempts: 4, firstPauseMs: 4, longestPauseMs: 20, longestAskedMs: 500, silenceMs: 1000 };
+const credentials = { kind: "password", username: "ci", password: "geheim" } as const;
+const basic = `Basic ${btoa("ci:geheim")}`;
+const signal = AbortSignal.timeout(20_000);
+
+const digestOf = (bytes: Uint8Array | string) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+const layerBytes = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 11) % 253));
+const config = "{}";
+const layer: Descriptor = { mediaType: "x", digest: digestOf(layerBytes), size: layerBytes.length };
+const manifest = JSON.stringify({
+  schemaVersion: 2,
+  config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: digestOf(config), size: config.length },
+  layers: [layer],
+});
+
+interface Seen {
+  readonly path: string;
+  readonly authorization: string | null;
+  readonly range: string | null;
+}
+type Answer = (request: Request, url: URL) => Response | Promise<Response>;
+
+/** A server that notes who asked for what. */
+class Server implements AsyncDisposable {
+  readonly seen: Seen[] = [];
+  answer: Answer = () => new Response(null, { status: 404 });
+  readonly #server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) => {
+      const url = new URL(request.url);
+      const { headers } = request;
+      this.seen.push({ path: url.pathname, authorization: headers.get("authorization"), range: headers.get("range") });
+      return this.answer(request, url);
+    },
+  });
+  get host(): string {
+    return `127.0.0.1:${this.#server.port}`;
+  }
+  asked(part: string): Seen[] {
+    return this.seen.filter(({ path }) => path.includes(part));
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.stop(true);
+  }
+}
+
+let registry: Server;
+let storage: Server;
+const stack = new AsyncDisposableStack();
+beforeAll(() => {
+  registry = stack.use(new Server());
+  storage = stack.use(new Server());
+});
+afterAll(() => stack.disposeAsync());
+beforeEach(() => {
+  for (const server of [registry, storage]) server.seen.length = 0;
+});
+
+const source = (): ImageSource =>
+  registrySource(parseReference(`${registry.host}/team/app:1`), {
+    credentials,
+    plainHttp: [registry.host],
+    timing: quick,
+  });
+async function read(from: ImageSource, content: Descriptor): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const part of from.read(content, { signal })) parts.push(part);
+  return Buffer.concat(parts);
+}
+async function failure(work: Promise<unknown>) {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof SourceError)) throw new Error(`no SourceError: ${error}`);
+  expect(error.message).not.toContain("geheim");
+  return { problem: error.problem, recoverable: error.recoverable, message: error.message };
+}
+const challenge = (value: string) => new Response(null, { status: 401, headers: { "www-authenticate": value } });
+const content = (path: string): Response =>
+  path.includes("/manifests/")
+    ? new Response(manifest)
+    : new Response(path.includes(layer.digest) ? layerBytes : config);
+
+describe("a blob on another host", () => {
+  const toStorage: Answer = ({ headers }, { pathname }) => {
+    if (headers.get("authorization") !== basic) return challenge('Basic realm="registry"');
+    return pathname.includes("/blobs/")
+      ? new Response(null, { status: 307, headers: { location: `http://${storage.host}${pathname}?signature=x` } })
+      : content(pathname);
+  };
+
+  test("is fetched from there without credentials", async () => {
+    registry.answer = toStorage;
+    storage.answer = (_, { pathname }) => content(pathname);
+    const image = source();
+    await image.manifest({ signal });
+    expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+    expect(registry.asked("/blobs/")[0]?.authorization).toBe(basic);
+    expect(storage.seen.map(({ authorization }) => authorization)).toEqual([null]);
+  });
+
+  test.each([
+    ["a token server of its own", () => `Bearer realm="http://${storage.host}/token",service="x"`],
+    ["a password", () => 'Basic realm="storage"'],
+  ])("does not get them by asking for %s", async (_, asks) => {
+    registry.answer = toStorage;
+    storage.answer = () => challenge(asks());
+    const image = source();
+    await image.manifest({ signal });
+    expect(await failure(read(image, layer))).toMatchObject({
+      problem: "unauthorized",
+      recoverable: false,
+      message: expect.stringContaining(`${storage.host} asks for credentials`),
+    });
+    for (const { authorization, path } of storage.seen) {
+      expect(authorization).toBeNull();
+      expect(path).not.toContain("token");
+    }
+    // What the registry itself wants is known as before.
+    storage.answer = (_request, { pathname }) => content(pathname);
+    expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+  });
+});
+
+describe("a token", () => {
+  let valid = "";
+  let issued = 0;
+  beforeEach(() => {
+    valid = "";
+    issued = 0;
+  });
+  const issue = () => {
+    issued += 1;
+    valid = `token-${issued}`;
+    // The registry thinks otherwise.
+    return Response.json({ token: valid, expires_in: 3600 });
+  };
+  const asks = () => challenge(`Bearer realm="http://${registry.host}/token",service="x"`);
+  const allowed = (request: Request) => valid !== "" && request.headers.get("authorization") === `Bearer ${valid}`;
+
+  test("that is refused before its time is renewed, once for all who wait", async () => {
+    registry.answer = (request, { pathname }) =>
+      pathname === "/token" ? issue() : allowed(request) ? content(pathname) : asks();
+    const image = source();
+    const { layers } = await image.manifest({ signal });
+    expect(issued).toBe(1);
+    valid = "";
+    const contents = await Promise.all([1, 2, 3].map(() => read(image, layers[0] ?? layer)));
+    for (const bytes of contents) expect(bytes.equals(layerBytes)).toBe(true);
+    expect(issued).toBe(2);
+  });
+
+  test("that is refused in the middle of a layer: the rest comes with another one", async () => {
+    const half = 60_000;
+    registry.answer = (request, { pathname }) => {
+      if (pathname === "/token") return issue();
+      if (!allowed(request)) return asks();
+      if (!pathname.includes(layer.digest)) return content(pathname);
+      const from = Number(/^bytes=(\d+)-$/.exec(request.headers.get("range") ?? "")?.[1] ?? 0);
+      if (from > 0) {
+        const range = `bytes ${from}-${layerBytes.length - 1}/${layerBytes.length}`;
+        return new Response(layerBytes.subarray(from), { status: 206, headers: { "content-range": range } });
+      }
+      // Less than there is, and no more with this token.
+      valid = "";
+      return new Response(
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue(layerBytes.subarray(0, half));
+            controller.close();
+          },
+        }),
+      );
+    };
+    const image = source();
+    await image.manifest({ signal });
+    expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+    expect(registry.asked("/blobs/").map(({ range }) => range)).toEqual([null, `bytes=${half}-`, `bytes=${half}-`]);
+    expect(issued).toBe(2);
+  });
+
+  test("is renewed also where the refusal does not say again what is wanted", async () => {
+    registry.answer = (request, { pathname }) => {
+      if (pathname === "/token") return issue();
+      if (allowed(request)) return content(pathname);
+      return issued === 0 ? asks() : new Response(null, { status: 401 });
+    };
+    const image = source();
+    await image.manifest({ signal });
+    valid = "";
+    expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+    expect(issued).toBe(2);
+  });
+
+  test("that is never good enough is an error, after one more", async () => {
+    registry.answer = (_, { pathname }) => (pathname === "/token" ? issue() : asks());
+    expect(await failure(source().manifest({ signal }))).toMatchObject({ problem: "unauthorized", recoverable: false });
+    expect(issued).toBe(1);
+    expect(registry.asked("/manifests/")).toHaveLength(2);
+  });
+});
+
+describe("a manifest", () => {
+  const answer = (body: string, type: string, more: Readonly<Record<string, string>> = {}) => {
+    registry.answer = (_, { pathname }) =>
+      pathname.includes("/manifests/")
+        ? new Response(body, { headers: { "content-type": type, ...more } })
+        : content(pathname);
+    return source().manifest({ signal });
+  };
+
+  test.each(["application/json", "application/octet-stream", "text/plain; charset=utf-8", ""])(
+    "is what it says itself, whatever the registry calls it: %j",
+    async (type) => {
+      expect((await answer(manifest, type)).digest).toBe(digestOf(manifest));
+    },
+  );
+
+  const v1 = JSON.stringify({ schemaVersion: 1, name: "team/app", fsLayers: [], history: [], signatures: [] });
+  test.each([
+    ["of schema 1, signed", v1, "application/vnd.docker.distribution.manifest.v1+prettyjws", "old format (schema 1)"],
+    ["of schema 1", v1, "application/json", "old format (schema 1)"],
+    ["that is a page", "<html>Log in</html>", "text/html", "its manifest is no JSON"],
+    ["of another kind", '{"schemaVersion":2}', "application/json", "its manifest is not valid"],
+    [
+      "that is a list too",
+      JSON.stringify({ ...JSON.parse(manifest), manifests: [] }),
+      "application/json",
+      "claims to be both",
+    ],
+  ])("%s is refused", async (_, body, type, words) => {
+    expect(await failure(answer(body, type))).toMatchObject({
+      problem: "content",
+      recoverable: false,
+      message: expect.stringContaining(words),
+    });
+  });
+
+  test("of another digest than the registry tells is refused", async () => {
+    const told = { "docker-content-digest": `sha256:${"0".repeat(64)}` };
+    expect(await failure(answer(manifest, "application/json", told))).toMatchObject({ problem: "content" });
+  });
+});
