@@ -81,7 +81,11 @@ export class MachineImages {
     const byImportd =
       isForImportd(image.url) && registry.ca === undefined && systemdPresence().booted && importdAvailable();
     const fetch = byImportd
-      ? fetchByImportd({ signal: context.signal, onPercent: (percent) => onProgress({ percent }) })
+      ? fetchByImportd({
+          directory: MACHINES,
+          signal: context.signal,
+          onPercent: (percent) => onProgress({ percent }),
+        })
       : fetchNatively(context);
     await provideMachineImage(image, context, fetch);
     const { path } = await resolveImage(name, { pluginDir, imagePaths });

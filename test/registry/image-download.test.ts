@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
@@ -14,6 +14,7 @@ import { useWorkbench, type Workbench } from "../protocol/workbench";
 import { makeCertificate } from "../support/certificate";
 import { type DownloadSite, keepMachines, startDownloadSite } from "../support/download-site";
 import { pushImage } from "../support/oci-images";
+import { pace } from "../support/pace";
 import { startRegistry, type TestRegistry } from "../support/registry";
 
 const machines = "/var/lib/machines";
@@ -186,6 +187,87 @@ describe.each([
       await rm(join(machines, task.config.image), { recursive: true });
     });
   }
+
+  if (how === "by systemd-importd") {
+    const archive = "/busybox.tar.xz";
+    const asked = (path = archive) => site.requests.filter((one) => one === path).length;
+    const ours = async (start: string) => (await readdir(machines)).filter((name) => name.startsWith(start));
+
+    /** Kills the plugin while importd waits for the archive; gives what lets that go on. */
+    const killed = async (task: ReturnType<typeof spec>) => {
+      site.requests.length = 0;
+      site.dropped.length = 0;
+      const go = site.hold(archive);
+      const begun = sentence(bench.start(await bench.task(task)));
+      await until(() => asked() > 0);
+      await bench.replacePlugin();
+      await begun;
+      return go;
+    };
+    /** Waits until a start has come as far as to its download: its directory is another than the killed one's. */
+    const downloading = async (before: bigint) => {
+      for (const deadline = performance.now() + 20_000; performance.now() < deadline; await Bun.sleep(20)) {
+        const [name = ""] = await ours(".#nomad");
+        const found = await stat(join(machines, name), { bigint: true }).catch(() => undefined);
+        // Then importd is asked what it is doing.
+        if (name !== "" && found !== undefined && found.birthtimeNs !== before) return Bun.sleep(1000 * pace);
+      }
+      throw new Error("The start did not come to its download.");
+    };
+    const scratchTime = async () => {
+      const [name = ""] = await ours(".#nomad");
+      return (await stat(join(machines, name), { bigint: true })).birthtimeNs;
+    };
+
+    test.each([false, true])(
+      "of a killed plugin goes on, and the next start takes it over: force = %j",
+      async (force) => {
+        const task = spec({ force }, "echo started");
+        const go = await killed(task);
+        const before = await scratchTime();
+        const again = bench.finished(task);
+        await downloading(before);
+        go();
+        expect((await again).stdout).toBe("started\n");
+        expect(asked()).toBe(1);
+        expect(await ours("nomad-driver-nspawn-")).toEqual([]);
+        await rm(join(machines, task.config.image), { recursive: true });
+      },
+    );
+
+    test("of a killed plugin is ended where something else is wanted by then", async () => {
+      await run(["cp", `${site.directory}${archive}`, `${site.directory}/other.tar.xz`]);
+      const task = spec({}, "echo started");
+      const go = await killed(task);
+      const image_download = { url: `${site.url}/other.tar.xz` };
+      expect((await bench.finished({ config: { ...task.config, image_download } })).stdout).toBe("started\n");
+      await until(() => site.dropped.includes(archive));
+      go();
+      expect([asked(), asked("/other.tar.xz")]).toEqual([1, 1]);
+      await rm(join(machines, task.config.image), { recursive: true });
+    });
+
+    test("of a killed plugin never becomes the image by itself, and goes with the next download", async () => {
+      const task = spec({}, "echo started");
+      (await killed(task))();
+      for (const deadline = performance.now() + 20_000; performance.now() < deadline; await Bun.sleep(50)) {
+        if ((await ours("nomad-driver-nspawn-")).length > 0) break;
+      }
+      expect(await ours("nomad-driver-nspawn-")).toHaveLength(1);
+      expect(existsSync(join(machines, task.config.image))).toBe(false);
+      expect((await bench.finished(task)).stdout).toBe("started\n");
+      expect(await ours("nomad-driver-nspawn-")).toEqual([]);
+      expect(await ours(".#nomad")).toEqual([]);
+      await rm(join(machines, task.config.image), { recursive: true });
+    });
+  }
+
+  test("two images of one URL at once", async () => {
+    const tasks = [spec({}, "echo one"), spec({}, "echo two")];
+    const ends = await Promise.all(tasks.map((task) => bench.finished(task)));
+    expect(ends.map(({ stdout }) => stdout)).toEqual(["one\n", "two\n"]);
+    for (const { config } of tasks) await rm(join(machines, config.image), { recursive: true });
+  });
 
   test.each([
     [{ url: "/nowhere.tar" }, {}, /cannot be read: ENOENT/],

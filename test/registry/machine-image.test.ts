@@ -71,6 +71,13 @@ function lockLikeNspawn(fd: number): void {
   libc.close();
 }
 
+/** Waits for something that no event tells a test. */
+async function until(condition: () => boolean): Promise<void> {
+  for (const deadline = performance.now() + 10_000; !condition(); await Bun.sleep(10)) {
+    if (performance.now() > deadline) throw new Error("It did not happen.");
+  }
+}
+
 let counter = 0;
 beforeEach(() => {
   counter += 1;
@@ -282,12 +289,41 @@ describe("once", () => {
     }
   });
 
+  test("nor one that is begun to be used while the new one comes", async () => {
+    await provide("app.tar");
+    const path = join(context.directory, "image");
+    await writeFile(join(path, "kept"), "");
+    const go = site.hold("/app.tar.xz");
+    const replacing = failure(provide("app.tar.xz", { force: true }));
+    await until(() => site.requests.includes("/app.tar.xz"));
+    const lockFile = join(context.directory, ".#image.lck");
+    const fd = openSync(lockFile, "w");
+    lockLikeNspawn(fd);
+    try {
+      go();
+      expect(await replacing).toMatchObject({
+        problem: "store",
+        recoverable: true,
+        message: expect.stringContaining(`${path} is in use by a container`),
+      });
+      expect(existsSync(join(path, "kept"))).toBe(true);
+    } finally {
+      closeSync(fd);
+      await rm(lockFile);
+    }
+  });
+
   test("what a killed process left is removed", async () => {
     await provide("app.tar", { name: "first" });
     const scratch = join(context.directory, ".#nomad-driver-nspawn-0123456789abcdef01234567");
     await cp(join(context.directory, "first"), scratch, { recursive: true });
+    // What systemd-importd made for it, and what only has a similar name.
+    const name = "nomad-driver-nspawn-0123456789abcdef01234567";
+    for (const file of [`${name}-0123456789ab.raw`, `${name}-0123456789ab.nspawn`, `${name}-mine`]) {
+      await writeFile(join(context.directory, file), "");
+    }
     await provide("app.tar");
-    expect((await readdir(context.directory)).toSorted()).toEqual(["first", "image"]);
+    expect((await readdir(context.directory)).toSorted()).toEqual(["first", "image", `${name}-mine`]);
   });
 });
 

@@ -19,6 +19,8 @@ export interface DownloadSite extends AsyncDisposable {
   readonly dropped: string[];
   /** Milliseconds that every answer takes to begin. */
   delay: number;
+  /** Holds back the answers for a path; gives what lets them go, which also happens when the site ends. */
+  hold(path: string): () => void;
   /** Writes SHA256SUMS of the files of the directory. */
   writeSums(): Promise<void>;
 }
@@ -29,6 +31,7 @@ export async function startDownloadSite(): Promise<DownloadSite> {
   const requests: string[] = [];
   const dropped: string[] = [];
   const site = { delay: 0 };
+  const held = new Map<string, PromiseWithResolvers<void>>();
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -37,6 +40,7 @@ export async function startDownloadSite(): Promise<DownloadSite> {
       requests.push(path);
       request.signal.addEventListener("abort", () => dropped.push(path));
       if (site.delay > 0) await Bun.sleep(site.delay);
+      await held.get(path)?.promise;
       const name = path.replace("/private/", "/");
       if (name !== path && request.headers.get("authorization") !== `Basic ${btoa("me:geheim word")}`) {
         return new Response(null, { status: 401 });
@@ -56,6 +60,14 @@ export async function startDownloadSite(): Promise<DownloadSite> {
     set delay(milliseconds) {
       site.delay = milliseconds;
     },
+    hold: (path) => {
+      const gate = Promise.withResolvers<void>();
+      held.set(path, gate);
+      return () => {
+        held.delete(path);
+        gate.resolve();
+      };
+    },
     writeSums: async () => {
       const names = (await Array.fromAsync(new Bun.Glob("*").scan(directory))).filter(
         (name) => !/SUMS|sha256/.test(name),
@@ -71,6 +83,7 @@ export async function startDownloadSite(): Promise<DownloadSite> {
       await writeFile(join(directory, "SHA256SUMS"), lines.join(""));
     },
     [Symbol.asyncDispose]: async () => {
+      for (const gate of held.values()) gate.resolve();
       await server.stop(true);
       await rm(directory, { recursive: true, force: true });
     },

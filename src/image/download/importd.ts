@@ -1,120 +1,107 @@
-import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
-import { SYSTEM_BUS } from "../../host/importd";
+import { readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText } from "../../plugin/logger";
 import { abortError } from "../http/transfer-error";
-import { failureOf, type ImportdLine, progressOf } from "./importd-log";
+import { MADE } from "./image-place";
+import { ImportdBus } from "./importd-bus";
+import { failureOf, type ImportdLine } from "./importd-log";
+import { nextStep, type Transfer, transferName, transferPrefix } from "./importd-transfers";
 import type { Fetch } from "./machine-image";
 import { type MachineImage, subjectOf } from "./request";
 
-const destination = "org.freedesktop.import1";
-const managerPath = "/org/freedesktop/import1";
-const managerInterface = "org.freedesktop.import1.Manager";
-/** It may have to be started first. */
-const callTimeoutMs = 60_000;
-
 /** What a download by systemd-importd needs. */
 export interface ImportdContext {
+  /** Where importd makes images. */
+  readonly directory: string;
   readonly signal: AbortSignal;
   /** Told how far it is, in percent. */
   readonly onPercent?: (percent: number) => void;
 }
 
-/** How a transfer ended: importd's word ("done", "canceled", "failed"), or "lost" when importd itself did. */
-type Result = string;
-
-/** Has systemd-importd download an image, as machinectl does (org.freedesktop.import1(5)). */
-export function fetchByImportd({ signal, onPercent }: ImportdContext): Fetch {
-  return async (image) => {
-    const bus = createClient({ socket: SYSTEM_BUS, authMethods: ["EXTERNAL"], fdTransport: false });
-    // Without a listener a connection that breaks would end the process.
-    bus.connection.on("error", () => {});
-    try {
-      await transfer(bus, image, signal, onPercent);
-    } finally {
-      await bus.close();
-    }
+/**
+ * Has systemd-importd download an image, as machinectl does. That goes on when this process is killed: the next one takes it over, or ends
+ * it where something else is wanted by then.
+ */
+export function fetchByImportd({ directory, signal, onPercent }: ImportdContext): Fetch {
+  return async (image, scratch) => {
+    await using bus = await ImportdBus.connect();
+    await transfer(bus, image, { directory, signal, ...(onPercent === undefined ? {} : { onPercent }) });
+    for (const { path, ending } of await madeFiles(directory, image)) await rename(path, join(scratch, MADE + ending));
   };
 }
 
-async function transfer(
-  bus: MessageBus,
-  image: MachineImage,
-  signal: AbortSignal,
-  onPercent: (percent: number) => void = () => {},
-): Promise<void> {
-  const lines: ImportdLine[] = [];
-  // A transfer may be over before the answer to the call that began it was read.
-  const ended = new Map<string, Result>();
-  let wanted: string | undefined;
-  const over = Promise.withResolvers<Result>();
-  const look = () => {
-    const result = wanted === undefined ? undefined : ended.get(wanted);
-    if (result !== undefined) over.resolve(result);
-  };
-  bus.connection.on("close", () => over.resolve("lost"));
-  bus.connection.on("message", (message: Message) => {
-    if (message.type !== messageType.signal) return;
-    const [first, second, third] = message.body ?? [];
-    if (message.member === "TransferRemoved" && typeof second === "string" && typeof third === "string") {
-      ended.set(second, third);
-      look();
-    } else if (message.member === "NameOwnerChanged" && first === destination && third === "") {
-      over.resolve("lost");
-    } else if (message.member === "LogMessage" && typeof first === "number" && typeof second === "string") {
-      if (wanted !== undefined && message.path !== wanted) return;
-      const percent = progressOf(second);
-      if (percent === undefined) lines.push({ priority: first, text: second });
-      else onPercent(percent);
+async function transfer(bus: ImportdBus, image: MachineImage, context: ImportdContext): Promise<void> {
+  const { directory, signal } = context;
+  for (;;) {
+    if (signal.aborted) throw abortError(subjectOf(image), signal);
+    const step = nextStep(await asked(image, bus.transfers()), image);
+    switch (step.kind) {
+      case "begin": {
+        await removeMade(directory, image.name);
+        const begun = await asked(image, bus.begin(image, transferName(image)));
+        if (begun === undefined) continue;
+        return await follow(bus, begun, image, context);
+      }
+      case "join":
+        return await follow(bus, step.transfer, image, context);
+      case "cancel":
+      case "wait":
+        if (step.kind === "cancel") bus.cancel(step.transfer.id);
+        await Promise.race([bus.ended(step.transfer.path), aborted(signal)]);
     }
-  });
-  const subject = subjectOf(image);
-  await bus.addMatch(`type='signal',sender='${destination}'`);
-  await bus.addMatch(`type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='${destination}'`);
-  let id: unknown;
-  try {
-    [id, wanted] = await begin(bus, image);
-  } catch (error) {
-    throw failureOf(subject, [{ priority: 3, text: error instanceof Error ? error.message : String(error) }]);
   }
-  look();
-  const cancel = () => {
-    // Of one that is over by now nothing is left to cancel.
-    call(bus, "CancelTransfer", "u", [id]).catch(() => {});
-  };
+}
+
+/** Sees a transfer through. @throws TransferError where it fails, and when the signal has ended it */
+async function follow(
+  bus: ImportdBus,
+  { id, path }: Pick<Transfer, "id" | "path">,
+  image: MachineImage,
+  { signal, onPercent }: ImportdContext,
+): Promise<void> {
+  const cancel = () => bus.cancel(id);
   signal.addEventListener("abort", cancel);
   try {
     if (signal.aborted) cancel();
-    const result = await over.promise;
+    const result = await bus.ended(path, onPercent);
     if (result === "done") return;
+    const subject = subjectOf(image);
     if (signal.aborted) throw abortError(subject, signal);
-    throw failureOf(subject, result === "lost" ? [{ priority: 3, text: "systemd-importd ended" }] : lines);
+    throw failureOf(subject, result === "lost" ? [error("systemd-importd ended")] : bus.lines(path));
   } finally {
     signal.removeEventListener("abort", cancel);
   }
 }
 
-async function begin(bus: MessageBus, { name, url, type, verify }: MachineImage): Promise<[unknown, string]> {
-  const member = type === "tar" ? "PullTar" : "PullRaw";
-  // By force: that it is to be downloaded is decided already, and importd stumbles over its own copy of an earlier download where
-  // the server gives no ETag (measured with 257).
-  const [id, path] = await call(bus, member, "sssb", [url.href, name, verify, true]);
-  if (typeof path !== "string") throw new Error("systemd-importd did not tell the transfer's path.");
-  return [id, path];
+/** An answer of importd's, its refusal as an error about the image. */
+async function asked<T>(image: MachineImage, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (refused) {
+    throw failureOf(subjectOf(image), [error(errorText(refused))]);
+  }
 }
 
-function call(bus: MessageBus, member: string, signature: string, body: readonly unknown[]): Promise<unknown[]> {
-  const message: Message = {
-    type: messageType.methodCall,
-    destination,
-    path: managerPath,
-    interface: managerInterface,
-    member,
-    signature,
-    body: [...body],
-  };
-  return new Promise((resolve, reject) => {
-    bus.invoke(message, { timeout: callTimeoutMs }, (error: Error | null, ...values: unknown[]) => {
-      if (error === null) resolve(values);
-      else reject(error);
-    });
-  });
+function error(text: string): ImportdLine {
+  return { priority: 3, text };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Removes what importd made for killed drivers: nobody saw whether it became whole. */
+async function removeMade(directory: string, name: string): Promise<void> {
+  const files = (await readdir(directory)).filter((file) => file.startsWith(transferPrefix(name)));
+  for (const file of files) await rm(join(directory, file), { recursive: true, force: true });
+}
+
+/** What importd makes: the image, and files of settings and signatures beside it. */
+async function madeFiles(directory: string, image: MachineImage) {
+  const name = transferName(image);
+  const own = image.type === "raw" ? `${name}.raw` : name;
+  return (await readdir(directory))
+    .filter((file) => file === own || file.startsWith(`${name}.`))
+    .map((file) => ({ path: join(directory, file), ending: file === own ? "" : file.slice(name.length) }));
 }

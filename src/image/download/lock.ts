@@ -8,6 +8,10 @@ import { type FileLock, fileLock, tryFileLock } from "../store/file-lock";
 /** systemd takes no notice of files with such names in a directory of images. */
 const SCRATCH = ".#nomad-driver-nspawn-";
 const LOCK = ".lock";
+/** What an image is called that systemd-importd makes for us: see importd-transfers.ts. Those beginning with ".#" it does not take. */
+export const TRANSFER_PREFIX = "nomad-driver-nspawn-";
+/** Such a name, or that of a file beside it. */
+const TRANSFERRED = new RegExp(`^${TRANSFER_PREFIX}([0-9a-f]{24})-[0-9a-f]{12}(?:\\.|$)`);
 
 /** Held by whoever downloads an image of a name. */
 export interface DownloadLock extends AsyncDisposable {
@@ -53,9 +57,10 @@ async function lockFile(path: string, signal: AbortSignal): Promise<FileLock> {
 
 /** Removes what downloads left whose processes are gone. To be called with the lock of the image that is about to be made. */
 export async function removeAbandoned(directory: string, locks: string): Promise<void> {
-  const names = (await readdir(directory)).filter((name) => name.startsWith(SCRATCH));
-  for (const name of names) {
-    const path = join(locks, `${name.slice(SCRATCH.length)}${LOCK}`);
+  for (const name of await readdir(directory)) {
+    const id = name.startsWith(SCRATCH) ? name.slice(SCRATCH.length) : TRANSFERRED.exec(name)?.[1];
+    if (id === undefined) continue;
+    const path = join(locks, `${id}${LOCK}`);
     using lock = tryFileLock(path, "exclusive");
     // Its own, which it has locked, is made anew.
     if (lock !== undefined) await rm(path, { force: true });
@@ -63,6 +68,7 @@ export async function removeAbandoned(directory: string, locks: string): Promise
   }
 }
 
-function idOf(name: string): string {
+/** What an image's name is in those of files. */
+export function idOf(name: string): string {
   return createHash("sha256").update(name).digest("hex").slice(0, 24);
 }

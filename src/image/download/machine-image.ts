@@ -1,21 +1,20 @@
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoCode, isMissing } from "../../host/errno";
-import { exchangePaths } from "../../host/file-calls";
-import { isImageInUse } from "../../host/image-lock";
+import { errnoCode } from "../../host/errno";
 import { abortError, contentError } from "../http/transfer-error";
 import { SourceError } from "../source";
 import { StoreError } from "../store/store-error";
 import { unpackLayer } from "../store/unpack-layer";
 import { readContent, trustedDigest } from "./content";
 import { ExpandError, expand } from "./expand";
+import { imagesNamed, MADE, putImage, refuseUsed } from "./image-place";
 import { type DownloadLock, lockDownload, removeAbandoned, scratchPath } from "./lock";
 import { isOneOf } from "./magic";
 import { type DownloadContext, type MachineImage, subjectOf } from "./request";
 import { SignatureError } from "./signature";
 import { writeSparse } from "./sparse-file";
 
-/** Brings a verified image into the place; `scratch` is a directory of its own on the same file system. */
+/** Makes a verified image as {@link MADE} in `scratch`, a directory of its own on the file system where it is going to be. */
 export type Fetch = (image: MachineImage, scratch: string, lock: DownloadLock) => Promise<void>;
 
 /**
@@ -39,19 +38,16 @@ export async function provideMachineImage(
     await using lock = await lockDownload(locks, image.name, signal);
     const there = await imagesNamed(directory, image.name);
     if (there.length > 0 && (!image.force || there.some(({ changed }) => changed >= asked))) return false;
-    const used = there.find(({ path }) => isImageInUse(path));
-    if (used !== undefined) {
-      throw new StoreError(
-        `image ${JSON.stringify(image.name)} cannot be replaced (image_download.force = true): ${used.path} is in use by a container.`,
-        { recoverable: true },
-      );
-    }
+    refuseUsed(image.name, there);
     await removeAbandoned(directory, locks);
     const scratch = scratchPath(directory, image.name);
     await rm(scratch, { recursive: true, force: true });
     await mkdir(scratch, { mode: 0o700 });
     try {
       await fetch(image, scratch, lock);
+      // What has a name is taken for whole, also after a power failure.
+      await writeToDisk(scratch, context.self);
+      await putImage(image, scratch, directory);
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }
@@ -66,7 +62,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
   return async (image, scratch, lock) => {
     const digest = image.verify === "no" ? undefined : await trustedDigest(image, scratch, context);
     const content = readContent(image.url, subjectOf(image), digest, context);
-    const result = join(scratch, "image");
+    const result = join(scratch, MADE);
     if (image.type === "raw") {
       await writeSparse(result, refusingQcow2(expand(content, ["gzip", "zstd", "xz", "bzip2"])));
     } else {
@@ -84,28 +80,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
         signal: context.signal,
       });
     }
-    await put(result, image, scratch, context);
   };
-}
-
-/**
- * Gives an image its name. One that has it is there until the moment when the new one is; it goes with the scratch directory, as does
- * one of the other kind.
- */
-async function put(
-  result: string,
-  { name, type }: MachineImage,
-  scratch: string,
-  { directory, self }: DownloadContext,
-): Promise<void> {
-  // What has a name is taken for whole, also after a power failure.
-  await writeToDisk(scratch, self);
-  const target = join(directory, type === "raw" ? `${name}.raw` : name);
-  const exchanged = exchangePaths(result, target);
-  for (const [index, { path }] of (await imagesNamed(directory, name)).entries()) {
-    if (!exchanged || path !== target) await rename(path, join(scratch, `replaced-${index}`));
-  }
-  if (!exchanged) await rename(result, target);
 }
 
 /** Another process waits for the disk: nothing else of this one would get on meanwhile. */
@@ -117,24 +92,6 @@ async function writeToDisk(directory: string, self: readonly string[]): Promise<
   });
   if ((await child.exited) !== 0)
     throw new StoreError("A downloaded image could not be written to its disk.", { recoverable: true });
-}
-
-interface Present {
-  readonly path: string;
-  /** When it got this name, in milliseconds since the epoch. */
-  readonly changed: number;
-}
-
-async function imagesNamed(directory: string, name: string): Promise<Present[]> {
-  const found: Present[] = [];
-  for (const path of [join(directory, name), join(directory, `${name}.raw`)]) {
-    try {
-      found.push({ path, changed: (await stat(path)).ctimeMs });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
-  }
-  return found;
 }
 
 /** systemd-importd converts such images; a file system that is none would only be noticed when the task starts. */
