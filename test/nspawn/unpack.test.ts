@@ -90,6 +90,13 @@ describe("refused", () => {
       [file("x", "", { size: Buffer.alloc(12, 0xff).fill(0x80, 0, 1) })],
       /a number that no file can have/,
     ],
+    ["an owner that means none", [file("x", "", { pax: { uid: "4294967295" } })], /the owner 4294967295/],
+    ["a group that no system has", [file("x", "", { pax: { gid: "4294967296" } })], /the owner 4294967296/],
+    [
+      "a time that no file has",
+      [file("x", "", { pax: { mtime: "9000000000000000" } })],
+      /a time that no file can have/,
+    ],
     ["a negative size", [file("x", "", { size: Buffer.alloc(12, 0xff) })], /a number that no file can have/],
     ["an endless extended header", [{ name: "x", type: "x", size: 0o7_7777_777 }], /longer than any name/],
     ["a broken extended header", [{ name: "x", type: "x", data: "99 path=y\n" }], /extended header is damaged/],
@@ -110,6 +117,25 @@ describe("refused", () => {
     const spoiled = Buffer.from(gzipSync(whole));
     spoiled.fill(0x55, 40, 60);
     expect(await refused(spoiled)).toMatch(/compression is damaged|checksum is wrong|cut off/);
+  });
+
+  test("a sparse file's map without an end", async () => {
+    const source = await mkdtemp(join(scratch, "endless-"));
+    const holes = join(source, "holes");
+    await run(["truncate", "--size=40M", holes]);
+    for (const seek of [1, 100, 200, 300, 400, 500]) {
+      const where = [`of=${holes}`, `seek=${seek}`, "bs=4096", "count=1", "conv=notrunc", "status=none"];
+      await run(["dd", "if=/dev/urandom", ...where]);
+    }
+    const tar = join(source, "holes.tar");
+    await run(["tar", "--create", "--file", tar, "--format=gnu", "--sparse", "--directory", source, "holes"]);
+    const header = (await readFile(tar)).subarray(0, 512);
+    // Twenty-one pieces, and the word that more follow.
+    const piece = "00000000001\x0000000000001\x00";
+    const block = Buffer.concat([Buffer.from(piece.repeat(21), "latin1"), Buffer.of(1), Buffer.alloc(7)]);
+    expect([header.toString("latin1", 156, 157), header[482], block.length]).toEqual(["S", 1, 512]);
+    const endless = Buffer.concat([header, ...Array.from({ length: 10_000 }, () => block)]);
+    expect(await refused(endless)).toMatch(/map is longer than any can be/);
   });
 
   test("what leaves too little space", async () => {

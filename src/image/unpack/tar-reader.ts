@@ -6,7 +6,14 @@ import { UnpackError } from "./unpack-error";
 
 /** Extended headers and long names are kept in memory: no honest one is as long. */
 const MAX_META = 1024 * 1024;
+/** Of a map in blocks of GNU's own format: about as many as fit into one of MAX_META. */
+const MAX_PIECES = 50_000;
 const GNU_SPARSE = { inHeader: 4, headerAt: 386, moreAt: 482, sizeAt: 483, inBlock: 21, blockMoreAt: 504 } as const;
+
+/** Seconds from 1970: what a date of JavaScript can be, which is how times before that reach the kernel. */
+const MAX_TIME = 8.64e12;
+/** The largest ID of a user or group; the one above it means "unchanged" (chown(2)). */
+const MAX_ID = 0xffff_fffe;
 
 type State = "header" | "meta" | "gnu map" | "data map" | "data" | "ended";
 
@@ -83,6 +90,7 @@ export class TarReader {
     switch (this.#state) {
       case "gnu map":
         this.#pieces.push(...gnuPieces(this.#block, 0, GNU_SPARSE.inBlock));
+        if (this.#pieces.length > MAX_PIECES) throw new UnpackError("a sparse file's map is longer than any can be");
         if (this.#block[GNU_SPARSE.blockMoreAt] !== 1) this.#beginSparse();
         return;
       case "data map": {
@@ -150,15 +158,17 @@ export class TarReader {
     if (kind === undefined) throw new UnpackError(`it has an entry of unknown type ${JSON.stringify(header.type)}`);
     const overrides: PaxOverrides = paxOverrides(this.#pax);
     const name = overrides.path ?? this.#longName ?? header.name;
+    const mtime = overrides.mtime ?? header.mtime;
+    if (Math.abs(mtime) > MAX_TIME) throw new UnpackError("a header has a time that no file can have");
     this.#sink.begin({
       // Before ustar a name with a slash at its end was a directory.
       kind: kind === "file" && name.endsWith("/") && stored === 0 ? "directory" : kind,
       name,
       link: overrides.link ?? this.#longLink ?? header.link,
       mode: header.mode,
-      uid: overrides.uid ?? header.uid,
-      gid: overrides.gid ?? header.gid,
-      mtime: overrides.mtime ?? header.mtime,
+      uid: owner(overrides.uid ?? header.uid),
+      gid: owner(overrides.gid ?? header.gid),
+      mtime,
       size: kind === "file" ? this.#realSize : 0,
       xattrs: overrides.xattrs,
       device: header.device,
@@ -218,4 +228,9 @@ export class TarReader {
         this.#pax = parsePax(content);
     }
   }
+}
+
+function owner(id: number): number {
+  if (id > MAX_ID) throw new UnpackError(`a header has the owner ${id}, which no file can have`);
+  return id;
 }

@@ -21,7 +21,7 @@ export interface UnpackOptions {
   readonly algorithm: "sha256" | "sha512";
   /** Told what is written. */
   readonly record: Recorder;
-  /** Called with the uncompressed bytes so far, now and then; throws to give up. */
+  /** Called with the uncompressed bytes so far, before the first and now and then; throws to give up. */
   readonly check: (bytes: number) => void;
 }
 
@@ -52,6 +52,7 @@ export async function unpackStream(source: AsyncIterable<Uint8Array>, options: U
     options.check(bytes);
   };
   try {
+    options.check(bytes);
     let start: Buffer = Buffer.alloc(0);
     let target: Decompressor | undefined;
     for await (const chunk of source) {
