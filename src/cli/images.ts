@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { decodePluginConfig } from "../config/plugin-config";
 import { selfCommand } from "../host/self-command";
+import { fileLock } from "../image/store/file-lock";
 import { ImageStore } from "../image/store/image-store";
 import { type ListedImage, listImages, wholeness } from "../image/store/inventory";
 import { digestOfName, storePaths } from "../image/store/paths";
@@ -89,7 +90,9 @@ async function prune(directory: string, terminal: Terminal): Promise<number> {
   const before = store.freeBytes();
   const collected = await store.collect(Date.now(), 0);
   if (collected === undefined) {
-    terminal.err("A task is just being started on an image of this store: nothing was removed. Try again.\n");
+    terminal.err(
+      "An image of this store is just being fetched, verified or made the root of a task: nothing was removed. Try again.\n",
+    );
     return 1;
   }
   const freed = Math.max(0, store.freeBytes() - before);
@@ -100,6 +103,8 @@ async function prune(directory: string, terminal: Terminal): Promise<number> {
 }
 
 async function verify(directory: string, terminal: Terminal): Promise<number> {
+  // What is looked at does not go meanwhile.
+  using _lock = await fileLock(storePaths(directory).lock, "shared");
   const { problems, layers } = await wholeness(storePaths(directory));
   for (const problem of problems) terminal.out(`${problem}\n`);
   let wrong = problems.length;

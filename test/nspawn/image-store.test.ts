@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { readMounts } from "../../src/host/mounts";
 import { ociLayoutSource } from "../../src/image/oci-layout";
 import type { ImageSource } from "../../src/image/source";
-import { type AcquiredImage, ImageStore } from "../../src/image/store/image-store";
+import { type AcquiredImage, ImageStore, releaseRoot } from "../../src/image/store/image-store";
 import { createLogger } from "../../src/plugin/logger";
 import { type Layer, writeImage } from "../support/oci-image";
 import { archive, directory, file } from "../support/tar-archive";
@@ -121,8 +121,50 @@ test("of several processes one fetches", async () => {
   const fetched = await Promise.all(children.map((child) => new Response(child.stderr).text()));
   const layers = fetched.flatMap((text) => [...text.matchAll(/"layers":(\d+)/g)].map((match) => Number(match[1])));
   expect(await temporary()).toEqual([]);
-  expect(layers.length).toBeGreaterThan(0);
+  // Each layer by one of them, whichever that was.
+  expect(layers.reduce((sum, each) => sum + each, 0)).toBe(3);
   expect(await readdir(join(top, "layers"))).toHaveLength(3);
+});
+
+test("layers come two at once, and are unpacked while they come", async () => {
+  const own = ociLayoutSource({ directory: layout, tag: "one" });
+  const { layers } = await own.manifest({ signal: AbortSignal.timeout(5000) });
+  const begun = new Set<string>();
+  const filesOf = async (name: string) =>
+    (await readdir(join(top, "tmp", name, "layer/fs"), { recursive: true }).catch(() => [])).length;
+  /** Two layers are there in part, before the second half of any has come. */
+  const half = async () => {
+    for (const deadline = performance.now() + 30_000; performance.now() < deadline; await Bun.sleep(10)) {
+      const names = (await temporary().catch(() => [])).filter((name) => !name.endsWith(".lock"));
+      const counts = await Promise.all(names.map(filesOf));
+      if (begun.size === 2 && counts.filter((count) => count > 1).length === 2) return;
+    }
+    throw new Error("They were not unpacked while they came.");
+  };
+  let halves: Promise<void> | undefined;
+  const source: ImageSource = {
+    ...own,
+    read: async function* (content, options) {
+      const parts: Uint8Array[] = [];
+      for await (const part of own.read(content, options)) parts.push(part);
+      const whole = Buffer.concat(parts);
+      if (!layers.some(({ digest }) => digest === content.digest) || begun.size === 2) return yield whole;
+      begun.add(content.digest);
+      yield whole.subarray(0, whole.length / 2);
+      halves ??= half();
+      await halves;
+      yield whole.subarray(whole.length / 2);
+    },
+  };
+  using acquired = await acquire(openStore(), "one", source);
+  expect(acquired.image.layers).toHaveLength(3);
+});
+
+test("an image without layers is refused", async () => {
+  await writeImage(layout, "empty", []);
+  await expect(acquire(openStore(), "empty")).rejects.toThrow(
+    /cannot be used: it has no layers, and so no files to run/,
+  );
 });
 
 test("one that gives up does not take along who waits for the same image; time that is over is a sentence", async () => {
@@ -182,6 +224,40 @@ describe("what is collected", () => {
     expect(await readdir(join(top, "references"))).toEqual([]);
     expect(await temporary()).toEqual([]);
   });
+
+  test("nothing that others begin to use while it goes on, by several processes' stores at once", async () => {
+    const rounds = 30;
+    let starting = true;
+    let collected = 0;
+    const collector = (async () => {
+      const store = openStore(() => starting);
+      while (starting) {
+        const gone = await store.collect(Date.now() + 1000, 0);
+        collected += gone?.images.length ?? 0;
+        await Bun.sleep(1);
+      }
+    })();
+    const starter = async (store: ImageStore, name: string) => {
+      for (let round = 0; round < rounds; round += 1) {
+        const tag = round % 2 === 0 ? "two" : "one";
+        const acquired = await acquire(store, tag);
+        const root = await store.makeRoot({ machine: `${name}-${round}`, image: acquired.image });
+        acquired[Symbol.dispose]();
+        expect(await readdir(join(root, "base"))).toHaveLength(40);
+        await releaseRoot(store.containerDirectory(`${name}-${round}`));
+      }
+    };
+    try {
+      await Promise.all([starter(openStore(), "a"), starter(openStore(), "b")]);
+    } finally {
+      starting = false;
+      await collector;
+    }
+    // It had something to do.
+    expect(collected).toBeGreaterThan(0);
+    expect(await readdir(join(top, "containers"))).toEqual([]);
+    expect(await temporary()).toEqual([]);
+  }, 120_000);
 
   test("what was not used for long enough, and those of its layers that nothing else has", async () => {
     const store = openStore();

@@ -2,9 +2,10 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { run } from "../../scripts/command";
 import { busyboxImage } from "../../scripts/images/images";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { archiveOf, writeImage } from "../support/oci-image";
@@ -84,15 +85,45 @@ test("an image goes when nobody has used it for long enough, and not before", as
   expect(existsSync(join(store, "layers"))).toBe(true);
 });
 
+const large = () =>
+  writeImage(layouts, "large", [
+    { archive: archive([file("zeros", "", { data: Buffer.alloc(64 * 1024 * 1024) })]), kind: "zstd" },
+  ]);
+
 test("with too little space on the disk, unused images go at once, and a pull that would take more fails", async () => {
   const store = await places.mount("tmpfs", join(places.directory, "small"));
+  {
+    await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
+    expect((await bench.finished(task(first, "true"))).code).toBe(0);
+  }
   await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "1TB" } });
-  const large = await writeImage(layouts, "large", [
-    { archive: archive([file("zeros", "", { data: Buffer.alloc(64 * 1024 * 1024) })]) },
-  ]);
+  // The size of a layer makes no difference.
+  for (const image of [await large(), second]) {
+    const refused = await bench.task(task(image, "true"));
+    expect(await sentence(bench.start(refused))).toContain("The image store's disk is full");
+    expect(await readdir(join(store, "images"))).toEqual([]);
+    expect(await readdir(join(store, "tmp"))).toEqual([]);
+  }
+});
+
+test("a disk that becomes full in the middle of a layer, or has room for no more files", async () => {
+  const store = await places.mount("tmpfs", join(places.directory, "full"));
+  await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
   expect((await bench.finished(task(first, "true"))).code).toBe(0);
-  const refused = await bench.task(task(large, "true"));
-  expect(await sentence(bench.start(refused))).toContain("The image store's disk is full");
-  expect(await readdir(join(store, "images"))).toEqual([]);
-  expect(await readdir(join(store, "tmp"))).toEqual([]);
+  const left = async () => [(await readdir(join(store, "images"))).length, await readdir(join(store, "tmp"))];
+  const { files, ffree } = await statfs(store);
+  // The lock of a layer that is being made, its directory and its list, and then no more.
+  const few = `size=1G,nr_inodes=${files - ffree + 4}`;
+  for (const limit of ["size=16M", few]) {
+    await run(["mount", "-o", `remount,${limit}`, store]);
+    const image = limit === few ? second : await large();
+    const refused = await bench.task(task(image, "true"));
+    expect(await sentence(bench.start(refused))).toContain("The image store's disk is full");
+    expect(await left()).toEqual([1, []]);
+  }
+  // With room again everything is as before.
+  await run(["mount", "-o", "remount,size=1G,nr_inodes=100k", store]);
+  expect((await bench.finished(task(first, "true"))).code).toBe(0);
+  expect((await bench.finished(task(second, "cat /more"))).stdout).toBe("more");
+  expect(await readdir(join(store, "containers"))).toEqual([]);
 });

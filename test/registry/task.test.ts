@@ -9,6 +9,7 @@ import { sentence } from "../protocol/inside";
 import { useWorkbench, type Workbench } from "../protocol/workbench";
 import { archiveOf, type Config, type Layer, writeImage } from "../support/oci-image";
 import { startRegistry, type TestRegistry } from "../support/registry";
+import { archive, file } from "../support/tar-archive";
 
 const store = `/var/tmp/registry-task-${process.pid}`;
 let bench: Workbench;
@@ -37,7 +38,9 @@ async function push(name: string, layers: readonly Layer[], config: Config): Pro
   const [, tag = ""] = name.split(":");
   const directory = await mkdtemp(join(layout, "layout-"));
   const image = await writeImage(directory, tag, layers, config);
-  await run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", image, `docker://${registry.host}/${name}`]);
+  // As it is: skopeo would compress layers that are not.
+  const options = ["--quiet", "--preserve-digests", "--dest-tls-verify=false"];
+  await run(["skopeo", "copy", ...options, image, `docker://${registry.host}/${name}`]);
 }
 
 const says = (text: string): Config => ({ Entrypoint: ["/bin/echo"], Cmd: [text] });
@@ -49,6 +52,21 @@ test("an image by its tag runs, and the next time without the registry", async (
   // The tag has moved, and the image that it meant is still here.
   await push("team/app:1", [{ archive: base }], says("second"));
   expect((await bench.finished({ config })).stdout).toBe("first\n");
+});
+
+test.each(["gzip", "zstd", "plain"] as const)("layers of every kind come from a registry: %s", async (kind) => {
+  const upper = archive([file("which", `${kind}\n`), file("etc/.wh.hosts")]);
+  await push(
+    `team/${kind}:1`,
+    [
+      { archive: base, kind },
+      { archive: upper, kind },
+    ],
+    {},
+  );
+  const command = ["/bin/sh", "-c", "cat /which; test -e /etc/hosts; echo $?"];
+  const config = { image: `${registry.host}/team/${kind}:1`, network_veth: false, command };
+  expect((await bench.finished({ config })).stdout).toBe(`${kind}\n1\n`);
 });
 
 test("latest is asked for each time", async () => {

@@ -2,10 +2,11 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../../host/errno";
 import { allContainers } from "./containers";
+import { layerDirectory } from "./layers";
 import { digestOfName, type StorePaths } from "./paths";
 import { imagePath } from "./pull";
 import { readImage, readReference } from "./records";
-import { removeAtOnce } from "./temporary";
+import { takeAway } from "./temporary";
 
 /** An image as collecting sees it. */
 export interface ImageFacts {
@@ -37,6 +38,14 @@ export function unusedLayers({ images, layers }: StoreFacts, since: number): rea
   return [...layers].filter(([diffId, at]) => !needed.has(diffId) && at <= since).map(([diffId]) => diffId);
 }
 
+/** How far collecting goes. */
+export interface CollectLimits {
+  /** See unusedImages(). */
+  readonly since: number;
+  /** Whether no more has to go; asked before each image. What does not go by age alone is removed whole before it is asked again. */
+  readonly enough?: () => boolean;
+}
+
 /** What was removed. */
 export interface Collected {
   readonly images: readonly string[];
@@ -49,35 +58,39 @@ export interface Collected {
  * Removes images that are not used, and layers that are no image's. The caller holds the store's lock exclusively, so nobody is
  * just beginning to use one.
  *
- * @param since see unusedImages()
- * @param enough whether no more has to go; asked before each image
+ * @param graves takes the layers, whose files go when it is disposed of: that takes its time, in which nobody has to wait for the lock
  */
 export async function collect(
   paths: StorePaths,
-  since: number,
-  enough: () => boolean = () => false,
+  { since, enough }: CollectLimits,
+  graves: AsyncDisposableStack,
 ): Promise<Collected> {
   let facts = await readFacts(paths);
   const images: string[] = [];
   const layers: string[] = [];
   for (const { digest } of unusedImages(facts, since)) {
-    if (enough()) break;
+    if (enough?.() === true) break;
     await rm(imagePath(paths, digest), { force: true });
     images.push(digest);
     facts = { ...facts, images: facts.images.filter((image) => image.digest !== digest) };
-    layers.push(...(await removeLayers(paths, facts, since)));
+    layers.push(...(await removeLayers(paths, facts, since, enough === undefined ? graves : undefined)));
   }
-  if (images.length === 0 && !enough()) layers.push(...(await removeLayers(paths, facts, since)));
+  if (images.length === 0 && enough?.() !== true) layers.push(...(await removeLayers(paths, facts, since, graves)));
   await removeUnreadable(paths.images, readImage);
   await removeReferences(paths, new Set(facts.images.map(({ digest }) => digest)));
   return { images, layers: [...new Set(layers)], left: unusedImages(facts, Number.POSITIVE_INFINITY).length };
 }
 
-async function removeLayers(paths: StorePaths, facts: StoreFacts, since: number): Promise<readonly string[]> {
+/** @param graves where absent, the files are gone when this resolves */
+async function removeLayers(
+  paths: StorePaths,
+  facts: StoreFacts,
+  since: number,
+  graves: AsyncDisposableStack | undefined,
+): Promise<readonly string[]> {
   const unused = unusedLayers(facts, since);
-  for (const diffId of unused) {
-    await removeAtOnce(join(paths.layers, diffId.replace(":", "-")), paths.temporary);
-  }
+  await using own = new AsyncDisposableStack();
+  for (const diffId of unused) (graves ?? own).use(await takeAway(layerDirectory(paths, diffId), paths.temporary));
   return unused;
 }
 

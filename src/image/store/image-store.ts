@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { isMissing } from "../../host/errno";
 import { errorText, type Logger } from "../../plugin/logger";
 import type { ImageSource } from "../source";
-import { type Collected, collect } from "./collect";
+import { type Collected, type CollectLimits, collect } from "./collect";
 import { containerDirectory, makeRoot, type RootRequest, removeRoot, removeStaleRoots } from "./containers";
 import { type FileLock, fileLock, tryFileLock } from "./file-lock";
 import { markSynced, unsyncedLayers } from "./layers";
@@ -14,7 +14,7 @@ import { containerPaths, type StorePaths, storePaths } from "./paths";
 import { imagePath, type PullProgress, wholeImage } from "./pull";
 import { readContainer, readImage, readReference, type StoredImage, writeRecord } from "./records";
 import { SharedPulls } from "./shared-pulls";
-import { StoreError } from "./store-error";
+import { orDiskFull, StoreError } from "./store-error";
 
 /** What a store needs to work. */
 export interface StoreContext {
@@ -102,7 +102,7 @@ export class ImageStore {
       return acquired(kept, image, there === undefined);
     } catch (error) {
       lock?.[Symbol.dispose]();
-      throw isTimeout(error) ? tooLate(name, error) : error;
+      throw isTimeout(error) ? tooLate(name, error) : orDiskFull(error);
     }
 
     async function acquired(kept: FileLock, image: StoredImage, fetched: boolean): Promise<AcquiredImage> {
@@ -141,13 +141,19 @@ export class ImageStore {
    */
   async collect(since: number, keepFree: number): Promise<Collected | undefined> {
     const paths = await this.open();
+    const old = await this.#collect(paths, { since });
+    if (old === undefined || this.freeBytes() >= keepFree) return old;
+    const more = await this.#collect(paths, { since: Date.now(), enough: () => this.freeBytes() >= keepFree });
+    if (more === undefined) return old;
+    return { ...more, images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
+  }
+
+  async #collect(paths: StorePaths, limits: CollectLimits): Promise<Collected | undefined> {
+    await using graves = new AsyncDisposableStack();
     using lock = tryFileLock(paths.lock, "exclusive");
     if (lock === undefined) return undefined;
     await removeStaleRoots(paths, this.#context.isOwned);
-    const old = await collect(paths, since);
-    if (this.freeBytes() >= keepFree) return old;
-    const more = await collect(paths, Date.now(), () => this.freeBytes() >= keepFree);
-    return { ...more, images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
+    return await collect(paths, limits, graves);
   }
 
   /** Bytes that are free on the store's disk. */
@@ -186,7 +192,9 @@ export class ImageStore {
         stdio: ["ignore", "ignore", "ignore"],
       });
       child.unref();
-      if ((await child.exited) === 0) await markSynced(paths, layers);
+      if ((await child.exited) !== 0) throw new Error(`its process ended with code ${child.exitCode}`);
+      using _lock = await fileLock(paths.lock, "shared");
+      await markSynced(paths, layers);
     };
     this.#syncing = (this.#syncing ?? Promise.resolve()).then(sync).catch((error: unknown) => {
       this.#context.log.warn("layers of images could not be written to the disk", { error: errorText(error) });

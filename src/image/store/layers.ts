@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { bootId } from "../../host/boot-id";
-import { isMissing } from "../../host/errno";
+import { absent } from "../../host/errno";
 import type { Descriptor } from "../source";
 import { digestName, digestOfName, layerPaths, type StorePaths } from "./paths";
 import { readLayer, type StoredLayer, writeRecord } from "./records";
@@ -39,14 +39,15 @@ export interface LayerRequest {
 /**
  * Fetches and unpacks a layer that is not there. Of several processes that want it one does, and the others wait.
  *
+ * @returns whether it did; somebody else was faster where not
  * @throws StoreError, and what reading it throws
  */
-export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<void> {
+export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<boolean> {
   const { diffId, self, keepFree, signal, read } = request;
   const directory = layerDirectory(paths, diffId);
   await using temporary = await makeTemporary(paths.temporary, digestName(diffId), signal);
-  if ((await usableLayer(paths, diffId)) !== undefined) return;
-  if (await isThere(directory)) await removeAtOnce(directory, paths.temporary);
+  if ((await usableLayer(paths, diffId)) !== undefined) return false;
+  if ((await stat(directory).catch(absent)) !== undefined) await removeAtOnce(directory, paths.temporary);
   const made = join(temporary.path, "layer");
   const { files, record, list } = layerPaths(made);
   await mkdir(made, { mode: 0o700 });
@@ -72,34 +73,41 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
   const { bytes, entries } = unpacked;
   await writeRecord(record, { version: 1, diffId, bytes, entries, bootId: bootId(), synced: false });
   await rename(made, directory);
+  return true;
 }
 
-/** Everything of some layers is on the disk. */
-export async function markSynced(paths: StorePaths, diffIds: readonly string[]): Promise<void> {
-  for (const diffId of diffIds) {
+/** A layer that may not be on the disk yet. */
+export interface UnsyncedLayer {
+  readonly diffId: string;
+  /** When its record was written, in nanoseconds: one that was removed and fetched again meanwhile has another. */
+  readonly written: bigint;
+}
+
+/** Everything of some layers is on the disk. The caller holds the store's lock, so that none of them is removed just now. */
+export async function markSynced(paths: StorePaths, layers: readonly UnsyncedLayer[]): Promise<void> {
+  for (const { diffId, written } of layers) {
     const { record } = layerPaths(layerDirectory(paths, diffId));
     const layer = await readLayer(record);
-    if (layer !== undefined && !layer.synced) await writeRecord(record, { ...layer, synced: true });
+    if (layer === undefined || layer.synced || (await writtenAt(record)) !== written) continue;
+    await writeRecord(record, { ...layer, synced: true });
   }
 }
 
 /** Layers of this boot that may not be on the disk yet. */
-export async function unsyncedLayers(paths: StorePaths): Promise<string[]> {
-  const found: string[] = [];
+export async function unsyncedLayers(paths: StorePaths): Promise<UnsyncedLayer[]> {
+  const found: UnsyncedLayer[] = [];
   for (const name of await readdir(paths.layers)) {
     if (digestOfName(name) === undefined) continue;
-    const layer = await readLayer(layerPaths(join(paths.layers, name)).record);
-    if (layer !== undefined && !layer.synced && layer.bootId === bootId()) found.push(layer.diffId);
+    const { record } = layerPaths(join(paths.layers, name));
+    const written = await writtenAt(record);
+    const layer = await readLayer(record);
+    if (written !== undefined && layer !== undefined && !layer.synced && layer.bootId === bootId()) {
+      found.push({ diffId: layer.diffId, written });
+    }
   }
   return found;
 }
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
+async function writtenAt(path: string): Promise<bigint | undefined> {
+  return (await stat(path, { bigint: true }).catch(absent))?.mtimeNs;
 }

@@ -49,7 +49,7 @@ export function imagePath(paths: StorePaths, digest: string): string {
 /**
  * Fetches what the store lacks of an image: its config, then its layers, the largest first, two at once.
  *
- * @returns the image, and the layers that are new
+ * @returns the image, and the layers that this very call unpacked
  * @throws StoreError, and SourceError
  */
 export async function pull(
@@ -60,14 +60,19 @@ export async function pull(
   const configText = await readAll(source, manifest.config, MAX_CONFIG_BYTES, { signal });
   const { rootfs } = parseImageConfig(configText, request.image);
   const diffIds = rootfs.diff_ids;
-  if (diffIds.length !== manifest.layers.length || diffIds.length === 0) {
+  if (diffIds.length === 0 && manifest.layers.length === 0) {
+    throw new StoreError(`The image ${request.image} cannot be used: it has no layers, and so no files to run.`, {
+      recoverable: false,
+    });
+  }
+  if (diffIds.length !== manifest.layers.length) {
     throw new StoreError(
       `The image ${request.image} cannot be used: its manifest has ${manifest.layers.length} layers and its config ${diffIds.length}.`,
       { recoverable: false },
     );
   }
   const missing = await missingLayers(paths, diffIds, manifest.layers);
-  await fetchAll(paths, request, missing);
+  const fetched = await fetchAll(paths, request, missing);
   const image: StoredImage = {
     version: 1,
     digest: manifest.digest,
@@ -78,7 +83,7 @@ export async function pull(
     at: Date.now(),
   };
   await writeRecord(imagePath(paths, manifest.digest), image);
-  return { image, fetched: missing.map(({ diffId }) => diffId) };
+  return { image, fetched };
 }
 
 interface Missing {
@@ -101,9 +106,14 @@ async function missingLayers(
   return [...missing.values()].toSorted((one, other) => other.content.size - one.content.size);
 }
 
-async function fetchAll(paths: StorePaths, request: PullRequest, missing: readonly Missing[]): Promise<void> {
+async function fetchAll(
+  paths: StorePaths,
+  request: PullRequest,
+  missing: readonly Missing[],
+): Promise<readonly string[]> {
   const { source, self, keepFree, onProgress } = request;
   const received = new Map<string, number>();
+  const fetched: string[] = [];
   const total = missing.reduce((sum, { content }) => sum + content.size, 0);
   const stop = new AbortController();
   const signal = AbortSignal.any([request.signal, stop.signal]);
@@ -116,11 +126,13 @@ async function fetchAll(paths: StorePaths, request: PullRequest, missing: readon
       },
     };
     try {
-      await fetchLayer(paths, { diffId, content, read: () => source.read(content, options), self, keepFree, signal });
+      const read = () => source.read(content, options);
+      if (await fetchLayer(paths, { diffId, content, read, self, keepFree, signal })) fetched.push(diffId);
     } catch (error) {
       // What the other one fails with, because of that, is not the reason.
       stop.abort(error);
       throw error;
     }
   });
+  return fetched;
 }

@@ -37,12 +37,21 @@ export async function makeTemporary(temporary: string, name: string, signal?: Ab
 
 /** Removes a directory so that nobody ever sees half of it, whatever happens meanwhile. */
 export async function removeAtOnce(path: string, temporary: string): Promise<void> {
-  await using grave = await makeTemporary(temporary, crypto.randomUUID());
+  await using _grave = await takeAway(path, temporary);
+}
+
+/** Takes a directory from its place at once; its files, which may be a hundred thousand, go when the result is disposed of. */
+export async function takeAway(path: string, temporary: string): Promise<AsyncDisposable> {
+  const grave = await makeTemporary(temporary, crypto.randomUUID());
   try {
     await rename(path, join(grave.path, "removed"));
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (!isMissing(error)) {
+      await grave[Symbol.asyncDispose]();
+      throw error;
+    }
   }
+  return grave;
 }
 
 /** Removes what processes left that are gone. */

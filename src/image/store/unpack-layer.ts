@@ -38,22 +38,8 @@ const LAST_WORDS = 2000;
  */
 export async function unpackLayer(request: UnpackRequest): Promise<Extract<UnpackReport, { kind: "unpacked" }>> {
   const { self, directory, algorithm, keepFree, content, signal } = request;
-  const { readEnd, writeEnd } = createPipe();
-  const input = writeFd(writeEnd);
-  const list = openSync(request.list, "wx", 0o600);
-  let child: ReturnType<typeof spawn>;
-  try {
-    child = spawn(
-      [...self, "unpack", directory, algorithm, String(keepFree), request.kind ?? "layer"],
-      [readEnd, list, request.lock.fd],
-    );
-  } catch (error) {
-    input.close();
-    throw error;
-  } finally {
-    closeSync(readEnd);
-    closeSync(list);
-  }
+  const argv = [...self, "unpack", directory, algorithm, String(keepFree), request.kind ?? "layer"];
+  const { child, input } = start(argv, request);
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill);
   try {
@@ -89,8 +75,24 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
   }
 }
 
-function spawn(argv: readonly string[], [stdin, list, lock]: readonly [number, number, number]) {
-  return Bun.spawn([...argv], { cwd: "/", env: {}, stdio: [stdin, "pipe", "pipe", list, lock] });
+/** Starts the unpacking process; what was opened for it here is closed again, whether or not it starts. */
+function start(argv: readonly string[], request: Pick<UnpackRequest, "list" | "lock">) {
+  const list = openSync(request.list, "wx", 0o600);
+  try {
+    const { readEnd, writeEnd } = createPipe();
+    const input = writeFd(writeEnd);
+    try {
+      const stdio: [number, "pipe", "pipe", number, number] = [readEnd, "pipe", "pipe", list, request.lock.fd];
+      return { child: Bun.spawn([...argv], { cwd: "/", env: {}, stdio }), input };
+    } catch (error) {
+      input.close();
+      throw error;
+    } finally {
+      closeSync(readEnd);
+    }
+  } finally {
+    closeSync(list);
+  }
 }
 
 /** What is unpacked, and whose disk is written to, in sentences. */
