@@ -34,8 +34,9 @@ export interface ImageSource {
   /** Finds what the reference stands for now. */
   manifest(options: ReadOptions): Promise<ImageManifest>;
   /**
-   * The content as it is stored there, in order, no faster than it is taken. Broken connections are resumed. Size and digest are
-   * checked: the iteration ends with an error where they are wrong, after the last byte at the latest.
+   * The content as it is stored there, in order, no faster than it is taken. Each piece belongs to who takes it, and may be empty
+   * afterwards (giveBack()). Broken connections are resumed. Size and digest are checked: the iteration ends with an error where they
+   * are wrong, after the last byte at the latest.
    */
   read(content: Descriptor, options: ReadOptions): AsyncIterable<Uint8Array>;
 }

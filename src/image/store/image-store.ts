@@ -8,7 +8,7 @@ import type { ImageSource } from "../source";
 import { type Collected, type CollectLimits, collect } from "./collect";
 import { containerDirectory, makeRoot, type RootRequest, removeRoot, removeStaleRoots } from "./containers";
 import { type FileLock, fileLock, tryFileLock } from "./file-lock";
-import { markSynced, unsyncedLayers } from "./layers";
+import { unsyncedLayers } from "./layers";
 import { openStore } from "./open-store";
 import { containerPaths, type StorePaths, storePaths } from "./paths";
 import { imagePath, type PullProgress, wholeImage } from "./pull";
@@ -184,7 +184,9 @@ export class ImageStore {
    */
   #sync(paths: StorePaths): void {
     const sync = async () => {
+      using opened = new DisposableStack();
       const layers = await unsyncedLayers(paths);
+      for (const layer of layers) opened.use(layer);
       if (layers.length === 0) return;
       const child = Bun.spawn([...this.#context.self, "sync-store", paths.layers], {
         cwd: "/",
@@ -193,8 +195,7 @@ export class ImageStore {
       });
       child.unref();
       if ((await child.exited) !== 0) throw new Error(`its process ended with code ${child.exitCode}`);
-      using _lock = await fileLock(paths.lock, "shared");
-      await markSynced(paths, layers);
+      for (const layer of layers) await layer.markSynced();
     };
     this.#syncing = (this.#syncing ?? Promise.resolve()).then(sync).catch((error: unknown) => {
       this.#context.log.warn("layers of images could not be written to the disk", { error: errorText(error) });

@@ -1,3 +1,4 @@
+import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { bootId } from "../../host/boot-id";
@@ -76,21 +77,10 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
   return true;
 }
 
-/** A layer that may not be on the disk yet. */
-export interface UnsyncedLayer {
-  readonly diffId: string;
-  /** When its record was written, in nanoseconds: one that was removed and fetched again meanwhile has another. */
-  readonly written: bigint;
-}
-
-/** Everything of some layers is on the disk. The caller holds the store's lock, so that none of them is removed just now. */
-export async function markSynced(paths: StorePaths, layers: readonly UnsyncedLayer[]): Promise<void> {
-  for (const { diffId, written } of layers) {
-    const { record } = layerPaths(layerDirectory(paths, diffId));
-    const layer = await readLayer(record);
-    if (layer === undefined || layer.synced || (await writtenAt(record)) !== written) continue;
-    await writeRecord(record, { ...layer, synced: true });
-  }
+/** A layer that may not be on the disk yet, held open. */
+export interface UnsyncedLayer extends Disposable {
+  /** Everything of it is on the disk now. Of one that was removed meanwhile nothing is noted, not even if it was fetched again. */
+  markSynced(): Promise<void>;
 }
 
 /** Layers of this boot that may not be on the disk yet. */
@@ -98,16 +88,28 @@ export async function unsyncedLayers(paths: StorePaths): Promise<UnsyncedLayer[]
   const found: UnsyncedLayer[] = [];
   for (const name of await readdir(paths.layers)) {
     if (digestOfName(name) === undefined) continue;
-    const { record } = layerPaths(join(paths.layers, name));
-    const written = await writtenAt(record);
-    const layer = await readLayer(record);
-    if (written !== undefined && layer !== undefined && !layer.synced && layer.bootId === bootId()) {
-      found.push({ diffId: layer.diffId, written });
-    }
+    const layer = await readLayer(layerPaths(join(paths.layers, name)).record);
+    if (layer === undefined || layer.synced || layer.bootId !== bootId()) continue;
+    const opened = unsyncedLayer(join(paths.layers, name));
+    if (opened !== undefined) found.push(opened);
   }
   return found;
 }
 
-async function writtenAt(path: string): Promise<bigint | undefined> {
-  return (await stat(path, { bigint: true }).catch(absent))?.mtimeNs;
+function unsyncedLayer(directory: string): UnsyncedLayer | undefined {
+  let fd: number;
+  try {
+    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    return absent(error);
+  }
+  // This very directory, whatever has its name by then.
+  const { record } = layerPaths(`/proc/self/fd/${fd}`);
+  return {
+    markSynced: async () => {
+      const layer = await readLayer(record);
+      if (layer !== undefined && !layer.synced) await writeRecord(record, { ...layer, synced: true }).catch(absent);
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  };
 }
