@@ -4,8 +4,9 @@
  * directory. Runs on this machine in a mount namespace of its own, see run.ts.
  */
 
-import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { driverBinary } from "../scripts/build/project";
 import { attempt, run } from "../scripts/command";
 import { busyboxImage } from "../scripts/images/images";
 import { DriverClient } from "../test/support/driver-client";
@@ -108,6 +109,8 @@ interface Bench {
   readonly scratch: string;
   /** HOST:PORT/NAME:TAG. */
   readonly image: string;
+  /** A copy of the executable: of pages that somebody else on this machine has in memory too, only a share would count. */
+  readonly binary: string;
 }
 
 async function throughSkopeo({ scratch, image }: Bench): Promise<number> {
@@ -146,9 +149,13 @@ async function startOnce(client: DriverClient, spec: TaskSpec): Promise<number> 
   }
 }
 
-async function throughDriver({ scratch, image }: Bench): Promise<{ readonly time: number; readonly above: number }> {
+async function throughDriver({
+  scratch,
+  image,
+  binary,
+}: Bench): Promise<{ readonly time: number; readonly above: number }> {
   const store = await mkdtemp(join(scratch, "store-"));
-  await using plugin = await startPlugin();
+  await using plugin = await startPlugin({ binary });
   using client = new DriverClient(plugin.socket);
   await client.setConfig({ image_store: store });
   await Bun.sleep(500);
@@ -211,7 +218,8 @@ async function main(): Promise<void> {
   };
   await push("busybox", "1", [busybox]);
   await push("large", "1", [busybox, ...Array.from({ length: layers - 1 }, (_, index) => layer(index)), layer(layers)]);
-  const bench: Bench = { scratch, image: `${registry.host}/large:1` };
+  const bench: Bench = { scratch, image: `${registry.host}/large:1`, binary: join(scratch, "nomad-driver-nspawn") };
+  await copyFile(driverBinary(), bench.binary);
 
   const podmanRuns = (await attempt(["podman", "--version"])).code === 0;
   const driver: number[] = [];
