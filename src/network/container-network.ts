@@ -29,6 +29,8 @@ export interface NetworkContext {
   choose(record: NetworkRecord): Promise<NetworkRecord>;
   /** Writes down a record that has changed, and changes the host's rules by it. */
   save(record: NetworkRecord): Promise<void>;
+  /** Keeps the host's rules in force until the returned function is called. */
+  keepRules(): () => void;
   warn(message: string): void;
   /** Text of a resolv.conf(5) for containers. */
   readonly resolvers: string | undefined;
@@ -52,6 +54,7 @@ export class ContainerNetwork {
   readonly #context: NetworkContext;
   readonly #known = Promise.withResolvers<void>();
   readonly #forgetRestarts: () => void;
+  readonly #letGoOfRules: () => void;
   #record: NetworkRecord;
   #namespace: string | undefined;
   #stops: (() => void)[] = [];
@@ -72,6 +75,7 @@ export class ContainerNetwork {
     this.#supervised = supervised;
     this.#context = context;
     this.#forgetRestarts = supervised.onRestart(() => this.#begin());
+    this.#letGoOfRules = context.keepRules();
     supervised.exit.then(() => this.close());
     this.#begin();
   }
@@ -100,6 +104,7 @@ export class ContainerNetwork {
     if (this.#closed) return;
     this.#closed = true;
     this.#forgetRestarts();
+    this.#letGoOfRules();
     this.#letGo();
     this.#known.resolve();
   }

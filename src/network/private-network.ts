@@ -8,6 +8,7 @@ import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
 import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
 import { type AddressPools, chooseAddresses, newRecord, withAddresses } from "./reserve";
+import type { RulesKeeper } from "./rules-keeper";
 import { forgetContainer, forgetEarlierFlows } from "./stale-flows";
 import { enableForwarding } from "./sysctls";
 
@@ -15,6 +16,7 @@ import { enableForwarding } from "./sysctls";
 export interface NetworkSurroundings {
   readonly log: Logger;
   readonly config: { readonly options: Pick<PluginOptions, "network"> };
+  readonly rulesKeeper: RulesKeeper;
 }
 
 /** A container's network before its start. */
@@ -50,7 +52,7 @@ export async function connectNetwork(
   record: NetworkRecord,
   boot: boolean,
   supervised: Supervised,
-  { log, config }: NetworkSurroundings,
+  { log, config, rulesKeeper }: NetworkSurroundings,
 ): Promise<ContainerNetwork> {
   const { machine } = record;
   // The container runs already: without name servers it still has its network.
@@ -66,6 +68,7 @@ export async function connectNetwork(
         await applyRules(records);
         forgetEarlierFlows(changed);
       }),
+    keepRules: () => rulesKeeper.hold(),
     warn: (message) => log.warn(message, { machine }),
     resolvers,
   });

@@ -87,6 +87,11 @@ async function answerDatagrams(task: PreparedTask, name: string, port: number): 
 const udp = (address: string, port: number) => [process.execPath, "-e", datagram, address, String(port)];
 
 const rules = async () => (await run(["nft", "list", "ruleset"])).stdout;
+/** Does something by which the driver's rules are lost, and waits until they are there again. */
+async function inForceAgain(lose: () => Promise<unknown>): Promise<void> {
+  await lose();
+  while (!(await rules()).includes("table inet nomad-nspawn")) await Bun.sleep(5);
+}
 const links = async () => (await readdir("/sys/class/net")).toSorted();
 
 async function addressesOf(task: PreparedTask) {
@@ -214,41 +219,49 @@ describe("ports", () => {
   ];
   const from = (name: string) => (name === "this host" ? here : there);
 
-  describe.each(["at first", "after a kill -9 of the plugin", "after its rules were flushed and it was killed"])(
-    "%s",
-    (when) => {
-      beforeAll(async () => {
-        if (when.includes("flushed")) await run(["nft", "delete", "table", "inet", "nomad-nspawn"]);
-        if (when === "at first") return;
-        await bench.replacePlugin();
-        await bench.client().recoverTask(handle);
-      });
+  const flush = () => run(["nft", "flush", "ruleset"]);
+  const recover = async (between?: () => Promise<unknown>) => {
+    await bench.replacePlugin(between);
+    await bench.client().recoverTask(handle);
+  };
+  const befallen: readonly (readonly [string, () => Promise<unknown>])[] = [
+    ["at first", () => Promise.resolve()],
+    ["after all rules of the host were flushed", () => inForceAgain(flush)],
+    ["after they were flushed many times", () => inForceAgain(() => Promise.all(Array.from({ length: 20 }, flush)))],
+    ["after a kill -9 of the plugin", () => recover()],
+    ["after they were flushed while there was no plugin", () => recover(flush)],
+    ["after they were flushed since then", () => inForceAgain(flush)],
+  ];
 
-      test.each(open)("%s reaches %s at %d", async (name, address, port) => {
-        expect(await fetched(from(name), address, port)).toBe("ported");
-      });
+  describe.each(befallen)("%s", (_, befall) => {
+    beforeAll(async () => {
+      await befall();
+    });
 
-      test.each(closed)("%s does not reach %s at %d", async (name, address, port) => {
-        expect(await fetched(from(name), address, port)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
-      });
+    test.each(open)("%s reaches %s at %d", async (name, address, port) => {
+      expect(await fetched(from(name), address, port)).toBe("ported");
+    });
 
-      test.each([
-        ["another host", ownAddresses[4]],
-        ["another host", ownAddresses[6]],
-        ["this host", "127.0.0.1"],
-        ["this host", ownAddresses[4]],
-      ])("%s reaches %s by UDP", async (name, address) => {
-        expect((await from(name)(udp(address, 20_013))).stdout).toBe("ported");
-      });
+    test.each(closed)("%s does not reach %s at %d", async (name, address, port) => {
+      expect(await fetched(from(name), address, port)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
+    });
 
-      test("the container reaches itself and others reach it by the host's address", async () => {
-        const script = `wget -q -O - http://${ownAddresses[4]}:20010/`;
-        expect((await bench.finished(shell(bench.busybox, script, { network_veth: true }))).stdout).toBe("ported\n");
-        const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
-        expect(Buffer.from(stdout).toString()).toBe("ported\n");
-      });
-    },
-  );
+    test.each([
+      ["another host", ownAddresses[4]],
+      ["another host", ownAddresses[6]],
+      ["this host", "127.0.0.1"],
+      ["this host", ownAddresses[4]],
+    ])("%s reaches %s by UDP", async (name, address) => {
+      expect((await from(name)(udp(address, 20_013))).stdout).toBe("ported");
+    });
+
+    test("the container reaches itself and others reach it by the host's address", async () => {
+      const script = `wget -q -O - http://${ownAddresses[4]}:20010/`;
+      expect((await bench.finished(shell(bench.busybox, script, { network_veth: true }))).stdout).toBe("ported\n");
+      const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
+      expect(Buffer.from(stdout).toString()).toBe("ported\n");
+    });
+  });
 
   test("do not follow an address that the container has no right to", async () => {
     const execute = (script: string) => bench.client().execTask(task.id, ["/bin/sh", "-c", script]);
