@@ -8,13 +8,13 @@ import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
 import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
 import { serveLease } from "./dhcp/server";
+import { openLoopback } from "./host-loopback";
 import { addressPart, isIpv4 } from "./ip";
 import { leaseOf } from "./lease";
 import { watchNetwork } from "./netlink/events";
 import { type LinkManagement, linkManagement, linkStates } from "./networkd";
 import { containerPorts } from "./ports";
 import type { NetworkRecord } from "./records";
-import { allowLoopbackSources } from "./sysctls";
 
 /** How long systemd-networkd may take to look at a new link. */
 const managementMs = 3_000;
@@ -181,7 +181,7 @@ export class ContainerNetwork {
     }
     // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
-    if (this.#record.ports.length > 0) allowLoopbackSources(host.name);
+    if (this.#record.ports.length > 0) openLoopback(host);
     this.#hostIndex = host.index;
     for (const stop of this.#earlyStops.splice(0)) stop();
     return true;

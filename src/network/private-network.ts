@@ -3,6 +3,7 @@ import { errorText, type Logger } from "../plugin/logger";
 import type { Supervised } from "../supervisor/supervisor";
 import { ContainerNetwork } from "./container-network";
 import { applyRules } from "./firewall";
+import { closeLoopback } from "./host-loopback";
 import { hostResolvers } from "./host-resolvers";
 import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
@@ -95,8 +96,9 @@ export async function releaseNetwork(machine: string): Promise<void> {
     await records.remove(machine);
     const others = await records.all();
     const { bridge } = record ?? {};
-    if (record?.link === "zone" && bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
-      removeEmptyBridge(bridge);
+    if (bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
+      if (record?.link === "zone") removeEmptyBridge(bridge);
+      else closeLoopback(bridge);
     }
     await applyRules(records);
     if (record !== undefined) forgetContainer(record);
