@@ -63,6 +63,7 @@ export class ContainerNetwork {
   #impatient = false;
   /** Index of the host's end, or of the bridge it is attached to, once the link is set up. */
   #hostIndex: number | undefined;
+  #unreached: readonly string[] = [];
   /** It has an address of IPv6, and the time for one of IPv4 runs. */
   #onlyIpv6 = false;
   #saving: Promise<void> = Promise.resolve();
@@ -85,6 +86,11 @@ export class ContainerNetwork {
     await settles(Promise.race([this.#known.promise, this.#supervised.exit]), ms);
     await this.#saving;
     return this.#record.addresses.length > 0;
+  }
+
+  /** Addresses that the container has, and this client does not reach by its link. */
+  get unreached(): readonly string[] {
+    return this.#unreached;
   }
 
   /** Undefined while the container has no address. */
@@ -205,6 +211,7 @@ export class ContainerNetwork {
     const reached = this.#hostIndex === undefined ? [] : reachedBy(this.#hostIndex, all);
     // Behind a bridge are others who reach it, even where this host does not.
     const found = this.#record.link === "bridge" ? all : reached;
+    this.#unreached = all.filter((address) => !found.includes(address));
     const { addresses, targets } = this.#record;
     if (found.length > 0 && (found.join() !== addresses.join() || reached.join() !== targets.join())) {
       const record = { ...this.#record, addresses: found, targets: reached };

@@ -50,6 +50,17 @@ async function explained(task: PreparedTask, link: string): Promise<string> {
   return [`The container has no address by ${link}.`, ...said.map(({ stdout }) => stdout), inside].join("\n");
 }
 
+/**
+ * Whether the router that a container was told is the host. A zone's bridge loses its carrier for a moment when its first container
+ * comes. It happens that the host's systemd-networkd (257) then gives the bridge an address of another network, and has its DHCP server go
+ * on with that of before: nobody reaches anybody, with a bare systemd-nspawn as well.
+ */
+async function servesItsOwn(task: PreparedTask, link: string): Promise<boolean> {
+  const [, router = "none"] = /^default via (\S+)/m.exec(await execute(task, "ip", "-4", "route")) ?? [];
+  const { stdout } = await run(["ip", "-4", "-o", "address", "show", "dev", link]);
+  return router === "none" || stdout.includes(` ${router}/`);
+}
+
 describe("without systemd-networkd on the client", () => {
   test("a system whose own networkd runs has the driver's addresses, and keeps them after a reboot", async () => {
     const task = await started({ image: system });
@@ -111,17 +122,21 @@ describe("with systemd-networkd on the client", () => {
   }, 60_000);
 
   test("systems of a zone get theirs from it", async () => {
-    const [one, two] = [
-      await started({ image: system, network_zone: "managed" }),
-      await started({ image: system, network_zone: "managed" }),
-    ];
+    const zone = async (name: string): Promise<readonly [PreparedTask, PreparedTask]> => {
+      const one = await started({ image: system, network_zone: name });
+      if ((await override(one)) !== undefined) return [one, await started({ image: system, network_zone: name })];
+      if (await servesItsOwn(one, `vz-${name}`)) throw new Error(await explained(one, `vz-${name}`));
+      await bench.client().destroyTask(one.id, true);
+      return zone(`${name}0`);
+    };
+    const [one, two] = await zone("managed");
     const other = (await override(two))?.addr ?? "";
     if (other === "") throw new Error(await explained(two, "vz-managed"));
     expect(
       await execute(one, "bash", "-c", `echo > /dev/tcp/${other}/9 2>/dev/null || :; ip neigh show ${other}`),
     ).toMatch(/lladdr/);
     for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
-  }, 120_000);
+  }, 180_000);
 
   test("a link that it is told to leave alone gets the driver's", async () => {
     const file = "/run/systemd/network/10-test.network";

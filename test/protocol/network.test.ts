@@ -9,6 +9,7 @@ import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
 import { sentence } from "./inside";
+import { went } from "./places";
 import { openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
 let neighbour: Neighbour;
@@ -456,6 +457,21 @@ describe("a bridge of the host's", () => {
       await run(["ip", "link", "delete", "br-test"]);
     }
   });
+});
+
+test("a task that gets no address runs, and an event says so", async () => {
+  await using impatient = await openWorkbench({ network: { address_wait: "200ms" } });
+  await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);
+  try {
+    const spec = shell(bench.busybox, "sleep 1; ip link show dev host0", { network_bridge: "br-quiet" });
+    const { code, stdout, events } = await went(impatient, spec);
+    expect([code, stdout]).toEqual([0, expect.stringContaining("host0")]);
+    expect(events.join("\n")).toContain(
+      "The container has no address after 0.2 s: services cannot be registered with it",
+    );
+  } finally {
+    await run(["ip", "link", "delete", "br-quiet"]);
+  }
 });
 
 test("two agents on one host, each with a driver of its own, are not in each other's way", async () => {
