@@ -1,4 +1,4 @@
-import { closeSync, type FSWatcher, openSync, readlinkSync, watch } from "node:fs";
+import { closeSync, openSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { errorText } from "../plugin/logger";
@@ -6,13 +6,14 @@ import { findLeader, waitForProcess } from "../supervisor/payload";
 import { settles } from "../supervisor/settles";
 import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
+import { holdContainerLease } from "./container-lease";
 import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
 import { serveLease } from "./dhcp/server";
 import { openLoopback } from "./host-loopback";
 import { addressPart, isIpv4 } from "./ip";
 import { leaseOf } from "./lease";
 import { watchNetwork } from "./netlink/events";
-import { type LinkManagement, linkManagement, linkStates } from "./networkd";
+import { type LinkManagement, linkManagement, watchLinkStates } from "./networkd";
 import { containerPorts } from "./ports";
 import type { NetworkRecord } from "./records";
 
@@ -137,7 +138,7 @@ export class ContainerNetwork {
     this.#stops.push(watchNetwork(this.#namespace, look));
     this.#earlyStops.push(
       watchNetwork(undefined, look),
-      watchStates(look),
+      watchLinkStates(look),
       after(managementMs, () => this.#lose(look)),
     );
     look();
@@ -179,7 +180,7 @@ export class ContainerNetwork {
       this.#choose();
       return false;
     }
-    const given = decision.kind === "leave" ? undefined : decision.given;
+    const given = decision.kind === "give" || decision.kind === "lend" ? decision.given : undefined;
     if (decision.kind === "give") {
       setUpHost(host, given);
       const lease = leaseOf(given, this.#context.resolvers);
@@ -187,6 +188,13 @@ export class ContainerNetwork {
     }
     // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
+    if (decision.kind === "ask") {
+      const keeper = {
+        remember: (leased: string) => this.#remember(leased),
+        failed: (error: unknown) => this.#failed(error),
+      };
+      this.#stops.push(holdContainerLease(namespace, container, this.#record.leased, keeper));
+    }
     if (this.#record.ports.length > 0) openLoopback(host);
     this.#hostIndex = host.index;
     for (const stop of this.#earlyStops.splice(0)) stop();
@@ -225,6 +233,13 @@ export class ContainerNetwork {
     }
   }
 
+  #remember(leased: string): void {
+    if (leased === this.#record.leased) return;
+    const record = { ...this.#record, leased };
+    this.#record = record;
+    this.#queue(() => this.#context.save(record));
+  }
+
   #queue(work: () => Promise<void>): void {
     this.#saving = this.#saving.then(work).catch((error: unknown) => this.#failed(error));
   }
@@ -253,18 +268,6 @@ function findConnectedLeader(main: number): ProcessIdentity | undefined {
     if (isMissing(error)) return undefined;
     throw error;
   }
-}
-
-/** Calls `look` when systemd-networkd tells something new of a link. */
-function watchStates(look: () => void): () => void {
-  let watcher: FSWatcher | undefined;
-  try {
-    watcher = watch(linkStates, { persistent: false }, look);
-    watcher.on("error", () => watcher?.close());
-  } catch {
-    // It does not run on this host.
-  }
-  return () => watcher?.close();
 }
 
 function after(ms: number, work: () => void): () => void {

@@ -121,21 +121,69 @@ describe("with systemd-networkd on the client", () => {
     await bench.client().destroyTask(task.id, true);
   }, 60_000);
 
+  /** The first task of a zone; another one where systemd-networkd does not do its part. */
+  async function firstOf(
+    zone: string,
+    start: (zone: string) => Promise<PreparedTask>,
+  ): Promise<{ readonly zone: string; readonly task: PreparedTask }> {
+    const task = await start(zone);
+    if ((await override(task)) !== undefined) return { zone, task };
+    if (await servesItsOwn(task, `vz-${zone}`)) throw new Error(await explained(task, `vz-${zone}`));
+    await bench.client().destroyTask(task.id, true);
+    return firstOf(`${zone}0`, start);
+  }
+
   test("systems of a zone get theirs from it", async () => {
-    const zone = async (name: string): Promise<readonly [PreparedTask, PreparedTask]> => {
-      const one = await started({ image: system, network_zone: name });
-      if ((await override(one)) !== undefined) return [one, await started({ image: system, network_zone: name })];
-      if (await servesItsOwn(one, `vz-${name}`)) throw new Error(await explained(one, `vz-${name}`));
-      await bench.client().destroyTask(one.id, true);
-      return zone(`${name}0`);
-    };
-    const [one, two] = await zone("managed");
+    const start = (zone: string) => started({ image: system, network_zone: zone });
+    const { zone, task: one } = await firstOf("managed", start);
+    const two = await start(zone);
     const other = (await override(two))?.addr ?? "";
-    if (other === "") throw new Error(await explained(two, "vz-managed"));
+    if (other === "") throw new Error(await explained(two, `vz-${zone}`));
     expect(
       await execute(one, "bash", "-c", `echo > /dev/tcp/${other}/9 2>/dev/null || :; ip neigh show ${other}`),
     ).toMatch(/lladdr/);
     for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
+  }, 180_000);
+
+  test("programs of a zone, that ask nobody, get theirs from it, and keep them", async () => {
+    const directory = "/run/systemd/network/80-container-vz.network.d";
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, "lease.conf"), "[DHCPServer]\nDefaultLeaseTimeSec=4s\n");
+    try {
+      await run(["networkctl", "reload"]);
+      const start = async (zone: string) => {
+        const task = await bench.task(shell(bench.busybox, "sleep 1000", { network_zone: zone }));
+        handles.set(task.id, await bench.start(task));
+        return task;
+      };
+      const handles = new Map<string, Awaited<ReturnType<typeof bench.start>>>();
+      const { zone, task: one } = await firstOf("asked", start);
+      const two = await start(zone);
+      const [first, second] = [(await override(one))?.addr ?? "", (await override(two))?.addr ?? ""];
+      expect(new Set(["", first, second]).size).toBe(3);
+      const offered = async () => (await run(["networkctl", "--no-pager", "status", `vz-${zone}`])).stdout;
+      const kept = async () => {
+        // A lease that is not renewed is given up by the server.
+        await Bun.sleep(6_000);
+        for (const address of [first, second]) {
+          expect(await offered()).toContain(`${address} (to`);
+          expect(await reaches(address)).toBe(true);
+        }
+        expect(await execute(one, "ping", "-c", "1", "-W", "5", second)).toContain("1 packets received");
+        expect(await execute(one, "ip", "route")).toMatch(/^default via \S+ dev host0/m);
+      };
+      await kept();
+      await bench.replacePlugin();
+      for (const task of [one, two]) {
+        const handle = handles.get(task.id);
+        if (handle !== undefined) await bench.client().recoverTask(handle);
+      }
+      await kept();
+      expect([(await override(one))?.addr, (await override(two))?.addr]).toEqual([first, second]);
+      for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   }, 180_000);
 
   test("a link that it is told to leave alone gets the driver's", async () => {

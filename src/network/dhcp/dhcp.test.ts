@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Address, addressBytes, parseAddress, parseSubnet, type Subnet } from "../ip";
-import { checksum, datagramsToServer, datagramToClient } from "./frame";
-import { answer, type DhcpRequest, parseRequest } from "./message";
+import { checksum, clientPort, datagram, datagramsTo, serverPort } from "./frame";
+import { answer, type DhcpRequest, parseRequest } from "./server-message";
 
 const address = (text: string): Address => {
   const parsed = parseAddress(text);
@@ -78,7 +78,7 @@ describe("a client", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (noise) => {
         parseRequest(noise);
-        datagramsToServer(noise);
+        datagramsTo(serverPort, noise);
       }),
     );
   });
@@ -86,24 +86,20 @@ describe("a client", () => {
 
 describe("packets", () => {
   test("have sums that are right", () => {
-    const packet = datagramToClient(lease.router, Uint8Array.of(1, 2, 3));
+    const packet = datagram(lease.router, clientPort, Uint8Array.of(1, 2, 3));
     expect(checksum(packet.subarray(0, 20))).toBe(0);
     const pseudo = Uint8Array.of(...packet.subarray(12, 20), 0, 17, 0, packet.length - 20);
     expect(checksum(Buffer.concat([pseudo, packet.subarray(20)]))).toBe(0);
   });
 
-  test("to the server are found, one behind the other", () => {
-    const toServer = (payload: Uint8Array, port = 67) => {
-      const packet = Buffer.from(datagramToClient(lease.router, payload));
-      packet.writeUInt16BE(port, 22);
-      return packet;
-    };
+  test("to a port are found, one behind the other", () => {
     const bytes = Buffer.concat([
-      toServer(Uint8Array.of(1)),
-      toServer(Uint8Array.of(2), 68),
-      toServer(Uint8Array.of(3, 4)),
+      datagram(undefined, serverPort, Uint8Array.of(1)),
+      datagram(lease.router, clientPort, Uint8Array.of(2)),
+      datagram(undefined, serverPort, Uint8Array.of(3, 4)),
     ]);
-    expect(datagramsToServer(bytes).map((found) => [...found])).toEqual([[1], [3, 4]]);
-    expect(datagramsToServer(bytes.subarray(0, bytes.length - 1)).map((found) => [...found])).toEqual([[1]]);
+    expect(datagramsTo(serverPort, bytes).map((found) => [...found])).toEqual([[1], [3, 4]]);
+    expect(datagramsTo(clientPort, bytes).map((found) => [...found])).toEqual([[2]]);
+    expect(datagramsTo(serverPort, bytes.subarray(0, bytes.length - 1)).map((found) => [...found])).toEqual([[1]]);
   });
 });

@@ -9,6 +9,7 @@ const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
@@ -142,6 +143,20 @@ export class Links implements Disposable {
       header,
       attributes,
     );
+  }
+
+  /** Takes an interface's address away; does nothing where it has it not. */
+  removeAddress(index: number, subnet: Subnet): void {
+    const header = Buffer.alloc(ADDRESS_SIZE);
+    header.writeUInt8(AF[subnet.family], 0);
+    header.writeUInt8(subnet.prefix, 1);
+    header.writeUInt32LE(index, 4);
+    const attributes = encodeAttributes([[IFA_LOCAL, addressBytes(subnet)]]);
+    try {
+      this.#socket.request("An address could not be removed", RTM_DELADDR, 0, header, attributes);
+    } catch (error) {
+      if (!(error instanceof NetlinkError && error.code === "EADDRNOTAVAIL")) throw error;
+    }
   }
 
   /** Sets the default route of a family. */
