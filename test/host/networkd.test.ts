@@ -54,7 +54,7 @@ async function explained(task: PreparedTask, link: string): Promise<string> {
 /**
  * Whether the router that a container was told is the host. A zone's bridge loses its carrier for a moment when its first container
  * comes. It happens that the host's systemd-networkd (257) then gives the bridge an address of another network, and has its DHCP server go
- * on with that of before: nobody reaches anybody, with a bare systemd-nspawn as well.
+ * on with that of before: nobody reaches anybody. With a bare systemd-nspawn it is so 19 times of 25 on a busy machine (docs/networking.md).
  */
 async function servesItsOwn(task: PreparedTask, link: string): Promise<boolean> {
   const [, router = "none"] = /^default via (\S+)/m.exec(await execute(task, "ip", "-4", "route")) ?? [];
