@@ -1,6 +1,6 @@
 import { routeProtocol } from "./links";
 import { encodeAttributes, u32 } from "./message";
-import { NetlinkError, NetlinkSocket } from "./socket";
+import { NetlinkSocket, unless } from "./socket";
 
 /** The numbers below are of linux/rtnetlink.h. */
 const RTM_NEWROUTE = 24;
@@ -41,12 +41,4 @@ export function removeLoopbackRoute(index: number): void {
   using socket = new NetlinkSocket(routeProtocol);
   const what = "A route to ::1 could not be removed";
   unless("ESRCH", () => socket.request(what, RTM_DELROUTE, 0, header, attributes(index)));
-}
-
-function unless(code: string, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof NetlinkError && error.code === code)) throw error;
-  }
 }
