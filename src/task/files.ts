@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { absent, errnoCode, isMissing } from "../host/errno";
@@ -10,6 +10,8 @@ import { LaunchError } from "../supervisor/supervisor";
 
 /** Where the files of running containers lie; gone after a reboot, as the containers are. */
 const filesDirectory = "/run/nomad-driver-nspawn/files";
+/** Whose they are: a link for each container to its owner, which is there as a whole or not at all. */
+const ownersDirectory = "/run/nomad-driver-nspawn/owners";
 
 /** Texts a container's start needs as files. */
 export interface ContainerFileTexts {
@@ -31,8 +33,8 @@ export interface ContainerFiles {
 const paths = (machine: string) => {
   const directory = join(filesDirectory, machine);
   return {
+    owner: join(ownersDirectory, machine),
     directory,
-    owner: join(directory, "owner"),
     root: join(directory, "root"),
     program: join(directory, "program"),
     environment: join(directory, "environment"),
@@ -54,9 +56,9 @@ export async function claimContainer(machine: string, owner: string, root?: stri
   await removeContainerFiles(machine);
   await orNothing(machine, async () => {
     const files = paths(machine);
-    await makeDirectory(files.directory);
+    await inDirectory(ownersDirectory, () => symlink(owner, files.owner));
+    await inDirectory(filesDirectory, () => mkdir(files.directory, { mode: 0o700 }));
     if (root !== undefined) await writeFile(files.root, root, { mode: 0o600, flag: "wx" });
-    await writeFile(files.owner, owner, { mode: 0o600, flag: "wx" });
   });
 }
 
@@ -116,7 +118,7 @@ export async function containerRoot(machine: string): Promise<string | undefined
 
 /** Whether a container is claimed, by whichever agent of this host. */
 export function isClaimed(machine: string): boolean {
-  return existsSync(paths(machine).directory);
+  return lstatSync(paths(machine).owner, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Adds what a container's systemd-networkd is to read to its files. */
@@ -137,9 +139,8 @@ export function ownerOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
 /** The machines whose containers an owner has started, and not removed yet. */
 export async function machinesOf(owner: string): Promise<string[]> {
   const found: string[] = [];
-  for (const machine of await namesIn(filesDirectory)) {
-    const text = await readFile(paths(machine).owner, "utf8").catch(absent);
-    if (text === owner) found.push(machine);
+  for (const machine of await namesIn(ownersDirectory)) {
+    if ((await readlink(paths(machine).owner).catch(absent)) === owner) found.push(machine);
   }
   return found;
 }
@@ -150,17 +151,23 @@ async function namesIn(directory: string): Promise<string[]> {
 
 /** Removes a container's files, and the directories of all with the last one's; does nothing where there are none. */
 export async function removeContainerFiles(machine: string): Promise<void> {
+  const { directory, owner } = paths(machine);
   await rm(settingsFilePath(machine), { force: true });
-  await rm(paths(machine).directory, { recursive: true, force: true });
-  await removeIfEmpty(filesDirectory);
-  await removeIfEmpty(dirname(filesDirectory));
+  await rm(directory, { recursive: true, force: true });
+  // The last of all: whoever is killed before is found by it.
+  await rm(owner, { force: true });
+  for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);
 }
 
-/** The directory above may go with another container's end just now, hence the second try. */
-async function makeDirectory(directory: string): Promise<void> {
-  const make = () => mkdir(directory, { recursive: true, mode: 0o700 });
-  await make().catch((error: unknown) => {
-    if (!isMissing(error)) throw error;
-    return make();
-  });
+/** Makes something in a directory, which may go at any moment with another container's end. */
+async function inDirectory(directory: string, work: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await work();
+      return;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
 }
