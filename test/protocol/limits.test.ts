@@ -79,3 +79,20 @@ test("a task that runs out of memory is told to have been killed for it, with li
     ),
   );
 });
+
+test("a task that the driver kills is not told to have run out of memory, though a process of it once did", async () => {
+  const probe = await up({}, { resources: megabytes(64) });
+  if ((await cgroupsOf(probe)).of("memory") === undefined) return;
+  const script =
+    "(exec dd if=/dev/zero of=/dev/null bs=256M count=1); trap '' INT; echo code $?; while :; do sleep 0.1; done";
+  for (const end of ["stop", "stop with SIGKILL", "signal", "destroy"] as const) {
+    const task = await bench.started({ ...shell(bench.busybox, script), resources: megabytes(32) });
+    await task.stdout.waitFor("code 137");
+    const waiting = bench.client().waitTask(task.id);
+    if (end === "stop") await bench.client().stopTask(task.id, { timeout: 100 });
+    if (end === "stop with SIGKILL") await bench.client().stopTask(task.id, { signal: "SIGKILL" });
+    if (end === "signal") await bench.client().signalTask(task.id, "SIGKILL");
+    if (end === "destroy") await bench.client().destroyTask(task.id, true);
+    expect({ end, ...(await waiting).result }).toMatchObject({ end, exitCode: 0, signal: 9, oomKilled: false });
+  }
+});
