@@ -374,6 +374,22 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
+    "a release that failed can be tried again",
+    async () => {
+      const supervised = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const { running } = stateFiles(stateDir, supervised.ref.machine);
+      const told = readFileSync(running);
+      writeFileSync(running, "{");
+      await expect(supervised.release()).rejects.toThrow(/running.json is damaged/);
+      writeFileSync(running, told);
+      await supervised.release();
+      expect((await supervised.exit).signal).toBe(SIGKILL);
+    },
+    TEST_MS,
+  );
+
+  test(
     "a second launch of a name replaces the first container, running or ended",
     async () => {
       const first = await launch(`echo ready; ${LOOP}`);
