@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { bootId } from "../../src/host/boot-id";
 import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { cgroupDirectories } from "../../src/host/cgroup-task";
+import { cgroupDirectories, SUPERVISORS_CGROUP } from "../../src/host/cgroup-task";
 import { readNspawn } from "../../src/host/nspawn-version";
 import { identify, isAlive } from "../../src/host/process-info";
 import { readIfThere } from "../../src/host/read-file";
@@ -369,6 +369,22 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       await supervised.release();
       expect((await supervised.exit).signal).toBe(SIGKILL);
       expect([own, main].map((each) => isAlive(each))).toEqual([false, false]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "the parent of all cgroups goes with the last one, though a supervising process takes its time to go",
+    async () => {
+      const supervised = await launch("exit 0");
+      await supervised.exit;
+      const late = Bun.spawn(["/bin/sleep", "1"], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+      for (const own of cgroups(SUPERVISORS_CGROUP)) writeFileSync(join(own, "cgroup.procs"), String(late.pid));
+      const parents = cgroups(SUPERVISORS_CGROUP).map((own) => dirname(own));
+      expect(parents).not.toEqual([]);
+      await supervised.release();
+      await late.exited;
+      expect(parents.filter((parent) => existsSync(parent))).toEqual([]);
     },
     TEST_MS,
   );
