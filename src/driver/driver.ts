@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import { decodePluginConfig } from "../config/plugin-config";
 import type { PluginOptions } from "../config/plugin-options";
 import { systemdPresence } from "../host/systemd-booted";
+import { RulesKeeper } from "../network/rules-keeper";
 import type { Logger } from "../plugin/logger";
 import { createProcessSupervisor } from "../supervisor/process/process-supervisor";
 import type { Supervisor } from "../supervisor/supervisor";
@@ -23,6 +24,7 @@ export interface Driver {
   readonly orphans: OrphanSweep;
   readonly images: TaskImages;
   readonly machineImages: MachineImages;
+  readonly rulesKeeper: RulesKeeper;
   /** Ends with the plugin: downloads for tasks that are being started. */
   readonly ended: AbortSignal;
   /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
@@ -85,6 +87,7 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     orphans: new OrphanSweep({ log: log.named("orphans"), tasks, config, supervisorNamed, images }),
     images,
     machineImages: new MachineImages({ options: () => config.options, self, pluginDir }),
+    rulesKeeper: new RulesKeeper(log.named("network")),
     ended: ended.signal,
     usageClock: new UsageClock(),
     pluginDir,

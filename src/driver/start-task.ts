@@ -8,6 +8,7 @@ import {
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
 import { RecoverableError } from "../host/recoverable-error";
+import { addressNote } from "../network/address-note";
 import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
@@ -96,9 +97,7 @@ export async function startTask(
     const { ref } = task.supervised;
     const { address_wait: wait } = driver.config.options.network;
     if (task.network !== undefined && !(await task.network.ready(wait)) && task.exit === undefined && wait > 0) {
-      notes.push(
-        `The container has no address after ${wait / 1000} s: services cannot be registered with it, and its ports lead to it as soon as it has one.`,
-      );
+      notes.push(addressNote(wait, task.network.unreached));
     }
     const networkOverride = task.network?.override();
     tellEvent(driver, identity, `Started machine ${ref.machine}`, { machine: ref.machine });

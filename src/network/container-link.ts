@@ -10,6 +10,7 @@ const containerName = "host0";
 
 /** The container's end of its link. */
 export interface ContainerLink {
+  readonly index: number;
   readonly mac: string;
   /** Index of the host's end. */
   readonly peer: number;
@@ -33,7 +34,7 @@ export function readContainerLink(namespace: string): ContainerLink | undefined 
     using links = new Links();
     const link = links.link(containerName);
     if (link?.peer === undefined) return undefined;
-    return { mac: link.mac, peer: link.peer, addresses: addressesOf(links, link.index) };
+    return { index: link.index, mac: link.mac, peer: link.peer, addresses: addressesOf(links, link.index) };
   });
 }
 

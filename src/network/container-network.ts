@@ -1,4 +1,4 @@
-import { closeSync, type FSWatcher, openSync, readlinkSync, watch } from "node:fs";
+import { closeSync, openSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { errorText } from "../plugin/logger";
@@ -6,15 +6,16 @@ import { findLeader, waitForProcess } from "../supervisor/payload";
 import { settles } from "../supervisor/settles";
 import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
+import { holdContainerLease } from "./container-lease";
 import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
 import { serveLease } from "./dhcp/server";
+import { openLoopback } from "./host-loopback";
 import { addressPart, isIpv4 } from "./ip";
 import { leaseOf } from "./lease";
 import { watchNetwork } from "./netlink/events";
-import { type LinkManagement, linkManagement, linkStates } from "./networkd";
+import { type LinkManagement, linkManagement, watchLinkStates } from "./networkd";
 import { containerPorts } from "./ports";
 import type { NetworkRecord } from "./records";
-import { allowLoopbackSources } from "./sysctls";
 
 /** How long systemd-networkd may take to look at a new link. */
 const managementMs = 3_000;
@@ -29,6 +30,8 @@ export interface NetworkContext {
   choose(record: NetworkRecord): Promise<NetworkRecord>;
   /** Writes down a record that has changed, and changes the host's rules by it. */
   save(record: NetworkRecord): Promise<void>;
+  /** Keeps the host's rules in force until the returned function is called. */
+  keepRules(): () => void;
   warn(message: string): void;
   /** Text of a resolv.conf(5) for containers. */
   readonly resolvers: string | undefined;
@@ -52,6 +55,7 @@ export class ContainerNetwork {
   readonly #context: NetworkContext;
   readonly #known = Promise.withResolvers<void>();
   readonly #forgetRestarts: () => void;
+  readonly #letGoOfRules: () => void;
   #record: NetworkRecord;
   #namespace: string | undefined;
   #stops: (() => void)[] = [];
@@ -60,6 +64,7 @@ export class ContainerNetwork {
   #impatient = false;
   /** Index of the host's end, or of the bridge it is attached to, once the link is set up. */
   #hostIndex: number | undefined;
+  #unreached: readonly string[] = [];
   /** It has an address of IPv6, and the time for one of IPv4 runs. */
   #onlyIpv6 = false;
   #saving: Promise<void> = Promise.resolve();
@@ -72,6 +77,7 @@ export class ContainerNetwork {
     this.#supervised = supervised;
     this.#context = context;
     this.#forgetRestarts = supervised.onRestart(() => this.#begin());
+    this.#letGoOfRules = context.keepRules();
     supervised.exit.then(() => this.close());
     this.#begin();
   }
@@ -81,6 +87,11 @@ export class ContainerNetwork {
     await settles(Promise.race([this.#known.promise, this.#supervised.exit]), ms);
     await this.#saving;
     return this.#record.addresses.length > 0;
+  }
+
+  /** Addresses that the container has, and this client does not reach by its link. */
+  get unreached(): readonly string[] {
+    return this.#unreached;
   }
 
   /** Undefined while the container has no address. */
@@ -100,6 +111,7 @@ export class ContainerNetwork {
     if (this.#closed) return;
     this.#closed = true;
     this.#forgetRestarts();
+    this.#letGoOfRules();
     this.#letGo();
     this.#known.resolve();
   }
@@ -126,7 +138,7 @@ export class ContainerNetwork {
     this.#stops.push(watchNetwork(this.#namespace, look));
     this.#earlyStops.push(
       watchNetwork(undefined, look),
-      watchStates(look),
+      watchLinkStates(look),
       after(managementMs, () => this.#lose(look)),
     );
     look();
@@ -168,7 +180,7 @@ export class ContainerNetwork {
       this.#choose();
       return false;
     }
-    const given = decision.kind === "leave" ? undefined : decision.given;
+    const given = decision.kind === "give" || decision.kind === "lend" ? decision.given : undefined;
     if (decision.kind === "give") {
       setUpHost(host, given);
       const lease = leaseOf(given, this.#context.resolvers);
@@ -176,7 +188,14 @@ export class ContainerNetwork {
     }
     // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
-    if (this.#record.ports.length > 0) allowLoopbackSources(host.name);
+    if (decision.kind === "ask") {
+      const keeper = {
+        remember: (leased: string) => this.#remember(leased),
+        failed: (error: unknown) => this.#failed(error),
+      };
+      this.#stops.push(holdContainerLease(namespace, container, this.#record.leased, keeper));
+    }
+    if (this.#record.ports.length > 0) openLoopback(host);
     this.#hostIndex = host.index;
     for (const stop of this.#earlyStops.splice(0)) stop();
     return true;
@@ -200,6 +219,7 @@ export class ContainerNetwork {
     const reached = this.#hostIndex === undefined ? [] : reachedBy(this.#hostIndex, all);
     // Behind a bridge are others who reach it, even where this host does not.
     const found = this.#record.link === "bridge" ? all : reached;
+    this.#unreached = all.filter((address) => !found.includes(address));
     const { addresses, targets } = this.#record;
     if (found.length > 0 && (found.join() !== addresses.join() || reached.join() !== targets.join())) {
       const record = { ...this.#record, addresses: found, targets: reached };
@@ -211,6 +231,13 @@ export class ContainerNetwork {
       this.#onlyIpv6 = true;
       this.#stops.push(after(secondFamilyMs, () => this.#known.resolve()));
     }
+  }
+
+  #remember(leased: string): void {
+    if (leased === this.#record.leased) return;
+    const record = { ...this.#record, leased };
+    this.#record = record;
+    this.#queue(() => this.#context.save(record));
   }
 
   #queue(work: () => Promise<void>): void {
@@ -241,18 +268,6 @@ function findConnectedLeader(main: number): ProcessIdentity | undefined {
     if (isMissing(error)) return undefined;
     throw error;
   }
-}
-
-/** Calls `look` when systemd-networkd tells something new of a link. */
-function watchStates(look: () => void): () => void {
-  let watcher: FSWatcher | undefined;
-  try {
-    watcher = watch(linkStates, { persistent: false }, look);
-    watcher.on("error", () => watcher?.close());
-  } catch {
-    // It does not run on this host.
-  }
-  return () => watcher?.close();
 }
 
 function after(ms: number, work: () => void): () => void {

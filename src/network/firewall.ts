@@ -1,6 +1,7 @@
 import { findProgram, STANDARD_DIRECTORIES } from "../host/programs";
 import type { Records } from "./records";
 import { noRules, rules } from "./rules";
+import { bridgesAreFiltered } from "./sysctls";
 
 /** The rules of a host could not be changed. */
 export class FirewallError extends Error {
@@ -19,7 +20,7 @@ function nftPath(): string | undefined {
  * @throws FirewallError where the host has no nft, or the kernel refuses
  */
 export async function applyRules(records: Records, { anyway = false } = {}): Promise<void> {
-  const wanted = rules(await records.all());
+  const wanted = rules(await records.all(), { bridgesAreFiltered: bridgesAreFiltered() });
   const before = await records.rules();
   if (wanted === before && !(anyway && wanted !== "")) return;
   await nft(wanted === "" ? noRules : wanted);

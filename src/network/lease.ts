@@ -1,4 +1,4 @@
-import type { Lease } from "./dhcp/message";
+import type { Lease } from "./dhcp/server-message";
 import { serversOf } from "./host-resolvers";
 import { addressPart, parseAddress, parseSubnet } from "./ip";
 import type { NetworkRecord } from "./records";

@@ -3,11 +3,13 @@ import { errorText, type Logger } from "../plugin/logger";
 import type { Supervised } from "../supervisor/supervisor";
 import { ContainerNetwork } from "./container-network";
 import { applyRules } from "./firewall";
+import { closeLoopback } from "./host-loopback";
 import { hostResolvers } from "./host-resolvers";
 import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
 import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
 import { type AddressPools, chooseAddresses, newRecord, withAddresses } from "./reserve";
+import type { RulesKeeper } from "./rules-keeper";
 import { forgetContainer, forgetEarlierFlows } from "./stale-flows";
 import { enableForwarding } from "./sysctls";
 
@@ -15,6 +17,7 @@ import { enableForwarding } from "./sysctls";
 export interface NetworkSurroundings {
   readonly log: Logger;
   readonly config: { readonly options: Pick<PluginOptions, "network"> };
+  readonly rulesKeeper: RulesKeeper;
 }
 
 /** A container's network before its start. */
@@ -50,7 +53,7 @@ export async function connectNetwork(
   record: NetworkRecord,
   boot: boolean,
   supervised: Supervised,
-  { log, config }: NetworkSurroundings,
+  { log, config, rulesKeeper }: NetworkSurroundings,
 ): Promise<ContainerNetwork> {
   const { machine } = record;
   // The container runs already: without name servers it still has its network.
@@ -66,6 +69,7 @@ export async function connectNetwork(
         await applyRules(records);
         forgetEarlierFlows(changed);
       }),
+    keepRules: () => rulesKeeper.hold(),
     warn: (message) => log.warn(message, { machine }),
     resolvers,
   });
@@ -92,8 +96,9 @@ export async function releaseNetwork(machine: string): Promise<void> {
     await records.remove(machine);
     const others = await records.all();
     const { bridge } = record ?? {};
-    if (record?.link === "zone" && bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
-      removeEmptyBridge(bridge);
+    if (bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
+      if (record?.link === "zone") removeEmptyBridge(bridge);
+      else closeLoopback(bridge);
     }
     await applyRules(records);
     if (record !== undefined) forgetContainer(record);

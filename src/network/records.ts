@@ -30,6 +30,7 @@ const schema = v.object({
   bridge: v.exactOptional(v.string()),
   ports: v.pipe(v.array(port), v.readonly()),
   given: v.exactOptional(v.object({ ipv4: v.exactOptional(linkAddresses), ipv6: v.exactOptional(linkAddresses) })),
+  leased: v.exactOptional(v.string()),
   addresses: v.pipe(v.array(v.string()), v.readonly()),
   targets: v.pipe(v.array(v.string()), v.readonly()),
   since: v.number(),
@@ -37,7 +38,7 @@ const schema = v.object({
 
 /**
  * The private network of one container: what is needed to make it again after a reboot of the container, and to take it away.
- * Addresses are "ADDRESS/PREFIX": `given` by the driver, those the container has, and of these the `targets` that its ports are led
+ * Addresses are "ADDRESS/PREFIX": `given` by the driver, `leased` by a DHCP server to the driver in the container's place, those the container has, and of these the `targets` that its ports are led
  * to; `since` is when it was made, in milliseconds since the epoch.
  */
 export type NetworkRecord = Readonly<v.InferOutput<typeof schema>>;

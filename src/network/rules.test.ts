@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { NetworkRecord } from "./records";
-import { rules } from "./rules";
+import { rules as rulesOn } from "./rules";
 
 const web: NetworkRecord = {
   machine: "web",
@@ -14,6 +14,8 @@ const web: NetworkRecord = {
   targets: ["10.213.0.2/30", "fd00::2/64"],
   since: 1,
 };
+const rules = (records: readonly NetworkRecord[], bridgesAreFiltered = false) =>
+  rulesOn(records, { bridgesAreFiltered });
 const chainOf = (text: string, name: string) =>
   (new RegExp(`chain ${name} \\{\\n[^\\n]*\\n([^}]*(?:\\{[^}]*\\}[^}]*)*?)\\n  \\}`).exec(text)?.[1] ?? "")
     .split("\n")
@@ -54,12 +56,31 @@ describe("rules", () => {
     ]);
   });
 
-  test("the host's loopback address leads to all of them, with IPv4", () => {
+  test.each([
+    ["ip daddr 127.0.0.1", "10\\.213\\.0\\.2"],
+    ["ip6 daddr ::1", "fd00::2"],
+  ])("the host's loopback address leads to all of them: %s", (condition, container) => {
     const lines = chainOf(rules([web]), "output");
-    const [line = "", ...more] = lines.filter((each) => each.startsWith("ip daddr 127.0.0.1 "));
-    expect(line).toMatch(/tcp \. 20001 : 10\.213\.0\.2 \. 80.*tcp \. 20002 : 10\.213\.0\.2 \. 20002/);
+    const [line = "", ...more] = lines.filter((each) => each.startsWith(`${condition} `));
+    expect(line).toMatch(new RegExp(`tcp \\. 20001 : ${container} \\. 80.*tcp \\. 20002 : ${container} \\. 20002`));
     expect(more).toEqual([]);
-    expect(lines.filter((each) => each.startsWith("ip6 daddr ::1"))).toEqual([]);
+  });
+
+  test("but not ::1 to one behind a bridge, where what passes bridges is filtered", () => {
+    const zoned: NetworkRecord = { ...web, machine: "z", link: "zone", bridge: "vz-z", ports: web.ports.slice(1) };
+    const led = (filtered: boolean) =>
+      chainOf(rules([zoned, { ...web, ports: web.ports.slice(0, 1) }], filtered), "output").flatMap((line) => {
+        const [, address] = /^ip6? daddr (127\.0\.0\.1|::1) /.exec(line) ?? [];
+        return address === undefined ? [] : [[address, [...line.matchAll(/tcp \. (\d+) :/g)].map(([, port]) => port)]];
+      });
+    expect(led(false)).toEqual([
+      ["127.0.0.1", ["20002", "20001"]],
+      ["::1", ["20002", "20001"]],
+    ]);
+    expect(led(true)).toEqual([
+      ["127.0.0.1", ["20002", "20001"]],
+      ["::1", ["20001"]],
+    ]);
   });
 
   test("unless one is bound to that address itself", () => {
@@ -84,16 +105,20 @@ describe("rules", () => {
   test("what leaves networks of this host's own, or comes back to its sender's, changes its sender", () => {
     expect(chainOf(rules([web]), "postrouting")).toEqual([
       "ct status dnat ip saddr { 127.0.0.0/8, 10.213.0.0/30 } ip daddr 10.213.0.2 masquerade",
-      "ct status dnat ip6 saddr fd00::/64 ip6 daddr fd00::2 masquerade",
+      "ct status dnat ip6 saddr { ::1/128, fd00::/64 } ip6 daddr fd00::2 masquerade",
       "ip saddr { 10.213.0.0/30 } ip daddr != { 10.213.0.0/30 } masquerade",
     ]);
   });
 
   test("loopback addresses never come in by a container's link, nor by a bridge that ports are behind", () => {
     const bridged: NetworkRecord = { ...web, machine: "b", link: "bridge", bridge: "br0", given: {} };
-    const names = (text: string) => chainOf(text, "guard").map((line) => /iifname "([^"]+)"/.exec(line)?.[1]);
-    expect(names(rules([web]))).toEqual(["ve-*", "vb-*", "vz-*"]);
-    expect(names(rules([bridged]))).toEqual(["ve-*", "vb-*", "vz-*", "br0"]);
+    const guarded = (...names: readonly string[]) =>
+      names.flatMap((name) => [
+        `iifname "${name}" ip daddr 127.0.0.0/8 drop`,
+        `iifname "${name}" ip6 daddr ::1/128 drop`,
+      ]);
+    expect(chainOf(rules([web]), "guard")).toEqual(guarded("ve-*", "vb-*", "vz-*"));
+    expect(chainOf(rules([bridged]), "guard")).toEqual(guarded("ve-*", "vb-*", "vz-*", "br0"));
   });
 
   test("a network without ports has no more than its way out", () => {

@@ -10,13 +10,24 @@ export const noRules = `table inet ${tableName}\ndelete table inet ${tableName}\
 
 const families = [4, 6] as const;
 const word = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
-const loopback = "127.0.0.1";
+const loopback = { 4: "127.0.0.1", 6: "::1" } as const satisfies Record<Family, string>;
 const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
 
 /** A port of a container as it is at the moment. */
 interface Target {
   readonly forward: PortForward;
   readonly container: Subnet;
+  /** Packets come from it by a bridge. */
+  readonly bridged: boolean;
+}
+
+/** What of a host decides on its rules, beside the records. */
+export interface RulesContext {
+  /**
+   * Whether what passes a bridge passes the rules of IPv6 (bridge-nf-call-ip6tables). Answers to ::1 have their destination again when they
+   * leave the bridge then, and the kernel drops them as it drops all that is sent to ::1 from outside.
+   */
+  readonly bridgesAreFiltered: boolean;
 }
 
 /**
@@ -24,11 +35,11 @@ interface Target {
  * rule.
  *
  * Forwarded ports are kept in maps, so that a packet's way is as short with a thousand ports as with one. They lead from the host's
- * addresses, for packets of others and for those of the host itself, whose 127.0.0.1 leads to every port as well, unless
+ * addresses, for packets of others and for those of the host itself, whose 127.0.0.1 and ::1 lead to every port as well, unless
  * that is another container's there. What is answered to somebody in the container's own network has to come back through here, so
  * its sender becomes the host; so does that of what a container sends from a network that only this host knows.
  */
-export function rules(all: readonly NetworkRecord[]): string {
+export function rules(all: readonly NetworkRecord[], { bridgesAreFiltered }: RulesContext): string {
   const records = all.toSorted((one, other) => other.since - one.since);
   const targets = records.flatMap(targetsOf);
   const given = records.flatMap(({ given: plan }) => [plan?.ipv4?.container, plan?.ipv6?.container]);
@@ -49,7 +60,8 @@ export function rules(all: readonly NetworkRecord[]): string {
     ),
     ...chain("output", "type nat hook output priority -100", [
       ...families.flatMap((family) => open(targets, family)),
-      ...openLoopback(targets),
+      ...openLoopback(targets, 4),
+      ...openLoopback(bridgesAreFiltered ? targets.filter(({ bridged }) => !bridged) : targets, 6),
     ]),
     ...chain("postrouting", "type nat hook postrouting priority srcnat", [
       ...families.flatMap((family) => hairpins(targets, family)),
@@ -66,9 +78,11 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
     : [`  chain ${name} {`, `    ${hook}; policy accept;`, ...lines.map((line) => `    ${line}`), "  }"];
 }
 
-/** Loopback addresses may leave the host for a container's link (see sysctls.ts), and must never come in by it. */
+/** Loopback addresses may leave the host for a container's link (see host-loopback.ts), and must never come in by it. */
 function guard(bridges: readonly string[]): string[] {
-  return ["ve-*", "vb-*", "vz-*", ...bridges].map((name) => `iifname "${name}" ip daddr ${loopbackNetwork[4]} drop`);
+  return ["ve-*", "vb-*", "vz-*", ...bridges].flatMap((name) =>
+    families.map((family) => `iifname "${name}" ${word[family]} daddr ${loopbackNetwork[family]} drop`),
+  );
 }
 
 /** From the host's addresses: those a port is bound to, or any. */
@@ -88,13 +102,11 @@ function open(targets: readonly Target[], family: Family): string[] {
   ];
 }
 
-/**
- * Not that of IPv6: the kernel takes answers to ::1 on no link but lo (rt6_need_strict() of net/ipv6/route.c), so that a program
- * would wait for them instead of trying 127.0.0.1.
- */
-function openLoopback(targets: readonly Target[]): string[] {
-  const own = targets.filter(({ container }) => container.family === 4);
-  const claimed = new Set(own.flatMap(({ forward }) => (forward.hostAddress === loopback ? [forward.hostPort] : [])));
+/** From the host's own loopback address: every port, but those that another container's is bound to there. */
+function openLoopback(targets: readonly Target[], family: Family): string[] {
+  const address = loopback[family];
+  const own = targets.filter(({ container }) => container.family === family);
+  const claimed = new Set(own.flatMap(({ forward }) => (forward.hostAddress === address ? [forward.hostPort] : [])));
   const ports = new Map<number, Target>();
   for (const target of own) {
     const { hostPort } = target.forward;
@@ -102,10 +114,10 @@ function openLoopback(targets: readonly Target[]): string[] {
   }
   return lead(
     "meta l4proto . th dport",
-    4,
+    family,
     [...ports.values()],
     ({ hostPort }, protocol) => `${protocol} . ${hostPort}`,
-    [`ip daddr ${loopback}`],
+    [`${word[family]} daddr ${address}`],
   );
 }
 
@@ -139,7 +151,7 @@ function hairpins(targets: readonly Target[], family: Family): string[] {
   return containers.flatMap((text) => {
     const container = parseSubnet(text);
     if (container === undefined) return [];
-    const sources = family === 4 ? `{ ${loopbackNetwork[4]}, ${network(container)} }` : network(container);
+    const sources = `{ ${loopbackNetwork[family]}, ${network(container)} }`;
     return [`ct status dnat ${ip} saddr ${sources} ${ip} daddr ${formatAddress(container)} masquerade`];
   });
 }
@@ -151,12 +163,12 @@ function masquerade(networks: readonly string[], family: Family): string[] {
   return [`${word[family]} saddr ${set} ${word[family]} daddr != ${set} masquerade`];
 }
 
-function targetsOf({ ports, targets }: NetworkRecord): Target[] {
+function targetsOf({ link, ports, targets }: NetworkRecord): Target[] {
   const containers = families.flatMap((family) => {
     const subnets = targets.flatMap((text) => parseSubnet(text) ?? []);
     return subnets.find((subnet) => subnet.family === family) ?? [];
   });
-  return ports.flatMap((forward) => containers.map((container) => ({ forward, container })));
+  return ports.flatMap((forward) => containers.map((container) => ({ forward, container, bridged: link !== "veth" })));
 }
 
 function isOf(address: string, family: Family): boolean {

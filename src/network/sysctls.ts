@@ -44,12 +44,17 @@ export function dependsOnAdvertisements(routes: readonly Route[]): boolean {
   );
 }
 
+/** Whether what passes a bridge passes the rules of IPv6 as well (br_netfilter). */
+export function bridgesAreFiltered(): boolean {
+  return read("bridge/bridge-nf-call-ip6tables") === "1";
+}
+
 /**
- * Lets packets from 127.0.0.1 leave by a link, so that forwarded ports are reached there; rules.ts has the counterpart.
+ * Lets packets between 127.0.0.1 and others pass a link (route_localnet).
  *
  * @returns false where the host does not let us
  */
-export function allowLoopbackSources(link: string): boolean {
+export function routeLoopback(link: string): boolean {
   return write(`ipv4/conf/${link}/route_localnet`, "1");
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import * as v from "valibot";
 import { attempt, run } from "../../scripts/command";
 import { debianImage } from "../../scripts/images/images";
 import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
@@ -48,6 +49,29 @@ async function explained(task: PreparedTask, link: string): Promise<string> {
   ]);
   const inside = await execute(task, "bash", "-c", "networkctl --no-pager status host0; journalctl --no-pager -n 60");
   return [`The container has no address by ${link}.`, ...said.map(({ stdout }) => stdout), inside].join("\n");
+}
+
+/**
+ * Whether the router that a container was told is the host. A zone's bridge loses its carrier for a moment when its first container
+ * comes. It happens that the host's systemd-networkd (257) then gives the bridge an address of another network, and has its DHCP server go
+ * on with that of before: nobody reaches anybody. With a bare systemd-nspawn it is so 19 times of 25 on a busy machine (docs/networking.md).
+ */
+async function servesItsOwn(task: PreparedTask, link: string): Promise<boolean> {
+  const [, router = "none"] = /^default via (\S+)/m.exec(await execute(task, "ip", "-4", "route")) ?? [];
+  const { stdout } = await run(["ip", "-4", "-o", "address", "show", "dev", link]);
+  return router === "none" || stdout.includes(` ${router}/`);
+}
+
+const linkStatus = v.object({
+  DHCPServer: v.object({
+    Leases: v.array(v.object({ Address: v.array(v.number()), ExpirationRealtimeUSec: v.number() })),
+  }),
+});
+/** What a link's DHCP server has given out: addresses, and when they end, in milliseconds since the epoch. */
+async function leasesOf(link: string): Promise<ReadonlyMap<string, number>> {
+  const { stdout } = await run(["networkctl", "--json=short", "status", link]);
+  const { Leases } = v.parse(linkStatus, JSON.parse(stdout)).DHCPServer;
+  return new Map(Leases.map(({ Address, ExpirationRealtimeUSec: end }) => [Address.join("."), end / 1000]));
 }
 
 describe("without systemd-networkd on the client", () => {
@@ -110,18 +134,69 @@ describe("with systemd-networkd on the client", () => {
     await bench.client().destroyTask(task.id, true);
   }, 60_000);
 
+  /** The first task of a zone; another one where systemd-networkd does not do its part. */
+  async function firstOf(
+    zone: string,
+    start: (zone: string) => Promise<PreparedTask>,
+  ): Promise<{ readonly zone: string; readonly task: PreparedTask }> {
+    const task = await start(zone);
+    if ((await override(task)) !== undefined) return { zone, task };
+    if (await servesItsOwn(task, `vz-${zone}`)) throw new Error(await explained(task, `vz-${zone}`));
+    await bench.client().destroyTask(task.id, true);
+    return firstOf(`${zone}0`, start);
+  }
+
   test("systems of a zone get theirs from it", async () => {
-    const [one, two] = [
-      await started({ image: system, network_zone: "managed" }),
-      await started({ image: system, network_zone: "managed" }),
-    ];
+    const start = (zone: string) => started({ image: system, network_zone: zone });
+    const { zone, task: one } = await firstOf("managed", start);
+    const two = await start(zone);
     const other = (await override(two))?.addr ?? "";
-    if (other === "") throw new Error(await explained(two, "vz-managed"));
+    if (other === "") throw new Error(await explained(two, `vz-${zone}`));
     expect(
       await execute(one, "bash", "-c", `echo > /dev/tcp/${other}/9 2>/dev/null || :; ip neigh show ${other}`),
     ).toMatch(/lladdr/);
     for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
-  }, 120_000);
+  }, 180_000);
+
+  test("programs of a zone, that ask nobody, get theirs from it, and keep them", async () => {
+    const directory = "/run/systemd/network/80-container-vz.network.d";
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, "lease.conf"), "[DHCPServer]\nDefaultLeaseTimeSec=4s\n");
+    try {
+      await run(["networkctl", "reload"]);
+      const start = async (zone: string) => {
+        const task = await bench.task(shell(bench.busybox, "sleep 1000", { network_zone: zone }));
+        handles.set(task.id, await bench.start(task));
+        return task;
+      };
+      const handles = new Map<string, Awaited<ReturnType<typeof bench.start>>>();
+      const { zone, task: one } = await firstOf("asked", start);
+      const two = await start(zone);
+      const [first, second] = [(await override(one))?.addr ?? "", (await override(two))?.addr ?? ""];
+      expect(new Set(["", first, second]).size).toBe(3);
+      const kept = async () => {
+        await Bun.sleep(6_000);
+        const leases = await leasesOf(`vz-${zone}`);
+        for (const address of [first, second]) {
+          expect(leases.get(address)).toBeGreaterThan(Date.now());
+          expect(await reaches(address)).toBe(true);
+        }
+        expect(await execute(one, "ping", "-c", "1", "-W", "5", second)).toContain("1 packets received");
+        expect(await execute(one, "ip", "route")).toMatch(/^default via \S+ dev host0/m);
+      };
+      await kept();
+      await bench.replacePlugin();
+      for (const task of [one, two]) {
+        const handle = handles.get(task.id);
+        if (handle !== undefined) await bench.client().recoverTask(handle);
+      }
+      await kept();
+      expect([(await override(one))?.addr, (await override(two))?.addr]).toEqual([first, second]);
+      for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  }, 180_000);
 
   test("a link that it is told to leave alone gets the driver's", async () => {
     const file = "/run/systemd/network/10-test.network";

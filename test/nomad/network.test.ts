@@ -88,7 +88,7 @@ async function address(allocId: string, task: string): Promise<string> {
   return /inet ([\d.]+)/.exec(text)?.[1] ?? "";
 }
 
-const disturbances: readonly (readonly [string, () => Promise<void>])[] = [
+const disturbances: readonly (readonly [string, () => Promise<unknown>])[] = [
   ["at first", async () => {}],
   ["after a kill -9 of the plugin", () => killPlugin(nomad)],
   ["after a restart of the agent", () => restartAgent(nomad, "SIGINT")],
@@ -112,14 +112,17 @@ describe("ports.hcl", () => {
   }, 60_000);
   afterAll(() => nomad.api.stopJob(running.id));
 
-  test.each(disturbances)(
+  const flushed = ["after all rules of the client were flushed", () => run(["nft", "flush", "ruleset"])] as const;
+  test.each([...disturbances, flushed])(
     "is reached from everywhere %s",
     async (_, disturb) => {
       await disturb();
       const textOf = (port: number) => `Behind port ${port} of the client.\n`;
       await expectReached(running.allocId, "web", textOf);
       const port = await hostPort(running.allocId);
-      expect(await page(here, `http://127.0.0.1:${port}/`)).toBe(textOf(port));
+      for (const loopback of ["127.0.0.1", "[::1]"]) {
+        expect(await page(here, `http://${loopback}:${port}/`)).toBe(textOf(port));
+      }
       const [direct] = await nomad.api.services("web-container", (found) => found.length === 1);
       expect(direct?.Address).toMatch(/^10\.213\./);
       expect(direct?.Port).toBe(80);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdir, readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ResourcesSchema, TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { driverBinary } from "../../scripts/build/project";
@@ -8,6 +9,7 @@ import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
 import { sentence } from "./inside";
+import { went } from "./places";
 import { openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
 let neighbour: Neighbour;
@@ -87,6 +89,11 @@ async function answerDatagrams(task: PreparedTask, name: string, port: number): 
 const udp = (address: string, port: number) => [process.execPath, "-e", datagram, address, String(port)];
 
 const rules = async () => (await run(["nft", "list", "ruleset"])).stdout;
+/** Does something by which the driver's rules are lost, and waits until they are there again. */
+async function inForceAgain(lose: () => Promise<unknown>): Promise<void> {
+  await lose();
+  while (!(await rules()).includes("table inet nomad-nspawn")) await Bun.sleep(5);
+}
 const links = async () => (await readdir("/sys/class/net")).toSorted();
 
 async function addressesOf(task: PreparedTask) {
@@ -204,51 +211,60 @@ describe("ports", () => {
     ["this host", ownAddresses[6], 20_012],
     ["this host", "127.0.0.1", 20_010],
     ["this host", "127.0.0.1", 20_011],
+    ["this host", "::1", 20_010],
+    ["this host", "::1", 20_011],
   ];
   const closed: typeof open = [
     ["another host", ownAddresses[6], 20_011],
     ["another host", ownAddresses[4], 20_012],
     ["another host", ownAddresses[4], 80],
-    // The kernel cannot; that it is refused at once is what lets programs try the other address of "localhost".
-    ["this host", "::1", 20_010],
   ];
   const from = (name: string) => (name === "this host" ? here : there);
 
-  describe.each(["at first", "after a kill -9 of the plugin", "after its rules were flushed and it was killed"])(
-    "%s",
-    (when) => {
-      beforeAll(async () => {
-        if (when.includes("flushed")) await run(["nft", "delete", "table", "inet", "nomad-nspawn"]);
-        if (when === "at first") return;
-        await bench.replacePlugin();
-        await bench.client().recoverTask(handle);
-      });
+  const flush = () => run(["nft", "flush", "ruleset"]);
+  const recover = async (between?: () => Promise<unknown>) => {
+    await bench.replacePlugin(between);
+    await bench.client().recoverTask(handle);
+  };
+  const befallen: readonly (readonly [string, () => Promise<unknown>])[] = [
+    ["at first", () => Promise.resolve()],
+    ["after all rules of the host were flushed", () => inForceAgain(flush)],
+    ["after they were flushed many times", () => inForceAgain(() => Promise.all(Array.from({ length: 20 }, flush)))],
+    ["after a kill -9 of the plugin", () => recover()],
+    ["after they were flushed while there was no plugin", () => recover(flush)],
+    ["after they were flushed since then", () => inForceAgain(flush)],
+  ];
 
-      test.each(open)("%s reaches %s at %d", async (name, address, port) => {
-        expect(await fetched(from(name), address, port)).toBe("ported");
-      });
+  describe.each(befallen)("%s", (_, befall) => {
+    beforeAll(async () => {
+      await befall();
+    });
 
-      test.each(closed)("%s does not reach %s at %d", async (name, address, port) => {
-        expect(await fetched(from(name), address, port)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
-      });
+    test.each(open)("%s reaches %s at %d", async (name, address, port) => {
+      expect(await fetched(from(name), address, port)).toBe("ported");
+    });
 
-      test.each([
-        ["another host", ownAddresses[4]],
-        ["another host", ownAddresses[6]],
-        ["this host", "127.0.0.1"],
-        ["this host", ownAddresses[4]],
-      ])("%s reaches %s by UDP", async (name, address) => {
-        expect((await from(name)(udp(address, 20_013))).stdout).toBe("ported");
-      });
+    test.each(closed)("%s does not reach %s at %d", async (name, address, port) => {
+      expect(await fetched(from(name), address, port)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
+    });
 
-      test("the container reaches itself and others reach it by the host's address", async () => {
-        const script = `wget -q -O - http://${ownAddresses[4]}:20010/`;
-        expect((await bench.finished(shell(bench.busybox, script, { network_veth: true }))).stdout).toBe("ported\n");
-        const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
-        expect(Buffer.from(stdout).toString()).toBe("ported\n");
-      });
-    },
-  );
+    test.each([
+      ["another host", ownAddresses[4]],
+      ["another host", ownAddresses[6]],
+      ["this host", "127.0.0.1"],
+      ["this host", "::1"],
+      ["this host", ownAddresses[4]],
+    ])("%s reaches %s by UDP", async (name, address) => {
+      expect((await from(name)(udp(address, 20_013))).stdout).toBe("ported");
+    });
+
+    test("the container reaches itself and others reach it by the host's address", async () => {
+      const script = `wget -q -O - http://${ownAddresses[4]}:20010/`;
+      expect((await bench.finished(shell(bench.busybox, script, { network_veth: true }))).stdout).toBe("ported\n");
+      const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
+      expect(Buffer.from(stdout).toString()).toBe("ported\n");
+    });
+  });
 
   test("do not follow an address that the container has no right to", async () => {
     const execute = (script: string) => bench.client().execTask(task.id, ["/bin/sh", "-c", script]);
@@ -268,6 +284,16 @@ describe("ports", () => {
   test("loopback addresses are not to be reached from containers or other hosts", async () => {
     await there(["ip", "route", "add", "127.0.0.1", "via", ownAddresses[4]]);
     expect(await fetched(there, "127.0.0.1", 20_010)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
+    using own = Bun.serve({ hostname: "::1", port: 0, fetch: () => new Response("the host's own") });
+    expect(await fetched(here, "::1", Number(own.port))).toBe("the host's own");
+    const script = `
+      ip -6 route del local ::1 dev lo table local
+      ip -6 route add ::1 via $(ip -6 route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')
+      ip -6 route get ::1 >&2
+      wget -T 3 -O - http://[::1]:${own.port}/`;
+    const { stdout, stderr } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
+    expect(Buffer.from(stderr).toString()).toMatch(/^::1 .*dev host0/m);
+    expect(Buffer.from(stdout).toString()).toBe("");
   });
 });
 
@@ -361,8 +387,25 @@ test("a port that cannot be told from another is refused with its name", async (
   );
 });
 
-describe("a zone", () => {
+const bridgeFilter = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
+let filteredBefore: string | undefined;
+beforeAll(async () => {
+  filteredBefore = await readFile(bridgeFilter, "utf8").catch(() => undefined);
+});
+afterAll(async () => {
+  if (filteredBefore !== undefined) await writeFile(bridgeFilter, filteredBefore);
+});
+/** Whether bridges are filtered then: a kernel may be unable to. */
+async function filterBridges(on: boolean): Promise<boolean> {
+  if (!existsSync(bridgeFilter)) return false;
+  await writeFile(bridgeFilter, on ? "1" : "0");
+  return on;
+}
+
+describe.each([false, true])("a zone, where bridges are filtered: %p", (wanted) => {
   test("its containers reach each other, and go with the last of them", async () => {
+    // Answers to ::1 do not come through such a bridge: this host is refused at once instead.
+    const filtered = await filterBridges(wanted);
     const before = await links();
     const one = await serving("one", { network_zone: "test", ports: ["port0"] }, ports([20_020, 80, ""]));
     const two = await serving("two", { network_zone: "test" });
@@ -381,18 +424,22 @@ describe("a zone", () => {
     expect(Buffer.from(byHost.stdout).toString()).toBe("one\n");
     expect(await fetched(there, ownAddresses[4], 20_020)).toBe("one");
     expect(await fetched(here, "127.0.0.1", 20_020)).toBe("one");
+    expect(await fetched(here, "::1", 20_020)).toMatch(filtered ? /ECONNREFUSED|ConnectionRefused/ : /^one$/);
     for (const { task } of [one, two]) await bench.client().destroyTask(task.id, true);
     expect(await links()).toEqual(before);
   });
 });
 
 describe("a bridge of the host's", () => {
+  beforeAll(() => filterBridges(false));
   test("is the operator's network: the container asks it for addresses, and its ports follow", async () => {
     await run(["ip", "link", "add", "br-test", "type", "bridge"]);
     try {
       await run(["ip", "address", "add", "198.51.100.1/24", "dev", "br-test"]);
+      await run(["ip", "address", "add", "fd97::1/64", "dev", "br-test", "nodad"]);
       await run(["ip", "link", "set", "br-test", "up"]);
-      const script = `sleep 0.3; ip address add 198.51.100.7/24 dev host0; ip route add default via 198.51.100.1; ${servers("bridged")}`;
+      // Its addresses come after it was started, as from a DHCP server.
+      const script = `echo 0 > /proc/sys/net/ipv6/conf/host0/accept_dad; sleep 0.3; ip address add 198.51.100.7/24 dev host0; ip address add fd97::7/64 dev host0; ip route add default via 198.51.100.1; ${servers("bridged")}`;
       const spec = shell(bench.busybox, script, { network_bridge: "br-test", ports: ["port0"] });
       const task = await bench.task({ ...spec, resources: ports([20_030, 80, ""]) });
       const { networkOverride } = await bench.client().startTask(task.config);
@@ -401,11 +448,30 @@ describe("a bridge of the host's", () => {
       expect(await fetched(here, "198.51.100.7", 80)).toBe("bridged");
       expect(await fetched(there, ownAddresses[4], 20_030)).toBe("bridged");
       expect(await fetched(here, "127.0.0.1", 20_030)).toBe("bridged");
+      const loopback = async () => (await run(["ip", "-6", "route", "show", "table", "local"])).stdout;
+      expect(await fetched(here, "::1", 20_030)).toBe("bridged");
+      expect(await loopback()).toContain("local ::1 dev br-test");
       await bench.client().destroyTask(task.id, true);
+      expect(await loopback()).not.toContain("local ::1 dev br-test");
     } finally {
       await run(["ip", "link", "delete", "br-test"]);
     }
   });
+});
+
+test("a task that gets no address runs, and an event says so", async () => {
+  await using impatient = await openWorkbench({ network: { address_wait: "200ms" } });
+  await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);
+  try {
+    const spec = shell(bench.busybox, "sleep 1; ip link show dev host0", { network_bridge: "br-quiet" });
+    const { code, stdout, events } = await went(impatient, spec);
+    expect([code, stdout]).toEqual([0, expect.stringContaining("host0")]);
+    expect(events.join("\n")).toContain(
+      "The container has no address after 0.2 s: services cannot be registered with it",
+    );
+  } finally {
+    await run(["ip", "link", "delete", "br-quiet"]);
+  }
 });
 
 test("two agents on one host, each with a driver of its own, are not in each other's way", async () => {

@@ -28,7 +28,7 @@ export interface Workbench extends AsyncDisposable {
   /** Runs a task to its end and tells all of it; the task stays until the workbench goes. */
   finished(spec: TaskSpec): Promise<{ code: number; signal: number; err: string; stdout: string; stderr: string }>;
   /** Kills the plugin with -9 and starts another. */
-  replacePlugin(): Promise<void>;
+  replacePlugin(between?: () => Promise<unknown>): Promise<void>;
 }
 
 /** A throw-away busybox container on the host's network that runs a shell script as its PID 1. */
@@ -94,10 +94,11 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
       const [stdout, stderr] = await Promise.all([prepared.stdout.ended(), prepared.stderr.ended()]);
       return { code: result?.exitCode ?? -1, signal: result?.signal ?? -1, err, stdout, stderr };
     },
-    replacePlugin: async () => {
+    replacePlugin: async (between) => {
       current.client.close();
       await current.plugin.kill("SIGKILL");
       await current.plugin[Symbol.asyncDispose]();
+      await between?.();
       current = await open();
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

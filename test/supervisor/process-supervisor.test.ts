@@ -18,7 +18,7 @@ import { type LogFifo, makeFifo } from "./log-fifo";
 import { kernelTellsExits, supervisorSuite } from "./supervisor-suite";
 
 const SIGKILL = 9;
-const TEST_MS = 60_000;
+const TEST_MS = 60_000 * pace;
 const LOOP = "while :; do sleep 0.05; done";
 const ENTRY = join(import.meta.dir, "supervise-entry.ts");
 

@@ -14,6 +14,7 @@ import {
   type Supervised,
   type Supervisor,
 } from "../../src/supervisor/supervisor";
+import { pace } from "../support/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { type LogFifo, makeFifo } from "./log-fifo";
 
@@ -21,7 +22,7 @@ const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGUSR1 = 10;
 const MIB = 1 << 20;
-const TEST_MS = 60_000;
+const TEST_MS = 60_000 * pace;
 const LOOP = "while :; do sleep 0.05; done";
 
 /** What a host and a backend can do; what they cannot is not tested, and the test's name is not reported. */

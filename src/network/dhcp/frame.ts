@@ -5,18 +5,20 @@ import { type Address, addressBytes } from "../ip";
 const headerSize = 20;
 const udpHeaderSize = 8;
 const UDP = 17;
-const serverPort = 67;
-const clientPort = 68;
 
-/** What clients of DHCP sent, in bytes that hold one packet after the other; whatever else there is, is left out. */
-export function datagramsToServer(bytes: Uint8Array): Uint8Array[] {
+/** Ports of DHCP (RFC 2131, 4.1). */
+export const serverPort = 67;
+export const clientPort = 68;
+
+/** What was sent to a port, in bytes that hold one packet after the other; whatever else there is, is left out. */
+export function datagramsTo(port: number, bytes: Uint8Array): Uint8Array[] {
   const found: Uint8Array[] = [];
   for (let at = 0; at + headerSize <= bytes.length; ) {
     const view = new DataView(bytes.buffer, bytes.byteOffset + at);
     const [length, header] = [view.getUint16(2), (view.getUint8(0) & 0x0f) * 4];
     if (view.getUint8(0) >> 4 !== 4 || header < headerSize || length < header + udpHeaderSize) break;
     if (at + length > bytes.length) break;
-    if (view.getUint8(9) === UDP && view.getUint16(header + 2) === serverPort) {
+    if (view.getUint8(9) === UDP && view.getUint16(header + 2) === port) {
       const size = view.getUint16(header + 4) - udpHeaderSize;
       const start = at + header + udpHeaderSize;
       if (size > 0 && start + size <= at + length) found.push(bytes.subarray(start, start + size));
@@ -26,17 +28,26 @@ export function datagramsToServer(bytes: Uint8Array): Uint8Array[] {
   return found;
 }
 
-/** A packet from the server to everybody on the link. */
-export function datagramToClient(server: Address, payload: Uint8Array): Uint8Array {
+/**
+ * A packet to everybody on the link.
+ *
+ * @param from undefined for somebody who has no address yet
+ * @param port who is meant: clients of DHCP, or servers
+ */
+export function datagram(
+  from: Address | undefined,
+  port: typeof clientPort | typeof serverPort,
+  payload: Uint8Array,
+): Uint8Array {
   const packet = Buffer.alloc(headerSize + udpHeaderSize + payload.length);
   packet.set([0x45, 0x10]);
   packet.writeUInt16BE(packet.length, 2);
   packet.set([64, UDP], 8);
-  packet.set(addressBytes(server), 12);
+  if (from !== undefined) packet.set(addressBytes(from), 12);
   packet.set([255, 255, 255, 255], 16);
   packet.writeUInt16BE(checksum(packet.subarray(0, headerSize)), 10);
-  packet.writeUInt16BE(serverPort, headerSize);
-  packet.writeUInt16BE(clientPort, headerSize + 2);
+  packet.writeUInt16BE(port === clientPort ? serverPort : clientPort, headerSize);
+  packet.writeUInt16BE(port, headerSize + 2);
   packet.writeUInt16BE(udpHeaderSize + payload.length, headerSize + 4);
   packet.set(payload, headerSize + udpHeaderSize);
   const pseudo = Buffer.alloc(12);

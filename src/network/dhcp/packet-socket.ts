@@ -1,5 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
+import { macBytes } from "./format";
 
 /** packet(7) and socket(7). */
 const AF_PACKET = 17;
@@ -13,17 +14,17 @@ const ADDRESS_SIZE = 20;
 const macSize = 6;
 
 /**
- * Lets nothing through but first fragments of UDP to the port of DHCP servers (Documentation/networking/filter.rst of the kernel): code,
- * jump if true, jump if false, operand.
+ * Lets nothing through but first fragments of UDP to a port (Documentation/networking/filter.rst of the kernel): code, jump if true,
+ * jump if false, operand.
  */
-const filter: readonly (readonly [number, number, number, number])[] = [
+const filterFor = (port: number): readonly (readonly [number, number, number, number])[] => [
   [0x30, 0, 0, 9], //          ldb [9]            protocol
   [0x15, 0, 6, 17], //         jeq #17            UDP
   [0x28, 0, 0, 6], //          ldh [6]            fragment
   [0x45, 4, 0, 0x1fff], //     jset #0x1fff       not the first one
   [0xb1, 0, 0, 0], //          ldxb 4*([0]&0xf)   size of the header
   [0x48, 0, 0, 2], //          ldh [x + 2]        destination port
-  [0x15, 0, 1, 67], //         jeq #67
+  [0x15, 0, 1, port], //       jeq #PORT
   [0x06, 0, 0, 0xffff], //     ret #65535
   [0x06, 0, 0, 0], //          ret #0
 ];
@@ -44,14 +45,15 @@ function openLibc() {
 }
 
 /**
- * A socket that gets what clients of DHCP send on a link, as IP packets, whoever else listens on that port of the host. It does not
- * block, and belongs to the caller.
+ * A socket that gets what is sent on a link to a port of UDP, as IP packets, whoever else listens on that port. It stays in the
+ * network namespace of this thread, does not block, and belongs to the caller.
  *
  * @param index of the link
  * @returns undefined where the kernel has no packet sockets, or the link is gone
  */
-export function openPacketSocket(index: number): number | undefined {
+export function openPacketSocket(index: number, port: number): number | undefined {
   libc ??= openLibc();
+  const filter = filterFor(port);
   // Without a protocol it gets nothing until it is bound, when the filter is there.
   const fd = libc.socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return undefined;
@@ -73,11 +75,10 @@ export function openPacketSocket(index: number): number | undefined {
   return undefined;
 }
 
-/** Sends an IP packet to one of a link's hosts; a packet that cannot be sent is lost, as packets may be. */
+/** Sends an IP packet to one of a link's hosts, or with FF:FF:FF:FF:FF:FF to all; a packet that cannot be sent is lost, as packets may be. */
 export function sendPacket(fd: number, index: number, mac: string, packet: Uint8Array): void {
   libc ??= openLibc();
-  const bytes = mac.split(":").map((digits) => Number.parseInt(digits, 16));
-  const address = linkAddress(index, Uint8Array.from(bytes));
+  const address = linkAddress(index, macBytes(mac));
   libc.sendto(fd, ptr(packet), packet.length, 0, ptr(address), address.length);
 }
 

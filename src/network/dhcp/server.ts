@@ -1,7 +1,7 @@
 import { readFd } from "../../exec/fd-streams";
-import { datagramsToServer, datagramToClient } from "./frame";
-import { answer, type Lease, parseRequest } from "./message";
+import { clientPort, datagram, datagramsTo, serverPort } from "./frame";
 import { openPacketSocket, sendPacket } from "./packet-socket";
+import { answer, type Lease, parseRequest } from "./server-message";
 
 /**
  * Answers a container that asks for its address by DHCP, with the one that the driver has given it: images have their own ways to set
@@ -13,7 +13,7 @@ import { openPacketSocket, sendPacket } from "./packet-socket";
  * @returns stops answering
  */
 export function serveLease(index: number, mac: string, lease: Lease): () => void {
-  const fd = openPacketSocket(index);
+  const fd = openPacketSocket(index, serverPort);
   if (fd === undefined) return () => {};
   const reader = readFd(fd);
   let stopped = false;
@@ -21,10 +21,10 @@ export function serveLease(index: number, mac: string, lease: Lease): () => void
     for (;;) {
       const bytes = await reader.next();
       if (bytes === undefined || stopped) return;
-      for (const datagram of datagramsToServer(bytes)) {
-        const request = parseRequest(datagram);
+      for (const received of datagramsTo(serverPort, bytes)) {
+        const request = parseRequest(received);
         const reply = request?.mac === mac ? answer(request, lease) : undefined;
-        if (reply !== undefined) sendPacket(fd, index, mac, datagramToClient(lease.router, reply));
+        if (reply !== undefined) sendPacket(fd, index, mac, datagram(lease.router, clientPort, reply));
       }
     }
   };

@@ -2,6 +2,7 @@ import { readFd } from "../../exec/fd-streams";
 import { inNetworkNamespace } from "../../host/network-namespace";
 import { routeProtocol } from "./links";
 import { openEvents } from "./socket";
+import { openTableEvents } from "./tables";
 
 /** RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). */
 const groups = 0x1 | 0x10 | 0x100;
@@ -15,8 +16,21 @@ const groups = 0x1 | 0x10 | 0x100;
  */
 export function watchNetwork(namespace: string | undefined, changed: () => void): () => void {
   const open = () => openEvents(routeProtocol, groups);
+  return watchEvents(namespace === undefined ? open : () => inNetworkNamespace(namespace, open), changed);
+}
+
+/**
+ * Calls `changed` after the host's nftables have changed, whoever did it, once for changes that come together.
+ *
+ * @returns stops watching
+ */
+export function watchTables(changed: () => void): () => void {
+  return watchEvents(openTableEvents, changed);
+}
+
+function watchEvents(open: () => number, changed: () => void): () => void {
   let stopped = false;
-  let reader = readFd(namespace === undefined ? open() : inNetworkNamespace(namespace, open));
+  let reader = readFd(open());
   const follow = async () => {
     while (!stopped) {
       try {
@@ -25,7 +39,7 @@ export function watchNetwork(namespace: string | undefined, changed: () => void)
         // More has changed than the kernel keeps in mind (ENOBUFS): what it is now can still be seen.
         await reader.close();
         if (stopped) return;
-        reader = readFd(namespace === undefined ? open() : inNetworkNamespace(namespace, open));
+        reader = readFd(open());
       }
       if (!stopped) changed();
     }

@@ -1,6 +1,6 @@
 import { addressOfBytes, type Family, formatAddress } from "../ip";
 import { type Attributes, decodeAttributes, encodeAttributes } from "./message";
-import { NetlinkError, NetlinkSocket } from "./socket";
+import { NetlinkSocket, unless } from "./socket";
 
 /** NETLINK_NETFILTER; the numbers below are of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
 const netfilterProtocol = 12;
@@ -52,18 +52,16 @@ function forget(socket: NetlinkSocket, header: Uint8Array, attributes: Attribute
     const content = attributes.get(type);
     return content === undefined ? [] : [[type | (type === CTA_TUPLE_ORIG ? 0x8000 : 0), content] as const];
   });
-  try {
+  // It may have ended by itself meanwhile.
+  unless("ENOENT", () =>
     socket.request(
       "A connection could not be forgotten",
       connectionTracking | CT_DELETE,
       0,
       header,
       encodeAttributes(kept),
-    );
-  } catch (error) {
-    // It ended by itself meanwhile.
-    if (!(error instanceof NetlinkError && error.code === "ENOENT")) throw error;
-  }
+    ),
+  );
 }
 
 /** What a message about a flow says; undefined for one without ports. */

@@ -1,6 +1,6 @@
 import { type Address, addressBytes, addressOfBytes, type Family, formatSubnet, type Subnet } from "../ip";
 import { decodeAttributes, encodeAttributes, type Message, readText, readU32, text, u32 } from "./message";
-import { NetlinkError, NetlinkSocket } from "./socket";
+import { NetlinkSocket, unless } from "./socket";
 
 /** NETLINK_ROUTE; the numbers below are of rtnetlink(7), linux/rtnetlink.h, linux/if_link.h and linux/if_addr.h. */
 export const routeProtocol = 0;
@@ -9,6 +9,7 @@ const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
@@ -107,17 +108,9 @@ export class Links implements Disposable {
 
   /** Removes an interface; does nothing where there is none of that name. */
   remove(name: string): void {
-    try {
-      this.#socket.request(
-        `The network interface ${name} could not be removed`,
-        RTM_DELLINK,
-        0,
-        linkHeader({}),
-        encodeAttributes([[IFLA_IFNAME, text(name)]]),
-      );
-    } catch (error) {
-      if (!(error instanceof NetlinkError && error.code === "ENODEV")) throw error;
-    }
+    const what = `The network interface ${name} could not be removed`;
+    const attributes = encodeAttributes([[IFLA_IFNAME, text(name)]]);
+    unless("ENODEV", () => this.#socket.request(what, RTM_DELLINK, 0, linkHeader({}), attributes));
   }
 
   /** Gives an interface an address, usable at once; does nothing where it has it. */
@@ -142,6 +135,17 @@ export class Links implements Disposable {
       header,
       attributes,
     );
+  }
+
+  /** Takes an interface's address away; does nothing where it has it not. */
+  removeAddress(index: number, subnet: Subnet): void {
+    const header = Buffer.alloc(ADDRESS_SIZE);
+    header.writeUInt8(AF[subnet.family], 0);
+    header.writeUInt8(subnet.prefix, 1);
+    header.writeUInt32LE(index, 4);
+    const attributes = encodeAttributes([[IFA_LOCAL, addressBytes(subnet)]]);
+    const what = `The address ${formatSubnet(subnet)} could not be removed from an interface`;
+    unless("EADDRNOTAVAIL", () => this.#socket.request(what, RTM_DELADDR, 0, header, attributes));
   }
 
   /** Sets the default route of a family. */

@@ -50,6 +50,19 @@ export class NetlinkError extends Error {
 }
 
 /**
+ * Does something that the kernel may find done already, or not there to be done.
+ *
+ * @param code how it says that, such as "EEXIST"
+ */
+export function unless(code: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof NetlinkError && error.code === code)) throw error;
+  }
+}
+
+/**
  * A netlink socket in the network namespace of the thread that opens it, wherever the thread is later. The kernel carries
  * out a request before send(2) returns, so nothing here ever waits.
  */

@@ -1,0 +1,116 @@
+import { type Address, addressOfBytes, type Subnet } from "../ip";
+
+/** The form of DHCP's messages: RFC 2131, section 2, and RFC 2132. */
+
+const fixedSize = 236;
+const magic = [99, 130, 83, 99] as const;
+const ethernet = 1;
+const macSize = 6;
+/** The smallest message that old implementations take. */
+const smallest = 300;
+const pad = 0;
+const end = 255;
+
+/** Who sends a message. */
+export const operation = { request: 1, reply: 2 } as const;
+
+/** Numbers of options. */
+export const option = {
+  mask: 1,
+  router: 3,
+  resolvers: 6,
+  requested: 50,
+  time: 51,
+  type: 53,
+  server: 54,
+  /** What a client wants to be told. */
+  wanted: 55,
+  client: 61,
+} as const;
+
+/** Content of the option `type`. */
+export const type = { discover: 1, offer: 2, request: 3, acknowledge: 5, refuse: 6 } as const;
+
+/** What there is in a message, as far as it is of interest. */
+export interface DhcpMessage {
+  readonly operation: number;
+  /** Tells a client's answers from others'. */
+  readonly transaction: number;
+  readonly flags: number;
+  /** Six bytes of the client as hexadecimal digits with colons. */
+  readonly mac: string;
+  /** The address that the client has (ciaddr); undefined for none. */
+  readonly own: Address | undefined;
+  /** The address that it gets (yiaddr); undefined for none. */
+  readonly given: Address | undefined;
+  readonly options: ReadonlyMap<number, Uint8Array>;
+}
+
+/** Reads a message; undefined for anything else. */
+export function decodeDhcp(bytes: Uint8Array): DhcpMessage | undefined {
+  if (bytes.length < fixedSize + magic.length || magic.some((byte, index) => bytes[fixedSize + index] !== byte)) {
+    return undefined;
+  }
+  if (bytes[1] !== ethernet || bytes[2] !== macSize) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return {
+    operation: view.getUint8(0),
+    transaction: view.getUint32(4),
+    flags: view.getUint16(10),
+    mac: Array.from(bytes.subarray(28, 28 + macSize), (byte) => byte.toString(16).padStart(2, "0")).join(":"),
+    own: someAddress(bytes.subarray(12, 16)),
+    given: someAddress(bytes.subarray(16, 20)),
+    options: readOptions(bytes.subarray(fixedSize + magic.length)),
+  };
+}
+
+/** The bytes of a message. */
+export function encodeDhcp({ operation, transaction, flags, mac, own, given, options }: DhcpMessage): Uint8Array {
+  const fixed = Buffer.alloc(fixedSize);
+  fixed.set([operation, ethernet, macSize, 0]);
+  fixed.writeUInt32BE(transaction, 4);
+  fixed.writeUInt16BE(flags, 10);
+  fixed.writeUInt32BE(Number(own?.value ?? 0n), 12);
+  fixed.writeUInt32BE(Number(given?.value ?? 0n), 16);
+  fixed.set(macBytes(mac), 28);
+  const encoded = [...options].flatMap(([code, content]) => [code, content.length, ...content]);
+  const message = Buffer.concat([fixed, Uint8Array.from([...magic, ...encoded, end])]);
+  return message.length >= smallest ? message : Buffer.concat([message, Buffer.alloc(smallest - message.length)]);
+}
+
+/** The bytes of a hardware address. */
+export function macBytes(mac: string): Uint8Array {
+  return Uint8Array.from(mac.split(":").map((digits) => Number.parseInt(digits, 16)));
+}
+
+/** The mask of a network. */
+export function maskOf({ prefix }: Subnet): Address {
+  return { family: 4, value: ((1n << BigInt(prefix)) - 1n) << BigInt(32 - prefix) };
+}
+
+/** The length of a network's prefix; undefined where the mask has gaps. */
+export function prefixOf({ value }: Address): number | undefined {
+  const bits = value.toString(2).padStart(32, "0");
+  return /^1*0*$/.test(bits) ? bits.lastIndexOf("1") + 1 : undefined;
+}
+
+function someAddress(bytes: Uint8Array): Address | undefined {
+  const address = addressOfBytes(bytes);
+  return address?.value === 0n ? undefined : address;
+}
+
+function readOptions(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
+  const options = new Map<number, Uint8Array>();
+  for (let at = 0; at < bytes.length; ) {
+    const code = bytes[at] ?? end;
+    if (code === end) break;
+    if (code === pad) {
+      at += 1;
+      continue;
+    }
+    const length = bytes[at + 1] ?? 0;
+    options.set(code, bytes.subarray(at + 2, at + 2 + length));
+    at += 2 + length;
+  }
+  return options;
+}

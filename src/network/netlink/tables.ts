@@ -1,0 +1,35 @@
+import { encodeAttributes, text } from "./message";
+import { NetlinkError, NetlinkSocket, openEvents } from "./socket";
+
+/** NETLINK_NETFILTER; the numbers below are of linux/netfilter/nfnetlink.h and nf_tables.h. */
+const netfilterProtocol = 12;
+const nftables = 10 << 8;
+const NFT_MSG_GETTABLE = 1;
+const NFTA_TABLE_NAME = 1;
+const NFPROTO_INET = 1;
+/** NFNLGRP_NFTABLES, the group of number 7, as a bit. */
+const changes = 1 << 6;
+
+/** Whether nftables has a table of the family inet of that name in this network namespace. */
+export function hasTable(name: string): boolean {
+  using socket = new NetlinkSocket(netfilterProtocol);
+  const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
+  try {
+    socket.request(
+      `The table ${name} of nftables could not be looked for`,
+      nftables | NFT_MSG_GETTABLE,
+      0,
+      header,
+      encodeAttributes([[NFTA_TABLE_NAME, text(name)]]),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** A descriptor on which the kernel tells of changes of this network namespace's nftables (see openEvents()). */
+export function openTableEvents(): number {
+  return openEvents(netfilterProtocol, changes);
+}
