@@ -26,11 +26,11 @@ export const execCommand: Command = {
   ].join("\n"),
   async run(args, terminal) {
     const { machine, command, user, tty } = execOptions(args);
-    const { supervised, context, close } = await findContainer(machine);
+    const { handle, context, close } = await findContainer(machine);
     try {
       const filters = new FilterCache();
       const session = await openSession(
-        supervised,
+        handle,
         { ...context, ...(user === undefined ? {} : { user }) },
         { command, terminal: tty, filters: (container) => filters.of(container) },
       );

@@ -1,3 +1,4 @@
+import { startTimer } from "../host/long-timer";
 import { errorText } from "../plugin/logger";
 import { machinesOf } from "../task/files";
 import { discardContainer } from "./discard-container";
@@ -13,6 +14,8 @@ type Surroundings = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed" 
  */
 export class OrphanSweep {
   readonly #around: Surroundings;
+  /** Removals under way, by machine; they never reject. */
+  readonly #removals = new Map<string, Promise<void>>();
   #begun = false;
 
   constructor(around: Surroundings) {
@@ -27,11 +30,16 @@ export class OrphanSweep {
     this.#around.images.unused();
     const { container, container_delay } = this.#around.config.options.gc;
     if (!container) return;
-    setTimeout(() => {
+    startTimer(container_delay, () => {
       this.#sweep(owner).catch((error: unknown) => {
         this.#around.log.warn("containers without a task could not be looked for", { error: errorText(error) });
       });
-    }, container_delay).unref();
+    });
+  }
+
+  /** Resolves when a container of that machine is not being removed any more: what is made anew then stays. */
+  async removed(machine: string): Promise<void> {
+    await this.#removals.get(machine);
   }
 
   async #sweep(owner: string): Promise<void> {
@@ -39,11 +47,21 @@ export class OrphanSweep {
     for (const machine of await machinesOf(owner)) {
       if (tasks.knowsMachine(machine)) continue;
       log.warn("removing a container that no task belongs to", { machine });
-      try {
-        await discardContainer(this.#around, machine);
-      } catch (error) {
-        log.warn("a container that no task belongs to could not be removed", { machine, error: errorText(error) });
-      }
+      const removal = this.#remove(machine);
+      this.#removals.set(machine, removal);
+      await removal;
+      this.#removals.delete(machine);
+    }
+  }
+
+  async #remove(machine: string): Promise<void> {
+    try {
+      await discardContainer(this.#around, machine);
+    } catch (error) {
+      this.#around.log.warn("a container that no task belongs to could not be removed", {
+        machine,
+        error: errorText(error),
+      });
     }
   }
 }

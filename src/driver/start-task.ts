@@ -12,6 +12,7 @@ import { addressNote } from "../network/address-note";
 import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { errorText } from "../plugin/logger";
+import type { Supervised } from "../supervisor/supervisor";
 import { execContext } from "../task/exec-context";
 import { isClaimed, ownerOf } from "../task/files";
 import { encodeTaskState, handleVersion } from "../task/handle";
@@ -48,6 +49,7 @@ export async function startTask(
       if (nspawn === undefined || !driver.config.options.enabled) {
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
+      await driver.orphans.removed(machine);
       // What an interrupted start of this very task left ends first: it may still write to the root that is about to be made anew.
       if (isClaimed(machine)) await discardContainer(driver, machine);
       const prepared = await prepareTask(config, machine, {
@@ -68,8 +70,9 @@ export async function startTask(
         await releaseContainer(launch.machine);
         driver.images.unused();
       };
+      let supervised: Supervised | undefined;
       try {
-        const supervised = await supervisor.launch(launch);
+        supervised = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
         const startedAt = supervised.startedAt || Date.now();
         const network =
@@ -84,7 +87,10 @@ export async function startTask(
           release,
         });
       } catch (error) {
-        await release();
+        // Where it cannot be ended, its files stay: by them it is found again.
+        const problem = await supervised?.release().then(() => undefined, errorText);
+        if (problem === undefined) await release();
+        else driver.log.warn("a container whose start failed could not be removed", { machine, error: problem });
         throw error;
       }
     });

@@ -23,6 +23,9 @@ export interface Container extends Disposable {
   readonly oomScoreAdjust: string;
 }
 
+/** What a container is found by. */
+export type ContainerHandle = Pick<Supervised, "mainPid" | "ref">;
+
 /** CLONE_NEW* flags by names in /proc/PID/ns (namespaces(7)). */
 export const NAMESPACES = {
   user: 0x1000_0000,
@@ -39,6 +42,10 @@ const O_PATH = 0o10000000;
 /** Thrown for a container that has ended, or ends right now. */
 export class ContainerGoneError extends Error {
   override readonly name = "ContainerGoneError";
+
+  constructor(message = "The task is not running any more, so nothing can be run in it.") {
+    super(message);
+  }
 }
 
 /**
@@ -46,9 +53,9 @@ export class ContainerGoneError extends Error {
  *
  * @throws ContainerGoneError
  */
-export async function holdContainer(supervised: Supervised): Promise<Container> {
+export async function holdContainer(supervised: ContainerHandle): Promise<Container> {
   const mainPid = supervised.mainPid();
-  const gone = () => new ContainerGoneError("The task is not running any more, so nothing can be run in it.");
+  const gone = () => new ContainerGoneError();
   if (mainPid === undefined) throw gone();
   await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode));
   const leader = findLeader(mainPid);

@@ -1,6 +1,10 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { CgroupLayout } from "../host/cgroup-layout";
-import { sessionCgroup } from "./session-cgroup";
+import { ContainerGoneError } from "./container";
+import { makeSessionCgroup, sessionCgroup } from "./session-cgroup";
 
 const v2: CgroupLayout = {
   kind: "v2",
@@ -43,4 +47,15 @@ test("with v1 trees, its limits are the container's, and it is a cgroup of its o
     ],
     own: ["/sys/fs/cgroup/systemd/u/payload/exec", "/sys/fs/cgroup/unified/u/payload/exec"],
   });
+});
+
+test("where the container's cgroup is gone, so is the container, and what was made already is removed", () => {
+  const directory = mkdtempSync(join(tmpdir(), "session-cgroup-"));
+  try {
+    const own = [join(directory, "exec"), join(directory, "gone/exec")];
+    expect(() => makeSessionCgroup({ join: own, own })).toThrow(ContainerGoneError);
+    expect(readdirSync(directory)).toEqual([]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

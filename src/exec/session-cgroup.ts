@@ -2,6 +2,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupLayout } from "../host/cgroup-layout";
 import { killGroups, removeEmpty } from "../host/cgroup-task";
+import { isMissing } from "../host/errno";
+import { ContainerGoneError } from "./container";
 
 /** The cgroups that a session of a container runs in. */
 export interface SessionCgroup {
@@ -57,9 +59,18 @@ function delegated(path: string): string {
   return end < 0 ? path : parts.slice(0, end + 1).join("/");
 }
 
-/** Makes the session's own cgroups. */
-export function makeSessionCgroup({ own }: SessionCgroup): void {
-  for (const directory of own) mkdirSync(directory);
+/**
+ * Makes the session's own cgroups; none is left where one cannot be made.
+ *
+ * @throws ContainerGoneError where the container's own is gone, with the container
+ */
+export function makeSessionCgroup(session: SessionCgroup): void {
+  try {
+    for (const directory of session.own) mkdirSync(directory);
+  } catch (error) {
+    removeSessionCgroup(session);
+    throw isMissing(error) ? new ContainerGoneError() : error;
+  }
 }
 
 /** SIGKILLs everything that runs in the session, and removes its cgroups. */

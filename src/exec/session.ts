@@ -1,8 +1,7 @@
 import { closeSync, readFileSync } from "node:fs";
 import { readCgroupLayout } from "../host/cgroup-layout";
 import { createPipe } from "../host/libc";
-import type { Supervised } from "../supervisor/supervisor";
-import { type Container, holdContainer, NAMESPACES, readContainerFile } from "./container";
+import { type Container, type ContainerHandle, holdContainer, NAMESPACES, readContainerFile } from "./container";
 import { enterProgram } from "./enter-program";
 import { type FdReader, type FdWriter, readFd } from "./fd-streams";
 import { parseRights } from "./process-status";
@@ -59,7 +58,7 @@ const PROGRAM = "nomad-nspawn-exec";
  * @throws ContainerGoneError, EnterError
  */
 export async function openSession(
-  supervised: Supervised,
+  supervised: ContainerHandle,
   context: ExecContext,
   request: SessionRequest,
 ): Promise<Session> {
@@ -86,23 +85,20 @@ export async function openSession(
     argv: request.command,
     environment,
   });
-  const streams = openStreams(container, user, request.terminal);
-  const report = createPipe();
   makeSessionCgroup(cgroup);
-  try {
-    const [stdin, stdout, stderr] = streams.theirs;
-    const child = runProgram(PROGRAM, program, [stdin, stdout, stderr, container.pidfd, report.writeEnd]);
-    const ended = endOf(report.readEnd, child.exited, command);
-    return session(streams, cgroup, ended, () => child.kill("SIGKILL"));
-  } catch (error) {
-    closeSync(report.readEnd);
-    removeSessionCgroup(cgroup);
-    await streams.close();
-    throw error;
-  } finally {
-    closeSync(report.writeEnd);
-    for (const fd of new Set(streams.theirs)) closeSync(fd);
-  }
+  await using ours = new AsyncDisposableStack();
+  ours.defer(() => removeSessionCgroup(cgroup));
+  const streams = openStreams(container, user, request.terminal);
+  ours.defer(() => streams.close());
+  using theirs = new DisposableStack();
+  for (const fd of new Set(streams.theirs)) theirs.defer(() => closeSync(fd));
+  const report = createPipe();
+  theirs.defer(() => closeSync(report.writeEnd));
+  ours.defer(() => closeSync(report.readEnd));
+  const [stdin, stdout, stderr] = streams.theirs;
+  const child = runProgram(PROGRAM, program, [stdin, stdout, stderr, container.pidfd, report.writeEnd]);
+  ours.move();
+  return session(streams, cgroup, endOf(report.readEnd, child.exited, command), () => child.kill("SIGKILL"));
 }
 
 function session(

@@ -15,7 +15,8 @@ const FIRST_DELAY_MS = 1;
 const LONGEST_DELAY_MS = 50;
 /** The kernel takes a moment to account for killed processes before their cgroup can be removed. */
 const SETTLE_MS = 5_000;
-const PARENT_MS = 200;
+/** A busy machine takes its time to end the threads of the last supervising process; nobody comes after it to remove what is left. */
+const PARENT_MS = 5_000;
 const SIGKILL = 9;
 
 /**

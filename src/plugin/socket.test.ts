@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readdir, rm, stat, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createSocketDirectory, socketDirectoryPid } from "./socket";
@@ -28,9 +28,21 @@ test("the directory is private and goes away again", async () => {
 
 test("directories of dead plugins are removed, those of living ones and of others are kept", async () => {
   for (const name of ["nomad-driver-nspawn-1-dead", "nomad-driver-nspawn-2-live", "other"]) {
-    await mkdir(join(parent, name));
+    await mkdir(join(parent, name), { mode: 0o700 });
   }
   const directory = await createSocketDirectory(parent, (pid) => pid === 2);
   await directory.remove();
   expect((await readdir(parent)).sort()).toEqual(["nomad-driver-nspawn-2-live", "other"]);
+});
+
+test("what others put in their place is kept, for it may change while it is removed", async () => {
+  const names = ["nomad-driver-nspawn-1-link", "nomad-driver-nspawn-1-open", "nomad-driver-nspawn-1-theirs"] as const;
+  const [link, open, theirs] = names.map((name) => join(parent, name));
+  await symlink("/nowhere", link ?? "");
+  await mkdir(open ?? "", { mode: 0o755 });
+  await mkdir(theirs ?? "", { mode: 0o700 });
+  await chown(theirs ?? "", 1000, 1000);
+  const directory = await createSocketDirectory(parent, () => false);
+  await directory.remove();
+  expect((await readdir(parent)).sort()).toEqual([...names]);
 });

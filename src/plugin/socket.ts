@@ -1,5 +1,6 @@
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { absent } from "../host/errno";
 
 const prefix = "nomad-driver-nspawn-";
 
@@ -30,7 +31,9 @@ export async function createSocketDirectory(
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
     const pid = socketDirectoryPid(name);
-    if (pid !== undefined && !isAlive(pid)) await rm(join(parent, name), { recursive: true, force: true });
+    if (pid === undefined || isAlive(pid)) continue;
+    const path = join(parent, name);
+    if (await isOurs(path)) await rm(path, { recursive: true, force: true });
   }
   // mkdtemp makes it 0700.
   const directory = await mkdtemp(join(parent, `${prefix}${process.pid}-`));
@@ -38,4 +41,10 @@ export async function createSocketDirectory(
     socketPath: join(directory, "plugin.sock"),
     remove: () => rm(directory, { recursive: true, force: true }),
   };
+}
+
+/** In a directory of everybody, others may make one of such a name, and put links in it while it is being removed. */
+async function isOurs(path: string): Promise<boolean> {
+  const stats = await lstat(path).catch(absent);
+  return stats?.isDirectory() === true && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;
 }

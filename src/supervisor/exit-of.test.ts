@@ -66,6 +66,12 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
     { nspawn: { code: 1 }, killed: true, lastWords: "Child died too early.\n" },
     { code: 0, signal: 9 },
   ],
+  ["killed while it rebooted", { mode: "boot", nspawn: { code: 133 }, killed: true }, { code: 0, signal: 9 }],
+  [
+    "killed by the driver, after a child was for memory",
+    { nspawn: { code: 1 }, lastWords: KILLED, oomKills: 1, killed: true },
+    { code: 0, signal: 9 },
+  ],
   ["exits with 7 while it is killed", { nspawn: { code: 7 }, killed: true }, { code: 7, signal: 0 }],
   [
     "systemd-nspawn killed",

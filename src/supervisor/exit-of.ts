@@ -15,7 +15,10 @@ export interface Ending {
   /** The last that was written to standard error, by systemd-nspawn or by the payload. */
   readonly lastWords: string;
   readonly oomKills: number;
-  /** Whether the driver killed the container: one in the middle of its start ends with a failure then. */
+  /**
+   * Whether the driver killed the container: one in the middle of its start ends with a failure then, and it is no longer the kernel's
+   * doing that kills for memory, which may have killed a process of it before.
+   */
   readonly killed: boolean;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -26,6 +29,8 @@ const SIGINT = 2;
 const SIGKILL = 9;
 /** systemd-nspawn's code when it failed, and when a signal ended the container's PID 1 (nspawn.c, wait_for_container). */
 const FAILURE = 1;
+/** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
+export const RESTART = 133;
 /** Code of the stub init for a payload that did not exit by itself (nspawn-stub-pid1.c, EXIT_EXCEPTION). */
 const STUB_EXCEPTION = 255;
 const MAX_MESSAGE = 500;
@@ -49,7 +54,9 @@ export function exitOf(ending: Ending): Exit {
   }
   const code = payloadCode(ending, nspawn.code) ?? nspawn.code;
   const told = code === FAILURE ? signalInWords(ending) : undefined;
-  const killed = code === FAILURE && ending.killed ? SIGKILL : 0;
+  // Also of one that was about to be started again.
+  const unfinished = code === FAILURE || (ending.mode === "boot" && code === RESTART);
+  const killed = unfinished && ending.killed ? SIGKILL : 0;
   const signal = told ?? payloadSignal(ending, code) ?? killed;
   if (signal !== 0) return { ...outcome(ending, 0, signal), at };
   const words = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.lastWords) : "";
@@ -58,11 +65,11 @@ export function exitOf(ending: Ending): Exit {
 }
 
 function outcome(
-  { mode, oomKills }: Ending,
+  { mode, oomKills, killed }: Ending,
   code: number,
   signal: number,
 ): Pick<Exit, "code" | "signal" | "oomKilled"> {
-  return { code, signal, oomKilled: oomKills > 0 && looksKilled({ code, signal }, mode) };
+  return { code, signal, oomKilled: oomKills > 0 && !killed && looksKilled({ code, signal }, mode) };
 }
 
 /** The last line that tells why a start failed, without a terminal's colours, shortened to what fits an event. */

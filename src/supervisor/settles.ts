@@ -1,5 +1,4 @@
-/** The longest a timer can run, about 25 days; one set for longer fires at once (HTML standard, timers). */
-const longestTimer = 2 ** 31 - 1;
+import { longestTimer } from "../host/long-timer";
 
 /** Waits until a promise settles, `ms` at most; true when it settled in time. */
 export async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {

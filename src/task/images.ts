@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
+import { startTimer } from "../host/long-timer";
 import { abortError } from "../image/http/transfer-error";
 import { ociLayoutSource } from "../image/oci-layout";
 import type { ImageOrigin } from "../image/origin";
@@ -34,7 +35,7 @@ type StoredOrigin = Exclude<ImageOrigin, { kind: "host" }>;
 export class TaskImages {
   readonly #context: ImagesContext;
   #store: ImageStore | undefined;
-  #timer: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
+  #timer: { readonly at: number; readonly stop: () => void } | undefined;
 
   constructor(context: ImagesContext) {
     this.#context = context;
@@ -107,15 +108,14 @@ export class TaskImages {
     const at = performance.now() + delay;
     // The one that was asked for first may find something younger, and asks again.
     if (this.#timer !== undefined && this.#timer.at <= at) return;
-    clearTimeout(this.#timer?.timer);
-    const timer = setTimeout(() => {
+    this.#timer?.stop();
+    const stop = startTimer(delay, () => {
       this.#timer = undefined;
       this.#collect().catch((error: unknown) => {
         this.#context.log.warn("unused images could not be removed", { error: errorText(error) });
       });
-    }, delay);
-    timer.unref();
-    this.#timer = { at, timer };
+    });
+    this.#timer = { at, stop };
   }
 
   async #collect(): Promise<void> {

@@ -24,15 +24,19 @@ export class OomMonitor {
     this.#listeners.add(listener);
   }
 
-  /** The exit with what is known of memory; stops watching. */
-  end(exit: Exit): Exit {
+  /**
+   * The exit with what is known of memory; stops watching.
+   *
+   * @param killed whether the driver killed the container: then the kernel did not, whatever it did to a process of it before
+   */
+  end(exit: Exit, killed = false): Exit {
     this.#stop();
     // The last kill may not have been told yet, and cgroup v1 tells none.
     const last = readOomState(this.#cgroups);
     if (last !== undefined && last.kills > (this.#told?.kills ?? this.#before)) this.#tell(last);
     else if (exit.oomKilled && this.#told === undefined) this.#tell(last ?? { kills: 1 });
     const kills = this.#told?.kills ?? this.#before;
-    return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && looksKilled(exit, this.#mode)) };
+    return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && !killed && looksKilled(exit, this.#mode)) };
   }
 
   #tell(state: OomState): void {

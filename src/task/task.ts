@@ -12,6 +12,7 @@ import { stopSignal } from "./stop-signal";
  * The kernel tells nobody when that changes, so it is tried again after so many milliseconds, until it is taken.
  */
 const retryMs = 100;
+const SIGKILL = 9;
 
 /** What a task is known by. */
 export interface TaskIdentity {
@@ -62,6 +63,7 @@ export class Task {
   #life: TaskLife = "running";
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
+  #killed = false;
 
   constructor({ identity, supervised, startedAt, exec, network, stopSignal, release }: TaskParts) {
     this.#stopSignal = stopSignal ?? "";
@@ -73,7 +75,7 @@ export class Task {
     this.#release = release;
     this.#oom = new OomMonitor(supervised);
     this.ended = supervised.exit.then((exit) => {
-      const whole = this.#oom.end(exit);
+      const whole = this.#oom.end(exit, this.#killed);
       this.#exit = whole;
       this.#become("exited");
       return whole;
@@ -104,6 +106,7 @@ export class Task {
   async stop(requested: string, timeoutMs: number): Promise<void> {
     const signal = stopSignal(this.supervised.ref.mode, requested === "" ? this.#stopSignal : requested);
     if (this.#life !== "running") return;
+    if (signal === SIGKILL) this.#kills();
     let over = false;
     // Not waited for: a container in the middle of its start takes its signal later, and the SIGKILL below follows in time
     // whether or not it could be sent.
@@ -120,11 +123,13 @@ export class Task {
       over = true;
       forget();
     }
+    this.#kills();
     await this.supervised.kill();
   }
 
   /** Sends a signal to the payload. */
   async signal(signal: number): Promise<void> {
+    if (signal === SIGKILL) this.#kills();
     await this.supervised.signal(signal);
   }
 
@@ -142,10 +147,16 @@ export class Task {
 
   async #destroy(): Promise<void> {
     this.network?.close();
+    this.#kills();
     await this.supervised.release();
     await this.#release();
     this.#become("exited");
     this.#become("destroyed");
+  }
+
+  /** What still runs is ended by the driver from now on. */
+  #kills(): void {
+    if (this.#life === "running") this.#killed = true;
   }
 
   #become(life: TaskLife): void {

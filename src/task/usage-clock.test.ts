@@ -18,3 +18,14 @@ test("listeners of one interval are called together, until they leave", async ()
   await Bun.sleep(50);
   expect(calls).toHaveLength(before);
 });
+
+test("an interval longer than any timer is not one of a millisecond", async () => {
+  const clock = new UsageClock();
+  let calls = 0;
+  const leave = clock.every(40 * 86_400_000, () => {
+    calls += 1;
+  });
+  await Bun.sleep(50);
+  leave();
+  expect(calls).toBe(0);
+});

@@ -1,3 +1,5 @@
+import { longestTimer } from "../host/long-timer";
+
 /** One timer for everything that is measured at the same interval, so that all tasks are read in one pass. */
 export class UsageClock {
   readonly #beats = new Map<number, { readonly listeners: Set<() => void>; readonly timer: Timer }>();
@@ -10,9 +12,12 @@ export class UsageClock {
     let beat = this.#beats.get(interval);
     if (beat === undefined) {
       const listeners = new Set<() => void>();
-      const timer = setInterval(() => {
-        for (const each of listeners) each();
-      }, interval);
+      const timer = setInterval(
+        () => {
+          for (const each of listeners) each();
+        },
+        Math.min(interval, longestTimer),
+      );
       timer.unref();
       beat = { listeners, timer };
       this.#beats.set(interval, beat);

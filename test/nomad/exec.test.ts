@@ -50,7 +50,7 @@ test("a shell with a terminal, in a system that booted", async () => {
   const command = exec(
     allocId,
     ["-i", "-t"],
-    ["/bin/bash", "-c", "tty; stty size; systemctl is-system-running; exit 4"],
+    ["/bin/bash", "-c", "tty; stty size; systemctl is-system-running --wait; exit 4"],
   )
     .map((word) => `'${word}'`)
     .join(" ");

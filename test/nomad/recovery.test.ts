@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { join } from "node:path";
 import { busyboxImage } from "../../scripts/images/images";
 import { killPlugin, restartAgent } from "./harness/disturbances";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
@@ -55,11 +56,12 @@ test.each(disturbances)(
 );
 
 test("the exit code of a task that ended while no agent ran is right", async () => {
-  const script = "echo up; sleep 3; exit 6";
+  const script = "echo up; while [ ! -e $NOMAD_ALLOC_DIR/end ]; do sleep 0.1; done; exit 6";
   const job = await runJob(nomad.api, jobFile({ id: "ended-meanwhile", config: shell(busybox, script) }));
   await untilRunning(nomad.api, job.allocId, "main");
   await nomad.api.logsUntil(job.allocId, "main", "up");
   await nomad.stopClient("SIGINT");
+  await Bun.write(join(nomad.allocDir, job.allocId, "alloc/end"), "");
   // The task's end is what is waited for; its unit tells it.
   const unit = `nomad-nspawn-main-${job.allocId}.service`;
   const failed = () => Bun.spawnSync(["systemctl", "is-failed", "--quiet", unit]).exitCode === 0;

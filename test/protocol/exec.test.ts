@@ -251,6 +251,14 @@ describe("the command line's exec", () => {
     expect((await attempt([...own(machine), "/bin/sh", "-c", "kill -9 $$"])).code).toBe(137);
   });
 
+  test("has the task's variables below systemd-nspawn's init too, and waits for nothing", async () => {
+    const task = await up({ process_two: true, environment: { FROM_CONFIG: "seen" } });
+    const start = performance.now();
+    const ran = await attempt([...own(await machineOf(task)), "/bin/sh", "-c", "echo $FROM_CONFIG $NOMAD_TASK_DIR"]);
+    expect(ran).toEqual({ code: 0, stdout: "seen /local\n", stderr: "" });
+    expect(performance.now() - start).toBeLessThan(8_000);
+  });
+
   test("gives a terminal where it has one", async () => {
     const machine = await machineOf(await up());
     const line = [...own(machine), "/bin/sh", "-c", "tty; stty size; exit 3"].map((word) => `'${word}'`).join(" ");

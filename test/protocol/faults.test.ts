@@ -48,6 +48,16 @@ async function payloads(mark: string): Promise<number[]> {
   return found;
 }
 
+/** The processes of a task, its systemd-nspawn among them: a container that is just starting has no payload yet. */
+async function processesOf(task: PreparedTask): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (commandLine.includes(mark(task))) found.push(commandLine);
+  }
+  return found;
+}
+
 const mark = (task: PreparedTask) => `: ${task.config.name}`;
 
 /** A task whose command line has its mark in it. */
@@ -185,6 +195,31 @@ test("a full state directory fails a start in a sentence, and nothing of it stay
   }
   const { code } = await bench.finished({ ...shell(bench.busybox, "exit 3"), allocRoot });
   expect(code).toBe(3);
+});
+
+test("a start that fails when its container runs already ends that, and a destroy that failed can be tried again", async () => {
+  const hook = resolve(import.meta.dir, "../support/fail-to-read.ts");
+  const failing = (path: string) => startPlugin({ env: { BUN_OPTIONS: `--preload=${hook}`, FAIL_TO_READ: path } });
+  // The cgroups of what was started are looked up when nothing but the task itself is still to be made.
+  await using plugin = await failing("^/proc/\\d+/cgroup$");
+  using client = new DriverClient(plugin.socket);
+  await client.setConfig({ image_store: store });
+  const task = await prepared();
+  process.kill(plugin.pid, "SIGUSR2");
+  await client.health();
+  expect(await failure(client.startTask(task.config))).toContain("too many open files");
+  expect(await processesOf(task)).toEqual([]);
+  expect(plugin.logs.filter((line) => line["@message"] === "container started")).toHaveLength(1);
+
+  await using later = await failing("^/proc/self/mountinfo$");
+  using other = new DriverClient(later.socket);
+  await other.setConfig({ image_store: store });
+  await other.startTask(task.config);
+  process.kill(later.pid, "SIGUSR2");
+  await other.health();
+  expect(await failure(other.destroyTask(task.id, true))).toContain("too many open files");
+  expect(await failure(other.destroyTask(task.id, true))).toBe("");
+  expect(await processesOf(task)).toEqual([]);
 });
 
 test("the image goes away while a task runs from it", async () => {

@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { bootId } from "../../src/host/boot-id";
 import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { cgroupDirectories } from "../../src/host/cgroup-task";
+import { cgroupDirectories, SUPERVISORS_CGROUP } from "../../src/host/cgroup-task";
 import { readNspawn } from "../../src/host/nspawn-version";
 import { identify, isAlive } from "../../src/host/process-info";
+import { readIfThere } from "../../src/host/read-file";
 import { findLeader } from "../../src/supervisor/payload";
 import { createProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
 import { readRunning, stateFiles } from "../../src/supervisor/process/state-files";
@@ -23,10 +24,11 @@ const ENTRY = join(import.meta.dir, "supervise-entry.ts");
 
 const layout = readCgroupLayout();
 const suiteDir = join(tmpdir(), `process-suite-${process.pid}`);
-const supervisorIn = (stateDir: string, warnings: string[] = []): Supervisor =>
+const DISTURB = `--preload=${join(import.meta.dir, "disturb.ts")}`;
+const supervisorIn = (stateDir: string, warnings: string[] = [], disturbance?: string): Supervisor =>
   createProcessSupervisor({
     stateDir,
-    self: [process.execPath, ENTRY],
+    self: [process.execPath, ...(disturbance === undefined ? [ENTRY] : [DISTURB, ENTRY, disturbance])],
     log: { warn: (text) => void warnings.push(text) },
   });
 const cgroups = (machine: string) =>
@@ -318,6 +320,91 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
     expect(cgroups(refused.machine)).toEqual([]);
   });
 
+  test.each(["killed", "full"])(
+    "a supervising process that cannot tell what it started leaves nothing running: %s",
+    async (how) => {
+      const untold = supervisorIn(stateDir, warnings, how);
+      const order = spec(`echo ready; ${LOOP}`);
+      const failure = untold.launch(order);
+      await expect(failure).rejects.toBeInstanceOf(LaunchError);
+      await untold.close();
+      expect(existsSync(join(stateDir, order.machine))).toBe(false);
+      expect(cgroups(order.machine)).toEqual([]);
+      expect(nspawnsOf(order.machine)).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a container that is killed between its end and its next start is not started again",
+    async () => {
+      const busy = supervisorIn(stateDir, warnings, "busy");
+      // Whatever its second start would do, it takes longer than the test.
+      const script = `echo ready; read line < /tmp/go; reboot -f; sleep 60`;
+      const marks = join(directory, "marks");
+      mkdirSync(marks);
+      const go = makeFifo(join(marks, "go"));
+      const supervised = await busy.launch(spec(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]));
+      await stdout.readUntil(/ready/);
+      const { main } = runningOf(supervised.ref.machine);
+      writeFileSync(go.path, "now\n");
+      go.close();
+      while (isAlive(main)) await Bun.sleep(1);
+      await supervised.kill();
+      expect(await supervised.exit).toMatchObject({ code: 0, signal: SIGKILL });
+      await supervised.release();
+      await busy.close();
+      expect(nspawnsOf(supervised.ref.machine)).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a supervising process that takes no notice does not keep its container from being killed and removed",
+    async () => {
+      const supervised = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const { supervisor: own, main } = runningOf(supervised.ref.machine);
+      process.kill(own.pid, "SIGSTOP");
+      await supervised.release();
+      expect((await supervised.exit).signal).toBe(SIGKILL);
+      expect([own, main].map((each) => isAlive(each))).toEqual([false, false]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "the parent of all cgroups goes with the last one, though a supervising process takes its time to go",
+    async () => {
+      const supervised = await launch("exit 0");
+      await supervised.exit;
+      const late = Bun.spawn(["/bin/sleep", "1"], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+      for (const own of cgroups(SUPERVISORS_CGROUP)) writeFileSync(join(own, "cgroup.procs"), String(late.pid));
+      const parents = cgroups(SUPERVISORS_CGROUP).map((own) => dirname(own));
+      expect(parents).not.toEqual([]);
+      await supervised.release();
+      await late.exited;
+      expect(parents.filter((parent) => existsSync(parent))).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a release that failed can be tried again",
+    async () => {
+      const supervised = await launch(`echo ready; ${LOOP}`);
+      await stdout.readUntil(/ready/);
+      const { running } = stateFiles(stateDir, supervised.ref.machine);
+      const told = readFileSync(running);
+      writeFileSync(running, "{");
+      await expect(supervised.release()).rejects.toThrow(/running.json is damaged/);
+      writeFileSync(running, told);
+      await supervised.release();
+      expect((await supervised.exit).signal).toBe(SIGKILL);
+    },
+    TEST_MS,
+  );
+
   test(
     "a second launch of a name replaces the first container, running or ended",
     async () => {
@@ -379,4 +466,12 @@ async function modeOf(path: string): Promise<number> {
 function ticksOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return Number(fields[11]) + Number(fields[12]);
+}
+
+/** The processes of a machine's systemd-nspawn. */
+function nspawnsOf(machine: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => readIfThere(`/proc/${pid}/cmdline`)?.includes(`--machine=${machine}\0`) && identify(pid));
 }

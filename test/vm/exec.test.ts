@@ -4,6 +4,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { debianImage } from "../../scripts/images/images";
 import { useWorkbench, type Workbench } from "../protocol/workbench";
+import { watchEvents } from "../support/event-watch";
 import { exec, startExec } from "../support/exec";
 import { megabytes } from "../support/task";
 import { type TaskUnit, unitOf, upUnit } from "./unit";
@@ -47,11 +48,7 @@ describe("a command in a container", () => {
   });
 
   test("has its memory counted as the task's, and is killed where that is too much; the task goes on", async () => {
-    const events: string[] = [];
-    const stop = new AbortController();
-    const listening = (async () => {
-      for await (const { message } of bench.client().taskEvents({ signal: stop.signal })) events.push(message);
-    })().catch(() => {});
+    await using events = watchEvents(bench.client());
     const unit = await upUnit(bench, { tmpfs: ["/fill"] }, { resources: megabytes(48) });
     const free = Number(await unit.file("memory.current"));
     const filled = await exec(bench.client(), unit.task.id, "dd if=/dev/zero of=/fill/it bs=1M count=16");
@@ -62,9 +59,7 @@ describe("a command in a container", () => {
     expect(await unit.file("memory.events")).toMatch(/^oom_kill [1-9]/m);
     expect(await exec(bench.client(), unit.task.id, "echo still")).toMatchObject({ code: 0, stdout: "still\n" });
     await bench.client().stopTask(unit.task.id, { signal: "SIGKILL" });
-    stop.abort();
-    await listening;
-    expect(events).toContainEqual(expect.stringMatching(/^Out of memory: .*the limit is 48 MiB/));
+    await events.waitFor(/^Out of memory: .*the limit is 48 MiB/m);
   });
 
   test("of a container with a user namespace has its IDs, and the container its own cgroup to manage", async () => {

@@ -5,6 +5,7 @@ import { run } from "../../scripts/command";
 import { inside } from "../protocol/inside";
 import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
 import { kernelTellsExits } from "../supervisor/supervisor-suite";
+import { watchEvents } from "../support/event-watch";
 import { exec } from "../support/exec";
 import { megabytes } from "../support/task";
 import { upUnit } from "./unit";
@@ -29,22 +30,17 @@ test("the node's attributes tell of pure cgroup v2 and of systemd", async () => 
 });
 
 test("a task that takes more memory than it has is killed, and told so", async () => {
-  const events: string[] = [];
-  const stop = new AbortController();
-  const listening = (async () => {
-    for await (const { message } of bench.client().taskEvents({ signal: stop.signal })) events.push(message);
-  })().catch(() => {});
+  await using events = watchEvents(bench.client());
   for (const more of [{}, { user_namespacing: false }]) {
     const task = await bench.started({ ...shell(bench.busybox, eat, more), resources: megabytes(32) });
     const { result } = await bench.client().waitTask(task.id);
     expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
     await bench.client().destroyTask(task.id);
   }
-  stop.abort();
-  await listening;
   const sentence =
-    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d/;
-  expect(events.filter((message) => sentence.test(message))).toHaveLength(2);
+    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d.*$/gm;
+  await events.waitFor(new RegExp(`(?:${sentence.source}[^]*){2}`, "m"));
+  expect(events.text().match(sentence)).toHaveLength(2);
 });
 
 test("a task whose child is killed for memory, and that ends with the shell's code for it, is told so too", async () => {
@@ -76,6 +72,14 @@ test("the same is told by a later plugin, when it happened while there was none"
   await bench.replacePlugin();
   await bench.client().recoverTask(handle);
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
+});
+
+test("one that the driver kills has not run out of memory, though a process of it once did", async () => {
+  const script = `trap '' INT; (${eat}); echo code $?; while :; do sleep 0.1; done`;
+  const task = await bench.started({ ...shell(bench.busybox, script), resources: megabytes(32) });
+  await task.stdout.waitFor("code 137");
+  await bench.client().stopTask(task.id, { timeout: 100 });
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: false });
 });
 
 test("a task that keeps to its memory is not killed", async () => {

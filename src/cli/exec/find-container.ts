@@ -1,19 +1,19 @@
-import { readFileSync } from "node:fs";
-import { ContainerGoneError } from "../../exec/container";
+import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
 import { bootId } from "../../host/boot-id";
-import { isMissing } from "../../host/errno";
+import { readIfThere } from "../../host/read-file";
 import { selfCommand } from "../../host/self-command";
 import { systemdPresence } from "../../host/systemd-booted";
 import { createLogger } from "../../plugin/logger";
-import { findPayload } from "../../supervisor/payload";
+import { nspawnSwitches } from "../../supervisor/nspawn-switches";
+import { findStartedPayload, waitForProcess } from "../../supervisor/payload";
 import { createProcessSupervisor } from "../../supervisor/process/process-supervisor";
-import { NotSupervisedError, type Supervised, type Supervisor } from "../../supervisor/supervisor";
+import { NotSupervisedError, type PayloadMode, type Supervised, type Supervisor } from "../../supervisor/supervisor";
 import { createSystemdSupervisor } from "../../supervisor/systemd/supervisor";
 
 /** A running container of the driver's, found by its machine's name; whoever has it closes it. */
 export interface FoundContainer {
-  readonly supervised: Supervised;
+  readonly handle: ContainerHandle;
   /** As the task's first process has it. */
   readonly context: ExecContext;
   close(): Promise<void>;
@@ -37,7 +37,10 @@ export async function findContainer(machine: string): Promise<FoundContainer> {
     for (const supervisor of supervisors) {
       const supervised = await attach(supervisor, machine);
       const pid = supervised?.mainPid();
-      if (supervised !== undefined && pid !== undefined) return { supervised, context: contextOf(pid), close };
+      if (supervised === undefined || pid === undefined) continue;
+      const mode = modeOf(pid);
+      const handle = { mainPid: () => supervised.mainPid(), ref: { ...supervised.ref, mode } };
+      return { handle, context: await contextOf(pid, mode), close };
     }
     throw new ContainerGoneError(
       `No container ${JSON.stringify(machine)} of the driver's runs on this host: the machine's name is told by "nomad alloc status" and machinectl.`,
@@ -57,23 +60,26 @@ async function attach(supervisor: Supervisor, machine: string): Promise<Supervis
   }
 }
 
-function contextOf(mainPid: number): ExecContext {
-  const payload = findPayload(mainPid, "pid1");
+/** How the payload sits in the container of a systemd-nspawn: PID 1 does not know what it was told. */
+function modeOf(mainPid: number): PayloadMode {
+  const switches = nspawnSwitches((readIfThere(`/proc/${mainPid}/cmdline`) ?? "").split("\0"));
+  if (switches.includes("--boot")) return "boot";
+  return switches.includes("--as-pid2") ? "pid2" : "pid1";
+}
+
+/** One in the middle of its start is waited for: until then its process has systemd-nspawn's environment. */
+async function contextOf(mainPid: number, mode: PayloadMode): Promise<ExecContext> {
+  const payload = await waitForProcess(mainPid, () => findStartedPayload(mainPid, mode));
   return { environment: payload === undefined ? {} : environmentOf(payload.pid) };
 }
 
 /** The environment a process began with (proc_pid_environ(5)). */
 function environmentOf(pid: number): Record<string, string> {
-  try {
-    const entries = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-    return Object.fromEntries(
-      entries.flatMap((entry) => {
-        const end = entry.indexOf("=");
-        return end > 0 ? [[entry.slice(0, end), entry.slice(end + 1)]] : [];
-      }),
-    );
-  } catch (error) {
-    if (isMissing(error)) return {};
-    throw error;
-  }
+  const entries = (readIfThere(`/proc/${pid}/environ`) ?? "").split("\0");
+  return Object.fromEntries(
+    entries.flatMap((entry) => {
+      const end = entry.indexOf("=");
+      return end > 0 ? [[entry.slice(0, end), entry.slice(end + 1)]] : [];
+    }),
+  );
 }

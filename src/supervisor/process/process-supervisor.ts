@@ -1,7 +1,5 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
-import { readCgroupLayout } from "../../host/cgroup-layout";
-import { removeCgroup } from "../../host/cgroup-task";
 import { errnoCode, isMissing } from "../../host/errno";
 import { nspawnSwitches } from "../nspawn-switches";
 import {
@@ -13,7 +11,7 @@ import {
   type Supervisor,
 } from "../supervisor";
 import { asRecord, optional, stringOf, stringsOf } from "./fields";
-import { readOrder, removeState, type StateFiles, stateFiles, writeState } from "./state-files";
+import { readOrder, type StateFiles, stateFiles, writeState } from "./state-files";
 import type { StartReport } from "./supervise";
 import { followContainer, type SupervisedProcess } from "./supervised-process";
 
@@ -70,10 +68,10 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
         warnOnce(spec.machine, await start([...self, files.order, id]));
         return await follow(files, ref);
       } catch (error) {
-        if (!existsSync(files.running)) {
-          await removeCgroup(readCgroupLayout(), spec.machine);
-          removeState(files);
-        }
+        // Whatever came of it: a container that nobody gets to know must not run.
+        await removeStale(files, ref, log).catch((left: unknown) => {
+          log.warn(`Of the failed start of container ${spec.machine} something may be left: ${messageOf(left)}`);
+        });
         throw asLaunchError(error);
       }
     },
@@ -203,7 +201,11 @@ async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string | u
 function asLaunchError(error: unknown): LaunchError {
   if (error instanceof LaunchError) return error;
   const code = errnoCode(error) ?? "";
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const recoverable = ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOSPC"].includes(code);
   return new LaunchError(message, { recoverable, cause: error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -15,7 +15,7 @@ import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
 import { allowedDevices } from "../allowed-devices";
-import { exitOf } from "../exit-of";
+import { exitOf, RESTART } from "../exit-of";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { closeWhenRead, type LogFifo } from "./log-readers";
@@ -25,8 +25,6 @@ import { serveStatus } from "./status-socket";
 import { pumpStderr } from "./stderr-pump";
 import { withoutNodes } from "./without-nodes";
 
-/** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
-const RESTART = 133;
 const SIGKILL = 9;
 const STDOUT = 1;
 /** How long others, who look whether there is a process like this one, may hold the order's lock. */
@@ -99,8 +97,12 @@ async function supervise(directory: string, id: string): Promise<number> {
 
   const startedAt = Date.now();
   let exit: Exit | undefined;
+  // Nobody would find a container again whose state cannot be written, because /run is full for example.
+  await using untold = new AsyncDisposableStack();
+  untold.defer(async () => void (await killCgroup(layout, spec.machine)));
   for (let first = true; exit === undefined; first = false) {
     const { child, outside } = spawnInside(layout, { ...spec, argv }, environment, stdout.fd, pump.childFd);
+    untold.defer(() => child.kill(SIGKILL));
     const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
     const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
     const stateOf = (found?: PayloadWatch): RunningState => ({
@@ -120,7 +122,8 @@ async function supervise(directory: string, id: string): Promise<number> {
       watch.close();
       await killCgroup(layout, spec.machine);
       await resetCgroup(layout, spec.machine);
-      continue;
+      // Whoever wants its end may have said so meanwhile, and found nothing to kill.
+      if (!stopped) continue;
     }
     if (child.signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
     await killCgroup(layout, spec.machine);
@@ -142,6 +145,7 @@ async function supervise(directory: string, id: string): Promise<number> {
   }
   watch?.close();
   writeState(files.exit, exit);
+  untold.move();
   await Promise.race([pump.done, Bun.sleep(LAST_WORDS_MS)]);
   status.tell("exited");
   status.closeDoor();

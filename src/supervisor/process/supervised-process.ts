@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
-import { removeCgroup } from "../../host/cgroup-task";
+import { killCgroup, removeCgroup } from "../../host/cgroup-task";
 import { isAlive, signalProcess } from "../../host/process-info";
 import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
@@ -16,6 +16,8 @@ const SIGKILL = 9;
 const BEGIN_MS = 10_000;
 /** How long it may take to answer. */
 const ANSWER_MS = 1_000;
+/** How long it may take to record the end of its container: it waits for stragglers and last words. */
+const RECORD_MS = 5_000;
 /** How long a supervising process may still hand the last log lines to a reader when its container is released. */
 const LAST_LINES_MS = 500;
 
@@ -87,15 +89,23 @@ export async function followContainer(
     exit === undefined && running !== undefined && isAlive(running.main) ? running.main.pid : undefined;
 
   const end = async (): Promise<void> => {
-    const state = current();
     // One that is not to be reached is ended without being asked.
     if (connection !== undefined) await settles(connection.stop(), ANSWER_MS);
+    // Now, for a container that just rebooted has another systemd-nspawn than a moment ago, and from now on it gets no third.
+    const state = current();
     if (state !== undefined) locks = await endContainer(layout, ref.machine, state);
+    if (state !== undefined && !(await settles(settled.promise, RECORD_MS))) {
+      context.warn(`The process that supervises container ${ref.machine} does not notice its end, and is killed.`);
+      signalProcess(state.supervisor, SIGKILL);
+    }
     await settled.promise;
   };
   const kill = (): Promise<void> => {
     if (exit !== undefined) return Promise.resolve();
-    ended ??= end();
+    ended ??= end().catch((error: unknown) => {
+      ended = undefined;
+      throw error;
+    });
     return ended;
   };
   const remove = async (): Promise<void> => {
@@ -124,11 +134,17 @@ export async function followContainer(
     },
     signal: async (signal) => {
       const pid = mainPid();
+      // Then it is no end for want of memory, whatever the kernel did before.
+      if (signal === SIGKILL && pid !== undefined && connection !== undefined)
+        await settles(connection.stop(), ANSWER_MS);
       return pid === undefined || signalPayload(pid, ref.mode, signal, { hold: () => connection?.look() });
     },
     kill,
     release: () => {
-      released ??= remove();
+      released ??= remove().catch((error: unknown) => {
+        released = undefined;
+        throw error;
+      });
       return released;
     },
     detach: () => {
@@ -143,7 +159,11 @@ async function abandoned(layout: CgroupLayout, files: StateFiles, ref: Supervise
   const state = readRunning(files);
   const message = `The process that supervised container ${ref.machine} was killed, so the container was killed as well.`;
   const exit: Exit = { code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() };
-  if (state === undefined) return exit;
+  // It was killed before it could write down what it had just started.
+  if (state === undefined) {
+    await killCgroup(layout, ref.machine);
+    return exit;
+  }
   writeState(files.running, { ...state, locks: await endContainer(layout, ref.machine, state) });
   writeState(files.exit, exit);
   return exit;

@@ -1,9 +1,8 @@
 import { allowedDevices } from "../allowed-devices";
+import { RESTART } from "../exit-of";
 import type { LaunchSpec } from "../supervisor";
 import type { UnitProperty } from "./manager";
 
-/** systemd-nspawn's exit code for "the container wants to be rebooted" with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
-const rebootExitCode = 133;
 /** D-Bus says "infinity" with the largest number (org.freedesktop.systemd1(5)). */
 const infinity = 0xffff_ffff_ffff_ffffn;
 /** As in systemd-nspawn@.service: a machine holds more tasks than a service usually does. */
@@ -64,9 +63,7 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     // The unit keeps how its process ended until the task is destroyed.
     ["RemainAfterExit", ["b", true]],
     // Not a success, for RemainAfterExit would keep it as the end. A single program may end with that code itself.
-    ...(spec.mode === "boot"
-      ? [["RestartForceExitStatus", ["(aiai)", [[rebootExitCode], []]]] satisfies UnitProperty]
-      : []),
+    ...(spec.mode === "boot" ? [["RestartForceExitStatus", ["(aiai)", [[RESTART], []]]] satisfies UnitProperty] : []),
     ["StartLimitIntervalUSec", ["t", 0n]],
     // Shifting the ownership of a large image takes longer than any default; Nomad has its own deadlines.
     ["TimeoutStartUSec", ["t", infinity]],

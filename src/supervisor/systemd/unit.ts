@@ -20,11 +20,14 @@ const orderlyEndMs = 3000;
 const nspawnFailure = 1;
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 
+/** What a unit asks of PID 1. */
+export type UnitManager = Pick<SystemdManager, "watch" | "refresh" | "stopUnit" | "killUnit" | "resetFailed">;
+
 /** One container as a transient service of PID 1. */
 export class SystemdUnit implements Supervised {
   readonly ref: SupervisedRef;
   readonly exit: Promise<Exit>;
-  readonly #manager: SystemdManager;
+  readonly #manager: UnitManager;
   readonly #log: Logger;
   readonly #unit: string;
   readonly #ended = Promise.withResolvers<void>();
@@ -38,8 +41,9 @@ export class SystemdUnit implements Supervised {
   #releasing: Promise<void> | undefined;
   #killed = false;
   #verifying: Promise<void> | undefined;
+  #verifyAgain = false;
 
-  private constructor(manager: SystemdManager, ref: SupervisedRef, log: Logger) {
+  private constructor(manager: UnitManager, ref: SupervisedRef, log: Logger) {
     this.#manager = manager;
     this.ref = ref;
     this.#log = log;
@@ -53,7 +57,7 @@ export class SystemdUnit implements Supervised {
    *
    * @throws NotSupervisedError when there is no such unit
    */
-  static async attach(manager: SystemdManager, ref: SupervisedRef, log: Logger): Promise<SystemdUnit> {
+  static async attach(manager: UnitManager, ref: SupervisedRef, log: Logger): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log);
     try {
       await manager.refresh(unit.#unit);
@@ -84,6 +88,8 @@ export class SystemdUnit implements Supervised {
   async signal(signal: number): Promise<boolean> {
     const pid = this.mainPid();
     if (pid === undefined) return true;
+    // Then it is no end for want of memory, whatever the kernel did before.
+    if (signal === SIGKILL) this.#killed = true;
     return signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.look() });
   }
 
@@ -162,7 +168,12 @@ export class SystemdUnit implements Supervised {
    * dead, and then that it is there again; it answers when it is done.
    */
   #verify(): void {
-    this.#verifying ??= this.#manager
+    // What is being told just now may be older than the reason to look.
+    if (this.#verifying !== undefined) {
+      this.#verifyAgain = true;
+      return;
+    }
+    this.#verifying = this.#manager
       .refresh(this.#unit)
       .then(
         () => {
@@ -174,6 +185,9 @@ export class SystemdUnit implements Supervised {
       )
       .finally(() => {
         this.#verifying = undefined;
+        const again = this.#verifyAgain;
+        this.#verifyAgain = false;
+        if (again) this.#verify();
       });
   }
 

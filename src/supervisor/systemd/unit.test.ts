@@ -1,0 +1,71 @@
+import { expect, test } from "bun:test";
+import { createLogger } from "../../plugin/logger";
+import type { PropertyValues, UnitChange } from "./manager";
+import { SystemdUnit, type UnitManager } from "./unit";
+
+const log = createLogger("test", () => {});
+const ref = { supervisor: "systemd", machine: `unit-test-${process.pid}`, mode: "pid1", bootId: "boot" } as const;
+
+/** systemd with one unit, that answers when the test lets it. */
+function fakeManager() {
+  const listeners = new Set<(change: UnitChange) => void>();
+  const tell = (change: UnitChange) => {
+    for (const listener of listeners) listener(change);
+  };
+  const asked: ((values: PropertyValues) => void)[] = [];
+  const manager: UnitManager = {
+    watch: (_unit, listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    refresh: () =>
+      new Promise((resolve) => {
+        asked.push((values) => {
+          tell({ kind: "properties", values });
+          resolve();
+        });
+      }),
+    stopUnit: async () => {},
+    killUnit: async () => {},
+    resetFailed: async () => {},
+  };
+  /** Answers the oldest question, when there is one. */
+  const answer = async (values: PropertyValues) => {
+    while (asked.length === 0) await Bun.sleep(1);
+    asked.shift()?.(values);
+    await Bun.sleep(1);
+  };
+  return { manager, tell, answer };
+}
+
+const ended = { LoadState: "loaded", SubState: "exited", ExecMainPID: 7, ExecMainCode: 1, ExecMainStatus: 3 };
+
+test("a removal that is told while an older look is answered is not missed", async () => {
+  const { manager, tell, answer } = fakeManager();
+  const attaching = SystemdUnit.attach(manager, ref, log);
+  await answer(ended);
+  const unit = await attaching;
+  expect(await unit.exit).toMatchObject({ code: 3, signal: 0 });
+  // As while systemd reloads: it says that the unit is gone, and answers when it is there again.
+  tell({ kind: "removed" });
+  const released = unit.release();
+  tell({ kind: "removed" });
+  await answer(ended);
+  await answer(ended);
+  await answer({ LoadState: "not-found" });
+  await released;
+}, 5_000);
+
+test("a unit that the driver kills has not ended for want of memory, whatever the kernel did before", async () => {
+  const { manager, tell, answer } = fakeManager();
+  const attaching = SystemdUnit.attach(manager, ref, log);
+  await answer({ LoadState: "loaded", SubState: "running" });
+  const unit = await attaching;
+  const killing = unit.kill();
+  tell({
+    kind: "properties",
+    values: { ...ended, SubState: "failed", ExecMainCode: 2, ExecMainStatus: 9, Result: "oom-kill" },
+  });
+  await killing;
+  expect(await unit.exit).toMatchObject({ code: 0, signal: 9, oomKilled: false });
+}, 10_000);

@@ -1,0 +1,23 @@
+/**
+ * Loaded into a plugin before its own code (BUN_OPTIONS=--preload): once SIGUSR2 has come, the first time it reads a file whose path
+ * matches FAIL_TO_READ, it has no descriptor left for it. Nothing of it is in the product.
+ */
+
+import { createRequire } from "node:module";
+
+const fs: Record<string, unknown> = createRequire(import.meta.url)("node:fs");
+const original = fs["readFileSync"];
+if (typeof original !== "function") throw new Error("There is no readFileSync to replace.");
+const path = new RegExp(process.env["FAIL_TO_READ"] ?? "(?!)");
+let armed = false;
+process.on("SIGUSR2", () => {
+  armed = true;
+});
+
+fs["readFileSync"] = new Proxy(original, {
+  apply: (target, self, args) => {
+    if (!armed || !path.test(String(args[0]))) return Reflect.apply(target, self, args);
+    armed = false;
+    throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+  },
+});
