@@ -1,4 +1,5 @@
 import { readFd } from "../../exec/fd-streams";
+import { startTimer } from "../../host/long-timer";
 import { inNetworkNamespace } from "../../host/network-namespace";
 import type { Address } from "../ip";
 import { clientMessage, parseReply } from "./client-message";
@@ -9,8 +10,6 @@ import { openPacketSocket, sendPacket } from "./packet-socket";
 const everybody = "ff:ff:ff:ff:ff:ff";
 /** How long a link may be down before it is looked at again. */
 const againMs = 1_000;
-/** The longest a timer can run; a lease is renewed earlier then (HTML standard, timers). */
-const longestTimer = 2 ** 31 - 1;
 
 /** The link that an address is asked for. */
 export interface ClientLink {
@@ -77,11 +76,11 @@ function converse(link: ClientLink, known: Address | undefined, user: LeaseUser)
   const [transaction = 0] = crypto.getRandomValues(new Uint32Array(1));
   const client = { mac: link.mac, transaction };
   let state: ClientState;
-  let timer: Timer | undefined;
+  let stopTimer = (): void => {};
   const act = ({ state: next, send, take, drop, wait }: Step): void => {
     state = next;
-    clearTimeout(timer);
-    if (wait !== undefined) timer = setTimeout(() => act(timeout(state)), Math.min(wait, longestTimer));
+    stopTimer();
+    if (wait !== undefined) stopTimer = startTimer(wait, () => act(timeout(state)));
     // In this order: what it takes may be on the network of what it drops.
     if (drop !== undefined) user.drop(drop);
     if (take !== undefined) user.take(take);
@@ -101,7 +100,7 @@ function converse(link: ClientLink, known: Address | undefined, user: LeaseUser)
     } catch {
       // ENETDOWN, of packet(7).
     } finally {
-      clearTimeout(timer);
+      stopTimer();
       await reader.close();
     }
   };
@@ -109,7 +108,7 @@ function converse(link: ClientLink, known: Address | undefined, user: LeaseUser)
   return {
     ended: listen(),
     end: () => {
-      clearTimeout(timer);
+      stopTimer();
       void reader.close();
     },
   };
