@@ -1,8 +1,9 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { absent, isMissing } from "../host/errno";
+import { absent } from "../host/errno";
+import { inDirectory } from "../host/in-directory";
 import { tryLock } from "../host/libc";
 import { removeIfEmpty } from "../host/remove-if-empty";
 
@@ -102,7 +103,7 @@ const records: Records = {
 
 async function lockDirectory(): Promise<number> {
   for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
-    const fd = await openDirectory();
+    const fd = await inDirectory(directory, () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
     // One that was removed meanwhile is nobody's any more, nor is its lock.
     if (tryLock(fd) && (await isStill(fd))) return fd;
     closeSync(fd);
@@ -110,17 +111,6 @@ async function lockDirectory(): Promise<number> {
       throw new Error(
         `Another process holds the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
       );
-    }
-  }
-}
-
-async function openDirectory(): Promise<number> {
-  for (;;) {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    try {
-      return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
     }
   }
 }

@@ -2,7 +2,8 @@ import { lstatSync } from "node:fs";
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { absent, errnoCode, isMissing } from "../host/errno";
+import { absent, errnoCode } from "../host/errno";
+import { inDirectory } from "../host/in-directory";
 import { removeIfEmpty } from "../host/remove-if-empty";
 import { settingsFilePath } from "../nspawn/settings-file";
 import { errorText } from "../plugin/logger";
@@ -157,17 +158,4 @@ export async function removeContainerFiles(machine: string): Promise<void> {
   // The last of all: whoever is killed before is found by it.
   await rm(owner, { force: true });
   for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);
-}
-
-/** Makes something in a directory, which may go at any moment with another container's end. */
-async function inDirectory(directory: string, work: () => Promise<unknown>): Promise<void> {
-  for (;;) {
-    try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      await work();
-      return;
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
-  }
 }

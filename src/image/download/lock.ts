@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isMissing } from "../../host/errno";
+import { inDirectory } from "../../host/in-directory";
 import { removeIfEmpty } from "../../host/remove-if-empty";
 import { type FileLock, fileLock, tryFileLock } from "../store/file-lock";
 
@@ -31,7 +31,7 @@ export function scratchPath(directory: string, name: string): string {
  */
 export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
   const path = join(locks, `${idOf(name)}${LOCK}`);
-  const file = await lockFile(path, signal);
+  const file = await inDirectory(locks, () => fileLock(path, "exclusive", signal));
   return {
     file,
     [Symbol.asyncDispose]: async () => {
@@ -41,18 +41,6 @@ export async function lockDownload(locks: string, name: string, signal: AbortSig
       for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
     },
   };
-}
-
-/** The directory may go with another download's end just now. */
-async function lockFile(path: string, signal: AbortSignal): Promise<FileLock> {
-  for (;;) {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    try {
-      return await fileLock(path, "exclusive", signal);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
-  }
 }
 
 /** Removes what downloads left whose processes are gone. To be called with the lock of the image that is about to be made. */

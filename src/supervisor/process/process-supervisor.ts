@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
-import { errnoCode, isMissing } from "../../host/errno";
+import { errnoCode } from "../../host/errno";
+import { inDirectory } from "../../host/in-directory";
 import { nspawnSwitches } from "../nspawn-switches";
 import {
   LaunchError,
@@ -62,7 +63,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       const ref = { supervisor: "process", machine: spec.machine, mode: spec.mode, bootId: bootId() } as const;
       await removeStale(files, ref, log);
       try {
-        makeDirectories(files, stateDir);
+        await inDirectory(stateDir, () => mkdirSync(files.directory, { mode: 0o700 }));
         const id = crypto.randomUUID();
         writeState(files.order, { id, bootId: ref.bootId, spec });
         warnOnce(spec.machine, await start([...self, files.order, id]));
@@ -128,20 +129,6 @@ async function removeStale(files: StateFiles, ref: SupervisedRef, log: { warn(me
   if (stale.mainPid() !== undefined)
     log.warn(`Container ${ref.machine} was left by an interrupted start and is removed.`);
   await stale.release();
-}
-
-function makeDirectories(files: StateFiles, stateDir: string): void {
-  const make = (): void => {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    mkdirSync(files.directory, { mode: 0o700 });
-  };
-  try {
-    make();
-  } catch (error) {
-    // Another container's end may just have removed the empty directory.
-    if (!isMissing(error)) throw error;
-    make();
-  }
 }
 
 /**
