@@ -5,6 +5,7 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { errorText } from "../src/host/error-text";
 import { hostState } from "../test/support/leftovers";
 import { binaryName, distDir, projectRoot } from "./build/project";
 import { inPrivateRun } from "./check/private-run";
@@ -32,7 +33,7 @@ async function main(): Promise<number> {
   const image = await progress.step("A small image: Debian's busybox", busyboxImage);
   // It ends with an error where no container can be started, and says how to mend that.
   const doctor = await run([binary, "doctor"]).catch((error: unknown) => {
-    throw new Error(`This machine cannot run containers: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`This machine cannot run containers: ${errorText(error)}`);
   });
   console.log(`\n${dim(supervisorLine(doctor.stdout))}\n`);
 
@@ -76,6 +77,6 @@ try {
   const outer = inner ? undefined : await inPrivateRun([process.execPath, ...process.argv.slice(1)]);
   process.exitCode = outer ?? (await main());
 } catch (error) {
-  console.error(`\n${error instanceof Error ? error.message : String(error)}`);
+  console.error(`\n${errorText(error)}`);
   process.exitCode = 1;
 }

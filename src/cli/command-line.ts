@@ -1,3 +1,4 @@
+import { errorText } from "../host/error-text";
 import { type Command, UsageError } from "./command";
 import { docsCommand } from "./docs";
 import { doctorCommand } from "./doctor";
@@ -50,7 +51,7 @@ export async function commandLine(args: readonly string[], terminal: Terminal = 
     return await command.run(rest, terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) {
-      terminal.err(`${error instanceof Error ? error.message : String(error)}\n`);
+      terminal.err(`${errorText(error)}\n`);
       return 1;
     }
     terminal.err(`${error.message}\nSee: nomad-driver-nspawn help ${command.name}\n`);

@@ -5,10 +5,10 @@ import {
   FingerprintResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { readCgroupLayout } from "../host/cgroup-layout";
+import { errorText } from "../host/error-text";
 import { readNspawn } from "../host/nspawn-version";
 import { watchNspawn } from "../host/watch-nspawn";
 import { MINIMUM_VERSION } from "../nspawn/features";
-import { errorText } from "../plugin/logger";
 import type { Supervisor } from "../supervisor/supervisor";
 import type { Driver } from "./driver";
 

@@ -1,5 +1,5 @@
+import { errorText } from "../host/error-text";
 import { startTimer } from "../host/long-timer";
-import { errorText } from "../plugin/logger";
 import { machinesOf } from "../task/files";
 import { discardContainer } from "./discard-container";
 import type { Driver } from "./driver";

@@ -1,8 +1,9 @@
 import { writeSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { errorText } from "../host/error-text";
 import { selfCommand } from "../host/self-command";
 import { HandshakeError } from "../plugin/handshake";
-import { createLogger, errorText } from "../plugin/logger";
+import { createLogger } from "../plugin/logger";
 import { serve } from "../plugin/serve";
 import { registerBasePlugin } from "./base-plugin";
 import { createDriver } from "./driver";

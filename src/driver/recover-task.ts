@@ -1,12 +1,12 @@
 import type { RecoverTaskRequest, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { TaskOptions } from "../config/options";
 import { decodeTaskConfig } from "../config/task-config";
+import { errorText } from "../host/error-text";
 import { withImageDefaults } from "../image/defaults";
 import { taskImageOrigin } from "../image/origin";
 import { parseImageConfig } from "../image/store/image-config";
 import { imageOfRoot } from "../image/store/image-store";
 import { connectNetwork, recoverNetwork } from "../network/private-network";
-import { errorText } from "../plugin/logger";
 import { execContext } from "../task/exec-context";
 import { containerRoot, ownerOf } from "../task/files";
 import { decodeTaskState } from "../task/handle";

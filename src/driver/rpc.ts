@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RecoverableErrorSchema } from "../../gen/hashicorp/nomad/plugins/shared/structs/recoverable_error_pb";
-import { errorText } from "../plugin/logger";
+import { errorText } from "../host/error-text";
 
 /**
  * Any error as the gRPC status a Nomad agent expects: code Unknown with the sentence as its message.

@@ -5,13 +5,13 @@ import {
   type StartTaskResponseSchema,
   TaskState,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { errorText } from "../host/error-text";
 import { machinedAvailable } from "../host/machined";
 import { readNspawn } from "../host/nspawn-version";
 import { RecoverableError } from "../host/recoverable-error";
 import { addressNote } from "../network/address-note";
 import { connectNetwork } from "../network/private-network";
 import { machineName } from "../nspawn/machine-name";
-import { errorText } from "../plugin/logger";
 import type { Supervised } from "../supervisor/supervisor";
 import { execContext } from "../task/exec-context";
 import { isClaimed, ownerOf } from "../task/files";

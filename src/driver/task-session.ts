@@ -1,5 +1,5 @@
 import { openSession, type Session } from "../exec/session";
-import { errorText } from "../plugin/logger";
+import { errorText } from "../host/error-text";
 import type { Driver } from "./driver";
 
 /**

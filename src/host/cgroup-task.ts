@@ -4,6 +4,7 @@ import { parseOomKills } from "./cgroup-events";
 import type { CgroupLayout } from "./cgroup-layout";
 import { type LimitWrite, planLimits } from "./cgroup-limits";
 import { errnoCode, isMissing } from "./errno";
+import { errorText } from "./error-text";
 
 /** Parent of all tasks' cgroups in every tree. */
 const BASE = "nomad-driver-nspawn";
@@ -271,6 +272,6 @@ function attempt(problems: string[], sentence: string, action: () => void): void
   try {
     action();
   } catch (error) {
-    problems.push(`${sentence}: ${error instanceof Error ? error.message : String(error)}`);
+    problems.push(`${sentence}: ${errorText(error)}`);
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
+import { errorText } from "../host/error-text";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
-import { errorText } from "../plugin/logger";
 import { findLeader, waitForProcess } from "../supervisor/payload";
 import { settles } from "../supervisor/settles";
 import type { Supervised } from "../supervisor/supervisor";

@@ -1,5 +1,6 @@
 import type { PluginOptions } from "../config/plugin-options";
-import { errorText, type Logger } from "../plugin/logger";
+import { errorText } from "../host/error-text";
+import type { Logger } from "../plugin/logger";
 import type { Supervised } from "../supervisor/supervisor";
 import { ContainerNetwork } from "./container-network";
 import { applyRules } from "./firewall";

@@ -1,4 +1,5 @@
-import { errorText, type Logger } from "../plugin/logger";
+import { errorText } from "../host/error-text";
+import type { Logger } from "../plugin/logger";
 import { applyRules } from "./firewall";
 import { watchTables } from "./netlink/events";
 import { hasTable } from "./netlink/tables";

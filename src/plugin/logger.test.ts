@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createLogger, errorText, formatLogLine } from "./logger";
+import { createLogger, formatLogLine } from "./logger";
 
 describe("formatLogLine", () => {
   test.each([
@@ -31,9 +31,4 @@ test("a named logger extends its parent's name", () => {
     .named("systemd")
     .error("gone");
   expect(JSON.parse(lines.join(""))).toMatchObject({ "@module": "nspawn.systemd", "@level": "error" });
-});
-
-test("errorText takes the message of an error and the text of anything else", () => {
-  expect(errorText(new Error("no"))).toBe("no");
-  expect(errorText("plain")).toBe("plain");
 });

@@ -38,8 +38,3 @@ export function createLogger(module: string, write: (line: string) => void): Log
     named: (name) => createLogger(`${module}.${name}`, write),
   };
 }
-
-/** The text of anything thrown, for a log field or an error sentence. */
-export function errorText(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

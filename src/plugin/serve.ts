@@ -1,9 +1,10 @@
 import { createServer, type Http2Session } from "node:http2";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { errorText } from "../host/error-text";
 import { registerBroker, registerController, registerHealth, registerStdio } from "./go-plugin-services";
 import { checkHandshake, type Environment, handshakeLine } from "./handshake";
-import { errorText, type Logger } from "./logger";
+import type { Logger } from "./logger";
 import { createSocketDirectory } from "./socket";
 
 /** Exec frames and job configs may be large; gRPC's usual 4 MiB is too little. */

@@ -3,10 +3,10 @@ import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node
 import { dirname, join } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { absent, errnoCode } from "../host/errno";
+import { errorText } from "../host/error-text";
 import { inDirectory } from "../host/in-directory";
 import { removeIfEmpty } from "../host/remove-if-empty";
 import { settingsFilePath } from "../nspawn/settings-file";
-import { errorText } from "../plugin/logger";
 import { LaunchError } from "../supervisor/supervisor";
 
 /** Where the files of running containers lie; gone after a reboot, as the containers are. */

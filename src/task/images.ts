@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
+import { errorText } from "../host/error-text";
 import { startTimer } from "../host/long-timer";
 import { abortError } from "../image/http/transfer-error";
 import { ociLayoutSource } from "../image/oci-layout";
@@ -11,7 +12,7 @@ import { allowedDirectory, requireAllowed } from "../image/resolve";
 import { type ImageSource, SourceError } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
-import { errorText, type Logger } from "../plugin/logger";
+import type { Logger } from "../plugin/logger";
 import { isClaimed } from "./files";
 import { registryOptions } from "./registry-options";
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { busyboxImage } from "../../scripts/images/images";
+import { errorText } from "../../src/host/error-text";
 import { DriverClient } from "../support/driver-client";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PluginProcess, startPlugin } from "../support/plugin-process";
@@ -139,7 +140,7 @@ export async function failure(call: Promise<unknown>): Promise<string> {
     await call;
     return "";
   } catch (error) {
-    return unescapeReserved(error instanceof Error ? error.message : String(error));
+    return unescapeReserved(errorText(error));
   }
 }
 

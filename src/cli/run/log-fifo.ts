@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { errorText } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
 
 /** A FIFO for a task's output, and its reading. */
 export interface LogFifo {

@@ -1,7 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { encode } from "@msgpack/msgpack";
 import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { errorText } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
 import { type Allocation, makeAllocation, taskConfig } from "./allocation";
 import { checkHealth, plainErrors, startTask, taskEnd } from "./driver-calls";
 import { logSentence } from "./driver-log";

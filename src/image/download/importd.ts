@@ -1,6 +1,6 @@
 import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
 import { abortError } from "../http/transfer-error";
 import { MADE } from "./image-place";
 import { ImportdBus } from "./importd-bus";

@@ -1,5 +1,5 @@
 import { errnoCode } from "../../host/errno";
-import { errorText } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
 import { SourceError, type SourceProblem } from "../source";
 
 /** Something that went wrong on the way, with what that means for another try. */

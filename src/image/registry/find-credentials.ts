@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { errnoCode } from "../../host/errno";
-import { errorText } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
 import { DOCKER_REGISTRY } from "../reference";
 import { askHelper } from "./credential-helper";
 import {

@@ -1,5 +1,6 @@
 import { openSync, statfsSync, writeSync } from "node:fs";
 import { errnoCode } from "../../host/errno";
+import { errorText } from "../../host/error-text";
 import { enterRoot, keepCapabilities, loadFileCalls, syncFileSystem } from "../../host/file-calls";
 import type { LayerRecord } from "./layer-record";
 import type { UnpackReport } from "./report";
@@ -63,7 +64,7 @@ export function syncMain([directory = "/"]: readonly string[]): number {
 }
 
 function failureOf(error: unknown): UnpackReport {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   if (error instanceof UnpackError) return { kind: "failed", why: "archive", message };
   const code = errnoCode(error);
   if (code === "ENOSPC" || code === "EDQUOT" || error instanceof DiskFullError) {

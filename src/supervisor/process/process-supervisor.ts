@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
 import { errnoCode } from "../../host/errno";
+import { errorText } from "../../host/error-text";
 import { inDirectory } from "../../host/in-directory";
 import { nspawnSwitches } from "../nspawn-switches";
 import {
@@ -71,7 +72,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       } catch (error) {
         // Whatever came of it: a container that nobody gets to know must not run.
         await removeStale(files, ref, log).catch((left: unknown) => {
-          log.warn(`Of the failed start of container ${spec.machine} something may be left: ${messageOf(left)}`);
+          log.warn(`Of the failed start of container ${spec.machine} something may be left: ${errorText(left)}`);
         });
         throw asLaunchError(error);
       }
@@ -188,11 +189,7 @@ async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string | u
 function asLaunchError(error: unknown): LaunchError {
   if (error instanceof LaunchError) return error;
   const code = errnoCode(error) ?? "";
-  const message = messageOf(error);
+  const message = errorText(error);
   const recoverable = ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOSPC"].includes(code);
   return new LaunchError(message, { recoverable, cause: error });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

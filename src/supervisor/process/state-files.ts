@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../../host/errno";
+import { errorText } from "../../host/error-text";
 import type { ProcessIdentity } from "../../host/process-info";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { asRecord, numberOf, objectOf, objectsOf, optional, stringMapOf, stringOf, stringsOf, wordOf } from "./fields";
@@ -151,7 +152,7 @@ function readState<State>(path: string, parse: (record: Record<string, unknown>)
   try {
     return parse(asRecord(JSON.parse(text)));
   } catch (error) {
-    throw new Error(`The state file ${path} is damaged: ${error instanceof Error ? error.message : String(error)}.`, {
+    throw new Error(`The state file ${path} is damaged: ${errorText(error)}.`, {
       cause: error,
     });
   }

@@ -10,6 +10,7 @@ import {
   SUPERVISORS_CGROUP,
 } from "../../host/cgroup-task";
 import { confineDevices, readDeviceRules } from "../../host/device-rules";
+import { errorText } from "../../host/error-text";
 import { inNetworkNamespace } from "../../host/network-namespace";
 import { identify, signalProcess } from "../../host/process-info";
 import { signalNumber } from "../../host/signals";
@@ -61,7 +62,7 @@ export async function superviseMain(args: readonly string[]): Promise<number> {
     if (orderFile === undefined || id === undefined) throw new Error("The order's file and id are missing.");
     return await supervise(dirname(orderFile), id);
   } catch (error) {
-    report({ failed: error instanceof Error ? error.message : String(error), warnings: [] });
+    report({ failed: errorText(error), warnings: [] });
     return 1;
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { killCgroup, removeCgroup } from "../../host/cgroup-task";
+import { errorText } from "../../host/error-text";
 import { isAlive, signalProcess } from "../../host/process-info";
 import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
@@ -57,7 +58,7 @@ export async function followContainer(
     try {
       settle(readExit(files) ?? (await abandoned(layout, files, ref)));
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = errorText(error);
       settle({ code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() });
     }
   };

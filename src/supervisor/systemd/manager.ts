@@ -1,5 +1,6 @@
 import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
-import { errorText, type Logger } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
+import type { Logger } from "../../plugin/logger";
 import { FdSocket } from "./fd-socket";
 
 /**

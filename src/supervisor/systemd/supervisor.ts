@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
-import { errorText, type Logger } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
+import type { Logger } from "../../plugin/logger";
 import { removeRemains } from "../remains";
 import {
   LaunchError,

@@ -1,4 +1,5 @@
-import { errorText, type Logger } from "../../plugin/logger";
+import { errorText } from "../../host/error-text";
+import type { Logger } from "../../plugin/logger";
 import { exitOf } from "../exit-of";
 import { looksKilled } from "../looks-killed";
 import { signalPayload } from "../payload";

@@ -1,6 +1,7 @@
 /** One process of a real Nomad agent. */
 
 import { constants } from "node:os";
+import { errorText } from "../../../src/host/error-text";
 import { pour, type TextWatch, watchText } from "../../support/text-watch";
 
 /** A running agent. */
@@ -47,7 +48,7 @@ export async function orAgentLog<T>(agent: AgentProcess, wanted: Promise<T>): Pr
   try {
     return await Promise.race([wanted, ended]);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorText(error);
     throw new Error(`${message}\nThe agent's log ends:\n${agent.log.text().slice(-6000)}`, { cause: error });
   }
 }
