@@ -31,8 +31,8 @@ export type Addressing =
 /**
  * Decides who gives a container its addresses. A bridge of the host's is the operator's network, whose addresses are not ours to
  * give. A link of the driver's own gets them from the driver, unless systemd-networkd serves it: an init system then asks its
- * DHCP server. A program, which does not, gets the address that the server would have given; in a zone, where it has others to
- * give to others, it is asked.
+ * DHCP server. A program, which does not, gets the address that the server would have given; in a zone, whose server has others
+ * to serve, the driver asks it.
  */
 export function addressing({ record, boot, management, host, container }: LinkSituation): Addressing {
   if (record.link === "bridge") return { kind: "leave" };

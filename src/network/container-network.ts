@@ -189,11 +189,11 @@ export class ContainerNetwork {
     // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
     if (decision.kind === "ask") {
-      const keeper = {
-        remember: (leased: string) => this.#remember(leased),
-        failed: (error: unknown) => this.#failed(error),
-      };
-      this.#stops.push(holdContainerLease(namespace, container, this.#record.leased, keeper));
+      const stop = holdContainerLease(namespace, container, this.#record.leased, {
+        remember: (leased) => this.#remember(leased),
+        failed: (error) => this.#failed(error),
+      });
+      this.#stops.push(stop);
     }
     if (this.#record.ports.length > 0) openLoopback(host);
     this.#hostIndex = host.index;

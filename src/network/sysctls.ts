@@ -49,13 +49,9 @@ export function bridgesAreFiltered(): boolean {
   return read("bridge/bridge-nf-call-ip6tables") === "1";
 }
 
-/**
- * Lets packets between 127.0.0.1 and others pass a link (route_localnet).
- *
- * @returns false where the host does not let us
- */
-export function routeLoopback(link: string): boolean {
-  return write(`ipv4/conf/${link}/route_localnet`, "1");
+/** Lets packets between 127.0.0.1 and others pass a link (route_localnet), where the host lets us. */
+export function routeLoopback(link: string): void {
+  write(`ipv4/conf/${link}/route_localnet`, "1");
 }
 
 function read(name: string): string | undefined {

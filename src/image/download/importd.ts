@@ -22,11 +22,12 @@ export interface ImportdContext {
  * Has systemd-importd download an image, as machinectl does. That goes on when this process is killed: the next one takes it over, or ends
  * it where something else is wanted by then.
  */
-export function fetchByImportd({ directory, signal, onPercent }: ImportdContext): Fetch {
+export function fetchByImportd(context: ImportdContext): Fetch {
   return async (image, scratch) => {
     await using bus = await ImportdBus.connect();
-    await transfer(bus, image, { directory, signal, ...(onPercent === undefined ? {} : { onPercent }) });
-    for (const { path, ending } of await madeFiles(directory, image)) await rename(path, join(scratch, MADE + ending));
+    await transfer(bus, image, context);
+    for (const { path, ending } of await madeFiles(context.directory, image))
+      await rename(path, join(scratch, MADE + ending));
   };
 }
 

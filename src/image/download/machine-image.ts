@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { errnoCode } from "../../host/errno";
 import { abortError, contentError } from "../http/transfer-error";
 import { SourceError } from "../source";
+import { startSync } from "../store/start-sync";
 import { StoreError } from "../store/store-error";
 import { unpackLayer } from "../store/unpack-layer";
 import { readContent, trustedDigest } from "./content";
@@ -83,14 +84,8 @@ export function fetchNatively(context: DownloadContext): Fetch {
   };
 }
 
-/** Another process waits for the disk: nothing else of this one would get on meanwhile. */
 async function writeToDisk(directory: string, self: readonly string[]): Promise<void> {
-  const child = Bun.spawn([...self, "sync-store", directory], {
-    cwd: "/",
-    env: {},
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  if ((await child.exited) !== 0)
+  if ((await startSync(directory, self).exited) !== 0)
     throw new StoreError("A downloaded image could not be written to its disk.", { recoverable: true });
 }
 

@@ -15,6 +15,7 @@ import { containerPaths, type StorePaths, storePaths } from "./paths";
 import { imagePath, type PullProgress, wholeImage } from "./pull";
 import { readContainer, readImage, readReference, type StoredImage, writeRecord } from "./records";
 import { SharedPulls } from "./shared-pulls";
+import { startSync } from "./start-sync";
 import { orDiskFull, StoreError } from "./store-error";
 
 /** What a store needs to work. */
@@ -189,11 +190,7 @@ export class ImageStore {
       const layers = await unsyncedLayers(paths);
       for (const layer of layers) opened.use(layer);
       if (layers.length === 0) return;
-      const child = Bun.spawn([...this.#context.self, "sync-store", paths.layers], {
-        cwd: "/",
-        env: {},
-        stdio: ["ignore", "ignore", "ignore"],
-      });
+      const child = startSync(paths.layers, this.#context.self);
       child.unref();
       if ((await child.exited) !== 0) throw new Error(`its process ended with code ${child.exitCode}`);
       for (const layer of layers) await layer.markSynced();
