@@ -1,6 +1,7 @@
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
 import { errorText } from "../host/error-text";
+import { startTimer } from "../host/long-timer";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { findLeader, waitForProcess } from "../supervisor/payload";
 import { settles } from "../supervisor/settles";
@@ -139,7 +140,7 @@ export class ContainerNetwork {
     this.#earlyStops.push(
       watchNetwork(undefined, look),
       watchLinkStates(look),
-      after(managementMs, () => this.#lose(look)),
+      startTimer(managementMs, () => this.#lose(look)),
     );
     look();
   }
@@ -229,7 +230,7 @@ export class ContainerNetwork {
     if (found.some(isIpv4)) this.#known.resolve();
     else if (found.length > 0 && !this.#onlyIpv6) {
       this.#onlyIpv6 = true;
-      this.#stops.push(after(secondFamilyMs, () => this.#known.resolve()));
+      this.#stops.push(startTimer(secondFamilyMs, () => this.#known.resolve()));
     }
   }
 
@@ -268,9 +269,4 @@ function findConnectedLeader(main: number): ProcessIdentity | undefined {
     if (isMissing(error)) return undefined;
     throw error;
   }
-}
-
-function after(ms: number, work: () => void): () => void {
-  const timer = setTimeout(work, ms);
-  return () => clearTimeout(timer);
 }

@@ -4,7 +4,7 @@ import { errnoCode } from "../../host/errno";
 import { abortError, contentError } from "../http/transfer-error";
 import { SourceError } from "../source";
 import { startSync } from "../store/start-sync";
-import { StoreError } from "../store/store-error";
+import { isDiskFull, StoreError } from "../store/store-error";
 import { unpackLayer } from "../store/unpack-layer";
 import { readContent, trustedDigest } from "./content";
 import { ExpandError, expand } from "./expand";
@@ -112,7 +112,7 @@ function explained(error: unknown, image: MachineImage, { directory, signal }: D
     return contentError(subject, error.message, false);
   const code = errnoCode(error);
   if (code === undefined) return error;
-  const full = code === "ENOSPC" || code === "EDQUOT";
+  const full = isDiskFull(error);
   const why = full ? "the disk is full" : code;
   return new StoreError(`${JSON.stringify(image.name)} could not be stored in ${directory}: ${why}.`, {
     recoverable: full,
