@@ -1,9 +1,12 @@
+import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../../host/errno";
 import { type FileLock, fileLock, tryFileLock } from "./file-lock";
 
 const LOCK = ".lock";
+/** A layer is noted once; what is there after so many is not going to go. */
+const mostTries = 20;
 
 /** A directory that is removed with its owner, however that ends. */
 export interface Temporary extends AsyncDisposable {
@@ -21,12 +24,12 @@ export async function makeTemporary(temporary: string, name: string, signal?: Ab
   const path = join(temporary, name);
   const lock = await fileLock(`${path}${LOCK}`, "exclusive", signal);
   const dispose = async () => {
-    await rm(path, { recursive: true, force: true });
+    await removeTree(path);
     await rm(`${path}${LOCK}`, { force: true });
     lock[Symbol.dispose]();
   };
   try {
-    await rm(path, { recursive: true, force: true });
+    await removeTree(path);
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
     await dispose();
@@ -61,7 +64,17 @@ export async function removeStale(temporary: string): Promise<void> {
   for (const id of ids) {
     using lock = tryFileLock(join(temporary, `${id}${LOCK}`), "exclusive");
     if (lock === undefined) continue;
-    await rm(join(temporary, id), { recursive: true, force: true });
+    await removeTree(join(temporary, id));
     await rm(join(temporary, `${id}${LOCK}`), { force: true });
+  }
+}
+
+/**
+ * Whoever has a layer open, to note that it is on the disk, may still put a record into what is just being removed; rm() of Bun (1.4.5)
+ * says nothing then, and leaves it.
+ */
+async function removeTree(path: string): Promise<void> {
+  for (let tries = 0; tries < mostTries && (tries === 0 || existsSync(path)); tries += 1) {
+    await rm(path, { recursive: true, force: true });
   }
 }
