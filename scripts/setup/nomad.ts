@@ -14,8 +14,8 @@ export async function nomadAgent(say?: (line: string) => void): Promise<string> 
   const [requirements, sums] = await Promise.all(
     ["go.mod", "go.sum"].map((name) => readFile(join(moduleDirectory, name), "utf8")),
   );
-  // Without cgo no C compiler is needed and the result does not depend on one being there.
-  const environment = { CGO_ENABLED: "0", GOTOOLCHAIN: "local", GOFLAGS: "-mod=readonly" };
+  // With cgo: libcontainer's nsenter, which the exec driver needs, is written in C.
+  const environment = { CGO_ENABLED: "1", GOTOOLCHAIN: "local", GOFLAGS: "-mod=readonly" };
   const build = async (directory: string) => {
     const go = await goExecutable(say);
     await run([go, "build", "-trimpath", "-o", join(directory, "nomad"), "github.com/hashicorp/nomad"], {
