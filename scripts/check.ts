@@ -17,7 +17,7 @@ import { add, lastLine, nothing, type Tally } from "./check/tally";
 import { run } from "./command";
 import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";
 import { vmImage } from "./images/vm";
-import { nomadAgent } from "./setup/nomad";
+import { conformanceTests, nomadAgent, wireClient } from "./setup/nomad";
 import { setUp } from "./setup/setup";
 
 const wanted = process.argv.slice(2);
@@ -28,6 +28,13 @@ if (unknown !== undefined) {
   );
 }
 const say = (line: string) => console.log(line);
+
+/** The programs in Go that levels use, made before their tests begin. */
+const goPrograms = [
+  ["nomad", nomadAgent],
+  ["conformance", conformanceTests],
+  ["wire", wireClient],
+] as const;
 
 /** What levels are run inside of. */
 const machines = [
@@ -59,7 +66,7 @@ async function main(): Promise<number> {
   const chosen = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
   await step("images", async () => {
     for (const image of [busyboxImage, diskImage, debianImage, hostImage]) await image(say);
-    if (chosen.some(({ name }) => name === "nomad")) await nomadAgent(say);
+    for (const [level, program] of goPrograms) if (chosen.some(({ name }) => name === level)) await program(say);
     if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
   });
 

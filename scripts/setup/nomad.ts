@@ -1,27 +1,33 @@
-/** The Nomad agent of the tests, built from its Go module. */
+/** The Go programs of the tests: a Nomad agent, Nomad's own driver tests, and a client of the plugin's wire protocol. */
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { projectRoot } from "../build/project";
-import { run } from "../command";
-import { cached } from "../images/cache";
-import { goExecutable } from "./go";
+import { goProgram } from "./go-program";
 
-const moduleDirectory = join(projectRoot, "test/nomad/agent-module");
+type Say = (line: string) => void;
+
+/** The module of Nomad 1.6.1, the last version under an open-source licence. */
+const nomadModule = join(projectRoot, "test/nomad/agent-module");
 
 /** Path of a nomad executable; built on first use, which takes some minutes. */
-export async function nomadAgent(say?: (line: string) => void): Promise<string> {
-  const [requirements, sums] = await Promise.all(
-    ["go.mod", "go.sum"].map((name) => readFile(join(moduleDirectory, name), "utf8")),
-  );
+export function nomadAgent(say?: Say): Promise<string> {
   // With cgo: libcontainer's nsenter, which the exec driver needs, is written in C.
-  const environment = { CGO_ENABLED: "1", GOTOOLCHAIN: "local", GOFLAGS: "-mod=readonly" };
-  const build = async (directory: string) => {
-    const go = await goExecutable(say);
-    await run([go, "build", "-trimpath", "-o", join(directory, "nomad"), "github.com/hashicorp/nomad"], {
-      cwd: moduleDirectory,
-      env: { ...process.env, ...environment },
-    });
-  };
-  return join(await cached({ name: "nomad", inputs: { requirements, sums, environment }, build }, say), "nomad");
+  return goProgram(
+    { name: "nomad", module: nomadModule, package: "github.com/hashicorp/nomad", kind: "build", cgo: true },
+    say,
+  );
+}
+
+/** Path of the executable of Nomad's driver tests, applied to this driver (test/nomad/agent-module/conformance). */
+export function conformanceTests(say?: Say): Promise<string> {
+  return goProgram(
+    { name: "conformance", module: nomadModule, package: "./conformance", kind: "test", cgo: true },
+    say,
+  );
+}
+
+/** Path of the client by go-plugin and grpc-go, in versions as current agents have them (test/wire/client). */
+export function wireClient(say?: Say): Promise<string> {
+  const module = join(projectRoot, "test/wire/client");
+  return goProgram({ name: "wireclient", module, package: "./", kind: "build", cgo: false }, say);
 }

@@ -54,6 +54,15 @@ export function registerDriver(router: ConnectRouter, driver: Driver): void {
     taskStats: (request, context) => rpcStream(taskStats(driver, request, context.signal)),
     execTask: rpc((request) => execTask(driver, request)),
     execTaskStreaming: (requests, context) => rpcStream(execTaskStreaming(driver, requests, context.signal)),
+    init: () => {
+      // Images that an earlier process left unused go also on a client that gets no task.
+      if (driver.lifecycle.init()) driver.images.unused();
+      return {};
+    },
+    shutdown: () => {
+      driver.lifecycle.shutdown();
+      return {};
+    },
     signalTask: rpc(async ({ taskId, signal }) => {
       await driver.tasks.get(taskId).signal(requireSignal(signal));
       return {};

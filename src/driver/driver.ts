@@ -12,6 +12,7 @@ import { TaskImages } from "../task/images";
 import { MachineImages } from "../task/machine-images";
 import { TaskStore } from "../task/store";
 import { UsageClock } from "../task/usage-clock";
+import { Lifecycle } from "./lifecycle";
 import { OrphanSweep } from "./orphan-sweep";
 
 /** Everything the driver's services share in one plugin process. */
@@ -25,6 +26,7 @@ export interface Driver {
   readonly images: TaskImages;
   readonly machineImages: MachineImages;
   readonly rulesKeeper: RulesKeeper;
+  readonly lifecycle: Lifecycle;
   /** Ends with the plugin: downloads for tasks that are being started. */
   readonly ended: AbortSignal;
   /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
@@ -73,6 +75,7 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
   const config = new ConfigHolder();
   const pluginDir = dirname(process.execPath);
   const ended = new AbortController();
+  const lifecycle = new Lifecycle();
   const images = new TaskImages({ options: () => config.options, self, log: log.named("images") });
   const supervisorNamed = (name: Supervisor["name"]) => {
     const supervisor = supervisors.get(name) ?? make(name);
@@ -88,7 +91,8 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     images,
     machineImages: new MachineImages({ options: () => config.options, self, pluginDir }),
     rulesKeeper: new RulesKeeper(log.named("network")),
-    ended: ended.signal,
+    lifecycle,
+    ended: AbortSignal.any([ended.signal, lifecycle.stopping]),
     usageClock: new UsageClock(),
     pluginDir,
     supervisor: systemdPresence().booted ? "systemd" : "process",

@@ -7,12 +7,20 @@ import type { Session } from "../exec/session";
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
 import type { Driver } from "./driver";
+import { withKeepalive } from "./exec-keepalive";
 import { openTaskSession } from "./task-session";
 
 type Response = MessageInitShape<typeof ExecTaskStreamingResponseSchema>;
 
 /** What a terminal takes for the end of the input: VEOF, Ctrl-D (termios(3)). */
 const endOfInput = Uint8Array.of(4);
+
+/**
+ * Milliseconds of silence after which an empty response is sent. The agent notices that the caller of `nomad alloc exec` is gone only
+ * when it passes something on to the caller (nomad's client.go, ExecTaskStreamingRaw(), waits for the plugin's next response); without
+ * it a silent command would outlive a caller that was killed. Nomad's clients take an empty response for a heartbeat.
+ */
+const keepaliveMs = 3000;
 
 /**
  * Runs a command in a task's container with its streams going to and from the caller. One that goes away takes the command and
@@ -33,16 +41,21 @@ export async function* execTaskStreaming(
   try {
     if (signal.aborted) gone();
     feed(session, messages, setup.tty).catch(gone);
-    for await (const { stream, bytes } of sessionOutput(session)) {
-      yield { [stream]: bytes === undefined ? { close: true } : { data: bytes } };
-    }
-    const end = await session.ended;
-    if (end.complaint !== undefined) yield { stderr: { data: Buffer.from(end.complaint) } };
-    yield { exited: true, result: { exitCode: exitCode(end), signal: end.signal } };
+    yield* withKeepalive(sessionResponses(session), {}, keepaliveMs);
   } finally {
     signal.removeEventListener("abort", gone);
     await session.close();
   }
+}
+
+/** What the command writes, and how it ended. */
+async function* sessionResponses(session: Session): AsyncGenerator<Response> {
+  for await (const { stream, bytes } of sessionOutput(session)) {
+    yield { [stream]: bytes === undefined ? { close: true } : { data: bytes } };
+  }
+  const end = await session.ended;
+  if (end.complaint !== undefined) yield { stderr: { data: Buffer.from(end.complaint) } };
+  yield { exited: true, result: { exitCode: exitCode(end), signal: end.signal } };
 }
 
 /** Passes on what the caller sends; rejects when the caller is gone. */

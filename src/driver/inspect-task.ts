@@ -1,8 +1,22 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { create } from "@bufbuild/protobuf";
+import { type Timestamp, TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type InspectTaskResponseSchema, TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { Task } from "../task/task";
 import { exitResult } from "./wait-task";
+
+/** Go's zero time in seconds since the epoch. */
+const goZeroSeconds = -62_135_596_800n;
+
+/**
+ * A time as Nomad's Go client wants it: it rejects a status whose timestamps are unset (plugins/drivers/utils.go,
+ * taskStatusFromProto()), and Go's server sends its zero time, 0001-01-01T00:00:00Z, for what has not happened yet.
+ *
+ * @param at milliseconds since the epoch
+ */
+export function goTimestamp(at: number | undefined): Timestamp {
+  return at === undefined ? create(TimestampSchema, { seconds: goZeroSeconds }) : timestampFromMs(at);
+}
 
 /** What is known of a task. */
 export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResponseSchema> {
@@ -14,8 +28,10 @@ export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResp
       id: identity.id,
       name: identity.name,
       state: exit === undefined ? TaskState.RUNNING : TaskState.EXITED,
-      startedAt: timestampFromMs(startedAt),
-      ...(exit === undefined ? {} : { completedAt: timestampFromMs(exit.at), result: exitResult(exit) }),
+      startedAt: goTimestamp(startedAt),
+      completedAt: goTimestamp(exit?.at),
+      // Also of a running task: the Go client reads it without looking whether it is there.
+      result: exit === undefined ? {} : exitResult(exit),
     },
     ...(networkOverride === undefined ? {} : { networkOverride }),
     driver: {

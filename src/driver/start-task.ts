@@ -41,6 +41,7 @@ export async function startTask(
   const notes: string[] = [];
   using progress = tellProgress(driver, identity);
   try {
+    driver.lifecycle.requireWork(`The start of task "${config.name}"`);
     const machine = machineName(config.name, config.allocId);
     driver.orphans.begin(ownerOf(config));
     const task = await driver.tasks.add(config.id, machine, async () => {
@@ -60,6 +61,7 @@ export async function startTask(
         log: driver.log,
         images: driver.images,
         machineImages: driver.machineImages,
+        namesVolumes: driver.lifecycle.initialized,
         onProgress: progress.update,
         signal: AbortSignal.any([gone, driver.ended]),
       });

@@ -5,7 +5,7 @@ import type { Driver } from "./driver";
 /**
  * Runs a command in a task's container.
  *
- * @throws TaskNotFoundError, ContainerGoneError, EnterError
+ * @throws ShuttingDownError, TaskNotFoundError, ContainerGoneError, EnterError
  */
 export function openTaskSession(
   driver: Driver,
@@ -14,6 +14,7 @@ export function openTaskSession(
   terminal: boolean,
 ): Promise<Session> {
   const task = driver.tasks.get(taskId);
+  driver.lifecycle.requireWork(`A command in task "${task.identity.name}"`);
   return openSession(task.supervised, task.exec, {
     command,
     terminal,

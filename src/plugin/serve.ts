@@ -1,4 +1,4 @@
-import { createServer, type Http2Session } from "node:http2";
+import { createServer, Http2ServerRequest, Http2ServerResponse, type Http2Session } from "node:http2";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { errorText } from "../host/error-text";
@@ -6,6 +6,7 @@ import { registerBroker, registerController, registerHealth, registerStdio } fro
 import { checkHandshake, type Environment, handshakeLine } from "./handshake";
 import type { Logger } from "./logger";
 import { createSocketDirectory } from "./socket";
+import { answerUnknownMethod } from "./unknown-method";
 
 /** Exec frames and job configs may be large; gRPC's usual 4 MiB is too little. */
 const maxMessageBytes = 256 * 1024 * 1024;
@@ -53,6 +54,13 @@ export async function serve(options: PluginOptions): Promise<void> {
       options.register(router);
     },
     // The agent speaks gRPC only.
+    fallback: (request, response) => {
+      if (request instanceof Http2ServerRequest && response instanceof Http2ServerResponse) {
+        answerUnknownMethod(request, response);
+      } else {
+        response.end();
+      }
+    },
     connect: false,
     grpcWeb: false,
     readMaxBytes: maxMessageBytes,

@@ -34,6 +34,16 @@ describe("resourceLimits", () => {
   test("with memory_max, memory is protected and memory_max the limit", () => {
     expect(limits(300n, 500n)).toEqual({ memoryMax: 500 * mebibyte, memoryLow: 300 * mebibyte });
   });
+  test.each([
+    [300n, -1n, { memoryLow: 300 * mebibyte }],
+    [0n, -1n, {}],
+    [300n, -7n, { memoryLow: 300 * mebibyte }],
+    [300n, 200n, { memoryMax: 300 * mebibyte }],
+    [300n, 300n, { memoryMax: 300 * mebibyte }],
+    [0n, 500n, { memoryMax: 500 * mebibyte }],
+  ])("memory %i with memory_max %i", (memory, memoryMax, expected) => {
+    expect(limits(memory, memoryMax)).toEqual(expected);
+  });
   test("cpu is a limit where it is asked for: the task's part of all CPUs", () => {
     const resources = create(ResourcesSchema, { linuxResources: { percentTicks: 0.125 } });
     expect(resourceLimits(resources, { cpu_hard_limit: true }, 4)).toEqual({ cpuQuota: 0.5 });

@@ -18,8 +18,22 @@ export function weightOfShares(shares: number): number {
 }
 
 /**
- * The limits of a task's cgroup. With memory_max, `memory` is what the scheduler reserved (protected, not limited) and
- * memory_max the limit; without it `memory` is the limit.
+ * The limits of a task's memory. With memory_max, `memory` is what the scheduler reserved (protected, not limited) and
+ * memory_max the limit; without it `memory` is the limit. A negative memory_max is no limit at all (Nomad since 1.11.2 sends -1
+ * for it).
+ *
+ * @param memory bytes, 0 where the job names none
+ * @param memoryMax bytes, 0 where the job names none
+ */
+function memoryLimits(memory: number, memoryMax: number): Pick<ResourceLimits, "memoryMax" | "memoryLow"> {
+  const reserved = memory > 0 ? { memoryLow: memory } : {};
+  if (memoryMax < 0) return reserved;
+  if (memoryMax > memory) return { memoryMax, ...reserved };
+  return memory > 0 ? { memoryMax: memory } : {};
+}
+
+/**
+ * The limits of a task's cgroup.
  *
  * @param hostCpus how many CPUs the host has
  */
@@ -34,10 +48,8 @@ export function resourceLimits(
   const cpus = resources?.linuxResources?.cpusetCpus ?? "";
   // The task's part of all the host's CPU time, as Nomad computes it from its MHz.
   const share = resources?.linuxResources?.percentTicks ?? 0;
-  const oversubscribed = memoryMax > memory;
   return {
-    ...(memory > 0 || memoryMax > 0 ? { memoryMax: oversubscribed ? memoryMax : memory } : {}),
-    ...(oversubscribed && memory > 0 ? { memoryLow: memory } : {}),
+    ...memoryLimits(memory, memoryMax),
     ...(shares > 0 ? { cpuWeight: weightOfShares(shares) } : {}),
     ...(hard && share > 0 ? { cpuQuota: share * hostCpus } : {}),
     ...(pids === undefined ? {} : { pids }),

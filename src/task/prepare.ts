@@ -17,7 +17,7 @@ import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
 import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
-import { giveLogs } from "./log-owner";
+import { giveLogs, logPaths } from "./log-owner";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
@@ -28,7 +28,7 @@ import type { ImageProgress } from "./pull-progress";
 import { releaseContainer } from "./release";
 import { makeStoredRoot } from "./stored-root";
 import { taskImage } from "./task-image";
-import { ownMounts, volumeMounts } from "./task-mounts";
+import { labelNotes, ownMounts, volumeMounts } from "./task-mounts";
 
 /** What of the host and the operator's config a start depends on. */
 export interface PrepareContext {
@@ -40,6 +40,8 @@ export interface PrepareContext {
   readonly register: boolean;
   readonly images: TaskImages;
   readonly machineImages: MachineImages;
+  /** Whether the agent is one that gives each mount of a volume the volume's name. */
+  readonly namesVolumes: boolean;
   /** Told how far the download of the task's image is. */
   readonly onProgress: (progress: ImageProgress) => void;
   /** Ends the download of the task's image. */
@@ -100,13 +102,14 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
   const { mounts, notes: ownerNotes } = await mapOwners(
     [
       ...(await ownMounts(config, [...taken, ...config.mounts.map(({ taskPath }) => simplify(taskPath))])),
-      ...(await volumeMounts(config, context.plugin.volumes, taken)),
+      ...(await volumeMounts(config.mounts, { allowed: context.plugin.volumes, named: context.namesVolumes }, taken)),
       ...binds,
       ...devices.map(({ mount }) => mount),
     ],
     containerIds(options),
     features,
   );
+  const logs = logPaths(config);
   const names = await nameService(config, decoded, network, machine);
   const argumentsOf = (root: RootParts, environment: readonly string[], files: ContainerFiles) =>
     nspawnArguments({
@@ -148,7 +151,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
     const { store } = context.images;
     const made =
       stored === undefined ? undefined : await makeStoredRoot({ store, machine, image: stored, options, mounts });
-    if (made !== undefined) giveLogs([config.stdoutPath, config.stderrPath], made.user);
+    if (made !== undefined) giveLogs([logs.stdout, logs.stderr], made.user);
     const root: RootParts =
       made === undefined
         ? { options, image: place, mounts }
@@ -169,7 +172,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
     return {
       options,
       network: connection.record,
-      notes: [...ownerNotes, ...image.notes, ...(made?.notes ?? []), ...connection.notes],
+      notes: [...ownerNotes, ...labelNotes(config.mounts), ...image.notes, ...(made?.notes ?? []), ...connection.notes],
       ...(image.stopSignal === undefined ? {} : { stopSignal: image.stopSignal }),
       launch: {
         machine,
@@ -177,8 +180,8 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
         argv: [context.nspawn.path, ...argumentsOf(root, environment.arguments, files)],
         environment: {},
         ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
-        stdoutPath: config.stdoutPath,
-        stderrPath: config.stderrPath,
+        stdoutPath: logs.stdout,
+        stderrPath: logs.stderr,
         limits: resourceLimits(config.resources, options),
         ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
         ...(network.kind === "joined" ? { networkNamespace: network.path } : {}),

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type MountSchema, TaskConfigSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { ownMounts, volumeMounts } from "./task-mounts";
+import { MountSchema, TaskConfigSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { labelNotes, ownMounts, volumeMounts, volumesAmong } from "./task-mounts";
 
 let root: string;
 beforeAll(async () => {
@@ -50,8 +50,8 @@ describe("ownMounts", () => {
 describe("volumeMounts", () => {
   const volumes = (mount: MessageInitShape<typeof MountSchema>, allowed = true, taken: string[] = []) =>
     volumeMounts(
-      create(TaskConfigSchema, { mounts: [{ hostPath: join(root, "volume"), taskPath: "/data", ...mount }] }),
-      allowed,
+      [create(MountSchema, { hostPath: join(root, "volume"), taskPath: "/data", ...mount })],
+      { allowed, named: false },
       taken,
     );
 
@@ -73,4 +73,29 @@ describe("volumeMounts", () => {
     await expect(volumes({}, false)).rejects.toThrow("volumes = false");
     await expect(volumes({ taskPath: "/data/" }, true, ["/data"])).rejects.toThrow("one path can be mounted once");
   });
+});
+
+describe("volumesAmong", () => {
+  const mounts = (...names: string[]) => names.map((requestName) => create(MountSchema, { requestName }));
+  const named = (wanted: boolean, ...names: string[]) =>
+    volumesAmong(mounts(...names), wanted).map(({ requestName }) => requestName);
+
+  test.each([
+    ["an agent that names none: every mount counts", false, ["", ""], ["", ""]],
+    ["an agent that named one: the others are none", false, ["data", ""], ["data"]],
+    ["an agent that called Init: those without a name are none", true, ["", ""], []],
+    ["an agent that called Init", true, ["", "data", "logs"], ["data", "logs"]],
+    ["no mount", false, [], []],
+  ])("%s", (_name, initialized, names, expected) => {
+    expect(named(initialized, ...names)).toEqual(expected);
+  });
+});
+
+test("a label that is not applied is said", () => {
+  const notes = labelNotes([
+    { taskPath: "/data", selinuxLabel: "" },
+    { taskPath: "/srv", selinuxLabel: "z" },
+  ]);
+  expect(notes).toHaveLength(1);
+  expect(notes[0]).toContain('The SELinux label "z" of the volume at /srv is not applied');
 });

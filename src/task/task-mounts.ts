@@ -40,23 +40,44 @@ export async function ownMounts(config: TaskConfig, taken: readonly string[]): P
 }
 
 /**
+ * The mounts that are volumes of the job. An agent that names volumes (see Lifecycle.initialized), or that named one of these
+ * mounts, leaves the name empty for what is no volume, such as a mount of a device plugin. From older agents every mount counts.
+ */
+export function volumesAmong(mounts: readonly Mount[], named: boolean): readonly Mount[] {
+  const tellApart = named || mounts.some(({ requestName }) => requestName !== "");
+  return tellApart ? mounts.filter(({ requestName }) => requestName !== "") : mounts;
+}
+
+/** A sentence for each mount whose SELinux label is not set: systemd-nspawn relabels no bind mount (systemd-nspawn(1)). */
+export function labelNotes(mounts: readonly Pick<Mount, "selinuxLabel" | "taskPath">[]): readonly string[] {
+  return mounts
+    .filter(({ selinuxLabel }) => selinuxLabel !== "")
+    .map(
+      ({ selinuxLabel, taskPath }) =>
+        `The SELinux label ${JSON.stringify(selinuxLabel)} of the volume at ${taskPath} is not applied: label the volume's directory on the client (chcon, semanage fcontext).`,
+    );
+}
+
+/**
  * The volumes a job mounts, and what device plugins want mounted.
  *
- * @param allowed whether the operator allows volumes
+ * @param policy whether the operator allows volumes, and whether the agent names them
  * @param taken targets of the job's own mounts, simplified
  * @throws ConfigError when the operator forbids volumes, or one cannot be mounted
  */
 export async function volumeMounts(
-  config: Pick<TaskConfig, "mounts">,
-  allowed: boolean,
+  wanted: readonly Mount[],
+  policy: { readonly allowed: boolean; readonly named: boolean },
   taken: readonly string[],
 ): Promise<TaskMount[]> {
-  if (!allowed && config.mounts.length > 0) {
+  const [refused] = policy.allowed ? [] : volumesAmong(wanted, policy.named);
+  if (refused !== undefined) {
+    const volume = refused.requestName === "" ? "" : ` ${JSON.stringify(refused.requestName)}`;
     throw new ConfigError(
-      "Volumes are disabled on this client (volumes = false in the nspawn plugin's config), so volume_mount cannot be used.",
+      `The volume${volume} at ${JSON.stringify(refused.taskPath)} is refused: volumes are disabled on this client (volumes = false in the nspawn plugin's config).`,
     );
   }
-  const targets = config.mounts.map(({ taskPath }) => simplify(taskPath));
+  const targets = wanted.map(({ taskPath }) => simplify(taskPath));
   const twice = targets.find((target, index) => taken.includes(target) || targets.indexOf(target) !== index);
   if (twice !== undefined) {
     throw new ConfigError(
@@ -64,7 +85,7 @@ export async function volumeMounts(
     );
   }
   const mounts: TaskMount[] = [];
-  for (const mount of config.mounts) mounts.push(await volumeMount(mount));
+  for (const mount of wanted) mounts.push(await volumeMount(mount));
   return mounts;
 }
 
