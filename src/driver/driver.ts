@@ -92,7 +92,9 @@ export function createDriver(log: Logger, self: readonly string[]): Driver {
     machineImages: new MachineImages({ options: () => config.options, self, pluginDir }),
     rulesKeeper: new RulesKeeper(log.named("network")),
     lifecycle,
-    ended: AbortSignal.any([ended.signal, lifecycle.stopping]),
+    get ended() {
+      return AbortSignal.any([ended.signal, lifecycle.stopping]);
+    },
     usageClock: new UsageClock(),
     pluginDir,
     supervisor: systemdPresence().booted ? "systemd" : "process",

@@ -11,7 +11,7 @@ export class ShuttingDownError extends RecoverableError {
 
 /** What the agent said about this plugin process: agents from Nomad 2.0.4 on call Driver.Init and Driver.Shutdown. */
 export class Lifecycle {
-  readonly #stopping = new AbortController();
+  #stopping = new AbortController();
   #initialized = false;
 
   /**
@@ -27,10 +27,14 @@ export class Lifecycle {
     return this.#stopping.signal;
   }
 
-  /** Driver.Init. Returns whether it was the first call: what may be done once per process is done then. */
+  /**
+   * Driver.Init. Also the begin of work after a Shutdown: an agent that was restarted before it ended the process finds it again.
+   * Returns whether it was the first call: what may be done once per process is done then.
+   */
   init(): boolean {
     const first = !this.#initialized;
     this.#initialized = true;
+    if (this.#stopping.signal.aborted) this.#stopping = new AbortController();
     return first;
   }
 

@@ -61,3 +61,42 @@ test("a shell with a terminal, in a system that booted", async () => {
   expect(stdout).toMatch(/running|degraded/);
   expect(code).toBe(4);
 }, 180_000);
+
+/** Whether a process with exactly these arguments runs on this machine. */
+async function runsAnywhere(argv: readonly string[]): Promise<boolean> {
+  const { stdout } = await attempt(["pgrep", "--full", "--exact", argv.join(" ")]);
+  return stdout.trim() !== "";
+}
+
+async function until(what: () => Promise<boolean>, milliseconds: number): Promise<boolean> {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end) {
+    if (await what()) return true;
+    await Bun.sleep(100);
+  }
+  return false;
+}
+
+test.each([
+  ["without input or a terminal", ["-i=false", "-t=false"], ["sleep", "43211"]],
+  ["with input", ["-i=true", "-t=false"], ["sleep", "43212"]],
+  ["with its output closed", ["-i=false", "-t=false"], ["sh", "-c", "exec sleep 43213 >&- 2>&-"]],
+])(
+  "a silent command %s ends when its caller is killed",
+  async (name, flags, command) => {
+    const id = `exec-killed-${name.replaceAll(" ", "-")}`;
+    const allocId = await running(id, shell(await busyboxImage(), "while :; do sleep 1; done"));
+    const caller = Bun.spawn(exec(allocId, flags, command), {
+      stdin: "pipe",
+      stdout: "ignore",
+      stderr: "ignore",
+      env: process.env,
+    });
+    const silent = ["sleep", /\d{5}/.exec(command.join(" "))?.[0] ?? ""];
+    expect(await until(() => runsAnywhere(silent), 20_000)).toBe(true);
+    caller.kill("SIGKILL");
+    await caller.exited;
+    expect(await until(async () => !(await runsAnywhere(silent)), 30_000)).toBe(true);
+  },
+  120_000,
+);

@@ -47,6 +47,16 @@ export class DriverClient {
     });
   }
 
+  /** Driver.Init, which agents from 2.0.4 on call after SetConfig. */
+  init() {
+    return this.grpc.unary(Driver.method.init, {});
+  }
+
+  /** Driver.Shutdown, which the same agents call before they end a plugin. */
+  shutdownDriver() {
+    return this.grpc.unary(Driver.method.shutdown, {});
+  }
+
   taskConfigSchema() {
     return this.grpc.unary(Driver.method.taskConfigSchema, {});
   }
