@@ -2,7 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
+import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { NetworkIsolationSpecSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { attempt } from "../../scripts/command";
 import { readCgroupLayout } from "../../src/host/cgroup-layout";
 import { findContainerCgroups } from "../../src/host/container-cgroups";
@@ -115,4 +117,17 @@ test("after Driver.Shutdown no work is taken, and tasks go on", async () => {
   await other.client().recoverTask(handle);
   expect((await other.client().inspectTask(task.id)).driver?.attributes["pid"]).toBe(pid);
   expect((await other.client().execTask(task.id, ["true"])).result?.exitCode).toBe(0);
+});
+
+test("enum values and fields of a later protocol fail no call", async () => {
+  const later: number = 99;
+  const task = await bench.task(shell(bench.busybox, "exit 6"));
+  const networkIsolationSpec = create(NetworkIsolationSpecSchema, { mode: later });
+  const unknown = [{ no: 901, wireType: 2, data: Uint8Array.of(3, 110, 101, 119) }];
+  Object.assign(task.config, { $unknown: unknown, networkIsolationSpec });
+  const { config } = await bench.start(task);
+  expect(config?.networkIsolationSpec?.mode).toBe(later);
+  // What this driver does not know is still in the handle that the agent keeps.
+  expect(config?.$unknown).toMatchObject(unknown);
+  expect((await bench.client().waitTask(task.id)).result?.exitCode).toBe(6);
 });
