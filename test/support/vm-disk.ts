@@ -1,11 +1,12 @@
 /** The disk with which a virtual machine gets this source tree, the images and bun. */
 
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { driverBinary, projectRoot } from "../../scripts/build/project";
 import { run } from "../../scripts/command";
 import { busyboxImage, debianImage, diskImage } from "../../scripts/images/images";
 import { makeFileSystem, vmWork } from "../../scripts/images/vm";
+import { conformanceTests } from "../../scripts/setup/nomad";
 
 /** Of the repository: what no test in a machine reads, and what is built anew. */
 const leftOut = new Set([".git", "dist", "node_modules"]);
@@ -33,7 +34,8 @@ export async function makeWorkDisk(directory: string): Promise<string> {
   await copyPackages(join(projectRoot, "node_modules"), join(repository, "node_modules"));
   await cp(driverBinary(), join(repository, "dist/nomad-driver-nspawn"));
   await cp(process.execPath, join(tree, "bun"));
-  await copy([await busyboxImage(), await debianImage(), join(await diskImage(), "..")], cache);
+  const images = [await busyboxImage(), await debianImage(), join(await diskImage(), "..")];
+  await copy([...images, dirname(await conformanceTests())], cache);
   const { stdout } = await run(["du", "--summarize", "--block-size=1M", tree]);
   const image = join(directory, "work.raw");
   // A sixth more, for what the file system itself needs.

@@ -224,3 +224,17 @@ func TestDNS(t *testing.T) {
 		})
 	}
 }
+
+// TestOOMKilled needs the memory controller: it is run in the virtual machine.
+func TestOOMKilled(t *testing.T) {
+	harness := newHarness(t)
+	config := map[string]any{"command": []string{"/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=256M", "count=1"}}
+	task := newTask(t, harness, true, config)
+	task.Resources.NomadResources.Memory.MemoryMB = 32
+	task.Resources.LinuxResources.MemoryLimitBytes = 32 << 20
+	_, _, err := harness.StartTask(task)
+	require.NoError(t, err)
+	result := wait(t, harness, task.ID)
+	require.False(t, result.Successful())
+	require.True(t, result.OOMKilled, "%+v", result)
+}

@@ -1,0 +1,3 @@
+import { declareGoTests } from "../conformance/go-tests";
+
+await declareGoTests((name) => name === "TestOOMKilled");
