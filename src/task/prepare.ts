@@ -17,7 +17,7 @@ import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
 import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
-import { giveLogs } from "./log-owner";
+import { giveLogs, logPaths } from "./logs";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
@@ -148,7 +148,8 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
     const { store } = context.images;
     const made =
       stored === undefined ? undefined : await makeStoredRoot({ store, machine, image: stored, options, mounts });
-    if (made !== undefined) giveLogs([config.stdoutPath, config.stderrPath], made.user);
+    const logs = await logPaths(config);
+    if (made !== undefined) giveLogs([logs.stdoutPath, logs.stderrPath], made.user);
     const root: RootParts =
       made === undefined
         ? { options, image: place, mounts }
@@ -177,8 +178,8 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
         argv: [context.nspawn.path, ...argumentsOf(root, environment.arguments, files)],
         environment: {},
         ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
-        stdoutPath: config.stdoutPath,
-        stderrPath: config.stderrPath,
+        ...logs,
+        ...(made === undefined ? {} : { logOwner: made.user.uid }),
         limits: resourceLimits(config.resources, options),
         ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
         ...(network.kind === "joined" ? { networkNamespace: network.path } : {}),
