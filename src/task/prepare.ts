@@ -6,6 +6,7 @@ import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
 import { taskImageOrigin } from "../image/origin";
+import { checkNetwork } from "../network/network-policy";
 import { networkPlan } from "../network/plan";
 import type { NetworkRecord } from "../network/records";
 import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
@@ -80,6 +81,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
   );
   checkPolicy(decoded, context.plugin);
   const network = networkPlan(config, decoded);
+  checkNetwork(network, context.plugin);
   const policy = {
     taskDirectory: taskDirectories(config).task,
     privileged: context.plugin.allow_privileged_binds,
