@@ -113,6 +113,23 @@ export function interfaceNameProblem(name: string, prefix = ""): string | undefi
   return undefined;
 }
 
+/**
+ * True for what can be the name of a host's bridge here: a part of what the kernel takes (dev_valid_name()), without anything that means
+ * something to nft(8), a shell or a path. Linux itself, Docker, libvirt, CNI plugins and distributions use no other.
+ */
+export function isBridgeName(name: string): boolean {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/.test(name) && interfaceNameProblem(name) === undefined;
+}
+
+/** Why a name cannot be that of a bridge, or undefined; see isBridgeName(). */
+export function bridgeNameProblem(name: string): string | undefined {
+  if (isBridgeName(name)) return undefined;
+  return (
+    interfaceNameProblem(name) ??
+    'it must consist of letters, digits, "_", "." and "-", and begin with a letter, a digit or "_"'
+  );
+}
+
 /** True for the names systemd's env_name_is_valid() accepts. */
 export function isEnvironmentName(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { interfaceNameProblem } from "./names";
+import { bridgeNameProblem, interfaceNameProblem } from "./names";
 import { option } from "./option";
 import { flag, numberMap, string, strings } from "./shapes";
 import { checked, filledText, text } from "./validators";
@@ -16,10 +16,10 @@ export const networkOptions = {
     ...string(
       v.pipe(
         text,
-        checked((name: string) => interfaceNameProblem(name)),
+        checked((name: string) => bridgeNameProblem(name)),
       ),
     ),
-    allowed: "the name of a network interface",
+    allowed: "the name of a bridge of the client",
     meaning: "Existing bridge of the host the container's link is attached to.",
     nspawn: "--network-bridge=",
     example: 'network_bridge = "br0"',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { ConfigError } from "./config-error";
+import { bridgeNameProblem } from "./names";
 import { decodePluginConfig } from "./plugin-config";
 import { checkPolicy } from "./policy";
 import { decodeTaskConfig } from "./task-config";
@@ -13,10 +14,11 @@ test("an empty config has the defaults", () => {
     allow_caps: ["all"],
     allow_properties: [],
     allow_privileged_binds: true,
+    allow_host_network: true,
     require_user_namespacing: false,
     image_store: "/var/lib/nomad-driver-nspawn",
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
-    network: { address_wait: 5000 },
+    network: { bridges: [], address_wait: 5000 },
     pull_timeout: 600_000,
     stats_interval: 1000,
     auth: {},
@@ -52,6 +54,13 @@ describe("refused with one sentence", () => {
       { network: { ipv6_pool: "10.0.0.0/8" } },
       'Option network.ipv6_pool = "10.0.0.0/8" is not valid: it must be an IPv6 network of at least /64, or "none".',
     ],
+    ...["l*", 'lo"drop;#', "a b", "-x", "br0\n", "br0;", "brücke", "$x", "a{b"].map(
+      (name) =>
+        [
+          { network: { bridges: [name] } },
+          `Option network.bridges[0] = ${JSON.stringify(name)} is not valid: ${bridgeNameProblem(name)}.`,
+        ] as const,
+    ),
     [{ image_paths: ["images"] }, 'Option image_paths[0] = "images" is not valid: it must be an absolute path.'],
     [
       { allow_caps: ["ADMIN"] },

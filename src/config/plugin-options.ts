@@ -4,7 +4,7 @@ import { helperNameProblem } from "../image/registry/credentials";
 import { parseSubnet } from "../network/ip";
 import { networkSizes } from "../network/subnets";
 import { parseDuration } from "./duration";
-import { canonicalCapability, isUnitProperty } from "./names";
+import { bridgeNameProblem, canonicalCapability, isUnitProperty } from "./names";
 import { option, schemasOf } from "./option";
 import { flag, string, strings } from "./shapes";
 import { parseSize } from "./size";
@@ -59,6 +59,17 @@ const gcOptions = {
 };
 
 const networkOptions = {
+  bridges: option({
+    ...strings(
+      v.pipe(
+        text,
+        checked((name: string) => bridgeNameProblem(name)),
+      ),
+    ),
+    allowed: "a list of names of bridges",
+    meaning: "Bridges that `network_bridge` may name; empty for any bridge of the client.",
+    example: 'bridges = ["br0"]',
+  }),
   ipv4_pool: option({
     ...string(
       v.pipe(
@@ -200,6 +211,11 @@ export const pluginOptions = {
     meaning:
       "Whether tasks may mount host paths outside their task directory (`bind`, `bind_read_only`, `overlay`, `devices`).",
   }),
+  allow_host_network: option({
+    ...flag(true),
+    meaning:
+      "Whether tasks may be in the client's own network (`network_veth = false` without a network of the group): there a container reaches what listens on the client's loopback addresses and abstract sockets. Such a task of a group with `network { mode = \"bridge\" }` is in the group's network, and allowed.",
+  }),
   require_user_namespacing: option({
     ...flag(false),
     meaning:
@@ -214,8 +230,9 @@ export const pluginOptions = {
   network: option({
     type: { kind: "block", options: networkOptions },
     schema: v.optional(v.strictObject(schemasOf(networkOptions)), {}),
-    meaning: "Addresses of containers with a network of their own.",
-    example: 'network {\n  ipv4_pool    = "10.99.0.0/16"\n  address_wait = "10s"\n}',
+    meaning:
+      "Networks of containers: which bridges they may be attached to, and addresses of those with a network of their own.",
+    example: 'network {\n  bridges      = ["br0"]\n  ipv4_pool    = "10.99.0.0/16"\n  address_wait = "10s"\n}',
   }),
   pull_timeout: option({ ...duration("10m", 1000), meaning: "How long the download of an image may take." }),
   stats_interval: option({ ...duration("1s", 100), meaning: "Shortest interval at which a task's usage is measured." }),

@@ -1,4 +1,5 @@
 import { type Family, formatAddress, formatSubnet, networkOf, parseSubnet, type Subnet } from "./ip";
+import { nftAddress, nftInterface, nftPort } from "./nft-text";
 import type { PortForward } from "./ports";
 import type { NetworkRecord } from "./records";
 
@@ -13,9 +14,12 @@ const word = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
 const loopback = { 4: "127.0.0.1", 6: "::1" } as const satisfies Record<Family, string>;
 const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
 
-/** A port of a container as it is at the moment. */
+/** A port of a container as it is at the moment. What goes into a rule of it is text of nft-text.ts. */
 interface Target {
-  readonly forward: PortForward;
+  /** The host's address it is bound to; undefined for any. */
+  readonly hostAddress: string | undefined;
+  readonly hostPort: string;
+  readonly containerPort: string;
   readonly container: Subnet;
   /** Packets come from it by a bridge. */
   readonly bridged: boolean;
@@ -80,16 +84,17 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
 
 /** Loopback addresses may leave the host for a container's link (see host-loopback.ts), and must never come in by it. */
 function guard(bridges: readonly string[]): string[] {
-  return ["ve-*", "vb-*", "vz-*", ...bridges].flatMap((name) =>
-    families.map((family) => `iifname "${name}" ${word[family]} daddr ${loopbackNetwork[family]} drop`),
+  const names = bridges.flatMap((name) => nftInterface(name) ?? []);
+  return ['"ve-*"', '"vb-*"', '"vz-*"', ...names].flatMap((name) =>
+    families.map((family) => `iifname ${name} ${word[family]} daddr ${loopbackNetwork[family]} drop`),
   );
 }
 
 /** From the host's addresses: those a port is bound to, or any. */
 function open(targets: readonly Target[], family: Family): string[] {
   const own = targets.filter(({ container }) => container.family === family);
-  const bound = own.filter(({ forward }) => forward.hostAddress !== undefined && isOf(forward.hostAddress, family));
-  const any = own.filter(({ forward }) => forward.hostAddress === undefined);
+  const bound = own.filter(({ hostAddress }) => hostAddress !== undefined && isOf(hostAddress, family));
+  const any = own.filter(({ hostAddress }) => hostAddress === undefined);
   const ip = word[family];
   return [
     ...lead(`${ip} daddr . meta l4proto . th dport`, family, bound, ({ hostAddress = "", hostPort }, protocol) =>
@@ -106,10 +111,10 @@ function open(targets: readonly Target[], family: Family): string[] {
 function openLoopback(targets: readonly Target[], family: Family): string[] {
   const address = loopback[family];
   const own = targets.filter(({ container }) => container.family === family);
-  const claimed = new Set(own.flatMap(({ forward }) => (forward.hostAddress === address ? [forward.hostPort] : [])));
-  const ports = new Map<number, Target>();
+  const claimed = new Set(own.flatMap(({ hostAddress, hostPort }) => (hostAddress === address ? [hostPort] : [])));
+  const ports = new Map<string, Target>();
   for (const target of own) {
-    const { hostPort } = target.forward;
+    const { hostPort } = target;
     if (!claimed.has(hostPort) && !ports.has(hostPort)) ports.set(hostPort, target);
   }
   return lead(
@@ -126,16 +131,17 @@ function lead(
   key: string,
   family: Family,
   targets: readonly Target[],
-  keyOf: (forward: PortForward, protocol: string) => string,
+  keyOf: (target: Target, protocol: string) => string,
   conditions: readonly string[] = [],
 ): string[] {
   if (targets.length === 0) return [];
   const elements = new Map<string, string>();
-  for (const { forward, container } of targets) {
+  for (const target of targets) {
+    const { container, containerPort } = target;
     for (const protocol of ["tcp", "udp"]) {
-      const from = keyOf(forward, protocol);
+      const from = keyOf(target, protocol);
       // A container that is about to be removed may still have a port that Nomad has given away again.
-      if (!elements.has(from)) elements.set(from, `${from} : ${formatAddress(container)} . ${forward.containerPort}`);
+      if (!elements.has(from)) elements.set(from, `${from} : ${formatAddress(container)} . ${containerPort}`);
     }
   }
   const map = `{ ${[...elements.values()].join(", ")} }`;
@@ -164,11 +170,23 @@ function masquerade(networks: readonly string[], family: Family): string[] {
 }
 
 function targetsOf({ link, ports, targets }: NetworkRecord): Target[] {
-  const containers = families.flatMap((family) => {
-    const subnets = targets.flatMap((text) => parseSubnet(text) ?? []);
-    return subnets.find((subnet) => subnet.family === family) ?? [];
-  });
-  return ports.flatMap((forward) => containers.map((container) => ({ forward, container, bridged: link !== "veth" })));
+  const subnets = targets.flatMap((text) => parseSubnet(text) ?? []);
+  return ports.flatMap((forward) =>
+    families.flatMap((family) => {
+      const container = subnets.find((subnet) => subnet.family === family);
+      return container === undefined ? [] : targetOf(forward, container, link !== "veth");
+    }),
+  );
+}
+
+/** None where something is no port, or no address. */
+function targetOf(forward: PortForward, container: Subnet, bridged: boolean): Target[] {
+  const [hostPort, containerPort] = [nftPort(forward.hostPort), nftPort(forward.containerPort)];
+  if (hostPort === undefined || containerPort === undefined) return [];
+  const base = { hostPort, containerPort, container, bridged };
+  if (forward.hostAddress === undefined) return [{ ...base, hostAddress: undefined }];
+  const hostAddress = nftAddress(forward.hostAddress, 4) ?? nftAddress(forward.hostAddress, 6);
+  return hostAddress === undefined ? [] : [{ ...base, hostAddress }];
 }
 
 function isOf(address: string, family: Family): boolean {

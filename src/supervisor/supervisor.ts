@@ -41,9 +41,11 @@ export interface LaunchSpec {
   readonly environment: Readonly<Record<string, string>>;
   /** A 0600 file in systemd's EnvironmentFile= format that systemd-nspawn's own environment is extended by. */
   readonly environmentFile?: string;
-  /** FIFOs of the agent's log collector; opened read-write so that a missing reader never blocks or kills. */
+  /** FIFOs of the agent's log collector, or /dev/null, by paths without symlinks; see openLog(). */
   readonly stdoutPath: string;
   readonly stderrPath: string;
+  /** A user ID of the host that the FIFOs were given to; absent: they are root's. */
+  readonly logOwner?: number;
   readonly limits: ResourceLimits;
   /** proc_pid_oom_score_adj(5) of everything in the container; absent: as the supervisor has it. */
   readonly oomScoreAdjust?: number;

@@ -19,7 +19,10 @@ export async function missingInImage(
   const fixed = volatile === "no" ? read_only : volatile === "state";
   if (!fixed || pivot_root !== undefined || kind !== "directory") return undefined;
   const writable = [...memoryDirectories, ...(volatile === "state" ? ["/var"] : [])];
-  const wanted = targets.filter((target) => !writable.some((directory) => target.startsWith(`${directory}/`)));
+  // What is mounted below another mount has its place in that one.
+  const wanted = targets.filter(
+    (target) => ![...writable, ...targets].some((directory) => target.startsWith(`${directory}/`)),
+  );
   return missingMountPoint(path, wanted);
 }
 

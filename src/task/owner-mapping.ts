@@ -46,6 +46,8 @@ export function containerIds(
 export interface MountRequest extends TaskMount {
   /** The job or the driver wants them as they are. */
   readonly keepOwners?: true;
+  /** It only protects what the container has by another mount: that its owners cannot be mapped is nothing to be said. */
+  readonly shield?: true;
 }
 
 /** What is to be known of a mount's source. */
@@ -106,7 +108,7 @@ export async function mapOwners(
   const namespace = ids === undefined ? undefined : await openUserNamespace(usualCount, usualCount);
   try {
     const mounts: TaskMount[] = [];
-    for (const { keepOwners, ...mount } of requests) {
+    for (const { keepOwners, shield, ...mount } of requests) {
       const { options = [], source, target } = mount;
       const asked = options.find((word) => mappingWords.includes(word));
       if (asked !== undefined && ids === undefined) {
@@ -131,7 +133,7 @@ export async function mapOwners(
       }
       const plan = ownerPlan(facts, ids, features);
       mounts.push(plan === "map" ? { ...mount, options: [...options, "idmap"] } : mount);
-      if (typeof plan === "string") continue;
+      if (typeof plan === "string" || shield === true) continue;
       // IDs that the job chooses may have been given access otherwise, by an access control list for example.
       if (ids.first === undefined && (facts.device || (facts.mode & 0o7) === 0)) {
         throw new ConfigError(unusable(mount, facts, plan.because));

@@ -6,6 +6,7 @@ import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task-config";
 import type { InstalledNspawn } from "../host/nspawn-version";
 import { taskImageOrigin } from "../image/origin";
+import { checkNetwork } from "../network/network-policy";
 import { networkPlan } from "../network/plan";
 import type { NetworkRecord } from "../network/records";
 import { type NspawnInput, nspawnArguments } from "../nspawn/arguments";
@@ -17,7 +18,7 @@ import { containerDevices } from "./device-nodes";
 import { type ContainerFiles, claimContainer, ownerOf, writeContainerFiles } from "./files";
 import type { TaskImages } from "./images";
 import { resourceLimits } from "./limits";
-import { giveLogs, logPaths } from "./log-owner";
+import { giveLogs, logPaths } from "./logs";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { bindMounts, overlayMounts, taskDirectories } from "./mounts";
@@ -82,6 +83,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
   );
   checkPolicy(decoded, context.plugin);
   const network = networkPlan(config, decoded);
+  checkNetwork(network, context.plugin);
   const policy = {
     taskDirectory: taskDirectories(config).task,
     privileged: context.plugin.allow_privileged_binds,
@@ -109,7 +111,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
     containerIds(options),
     features,
   );
-  const logs = logPaths(config);
+  const logs = await logPaths(config);
   const names = await nameService(config, decoded, network, machine);
   const argumentsOf = (root: RootParts, environment: readonly string[], files: ContainerFiles) =>
     nspawnArguments({
@@ -151,7 +153,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
     const { store } = context.images;
     const made =
       stored === undefined ? undefined : await makeStoredRoot({ store, machine, image: stored, options, mounts });
-    if (made !== undefined) giveLogs([logs.stdout, logs.stderr], made.user);
+    if (made !== undefined) giveLogs([logs.stdoutPath, logs.stderrPath], made.user);
     const root: RootParts =
       made === undefined
         ? { options, image: place, mounts }
@@ -180,8 +182,8 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
         argv: [context.nspawn.path, ...argumentsOf(root, environment.arguments, files)],
         environment: {},
         ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
-        stdoutPath: logs.stdout,
-        stderrPath: logs.stderr,
+        ...logs,
+        ...(made === undefined ? {} : { logOwner: made.user.uid }),
         limits: resourceLimits(config.resources, options),
         ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
         ...(network.kind === "joined" ? { networkNamespace: network.path } : {}),

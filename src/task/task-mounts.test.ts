@@ -9,11 +9,13 @@ import { labelNotes, ownMounts, volumeMounts, volumesAmong } from "./task-mounts
 let root: string;
 beforeAll(async () => {
   root = await realpath(await mkdtemp(join(tmpdir(), "task-mounts-")));
-  for (const name of ["a/alloc", "a/t/local", "a/t/secrets", "a/led/secrets", "volume"]) {
+  const logged = ["logged/alloc/logs", "logged/t/local", "logged/t/secrets", "moved/alloc/was", "moved/t/local"];
+  for (const name of ["a/alloc", "a/t/local", "a/t/secrets", "a/led/secrets", "volume", ...logged]) {
     await mkdir(join(root, name), { recursive: true });
   }
   await symlink("/etc", join(root, "a/led/local"));
   await symlink("a", join(root, "data"));
+  await symlink("was", join(root, "moved/alloc/logs"));
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
@@ -27,6 +29,18 @@ describe("ownMounts", () => {
       { source: join(root, "a/t/local"), target: "/elsewhere", readOnly: false },
       { source: join(root, "a/t/secrets"), target: "/secrets", readOnly: false },
     ]);
+  });
+
+  test("the logs in the directory of the allocation cannot be written", async () => {
+    expect(await ownMounts(config("t", "logged"), [])).toContainEqual({
+      source: join(root, "logged/alloc/logs"),
+      target: "/alloc/logs",
+      readOnly: true,
+      shield: true,
+    });
+    const targets = (await ownMounts(config("t", "logged"), ["/alloc/logs"])).map(({ target }) => target);
+    expect(targets).not.toContain("/alloc/logs");
+    await expect(ownMounts(config("t", "moved"), [])).rejects.toThrow(/logs was replaced by a symlink/);
   });
 
   test("a symlink above the allocation is the operator's", async () => {

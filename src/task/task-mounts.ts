@@ -5,6 +5,13 @@ import { simplify } from "../config/combinations";
 import { ConfigError } from "../config/config-error";
 import type { TaskMount } from "../nspawn/arguments";
 import { taskDirectories } from "./mounts";
+import type { MountRequest } from "./owner-mapping";
+
+/**
+ * The directory of the logs in that of the allocation. Nomad's log collector opens files in it as root, and the driver the logs' FIFOs: no
+ * container may put anything else there (Nomad's own Docker driver mounts it likewise since 2.0.1).
+ */
+const LOGS = "logs";
 
 /**
  * The task's own directories as they appear in the container: at the paths that the variables of the same names tell the
@@ -13,7 +20,7 @@ import { taskDirectories } from "./mounts";
  * @param taken targets of the job's own mounts, simplified
  * @throws ConfigError when one of them is not where Nomad made it
  */
-export async function ownMounts(config: TaskConfig, taken: readonly string[]): Promise<TaskMount[]> {
+export async function ownMounts(config: TaskConfig, taken: readonly string[]): Promise<MountRequest[]> {
   const directories = taskDirectories(config);
   const allocation = await realpath(config.allocDir).catch(() => config.allocDir);
   const own = [
@@ -21,20 +28,15 @@ export async function ownMounts(config: TaskConfig, taken: readonly string[]): P
     { source: directories.local, target: config.env["NOMAD_TASK_DIR"] ?? "/local" },
     { source: directories.secrets, target: config.env["NOMAD_SECRETS_DIR"] ?? "/secrets" },
   ].filter(({ target }) => !taken.includes(simplify(target)));
-  const mounts: TaskMount[] = [];
+  const mounts: MountRequest[] = [];
   for (const { source, target } of own) {
     refuseTarget(target);
-    const expected = join(allocation, relative(config.allocDir, source));
-    const real = await realpath(source).catch(() => undefined);
-    // A task that has the directory above mounted can put a symlink there, and be started again.
-    if (real !== expected) {
-      throw new ConfigError(
-        real === undefined
-          ? `The task's directory ${source} does not exist on this client.`
-          : `The task's directory ${source} was replaced by a symlink (to ${real}): it is not mounted.`,
-      );
-    }
+    const expected = await ownDirectory(config, source, allocation);
+    if (expected === undefined) throw new ConfigError(`The task's directory ${source} does not exist on this client.`);
     mounts.push({ source: expected, target, readOnly: false });
+    if (source !== directories.alloc || taken.includes(simplify(join(target, LOGS)))) continue;
+    const logs = await ownDirectory(config, join(source, LOGS), allocation);
+    if (logs !== undefined) mounts.push({ source: logs, target: join(target, LOGS), readOnly: true, shield: true });
   }
   return mounts;
 }
@@ -56,6 +58,19 @@ export function labelNotes(mounts: readonly Pick<Mount, "selinuxLabel" | "taskPa
       ({ selinuxLabel, taskPath }) =>
         `The SELinux label ${JSON.stringify(selinuxLabel)} of the volume at ${taskPath} is not applied: label the volume's directory on the client (chcon, semanage fcontext).`,
     );
+}
+
+/**
+ * Where a directory is that Nomad made, by a path without symlinks; undefined where it is not.
+ *
+ * @throws ConfigError where a symlink is in its place
+ */
+async function ownDirectory(config: TaskConfig, source: string, allocation: string): Promise<string | undefined> {
+  const expected = join(allocation, relative(config.allocDir, source));
+  const real = await realpath(source).catch(() => undefined);
+  // A task that has the directory above mounted can put a symlink there, and be started again.
+  if (real === expected || real === undefined) return real;
+  throw new ConfigError(`The task's directory ${source} was replaced by a symlink (to ${real}): it is not mounted.`);
 }
 
 /**

@@ -459,6 +459,46 @@ describe("a bridge of the host's", () => {
   });
 });
 
+describe("network_bridge", () => {
+  const start = async (name: string, from: Workbench = bench) =>
+    sentence(from.start(await from.task(shell(from.busybox, "sleep 1000", { network_bridge: name }))));
+
+  test("names no interface but a bridge, and nothing is left of the start", async () => {
+    const before = await links();
+    await run(["ip", "link", "add", "veth-one", "type", "veth", "peer", "name", "veth-two"]);
+    try {
+      expect(await start("lo")).toContain('network_bridge = "lo" names a network interface of this client that is no');
+      expect(await start("veth-one")).toContain('that is no bridge but of the kind "veth"');
+      expect(await start("br-none")).toContain('"br-none" names a bridge that this client does not have');
+    } finally {
+      await run(["ip", "link", "delete", "veth-one"]);
+    }
+    expect(await links()).toEqual(before);
+  });
+
+  test.each(["l*", 'lo"drop;#', "br0\n", "br0 ", '"', "a;b", "br{", "../lo", "$a", "brücke"])(
+    "is no text of rules: %j",
+    async (name) => {
+      expect(await start(name)).toContain("Option network_bridge = ");
+    },
+  );
+
+  test("is one of those that the operator allows", async () => {
+    await using strict = await openWorkbench({ network: { bridges: ["br-yes"] }, allow_host_network: false });
+    for (const name of ["br-yes", "br-no"]) await run(["ip", "link", "add", name, "type", "bridge"]);
+    try {
+      expect(await start("br-no", strict)).toContain(
+        'network_bridge asks for "br-no", which this client does not allow: network.bridges of the plugin\'s config allows "br-yes".',
+      );
+      expect(await start("br-yes", strict)).toBe("");
+      const onHost = await strict.task(shell(strict.busybox, "true"));
+      expect(await sentence(strict.start(onHost))).toContain("allow_host_network = false");
+    } finally {
+      for (const name of ["br-yes", "br-no"]) await run(["ip", "link", "delete", name]);
+    }
+  });
+});
+
 test("a task that gets no address runs, and an event says so", async () => {
   await using impatient = await openWorkbench({ network: { address_wait: "200ms" } });
   await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);

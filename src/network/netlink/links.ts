@@ -21,6 +21,8 @@ const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
 const IFF_UP = 1;
 
 const ADDRESS_SIZE = 8;
@@ -54,6 +56,8 @@ export interface Link {
   readonly peer?: number;
   /** Index of the bridge it belongs to. */
   readonly bridge?: number;
+  /** What made it, such as "bridge" or "veth"; absent for a real one, and for lo. */
+  readonly kind?: string;
 }
 
 /** An address of an interface. */
@@ -179,6 +183,7 @@ function decodeLink({ body }: Message): Link {
   const attributes = decodeAttributes(body, LINK_SIZE);
   const peer = readU32(attributes.get(IFLA_LINK));
   const bridge = readU32(attributes.get(IFLA_MASTER));
+  const kind = readText(decodeAttributes(attributes.get(IFLA_LINKINFO) ?? new Uint8Array(), 0).get(IFLA_INFO_KIND));
   return {
     index: view.getInt32(4, true),
     name: readText(attributes.get(IFLA_IFNAME)) ?? "",
@@ -186,6 +191,7 @@ function decodeLink({ body }: Message): Link {
     mac: Array.from(attributes.get(IFLA_ADDRESS) ?? [], (byte) => byte.toString(16).padStart(2, "0")).join(":"),
     ...(peer === undefined ? {} : { peer }),
     ...(bridge === undefined ? {} : { bridge }),
+    ...(kind === undefined ? {} : { kind }),
   };
 }
 

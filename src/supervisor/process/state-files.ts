@@ -89,6 +89,7 @@ export function readOrder(files: StateFiles): Order | undefined {
         ...optional(spec, "environmentFile", stringOf),
         stdoutPath: stringOf(spec, "stdoutPath"),
         stderrPath: stringOf(spec, "stderrPath"),
+        ...optional(spec, "logOwner", numberOf),
         limits: {
           ...optional(limits, "memoryMax", numberOf),
           ...optional(limits, "memoryLow", numberOf),

@@ -1,4 +1,4 @@
-import { constants, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import {
@@ -17,9 +17,10 @@ import { signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
 import { allowedDevices } from "../allowed-devices";
 import { exitOf, RESTART } from "../exit-of";
+import { openLog } from "../log-file";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
 import type { Exit, LaunchSpec } from "../supervisor";
-import { closeWhenRead, type LogFifo } from "./log-readers";
+import { closeWhenRead } from "./log-readers";
 import { lockOrAwait } from "./order-lock";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
 import { serveStatus } from "./status-socket";
@@ -80,9 +81,9 @@ async function supervise(directory: string, id: string): Promise<number> {
   const { spec } = order;
   const layout = readCgroupLayout();
   const environment = nspawnEnvironment(spec);
-  const stdout = openFifo(spec.stdoutPath);
-  const stderr = openFifo(spec.stderrPath);
-  const pump = pumpStderr(stderr.fd);
+  const stdout = openLog(spec.stdoutPath, spec.logOwner);
+  const stderr = openLog(spec.stderrPath, spec.logOwner);
+  const pump = pumpStderr(stderr);
   const warnings = [...createCgroup(layout, spec.machine, spec.limits)];
   const confined = confineDevices(layout, spec.machine, readDeviceRules(allowedDevices(spec)));
   if (!confined) warnings.push(UNCONFINED);
@@ -102,7 +103,7 @@ async function supervise(directory: string, id: string): Promise<number> {
   await using untold = new AsyncDisposableStack();
   untold.defer(async () => void (await killCgroup(layout, spec.machine)));
   for (let first = true; exit === undefined; first = false) {
-    const { child, outside } = spawnInside(layout, { ...spec, argv }, environment, stdout.fd, pump.childFd);
+    const { child, outside } = spawnInside(layout, { ...spec, argv }, environment, stdout, pump.childFd);
     untold.defer(() => child.kill(SIGKILL));
     const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
     const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
@@ -187,11 +188,6 @@ function nspawnEnvironment(spec: LaunchSpec): Readonly<Record<string, string>> {
   const { environmentFile } = spec;
   const secret = environmentFile === undefined ? {} : parseEnvironmentFile(readFileSync(environmentFile, "utf8"));
   return { PATH, SYSTEMD_LOG_LEVEL: "err", ...spec.environment, ...secret };
-}
-
-/** Read and write: without a reader such an open neither waits nor fails, and no write ever ends in SIGPIPE. */
-function openFifo(path: string): LogFifo {
-  return { path, fd: openSync(path, constants.O_RDWR | constants.O_APPEND) };
 }
 
 /** The plugin may be gone by now; the container is not to suffer from that. */

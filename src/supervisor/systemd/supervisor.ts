@@ -1,7 +1,8 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { bootId } from "../../host/boot-id";
 import { errorText } from "../../host/error-text";
 import type { Logger } from "../../plugin/logger";
+import { openLog } from "../log-file";
 import { removeRemains } from "../remains";
 import {
   LaunchError,
@@ -40,7 +41,7 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
     const withJournal = { ...spec, environment: { ...nspawnEnvironment, ...spec.environment } };
     const fifos: number[] = [];
     try {
-      for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openSync(path, constants.O_RDWR));
+      for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
       const result = await manager.startTransientUnit(unit, unitProperties(withJournal), fifos);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(

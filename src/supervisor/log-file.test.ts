@@ -1,0 +1,46 @@
+import { describe, expect, test } from "bun:test";
+import { type LogFacts, logProblem } from "./log-file";
+
+const kinds = {
+  fifo: "isFIFO",
+  character: "isCharacterDevice",
+  symlink: "isSymbolicLink",
+  directory: "isDirectory",
+  file: "isFile",
+  socket: "isSocket",
+  block: "isBlockDevice",
+} as const;
+
+function facts(kind: keyof typeof kinds, more: Partial<Pick<LogFacts, "rdev" | "uid" | "nlink">> = {}): LogFacts {
+  const is = (wanted: string) => () => kinds[kind] === wanted;
+  return {
+    isFIFO: is("isFIFO"),
+    isCharacterDevice: is("isCharacterDevice"),
+    isSymbolicLink: is("isSymbolicLink"),
+    isDirectory: is("isDirectory"),
+    isFile: is("isFile"),
+    isSocket: is("isSocket"),
+    rdev: 0,
+    uid: 0,
+    nlink: 1,
+    ...more,
+  };
+}
+
+describe("logProblem", () => {
+  test.each([
+    ["a FIFO of root's", facts("fifo"), [0], undefined],
+    ["a FIFO that was given away", facts("fifo", { uid: 524_288 }), [0, 524_288], undefined],
+    ["anyone's FIFO where that is asked for", facts("fifo", { uid: 7 }), undefined, undefined],
+    ["the null device", facts("character", { rdev: 259 }), [0], undefined],
+    ["the null device of a user", facts("character", { rdev: 259, uid: 7, nlink: 2 }), [0], undefined],
+    ["somebody's FIFO", facts("fifo", { uid: 1000 }), [0, 524_288], "is a FIFO of user 1000"],
+    ["a FIFO with another name", facts("fifo", { nlink: 2 }), undefined, "is a FIFO that has 2 names"],
+    ["a symlink", facts("symlink"), [0], "is a symlink"],
+    ["a directory", facts("directory"), [0], "is a directory"],
+    ["a file", facts("file"), [0], "is a regular file"],
+    ["a socket", facts("socket"), [0], "is a socket"],
+    ["another device", facts("character", { rdev: 257 }), [0], "is a device"],
+    ["a disk with the numbers of the null device", facts("block", { rdev: 259 }), undefined, "is a device"],
+  ] as const)("%s", (_name, found, owners, problem) => expect(logProblem(found, owners)).toBe(problem));
+});

@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { logPaths } from "./logs";
+
+test("symlinks above an allocation are followed, those below and other paths stay as they are", async () => {
+  const root = await realpath(await mkdtemp(join(tmpdir(), "logs-")));
+  try {
+    await mkdir(join(root, "data/a/alloc/real"), { recursive: true });
+    await symlink("real", join(root, "data/a/alloc/logs"));
+    await symlink("data", join(root, "linked"));
+    const allocDir = join(root, "linked/a");
+    const of = async (stdoutPath: string) =>
+      (await logPaths({ allocDir, stdoutPath, stderrPath: "/dev/null" })).stdoutPath;
+    expect(await of(join(allocDir, "alloc/logs/x"))).toBe(join(root, "data/a/alloc/logs/x"));
+    expect(await of("")).toBe("/dev/null");
+    for (const path of ["/dev/null", join(root, "linked/b/x"), join(root, "linked/ab")]) {
+      expect(await of(path)).toBe(path);
+    }
+    expect(await logPaths({ allocDir: "", stdoutPath: "/a", stderrPath: "/b" })).toEqual({
+      stdoutPath: "/a",
+      stderrPath: "/b",
+    });
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+});
