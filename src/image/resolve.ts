@@ -2,6 +2,8 @@ import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
 import { errnoCode, isMissing } from "../host/errno";
+import { checkAncestors } from "./image-ancestors";
+import { ImageError } from "./image-error";
 import { parseReference } from "./reference";
 
 /** Where systemd-machined looks for an image of a name, in order (discover-image.c, image_search_path). */
@@ -30,15 +32,10 @@ export interface ResolveOptions {
   readonly machineDirectories?: readonly string[];
 }
 
-/** An image that cannot be used; the message is a sentence for the job's author. */
-export class ImageError extends Error {
-  override readonly name = "ImageError";
-}
-
 /**
  * Finds the image of a task: a path first, relative ones from the plugin's directory, then an image machinectl knows by
  * that name, the order of the upstream driver. Symlinks are resolved before image_paths is asked, so that none leads out
- * of the allowed directories.
+ * of the allowed directories, and nothing on the way below these may be exchangeable afterwards by anything but root.
  *
  * @throws ImageError
  */
@@ -53,7 +50,8 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
   const { machineDirectories = MACHINE_DIRECTORIES } = options;
   const found = (await look(path)) ?? (isMachineName(image) ? await findMachine(image, machineDirectories) : undefined);
   if (found === undefined) throw new ImageError(notFound(image, path, machineDirectories));
-  await checkAllowed(quoted, found.path, options.imagePaths);
+  const allowed = await checkAllowed(quoted, found.path, options.imagePaths);
+  if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
   const { stats } = found;
   if (stats.isDirectory()) return { kind: "directory", path: found.path };
   if (stats.isFile() || stats.isBlockDevice()) return { kind: "image", path: found.path };
@@ -97,7 +95,8 @@ export async function allowedDirectory(
   const found = await look(directory);
   if (found === undefined) throw new ImageError(`image ${quoted} was not found: there is no ${directory}.`);
   if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} was not found: ${directory} is no directory.`);
-  await checkAllowed(quoted, found.path, imagePaths);
+  const allowed = await checkAllowed(quoted, found.path, imagePaths);
+  if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
   return found.path;
 }
 
@@ -150,15 +149,17 @@ export function isMachineName(name: string): boolean {
   return !name.startsWith(".#") && !/\p{Cc}/u.test(name);
 }
 
-async function checkAllowed(quoted: string, path: string, imagePaths: readonly string[]): Promise<void> {
-  if (imagePaths.length === 0) return;
+/** The allowed directory that a path is in; undefined where any path is allowed. @throws ImageError for one that is in none */
+async function checkAllowed(quoted: string, path: string, imagePaths: readonly string[]): Promise<string | undefined> {
+  if (imagePaths.length === 0) return undefined;
   const allowed = await Promise.all(
     imagePaths.map(async (directory) => (await look(directory))?.path ?? resolve(directory)),
   );
-  const inside = allowed.some(
-    (directory) => path === directory || path.startsWith(directory === sep ? sep : directory + sep),
-  );
-  if (inside) return;
+  // The nearest, where one of them lies in another.
+  const [inside] = allowed
+    .filter((directory) => path === directory || path.startsWith(directory === sep ? sep : directory + sep))
+    .sort((one, other) => other.length - one.length);
+  if (inside !== undefined) return inside;
   throw new ImageError(
     `image ${quoted} is ${path}, which the plugin option image_paths does not allow; allowed directories: ${imagePaths.join(", ")}.`,
   );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdir, symlink } from "node:fs/promises";
+import { chmod, mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { PreparedTask } from "../support/task";
 import { inside, sentence } from "./inside";
@@ -130,6 +130,9 @@ describe("image_paths", () => {
     await copyTree(bench.busybox, join(allowed, "good"));
     await copyTree(bench.busybox, join(places.directory, "images-evil/bad"));
     await copyTree(bench.busybox, join(places.directory, "elsewhere/bad"));
+    await copyTree(bench.busybox, join(allowed, "good/srv/nested"));
+    await copyTree(bench.busybox, join(allowed, "shared/open"));
+    await chmod(join(allowed, "shared"), 0o775);
     await symlink("../elsewhere/bad", join(allowed, "file-link"));
     await symlink(join(places.directory, "elsewhere"), join(allowed, "directory-link"));
     await symlink("file-link", join(allowed, "chain"));
@@ -160,6 +163,16 @@ describe("image_paths", () => {
 
   test.each(["usr", "../../etc", "no-such-machine", "./../.."])("refuses the relative %s", async (image) => {
     expect(await refusal(limited, { image })).toMatch(/image_paths does not allow|was found neither|was not found/);
+  });
+
+  test("refuses what a container, or a user of the host, could exchange between the check and the start", async () => {
+    // Running from the image around it, a task can put a symlink to any directory of the host in the place of /srv.
+    expect(await refusal(limited, { image: join(allowed, "good/srv/nested") })).toMatch(
+      /lies inside .*\/images\/good, which is itself the tree of a system/,
+    );
+    expect(await refusal(limited, { image: join(allowed, "shared/open") })).toMatch(
+      /shared is writable by group or others \(mode 775\)/,
+    );
   });
 
   test.each(["images/good", "images/inner-link", "link-in", "images-link/good/", "images/../images/./good"])(
