@@ -85,6 +85,7 @@ const WAIT_ALL = 0x4000_0000; // __WALL
 const TIOCSCTTY = 0x540e;
 const RLIMITS = 16;
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
 const PR_SET_KEEPCAPS = 8;
 const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -135,6 +136,8 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
   );
   // What was opened and copied by PID is the leader's if it still lives now.
   must("it has ended", SYS.pidfd_send_signal, [PIDFD, 0, 0, 0]);
+  // From there on the container's root may have power over it, and is not to trace it or to look into its memory.
+  may(SYS.prctl, [PR_SET_DUMPABLE, 0]);
   must("its namespaces could not be joined", SYS.setns, [PIDFD, plan.namespaces]);
   must("its root directory could not be entered", SYS.fchdir, [0]);
   must("its root directory could not be entered", SYS.chroot, [program.text(".")]);
