@@ -127,6 +127,8 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
     must("its cgroup could not be joined", SYS.write, [0, program.text("0"), 1]);
   }
   copyLimits(program, plan, may);
+  // Once it has joined, the container's root may have power over it, and is not to trace it or to look into its memory.
+  may(SYS.prctl, [PR_SET_DUMPABLE, 0]);
   const root = program.text(`/proc/${plan.leader}/root`);
   must(
     "its root directory could not be opened",
@@ -136,8 +138,6 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
   );
   // What was opened and copied by PID is the leader's if it still lives now.
   must("it has ended", SYS.pidfd_send_signal, [PIDFD, 0, 0, 0]);
-  // From there on the container's root may have power over it, and is not to trace it or to look into its memory.
-  may(SYS.prctl, [PR_SET_DUMPABLE, 0]);
   must("its namespaces could not be joined", SYS.setns, [PIDFD, plan.namespaces]);
   must("its root directory could not be entered", SYS.fchdir, [0]);
   must("its root directory could not be entered", SYS.chroot, [program.text(".")]);
