@@ -1,5 +1,4 @@
 import { openSession, type Session } from "../exec/session";
-import { errorText } from "../host/error-text";
 import type { Driver } from "./driver";
 
 /**
@@ -18,20 +17,6 @@ export function openTaskSession(
   return openSession(task.supervised, task.exec, {
     command,
     terminal,
-    filters: async (container) => {
-      try {
-        return await task.filters.of(container);
-      } catch (error) {
-        driver.log.warn(
-          "the system call filters of a container cannot be read: its commands run with the driver's own",
-          {
-            task: task.identity.name,
-            alloc: task.identity.allocId,
-            error: errorText(error),
-          },
-        );
-        return [];
-      }
-    },
+    filters: (container) => task.filters.of(container),
   });
 }

@@ -1,6 +1,5 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
-import { readInTree } from "../host/in-root";
 import { openPidfd } from "../host/libc";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { findLeader, findStartedPayload, waitForProcess } from "../supervisor/payload";
@@ -11,7 +10,7 @@ import { type ProcessRights, parseRights } from "./process-status";
 export interface Container extends Disposable {
   readonly leader: ProcessIdentity;
   readonly pidfd: number;
-  /** Its root directory; only for openInRoot(). */
+  /** Its root directory; only for lookInside(). */
   readonly root: number;
   /** CLONE_NEW* flags of the namespaces that are not the driver's own. */
   readonly namespaces: number;
@@ -89,11 +88,6 @@ export async function holdContainer(supervised: ContainerHandle): Promise<Contai
     for (const fd of held) closeSync(fd);
     throw isMissing(error) ? gone() : error;
   }
-}
-
-/** The text of a regular file in the container; empty where there is none. Nothing else is ever opened. */
-export function readContainerFile({ root }: Container, path: string): string {
-  return readInTree({ fd: root }, path);
 }
 
 function foreignNamespaces(pid: number): number {

@@ -85,6 +85,7 @@ const WAIT_ALL = 0x4000_0000; // __WALL
 const TIOCSCTTY = 0x540e;
 const RLIMITS = 16;
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
 const PR_SET_KEEPCAPS = 8;
 const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -126,6 +127,8 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
     must("its cgroup could not be joined", SYS.write, [0, program.text("0"), 1]);
   }
   copyLimits(program, plan, may);
+  // Once it has joined, the container's root may have power over it, and is not to trace it or to look into its memory.
+  may(SYS.prctl, [PR_SET_DUMPABLE, 0]);
   const root = program.text(`/proc/${plan.leader}/root`);
   must(
     "its root directory could not be opened",

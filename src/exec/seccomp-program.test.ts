@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseFilters } from "./seccomp-program";
+import { filtersProgram, MAX_FILTERS, parseFilters } from "./seccomp-program";
 
 const record = (count: number, fill: number) => {
   const bytes = Buffer.alloc(8 + 4096 * 8, fill);
@@ -8,14 +8,25 @@ const record = (count: number, fill: number) => {
 };
 
 test("filters come youngest first and are installed oldest first", () => {
-  const filters = parseFilters(Buffer.concat([record(2, 1), record(3, 2)]));
+  const filters = parseFilters(Buffer.concat([record(2, 1), record(3, 2)]), 2);
   expect(filters.map((filter) => [filter.length, filter[0]])).toEqual([
     [24, 2],
     [16, 1],
   ]);
 });
 
-test("nothing is taken for a filter where the kernel gave none", () => {
-  expect(() => parseFilters(record(-13, 0))).toThrow("errno 13");
-  expect(parseFilters(new Uint8Array())).toEqual([]);
+test.each<[string, Uint8Array, number, string]>([
+  ["an errno in its place", record(-13, 0), 1, "errno 13"],
+  ["nothing at all", new Uint8Array(), 1, "0 of 1"],
+  ["one of two", record(2, 1), 2, "1 of 2"],
+  ["half of one", record(2, 1).subarray(0, 1000), 1, "0 of 1"],
+  ["an empty one", record(0, 1), 1, "0 instructions"],
+  ["one that is longer than any", record(4097, 1), 1, "4097 instructions"],
+])("what the kernel did not give is refused: %s", (_, output, expected, why) => {
+  expect(() => parseFilters(output, expected)).toThrow(why);
+});
+
+test("more filters than are read are not asked for", () => {
+  expect(filtersProgram(1, MAX_FILTERS).length).toBeLessThan(4 * 1024 * 1024);
+  expect(() => filtersProgram(1, MAX_FILTERS + 1)).toThrow("64 filters");
 });

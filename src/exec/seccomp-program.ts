@@ -10,6 +10,11 @@ const STDOUT = 1;
 /** BPF_MAXINSNS, and the size of struct sock_filter (linux/filter.h). */
 const MAX_INSTRUCTIONS = 4096;
 const INSTRUCTION_SIZE = 8;
+/**
+ * The most filters that are read: systemd-nspawn makes some three for each architecture, and whatever is in a container may put
+ * thousands on itself.
+ */
+export const MAX_FILTERS = 64;
 const RECORD_SIZE = 8 + MAX_INSTRUCTIONS * INSTRUCTION_SIZE;
 
 /**
@@ -17,8 +22,10 @@ const RECORD_SIZE = 8 + MAX_INSTRUCTIONS * INSTRUCTION_SIZE;
  * is stopped for the moment it takes (ptrace(2); the kernel gives the filters to nobody else).
  *
  * @param count how many there are: "Seccomp_filters" in /proc/PID/status
+ * @throws RangeError for more than {@link MAX_FILTERS}
  */
 export function filtersProgram(pid: number, count: number): Uint8Array {
+  if (count > MAX_FILTERS) throw new RangeError(`${MAX_FILTERS} filters are read at most, not ${count}.`);
   const program = new ProgramBuilder();
   const records = program.space(RECORD_SIZE * count);
   program.call(SYS.ptrace, [PTRACE_SEIZE, pid, 0, 0]);
@@ -39,16 +46,19 @@ export function filtersProgram(pid: number, count: number): Uint8Array {
 /**
  * The filters out of what {@link filtersProgram} wrote, in the order in which they have to be installed.
  *
- * @throws Error with the errno where the kernel did not give them
+ * @param expected how many there have to be
+ * @throws Error with the errno where the kernel did not give them, and where there are fewer
  */
-export function parseFilters(output: Uint8Array): readonly Uint8Array[] {
+export function parseFilters(output: Uint8Array, expected: number): readonly Uint8Array[] {
   const filters: Uint8Array[] = [];
   const view = new DataView(output.buffer, output.byteOffset, output.byteLength);
   for (let at = 0; at + RECORD_SIZE <= output.length; at += RECORD_SIZE) {
     const count = Number(view.getBigInt64(at, true));
     if (count < 0) throw new Error(`the kernel does not give them (errno ${-count})`);
+    if (count === 0 || count > MAX_INSTRUCTIONS) throw new Error(`one of them has ${count} instructions`);
     filters.push(output.slice(at + 8, at + 8 + count * INSTRUCTION_SIZE));
   }
+  if (filters.length !== expected) throw new Error(`${filters.length} of ${expected} were read`);
   // The kernel tells the youngest first.
   return filters.reverse();
 }

@@ -18,23 +18,25 @@ export interface SessionStreams {
 }
 
 /**
- * Opens a terminal, or three pipes.
+ * Makes three pipes, or of a new terminal's master a terminal and its streams.
  *
+ * @param master belongs to the streams from now on; undefined for pipes
  * @throws EnterError where the container has no terminal to give
  */
-export function openStreams(container: Container, user: ContainerUser, terminal: boolean): SessionStreams {
-  return terminal ? terminalStreams(container, user) : pipeStreams();
+export function openStreams(container: Container, user: ContainerUser, master: number | undefined): SessionStreams {
+  return master === undefined ? pipeStreams() : terminalStreams(container, user, master);
 }
 
-function terminalStreams(container: Container, user: ContainerUser): SessionStreams {
+function terminalStreams(container: Container, user: ContainerUser, master: number): SessionStreams {
   const owner = hostId(container.uidMap, user.uid);
   const group = hostId(container.gidMap, user.gid);
   if (owner === undefined || group === undefined) {
+    closeSync(master);
     throw new EnterError(
       `The user ${user.name} (${user.uid}:${user.gid}) has no ID in the container's user namespace.`,
     );
   }
-  const { terminal, reader, writer } = openTerminal(container, owner, group);
+  const { terminal, reader, writer } = openTerminal(master, owner, group);
   const [stdin, stdout] = [writeFd(writer), readFd(reader)];
   return {
     stdin,

@@ -1,9 +1,11 @@
 import { closeSync, readFileSync } from "node:fs";
 import { readCgroupLayout } from "../host/cgroup-layout";
 import { createPipe } from "../host/libc";
-import { type Container, type ContainerHandle, holdContainer, NAMESPACES, readContainerFile } from "./container";
+import { settles } from "../supervisor/settles";
+import { type Container, type ContainerHandle, holdContainer, NAMESPACES } from "./container";
 import { enterProgram } from "./enter-program";
 import { type FdReader, type FdWriter, readFd } from "./fd-streams";
+import { lookInside } from "./look-inside";
 import { parseRights } from "./process-status";
 import { runProgram } from "./run-program";
 import {
@@ -23,6 +25,7 @@ import {
   workingDirectories,
 } from "./session-plan";
 import { openStreams, type SessionStreams } from "./session-streams";
+import { openMaster, PTMX } from "./terminal";
 import { type ContainerUser, findUser } from "./users";
 
 /** What is to be run in a container. */
@@ -51,6 +54,8 @@ export interface Session {
 }
 
 const PROGRAM = "nomad-nspawn-exec";
+/** How long a killed command has to end. */
+const killMs = 5_000;
 
 /**
  * Runs a command in a container: in its namespaces and cgroup, with its user, capabilities and system call filters.
@@ -65,7 +70,17 @@ export async function openSession(
   const [command] = request.command;
   if (command === undefined || command === "") throw new EnterError("The command to run is empty.");
   using container = await holdContainer(supervised);
-  const user = userOf(container, context.user ?? "root");
+  const seen = await lookInside(container, {
+    files: ["/etc/passwd", "/etc/group"],
+    find: request.terminal ? PTMX : undefined,
+    open: (found, path) => (request.terminal ? openMaster(found, path) : undefined),
+  });
+  await using ours = new AsyncDisposableStack();
+  const master = new DisposableStack();
+  ours.defer(() => master.dispose());
+  const { opened } = seen;
+  if (opened !== undefined) master.defer(() => closeSync(opened));
+  const user = userOf(seen.texts, context.user ?? "root");
   const cgroup = sessionCgroup(readCgroupLayout(), container.cgroups, `nomad-exec-${crypto.randomUUID().slice(0, 8)}`);
   const environment = sessionEnvironment(context, user, request.terminal);
   const program = enterProgram({
@@ -86,9 +101,9 @@ export async function openSession(
     environment,
   });
   makeSessionCgroup(cgroup);
-  await using ours = new AsyncDisposableStack();
   ours.defer(() => removeSessionCgroup(cgroup));
-  const streams = openStreams(container, user, request.terminal);
+  master.move();
+  const streams = openStreams(container, user, opened);
   ours.defer(() => streams.close());
   using theirs = new DisposableStack();
   for (const fd of new Set(streams.theirs)) theirs.defer(() => closeSync(fd));
@@ -118,7 +133,11 @@ function session(
     // It may not have joined the cgroup yet; and without its own report the command counts as killed.
     killEntering();
     await killSession(cgroup);
-    await end.catch(() => {});
+    // One that waits for a hanging file system of its container dies with that, and its caller does not wait for as long.
+    await settles(
+      end.catch(() => {}),
+      killMs,
+    );
   };
   return {
     stdin: streams.stdin,
@@ -148,9 +167,8 @@ async function endOf(fd: number, exited: Promise<number>, command: string): Prom
   }
 }
 
-function userOf(container: Container, name: string): ContainerUser {
-  const [passwd, group] = ["/etc/passwd", "/etc/group"].map((path) => readContainerFile(container, path));
-  const user = findUser(name, passwd ?? "", group ?? "");
+function userOf([passwd = "", group = ""]: readonly string[], name: string): ContainerUser {
+  const user = findUser(name, passwd, group);
   if (user === undefined) throw new EnterError(`The container's /etc/passwd has no user ${JSON.stringify(name)}.`);
   return user;
 }

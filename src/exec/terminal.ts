@@ -1,6 +1,6 @@
-import { closeSync, fchmodSync, fchownSync } from "node:fs";
-import { duplicate, openInRoot, setTerminalSize, terminalOf } from "../host/libc";
-import type { Container } from "./container";
+import { closeSync, constants, fchmodSync, fchownSync, openSync } from "node:fs";
+import { duplicate, setTerminalSize, terminalOf } from "../host/libc";
+import type { Found } from "./look-program";
 import { EnterError } from "./session-plan";
 
 /** A terminal of a container's own devpts, with its master. */
@@ -12,31 +12,47 @@ export interface Terminal {
   readonly writer: number;
 }
 
-const PTMX = "dev/pts/ptmx";
-const O_RDWR = 2;
-const O_NOCTTY = 0o400;
+/** Where a container has the device of which new terminals are made. */
+export const PTMX = "/dev/pts/ptmx";
+/** S_IFCHR, the device's number (5, 2) as the kernel packs it, and the type of devpts (linux/magic.h). */
+const CHARACTER_DEVICE = 0o020000;
+const PTMX_DEVICE = 0x502;
+const DEVPTS = 0x1cd1;
 /** What login programs give a terminal: nobody else may write to it. */
 const TERMINAL_MODE = 0o600;
 
 /**
- * Opens a new terminal in a container, where `tty` and whoever opens it by name find it, and gives it to a user.
+ * Opens the master of a new terminal in a container.
  *
- * @param uid of the user, and `gid` of its group, on the host
+ * @param found what is at {@link PTMX} in the container. Only a devpts is ever opened: it is the kernel's own, and never waits
+ * @param path by which it can be opened
  * @throws EnterError where the container has no devpts, or no terminal left
  */
-export function openTerminal({ root }: Container, uid: number, gid: number): Terminal {
-  const held: number[] = [];
+export function openMaster(found: Found | undefined, path: string): number {
+  const right = found?.kind === CHARACTER_DEVICE && found.device === PTMX_DEVICE && found.fileSystem === DEVPTS;
+  if (!right) throw noTerminal();
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_NOCTTY);
+  } catch {
+    throw noTerminal();
+  }
+}
+
+/**
+ * Makes a master's terminal one of a user, where `tty` and other programs that open it by name find it. The master belongs to it from
+ * now on.
+ *
+ * @param uid of the user, and `gid` of its group, on the host
+ * @throws EnterError where there are no descriptors left
+ */
+export function openTerminal(reader: number, uid: number, gid: number): Terminal {
+  const held = [reader];
   const hold = (fd: number | undefined): number => {
-    if (fd === undefined) {
-      throw new EnterError(
-        `No terminal could be opened in the task's container (/${PTMX}): try it without one (-t=false).`,
-      );
-    }
+    if (fd === undefined) throw noTerminal();
     held.push(fd);
     return fd;
   };
   try {
-    const reader = hold(openInRoot(root, PTMX, O_RDWR | O_NOCTTY));
     const writer = hold(duplicate(reader));
     const terminal = hold(terminalOf(reader));
     fchownSync(terminal, uid, gid);
@@ -48,4 +64,10 @@ export function openTerminal({ root }: Container, uid: number, gid: number): Ter
     for (const fd of held) closeSync(fd);
     throw error;
   }
+}
+
+function noTerminal(): EnterError {
+  return new EnterError(
+    `No terminal could be opened in the task's container (${PTMX}): try it without one (-t=false).`,
+  );
 }

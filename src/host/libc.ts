@@ -29,9 +29,15 @@ const SYS_FCNTL = 72;
 const SYS_BPF = 321;
 const SYS_OPENAT2 = 437;
 const SYS_OPEN_TREE = 428;
+const SYS_STATX = 332;
 const SYS_MOUNT_SETATTR = 442;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
+const AT_STATX_DONT_SYNC = 0x4000;
+const STATX_INO = 0x100;
+/** Bytes of struct statx, and where it has the inode and its device's two numbers (linux/stat.h). */
+const STATX_SIZE = 256;
+const STATX = { inode: 32, major: 136, minor: 140 } as const;
 const OPEN_TREE_CLONE = 1;
 const MOUNT_ATTR_IDMAP = 0x100000n;
 const LOCK_SH = 1;
@@ -169,6 +175,19 @@ export function openInRoot(root: number, path: string, flags: number): number | 
   const name = cString(path);
   const fd = Number(symbols().syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength, 0));
   return fd >= 0 ? fd : undefined;
+}
+
+/**
+ * Device and inode of the file at a path, as the kernel has them in memory: the file system, which may be a hanging one of a
+ * container, is not asked (statx(2), AT_STATX_DONT_SYNC). Undefined where there is no such file.
+ */
+export function inodeInMemory(path: string): string | undefined {
+  const name = cString(path);
+  const found = new DataView(new ArrayBuffer(STATX_SIZE));
+  const result = symbols().syscall(SYS_STATX, AT_FDCWD, ptr(name), AT_STATX_DONT_SYNC, STATX_INO, ptr(found));
+  if (Number(result) !== 0) return undefined;
+  const device = `${found.getUint32(STATX.major, true)}:${found.getUint32(STATX.minor, true)}`;
+  return `${device}:${found.getBigUint64(STATX.inode, true)}`;
 }
 
 /** Reads and writes through this descriptor fail instead of waiting; its other end is not concerned. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
 import {
   hostProcesses,
   identify,
@@ -65,3 +66,10 @@ test.each([
   ["SigBlk:\t0000001000000000\nSigCgt:\t0000000000000000\n", 37, true],
   ["SigIgn:\t0000000000004002\n", 2, false],
 ])("%j takes signal %d: %p", (status, signal, expected) => expect(parseTakesSignal(status, signal)).toBe(expected));
+
+test("a program is known by its file, without asking a file system", () => {
+  const { dev, ino } = statSync("/proc/self/exe");
+  expect(hostProcesses.program(process.pid)).toEndWith(`:${ino}`);
+  expect(dev).toBeGreaterThan(0);
+  expect(hostProcesses.program(2 ** 22 + 1)).toBeUndefined();
+});

@@ -1,6 +1,5 @@
-import { closeSync, readdirSync, statSync } from "node:fs";
-import { isMissing } from "./errno";
-import { openPidfd, signalPidfd } from "./libc";
+import { closeSync, readdirSync } from "node:fs";
+import { inodeInMemory, openPidfd, signalPidfd } from "./libc";
 import { readIfThere } from "./read-file";
 
 /** A process that cannot be mistaken for a later one with the same PID. */
@@ -70,15 +69,8 @@ export const hostProcesses: ProcessTable = {
     const listed = readIfThere(`/proc/${pid}/task/${pid}/children`);
     return listed === undefined ? scanChildren(pid) : parseChildren(listed);
   },
-  program: (pid) => {
-    try {
-      const { dev, ino } = statSync(`/proc/${pid}/exe`);
-      return `${dev}:${ino}`;
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  },
+  // Not stat(2): a container runs programs from file systems of its own, which may hang.
+  program: (pid) => inodeInMemory(`/proc/${pid}/exe`),
 };
 
 /** Whether a process does something of its own about a signal; true for one that is gone. */

@@ -3,6 +3,7 @@
  * PID 1 (systemd/) or, on hosts without systemd as PID 1, a small detached process (process/).
  */
 
+import type { Certain } from "../host/certain";
 import { RecoverableError } from "../host/recoverable-error";
 
 /** How the payload sits in the container; decides which process a signal is for. */
@@ -92,7 +93,7 @@ export interface Supervised {
    */
   onRestart(listener: () => void): () => void;
   /** Settles once, when systemd-nspawn is gone; never rejects. */
-  readonly exit: Promise<Exit>;
+  readonly exit: Certain<Exit>;
   /**
    * Sends a signal to the payload: the container's PID 1, or PID 2 with mode "pid2".
    * Resolves without effect when the container is already gone.

@@ -1,7 +1,9 @@
 import { FilterCache } from "../exec/seccomp";
 import type { ExecContext } from "../exec/session-plan";
+import { type Certain, certain } from "../host/certain";
 import type { OomState } from "../host/oom-watch";
 import type { ContainerNetwork } from "../network/container-network";
+import { lostExit } from "../supervisor/lost-exit";
 import { settles } from "../supervisor/settles";
 import type { Exit, Supervised } from "../supervisor/supervisor";
 import { OomMonitor } from "./oom-monitor";
@@ -56,7 +58,7 @@ export class Task {
   readonly network: ContainerNetwork | undefined;
   readonly filters = new FilterCache();
   /** Settles when the container has ended; never rejects. */
-  readonly ended: Promise<Exit>;
+  readonly ended: Certain<Exit>;
   readonly #oom: OomMonitor;
   readonly #release: () => Promise<void>;
   readonly #stopSignal: string;
@@ -74,12 +76,10 @@ export class Task {
     this.network = network;
     this.#release = release;
     this.#oom = new OomMonitor(supervised);
-    this.ended = supervised.exit.then((exit) => {
-      const whole = this.#oom.end(exit, this.#killed);
-      this.#exit = whole;
-      this.#become("exited");
-      return whole;
-    });
+    this.ended = certain(
+      supervised.exit.then((exit) => this.#over(exit)),
+      (error) => this.#over(lostExit(error)),
+    );
   }
 
   /** Calls `listener` when the kernel has killed a process of the task for memory; the task may go on. */
@@ -152,6 +152,18 @@ export class Task {
     await this.#release();
     this.#become("exited");
     this.#become("destroyed");
+  }
+
+  #over(exit: Exit): Exit {
+    let whole = exit;
+    try {
+      whole = this.#oom.end(exit, this.#killed);
+    } catch {
+      // Only what the kernel killed for memory is not known then; the end is.
+    }
+    this.#exit = whole;
+    this.#become("exited");
+    return whole;
   }
 
   /** What still runs is ended by the driver from now on. */

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
+import { certain } from "../../host/certain";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { killCgroup, removeCgroup } from "../../host/cgroup-task";
-import { errorText } from "../../host/error-text";
 import { isAlive, signalProcess } from "../../host/process-info";
+import { lostExit } from "../lost-exit";
 import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
 import { settles } from "../settles";
@@ -58,8 +59,7 @@ export async function followContainer(
     try {
       settle(readExit(files) ?? (await abandoned(layout, files, ref)));
     } catch (error) {
-      const message = errorText(error);
-      settle({ code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() });
+      settle(lostExit(error));
     }
   };
   const told = () => existsSync(files.running) || existsSync(files.exit);
@@ -127,7 +127,7 @@ export async function followContainer(
   return {
     ref,
     startedAt: running?.startedAt ?? exit?.at ?? Date.now(),
-    exit: settled.promise,
+    exit: certain(settled.promise, lostExit),
     mainPid,
     onRestart: (listener) => {
       restartListeners.add(listener);

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { journalArguments, ownMessages } from "./nspawn-messages";
 
 test("the journal is asked for one process, and for what systemd-nspawn wrote since its start", () => {
@@ -21,4 +21,29 @@ test("another container's messages are not ours, a child's without a unit are", 
     "of the process\nof a child that is known\nof a child that had ended\n\u001b!\n",
   );
   expect(ownMessages("ours.service", 42, "")).toBe("");
+});
+
+describe("a line of the journal that is not as expected", () => {
+  const whole = JSON.stringify({ MESSAGE: "whole", _PID: "42" });
+  test.each<[string, string, string]>([
+    ["a message that is too long is null", JSON.stringify({ MESSAGE: null, _PID: "42" }), ""],
+    ["a message that occurs twice", JSON.stringify({ MESSAGE: ["one", "two"], _PID: "42" }), "one\ntwo\n"],
+    ["one of two in bytes", JSON.stringify({ MESSAGE: ["one", [33]], _PID: "42" }), "one\n!\n"],
+    ["one of two too long", JSON.stringify({ MESSAGE: [null, "two"], _PID: "42" }), "two\n"],
+    ["bytes that are no UTF-8", JSON.stringify({ MESSAGE: [0xff, 33], _PID: "42" }), "\ufffd!\n"],
+    ["an empty list", JSON.stringify({ MESSAGE: [], _PID: "42" }), ""],
+    ["a number", JSON.stringify({ MESSAGE: 7, _PID: "42" }), ""],
+    ["an object", JSON.stringify({ MESSAGE: { text: "x" }, _PID: "42" }), ""],
+    ["a PID that is a number", JSON.stringify({ MESSAGE: "x", _PID: 42, _SYSTEMD_UNIT: "theirs.service" }), ""],
+    ["a PID that occurs twice", JSON.stringify({ MESSAGE: "x", _PID: ["1", "42"], _SYSTEMD_UNIT: "a" }), "x\n"],
+    ["a unit in bytes", JSON.stringify({ MESSAGE: "x", _SYSTEMD_UNIT: [...Buffer.from("ours.service")] }), "x\n"],
+    ["a unit that is null", JSON.stringify({ MESSAGE: "x", _PID: "1", _SYSTEMD_UNIT: null }), ""],
+    ["a list", "[1]", ""],
+    ["null", "null", ""],
+    ["half an object", '{"MESSAGE":"x", "_PI', ""],
+    ["no JSON", "-- No entries --", ""],
+    ["a huge line", JSON.stringify({ MESSAGE: "x".repeat(2_000_000), _PID: "43", _SYSTEMD_UNIT: "theirs" }), ""],
+  ])("is skipped, or read where it can be: %s", (_, line, expected) => {
+    expect(ownMessages("ours.service", 42, `${line}\n${whole}\n`)).toBe(`${expected}whole\n`);
+  });
 });

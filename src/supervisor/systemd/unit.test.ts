@@ -69,3 +69,14 @@ test("a unit that the driver kills has not ended for want of memory, whatever th
   await killing;
   expect(await unit.exit).toMatchObject({ code: 0, signal: 9, oomKilled: false });
 }, 10_000);
+
+test.each<[string, object, object]>([
+  ["a signal that has no name", { ExecMainCode: 2, ExecMainStatus: 999 }, { code: 0, signal: 999 }],
+  ["a code beyond all codes", { ExecMainCode: 1, ExecMainStatus: 100_000 }, { code: 100_000, signal: 0 }],
+  ["a time beyond all times", { ExecMainExitTimestamp: 2n ** 64n - 1n }, { code: 3 }],
+])("exit never rejects: %s", async (_, values, expected) => {
+  const { manager, answer } = fakeManager();
+  const attaching = SystemdUnit.attach(manager, ref, log);
+  await answer({ ...ended, ...values });
+  expect(await (await attaching).exit).toMatchObject(expected);
+});

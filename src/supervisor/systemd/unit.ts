@@ -1,3 +1,4 @@
+import { type Certain, certain } from "../../host/certain";
 import { errorText } from "../../host/error-text";
 import type { Logger } from "../../plugin/logger";
 import { exitOf } from "../exit-of";
@@ -27,7 +28,7 @@ export type UnitManager = Pick<SystemdManager, "watch" | "refresh" | "stopUnit" 
 /** One container as a transient service of PID 1. */
 export class SystemdUnit implements Supervised {
   readonly ref: SupervisedRef;
-  readonly exit: Promise<Exit>;
+  readonly exit: Certain<Exit>;
   readonly #manager: UnitManager;
   readonly #log: Logger;
   readonly #unit: string;
@@ -50,7 +51,10 @@ export class SystemdUnit implements Supervised {
     this.#log = log;
     this.#unit = unitName(ref.machine);
     this.#unwatch = manager.watch(this.#unit, (change) => this.#changed(change));
-    this.exit = this.#ended.promise.then(() => this.#describeExit());
+    this.exit = certain(
+      this.#ended.promise.then(() => this.#describeExit()),
+      (error) => this.#plainExit(error),
+    );
   }
 
   /**
@@ -224,5 +228,14 @@ export class SystemdUnit implements Supervised {
     const exit = exitOf(ending);
     if (exit.oomKilled || this.#killed || !looksKilled(exit, mode)) return exit;
     return (await ranOutOfMemory(this.#unit, state)) ? exitOf({ ...ending, oomKills: 1 }) : exit;
+  }
+
+  /** The end by what PID 1 says alone, where what else there is of it cannot be made out. */
+  #plainExit(error: unknown): Exit {
+    this.#log.warn("how a container ended could not be made out in full", {
+      machine: this.ref.machine,
+      error: errorText(error),
+    });
+    return { code: 0, signal: 0, ...processEnd(this.#state), oomKilled: false, at: Date.now() };
   }
 }

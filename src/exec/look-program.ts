@@ -1,0 +1,157 @@
+import { Label, ProgramBuilder } from "./program";
+import { SYS } from "./syscalls";
+
+const STDIN = 0;
+const STDOUT = 1;
+/** Descriptor of the container's root directory. */
+const ROOT = 3;
+/** What is found gets the descriptors from here on, one for each path. */
+const FIRST_FOUND = 10;
+const O_NOCTTY = 0o400;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+const RESOLVE_NO_MAGICLINKS = 2;
+const RESOLVE_IN_ROOT = 0x10;
+/** Bytes of struct open_how (openat2(2)). */
+const HOW_SIZE = 24;
+const AT_EMPTY_PATH = 0x1000;
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
+
+/** struct stat of x86-64, and where it has mode, device number and size (asm/stat.h). */
+const STAT_SIZE = 144;
+const STAT = { mode: 24, device: 40, size: 48 } as const;
+/** struct statfs; its first word is the file system's type (statfs(2)). */
+const STATFS_SIZE = 120;
+/** What is written of each path: its descriptor, or 0, the two structures, and whether both were filled in. */
+const RECORD_SIZE = 8 + STAT_SIZE + STATFS_SIZE + 8;
+/** Bytes of a file that are written at once, after a word that says how many of them are the file's. */
+const CHUNK = 16 * 1024;
+const CHUNK_SIZE = 8 + CHUNK;
+/** Bytes of an answer for one path: what to open, and NULs. */
+const ANSWER_SIZE = 64;
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+
+/** What is at a path in a container. Nothing has been opened. */
+export interface Found {
+  /** Its descriptor in the looking process, of O_PATH. */
+  readonly fd: number;
+  /** The kind of file (S_IF*, inode(7)). */
+  readonly kind: number;
+  /** Number of a device, as the kernel packs it. */
+  readonly device: number;
+  readonly size: number;
+  /** Type of its file system (statfs(2)). */
+  readonly fileSystem: number;
+}
+
+/** Whether it is a regular file of so many bytes at most. */
+export function isReadable({ kind, size }: Found, most: number): boolean {
+  return kind === S_IFREG && size <= most;
+}
+
+/**
+ * A program that looks for paths below the directory behind descriptor 3, as a process sees them whose root that is, and writes
+ * what is there, for {@link parseFound}. Then it waits for {@link answerOf} on its input, which of them are to be read, and
+ * writes their contents, for {@link ContentsParser}. Each of its calls may wait for as long as a file system of the container's own
+ * likes: hence a process, which can be killed.
+ */
+export function lookProgram(paths: readonly string[]): Uint8Array {
+  const program = new ProgramBuilder();
+  const end = new Label();
+  program.call(SYS.prctl, [PR_SET_PDEATHSIG, SIGKILL]);
+  const records = program.space(RECORD_SIZE * paths.length);
+  for (const [index, path] of paths.entries()) look(program, path, FIRST_FOUND + index, records + index * RECORD_SIZE);
+  program.call(SYS.write, [STDOUT, records, RECORD_SIZE * paths.length], { error: end });
+  const answers = program.space(ANSWER_SIZE * paths.length);
+  program.call(SYS.read, [STDIN, answers, ANSWER_SIZE * paths.length], { error: end, zero: end });
+  for (const index of paths.keys()) pour(program, answers + index * ANSWER_SIZE, end);
+  program.place(end);
+  program.exit(0);
+  return program.build();
+}
+
+function look(program: ProgramBuilder, path: string, fd: number, record: number): void {
+  const next = new Label();
+  const how = program.words([O_PATH | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
+  const found = program.argumentAhead(1);
+  program.call(SYS.openat2, [ROOT, program.text(path), how, HOW_SIZE], { error: next }, found);
+  program.call(SYS.dup2, [0, fd], { error: next }, record);
+  const status = record + RECORD_SIZE - 8;
+  program.call(SYS.newfstatat, [fd, program.text(""), record + 8, AT_EMPTY_PATH], { error: next }, status);
+  program.call(SYS.fstatfs, [fd, record + 8 + STAT_SIZE], { error: next }, status);
+  program.place(next);
+}
+
+/** Writes a file in chunks, and then one that holds nothing. */
+function pour(program: ProgramBuilder, path: number, end: Label): void {
+  const chunk = program.space(CHUNK_SIZE);
+  const nothing = program.space(CHUNK_SIZE);
+  const done = new Label();
+  const again = new Label();
+  const opened = program.argumentAhead(1);
+  program.call(SYS.open, [path, O_NONBLOCK | O_NOCTTY | O_CLOEXEC], { error: done }, opened);
+  program.place(again);
+  program.call(SYS.read, [0, chunk + 8, CHUNK], { error: done, zero: done }, chunk);
+  program.call(SYS.write, [STDOUT, chunk, CHUNK_SIZE], { error: end, positive: again, zero: end });
+  program.place(done);
+  program.call(SYS.write, [STDOUT, nothing, CHUNK_SIZE], { error: end });
+}
+
+/** How many bytes {@link parseFound} needs for so many paths. */
+export function foundSize(paths: number): number {
+  return RECORD_SIZE * paths;
+}
+
+/** What was found at each path, in order; undefined where there is nothing. */
+export function parseFound(bytes: Uint8Array): readonly (Found | undefined)[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: Math.floor(bytes.length / RECORD_SIZE) }, (_, index) => {
+    const at = index * RECORD_SIZE;
+    const fd = Number(view.getBigInt64(at, true));
+    if (fd < FIRST_FOUND || view.getBigInt64(at + RECORD_SIZE - 8, true) !== 0n) return undefined;
+    return {
+      fd,
+      kind: view.getUint32(at + 8 + STAT.mode, true) & S_IFMT,
+      device: Number(view.getBigUint64(at + 8 + STAT.device, true)),
+      size: Number(view.getBigInt64(at + 8 + STAT.size, true)),
+      fileSystem: Number(view.getBigInt64(at + 8 + STAT_SIZE, true)),
+    };
+  });
+}
+
+/** The answer: of what was found, what is to be read; undefined is not. */
+export function answerOf(wanted: readonly (Found | undefined)[]): Uint8Array {
+  const answer = Buffer.alloc(ANSWER_SIZE * wanted.length);
+  for (const [index, found] of wanted.entries()) {
+    if (found !== undefined) answer.write(`/proc/self/fd/${found.fd}`, index * ANSWER_SIZE);
+  }
+  return answer;
+}
+
+/** Takes the contents apart while they come. */
+export class ContentsParser {
+  readonly #contents: Buffer[][] = [[]];
+  #rest = Buffer.alloc(0);
+  #size = 0;
+
+  /** Adds what was read; returns how many bytes of files there are by now. */
+  add(bytes: Uint8Array): number {
+    this.#rest = Buffer.concat([this.#rest, bytes]);
+    for (; this.#rest.length >= CHUNK_SIZE; this.#rest = this.#rest.subarray(CHUNK_SIZE)) {
+      const length = Number(this.#rest.readBigInt64LE(0));
+      if (length <= 0) this.#contents.push([]);
+      else this.#contents.at(-1)?.push(Buffer.from(this.#rest.subarray(8, 8 + Math.min(length, CHUNK))));
+      this.#size += Math.max(length, 0);
+    }
+    return this.#size;
+  }
+
+  /** The files' texts, in order. */
+  texts(): readonly string[] {
+    return this.#contents.map((parts) => Buffer.concat(parts).toString("utf8"));
+  }
+}

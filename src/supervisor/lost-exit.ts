@@ -1,0 +1,9 @@
+import { errorText } from "../host/error-text";
+import type { Exit } from "./supervisor";
+
+const SIGKILL = 9;
+
+/** The end of a container of which nothing can be read: it counts as killed. */
+export function lostExit(error: unknown): Exit {
+  return { code: 0, signal: SIGKILL, oomKilled: false, message: errorText(error), at: Date.now() };
+}

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+import { Label, ProgramBuilder } from "../../src/exec/program";
+import { exec, startExec } from "../support/exec";
+import { pace } from "../support/pace";
+import type { PreparedTask } from "../support/task";
+import { sentence } from "./inside";
+import { copyTree, shell, useWorkbench, type Workbench } from "./workbench";
+
+let bench: Workbench;
+useWorkbench((opened) => {
+  bench = opened;
+});
+
+const forever = "while :; do sleep 1; done";
+
+/** A task whose script has run before its container is looked into. */
+async function up(script: string, more: Readonly<Record<string, unknown>> = {}): Promise<PreparedTask> {
+  const task = await bench.started(shell(bench.busybox, `${script}\necho up; ${forever}`, more));
+  await task.stdout.waitFor("up");
+  return task;
+}
+
+const hang = "exec 7<>/dev/fuse; mount -t fuse -o fd=7,rootmode=40000,user_id=0,group_id=0 none";
+/** In a user namespace the kernel keeps others away from such a file system, and the driver does not wait for it. */
+const withFuse = { devices: ["/dev/fuse"], user_namespacing: false };
+
+/** Asks of another task what a client asks; milliseconds that the slowest answer took. */
+async function othersAnswer(other: PreparedTask): Promise<number> {
+  const begin = performance.now();
+  expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
+  expect((await bench.client().inspectTask(other.id)).task?.id).toBe(other.id);
+  return performance.now() - begin;
+}
+
+describe("what a container puts in the place of its files stops neither exec nor the driver", () => {
+  test.each([
+    ["a FIFO at /etc/passwd", "rm /etc/passwd; mkfifo /etc/passwd"],
+    ["a FIFO at /etc/group", "rm /etc/group; mkfifo /etc/group"],
+    ["a symlink to a FIFO", "mkfifo /fifo; ln -sf /fifo /etc/passwd"],
+    ["a symlink to a FIFO that lies on the way", "mkfifo /fifo; ln -sf /fifo/x /etc/passwd"],
+    ["a directory", "rm /etc/passwd; mkdir /etc/passwd"],
+    ["a symlink loop", "ln -sf /etc/group /etc/passwd; ln -sf /etc/passwd /etc/group"],
+    ["a file of a gigabyte", "truncate -s 1G /etc/passwd"],
+    ["a device", "rm /etc/passwd; ln -s /dev/zero /etc/passwd"],
+    ["a magic link", "ln -sf /proc/self/root/etc/group /etc/passwd"],
+    ["nothing", "rm -rf /etc"],
+  ])("%s", async (_, script) => {
+    const task = await up(script);
+    const begin = performance.now();
+    expect(await exec(bench.client(), task.id, "echo $USER")).toMatchObject({ code: 0, stdout: "root\n" });
+    expect(performance.now() - begin).toBeLessThan(2_000 * pace);
+  });
+
+  test("a user whom it then does not know is refused", async () => {
+    const task = await up("echo x >/etc/passwd.new; rm /etc/passwd; mkfifo /etc/passwd", { user: "" });
+    expect(await exec(bench.client(), task.id, "echo $USER")).toMatchObject({ stdout: "root\n" });
+  });
+
+  test.each([
+    ["a FIFO", "mkfifo /dev/pts/ptmx"],
+    ["a file", "echo >/dev/pts/ptmx"],
+    ["another device", "ln -s /dev/zero /dev/pts/ptmx"],
+  ])("a terminal is refused where it has in the terminal's place: %s", async (_, script) => {
+    const task = await up(`mount -t tmpfs none /dev/pts; ${script}`);
+    const { ended } = await startExec(bench.client(), task.id, ["/bin/true"], true);
+    expect(await sentence(ended)).toContain("No terminal could be opened");
+    expect((await exec(bench.client(), task.id, "echo on")).stdout).toBe("on\n");
+  });
+});
+
+describe("a file system of a container that never answers", () => {
+  // A test host has none of its own.
+  const made = !existsSync("/dev/fuse");
+  beforeAll(() => (made ? run(["mknod", "/dev/fuse", "c", "10", "229"]) : undefined));
+  afterAll(() => (made ? rm("/dev/fuse") : undefined));
+
+  test.each([
+    ["/etc", ["/bin/true"], false],
+    ["/dev/pts", ["/bin/true"], true],
+  ] as const)("at %s stops nothing but exec in that container", async (place, command, terminal) => {
+    const [task, other] = await Promise.all([up(`${hang} ${place}`, withFuse), up("true")]);
+    const begin = performance.now();
+    const first = sentence((await startExec(bench.client(), task.id, command, terminal)).ended);
+    expect(await othersAnswer(other)).toBeLessThan(3_000 * pace);
+    expect(await first).toContain("a file system in it hangs");
+    expect(performance.now() - begin).toBeLessThan(8_000 * pace);
+    expect(await othersAnswer(other)).toBeLessThan(3_000 * pace);
+    expect((await bench.client().inspectTask(task.id)).task?.id).toBe(task.id);
+    await bench.client().destroyTask(task.id, true);
+  });
+});
+
+describe("a task whose system call filters cannot be taken on", () => {
+  const [seccomp, ptrace, clone, execve, prctl, pause] = [317, 101, 56, 59, 157, 34];
+
+  /** A task that is run from a program of system calls. */
+  async function program(name: string, build: (program: ProgramBuilder, run: () => void) => void) {
+    const image = await copyTree(bench.busybox, join(bench.scratch, name));
+    const builder = new ProgramBuilder();
+    build(builder, () => {
+      const argv = builder.words([
+        ..."sh|-c|echo up; while :; do sleep 1; done".split("|").map((text) => builder.text(text)),
+        0,
+      ]);
+      builder.call(execve, [builder.text("/bin/sh"), argv, builder.words([0])]);
+      builder.exit(1);
+    });
+    await writeFile(join(image, "first"), builder.build(), { mode: 0o755 });
+    const task = await bench.started(shell(image, "", { command: ["/first"] }));
+    await task.stdout.waitFor("up");
+    return task;
+  }
+
+  test.each([
+    ["64 at most", 200, false],
+    ["some", 20, true],
+  ] as const)("many of them: %s", async (_, count, taken) => {
+    const task = await program(`filters-${count}`, (builder, run) => {
+      const allow = builder.bytes(Uint8Array.of(6, 0, 0, 0, 0, 0, 0xff, 0x7f));
+      const filter = builder.words([1, allow]);
+      builder.call(prctl, [38, 1, 0, 0, 0]);
+      for (let index = 0; index < count; index += 1) builder.call(seccomp, [1, 0, filter]);
+      run();
+    });
+    const said = exec(bench.client(), task.id, "echo ran");
+    if (taken) expect((await said).stdout).toBe("ran\n");
+    else expect(await sentence(said)).toContain("of which 64 can be taken on at most");
+  });
+
+  test("its first process is traced by another", async () => {
+    const task = await program("traced", (builder, run) => {
+      const parent = new Label();
+      const forked = new Label();
+      builder.call(clone, [17, 0, 0, 0, 0], { positive: parent, zero: forked, error: parent });
+      builder.place(forked);
+      builder.call(ptrace, [0x4206, 1, 0, 0]);
+      const again = new Label();
+      builder.place(again);
+      builder.call(pause, [], { error: again, positive: again, zero: again });
+      builder.place(parent);
+      run();
+    });
+    expect(await sentence(exec(bench.client(), task.id, "echo ran"))).toContain("system call filters cannot be read");
+  });
+});
