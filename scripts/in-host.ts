@@ -1,14 +1,16 @@
-/** `bun scripts/in-host.ts COMMAND…`: runs a command in the repository inside a fresh test host, for work by hand. */
+/** `bun scripts/in-host.ts [--suite SUITE] COMMAND…`: runs a command in the repository inside a fresh test host, for work by hand. */
 
 import { resolve } from "node:path";
 import { startTestHost } from "../test/support/test-host";
+import { hostSuites, isHostSuite } from "./images/host-tree";
 
-const argv = process.argv.slice(2);
-if (argv.length === 0) {
-  console.error("usage: bun scripts/in-host.ts COMMAND [ARGUMENT…]");
+const words = process.argv.slice(2);
+const [suite, argv] = words[0] === "--suite" ? [words[1] ?? "", words.slice(2)] : ["trixie", words];
+if (argv.length === 0 || !isHostSuite(suite)) {
+  console.error(`usage: bun scripts/in-host.ts [--suite ${hostSuites.join("|")}] COMMAND [ARGUMENT…]`);
   process.exitCode = 2;
 } else {
-  await using host = await startTestHost((line) => console.error(line));
+  await using host = await startTestHost((line) => console.error(line), suite);
   const { code } = await host.exec(argv, { cwd: resolve(import.meta.dir, ".."), output: "show" });
   process.exitCode = code;
 }

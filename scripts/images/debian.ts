@@ -15,6 +15,8 @@ export interface DebianTree {
   readonly files: Readonly<Record<string, string>>;
   /** Symbolic links to make: path in the tree → target. */
   readonly links: Readonly<Record<string, string>>;
+  /** Take the mirror's list of packages though its date says that it is no longer current; it is signed all the same. */
+  readonly anyAge?: boolean;
 }
 
 /** Units of a Debian tree that only cost time in a container nobody logs in to. */
@@ -58,6 +60,7 @@ export async function makeDebianTree(tree: DebianTree, directory: string): Promi
     `--variant=${tree.variant}`,
     `--include=${tree.packages.join(",")}`,
     '--aptopt=Acquire::Languages "none"',
+    ...(tree.anyAge === true ? ['--aptopt=Acquire::Check-Valid-Until "false"'] : []),
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { run } from "../command";
 import { cached, type Recipe } from "./cache";
 import { bootFiles, type DebianTree, idleUnits, makeDebianTree } from "./debian";
+import { type HostSuite, hostImageName, testHostTree } from "./host-tree";
 
 type Say = (line: string) => void;
 
@@ -17,63 +18,6 @@ const task: DebianTree = {
   masked: [...idleUnits, "systemd-logind.service"],
   files: bootFiles,
   links: { "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target" },
-};
-
-/** udevd does not start in a container, where /sys is read-only; systemd-nspawn needs it for image files. */
-const udevAnyway = Object.fromEntries(
-  ["systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket"].map((unit) => [
-    `etc/systemd/system/${unit}.d/test-host.conf`,
-    "[Unit]\nConditionPathIsReadWrite=\n",
-  ]),
-);
-
-const testHost: DebianTree = {
-  suite,
-  variant: "minbase",
-  packages: [
-    "systemd",
-    "systemd-sysv",
-    "systemd-container",
-    "busybox-static",
-    "containernetworking-plugins",
-    "dbus",
-    "iproute2",
-    "iptables",
-    "nftables",
-    "procps",
-    "udev",
-    "e2fsprogs",
-    "fdisk",
-    // What images come from, and what makes them.
-    "docker-registry",
-    "skopeo",
-    "umoci",
-    "gnupg",
-    "openssl",
-    "xz-utils",
-    "bzip2",
-    "zstd",
-  ],
-  // The devices are those of the machine around it: none of them is to be set up again.
-  masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service", "docker-registry.service"],
-  files: {
-    ...bootFiles,
-    ...udevAnyway,
-    // Says through a FIFO that the test harness reads that the boot is over, and how it went.
-    "etc/systemd/system/test-host-ready.service": [
-      "[Unit]",
-      "Description=Tell the test harness that this host is up",
-      "ConditionPathExists=/run/test-host/ready",
-      "[Service]",
-      "Type=exec",
-      "ExecStart=/bin/sh -c 'systemctl is-system-running --wait > /run/test-host/ready || :'",
-      "",
-    ].join("\n"),
-  },
-  links: {
-    "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
-    "etc/systemd/system/multi-user.target.wants/test-host-ready.service": "/etc/systemd/system/test-host-ready.service",
-  },
 };
 
 const busyboxSource: DebianTree = {
@@ -115,8 +59,6 @@ const busybox: Recipe = {
 
 const debianTask: Recipe = { name: "debian", inputs: task, build: (directory) => makeDebianTree(task, directory) };
 
-const host: Recipe = { name: "host", inputs: testHost, build: (directory) => makeDebianTree(testHost, directory) };
-
 const diskImageMegabytes = 16;
 
 const disk: Recipe = {
@@ -146,9 +88,13 @@ export async function debianImage(say?: Say): Promise<string> {
   return cached(debianTask, say);
 }
 
-/** The tree that a test host boots (see test/support/test-host.ts). */
-export async function hostImage(say?: Say): Promise<string> {
-  return cached(host, say);
+/** The tree that a test host of a suite boots (see test/support/test-host.ts). */
+export async function hostImage(say?: Say, suite: HostSuite = "trixie"): Promise<string> {
+  const tree = testHostTree(suite);
+  return cached(
+    { name: hostImageName(suite), inputs: tree, build: (directory) => makeDebianTree(tree, directory) },
+    say,
+  );
 }
 
 /** The busybox tree as an ext4 file system without a partition table, in one file. */

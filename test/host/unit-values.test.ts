@@ -84,7 +84,7 @@ test("drop-ins are root's alone, and go with their task", async () => {
   const directory = `/run/systemd/system/${unit}.d`;
   expect(await readdir(directory)).toEqual(["50-nomad.conf"]);
   const { stdout } = await run(["stat", "--format=%a %U", directory, `${directory}/50-nomad.conf`]);
-  expect(stdout).toBe("700 root\n600 root\n");
+  expect(stdout).toBe("700 root\n644 root\n");
   await bench.client().destroyTask(task.id, true);
   expect(existsSync(directory)).toBe(false);
 });

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { attempt, type CommandOptions, type Finished, run } from "../../scripts/command";
 import { cacheDir } from "../../scripts/images/cache";
+import type { HostSuite } from "../../scripts/images/host-tree";
 import { hostImage } from "../../scripts/images/images";
 import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
 import { inScope } from "./scope";
@@ -26,10 +27,14 @@ export interface TestHost extends TestMachine {
  * Boots a test host. The repository and the cache are inside at their own paths, read-only, and `bun` is on the PATH.
  * It has its own network namespace with nothing but a loopback interface, and dies with this process.
  *
+ * @param suite the Debian suite it is made of, and with it the version of systemd
  * @throws Error with the end of the console where the boot fails
  */
-export async function startTestHost(say: (line: string) => void = () => {}): Promise<TestHost> {
-  const image = await hostImage(say);
+export async function startTestHost(
+  say: (line: string) => void = () => {},
+  suite: HostSuite = "trixie",
+): Promise<TestHost> {
+  const image = await hostImage(say, suite);
   await using made = new AsyncDisposableStack();
   const directory = await mkdtemp("/var/tmp/nspawn-test-host-");
   made.defer(() => rm(directory, { recursive: true, force: true }));
@@ -41,7 +46,7 @@ export async function startTestHost(say: (line: string) => void = () => {}): Pro
   const name = `test-host-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
   const cgroups = await makeOwnCgroups(name);
   made.defer(() => removeCgroups(cgroups));
-  const { child, leader, state } = await boot({ tree, share, cgroups, name });
+  const { child, leader, state } = await boot({ tree, share, cgroups, name, suite });
   made.defer(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     // Its death ends every process of the host; systemd-nspawn sees it, cleans up and exits.
@@ -77,7 +82,11 @@ interface Boot {
   readonly share: TestHost["share"];
   readonly cgroups: readonly string[];
   readonly name: string;
+  readonly suite: HostSuite;
 }
+
+/** systemd 258 and later start with cgroup v2 alone; systemd-nspawn gives a container that, whatever the machine has. */
+const cgroupV2 = { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" };
 
 /**
  * Joins the cgroups given as lines in $1 and hides systemd-nspawn's runtime directory behind one of this mount
@@ -92,7 +101,7 @@ mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn
 exec "$@"
 `;
 
-async function boot({ tree, share, cgroups, name }: Boot) {
+async function boot({ tree, share, cgroups, name, suite }: Boot) {
   const child = Bun.spawn(
     [
       ...["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--propagation", "private"],
@@ -104,7 +113,12 @@ async function boot({ tree, share, cgroups, name }: Boot) {
       `--bind-ro=${escapeBind(cacheDir())}`,
       `--bind-ro=${escapeBind(process.execPath)}:/usr/local/bin/bun`,
     ],
-    { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+    {
+      env: { ...process.env, ...(suite === "sid" ? cgroupV2 : {}) },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    },
   );
   const consoleText = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   const ready = Bun.spawn(["head", "--lines=1", join(share.outside, "ready")], {

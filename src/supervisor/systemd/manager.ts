@@ -90,19 +90,39 @@ export class SystemdManager {
    * @returns the job's result (org.freedesktop.systemd1(5), JobRemoved): "done" when the service told that it is ready
    * @throws ManagerError when PID 1 refuses the unit
    */
-  async startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
+  startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
+    const body = [unit, "fail", properties, []];
+    return this.#job(unit, () =>
+      this.#call(managerPath, managerInterface, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, fds),
+    );
+  }
+
+  /**
+   * Stops a unit and starts it again, as one job, and waits until that has ended.
+   *
+   * @returns the job's result, as of startTransientUnit(); "canceled" when the unit was stopped meanwhile
+   * @throws ManagerError when PID 1 refuses it
+   */
+  restartUnit(unit: string): Promise<string> {
+    return this.#job(unit, () => this.#call(managerPath, managerInterface, "RestartUnit", "ss", [unit, "replace"]));
+  }
+
+  /** The version of PID 1, such as 257; 0 where it says none. */
+  async version(): Promise<number> {
+    let version = 0;
+    await this.#call(managerPath, propertiesInterface, "Get", "ss", [managerInterface, "Version"], [], (value) => {
+      version = Number(/\d+/.exec(String(value))?.[0] ?? 0);
+    });
+    return version;
+  }
+
+  /** Has a job made by a call, and waits for its end. */
+  async #job(unit: string, call: () => Promise<void>): Promise<string> {
     const result = Promise.withResolvers<string>();
-    // One unit has one start job at a time, so the unit's name finds the job without waiting for its path.
+    // One unit has one job at a time, so the unit's name finds the job without waiting for its path.
     this.#jobs.set(unit, result.resolve);
     try {
-      await this.#call(
-        managerPath,
-        managerInterface,
-        "StartTransientUnit",
-        "ssa(sv)a(sa(sv))",
-        [unit, "fail", properties, []],
-        fds,
-      );
+      await call();
       return await result.promise;
     } finally {
       this.#jobs.delete(unit);

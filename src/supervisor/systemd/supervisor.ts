@@ -42,7 +42,8 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
     const fifos: number[] = [];
     try {
       for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
-      const result = await manager.startTransientUnit(unit, unitProperties(withJournal), fifos);
+      const properties = unitProperties(withJournal, await manager.version());
+      const result = await manager.startTransientUnit(unit, properties, fifos);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(
           `systemd could not start ${unit} (${result}): see "systemctl status ${unit}" and "journalctl -u ${unit}".`,
@@ -59,7 +60,7 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
     try {
       // What an interrupted start of this very task left: no handle of it was ever given out.
       await discard(ref);
-      await writeDropIn(unitName(spec.machine), spec.properties);
+      await writeDropIn(unitName(spec.machine), { command: spec.argv, properties: spec.properties });
       await start(spec);
       return await attachUnit(ref);
     } catch (error) {

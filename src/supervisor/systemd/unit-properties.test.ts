@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import type { LaunchSpec } from "../supervisor";
-import { dropInText } from "./drop-in";
 import { rightsMessage } from "./fd-socket";
 import { unitPath } from "./manager";
 import { cpuMask, machineOfUnit, unitName, unitProperties } from "./unit-properties";
@@ -17,16 +16,10 @@ const spec: LaunchSpec = {
   properties: {},
 };
 
-const propertiesOf = (change: Partial<LaunchSpec> = {}) => new Map(unitProperties({ ...spec, ...change }));
+const propertiesOf = (change: Partial<LaunchSpec> = {}, systemd = 257) =>
+  new Map(unitProperties({ ...spec, ...change }, systemd));
 
 describe("unitProperties", () => {
-  test("the command is passed as it is, without expansion", () => {
-    expect(propertiesOf().get("ExecStartEx")).toEqual([
-      "a(sasas)",
-      [["/usr/bin/systemd-nspawn", spec.argv, ["no-env-expand"]]],
-    ]);
-  });
-
   test("limits appear only where there are some", () => {
     expect([...propertiesOf().keys()]).not.toContain("MemoryMax");
     const limited = propertiesOf({
@@ -42,9 +35,18 @@ describe("unitProperties", () => {
     expect(limited.get("AllowedCPUs")).toEqual(["ay", Uint8Array.of(5)]);
   });
 
-  test("only a system that booted is started again when it reboots", () => {
-    expect(propertiesOf({ mode: "boot" }).get("RestartForceExitStatus")).toEqual(["(aiai)", [[133], []]]);
-    expect(propertiesOf({ mode: "pid2" }).has("RestartForceExitStatus")).toBe(false);
+  test.each([
+    [249, "SuccessExitStatus"],
+    [252, "SuccessExitStatus"],
+    [253, "SuccessExitStatus"],
+    [254, "RestartForceExitStatus"],
+    [262, "RestartForceExitStatus"],
+  ])("only a system that booted may begin again when it reboots: systemd %d", (systemd, name) => {
+    const statuses = ["SuccessExitStatus", "RestartForceExitStatus"];
+    const set = [...propertiesOf({ mode: "boot" }, systemd)].filter(([property]) => statuses.includes(property));
+    expect(set).toEqual([[name, ["(aiai)", [[133], []]]]]);
+    const others = [...propertiesOf({ mode: "pid2" }, systemd).keys()];
+    expect(others.filter((property) => statuses.includes(property))).toEqual([]);
   });
 
   test("any device node can be made, but not opened", () => {
@@ -92,10 +94,6 @@ test.each([
   ["1a", "/org/freedesktop/systemd1/unit/_31a"],
 ])("the object path of %p", (unit, path) => {
   expect(unitPath(unit)).toBe(path);
-});
-
-test("a drop-in's values are not expanded", () => {
-  expect(dropInText({ IOWeight: "50", Description: "100%n" })).toBe("[Service]\nIOWeight=50\nDescription=100%%n\n");
 });
 
 test("descriptors travel as SCM_RIGHTS", () => {

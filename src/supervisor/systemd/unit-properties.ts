@@ -19,6 +19,16 @@ export function machineOfUnit(unit: string): string | undefined {
 }
 
 /**
+ * What systemd is to make of the code of a container that reboots. 254 and later start the unit again by themselves, as long
+ * as the code is no success. Earlier ones do so too, but close the descriptors of stdout and stderr before, and then the
+ * container's output is the journal's (systemd's unit_may_gc(), which lets go of a failed unit's resources unless it has a job).
+ * With them the code counts as a success: the unit stays, with its descriptors, and SystemdUnit restarts it by a job.
+ */
+function rebootProperty(systemd: number): "RestartForceExitStatus" | "SuccessExitStatus" {
+  return systemd >= 254 ? "RestartForceExitStatus" : "SuccessExitStatus";
+}
+
+/**
  * A cpuset list as the bitmask that AllowedCPUs= has on D-Bus: bit 0 of the first byte is CPU 0.
  *
  * @throws RangeError when the text is not a list such as "0-3,7"
@@ -37,12 +47,12 @@ export function cpuMask(list: string): Uint8Array {
 }
 
 /**
- * The transient unit of a container. Descriptor 0 of the message is the FIFO for stdout, 1 the one for stderr.
+ * The transient unit of a container, but for its command, which is in its drop-in (see dropInText()). Descriptor 0 of the
+ * message is the FIFO for stdout, 1 the one for stderr. `systemd` is the version of PID 1.
  *
  * Descriptions of the properties: systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.kill(5).
  */
-export function unitProperties(spec: LaunchSpec): UnitProperty[] {
-  const [program = ""] = spec.argv;
+export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[] {
   const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = spec.limits;
   const devices = allowedDevices(spec).map(({ path, permissions }) => [path, permissions]);
   return [
@@ -51,8 +61,6 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     // Not "notify": at its end systemd-nspawn tells STOPPING=1, on which systemd drops the unit, and with it the exit
     // status, in spite of RemainAfterExit.
     ["Type", ["s", "exec"]],
-    // Values must reach systemd-nspawn as they are, so "$" is not to be expanded.
-    ["ExecStartEx", ["a(sasas)", [[program, spec.argv, ["no-env-expand"]]]]],
     ["Environment", ["as", Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`)]],
     ...(spec.environmentFile === undefined
       ? []
@@ -62,8 +70,8 @@ export function unitProperties(spec: LaunchSpec): UnitProperty[] {
     ["StandardErrorFileDescriptor", ["h", 1]],
     // The unit keeps how its process ended until the task is destroyed.
     ["RemainAfterExit", ["b", true]],
-    // Not a success, for RemainAfterExit would keep it as the end. A single program may end with that code itself.
-    ...(spec.mode === "boot" ? [["RestartForceExitStatus", ["(aiai)", [[RESTART], []]]] satisfies UnitProperty] : []),
+    // A single program may end with that code itself.
+    ...(spec.mode === "boot" ? [[rebootProperty(systemd), ["(aiai)", [[RESTART], []]]] satisfies UnitProperty] : []),
     ["StartLimitIntervalUSec", ["t", 0n]],
     // Shifting the ownership of a large image takes longer than any default; Nomad has its own deadlines.
     ["TimeoutStartUSec", ["t", infinity]],

@@ -1,3 +1,4 @@
+import { RESTART } from "../exit-of";
 import type { PropertyValues } from "./manager";
 
 /** How the main process of a service ended: an exit code, or the signal that ended it. */
@@ -65,6 +66,12 @@ export function mergeProperties(state: UnitState, values: PropertyValues): UnitS
  */
 export function hasEnded(state: UnitState): boolean {
   return state.loadState !== "loaded" || ["exited", "failed", "dead"].includes(state.subState);
+}
+
+/** Whether the unit of a container that rebooted waits to be started again, which an earlier systemd does not do by itself. */
+export function awaitsRestart(state: UnitState): boolean {
+  const exited = state.loadState === "loaded" && state.subState === "exited" && state.result === "success";
+  return exited && state.execMainCode === CLD_EXITED && state.execMainStatus === RESTART;
 }
 
 /** How systemd-nspawn ended; a unit that was removed before it ran counts as killed by SIGKILL, for nothing ran. */

@@ -7,7 +7,7 @@ const log = createLogger("test", () => {});
 const ref = { supervisor: "systemd", machine: `unit-test-${process.pid}`, mode: "pid1", bootId: "boot" } as const;
 
 /** systemd with one unit, that answers when the test lets it. */
-function fakeManager() {
+function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done") {
   const listeners = new Set<(change: UnitChange) => void>();
   const tell = (change: UnitChange) => {
     for (const listener of listeners) listener(change);
@@ -28,6 +28,7 @@ function fakeManager() {
     stopUnit: async () => {},
     killUnit: async () => {},
     resetFailed: async () => {},
+    restartUnit,
   };
   /** Answers the oldest question, when there is one. */
   const answer = async (values: PropertyValues) => {
@@ -80,3 +81,31 @@ test.each<[string, object, object]>([
   await answer({ ...ended, ...values });
   expect(await (await attaching).exit).toMatchObject(expected);
 });
+
+const rebooted = { ...ended, ExecMainStatus: 133, Result: "success" };
+const running = { SubState: "running", ExecMainCode: 0, ExecMainStatus: 0, Result: "success" };
+
+test.each([
+  ["boot", "done", 1, running, { ...ended, ExecMainStatus: 4 }, { code: 4, signal: 0 }],
+  ["boot", "canceled", 1, { ...rebooted, SubState: "dead" }, {}, { code: 0, signal: 9 }],
+  ["boot", "failed", 1, { ...ended, SubState: "failed", ExecMainStatus: 1 }, {}, { code: 1, signal: 0 }],
+  ["pid1", "done", 0, {}, {}, { code: 133, signal: 0 }],
+] as const)(
+  "a reboot that systemd leaves to the driver: mode %s, job %s",
+  async (mode, result, restarts, then, last, exit) => {
+    let asked = 0;
+    const { manager, tell, answer } = fakeManager(async () => {
+      asked += 1;
+      return result;
+    });
+    const attaching = SystemdUnit.attach(manager, { ...ref, mode }, log);
+    await answer({ LoadState: "loaded", ...running });
+    const unit = await attaching;
+    tell({ kind: "properties", values: rebooted });
+    if (restarts > 0) await answer(then);
+    tell({ kind: "properties", values: last });
+    expect(await unit.exit).toMatchObject(exit);
+    expect(asked).toBe(restarts);
+  },
+  5_000,
+);

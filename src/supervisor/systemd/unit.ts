@@ -13,7 +13,7 @@ import { ManagerError, type SystemdManager, type UnitChange } from "./manager";
 import { nspawnErrors } from "./nspawn-messages";
 import { ranOutOfMemory } from "./oom-message";
 import { unitName } from "./unit-properties";
-import { hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
+import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
 const SIGKILL = 9;
 /** How long systemd-nspawn has to clean up behind a container that was killed. */
@@ -23,7 +23,10 @@ const nspawnFailure = 1;
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 
 /** What a unit asks of PID 1. */
-export type UnitManager = Pick<SystemdManager, "watch" | "refresh" | "stopUnit" | "killUnit" | "resetFailed">;
+export type UnitManager = Pick<
+  SystemdManager,
+  "watch" | "refresh" | "stopUnit" | "killUnit" | "resetFailed" | "restartUnit"
+>;
 
 /** One container as a transient service of PID 1. */
 export class SystemdUnit implements Supervised {
@@ -42,6 +45,7 @@ export class SystemdUnit implements Supervised {
   #locks: readonly string[] = [];
   #releasing: Promise<void> | undefined;
   #killed = false;
+  #restarting = false;
   #verifying: Promise<void> | undefined;
   #verifyAgain = false;
 
@@ -99,7 +103,7 @@ export class SystemdUnit implements Supervised {
   }
 
   async kill(): Promise<void> {
-    if (!hasEnded(this.#state)) {
+    if (!this.#isOver()) {
       this.#killed = true;
       await this.#killContainer();
       if (!(await settles(this.exit, orderlyEndMs))) {
@@ -163,9 +167,38 @@ export class SystemdUnit implements Supervised {
     this.#state = state;
     if (state.loadState === "not-found") this.#removed.resolve();
     if (state.mainPid !== 0 && state.mainPid !== this.#watchedPid) this.#watchPayload(state.mainPid);
-    if (!hasEnded(state)) return;
+    if (this.ref.mode === "boot" && awaitsRestart(state) && !this.#killed) this.#restart();
+    if (!this.#isOver()) return;
     if (state.execMainCode !== 0 || state.loadState === "not-found") this.#ended.resolve();
     else this.#verify();
+  }
+
+  #isOver(): boolean {
+    return hasEnded(this.#state) && !this.#restarting;
+  }
+
+  /** Starts a container again that rebooted. By a job of its own, as systemd keeps the descriptors of a unit that has one. */
+  #restart(): void {
+    if (this.#restarting) return;
+    this.#restarting = true;
+    this.#manager
+      .restartUnit(this.#unit)
+      .then(
+        (result) => {
+          // By a stop of the unit that came in between.
+          if (result === "canceled") this.#killed = true;
+        },
+        (error: unknown) => {
+          this.#log.warn("a container that rebooted could not be started again", {
+            unit: this.#unit,
+            error: errorText(error),
+          });
+        },
+      )
+      .finally(() => {
+        this.#restarting = false;
+        this.#verify();
+      });
   }
 
   /**
@@ -182,7 +215,7 @@ export class SystemdUnit implements Supervised {
       .refresh(this.#unit)
       .then(
         () => {
-          if (hasEnded(this.#state)) this.#ended.resolve();
+          if (this.#isOver()) this.#ended.resolve();
         },
         (error: unknown) => {
           this.#log.debug("a unit could not be looked at", { unit: this.#unit, error: errorText(error) });

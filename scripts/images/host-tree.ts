@@ -1,0 +1,85 @@
+/** The Debian trees that test hosts boot, one for each systemd that is tested. */
+
+import { bootFiles, type DebianTree, idleUnits } from "./debian";
+
+/** Debian suites that test hosts are made of, by the systemd in them: bookworm 252, trixie 257, sid what is newest. */
+export const hostSuites = ["bookworm", "trixie", "sid"] as const;
+
+/** One of hostSuites. */
+export type HostSuite = (typeof hostSuites)[number];
+
+/** Whether a text names a suite that test hosts are made of. */
+export function isHostSuite(text: string): text is HostSuite {
+  return hostSuites.some((suite) => suite === text);
+}
+
+/** udevd does not start in a container, where /sys is read-only; systemd-nspawn needs it for image files. */
+const udevAnyway = Object.fromEntries(
+  ["systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket"].map((unit) => [
+    `etc/systemd/system/${unit}.d/test-host.conf`,
+    "[Unit]\nConditionPathIsReadWrite=\n",
+  ]),
+);
+
+const packages = [
+  "systemd",
+  "systemd-sysv",
+  "systemd-container",
+  "busybox-static",
+  "containernetworking-plugins",
+  "dbus",
+  "iproute2",
+  "iptables",
+  "nftables",
+  "procps",
+  "udev",
+  "e2fsprogs",
+  "fdisk",
+] as const;
+
+/** What images come from, and what makes them: for the tests with a registry, which run on trixie alone. */
+const imagePackages = ["docker-registry", "skopeo", "umoci", "gnupg", "openssl", "xz-utils", "bzip2", "zstd"] as const;
+
+/** Units of single suites that do not start in a container without devices or a network. */
+const maskedIn: Readonly<Record<HostSuite, readonly string[]>> = {
+  bookworm: [],
+  trixie: ["docker-registry.service"],
+  sid: [],
+};
+
+/** The tree of a suite's test host. */
+export function testHostTree(suite: HostSuite): DebianTree {
+  return {
+    suite,
+    variant: "minbase",
+    packages: suite === "trixie" ? [...packages, ...imagePackages] : packages,
+    // The devices are those of the machine around it: none of them is to be set up again.
+    masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service", ...maskedIn[suite]],
+    files: {
+      ...bootFiles,
+      ...udevAnyway,
+      // Says through a FIFO that the test harness reads that the boot is over, and how it went.
+      "etc/systemd/system/test-host-ready.service": [
+        "[Unit]",
+        "Description=Tell the test harness that this host is up",
+        "ConditionPathExists=/run/test-host/ready",
+        "[Service]",
+        "Type=exec",
+        "ExecStart=/bin/sh -c 'systemctl is-system-running --wait > /run/test-host/ready || :'",
+        "",
+      ].join("\n"),
+    },
+    links: {
+      "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
+      "etc/systemd/system/multi-user.target.wants/test-host-ready.service":
+        "/etc/systemd/system/test-host-ready.service",
+    },
+    // Debian's mirrors say for a week only that sid is current; a mirror that stands still stays usable.
+    ...(suite === "sid" ? { anyAge: true } : {}),
+  };
+}
+
+/** The name of a suite's image in the cache: trixie's is plain "host". */
+export function hostImageName(suite: HostSuite): string {
+  return suite === "trixie" ? "host" : `host-${suite}`;
+}
