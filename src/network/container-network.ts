@@ -8,7 +8,7 @@ import { settles } from "../supervisor/settles";
 import type { Supervised } from "../supervisor/supervisor";
 import { addressing } from "./addressing";
 import { holdContainerLease } from "./container-lease";
-import { reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
+import { type HostLink, reachedBy, readContainerLink, readHostLink, setUpContainer, setUpHost } from "./container-link";
 import { serveLease } from "./dhcp/server";
 import { openLoopback } from "./host-loopback";
 import { addressPart, isIpv4 } from "./ip";
@@ -17,6 +17,7 @@ import { watchNetwork } from "./netlink/events";
 import { type LinkManagement, linkManagement, watchLinkStates } from "./networkd";
 import { containerPorts } from "./ports";
 import type { NetworkRecord } from "./records";
+import { distrustLink } from "./sysctls";
 
 /** How long systemd-networkd may take to look at a new link. */
 const managementMs = 3_000;
@@ -69,6 +70,8 @@ export class ContainerNetwork {
   /** It has an address of IPv6, and the time for one of IPv4 runs. */
   #onlyIpv6 = false;
   #saving: Promise<void> = Promise.resolve();
+  /** It was told that the host believes the container. */
+  #warned = false;
   #closed = false;
 
   /** @param boot whether an init system runs in the container, which sees to its own network */
@@ -165,6 +168,7 @@ export class ContainerNetwork {
     const bridged = this.#record.link !== "veth";
     const host = container === undefined ? undefined : readHostLink(container.peer, bridged);
     if (container === undefined || host === undefined) return false;
+    this.#distrust(host);
     const decision = addressing({
       record: this.#record,
       boot: this.#boot,
@@ -200,6 +204,15 @@ export class ContainerNetwork {
     this.#hostIndex = host.index;
     for (const stop of this.#earlyStops.splice(0)) stop();
     return true;
+  }
+
+  /** Before either end is up, unless somebody else sets links up; the bridge of a zone is there for containers alone. */
+  #distrust({ end, name }: HostLink): void {
+    const links = new Set([end.name, ...(this.#record.link === "zone" ? [name] : [])]);
+    const refused = [...links].flatMap(distrustLink);
+    if (refused.length === 0 || this.#warned) return;
+    this.#warned = true;
+    this.#context.warn(`The host believes what the container says about routes: ${refused.join(", ")} could not be 0.`);
   }
 
   #management(index: number): LinkManagement {

@@ -1,6 +1,7 @@
 import { ConfigError } from "../config/config-error";
 import type { PluginOptions } from "../config/plugin-options";
 import { LaunchError } from "../supervisor/supervisor";
+import { refuseTakenPorts } from "./listeners";
 import { type Link, Links } from "./netlink/links";
 import type { NetworkPlan } from "./plan";
 
@@ -10,11 +11,14 @@ export type NetworkPolicy = Pick<PluginOptions, "network" | "allow_host_network"
 /**
  * Checks a task's network against what the operator allows, and what the client has.
  *
- * @throws ConfigError naming what is asked for and what is allowed; LaunchError, for which Nomad tries again, where a bridge is not there yet
+ * @throws ConfigError naming what is asked for and what is allowed; LaunchError, for which Nomad tries again, where a bridge is not there
+ * yet, or a program of the client listens on a port
  */
-export function checkNetwork(plan: NetworkPlan, policy: NetworkPolicy): void {
+export async function checkNetwork(plan: NetworkPlan, policy: NetworkPolicy): Promise<void> {
   checkNetworkPolicy(plan, policy);
-  if (plan.kind !== "private" || plan.link !== "bridge" || plan.bridge === undefined) return;
+  if (plan.kind !== "private") return;
+  await refuseTakenPorts(plan.ports);
+  if (plan.link !== "bridge" || plan.bridge === undefined) return;
   using links = new Links();
   checkBridge(plan.bridge, links.link(plan.bridge));
 }

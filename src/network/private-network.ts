@@ -6,6 +6,7 @@ import { ContainerNetwork } from "./container-network";
 import { applyRules } from "./firewall";
 import { closeLoopback } from "./host-loopback";
 import { hostResolvers } from "./host-resolvers";
+import { refuseTakenPorts } from "./listeners";
 import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
 import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
@@ -32,7 +33,7 @@ export interface ReservedNetwork {
  * Reserves what a container's private network needs of the host, before it is started: addresses, and the rules of its ports.
  * releaseNetwork() gives it back.
  *
- * @throws FirewallError where ports cannot be forwarded
+ * @throws FirewallError where ports cannot be forwarded; LaunchError where something listens on one
  */
 export async function reserveNetwork(
   machine: string,
@@ -41,6 +42,8 @@ export async function reserveNetwork(
   log: Logger,
 ): Promise<ReservedNetwork> {
   return withRecords(async (records) => {
+    // An image's download may have taken minutes since this was looked at first.
+    await refuseTakenPorts(network.ports);
     const others = (await records.all()).filter((record) => record.machine !== machine);
     const record = newRecord(machine, network, pools, others);
     await records.write(record);

@@ -54,6 +54,30 @@ export function routeLoopback(link: string): void {
   write(`ipv4/conf/${link}/route_localnet`, "1");
 }
 
+/** What a host would take from the other end of a link about its own network, by family. */
+const trusting = {
+  ipv4: ["accept_redirects", "accept_source_route"],
+  ipv6: ["accept_ra", "autoconf", "accept_redirects", "accept_source_route"],
+} as const;
+
+/** The settings by which the host believes nothing of what comes in by a link about addresses, routes and routers: all have to be 0. */
+export function distrustSettings(link: string): string[] {
+  return Object.entries(trusting).flatMap(([family, names]) => names.map((name) => `${family}/conf/${link}/${name}`));
+}
+
+/**
+ * Has the host take no router advertisements, addresses, redirects or routes from a link at whose other end is a container: with them
+ * it could have the host's packets sent to itself. What is 0 already is not written.
+ *
+ * @returns settings that could not be set, in an agent's own container for example
+ */
+export function distrustLink(link: string): string[] {
+  return distrustSettings(link)
+    .filter((name) => ![undefined, "0"].includes(read(name)))
+    .filter((name) => !write(name, "0"))
+    .map((name) => `net.${name.replaceAll("/", ".")}`);
+}
+
 function read(name: string): string | undefined {
   return readIfThere(`${tree}/${name}`)?.trim();
 }

@@ -83,7 +83,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
   );
   checkPolicy(decoded, context.plugin);
   const network = networkPlan(config, decoded);
-  checkNetwork(network, context.plugin);
+  await checkNetwork(network, context.plugin);
   const policy = {
     taskDirectory: taskDirectories(config).task,
     privileged: context.plugin.allow_privileged_binds,

@@ -69,3 +69,19 @@ describe("a task that puts something in place of the next one's log", () => {
     120_000,
   );
 });
+
+test("a job cannot have the agent's own API answered by its container", async () => {
+  const { port } = new URL(nomad.api.address);
+  const { allocId } = await runJob(
+    nomad.api,
+    jobFile({
+      id: "hostile-port",
+      config: { ...shell(busybox, "httpd -f -p 80 -h /"), network_veth: true, ports: ["api"] },
+      group: `network {\n port "api" {\n static = ${port}\n to = 80\n }\n }`,
+    }),
+  );
+  const state = await untilDead(nomad.api, allocId, "main", 60_000);
+  expect(eventTexts(state).join("\n")).toMatch(
+    new RegExp(`The port ${port} \\("api"\\) cannot be forwarded to the container: the program "nomad" \\(PID`),
+  );
+}, 120_000);

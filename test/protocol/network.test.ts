@@ -499,6 +499,75 @@ describe("network_bridge", () => {
   });
 });
 
+describe("a port on which something of the host listens", () => {
+  const listening: readonly (readonly [string, "tcp" | "udp", string])[] = [
+    ["0.0.0.0", "tcp", ""],
+    ["::", "tcp", ""],
+    ["127.0.0.1", "tcp", ""],
+    ["::1", "tcp", ""],
+    [ownAddresses[4], "tcp", ""],
+    [ownAddresses[6], "tcp", ""],
+    ["127.0.0.1", "tcp", ownAddresses[4]],
+    [ownAddresses[4], "tcp", ownAddresses[4]],
+    ["0.0.0.0", "udp", ""],
+    ["::1", "udp", ""],
+    [ownAddresses[4], "udp", ownAddresses[4]],
+  ];
+  const script = `
+    const [protocol, host] = process.argv.slice(1);
+    if (protocol === "tcp") require("node:net").createServer((socket) => socket.end("host")).listen(20060, host, () => console.log("up"));
+    else require("node:dgram").createSocket(host.includes(":") ? "udp6" : "udp4").bind(20060, host, () => console.log("up"));
+  `;
+  const start = async (hostIp: string) => {
+    const spec = shell(bench.busybox, servers("container"), { network_veth: true, ports: ["port0"] });
+    const task = await bench.task({ ...spec, resources: ports([20_060, 80, hostIp]) });
+    let handle: TaskHandle | undefined;
+    const problem = await sentence(
+      (async () => {
+        handle = await bench.start(task);
+      })(),
+    );
+    return { task, handle, problem };
+  };
+
+  test.each(listening)("%s by %s is refused, bound to %j", async (host, protocol, hostIp) => {
+    const child = Bun.spawn([process.execPath, "-e", script, protocol, host], { stdout: "pipe", stderr: "inherit" });
+    try {
+      await child.stdout.getReader().read();
+      const { problem } = await start(hostIp);
+      expect(problem).toContain('The port 20060 ("port0") cannot be forwarded to the container: the program "');
+      expect(problem).toContain(`(PID ${child.pid}) listens on it (${protocol.toUpperCase()}, `);
+      expect(await rules()).not.toContain("20060");
+    } finally {
+      child.kill();
+      await child.exited;
+    }
+  });
+
+  test("is the container's that had it first, also after a kill -9 of the plugin", async () => {
+    // The driver's rules lead none of 127.0.0.0/8 but 127.0.0.1 to containers.
+    const other = Bun.spawn([process.execPath, "-e", script, "tcp", "127.0.0.53"], { stdout: "pipe" });
+    let later: Bun.Subprocess<"ignore", "pipe"> | undefined;
+    try {
+      await other.stdout.getReader().read();
+      const { task, handle, problem } = await start("");
+      expect(problem).toBe("");
+      await task.stdout.waitFor("up\n");
+      later = Bun.spawn([process.execPath, "-e", script, "tcp", "127.0.0.1"], { stdin: "ignore", stdout: "pipe" });
+      await later.stdout.getReader().read();
+      await bench.replacePlugin();
+      if (handle !== undefined) await bench.client().recoverTask(handle);
+      expect(await fetched(here, "127.0.0.1", 20_060)).toBe("container");
+      await bench.client().destroyTask(task.id, true);
+    } finally {
+      for (const child of [other, later]) {
+        child?.kill();
+        await child?.exited;
+      }
+    }
+  });
+});
+
 test("a task that gets no address runs, and an event says so", async () => {
   await using impatient = await openWorkbench({ network: { address_wait: "200ms" } });
   await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);
