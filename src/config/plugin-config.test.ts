@@ -13,6 +13,7 @@ test("an empty config has the defaults", () => {
     image_paths: [],
     allow_caps: ["all"],
     allow_properties: [],
+    allow_negative_oom_score_adjust: false,
     allow_privileged_binds: true,
     allow_host_network: true,
     require_user_namespacing: false,

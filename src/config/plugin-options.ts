@@ -206,6 +206,11 @@ export const pluginOptions = {
     meaning: "Unit properties a task may set by `properties`; none by default.",
     example: 'allow_properties = ["IOWeight"]',
   }),
+  allow_negative_oom_score_adjust: option({
+    ...flag(false),
+    meaning:
+      "Whether a task may ask by `oom_score_adjust` for a value below 0: when memory runs out the kernel then kills others before it, and with -1000 never it.",
+  }),
   allow_privileged_binds: option({
     ...flag(true),
     meaning:

@@ -14,6 +14,12 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   if (capability !== undefined) throw refusal("capability", capability, "allow_caps", caps);
   const property = Object.keys(options.properties).find((name) => !properties.includes(name));
   if (property !== undefined) throw refusal("properties", property, "allow_properties", properties);
+  const { oom_score_adjust: score = 0 } = options;
+  if (score < 0 && !plugin.allow_negative_oom_score_adjust) {
+    throw new ConfigError(
+      `Option oom_score_adjust asks for ${score}, by which the kernel kills others before this task when memory runs out. This client does not allow that (allow_negative_oom_score_adjust = false): use a value from 0 to 1000.`,
+    );
+  }
   if (plugin.require_user_namespacing) requireOwnUsers(options);
 }
 

@@ -7,11 +7,11 @@ import type { Driver } from "./driver";
  * nothing.
  */
 export async function discardContainer(
-  { supervisorNamed }: Pick<Driver, "supervisorNamed">,
+  { supervisorNamed, log }: Pick<Driver, "supervisorNamed" | "log">,
   machine: string,
 ): Promise<void> {
   for (const name of ["systemd", "process"] as const) {
     if (name === "process" || systemdPresence().booted) await supervisorNamed(name).discard(machine);
   }
-  await releaseContainer(machine);
+  await releaseContainer(machine, log);
 }

@@ -30,7 +30,7 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
     const identity = { id, name: config.name, allocId: config.allocId };
     const { options, stopSignal } = await withImage(config, ref.machine, readableConfig(driver, config));
     const release = async () => {
-      await releaseContainer(ref.machine);
+      await releaseContainer(ref.machine, driver.log);
       driver.images.unused();
     };
     const exec = execContext(config, options);

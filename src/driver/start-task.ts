@@ -69,7 +69,7 @@ export async function startTask(
       const { launch, options, stopSignal, network: reserved } = prepared;
       notes.push(...prepared.notes);
       const release = async () => {
-        await releaseContainer(launch.machine);
+        await releaseContainer(launch.machine, driver.log);
         driver.images.unused();
       };
       let supervised: Supervised | undefined;

@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseOomKills } from "./cgroup-events";
 import type { CgroupLayout } from "./cgroup-layout";
 import { type LimitWrite, planLimits } from "./cgroup-limits";
+import { childGroups, walkCgroups } from "./cgroup-walk";
 import { errnoCode, isMissing } from "./errno";
 import { errorText } from "./error-text";
 
@@ -97,8 +98,8 @@ export async function killCgroup(layout: CgroupLayout, name: string): Promise<bo
 
 /** SIGKILLs everything in cgroups and those below them, as killCgroup() does. */
 export async function killGroups(directories: readonly string[]): Promise<boolean> {
-  return settle(() => {
-    const alive = directories.flatMap(processesBelow);
+  return settle(async () => {
+    const alive = (await Promise.all(directories.map(processesBelow))).flat();
     if (alive.length === 0) return true;
     for (const directory of directories) killAtOnce(directory);
     for (const pid of alive) kill(pid);
@@ -114,7 +115,7 @@ export async function killGroups(directories: readonly string[]): Promise<boolea
 export async function resetCgroup(layout: CgroupLayout, name: string): Promise<void> {
   const unified = cgroupDirectories(layout, name).get("unified");
   if (unified === undefined) return;
-  await settle(() => childGroups(unified).map(removeTree).every(Boolean));
+  await settle(() => removeAll(childGroups(unified).map((group) => join(unified, group))));
   disableControllers(unified);
 }
 
@@ -126,10 +127,10 @@ export async function resetCgroup(layout: CgroupLayout, name: string): Promise<v
  */
 export async function removeCgroup(layout: CgroupLayout, name: string): Promise<readonly string[]> {
   const directories = [...new Set(cgroupDirectories(layout, name).values())];
-  const gone = await settle(() => directories.map(removeTree).every(Boolean));
+  const gone = await settle(() => removeAll(directories));
   await settle(() => directories.map((directory) => removeUnusedParent(dirname(directory))).every(Boolean), PARENT_MS);
   if (gone) return [];
-  const left = directories.filter((directory) => !removeTree(directory));
+  const left = directories.filter((directory) => !removeEmpty(directory));
   return left.map((directory) => `The cgroup ${directory} could not be removed: it still has processes.`);
 }
 
@@ -208,24 +209,21 @@ function kill(pid: number): void {
 }
 
 /** 0 stands for a process outside of our PID namespace. */
-function processesBelow(directory: string): readonly number[] {
-  const own = (readIfThere(join(directory, "cgroup.procs")) ?? "").split("\n").filter((line) => Number(line) > 0);
-  return [...own.map(Number), ...childGroups(directory).flatMap(processesBelow)];
+async function processesBelow(directory: string): Promise<readonly number[]> {
+  const found: number[] = [];
+  await walkCgroups(directory, {
+    at: (group) => {
+      const lines = (readIfThere(join(group, "cgroup.procs")) ?? "").split("\n");
+      found.push(...lines.map(Number).filter((pid) => pid > 0));
+    },
+  });
+  return found;
 }
 
-function childGroups(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => join(directory, entry.name));
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
-}
-
-function removeTree(directory: string): boolean {
-  return childGroups(directory).map(removeTree).every(Boolean) && removeEmpty(directory);
+/** Removes cgroups and all below them as far as they have no processes; true when all of them are gone. */
+async function removeAll(directories: readonly string[]): Promise<boolean> {
+  for (const directory of directories) await walkCgroups(directory, { leave: removeEmpty });
+  return directories.map(removeEmpty).every(Boolean);
 }
 
 /**
@@ -234,7 +232,7 @@ function removeTree(directory: string): boolean {
  */
 function removeUnusedParent(parent: string): boolean {
   const supervisors = join(parent, SUPERVISORS_CGROUP);
-  if (childGroups(parent).some((group) => group !== supervisors)) return true;
+  if (childGroups(parent).some((group) => group !== SUPERVISORS_CGROUP)) return true;
   return removeEmpty(supervisors) && removeEmpty(parent);
 }
 
@@ -250,10 +248,10 @@ export function removeEmpty(directory: string): boolean {
   }
 }
 
-async function settle(done: () => boolean, timeoutMs = SETTLE_MS): Promise<boolean> {
+async function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
-    if (done()) return true;
+    if (await done()) return true;
     if (performance.now() >= deadline) return false;
     await Bun.sleep(delay);
   }

@@ -5,6 +5,9 @@ import type { Granted } from "./dhcp/client-state";
 import { type Address, formatSubnet, parseSubnet } from "./ip";
 import { Links } from "./netlink/links";
 
+/** How many addresses of a container are looked through for the one that is to go, about. */
+const mostListed = 1000;
+
 /** What holdContainerLease() asks of the container's network. */
 export interface LeaseKeeper {
   /** Writes down which address is leased, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
@@ -51,7 +54,7 @@ function take(namespace: string, index: number, { address, router }: Granted): v
 
 function drop(namespace: string, index: number, { family, value }: Address): void {
   inNetworkNamespace(namespace, () => {
-    using links = new Links();
+    using links = new Links(mostListed);
     for (const { index: on, address } of links.addresses()) {
       if (on === index && address.family === family && address.value === value) links.removeAddress(index, address);
     }

@@ -8,13 +8,17 @@ import { hasIpv6 } from "./sysctls";
 /** The name that systemd-nspawn gives the container's end of its link (systemd-nspawn(1), --network-veth). */
 const containerName = "host0";
 
+/** How many interfaces and addresses of a container are looked at, about; and how many addresses at its link are made use of. */
+const mostListed = 1000;
+const mostAddresses = 64;
+
 /** The container's end of its link. */
 export interface ContainerLink {
   readonly index: number;
   readonly mac: string;
   /** Index of the host's end. */
   readonly peer: number;
-  /** "ADDRESS/PREFIX" of those that others can reach it by. */
+  /** "ADDRESS/PREFIX" of those that others can reach it by, the first 64. */
   readonly addresses: readonly string[];
 }
 
@@ -31,10 +35,11 @@ export interface HostLink {
 /** Looks into a container; undefined while it has no link. */
 export function readContainerLink(namespace: string): ContainerLink | undefined {
   return inNetworkNamespace(namespace, () => {
-    using links = new Links();
+    using links = new Links(mostListed);
     const link = links.link(containerName);
     if (link?.peer === undefined) return undefined;
-    return { index: link.index, mac: link.mac, peer: link.peer, addresses: addressesOf(links, link.index) };
+    const addresses = addressesOf(links, link.index).slice(0, mostAddresses);
+    return { index: link.index, mac: link.mac, peer: link.peer, addresses };
   });
 }
 
@@ -65,7 +70,7 @@ export function reachedBy(index: number, addresses: readonly string[]): string[]
 /** Sets the container's end up, with addresses and default routes where there are some. */
 export function setUpContainer(namespace: string, given: NetworkRecord["given"]): void {
   inNetworkNamespace(namespace, () => {
-    using links = new Links();
+    using links = new Links(mostListed);
     const link = links.link(containerName);
     if (link === undefined) return;
     links.setUp(link.index);

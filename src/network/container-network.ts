@@ -72,6 +72,7 @@ export class ContainerNetwork {
   #saving: Promise<void> = Promise.resolve();
   /** It was told that the host believes the container. */
   #warned = false;
+  #unsaved = false;
   #closed = false;
 
   /** @param boot whether an init system runs in the container, which sees to its own network */
@@ -236,9 +237,7 @@ export class ContainerNetwork {
     this.#unreached = all.filter((address) => !found.includes(address));
     const { addresses, targets } = this.#record;
     if (found.length > 0 && (found.join() !== addresses.join() || reached.join() !== targets.join())) {
-      const record = { ...this.#record, addresses: found, targets: reached };
-      this.#record = record;
-      this.#queue(() => this.#context.save(record));
+      this.#save({ ...this.#record, addresses: found, targets: reached });
     }
     if (found.some(isIpv4)) this.#known.resolve();
     else if (found.length > 0 && !this.#onlyIpv6) {
@@ -249,9 +248,18 @@ export class ContainerNetwork {
 
   #remember(leased: string): void {
     if (leased === this.#record.leased) return;
-    const record = { ...this.#record, leased };
+    this.#save({ ...this.#record, leased });
+  }
+
+  /** Of records that follow each other while another one is written, the last one is. */
+  #save(record: NetworkRecord): void {
     this.#record = record;
-    this.#queue(() => this.#context.save(record));
+    if (this.#unsaved) return;
+    this.#unsaved = true;
+    this.#queue(() => {
+      this.#unsaved = false;
+      return this.#context.save(this.#record);
+    });
   }
 
   #queue(work: () => Promise<void>): void {

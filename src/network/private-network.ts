@@ -9,7 +9,7 @@ import { hostResolvers } from "./host-resolvers";
 import { refuseTakenPorts } from "./listeners";
 import { Links } from "./netlink/links";
 import type { PrivateNetwork } from "./plan";
-import { type NetworkRecord, type Records, readRecord, withRecords } from "./records";
+import { hasRecord, type NetworkRecord, RecordError, type Records, readRecord, withRecords } from "./records";
 import { type AddressPools, chooseAddresses, newRecord, withAddresses } from "./reserve";
 import type { RulesKeeper } from "./rules-keeper";
 import { forgetContainer, forgetEarlierFlows } from "./stale-flows";
@@ -81,7 +81,7 @@ export async function connectNetwork(
 
 /** The network of a container that was found again; its rules are put in force, in case they are not. */
 export async function recoverNetwork(machine: string, log: Logger): Promise<NetworkRecord | undefined> {
-  const record = await readRecord(machine);
+  const record = await readOwn(machine, log);
   if (record === undefined) return undefined;
   try {
     await withRecords(async (records) => applyRules(records, { anyway: true }));
@@ -92,11 +92,14 @@ export async function recoverNetwork(machine: string, log: Logger): Promise<Netw
   return record;
 }
 
-/** Gives back what a container's network had of the host; does nothing where it had nothing. */
-export async function releaseNetwork(machine: string): Promise<void> {
-  if ((await readRecord(machine)) === undefined) return;
+/**
+ * Gives back what a container's network had of the host; does nothing where it had nothing. A record that cannot be read goes with a
+ * warning: the rules are made of those that can be.
+ */
+export async function releaseNetwork(machine: string, log: Pick<Logger, "warn">): Promise<void> {
+  if (!(await hasRecord(machine))) return;
   await withRecords(async (records) => {
-    const record = await readRecord(machine);
+    const record = await readOwn(machine, log);
     await records.remove(machine);
     const others = await records.all();
     const { bridge } = record ?? {};
@@ -107,6 +110,16 @@ export async function releaseNetwork(machine: string): Promise<void> {
     await applyRules(records);
     if (record !== undefined) forgetContainer(record);
   });
+}
+
+async function readOwn(machine: string, log: Pick<Logger, "warn">): Promise<NetworkRecord | undefined> {
+  try {
+    return await readRecord(machine);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    log.warn("the record of a container's network cannot be read", { machine, error: errorText(error) });
+    return undefined;
+  }
 }
 
 async function serve(records: Records, record: NetworkRecord, log: Logger): Promise<string[]> {

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { absent } from "../host/errno";
@@ -54,9 +54,23 @@ export interface Records {
   writeRules(text: string): Promise<void>;
 }
 
-/** The record of a machine; undefined where it has no private network. */
+/** Thrown for a file that is no record. */
+export class RecordError extends Error {
+  override readonly name = "RecordError";
+}
+
+/**
+ * The record of a machine; undefined where it has no private network.
+ *
+ * @throws RecordError where it cannot be read
+ */
 export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
   return parse(join(directory, machine + suffix));
+}
+
+/** Whether a machine has a record, readable or not. */
+export async function hasRecord(machine: string): Promise<boolean> {
+  return (await lstat(join(directory, machine + suffix)).catch(absent)) !== undefined;
 }
 
 /**
@@ -128,10 +142,22 @@ async function writeWhole(path: string, text: string): Promise<void> {
 
 async function parse(path: string): Promise<NetworkRecord | undefined> {
   const text = await readFile(path, "utf8").catch(absent);
-  if (text === undefined) return undefined;
-  const parsed = v.safeParse(schema, JSON.parse(text));
-  if (!parsed.success) throw new Error(`${path} is not a record of this version of the driver: ${text.slice(0, 200)}`);
-  return parsed.output;
+  return text === undefined ? undefined : parseRecord(path, text);
+}
+
+/**
+ * Reads a record's text.
+ *
+ * @throws RecordError for anything else
+ */
+export function parseRecord(path: string, text: string): NetworkRecord {
+  try {
+    return v.parse(schema, JSON.parse(text));
+  } catch (error) {
+    throw new RecordError(`${path} is not a record of this version of the driver: ${text.slice(0, 200)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** What a driver left that was killed while it wrote. */

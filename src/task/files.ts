@@ -150,12 +150,16 @@ async function namesIn(directory: string): Promise<string[]> {
   return (await readdir(directory).catch(absent)) ?? [];
 }
 
-/** Removes a container's files, and the directories of all with the last one's; does nothing where there are none. */
-export async function removeContainerFiles(machine: string): Promise<void> {
+/**
+ * Removes a container's files, and the directories of all with the last one's; does nothing where there are none.
+ *
+ * @param removed.owner false where something else of the container is left, that is found again by its owner
+ */
+export async function removeContainerFiles(machine: string, removed = { owner: true }): Promise<void> {
   const { directory, owner } = paths(machine);
   await rm(settingsFilePath(machine), { force: true });
   await rm(directory, { recursive: true, force: true });
   // The last of all: whoever is killed before is found by it.
-  await rm(owner, { force: true });
+  if (removed.owner) await rm(owner, { force: true });
   for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);
 }

@@ -192,7 +192,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
       },
     };
   } catch (error) {
-    await releaseContainer(machine);
+    await releaseContainer(machine, context.log);
     throw error;
   }
 }

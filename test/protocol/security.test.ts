@@ -38,6 +38,15 @@ test("require_user_namespacing refuses user IDs of the host, and a task without 
   expect(await inside(strict, "cat /proc/self/uid_map")).toMatch(/^\s+0\s+[1-9]\d{5,}\s+65536\n$/);
 });
 
+test("a negative oom_score_adjust needs the operator's word", async () => {
+  for (const score of [-1, -1000]) {
+    expect(await refusal(bench, { oom_score_adjust: score })).toContain(`oom_score_adjust asks for ${score}`);
+  }
+  expect(await inside(bench, "cat /proc/self/oom_score_adj", { oom_score_adjust: 0 })).toBe("0\n");
+  await using open = await openWorkbench({ allow_negative_oom_score_adjust: true });
+  expect(await inside(open, "cat /proc/self/oom_score_adj", { oom_score_adjust: -5 })).toBe("-5\n");
+});
+
 describe("allow_caps", () => {
   const bounding = "grep CapBnd /proc/self/status | cut -f 2";
 

@@ -19,12 +19,24 @@ describe("findChecksum", () => {
     ["binary mode", `${two} *other.tar\n${one} *image.tar\n`, one],
     ["capitals", `${one.toUpperCase()}  image.tar`, one],
     ["with a path", `${one}  ./dir/image.tar\r\n`, one],
-    ["the digest alone", `${one}\n`, one],
+    ["the digest alone, in a list of several", `${one}\n`, undefined],
+    ["a digest alone before the right one", `${two}\n${one}  image.tar\n`, one],
     ["another file's", `${two}  image.tar.xz\n`, undefined],
     ["a name that only ends alike", `${two}  myimage.tar\n`, undefined],
     ["too short", `${one.slice(1)}  image.tar\n`, undefined],
     ["nothing", "", undefined],
-  ] as const)("%s", (_, list, expected) => expect(findChecksum(list, "image.tar")).toBe(expected));
+  ] as const)("%s", (_, list, expected) => expect(findChecksum(list, "image.tar", false)).toBe(expected));
+
+  test.each([
+    ["the digest alone", `${one}\n`, one],
+    ["with blanks and lines without anything", `\n${one} \t\r\n\n`, one],
+    ["the digest alone, twice", `${one}\n${one}\n`, undefined],
+    ["the digest alone, and another file's", `${one}\n${two}  other.tar\n`, undefined],
+    ["with its name", `${one}  image.tar\n`, one],
+    ["another file's", `${two}  other.tar\n`, undefined],
+  ] as const)("of the image alone: %s", (_, list, expected) =>
+    expect(findChecksum(list, "image.tar", true)).toBe(expected),
+  );
 });
 
 test.each([

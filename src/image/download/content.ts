@@ -95,10 +95,10 @@ export async function trustedDigest(image: MachineImage, scratch: string, contex
   const subject = subjectOf(image);
   const file = fileNameOf(image.url);
   const looked: string[] = [];
-  for (const { sums, signatures } of checksumPlaces(image.url)) {
+  for (const { sums, signatures, own } of checksumPlaces(image.url)) {
     looked.push(fileNameOf(sums));
     const list = await optional(sums, `the checksums of ${subject.name}`, context);
-    const digest = list === undefined ? undefined : findChecksum(list.toString("utf8"), file);
+    const digest = list === undefined ? undefined : findChecksum(list.toString("utf8"), file, own);
     if (list === undefined || digest === undefined) continue;
     if (image.verify === "signature") await checkSigned(list, signatures, image, scratch, context);
     return `sha256:${digest}`;

@@ -1,6 +1,7 @@
 import { readFd } from "../../exec/fd-streams";
 import { startTimer } from "../../host/long-timer";
 import { inNetworkNamespace } from "../../host/network-namespace";
+import { Pace } from "../../host/pace";
 import type { Address } from "../ip";
 import { clientMessage, parseReply } from "./client-message";
 import { begin, type ClientState, type Granted, received, type Step, timeout } from "./client-state";
@@ -10,6 +11,9 @@ import { openPacketSocket, sendPacket } from "./packet-socket";
 const everybody = "ff:ff:ff:ff:ff:ff";
 /** How long a link may be down before it is looked at again. */
 const againMs = 1_000;
+
+/** How many answers are read: those of a host that sends without end are lost. */
+const limits = { burst: 50, perSecond: 10 } as const;
 
 /** The link that an address is asked for. */
 export interface ClientLink {
@@ -88,14 +92,18 @@ function converse(link: ClientLink, known: Address | undefined, user: LeaseUser)
     const from = send.kind === "renew" ? send.address : undefined;
     sendPacket(fd, link.index, everybody, datagram(from, serverPort, clientMessage(client, send)));
   };
+  const pace = new Pace(limits);
+  const hear = (bytes: Uint8Array) => {
+    for (const message of datagramsTo(clientPort, bytes)) {
+      const reply = parseReply(client, message);
+      const step = reply === undefined ? undefined : received(state, reply);
+      if (step !== undefined) act(step);
+    }
+  };
   const listen = async () => {
     try {
       for (let bytes = await reader.next(); bytes !== undefined; bytes = await reader.next()) {
-        for (const message of datagramsTo(clientPort, bytes)) {
-          const reply = parseReply(client, message);
-          const step = reply === undefined ? undefined : received(state, reply);
-          if (step !== undefined) act(step);
-        }
+        await pace.work(() => hear(bytes));
       }
     } catch {
       // ENETDOWN, of packet(7).

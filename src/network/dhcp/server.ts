@@ -1,7 +1,11 @@
 import { readFd } from "../../exec/fd-streams";
+import { Pace } from "../../host/pace";
 import { clientPort, datagram, datagramsTo, serverPort } from "./frame";
 import { openPacketSocket, sendPacket } from "./packet-socket";
 import { answer, type Lease, parseRequest } from "./server-message";
+
+/** How many requests are read: those of a container that sends without end are lost. */
+const limits = { burst: 50, perSecond: 10 } as const;
 
 /**
  * Answers a container that asks for its address by DHCP, with the one that the driver has given it: images have their own ways to set
@@ -17,15 +21,19 @@ export function serveLease(index: number, mac: string, lease: Lease): () => void
   if (fd === undefined) return () => {};
   const reader = readFd(fd);
   let stopped = false;
+  const pace = new Pace(limits);
+  const answerAll = (bytes: Uint8Array) => {
+    for (const received of datagramsTo(serverPort, bytes)) {
+      const request = parseRequest(received);
+      const reply = request?.mac === mac ? answer(request, lease) : undefined;
+      if (reply !== undefined) sendPacket(fd, index, mac, datagram(lease.router, clientPort, reply));
+    }
+  };
   const serve = async () => {
     for (;;) {
       const bytes = await reader.next();
       if (bytes === undefined || stopped) return;
-      for (const received of datagramsTo(serverPort, bytes)) {
-        const request = parseRequest(received);
-        const reply = request?.mac === mac ? answer(request, lease) : undefined;
-        if (reply !== undefined) sendPacket(fd, index, mac, datagram(lease.router, clientPort, reply));
-      }
+      await pace.work(() => answerAll(bytes));
     }
   };
   void serve().catch(() => {

@@ -82,14 +82,26 @@ export interface Route {
 /** Interfaces, addresses and routes of one network namespace: that of the thread that makes it. */
 export class Links implements Disposable {
   readonly #socket = new NetlinkSocket(routeProtocol);
+  readonly #most: number | undefined;
+
+  /** @param most how many interfaces and addresses are listed, about; for a namespace of a container, which can have any number */
+  constructor(most?: number) {
+    this.#most = most;
+  }
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
   }
 
   links(): Link[] {
-    const messages = this.#socket.dump("The network interfaces could not be listed", RTM_GETLINK, linkHeader({}));
+    const messages = this.#list("The network interfaces could not be listed", RTM_GETLINK, linkHeader({}));
     return messages.filter(({ type }) => type === RTM_NEWLINK).map(decodeLink);
+  }
+
+  #list(what: string, type: number, header: Uint8Array): Message[] {
+    if (this.#most === undefined) return this.#socket.dump(what, type, header);
+    using socket = new NetlinkSocket(routeProtocol);
+    return socket.dumpSome(this.#most, what, type, header);
   }
 
   link(name: string): Link | undefined {
@@ -97,7 +109,7 @@ export class Links implements Disposable {
   }
 
   addresses(): LinkAddress[] {
-    const messages = this.#socket.dump("The addresses could not be listed", RTM_GETADDR, new Uint8Array(ADDRESS_SIZE));
+    const messages = this.#list("The addresses could not be listed", RTM_GETADDR, new Uint8Array(ADDRESS_SIZE));
     return messages.flatMap((message) => (message.type === RTM_NEWADDR ? decodeAddress(message) : []));
   }
 

@@ -85,17 +85,27 @@ export class NetlinkSocket implements Disposable {
     return this.#talk(what, type, NLM_F_REQUEST | NLM_F_DUMP, body);
   }
 
+  /**
+   * Asks for the beginning of a list; this socket can be asked for nothing after it.
+   *
+   * @param most how many parts of the list there are to be at most, but for those that come with the last of them
+   * @throws NetlinkError, whose message begins with `what`
+   */
+  dumpSome(most: number, what: string, type: number, ...body: readonly Uint8Array[]): Message[] {
+    return this.#talk(what, type, NLM_F_REQUEST | NLM_F_DUMP, body, most);
+  }
+
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
 
-  #talk(what: string, type: number, flags: number, body: readonly Uint8Array[]): Message[] {
+  #talk(what: string, type: number, flags: number, body: readonly Uint8Array[], most = Infinity): Message[] {
     this.#sequence += 1;
     const message = encodeMessage({ type, flags, sequence: this.#sequence }, ...body);
     if (symbols().send(this.#fd, ptr(message), message.length, 0) < 0)
       throw new NetlinkError(what, lastErrno(symbols()));
     const messages: Message[] = [];
-    for (;;) {
+    while (messages.length < most) {
       const buffer = Buffer.alloc(datagramSize);
       const length = Number(symbols().recv(this.#fd, ptr(buffer), buffer.length, 0));
       if (length < 0) throw new NetlinkError(what, lastErrno(symbols()));
@@ -110,6 +120,7 @@ export class NetlinkSocket implements Disposable {
         messages.push(answer);
       }
     }
+    return messages;
   }
 }
 

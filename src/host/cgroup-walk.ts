@@ -1,0 +1,80 @@
+import { closeSync, constants, openSync, readdirSync } from "node:fs";
+import { isMissing } from "./errno";
+
+/** How many cgroups are looked at before others get their turn. */
+const atOnce = 256;
+
+/** What is done on the way. The paths given are good for the time of the call. */
+export interface CgroupVisitor {
+  /** Called with each cgroup before those below it. */
+  at?(directory: string): void;
+  /** Called with each cgroup but the first when all below it are left. */
+  leave?(directory: string): void;
+}
+
+/** A cgroup on the way down. */
+interface Level {
+  readonly name: string;
+  readonly below: string[];
+}
+
+/**
+ * Goes through a cgroup and all below it, from directory to directory: a container can nest its cgroups deeper than a path is long
+ * (PATH_MAX), and make any number of them. One that goes away meanwhile is passed over.
+ */
+export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Promise<void> {
+  let fd = openDirectory(top);
+  if (fd === undefined) return;
+  const here = () => `/proc/self/fd/${fd}`;
+  const moveTo = (next: number) => {
+    if (fd !== undefined) closeSync(fd);
+    fd = next;
+  };
+  const levels: Level[] = [];
+  const enter = (name: string) => {
+    at?.(here());
+    levels.push({ name, below: childGroups(here()) });
+  };
+  try {
+    enter("");
+    for (let level = levels.at(-1), count = 1; level !== undefined; level = levels.at(-1), count += 1) {
+      if (count % atOnce === 0) await new Promise((resolve) => setImmediate(resolve));
+      const name = level.below.pop();
+      if (name === undefined) {
+        levels.pop();
+        const parent = levels.length === 0 ? undefined : openDirectory(`${here()}/..`);
+        if (parent === undefined) return;
+        moveTo(parent);
+        leave?.(`${here()}/${level.name}`);
+        continue;
+      }
+      const child = openDirectory(`${here()}/${name}`);
+      if (child === undefined) continue;
+      moveTo(child);
+      enter(name);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The names of the cgroups right below one; none where it is gone. */
+export function childGroups(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function openDirectory(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
