@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../host/errno";
 import { detachMount, tryLock } from "../host/libc";
 import { type Mount, readMounts } from "../host/mounts";
+import { removeRootDirectories } from "./root-directories";
 
 const RUN_DIRECTORY = "/run/systemd/nspawn";
 
@@ -108,6 +109,7 @@ export async function removeRemains(machine: string, options: RemainsOptions = {
     if (problems.length > 0) break;
   }
   for (const path of sharedDirectories(runDirectory, machine)) collect(path, rmdirSync, removed, problems);
+  if (runDirectory === RUN_DIRECTORY) removed.push(...removeRootDirectories());
   // Its lock stays for as long as the copy is there, which is known by it.
   if (copy !== undefined && !collect(copy, removeAll, removed, problems)) return { removed, problems };
   for (const lock of locks.filter(isLock)) collect(lock, removeFreeLock, removed, problems);
