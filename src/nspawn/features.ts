@@ -1,6 +1,12 @@
 /** The oldest systemd-nspawn the driver runs with: 249 brought --private-users-ownership= and identity mappings. */
 export const MINIMUM_VERSION = 249;
 
+/** The newest systemd the driver was made for and is tested with. */
+export const NEWEST_VERSION = 262;
+
+/** The versions of systemd that test hosts have: of Debian bookworm, trixie and sid. */
+export const TESTED_VERSIONS = [252, 257, NEWEST_VERSION] as const;
+
 /** What one version of systemd-nspawn can do beyond the oldest supported one. */
 export interface Features {
   readonly version: number;
