@@ -15,6 +15,7 @@ import { inPrivateRun } from "./check/private-run";
 import { steps } from "./check/steps";
 import { add, lastLine, nothing, type Tally } from "./check/tally";
 import { run } from "./command";
+import { type HostSuite, hostSuites } from "./images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";
 import { vmImage } from "./images/vm";
 import { conformanceTests, nomadAgent, wireClient } from "./setup/nomad";
@@ -29,18 +30,32 @@ if (unknown !== undefined) {
 }
 const say = (line: string) => console.log(line);
 
-/** The programs in Go that levels use, made before their tests begin. */
+/** The programs in Go that tests use, by a directory of such tests; made before the tests begin. */
 const goPrograms = [
-  ["nomad", nomadAgent],
-  ["conformance", conformanceTests],
-  ["wire", wireClient],
+  ["test/nomad", nomadAgent],
+  ["test/conformance", conformanceTests],
+  ["test/wire", wireClient],
 ] as const;
 
-/** What levels are run inside of. */
-const machines = [
-  { place: "host", name: "test host", start: startTestHost },
-  { place: "vm", name: "virtual machine", start: startVm },
-] as const;
+/** A kind of machine that levels are run inside of. */
+interface Place {
+  readonly name: string;
+  readonly start: (say: (line: string) => void) => Promise<TestMachine>;
+  readonly takes: (level: Level) => boolean;
+}
+
+const places: readonly Place[] = [
+  ...hostSuites
+    .toSorted((a, b) => Number(b === "trixie") - Number(a === "trixie"))
+    .map(
+      (suite): Place => ({
+        name: suite === "trixie" ? "test host" : `test host of ${suite}`,
+        start: (say) => startTestHost(say, suite),
+        takes: (level) => suiteOf(level) === suite,
+      }),
+    ),
+  { name: "virtual machine", start: startVm, takes: (level) => level.place === "vm" },
+];
 
 async function main(): Promise<number> {
   let total = nothing;
@@ -63,10 +78,13 @@ async function main(): Promise<number> {
 
   await step("setup", () => setUp(say));
   if (wanted.length === 0) for (const { name, check } of steps) await step(name, check);
-  const chosen = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  const named = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  const chosen = await withHosts(named, step);
   await step("images", async () => {
-    for (const image of [busyboxImage, diskImage, debianImage, hostImage]) await image(say);
-    for (const [level, program] of goPrograms) if (chosen.some(({ name }) => name === level)) await program(say);
+    for (const image of [busyboxImage, diskImage, debianImage]) await image(say);
+    for (const [directory, program] of goPrograms) {
+      if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
+    }
     if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
   });
 
@@ -74,8 +92,8 @@ async function main(): Promise<number> {
   const traces = (verb: string) => [process.execPath, join(projectRoot, "scripts/check/traces.ts"), verb];
   await run([...traces("save"), join(directory, "traces.json")]);
   for (const level of chosen) if (level.place === "machine") await measure(level.name, () => runLevel(level));
-  for (const { place, name, start } of machines) {
-    const inside = chosen.filter((level) => level.place === place);
+  for (const { name, start, takes } of places) {
+    const inside = chosen.filter(takes);
     if (inside.length > 0) await levelsInside(name, start, inside, measure);
   }
   await step("nothing is left on this machine", () => run([...traces("compare"), join(directory, "traces.json")]));
@@ -83,8 +101,49 @@ async function main(): Promise<number> {
 
   const incomplete = process.env["CI"] === "true" && total.skipped > 0;
   if (incomplete) say(`${total.skipped} tests were skipped: with CI=true that is a failure`);
+  for (const { name } of named) {
+    if (!chosen.some((level) => level.name === name))
+      say(`the level ${name} was not run: its test host could not be made`);
+  }
   say(lastLine(total));
   return total.failed > 0 || incomplete ? 1 : 0;
+}
+
+/** The suite of a level's test host; undefined for one that runs elsewhere. */
+function suiteOf(level: Level): HostSuite | undefined {
+  return level.place === "host" ? (level.suite ?? "trixie") : undefined;
+}
+
+/**
+ * Makes the trees of the levels' test hosts. Sid is what Debian made of it today: where it cannot be made, which is no fault of
+ * this tree, its level is left out and the check says so.
+ *
+ * @returns the levels that have a machine to run in
+ */
+async function withHosts(
+  chosen: readonly Level[],
+  step: (name: string, work: () => Promise<unknown>) => Promise<void>,
+): Promise<readonly Level[]> {
+  let made = chosen;
+  // Trixie's is also what the tests of the test host itself boot.
+  const wantedSuites = hostSuites.filter(
+    (each) => each === "trixie" || chosen.some((level) => suiteOf(level) === each),
+  );
+  for (const suite of wantedSuites) {
+    const image = () => hostImage(say, suite);
+    if (suite !== "sid") {
+      await step(`image of the test host, ${suite}`, image);
+      continue;
+    }
+    const failure = await image().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    if (failure === undefined) continue;
+    say(`The test host of sid could not be made, so nothing is tested with its systemd: ${failure}`);
+    made = made.filter((level) => suiteOf(level) !== suite);
+  }
+  return made;
 }
 
 /** All levels of one place share one machine. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { TestMachine } from "../../test/support/test-machine";
 import { projectRoot } from "../build/project";
 import { attempt } from "../command";
+import type { HostSuite } from "../images/host-tree";
 import { type Tally, tallyOf } from "./tally";
 
 /** Tests that belong together and where they run. */
@@ -15,7 +16,19 @@ export interface Level {
   readonly paths: readonly string[];
   /** On this very machine, inside a test host with a real systemd, or in a virtual machine with a kernel of its own. */
   readonly place: "machine" | "host" | "vm";
+  /** The Debian suite of the test host, and so the version of systemd; trixie where absent. */
+  readonly suite?: HostSuite;
 }
+
+/** What depends on the version of systemd, and enough of the agent's life to see that nothing else does. */
+const everySystemd = [
+  "test/host/systemd-supervisor.test.ts",
+  "test/host/daemon-reload.test.ts",
+  "test/host/unit-values.test.ts",
+  "test/host/systemd.test.ts",
+  "test/nomad/recovery.test.ts",
+  "test/nomad/jobs.test.ts",
+] as const;
 
 /** All levels, quick ones first. */
 export const levels: readonly Level[] = [
@@ -32,6 +45,8 @@ export const levels: readonly Level[] = [
   { name: "registry", paths: ["test/registry"], place: "host" },
   { name: "host", paths: ["test/host"], place: "host" },
   { name: "nomad", paths: ["test/nomad"], place: "host" },
+  { name: "bookworm", paths: everySystemd, place: "host", suite: "bookworm" },
+  { name: "sid", paths: everySystemd, place: "host", suite: "sid" },
   {
     name: "vm",
     paths: [

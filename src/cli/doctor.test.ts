@@ -91,7 +91,7 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
   ["no systemd-nspawn", { nspawn: { kind: "missing" } }, "error", "not installed"],
   ["a broken one", { nspawn: { kind: "broken", reason: "It told no version." } }, "error", "It told no version."],
   ["an old one", { nspawn: { kind: "found", path: "/n", version: 248 } }, "error", "needs 249"],
-  ["a later one", { nspawn: { kind: "found", path: "/n", version: 260 } }, "warning", "made for 249 to 258"],
+  ["a later one", { nspawn: { kind: "found", path: "/n", version: 263 } }, "warning", "made for 249 to 262"],
   ["PID 1 unreachable", { manager: "refused" }, "error", "refuses connections"],
   ["no bus", { bus: "missing" }, "warning", "system_bus_socket) is missing"],
   ["no machined", { machined: false }, "warning", "machinectl does not list"],

@@ -193,6 +193,16 @@ describe("what the driver adds", () => {
     expect(args({ ...PLAIN, network_veth: true, network_bridge: "br0" }, { network: "joined" })).toEqual(args(PLAIN));
   });
 
+  test.each([
+    [249, ["--user=daemon"]],
+    [260, ["--user=daemon"]],
+    [261, ["--uid=daemon", "--restrict-address-families="]],
+    [262, ["--uid=daemon", "--restrict-address-families="]],
+  ])("%d is given nothing that it warns of", (version, wanted) => {
+    const all = args(PLAIN, { taskUser: "daemon", features: featuresOf(version) });
+    expect(all.filter((argument) => !args(PLAIN).includes(argument))).toEqual(wanted);
+  });
+
   test("an empty task user is none", () => {
     expect(args(PLAIN, { taskUser: "" })).toEqual(args(PLAIN));
   });

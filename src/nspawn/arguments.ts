@@ -71,7 +71,9 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...(options.boot ? ["--boot"] : options.process_two ? ["--as-pid2"] : []),
     `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
     ...rowSwitches(options),
-    ...userSwitches(options, input.taskUser),
+    ...userSwitches(input),
+    // Explicitly none: the container may use what it could use before.
+    ...(features.restrictAddressFamilies ? ["--restrict-address-families="] : []),
     ...userNamespaceSwitches(options),
     ...networkSwitches(options, input.network),
     ...(options.hostname === undefined && input.groupHostname !== undefined
@@ -94,13 +96,13 @@ function rowSwitches(options: TaskOptions): string[] {
   );
 }
 
-function userSwitches(options: TaskOptions, taskUser: string | undefined): string[] {
+function userSwitches({ options, taskUser, features }: NspawnInput): string[] {
   const user = options.user ?? (taskUser === "" ? undefined : taskUser);
   if (user === undefined) return [];
   const problem = userNameProblem(user);
   if (problem !== undefined)
     throw new ConfigError(`The task's user = ${JSON.stringify(user)} is not valid: ${problem}.`);
-  return [`--user=${user}`];
+  return [`${features.userSwitch}=${user}`];
 }
 
 /** What -U means, with its two parts as the options change them. */

@@ -18,7 +18,22 @@ test.each([
   [254, true, false, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], []],
   [258, true, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"], []],
 ])("what %d can do", (version, setenvByName, volatileMapped, bindOptions, unknownSystemCallGroups) => {
-  expect(featuresOf(version)).toEqual({ version, setenvByName, volatileMapped, bindOptions, unknownSystemCallGroups });
+  expect(featuresOf(version)).toMatchObject({
+    version,
+    setenvByName,
+    volatileMapped,
+    bindOptions,
+    unknownSystemCallGroups,
+  });
+});
+
+test.each([
+  [249, "--user", false],
+  [260, "--user", false],
+  [261, "--uid", true],
+  [262, "--uid", true],
+])("%d names the user by %s", (version, userSwitch, restrictAddressFamilies) => {
+  expect(featuresOf(version)).toMatchObject({ userSwitch, restrictAddressFamilies });
 });
 
 test("the oldest version is the one that knows every switch we always give", () => {

@@ -1,6 +1,12 @@
 /** The oldest systemd-nspawn the driver runs with: 249 brought --private-users-ownership= and identity mappings. */
 export const MINIMUM_VERSION = 249;
 
+/** The newest systemd the driver was made for and is tested with. */
+export const NEWEST_VERSION = 262;
+
+/** The versions of systemd that test hosts have: of Debian bookworm, trixie and sid. */
+export const TESTED_VERSIONS = [252, 257, NEWEST_VERSION] as const;
+
 /** What one version of systemd-nspawn can do beyond the oldest supported one. */
 export interface Features {
   readonly version: number;
@@ -12,10 +18,23 @@ export interface Features {
   readonly volatileMapped: boolean;
   /** System call groups a --system-call-filter= may not name, because this version does not know them. */
   readonly unknownSystemCallGroups: readonly string[];
+  /** The switch that names the user of the command; the other one is refused, or warned of on the task's stderr. */
+  readonly userSwitch: "--uid" | "--user";
+  /**
+   * `--restrict-address-families=` is known: without it this version says on the task's stderr that a later one will permit
+   * no more than AF_INET, AF_INET6 and AF_UNIX, and a later one does.
+   */
+  readonly restrictAddressFamilies: boolean;
 }
 
-/** Since which version, as in systemd's NEWS. */
+/**
+ * Since which version, as in systemd's NEWS. What else is new and asks nothing of the driver: cgroup v1 is gone (258), and so is
+ * NAT by iptables (259), for the driver limits and forwards by itself; `.mstack` images (260), `--forward-journal=` (261) and the
+ * default of PrivateUsersOwnership= (262) are for those who ask for them, and the driver always says which ownership it wants.
+ */
 const SINCE = {
+  uidSwitch: 261,
+  restrictAddressFamilies: 261,
   setenvByName: 250,
   // systemd issue 34254, seen up to 256.
   volatileMapped: 257,
@@ -31,6 +50,8 @@ export function featuresOf(version: number): Features {
     setenvByName: version >= SINCE.setenvByName,
     volatileMapped: version >= SINCE.volatileMapped,
     unknownSystemCallGroups: namesWhere(SINCE.systemCallGroups, (since) => version < since),
+    userSwitch: version >= SINCE.uidSwitch ? "--uid" : "--user",
+    restrictAddressFamilies: version >= SINCE.restrictAddressFamilies,
   };
 }
 

@@ -15,6 +15,8 @@ describe("copyOfLocks", () => {
   test.each([
     ["a copy", ["/dev/null", "/img/.#.#machine.tree0123456789abcdef.lck"], "/img/.#machine.tree0123456789abcdef"],
     ["a copy of a mount point", ["/img/.#.#machine.0123456789abcdef.lck"], "/img/.#machine.0123456789abcdef"],
+    ["a copy of 262's", ["/img/.#.#snapshot.tree0123456789abcdef.lck"], "/img/.#snapshot.tree0123456789abcdef"],
+    ["another copy", ["/img/.#.#other.tree0123456789abcdef.lck"], undefined],
     ["an image's own lock", ["/img/.#tree.lck", "/run/systemd/nspawn/locks/inode-1:2"], undefined],
     ["another program's temporary file", ["/img/.#machine.tree0123456789abcdef"], undefined],
     ["nothing", [], undefined],
@@ -22,12 +24,14 @@ describe("copyOfLocks", () => {
 });
 
 test("mountsOfMachine takes this machine's alone, deepest first", () => {
-  const mounts = ["unix-export/web", "unix-export/web/deep", "unix-export/web2", "propagate/web", "locks/web"].map(
+  const names = ["unix-export/web", "unix-export/web/deep", "unix-export/web2", "propagate/web", "locks/web"];
+  const mounts = [...names, "web/unix-export", "web2/unix-export"].map(
     (path, index) => `${index} 1 0:1 / /run/systemd/nspawn/${path} rw - tmpfs tmpfs rw`,
   );
   expect(mountsOfMachine(parseMounts(mounts.join("\n")), "web")).toEqual([
     "/run/systemd/nspawn/unix-export/web/deep",
     "/run/systemd/nspawn/unix-export/web",
+    "/run/systemd/nspawn/web/unix-export",
     "/run/systemd/nspawn/propagate/web",
   ]);
 });
@@ -43,6 +47,13 @@ describe("removeRemains", () => {
     expect(first.removed.toSorted()).toEqual([shared("propagate/web"), shared("unix-export/web")]);
     expect(existsSync(shared("propagate/web2"))).toBe(true);
     expect(await removeRemains("web", { runDirectory: directory })).toEqual({ removed: [], problems: [] });
+  });
+
+  test("the directory that a machine has for itself goes last, and others' stay", async () => {
+    for (const name of ["web/unix-export", "web2/unix-export"]) mkdirSync(shared(name), { recursive: true });
+    const { removed, problems } = await removeRemains("web", { runDirectory: directory });
+    expect({ removed, problems }).toEqual({ removed: [shared("web/unix-export"), shared("web")], problems: [] });
+    expect(existsSync(shared("web2/unix-export"))).toBe(true);
   });
 
   test("a mount is detached first", async () => {

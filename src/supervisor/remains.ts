@@ -3,14 +3,19 @@ import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../host/errno";
 import { detachMount, tryLock } from "../host/libc";
 import { type Mount, readMounts } from "../host/mounts";
+import { removeRootDirectories } from "./root-directories";
+
+const RUN_DIRECTORY = "/run/systemd/nspawn";
 
 /**
- * Below it systemd-nspawn keeps what a container shares with the host: propagate/MACHINE, a directory, and since 256
- * unix-export/MACHINE, a tmpfs. A SIGKILLed systemd-nspawn leaves both, and 256 and later then refuse to start the
- * machine again ("exists already, refusing").
+ * What systemd-nspawn keeps of a container below RUN_DIRECTORY, to share it with the host: propagate/MACHINE, a directory, and
+ * a tmpfs, since 256 unix-export/MACHINE and in 262 MACHINE/unix-export. A SIGKILLed systemd-nspawn leaves both, and 256 and
+ * later then refuse to start the machine again ("exists already, refusing"). Each is before the directory it is in.
  */
-const RUN_DIRECTORY = "/run/systemd/nspawn";
-const SHARED = ["unix-export", "propagate"] as const;
+function sharedDirectories(runDirectory: string, machine: string): readonly string[] {
+  const names = [`unix-export/${machine}`, `propagate/${machine}`, `${machine}/unix-export`, machine];
+  return names.map((name) => join(runDirectory, name));
+}
 
 /** Mounts can be stacked; more than this many on one directory are not of systemd-nspawn's making. */
 const MAX_STACKED = 16;
@@ -20,7 +25,7 @@ const LOCK_DIRECTORIES: readonly string[] = ["/run/systemd/nspawn-uid", `${RUN_D
 /** Name of the lock file beside an image or a copy (systemd's lock-util.c). */
 const LOCK = /^\.#.+\.lck$/;
 /** Name of the lock file beside an --ephemeral copy: ".#" + name of the copy + ".lck" (systemd's lock-util.c). */
-const COPY_LOCK = /^\.#(\.#machine\..*[0-9a-f]{16})\.lck$/;
+const COPY_LOCK = /^\.#(\.#(?:machine|snapshot)\..*[0-9a-f]{16})\.lck$/;
 
 /** What was found and what could not be removed, in sentences. */
 export interface RemainsReport {
@@ -38,8 +43,8 @@ export interface RemainsOptions {
 
 /**
  * The paths of an --ephemeral copy among the open files of the systemd-nspawn that made it: it holds the lock of its copy
- * for as long as it lives. Nothing in the copy's own name (".#machine.IMAGE" and 16 random digits, beside the image,
- * or within it where the image is a mount point) says which machine it belongs to, so this is the only certain way.
+ * for as long as it lives. Nothing in the copy's own name (".#machine.IMAGE", in 262
+ * ".#snapshot.IMAGE", and 16 random digits, beside the image, or within it where the image is a mount point) says which machine it belongs to, so this is the only certain way.
  */
 export function copyOfLocks(openFiles: readonly string[]): string | undefined {
   for (const file of openFiles) {
@@ -73,7 +78,7 @@ export function mountsOfMachine(
   machine: string,
   runDirectory = RUN_DIRECTORY,
 ): readonly string[] {
-  const shared = SHARED.map((name) => join(runDirectory, name, machine));
+  const shared = sharedDirectories(runDirectory, machine);
   return mounts
     .map((mount) => mount.path)
     .filter((path) => shared.some((directory) => path === directory || path.startsWith(`${directory}/`)))
@@ -103,7 +108,8 @@ export async function removeRemains(machine: string, options: RemainsOptions = {
     }
     if (problems.length > 0) break;
   }
-  for (const name of SHARED) collect(join(runDirectory, name, machine), rmdirSync, removed, problems);
+  for (const path of sharedDirectories(runDirectory, machine)) collect(path, rmdirSync, removed, problems);
+  if (runDirectory === RUN_DIRECTORY) removed.push(...removeRootDirectories());
   // Its lock stays for as long as the copy is there, which is known by it.
   if (copy !== undefined && !collect(copy, removeAll, removed, problems)) return { removed, problems };
   for (const lock of locks.filter(isLock)) collect(lock, removeFreeLock, removed, problems);

@@ -48,8 +48,8 @@ export async function tinyContainer(name: string): Promise<TinyContainer> {
   }
   const remove = async () => {
     await rm(settingsFilePath(machine), { force: true });
-    for (const kind of ["propagate", "unix-export"]) {
-      await rm(`/run/systemd/nspawn/${kind}/${machine}`, { recursive: true, force: true });
+    for (const name of [`propagate/${machine}`, `unix-export/${machine}`, machine]) {
+      await rm(`/run/systemd/nspawn/${name}`, { recursive: true, force: true });
     }
     await rm(root, { recursive: true, force: true });
   };

@@ -5,6 +5,8 @@ import { pace } from "../support/pace";
 /** A log FIFO as Nomad's log collector has it. */
 export interface LogFifo {
   readonly path: string;
+  /** The reader comes, as the log collector does before a task starts: what is written from then on is not lost. */
+  open(): void;
   /** Reads until a test has seen enough, or, without a pattern, until the last writer is gone. */
   readUntil(pattern?: RegExp): Promise<string>;
   /** The reader goes away, as when the log collector dies. */
@@ -17,14 +19,19 @@ export function makeFifo(path: string): LogFifo {
   if (made.status !== 0) throw new Error(`mkfifo ${path}: ${made.stderr}`);
   let fd: number | undefined;
   let text = "";
+  const open = () => {
+    fd ??= openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return fd;
+  };
   return {
     path,
+    open: () => void open(),
     async readUntil(pattern) {
-      fd ??= openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const reader = open();
       const deadline = performance.now() + 20_000 * pace;
       for (;;) {
         if (pattern?.test(text)) break;
-        const chunk = await readOnce(fd);
+        const chunk = await readOnce(reader);
         if (chunk === "" && pattern === undefined) break;
         text += chunk ?? "";
         if (performance.now() > deadline)

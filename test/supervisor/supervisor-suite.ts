@@ -53,6 +53,8 @@ interface Start {
   readonly limits?: LaunchSpec["limits"];
   readonly extra?: readonly string[];
   readonly directory?: string;
+  /** The log is read from before the start on; without it the reader comes when a test reads. */
+  readonly read?: boolean;
 }
 
 /**
@@ -113,6 +115,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       const spec = specOf(script, start);
       const stdout = makeFifo(spec.stdoutPath);
       const stderr = makeFifo(spec.stderrPath);
+      if (start?.read === true) for (const fifo of [stdout, stderr]) fifo.open();
       const supervised = await supervisor.launch(spec);
       started.add(supervised);
       return { supervised, stdout, stderr, spec };
@@ -125,7 +128,8 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       expect(await leftovers(spec.machine, options)).toEqual([]);
     };
     const run = async (script: string, start?: Start) => {
-      const container = await launch(script, start);
+      // A container may have ended before the launch is done, and then a FIFO without a reader is empty again.
+      const container = await launch(script, { ...start, read: true });
       const reading = Promise.all([container.stdout.readUntil(), container.stderr.readUntil()]);
       const exit = await container.supervised.exit;
       // A supervisor may hold the FIFOs open, as their last writer, until then.
@@ -438,14 +442,16 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
 }
 
 function copies(tree: BusyboxTree): readonly string[] {
-  return readdirSync(join(tree.path, "..")).filter((entry) => entry.includes("#machine.busybox-tree-"));
+  return readdirSync(join(tree.path, "..")).filter((entry) => /#(machine|snapshot)\.busybox-tree-/.test(entry));
 }
 
 /** What is left of a machine: processes, mounts, shared directories, cgroups. */
 async function leftovers(machine: string, options: SuiteOptions): Promise<readonly string[]> {
   const processes = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && runsMachine(Number(pid), machine));
   const mounts = readMounts().flatMap(({ path }) => (path.split("/").includes(machine) ? [path] : []));
-  const shared = ["unix-export", "propagate"].map((directory) => `/run/systemd/nspawn/${directory}/${machine}`);
+  const shared = [`unix-export/${machine}`, `propagate/${machine}`, machine].map(
+    (name) => `/run/systemd/nspawn/${name}`,
+  );
   return [
     ...processes.map((pid) => `process ${pid}`),
     ...mounts.map((path) => `mount ${path}`),

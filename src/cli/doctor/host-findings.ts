@@ -1,10 +1,8 @@
-import { MINIMUM_VERSION } from "../../nspawn/features";
+import { MINIMUM_VERSION, NEWEST_VERSION, TESTED_VERSIONS } from "../../nspawn/features";
 import type { HostFacts } from "./facts";
 import type { Finding } from "./finding";
 import { isAtLeast } from "./kernel";
 
-/** The newest systemd the driver was made for. */
-const newestKnown = 258;
 /** Version of Linux whose mounts can map user IDs (mount_setattr(2)). */
 const idmapSince = [5, 12] as const;
 /** Version of Linux whose setns(2) takes a pidfd. */
@@ -60,15 +58,16 @@ function nspawn({ nspawn: found }: HostFacts): Finding {
       fix: "Update systemd, or the distribution.",
     };
   }
-  if (found.version > newestKnown) {
+  const range = `${MINIMUM_VERSION} to ${NEWEST_VERSION}, and tested with ${TESTED_VERSIONS.join(", ")}`;
+  if (found.version > NEWEST_VERSION) {
     return {
       check,
       level: "warning",
-      text: `${named}; the driver was made for ${MINIMUM_VERSION} to ${newestKnown}.`,
+      text: `${named}; the driver was made for ${range}.`,
       fix: "Look for a newer version of the driver if something behaves oddly.",
     };
   }
-  return { check, level: "ok", text: `${named}.` };
+  return { check, level: "ok", text: `${named}; the driver is made for ${range}.` };
 }
 
 function supervisor({ booted, manager }: HostFacts): Finding {
