@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
@@ -317,6 +317,26 @@ describe.each([
     await bench.client().destroyTask(task.id, true);
     await rm(path, { recursive: true });
   });
+
+  test("one that is being copied for an ephemeral container is not replaced", async () => {
+    const tree = join(top, `many-${how}`);
+    await run(["cp", "-a", bench.busybox, tree]);
+    await mkdir(join(tree, "many"));
+    for (let number = 0; number < 8_000; number++) await writeFile(join(tree, "many", String(number)), "x");
+    await run(["tar", "--create", `--file=${site.directory}/many.tar`, `--directory=${tree}`, "."]);
+    const many = spec({ url: `${site.url}/many.tar` }, "ls /many | wc -l");
+    expect((await bench.finished(many)).stdout).toBe("8000\n");
+    const task = await bench.task(many);
+    await bench.start(task);
+    const again = { ...many.config, image_download: { ...many.config.image_download, force: true } };
+    expect(await sentence(bench.start(await bench.task({ config: again })))).toContain("is in use by a container");
+    await task.stdout.waitFor("8000\n");
+    // Its copy is its own by then.
+    await bench.client().destroyTask(task.id, true);
+    expect((await bench.finished({ config: again })).stdout).toBe("8000\n");
+    await rm(join(machines, many.config.image), { recursive: true });
+    await rm(join(site.directory, "many.tar"));
+  }, 120_000);
 
   test("two images of one URL at once", async () => {
     const tasks = [spec({}, "echo one"), spec({}, "echo two")];
