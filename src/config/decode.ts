@@ -82,7 +82,8 @@ function sentence(table: OptionTable, issue: v.BaseIssue<unknown>): string {
   const clause = issue.kind === "schema" ? `it must be ${expected(row, inner.length > 0)}` : issue.message;
   // A check of a whole block that is about one of its options has the block as its input.
   const value = issue.path?.at(-1)?.value;
-  const shown = row.secret === true || value === undefined ? "" : ` = ${show(value)}`;
+  const secret = typeof row.secret === "function" ? row.secret(value) : row.secret === true;
+  const shown = secret || value === undefined ? "" : ` = ${show(value)}`;
   return `${label}${shown} is not valid: ${clause}.`;
 }
 

@@ -25,8 +25,8 @@ export interface Option<TSchema extends v.GenericSchema> {
   readonly nspawn?: string;
   /** HCL for the documentation. */
   readonly example?: string;
-  /** Values are never printed. */
-  readonly secret?: true;
+  /** Values are never printed, or those are not of which it says so. */
+  readonly secret?: true | ((value: unknown) => boolean);
   /** Nomad fills in the default, as the upstream driver has it do, so that it shows in `nomad job inspect` tools. */
   readonly defaultInSpec?: true;
   /** argv of systemd-nspawn where the value alone decides it; a method, so that a table of mixed rows stays typed. */

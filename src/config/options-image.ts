@@ -6,6 +6,11 @@ import { checked, filledText } from "./validators";
 const IMAGE_TYPES = ["tar", "raw", "docker", "oci"] as const;
 const VERIFICATIONS = ["no", "checksum", "signature"] as const;
 
+/** Whether a URL, or what was meant as one, may have a password in it, or a query that is as good as one. A digest has an @ as well. */
+function mayHoldCredentials(url: unknown): boolean {
+  return typeof url === "string" && /\?|\/\/.*@|:.*@(?!sha\d+:)/s.test(url);
+}
+
 const downloadOptions = {
   url: option({
     type: { kind: "string" },
@@ -13,6 +18,7 @@ const downloadOptions = {
       filledText,
       checked((url: string) => (/[\s\p{Cc}]/u.test(url) ? "it must not contain white space" : undefined)),
     ),
+    secret: mayHoldCredentials,
     allowed: "an http:// or https:// URL, the absolute path of a file, or the reference of an image in a registry",
     meaning:
       "Where the image is: an `http://` or `https://` URL or a file of the client (an absolute path or `file://` URL) for the types `tar` and `raw`, a registry's image reference for `docker` and `oci`.",

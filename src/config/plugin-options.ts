@@ -45,7 +45,7 @@ const gcOptions = {
     schema: v.optional(v.pipe(text, parsed(bytesOf)), "500MB"),
     allowed: SIZE,
     meaning:
-      "Free space that the disk of `image_store` shall keep: with less, unused images are removed before `image_delay`, and a pull that would take more fails.",
+      "Free space that the disk of `image_store` shall keep: with less, unused images are removed before `image_delay`, and a pull that would take more fails; so does an `image_download`, for the disk of `/var/lib/machines`.",
   }),
   container: option({
     ...flag(true),

@@ -1,7 +1,27 @@
-import { closeSync, openSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "./errno";
 import { isFileLocked } from "./libc";
+import { hostProcesses } from "./process-info";
+import { readIfThere } from "./read-file";
+
+/** How systemd-nspawn is given an image. */
+const SWITCHES = ["--directory=", "--image="] as const;
+
+/**
+ * Whether a systemd-nspawn has been started on an image and has no container yet: it may be about to take its lock, or copy the image for
+ * a container that is ephemeral, for which it takes none (systemd 257, nspawn.c, run()).
+ */
+export function isImageBeingOpened(path: string): boolean {
+  const wanted = SWITCHES.map((name) => name + path);
+  return readdirSync("/proc").some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    const argv = (readIfThere(`/proc/${name}/cmdline`) ?? "").split("\0");
+    if (argv[0]?.endsWith("systemd-nspawn") !== true || !wanted.some((argument) => argv.includes(argument)))
+      return false;
+    return hostProcesses.children(Number(name)).length === 0;
+  });
+}
 
 /**
  * Whether somebody uses a machine image: a running container on it, or machinectl. These hold a lock of its name and one of its

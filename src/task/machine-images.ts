@@ -9,7 +9,7 @@ import { importdAvailable } from "../host/importd";
 import { systemdPresence } from "../host/systemd-booted";
 import { fetchByImportd } from "../image/download/importd";
 import { fetchNatively, provideMachineImage } from "../image/download/machine-image";
-import type { DownloadContext, MachineImage } from "../image/download/request";
+import { type DownloadContext, isForImportd, type MachineImage } from "../image/download/request";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "../image/resolve";
 import type { Progress } from "./pull-progress";
 
@@ -53,7 +53,7 @@ export class MachineImages {
     const { image_download: download, image: name } = task;
     if (download === undefined || (download.type !== "tar" && download.type !== "raw")) return;
     const { options, pluginDir, self } = this.#context;
-    const { image_paths: imagePaths, pull_timeout, registry } = options();
+    const { image_paths: imagePaths, pull_timeout, registry, gc } = options();
     if (!download.force && (await isOnHost(name, { pluginDir }))) return;
     if (!isMachineName(name)) {
       throw new ConfigError(
@@ -74,6 +74,7 @@ export class MachineImages {
       locks: LOCKS,
       self,
       ca: registry.ca,
+      keepFree: gc.image_min_free,
       signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
       onProgress: (received, total) => onProgress({ received, total }),
     };
@@ -83,6 +84,7 @@ export class MachineImages {
     const fetch = byImportd
       ? fetchByImportd({
           directory: MACHINES,
+          keepFree: context.keepFree,
           signal: context.signal,
           onPercent: (percent) => onProgress({ percent }),
         })
@@ -94,11 +96,6 @@ export class MachineImages {
       `Option image = ${JSON.stringify(name)} stands for ${path}, which comes before the downloaded ${result}: give the image another name.`,
     );
   }
-}
-
-/** importd downloads by HTTP only, and has tar undo zstd from a pipe, which that cannot (measured with 257). */
-function isForImportd({ protocol, pathname }: URL): boolean {
-  return protocol !== "file:" && !/zstd?$/.test(pathname);
 }
 
 /** A path is a file of this host, from where images have to be allowed to come. */

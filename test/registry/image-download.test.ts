@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
@@ -262,6 +262,82 @@ describe.each([
     });
   }
 
+  test.each([
+    [
+      "a user and password",
+      (url: string) => url.replace("://", "://me:geheim%20word@").replace(/(\d)\//, "$1/private/"),
+    ],
+    ["a query", (url: string) => `${url}?token=geheim`],
+    ["a fragment", (url: string) => `${url}#geheim`],
+  ] as const)("%s of a URL is in no argument vector, log, event or error", async (_name, secretly) => {
+    const since = (await run(["date", "+%s"])).stdout.trim();
+    const task = spec({ url: secretly(`${site.url}/busybox.tar.xz`) }, "echo started");
+    const path = task.config.image_download.url.includes("/private/") ? "/private/busybox.tar.xz" : "/busybox.tar.xz";
+    site.requests.length = 0;
+    const go = site.hold(path);
+    const running = went(bench, task);
+    await until(() => site.requests.includes(path));
+    const vectors = [];
+    for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+      vectors.push(await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""));
+    }
+    go();
+    const { stdout, events } = await running;
+    expect(stdout).toBe("started\n");
+    const wrong = await refused({ url: secretly(`${site.url}/nowhere.tar.xz`) });
+    expect(wrong).toMatch(/404/);
+    const journal = (await run(["journalctl", "--quiet", `--since=@${since}`])).stdout;
+    const logs = JSON.stringify(bench.plugin().logs);
+    expect(vectors.join("\n")).not.toContain("geheim");
+    for (const text of [events.join("\n"), wrong, journal, logs]) expect(text).not.toContain("geheim");
+    await rm(join(machines, task.config.image), { recursive: true });
+  });
+
+  test.each(["http://me:geheim@:1/a", "htp://me:geheim@host/a.tar", "https:///me:geheim@", "x?token=geheim"])(
+    "a URL that is none does not show its credentials: %s",
+    async (url) => {
+      const problem = await refused({ url });
+      expect(problem).toContain("Option image_download.url is not valid");
+      expect(problem).not.toContain("geheim");
+    },
+  );
+
+  test("one that a running container stands on is not replaced", async () => {
+    const first = spec({}, "echo up; while :; do sleep 1; done", { ephemeral: false });
+    const task = await bench.task(first);
+    await bench.start(task);
+    await task.stdout.waitFor("up\n");
+    const path = join(machines, first.config.image);
+    const before = (await stat(path)).ino;
+    const again = { ...first.config, image_download: { ...first.config.image_download, force: true } };
+    expect(await sentence(bench.start(await bench.task({ config: again })))).toContain(
+      `${path} is in use by a container`,
+    );
+    expect((await stat(path)).ino).toBe(before);
+    await bench.client().destroyTask(task.id, true);
+    await rm(path, { recursive: true });
+  });
+
+  test("one that is being copied for an ephemeral container is not replaced", async () => {
+    const tree = join(top, `many-${how}`);
+    await run(["cp", "-a", bench.busybox, tree]);
+    await mkdir(join(tree, "many"));
+    for (let number = 0; number < 8_000; number++) await writeFile(join(tree, "many", String(number)), "x");
+    await run(["tar", "--create", `--file=${site.directory}/many.tar`, `--directory=${tree}`, "."]);
+    const many = spec({ url: `${site.url}/many.tar` }, "ls /many | wc -l");
+    expect((await bench.finished(many)).stdout).toBe("8000\n");
+    const task = await bench.task(many);
+    await bench.start(task);
+    const again = { ...many.config, image_download: { ...many.config.image_download, force: true } };
+    expect(await sentence(bench.start(await bench.task({ config: again })))).toContain("is in use by a container");
+    await task.stdout.waitFor("8000\n");
+    // Its copy is its own by then.
+    await bench.client().destroyTask(task.id, true);
+    expect((await bench.finished({ config: again })).stdout).toBe("8000\n");
+    await rm(join(machines, many.config.image), { recursive: true });
+    await rm(join(site.directory, "many.tar"));
+  }, 120_000);
+
   test("two images of one URL at once", async () => {
     const tasks = [spec({}, "echo one"), spec({}, "echo two")];
     const ends = await Promise.all(tasks.map((task) => bench.finished(task)));
@@ -285,6 +361,40 @@ describe.each([
     await site.writeSums();
     expect(changed).toMatch(how === "natively" ? /but should be sha256:0000/ : /checksum/i);
     expect((await readdir(machines)).filter((name) => name.startsWith(".#nomad"))).toEqual([]);
+  });
+});
+
+describe.each([
+  ["natively", native],
+  ["by systemd-importd", {}],
+] as const)("a disk that is nearly full, %s", (_how, pluginConfig) => {
+  useWorkbench(
+    (opened) => {
+      bench = opened;
+    },
+    { ...pluginConfig, gc: { image_min_free: "24MiB" }, image_store: join(top, "store-full") },
+  );
+  beforeAll(async () => {
+    for (const size of [16, 36])
+      await run(["dd", "if=/dev/urandom", `of=${site.directory}/${size}.raw`, "bs=1M", `count=${size}`]);
+    await run(["tar", "--create", `--file=${site.directory}/36.tar`, `--directory=${site.directory}`, "36.raw"]);
+  });
+
+  test.each([
+    ["has too little from the first", "16m", "16.raw", "raw"],
+    ["would have too little: a disk image", "48m", "36.raw", "raw"],
+    ["would have too little: an archive", "48m", "36.tar", "tar"],
+  ])("%s", async (_name, size, file, type) => {
+    await run(["mount", "-t", "tmpfs", "-o", `size=${size},mode=0700`, "tmpfs", machines]);
+    try {
+      const config = { image: "full", network_veth: false, image_download: { url: `${site.url}/${file}`, type } };
+      site.requests.length = 0;
+      expect(await sentence(bench.start(await bench.task({ config })))).toContain("image_min_free");
+      if (size === "16m") expect(site.requests).toEqual([]);
+      expect((await readdir(machines)).filter((name) => name !== ".#lock" && !name.endsWith(".lck"))).toEqual([]);
+    } finally {
+      await run(["umount", machines]);
+    }
   });
 });
 

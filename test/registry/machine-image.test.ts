@@ -86,6 +86,7 @@ beforeEach(() => {
     locks: join(top, `run-${counter}/locks`),
     self: [driverBinary()],
     keyring: signer.keyring,
+    keepFree: 0,
     timing: quick,
     signal: AbortSignal.timeout(20_000),
   };
@@ -269,6 +270,45 @@ describe("once", () => {
     const all = await Promise.all(Array.from({ length: 6 }, () => provide("app.tar", { force: true })));
     expect(all.filter(Boolean)).toHaveLength(1);
     expect(site.requests).toEqual(["/app.tar"]);
+  });
+
+  test.each(["app.tar", "app.tar.xz", "disk.raw", "disk.raw.gz"])(
+    "%s is not asked for where the disk has less space than it shall keep",
+    async (file) => {
+      context = { ...context, keepFree: 2 ** 60 };
+      site.requests.length = 0;
+      const type = file.startsWith("disk") ? ("raw" as const) : ("tar" as const);
+      expect(await failure(provide(file, { type }))).toMatchObject({
+        recoverable: true,
+        message: expect.stringContaining("gc.image_min_free"),
+      });
+      expect(site.requests).toEqual([]);
+      expect(await readdir(context.directory)).toEqual([]);
+    },
+  );
+
+  test.each(["large.raw", "large.tar"])("%s ends where the disk would have less than it shall keep", async (file) => {
+    const tree = join(top, "large");
+    await mkdir(tree, { recursive: true });
+    for (const part of ["one", "two", "three"]) await writeFile(join(tree, part), randomBytes(12 << 20));
+    await writeFile(join(site.directory, "large.raw"), randomBytes(36 << 20));
+    await run(["tar", "--create", `--file=${join(site.directory, "large.tar")}`, `--directory=${tree}`, "."]);
+    await mkdir(context.directory, { recursive: true });
+    await run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", context.directory]);
+    try {
+      const type = file.endsWith("raw") ? ("raw" as const) : ("tar" as const);
+      context = { ...context, keepFree: 24 << 20 };
+      expect(await failure(provide(file, { type }))).toMatchObject({
+        recoverable: true,
+        message: expect.stringMatching(/image_min_free/),
+      });
+      expect(await readdir(context.directory)).toEqual([]);
+      context = { ...context, keepFree: 4 << 20 };
+      expect(await provide(file, { type })).toBe(true);
+    } finally {
+      await run(["umount", context.directory]);
+      for (const name of ["large.raw", "large.tar"]) await rm(join(site.directory, name));
+    }
   });
 
   test("one that is in use is not replaced", async () => {

@@ -2,7 +2,7 @@ import { readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../../host/errno";
 import { exchangePaths } from "../../host/file-calls";
-import { isImageInUse } from "../../host/image-lock";
+import { isImageBeingOpened, isImageInUse } from "../../host/image-lock";
 import { StoreError } from "../store/store-error";
 import type { MachineImage } from "./request";
 
@@ -28,7 +28,7 @@ export async function imagesNamed(directory: string, name: string): Promise<Pres
 
 /** @throws StoreError where a container runs on one of the images that are to be replaced */
 export function refuseUsed(name: string, images: readonly Present[]): void {
-  const used = images.find(({ path }) => isImageInUse(path));
+  const used = images.find(({ path }) => isImageInUse(path) || isImageBeingOpened(path));
   if (used === undefined) return;
   throw new StoreError(
     `image ${JSON.stringify(name)} cannot be replaced (image_download.force = true): ${used.path} is in use by a container.`,

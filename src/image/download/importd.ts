@@ -2,6 +2,7 @@ import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../host/error-text";
 import { abortError } from "../http/transfer-error";
+import { watchingSpace } from "./free-space";
 import { MADE } from "./image-place";
 import { ImportdBus } from "./importd-bus";
 import { failureOf, type ImportdLine } from "./importd-log";
@@ -13,6 +14,8 @@ import { type MachineImage, subjectOf } from "./request";
 export interface ImportdContext {
   /** Where importd makes images. */
   readonly directory: string;
+  /** Bytes that stay free on its disk; 0 for no limit. */
+  readonly keepFree: number;
   readonly signal: AbortSignal;
   /** Told how far it is, in percent. */
   readonly onPercent?: (percent: number) => void;
@@ -25,7 +28,13 @@ export interface ImportdContext {
 export function fetchByImportd(context: ImportdContext): Fetch {
   return async (image, scratch) => {
     await using bus = await ImportdBus.connect();
-    await transfer(bus, image, context);
+    try {
+      await watchingSpace(context, context.signal, (signal) => transfer(bus, image, { ...context, signal }));
+    } catch (error) {
+      // It may have come as a whole, and be refused for the disk's sake.
+      await removeMade(context.directory, image.name);
+      throw error;
+    }
     for (const { path, ending } of await madeFiles(context.directory, image))
       await rename(path, join(scratch, MADE + ending));
   };

@@ -8,6 +8,7 @@ import { isDiskFull, StoreError } from "../store/store-error";
 import { unpackLayer } from "../store/unpack-layer";
 import { readContent, trustedDigest } from "./content";
 import { ExpandError, expand } from "./expand";
+import { refuseFullDisk } from "./free-space";
 import { imagesNamed, MADE, putImage, refuseUsed } from "./image-place";
 import { type DownloadLock, lockDownload, removeAbandoned, scratchPath } from "./lock";
 import { isOneOf } from "./magic";
@@ -61,11 +62,14 @@ export async function provideMachineImage(
 /** Downloads an image without the help of systemd. */
 export function fetchNatively(context: DownloadContext): Fetch {
   return async (image, scratch, lock) => {
+    const { directory, keepFree } = context;
+    await refuseFullDisk({ directory, keepFree });
     const digest = image.verify === "no" ? undefined : await trustedDigest(image, scratch, context);
     const content = readContent(image.url, subjectOf(image), digest, context);
     const result = join(scratch, MADE);
     if (image.type === "raw") {
-      await writeSparse(result, refusingQcow2(expand(content, ["gzip", "zstd", "xz", "bzip2"])));
+      const expanded = refusingQcow2(expand(content, ["gzip", "zstd", "xz", "bzip2"]));
+      await writeSparse(result, expanded, () => refuseFullDisk({ directory, keepFree }));
     } else {
       await mkdir(result, { mode: 0o755 });
       await unpackLayer({
@@ -74,7 +78,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
         list: join(scratch, "list"),
         algorithm: "sha256",
         kind: "tree",
-        keepFree: 0,
+        keepFree,
         lock: lock.file,
         // The unpacking process knows the other two.
         content: expand(content, ["xz", "bzip2"]),

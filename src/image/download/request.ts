@@ -26,8 +26,20 @@ export interface DownloadContext {
   /** Instead of systemd's keyrings. */
   readonly keyring?: string | undefined;
   readonly timing?: Timing;
+  /** Bytes that stay free on the disk of `directory`; 0 for no limit. */
+  readonly keepFree: number;
   readonly signal: AbortSignal;
   readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
+}
+
+/**
+ * Whether systemd-importd may be given a URL: it hands it on to a program of its own as an argument, which every user of the host can read,
+ * and writes it into the journal. So none with a user, password, query or fragment, which may all be secret. It downloads by HTTP only, and
+ * has tar undo zstd from a pipe, which that cannot (measured with 257).
+ */
+export function isForImportd({ protocol, pathname, username, password, search, hash }: URL): boolean {
+  const bare = [username, password, search, hash].every((part) => part === "");
+  return bare && (protocol === "http:" || protocol === "https:") && !/zstd?$/.test(pathname);
 }
 
 /** How an image is called in errors. */

@@ -4,22 +4,35 @@ import { garbageCollector } from "../../host/memory";
 /** What is looked at at once: a block of nothing but zeros is left out. A file system's smallest, mostly. */
 const BLOCK = 4096;
 const ZEROS = Buffer.alloc(BLOCK);
+/** Bytes that are written between two looks at the disk's free space. */
+const LOOK_BYTES = 8 * 1024 * 1024;
 /** MiB between two collections of garbage; see garbageCollector(). */
 const COLLECT_MIB = 2;
 
 /**
  * Writes a new file, with holes where the content has nothing but zeros, down to the disk.
  *
+ * @param look is called before the first bytes, and again and again while they are written: ends it by throwing
  * @returns bytes
- * @throws what the content throws, and errors of the file system
+ * @throws what the content and `look` throw, and errors of the file system
  */
-export async function writeSparse(path: string, content: AsyncIterable<Uint8Array>): Promise<number> {
+export async function writeSparse(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  look: () => Promise<void> = async () => {},
+): Promise<number> {
   const file = await open(path, "wx", 0o600);
   try {
     let position = 0;
     let rest: Buffer = Buffer.of();
+    let unseen = LOOK_BYTES;
     const put = async (bytes: Buffer) => {
       for (const [from, to] of filledRanges(bytes)) {
+        unseen += to - from;
+        if (unseen >= LOOK_BYTES) {
+          unseen = 0;
+          await look();
+        }
         for (let at = from; at < to; ) {
           const { bytesWritten } = await file.write(bytes, at, to - at, position + at);
           at += bytesWritten;
