@@ -1,0 +1,93 @@
+import { describe, expect, test } from "bun:test";
+import { exec } from "../support/exec";
+import { pace } from "../support/pace";
+import type { PreparedTask } from "../support/task";
+import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+
+/** What root in a container with the default options can do to the driver and to others. */
+
+let bench: Workbench;
+useWorkbench((opened) => {
+  bench = opened;
+});
+
+const wait = "while :; do sleep 1; done";
+
+async function up(script: string, more: object = {}): Promise<PreparedTask> {
+  const task = await bench.started(shell(bench.busybox, `${script}\necho up; ${wait}`, { ...more }));
+  await task.stdout.waitFor("up\n");
+  return task;
+}
+
+/** Each is run in a container of its own; none of them may be noticed outside. */
+const attacks: readonly (readonly [what: string, script: string, more?: object])[] = [
+  ["forks without end below its limit", "f() { while :; do sleep 100 & done; }; f 2>/dev/null &", { pids_limit: 200 }],
+  ["leaves hundreds of zombies", "sh -c 'for i in $(seq 300); do true & done; exec sleep 1000' &"],
+  [
+    "makes cgroups nested deeper than a path is long",
+    `cd /sys/fs/cgroup && for i in $(seq 30); do mkdir ${"n".repeat(200)} 2>/dev/null && cd -P ${"n".repeat(200)}; done; cd /`,
+  ],
+  ["makes a thousand cgroups", "cd /sys/fs/cgroup && for i in $(seq 1000); do mkdir g$i; done 2>/dev/null; cd /"],
+  [
+    "gives cgroups odd names",
+    `cd /sys/fs/cgroup; for n in '$(touch x)' '; rm' ' ' '..x' '-rf' 'a\nb' nomad-exec-00000000 payload supervisor; do mkdir "$n"; done 2>/dev/null; cd /`,
+  ],
+  [
+    "lies to systemd-nspawn's notify socket",
+    'for s in /run/host/notify "$NOTIFY_SOCKET"; do [ -S "$s" ] || continue; for m in READY=1 STOPPING=1 MAINPID=1 "STATUS=x" ERRNO=5 "X_NSPAWN_LEADER_PID=1" WATCHDOG=trigger; do printf "$m" | nc -u -w1 local:$s 2>/dev/null; done; done',
+  ],
+  [
+    "writes to what the host shows it",
+    "for f in $(find /run/host /run/systemd 2>/dev/null); do (echo x >$f) & rm -rf $f; done 2>/dev/null",
+  ],
+  [
+    "mounts over its own places",
+    "for d in /proc /sys /dev/shm /run /tmp /etc /alloc /local; do mount -t tmpfs none $d; done 2>/dev/null",
+  ],
+  ["moves its root away", "mount --bind / /mnt; mount --move /mnt /media; umount -l /proc; umount -l /dev/pts; true"],
+  [
+    "puts symlinks and FIFOs where the driver writes",
+    "for d in /alloc /alloc/logs /alloc/data /local /secrets /tmp; do ln -s /etc/passwd $d/x; mkfifo $d/f; ln -s /proc/1/root $d/root; done 2>/dev/null",
+  ],
+  ["takes its shell and users away", "rm -rf /etc; mkfifo /etc; true"],
+  ["blocks every signal", "trap '' HUP INT TERM USR1 USR2 QUIT"],
+  ["closes and fills its output", "yes | head -c 3000000 >&2; true"],
+  [
+    "names links and addresses oddly",
+    "ip link set host0 name host1; ip link add host0 type dummy; ip link set host0 up; ip addr add 127.0.0.1/8 dev host0; ip addr add 10.0.0.1/0 dev host0; ip link set host0 name '$x'; true",
+    { network_veth: true },
+  ],
+  [
+    "takes its network away",
+    "for l in $(ls /sys/class/net); do ip addr flush dev $l; ip link set $l down; ip link del $l; done 2>/dev/null",
+    { network_veth: true },
+  ],
+];
+
+describe("a container whose root", () => {
+  test.each(attacks)("%s is seen by none but itself", async (_, script, more = {}) => {
+    const other = await up("true");
+    const task = await up(script, more);
+    const answers = performance.now();
+    expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
+    expect((await bench.client().inspectTask(task.id)).task?.id).toBe(task.id);
+    expect(performance.now() - answers).toBeLessThan(3_000 * pace);
+    // It may not be entered any more, but whoever tries has an answer.
+    const tried = performance.now();
+    await failure(exec(bench.client(), task.id, "true"));
+    expect(performance.now() - tried).toBeLessThan(8_000 * pace);
+    const host = await exec(bench.client(), other.id, "true");
+    expect(host.code).toBe(0);
+    await bench.client().destroyTask(task.id, true);
+    expect((await exec(bench.client(), other.id, "echo on")).stdout).toBe("on\n");
+    await bench.client().destroyTask(other.id, true);
+  });
+});
+
+test("all of it at once, and none of it is left when the tasks are destroyed", async () => {
+  const other = await up("true");
+  const tasks = await Promise.all(attacks.slice(0, 8).map(([, script, more = {}]) => up(script, more)));
+  expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
+  await Promise.all(tasks.map((task) => bench.client().destroyTask(task.id, true)));
+  expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
+});
