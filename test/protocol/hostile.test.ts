@@ -19,18 +19,21 @@ async function up(script: string, more: object = {}): Promise<PreparedTask> {
   return task;
 }
 
+/** Where a container may make cgroups, in v2 and in v1; `$n` is a long name. */
+const inCgroups = (script: string) =>
+  `n=${"n".repeat(200)}; for t in /sys/fs/cgroup /sys/fs/cgroup/systemd; do cd $t && ${script}; cd /; done 2>/dev/null`;
+
 /** Each is run in a container of its own; none of them may be noticed outside. */
 const attacks: readonly (readonly [what: string, script: string, more?: object])[] = [
   ["forks without end below its limit", "f() { while :; do sleep 100 & done; }; f 2>/dev/null &", { pids_limit: 200 }],
   ["leaves hundreds of zombies", "sh -c 'for i in $(seq 300); do true & done; exec sleep 1000' &"],
-  [
-    "makes cgroups nested deeper than a path is long",
-    `cd /sys/fs/cgroup && for i in $(seq 30); do mkdir ${"n".repeat(200)} 2>/dev/null && cd -P ${"n".repeat(200)}; done; cd /`,
-  ],
-  ["makes a thousand cgroups", "cd /sys/fs/cgroup && for i in $(seq 1000); do mkdir g$i; done 2>/dev/null; cd /"],
+  ["makes cgroups nested deeper than a path is long", inCgroups("for i in $(seq 30); do mkdir $n && cd -P $n; done")],
+  ["makes a thousand cgroups", inCgroups("for i in $(seq 1000); do mkdir g$i; done")],
   [
     "gives cgroups odd names",
-    `cd /sys/fs/cgroup; for n in '$(touch x)' '; rm' ' ' '..x' '-rf' 'a\nb' nomad-exec-00000000 payload supervisor; do mkdir "$n"; done 2>/dev/null; cd /`,
+    inCgroups(
+      `for n in '$(touch x)' '; rm' ' ' '..x' '-rf' 'a\nb' nomad-exec-00000000 payload supervisor; do mkdir "$n"; done`,
+    ),
   ],
   [
     "lies to systemd-nspawn's notify socket",
