@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ProgramBuilder } from "../../src/exec/program";
 import { exec } from "../support/exec";
 import { pace } from "../support/pace";
 import type { PreparedTask } from "../support/task";
-import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { copyTree, failure, shell, useWorkbench, type Workbench } from "./workbench";
 
 /** What root in a container with the default options can do to the driver and to others. */
 
@@ -34,10 +37,6 @@ const attacks: readonly (readonly [what: string, script: string, more?: object])
     inCgroups(
       `for n in '$(touch x)' '; rm' ' ' '..x' '-rf' 'a\nb' nomad-exec-00000000 payload supervisor; do mkdir "$n"; done`,
     ),
-  ],
-  [
-    "lies to systemd-nspawn's notify socket",
-    'for s in /run/host/notify "$NOTIFY_SOCKET"; do [ -S "$s" ] || continue; for m in READY=1 STOPPING=1 MAINPID=1 "STATUS=x" ERRNO=5 "X_NSPAWN_LEADER_PID=1" WATCHDOG=trigger; do printf "$m" | nc -u -w1 local:$s 2>/dev/null; done; done',
   ],
   [
     "writes to what the host shows it",
@@ -93,4 +92,43 @@ test("all of it at once, and none of it is left when the tasks are destroyed", a
   expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
   await Promise.all(tasks.map((task) => bench.client().destroyTask(task.id, true)));
   expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
+});
+
+test("what it says to systemd-nspawn's notify socket changes nothing of its task", async () => {
+  const [socket, connect, dup2, write, execve] = [41, 42, 33, 1, 59];
+  const program = new ProgramBuilder();
+  const made = program.argumentAhead(1);
+  program.call(socket, [1, 2, 0], {}, made);
+  program.call(dup2, [0, 9]);
+  const address = Buffer.alloc(110);
+  address.writeUInt16LE(1);
+  address.write("/run/host/notify", 2);
+  const connected = program.space(8);
+  program.call(connect, [9, program.bytes(address), address.length], {}, connected);
+  for (const said of [
+    "READY=1",
+    "STOPPING=1",
+    "MAINPID=1",
+    "X_NSPAWN_LEADER_PID=1",
+    "EXIT_STATUS=0",
+    "ERRNO=5",
+    "WATCHDOG=trigger",
+    "RELOADING=1",
+    "STATUS=\n\u001b[2J",
+  ]) {
+    program.call(write, [9, program.text(said), said.length]);
+  }
+  // Whether it was heard at all is the code of the end.
+  program.call(write, [1, connected, 8]);
+  const argv = ["sh", "-c", "echo up; sleep 2; exit 7"].map((text) => program.text(text));
+  program.call(execve, [program.text("/bin/sh"), program.words([...argv, 0]), program.words([0])]);
+  program.exit(1);
+  const image = await copyTree(bench.busybox, join(bench.scratch, "notify"));
+  await writeFile(join(image, "first"), program.build(), { mode: 0o755 });
+  const task = await bench.started(shell(image, "", { command: ["/first"] }));
+  await task.stdout.waitFor("up\n");
+  // A zero is what connect(2) returned: the socket was there.
+  expect(task.stdout.text()).toStartWith("\u0000".repeat(8));
+  expect((await exec(bench.client(), task.id, "echo on")).stdout).toBe("on\n");
+  expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 7, signal: 0 });
 });
