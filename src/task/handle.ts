@@ -28,17 +28,23 @@ export function encodeTaskState(state: TaskState): Uint8Array {
   return encode({ version: handleVersion, ref: state.ref, startedAt: state.startedAt });
 }
 
+/** Thrown for a handle that cannot be read. */
+export class HandleError extends Error {
+  override readonly name = "HandleError";
+}
+
 /**
  * Reads TaskHandle.driver_state.
  *
- * @throws Error when it is not of this driver, or of a version it does not know
+ * @throws HandleError when it is not of this driver, or of a version it does not know
  */
 export function decodeTaskState(bytes: Uint8Array): TaskState {
-  const parsed = v.safeParse(schema, bytes.length === 0 ? undefined : decode(bytes));
-  if (!parsed.success) {
-    throw new Error(
+  try {
+    return v.parse(schema, bytes.length === 0 ? undefined : decode(bytes));
+  } catch (cause) {
+    throw new HandleError(
       "The task's handle was not written by this version of the nspawn driver (another driver's, or a newer version's): the task cannot be recovered.",
+      { cause },
     );
   }
-  return parsed.output;
 }

@@ -40,18 +40,32 @@ export function paxSparse(
   return { size: natural(size), pieces: inPairs(map === "" ? [] : map.split(",").map(natural)) };
 }
 
-/**
- * Reads the map at the beginning of a sparse file's data: decimal numbers, one a line, the count of pieces first.
- *
- * @returns undefined as long as lines are missing
- */
-export function mapInData(data: Buffer): Piece[] | undefined {
-  const lines = data.toString("latin1").split("\n").slice(0, -1);
-  const [count, ...rest] = lines;
-  if (count === undefined) return undefined;
-  const numbers = natural(count) * 2;
-  if (rest.length < numbers) return undefined;
-  return inPairs(rest.slice(0, numbers).map(natural));
+/** The longest number of a map, in digits. */
+const MOST_DIGITS = 16;
+
+/** Reads the map at the beginning of a sparse file's data: decimal numbers, one a line, the count of pieces first. */
+export class DataMap {
+  readonly #numbers: number[] = [];
+  #count: number | undefined;
+  #rest = "";
+
+  /**
+   * Adds a block.
+   *
+   * @returns undefined as long as lines are missing
+   * @throws UnpackError
+   */
+  add(block: Buffer): Piece[] | undefined {
+    const lines = (this.#rest + block.toString("latin1")).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (this.#count === undefined) this.#count = natural(line);
+      else this.#numbers.push(natural(line));
+      if (this.#numbers.length === this.#count * 2) return inPairs(this.#numbers);
+    }
+    if (this.#rest.length > MOST_DIGITS) throw new UnpackError("a sparse file's map is damaged");
+    return undefined;
+  }
 }
 
 /**

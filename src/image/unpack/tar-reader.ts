@@ -1,5 +1,5 @@
 import { type PaxOverrides, type PaxRecords, parsePax, paxOverrides } from "./pax";
-import { checkPieces, gnuPieces, mapInData, type Piece, paxSparse } from "./sparse";
+import { checkPieces, DataMap, gnuPieces, type Piece, paxSparse } from "./sparse";
 import { KINDS, type TarSink } from "./tar-entry";
 import { BLOCK, type ByteString, numberAt, parseHeader, type TarHeader } from "./tar-header";
 import { UnpackError } from "./unpack-error";
@@ -35,6 +35,8 @@ export class TarReader {
   #longName: ByteString | undefined;
   #longLink: ByteString | undefined;
   #pieces: Piece[] = [];
+  #map = new DataMap();
+  #mapSize = 0;
   #realSize = 0;
   #piece = 0;
   #inPiece = 0;
@@ -94,14 +96,13 @@ export class TarReader {
         if (this.#block[GNU_SPARSE.blockMoreAt] !== 1) this.#beginSparse();
         return;
       case "data map": {
-        this.#meta.push(Buffer.from(this.#block));
+        this.#mapSize += BLOCK;
         this.#left -= BLOCK;
-        const pieces = mapInData(Buffer.concat(this.#meta));
+        const pieces = this.#map.add(this.#block);
         if (pieces !== undefined) {
-          this.#meta = [];
           this.#pieces = pieces;
           this.#beginSparse();
-        } else if (this.#meta.length * BLOCK > MAX_META || this.#left < BLOCK) {
+        } else if (this.#mapSize > MAX_META || this.#left < BLOCK) {
           throw new UnpackError("a sparse file's map is damaged");
         }
         return;
@@ -136,8 +137,11 @@ export class TarReader {
     } else {
       this.#realSize = sparse.size;
       this.#left = size;
-      if ("inData" in sparse) this.#state = "data map";
-      else {
+      if ("inData" in sparse) {
+        this.#state = "data map";
+        this.#map = new DataMap();
+        this.#mapSize = 0;
+      } else {
         this.#pieces = [...sparse.pieces];
         this.#beginSparse();
       }

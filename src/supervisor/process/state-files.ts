@@ -35,6 +35,11 @@ export interface StateFiles {
   readonly socket: string;
 }
 
+/** Thrown for a file that is there and cannot be understood. */
+export class DamagedStateError extends Error {
+  override readonly name = "DamagedStateError";
+}
+
 const MODES = ["boot", "pid2", "pid1"] as const;
 
 /** The files of a machine. */
@@ -73,7 +78,7 @@ export function writeState(path: string, content: Order | RunningState | Exit): 
   }
 }
 
-/** Undefined when there is none. Throws when it is damaged. */
+/** Undefined when there is none. @throws DamagedStateError */
 export function readOrder(files: StateFiles): Order | undefined {
   return readState(files.order, (order) => {
     const spec = objectOf(order, "spec");
@@ -110,7 +115,7 @@ export function readOrder(files: StateFiles): Order | undefined {
   });
 }
 
-/** Undefined when there is none. Throws when it is damaged. */
+/** Undefined when there is none. @throws DamagedStateError */
 export function readRunning(files: StateFiles): RunningState | undefined {
   return readState(files.running, (state) => ({
     supervisor: identityOf(state, "supervisor"),
@@ -121,7 +126,7 @@ export function readRunning(files: StateFiles): RunningState | undefined {
   }));
 }
 
-/** Undefined when there is none. Throws when it is damaged. */
+/** Undefined when there is none. @throws DamagedStateError */
 export function readExit(files: StateFiles): Exit | undefined {
   return readState(files.exit, (exit) => ({
     code: numberOf(exit, "code"),
@@ -153,7 +158,7 @@ function readState<State>(path: string, parse: (record: Record<string, unknown>)
   try {
     return parse(asRecord(JSON.parse(text)));
   } catch (error) {
-    throw new Error(`The state file ${path} is damaged: ${errorText(error)}.`, {
+    throw new DamagedStateError(`The state file ${path} is damaged: ${errorText(error)}.`, {
       cause: error,
     });
   }

@@ -1,0 +1,22 @@
+import { expect, test } from "bun:test";
+import { fuzz, textLike } from "../../../test/support/fuzz";
+import { parseChallenge } from "./challenge";
+
+const good = [
+  'Bearer realm="https://auth.example/token",service="registry",scope="repository:a/b:pull"',
+  'Basic realm="a \\"b\\" c", Bearer realm=x',
+  "Negotiate, Basic",
+];
+
+test("WWW-Authenticate is read whatever is in it", () => {
+  fuzz(textLike(...good), parseChallenge, [], 5_000);
+});
+
+test.each(["a", "a ", 'a="', "a=", '\\"', ",", " ", 'a="b",', "a=b "])(
+  "%j a hundred thousand times takes no time",
+  (part) => {
+    const begin = performance.now();
+    for (const text of [part.repeat(100_000), `Bearer realm="${part.repeat(100_000)}`]) parseChallenge(text);
+    expect(performance.now() - begin).toBeLessThan(1_000);
+  },
+);

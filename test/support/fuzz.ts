@@ -1,0 +1,82 @@
+/** Feeding parsers with what nobody meant: bytes and JSON like good ones, with something changed in them. */
+
+import { expect } from "bun:test";
+import fc from "fast-check";
+
+/** What a parser may take for one input, in milliseconds, and for all of them in bytes of memory. */
+const longestMs = 1_000;
+const mostMemory = 512 * 1024 * 1024;
+
+/** Errors that a parser may throw. */
+export type ErrorClass = abstract new (...args: never[]) => Error;
+
+/**
+ * Runs a parser on thousands of inputs: it may throw its own errors, and neither anything else, nor take a second, nor 512 MiB. A failure
+ * prints seed and input.
+ */
+export function fuzz<Input>(
+  inputs: fc.Arbitrary<Input>,
+  parse: (input: Input) => unknown,
+  allowed: readonly ErrorClass[] = [],
+  numRuns = 2_000,
+): void {
+  const before = process.memoryUsage().rss;
+  const property = fc.property(inputs, (input) => {
+    const begin = performance.now();
+    try {
+      parse(input);
+    } catch (error) {
+      if (!allowed.some((one) => error instanceof one)) throw error;
+    }
+    expect(performance.now() - begin).toBeLessThan(longestMs);
+  });
+  fc.assert(property, { numRuns, verbose: true });
+  expect(process.memoryUsage().rss - before).toBeLessThan(mostMemory);
+}
+
+/** Any bytes, and good ones that are cut off, repeated or changed at some places. */
+export function bytesLike(...good: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
+  const change = fc.record({ at: fc.nat(), value: fc.oneof(fc.constantFrom(0, 1, 0x7f, 0x80, 0xff), fc.nat(255)) });
+  const changed = fc
+    .record({
+      seed: fc.constantFrom(...good),
+      changes: fc.array(change, { maxLength: 8 }),
+      end: fc.oneof(fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
+      times: fc.integer({ min: 1, max: 3 }),
+    })
+    .map(({ seed, changes, end, times }) => {
+      const bytes = Buffer.concat(Array.from({ length: times }, () => seed));
+      for (const { at, value } of changes) if (bytes.length > 0) bytes[at % bytes.length] = value;
+      return new Uint8Array(bytes.subarray(0, Math.ceil(bytes.length * end)));
+    });
+  return fc.oneof({ weight: 4, arbitrary: changed }, { weight: 1, arbitrary: fc.uint8Array({ maxLength: 2048 }) });
+}
+
+/** The same as text, with any characters besides. */
+export function textLike(...good: readonly string[]): fc.Arbitrary<string> {
+  const bytes = bytesLike(...good.map((text) => Buffer.from(text))).map((all) => Buffer.from(all).toString("utf8"));
+  return fc.oneof(bytes, fc.string({ maxLength: 300, unit: "binary" }));
+}
+
+/** Any JSON, and a good value in which some parts are any JSON instead; as text, which may be damaged. */
+export function jsonLike(...good: readonly unknown[]): fc.Arbitrary<string> {
+  const changed = fc
+    .record({
+      seed: fc.constantFrom(...good),
+      odds: fc.array(fc.nat(99), { minLength: 40, maxLength: 40 }),
+      others: fc.array(fc.jsonValue({ maxDepth: 3 }), { minLength: 1, maxLength: 4 }),
+    })
+    .map(({ seed, odds, others }) => {
+      let place = 0;
+      const change = (value: unknown): unknown => {
+        place += 1;
+        if ((odds[place % odds.length] ?? 0) < 4) return others[place % others.length];
+        if (Array.isArray(value)) return value.map(change);
+        if (typeof value !== "object" || value === null) return value;
+        return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, change(part)]));
+      };
+      return JSON.stringify(change(seed));
+    });
+  const damaged = textLike(...good.map((value) => JSON.stringify(value)));
+  return fc.oneof({ weight: 3, arbitrary: changed }, damaged, fc.json());
+}
