@@ -2,6 +2,8 @@ import { type FSWatcher, readFileSync, watch } from "node:fs";
 import { parseOomKills } from "./cgroup-events";
 import type { ContainerCgroups } from "./container-cgroups";
 import { errnoCode, isMissing } from "./errno";
+import { startTimer } from "./long-timer";
+import { Pace } from "./pace";
 
 /** What a container's cgroup tells of memory that ran out. */
 export interface OomState {
@@ -36,9 +38,13 @@ export function readOomState({ unified, legacy }: ContainerCgroups): OomState | 
   };
 }
 
+/** How often a container is looked at whose processes the kernel kills one after the other: each change is an event for Nomad too. */
+const paceLimits = { burst: 5, perSecond: 1 } as const;
+
 /**
  * Calls `changed` when the kernel has killed a process of a container for memory. cgroup v2 tells of that (the kernel's
- * cgroup-v2.rst: a change of memory.events is a file modified event); with v1 nothing is told.
+ * cgroup-v2.rst: a change of memory.events is a file modified event); with v1 nothing is told. A container that runs out of memory
+ * again and again is looked at once a second, after the first five times.
  *
  * @returns stops watching
  */
@@ -46,14 +52,26 @@ export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) =
   const { unified, legacy } = cgroups;
   if (unified === undefined || legacy.has("memory")) return () => {};
   let kills = readOomState(cgroups)?.kills ?? 0;
+  const pace = new Pace(paceLimits);
+  let stopTimer: (() => void) | undefined;
   const look = () => {
+    stopTimer = undefined;
+    const since = performance.now();
     const state = readOomState(cgroups);
     if (state === undefined || state.kills <= kills) return;
     kills = state.kills;
     changed(state);
+    const pause = pace.pause(since);
+    if (pause > 0) stopTimer = startTimer(pause, look);
   };
-  const watcher = start(`${unified}/${NAMES.v2.events}`, look);
-  return () => watcher?.close();
+  // What changes during the pause is seen at its end.
+  const watcher = start(`${unified}/${NAMES.v2.events}`, () => {
+    if (stopTimer === undefined) look();
+  });
+  return () => {
+    watcher?.close();
+    stopTimer?.();
+  };
 }
 
 function start(path: string, look: () => void): FSWatcher | undefined {

@@ -70,7 +70,7 @@ export class ContainerNetwork {
   /** It has an address of IPv6, and the time for one of IPv4 runs. */
   #onlyIpv6 = false;
   #saving: Promise<void> = Promise.resolve();
-  /** It was told that the host believes the container. */
+  /** A warning said that the host believes the container. */
   #warned = false;
   #unsaved = false;
   #closed = false;
@@ -207,7 +207,7 @@ export class ContainerNetwork {
     return true;
   }
 
-  /** Before either end is up, unless somebody else sets links up; the bridge of a zone is there for containers alone. */
+  /** Before either end is up, unless another program sets links up; the bridge of a zone is there for containers alone. */
   #distrust({ end, name }: HostLink): void {
     const links = new Set([end.name, ...(this.#record.link === "zone" ? [name] : [])]);
     const refused = [...links].flatMap(distrustLink);

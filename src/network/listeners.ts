@@ -7,7 +7,7 @@ import type { PortForward } from "./ports";
 
 /**
  * What listens on the host. A rule that leads a port to a container comes before every socket: what listens there would be cut off,
- * the agent's own API for example, and whoever asks it would be answered by the container.
+ * the agent's own API for example, and the container would answer in its place.
  */
 
 /** A socket of the host that others can send to. */
@@ -19,7 +19,7 @@ export interface Listener {
   readonly inode: string;
 }
 
-/** TCP_LISTEN, and what is shown of a UDP socket that is connected to nobody, TCP_CLOSE (net/tcp_states.h). */
+/** TCP_LISTEN, and what is shown of a UDP socket that is not connected, TCP_CLOSE (net/tcp_states.h). */
 const LISTENING = { tcp: "0A", udp: "07" } as const;
 /** 127.0.0.0/8 as the leading eight bits of an address. */
 const LOOPBACK_NETWORK = 127n;

@@ -34,7 +34,7 @@ describe("logProblem", () => {
     ["anyone's FIFO where that is asked for", facts("fifo", { uid: 7 }), undefined, undefined],
     ["the null device", facts("character", { rdev: 259 }), [0], undefined],
     ["the null device of a user", facts("character", { rdev: 259, uid: 7, nlink: 2 }), [0], undefined],
-    ["somebody's FIFO", facts("fifo", { uid: 1000 }), [0, 524_288], "is a FIFO of user 1000"],
+    ["a FIFO of another user", facts("fifo", { uid: 1000 }), [0, 524_288], "is a FIFO of user 1000"],
     ["a FIFO with another name", facts("fifo", { nlink: 2 }), undefined, "is a FIFO that has 2 names"],
     ["a symlink", facts("symlink"), [0], "is a symlink"],
     ["a directory", facts("directory"), [0], "is a directory"],

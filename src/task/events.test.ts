@@ -38,3 +38,13 @@ test("every listener hears an event, and none that has gone", async () => {
   const next = events.listen(new AbortController().signal);
   expect((await next.next()).value?.message).toBe("kept for the next");
 });
+
+test("a listener that does not read on misses the oldest, and costs no more memory", async () => {
+  const events = new TaskEvents();
+  const stream = events.listen(new AbortController().signal);
+  const first = stream.next();
+  events.emit(event("first"));
+  expect((await first).value?.message).toBe("first");
+  for (let number = 1; number <= 1500; number += 1) events.emit(event(`event ${number}`));
+  expect((await stream.next()).value?.message).toBe("event 501");
+});

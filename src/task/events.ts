@@ -9,7 +9,7 @@ export interface TaskEvent {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** Events kept for an agent that has not asked yet; the oldest go first. */
+/** Events kept for an agent that has not asked yet, or does not read on; the oldest go first. */
 const maxPending = 1000;
 
 /** Hands the driver's events to every stream that listens; keeps them while none does. */
@@ -33,6 +33,7 @@ export class TaskEvents {
     let wake = () => {};
     const listener = (event: TaskEvent) => {
       queue.push(event);
+      if (queue.length > maxPending) queue.shift();
       wake();
     };
     const aborted = () => wake();

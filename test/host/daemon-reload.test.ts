@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -78,34 +78,43 @@ async function nothingLeft(unit: string): Promise<void> {
 }
 
 describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () => {
-  test.each([{}, { process_two: true }])(
-    "a task has its PID, its words, its limits and its exit code (%j)",
-    async (more) => {
-      const command = ["/bin/sh", "-c", telling, "sh", ...odd];
-      const properties = { IOWeight: "50", SyslogIdentifier: "x%n $HOME" };
-      const task = await bench.task({
-        ...shell(bench.busybox, "", { command, environment: variables, properties, ...more }),
-        resources: {
-          allocatedResources: { memory: { memoryMb: 64n, memoryMaxMb: 128n } },
-          linuxResources: { cpuShares: 1024n, cpusetCpus: "0" },
-        },
-      });
-      const handle = await bench.start(task);
-      await task.stdout.waitFor("up\n");
-      const { pid, unit } = await nspawnOf(task.id);
-      const before = await unitSettings(unit);
-      await reloadAndReexec();
-      expect(await unitSettings(unit)).toEqual(before);
-      await bench.replacePlugin();
-      await bench.client().recoverTask(handle);
-      expect((await nspawnOf(task.id)).pid).toBe(pid);
-      await bench.client().signalTask(task.id, "SIGUSR1");
-      expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 5, signal: 0 });
-      await bench.client().destroyTask(task.id);
-      expect(await task.stdout.ended()).toBe(told);
-      await nothingLeft(unit);
-    },
-  );
+  const namespace = `reload-${process.pid}`;
+  beforeAll(() => run(["ip", "netns", "add", namespace]));
+  afterAll(() => run(["ip", "netns", "delete", namespace]));
+  const group = { network_veth: true };
+
+  test.each([
+    [{}, {}],
+    [{ process_two: true }, {}],
+    [{ oom_score_adjust: 200, cpu_hard_limit: true, pids_limit: 100, devices: ["/dev/null:/dev/other:rw"] }, {}],
+    [{ ...group, user_namespacing: false }, { network: { path: `/run/netns/${namespace}` } }],
+    [group, { network: { path: `/run/netns/${namespace}` } }],
+  ])("a task has its PID, its words, its limits and its exit code (%j)", async (more, spec) => {
+    const command = ["/bin/sh", "-c", telling, "sh", ...odd];
+    const properties = { IOWeight: "50", SyslogIdentifier: "x%n $HOME" };
+    const task = await bench.task({
+      ...shell(bench.busybox, "", { command, environment: variables, properties, ...more }),
+      resources: {
+        allocatedResources: { memory: { memoryMb: 64n, memoryMaxMb: 128n } },
+        linuxResources: { cpuShares: 1024n, cpusetCpus: "0", percentTicks: 0.25 },
+      },
+      ...spec,
+    });
+    const handle = await bench.start(task);
+    await task.stdout.waitFor("up\n");
+    const { pid, unit } = await nspawnOf(task.id);
+    const before = await unitSettings(unit);
+    await reloadAndReexec();
+    expect(await unitSettings(unit)).toEqual(before);
+    await bench.replacePlugin();
+    await bench.client().recoverTask(handle);
+    expect((await nspawnOf(task.id)).pid).toBe(pid);
+    await bench.client().signalTask(task.id, "SIGUSR1");
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 5, signal: 0 });
+    await bench.client().destroyTask(task.id);
+    expect(await task.stdout.ended()).toBe(told);
+    await nothingLeft(unit);
+  });
 
   test("a task that ended before is found with its exit code", async () => {
     const task = await bench.task(shell(bench.busybox, "exit 6"));

@@ -116,3 +116,20 @@ test("pids_limit stops a fork bomb, and the machine goes on", async () => {
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9 });
   await bench.client().destroyTask(task.id);
 });
+
+test("a task that runs out of memory without end is told so now and then, and others do not notice", async () => {
+  await using events = watchEvents(bench.client());
+  const other = await bench.started(shell(bench.busybox, "sleep 1000"));
+  const begun = performance.now();
+  const storm = await bench.started({
+    ...shell(bench.busybox, "while :; do (dd if=/dev/zero of=/dev/null bs=256M count=1 2> /dev/null); done"),
+    resources: megabytes(32),
+  });
+  await events.waitFor(/(?:Out of memory(?:.|\n)*){3}/);
+  expect(await exec(bench.client(), other.id, "echo here")).toMatchObject({ code: 0, stdout: "here\n" });
+  await Bun.sleep(5000);
+  const told = events.text().match(/^Out of memory/gm)?.length ?? 0;
+  // Five at once, and one a second from then on.
+  expect(told).toBeLessThanOrEqual(6 + Math.ceil((performance.now() - begun) / 1000));
+  await bench.client().destroyTask(storm.id, true);
+});

@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { StoreError } from "../store/store-error";
 
-/** How often a disk is looked at that somebody else writes to, in milliseconds. */
+/** How often a disk is looked at that another program writes to, in milliseconds. */
 const LOOK_MS = 500;
 
 /** A disk that shall not become full. */
