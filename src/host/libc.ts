@@ -16,6 +16,7 @@ const FLOCK_SIZE = 32;
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
 const RESOLVE_NO_MAGICLINKS = 2n;
+const RESOLVE_NO_SYMLINKS = 0x04n;
 const RESOLVE_IN_ROOT = 0x10n;
 const TIOCSPTLCK = 0x40045431;
 const TIOCGPTPEER = 0x5441;
@@ -174,6 +175,17 @@ export function openInRoot(root: number, path: string, flags: number): number | 
   const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
   const name = cString(path);
   const fd = Number(symbols().syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength, 0));
+  return fd >= 0 ? fd : undefined;
+}
+
+/**
+ * Opens an absolute path in which there is no symlink (openat2(2)). Undefined where there is no such file, or one is a symlink, or a system
+ * call filter or a kernel before 5.6 does not know the call.
+ */
+export function openWithoutSymlinks(path: string, flags: number): number | undefined {
+  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_SYMLINKS]);
+  const name = cString(path);
+  const fd = Number(symbols().syscall(SYS_OPENAT2, AT_FDCWD, ptr(name), ptr(how), how.byteLength, 0));
   return fd >= 0 ? fd : undefined;
 }
 

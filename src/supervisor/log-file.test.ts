@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { type LogFacts, logProblem } from "./log-file";
+import { closeSync, fstatSync } from "node:fs";
+import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../scripts/command";
+import { openWithoutSymlinks } from "../host/libc";
+import { type LogFacts, logProblem, openByNames } from "./log-file";
 
 const kinds = {
   fifo: "isFIFO",
@@ -43,4 +49,27 @@ describe("logProblem", () => {
     ["another device", facts("character", { rdev: 257 }), [0], "is a device"],
     ["a disk with the numbers of the null device", facts("block", { rdev: 259 }), undefined, "is a device"],
   ] as const)("%s", (_name, found, owners, problem) => expect(logProblem(found, owners)).toBe(problem));
+});
+
+describe("openByNames, where an agent's filter forbids openat2(2),", () => {
+  test("opens what openat2 opens, and follows no symlink", async () => {
+    const root = await realpath(await mkdtemp(join(tmpdir(), "log-file-")));
+    try {
+      await mkdir(join(root, "logs"));
+      await run(["mkfifo", join(root, "logs/fifo")]);
+      await symlink("logs", join(root, "linked"));
+      const byName = openByNames(join(root, "logs/fifo"));
+      const atOnce = openWithoutSymlinks(join(root, "logs/fifo"), 0o10000000);
+      try {
+        expect(fstatSync(byName).ino).toBe(fstatSync(atOnce ?? -1).ino);
+      } finally {
+        for (const fd of [byName, atOnce ?? -1]) closeSync(fd);
+      }
+      expect(openWithoutSymlinks(join(root, "linked/fifo"), 0o10000000)).toBeUndefined();
+      expect(() => openByNames(join(root, "linked/fifo"))).toThrow(/linked is a symlink, not a directory/);
+      expect(() => openByNames(join(root, "gone/fifo"))).toThrow(/gone does not exist/);
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  });
 });

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { errnoCode, isMissing } from "../host/errno";
 import { errorText } from "../host/error-text";
+import { openWithoutSymlinks } from "../host/libc";
 import { LaunchError } from "./supervisor";
 
 /**
@@ -68,7 +69,7 @@ export function withLog<Result>(
   owners: readonly number[] | undefined,
   use: (place: string, isFifo: boolean) => Result,
 ): Result {
-  const fd = openWithoutSymlinks(path);
+  const fd = openPlace(path);
   try {
     const facts = fstatSync(fd);
     const problem = logProblem(facts, owners);
@@ -81,12 +82,22 @@ export function withLog<Result>(
 
 const place = (fd: number): string => `/proc/self/fd/${fd}`;
 
-/** Name by name, each without following a symlink: unlike openat2(2), no system call filter of an agent refuses that. */
-function openWithoutSymlinks(path: string): number {
-  const names = path.split("/").filter((name) => name !== "" && name !== ".");
-  if (!path.startsWith("/") || names.includes("..") || path.includes("\0")) {
+function openPlace(path: string): number {
+  if (!path.startsWith("/") || path.split("/").includes("..") || path.includes("\0")) {
     throw refusal(path, "its path is not absolute, or has .. in it");
   }
+  return openWithoutSymlinks(path, O_PATH | constants.O_NOFOLLOW) ?? openByNames(path);
+}
+
+/**
+ * Opens a path name by name, each without following a symlink. It finds out what is in the way of openWithoutSymlinks(), and opens the path
+ * where a system call filter of the agent forbids openat2(2).
+ *
+ * @param path absolute
+ * @throws LaunchError saying which name is missing, or what it is
+ */
+export function openByNames(path: string): number {
+  const names = path.split("/").filter((name) => name !== "" && name !== ".");
   let current = openSync("/", O_PATH | constants.O_DIRECTORY);
   for (const [index, name] of names.entries()) {
     const last = index === names.length - 1;
