@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readdirSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
 import { isMissing } from "./errno";
 
 /** How many cgroups are looked at before others get their turn. */
@@ -6,7 +6,7 @@ const atOnce = 256;
 
 /** What is done on the way. The paths given are good for the time of the call. */
 export interface CgroupVisitor {
-  /** Called with each cgroup before those below it. */
+  /** Called with each cgroup before those below it; one may be gone by then. */
   at?(directory: string): void;
   /** Called with each cgroup but the first when all below it are left. */
   leave?(directory: string): void;
@@ -23,6 +23,11 @@ interface Level {
  * (PATH_MAX), and make any number of them. One that goes away meanwhile is passed over.
  */
 export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Promise<void> {
+  // Most have none below them, in most hierarchies: nothing has to be opened for them.
+  if (childGroups(top).length === 0) {
+    if (existsSync(top)) at?.(top);
+    return;
+  }
   let fd = openDirectory(top);
   if (fd === undefined) return;
   const here = () => `/proc/self/fd/${fd}`;

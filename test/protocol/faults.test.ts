@@ -95,7 +95,8 @@ test.each(kinds)(
     const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
     let step = 1;
     for (let killed = true; killed; step += 1) {
-      expect(step).toBeLessThan(200);
+      // Waiting for processes to end takes more or fewer of them.
+      expect(step).toBeLessThan(300);
       const task = await prepared(image, network);
       const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
       await using plugin = await startPlugin({ env });
@@ -120,7 +121,7 @@ test.each(kinds)(
     console.log(`${kind}: a start and a destroy have ${step - 2} steps`);
     expect(step).toBeGreaterThan(10);
   },
-  300_000,
+  400_000,
 );
 
 test.each([0, 5, 20, 60])("killed %d ms into a stop: the next one ends it", async (moment) => {

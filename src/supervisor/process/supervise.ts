@@ -10,6 +10,7 @@ import {
   SUPERVISORS_CGROUP,
 } from "../../host/cgroup-task";
 import { confineDevices, readDeviceRules } from "../../host/device-rules";
+import { errnoCode } from "../../host/errno";
 import { errorText } from "../../host/error-text";
 import { inNetworkNamespace } from "../../host/network-namespace";
 import { identify, signalProcess } from "../../host/process-info";
@@ -19,7 +20,7 @@ import { allowedDevices } from "../allowed-devices";
 import { exitOf, RESTART } from "../exit-of";
 import { openLog } from "../log-file";
 import { type PayloadWatch, watchPayload } from "../payload-watch";
-import type { Exit, LaunchSpec } from "../supervisor";
+import { type Exit, LaunchError, type LaunchSpec } from "../supervisor";
 import { closeWhenRead } from "./log-readers";
 import { lockOrAwait } from "./order-lock";
 import { filesIn, type RunningState, readOrder, writeState } from "./state-files";
@@ -173,13 +174,30 @@ function spawnInside(
   const outside = enterCgroup(layout, spec.machine);
   const own = readFileSync(OOM_SCORE_ADJUST, "utf8");
   try {
-    if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, String(spec.oomScoreAdjust));
+    if (spec.oomScoreAdjust !== undefined) setOomScoreAdjust(spec.oomScoreAdjust);
     const spawn = () => Bun.spawn([...spec.argv], { cwd: "/", env: environment, stdin: "ignore", stdout, stderr });
     const child = spec.networkNamespace === undefined ? spawn() : inNetworkNamespace(spec.networkNamespace, spawn);
     return { child, outside };
   } finally {
     if (spec.oomScoreAdjust !== undefined) writeFileSync(OOM_SCORE_ADJUST, own);
     enterCgroup(layout, SUPERVISORS_CGROUP);
+  }
+}
+
+/**
+ * Sets this process's score, which a child inherits.
+ *
+ * @throws LaunchError where the kernel refuses it: lowering needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5))
+ */
+function setOomScoreAdjust(score: number): void {
+  try {
+    writeFileSync(OOM_SCORE_ADJUST, String(score));
+  } catch (error) {
+    if (errnoCode(error) !== "EACCES") throw error;
+    throw new LaunchError(
+      `Option oom_score_adjust = ${score} cannot be set on this client: it is lower than the agent's own score, which takes CAP_SYS_RESOURCE, and the agent does not have it.`,
+      { recoverable: false, cause: error },
+    );
   }
 }
 
