@@ -63,6 +63,17 @@ const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] =
   [{ command: 'one string "only"' }, "command"],
 ];
 
+/** Names of systemd-nspawn's settings files, of which each container of the driver's has one. */
+async function settingsFiles(): Promise<readonly string[]> {
+  const names = await readdir("/run/systemd/nspawn").catch(() => []);
+  return names.filter((name) => name.endsWith(".nspawn"));
+}
+
+let settingsBefore: readonly string[];
+beforeAll(async () => {
+  settingsBefore = await settingsFiles();
+});
+
 test.each(cases)("%j fails with its sentence, and nothing is started", async (change, part) => {
   const id = `bad-${Bun.hash(JSON.stringify(change)).toString(36)}`;
   const config = { ...shell(busybox, "echo started"), ...change };
@@ -76,8 +87,7 @@ test.each(cases)("%j fails with its sentence, and nothing is started", async (ch
 });
 
 test("after all of them nothing of a container is there", async () => {
-  const names = await readdir("/run/systemd/nspawn").catch(() => []);
-  expect(names.filter((name) => name.endsWith(".nspawn"))).toEqual([]);
+  expect(await settingsFiles()).toEqual(settingsBefore);
   const files = await readdir("/run/nomad-driver-nspawn/files").catch(() => []);
   expect(files).toEqual([]);
 });
