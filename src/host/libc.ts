@@ -172,10 +172,7 @@ export function memoryFile(name: string, content: Uint8Array): number {
  * (openat2(2)). Undefined where there is no such file.
  */
 export function openInRoot(root: number, path: string, flags: number): number | undefined {
-  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
-  const name = cString(path);
-  const fd = Number(symbols().syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength, 0));
-  return fd >= 0 ? fd : undefined;
+  return openat2(root, path, flags, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT);
 }
 
 /**
@@ -183,9 +180,14 @@ export function openInRoot(root: number, path: string, flags: number): number | 
  * call filter or a kernel before 5.6 does not know the call.
  */
 export function openWithoutSymlinks(path: string, flags: number): number | undefined {
-  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_NO_SYMLINKS]);
+  return openat2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
+}
+
+/** A descriptor that no child inherits; undefined where the kernel refuses it, for whatever reason. */
+function openat2(directory: number, path: string, flags: number, resolve: bigint): number | undefined {
+  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, resolve]);
   const name = cString(path);
-  const fd = Number(symbols().syscall(SYS_OPENAT2, AT_FDCWD, ptr(name), ptr(how), how.byteLength, 0));
+  const fd = Number(symbols().syscall(SYS_OPENAT2, directory, ptr(name), ptr(how), how.byteLength, 0));
   return fd >= 0 ? fd : undefined;
 }
 
