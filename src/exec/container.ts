@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
 import { isMissing } from "../host/errno";
+import { O_PATH } from "../host/file-calls";
 import { openPidfd } from "../host/libc";
 import { isAlive, type ProcessIdentity } from "../host/process-info";
 import { findLeader, findStartedPayload, waitForProcess } from "../supervisor/payload";
@@ -35,8 +36,6 @@ export const NAMESPACES = {
   ipc: 0x800_0000,
   cgroup: 0x200_0000,
 } as const;
-
-const O_PATH = 0o10000000;
 
 /** Thrown for a container that has ended, or ends right now. */
 export class ContainerGoneError extends Error {

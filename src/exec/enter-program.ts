@@ -1,3 +1,5 @@
+import { CAPABILITY_VERSION_3, O_PATH } from "../host/file-calls";
+import { SIGKILL } from "../host/signals";
 import { Label, ProgramBuilder, type Value } from "./program";
 import { SYS } from "./syscalls";
 
@@ -71,10 +73,8 @@ export const FIRST_STEP = 2;
 const O_WRONLY = 1;
 const O_DIRECTORY = 0o200000;
 const O_CLOEXEC = 0o2000000;
-const O_PATH = 0o10000000;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-const SIGKILL = 9;
 const SIGCHLD = 17;
 const SIGSTOP = 19;
 const SIGNALS = 64;
@@ -91,7 +91,6 @@ const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
-const CAPABILITY_VERSION_3 = 0x2008_0522;
 const LAST_CAPABILITY = 63;
 const SYS_ADMIN = 1n << 21n;
 const SECCOMP_SET_MODE_FILTER = 1;

@@ -1,3 +1,5 @@
+import { O_PATH } from "../host/file-calls";
+import { SIGKILL } from "../host/signals";
 import { Label, ProgramBuilder } from "./program";
 import { SYS } from "./syscalls";
 
@@ -10,14 +12,12 @@ const FIRST_FOUND = 10;
 const O_NOCTTY = 0o400;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
-const O_PATH = 0o10000000;
 const RESOLVE_NO_MAGICLINKS = 2;
 const RESOLVE_IN_ROOT = 0x10;
 /** Bytes of struct open_how (openat2(2)). */
 const HOW_SIZE = 24;
 const AT_EMPTY_PATH = 0x1000;
 const PR_SET_PDEATHSIG = 1;
-const SIGKILL = 9;
 
 /** struct stat of x86-64, and where it has mode, device number and size (asm/stat.h). */
 const STAT_SIZE = 144;

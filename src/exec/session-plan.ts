@@ -1,4 +1,5 @@
 import { isAbsolute } from "node:path";
+import { SIGKILL } from "../host/signals";
 import { FIRST_STEP, REPORT_KIND, STEPS } from "./enter-program";
 import type { ContainerUser } from "./users";
 
@@ -26,7 +27,6 @@ export class EnterError extends Error {
 /** systemd-nspawn's own default for what it starts. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const RECORD_SIZE = 16;
-const SIGKILL = 9;
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 const ENOENT = 2;

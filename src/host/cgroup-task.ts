@@ -6,6 +6,7 @@ import { type LimitWrite, planLimits } from "./cgroup-limits";
 import { childGroups, walkCgroups } from "./cgroup-walk";
 import { errnoCode, isMissing } from "./errno";
 import { errorText } from "./error-text";
+import { SIGKILL } from "./signals";
 
 /** Parent of all tasks' cgroups in every tree. */
 const BASE = "nomad-driver-nspawn";
@@ -19,7 +20,6 @@ const LONGEST_DELAY_MS = 50;
 const SETTLE_MS = 5_000;
 /** A busy machine takes its time to end the threads of the last supervising process; nobody comes after it to remove what is left. */
 const PARENT_MS = 5_000;
-const SIGKILL = 9;
 
 /**
  * Where the supervising processes stay: outside of their tasks' limits, and outside of the agent's cgroup, that an init

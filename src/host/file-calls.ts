@@ -3,12 +3,15 @@ import { errnoSymbol, lastErrno } from "./last-errno";
 
 /** Calls about files that Node's interface does not have. */
 
+/** A descriptor that only says where a file is (open(2)); Node's constants do not have it. */
+export const O_PATH = 0o10000000;
 const PR_SET_NO_NEW_PRIVS = 38;
 const AT_FDCWD = -100;
 const SYS_CAPSET = 126;
 /** glibc has no function of that name before 2.33. */
 const SYS_MKNODAT = 259;
-const CAPABILITY_VERSION_3 = 0x2008_0522;
+/** _LINUX_CAPABILITY_VERSION_3 (linux/capability.h): 64 capabilities. */
+export const CAPABILITY_VERSION_3 = 0x2008_0522;
 /** glibc has a function for it since 2.28. */
 const SYS_RENAMEAT2 = 316;
 const RENAME_EXCHANGE = 2;

@@ -1,13 +1,18 @@
 import { existsSync } from "node:fs";
 
-/** Where the D-Bus activation of systemd-importd is installed; it starts on the first call. */
-const activationFile = "dbus-1/system-services/org.freedesktop.import1.service";
-const dataDirectories = ["/usr/share", "/usr/local/share", "/run/current-system/sw/share"];
+/** Where D-Bus activation files are installed; the services start on their first call. */
+const ACTIVATION_DIRECTORIES = ["/usr/share", "/usr/local/share", "/run/current-system/sw/share"];
 
 /** The system bus. */
 export const SYSTEM_BUS = "/run/dbus/system_bus_socket";
 
-/** Whether systemd-importd can be asked to download images: it is installed, and the bus that starts it listens. */
+/** Whether a service of the system bus can be called: it is installed, and the bus that activates it listens. */
+export function canBeActivated(service: string): boolean {
+  const file = `dbus-1/system-services/${service}.service`;
+  return existsSync(SYSTEM_BUS) && ACTIVATION_DIRECTORIES.some((directory) => existsSync(`${directory}/${file}`));
+}
+
+/** Whether systemd-importd can be asked to download images. */
 export function importdAvailable(): boolean {
-  return existsSync(SYSTEM_BUS) && dataDirectories.some((directory) => existsSync(`${directory}/${activationFile}`));
+  return canBeActivated("org.freedesktop.import1");
 }

@@ -1,5 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { constants, openSync } from "node:fs";
+import { O_PATH } from "./file-calls";
 import { errnoSymbol, lastErrno } from "./last-errno";
 
 /** Mounting, by the calls that Node's interface does not have. */
@@ -8,8 +9,6 @@ const SYS_MOVE_MOUNT = 429;
 const AT_FDCWD = -100;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const NO_FLAGS = 0;
-/** O_PATH: a descriptor that only says where something is. */
-const O_PATH = 0o10000000;
 const EINVAL = 22;
 
 type Calls = ReturnType<typeof open>;

@@ -1,46 +1,24 @@
-/** Linux' signal numbers (x86-64 and arm64), as signal(7) lists them; names without SIG. */
-const NUMBERS = {
-  HUP: 1,
-  INT: 2,
-  QUIT: 3,
-  ILL: 4,
-  TRAP: 5,
-  ABRT: 6,
-  BUS: 7,
-  FPE: 8,
-  KILL: 9,
-  USR1: 10,
-  SEGV: 11,
-  USR2: 12,
-  PIPE: 13,
-  ALRM: 14,
-  TERM: 15,
-  STKFLT: 16,
-  CHLD: 17,
-  CONT: 18,
-  STOP: 19,
-  TSTP: 20,
-  TTIN: 21,
-  TTOU: 22,
-  URG: 23,
-  XCPU: 24,
-  XFSZ: 25,
-  VTALRM: 26,
-  PROF: 27,
-  WINCH: 28,
-  IO: 29,
-  PWR: 30,
-  SYS: 31,
-} as const;
+import { constants } from "node:os";
 
-const ALIASES: Readonly<Record<string, number>> = { IOT: 6, CLD: 17, POLL: 29 };
+/** Signal numbers by name without SIG, as signal(7) lists them for this machine. */
+const BY_NAME = new Map<string, number>(
+  Object.entries({ ...constants.signals, SIGCLD: constants.signals.SIGCHLD }).map(([name, number]) => [
+    name.slice(3),
+    number,
+  ]),
+);
+/** Second names of signals, which are understood but not written. */
+const ALIASES: readonly string[] = ["IOT", "CLD", "POLL"];
+const BY_NUMBER = new Map<number, string>(
+  [...BY_NAME].filter(([name]) => !ALIASES.includes(name)).map(([name, number]) => [number, name]),
+);
+
+/** The signal that ends a process at once; it can be neither caught nor ignored. */
+export const SIGKILL: number = constants.signals.SIGKILL;
 
 /** glibc keeps 32 and 33 for itself, so the first real-time signal of programs is 34. */
 const RTMIN = 34;
 const RTMAX = 64;
-
-const BY_NAME = new Map<string, number>([...Object.entries(NUMBERS), ...Object.entries(ALIASES)]);
-const BY_NUMBER = new Map<number, string>(Object.entries(NUMBERS).map(([name, number]) => [number, name]));
 
 /**
  * The number of a signal written "SIGTERM", "term", "15", "SIGRTMIN+3" or "RTMAX-2"; undefined for anything else.

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { basename, relative, sep } from "node:path";
+import { O_PATH } from "../host/file-calls";
 import { ImageError } from "./image-error";
 
 /**
@@ -8,7 +9,6 @@ import { ImageError } from "./image-error";
  * files it would then give to the container. So only root of the host may be able to exchange them.
  */
 
-const O_PATH = 0o10000000;
 const ROOT = 0;
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;

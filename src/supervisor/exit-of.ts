@@ -1,5 +1,5 @@
-import { signalName, signalNumber } from "../host/signals";
-import { looksKilled } from "./looks-killed";
+import { SIGKILL, signalName, signalNumber } from "../host/signals";
+import { looksKilled, STUB_EXCEPTION } from "./looks-killed";
 import type { Exit, PayloadMode } from "./supervisor";
 
 /** What a supervising process knows about an end. */
@@ -26,13 +26,10 @@ export interface Ending {
 
 const SIGHUP = 1;
 const SIGINT = 2;
-const SIGKILL = 9;
 /** systemd-nspawn's code when it failed, and when a signal ended the container's PID 1 (nspawn.c, wait_for_container). */
 const FAILURE = 1;
 /** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
 export const RESTART = 133;
-/** Code of the stub init for a payload that did not exit by itself (nspawn-stub-pid1.c, EXIT_EXCEPTION). */
-const STUB_EXCEPTION = 255;
 const MAX_MESSAGE = 500;
 /** systemd-nspawn complains about its cleaning up after the line that tells the end, a few lines at most. */
 const LAST_LINES = 8;

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { errnoCode, isMissing } from "../host/errno";
 import { errorText } from "../host/error-text";
+import { O_PATH } from "../host/file-calls";
 import { openWithoutSymlinks } from "../host/libc";
 import { LaunchError } from "./supervisor";
 
@@ -10,7 +11,6 @@ import { LaunchError } from "./supervisor";
  * file of the host, that file.
  */
 
-const O_PATH = 0o10000000;
 const ROOT = 0;
 /** Device number of /dev/null: major 1, minor 3 (the kernel's admin-guide/devices.txt), as makedev(3) puts them together. */
 const NULL_DEVICE = (1 << 8) | 3;

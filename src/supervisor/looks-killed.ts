@@ -1,10 +1,10 @@
+import { SIGKILL } from "../host/signals";
 import type { Exit, PayloadMode } from "./supervisor";
 
-const SIGKILL = 9;
 /** Exit code of a shell whose command was killed, and of what passes it on. */
 const KILLED = 128 + SIGKILL;
 /** Code of the stub init for a payload that a signal ended (nspawn-stub-pid1.c, EXIT_EXCEPTION). */
-const STUB_EXCEPTION = 255;
+export const STUB_EXCEPTION = 255;
 
 /**
  * Whether a container's end may be the kernel's doing, that kills for memory: a task that ends otherwise after one of its

@@ -1,7 +1,6 @@
 import { errorText } from "../host/error-text";
+import { SIGKILL } from "../host/signals";
 import type { Exit } from "./supervisor";
-
-const SIGKILL = 9;
 
 /** The end of a container of which nothing can be read: it counts as killed. */
 export function lostExit(error: unknown): Exit {

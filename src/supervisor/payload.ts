@@ -7,10 +7,9 @@ import {
   signalProcess,
   takesSignal,
 } from "../host/process-info";
-import { signalName } from "../host/signals";
+import { SIGKILL, signalName } from "../host/signals";
 import type { PayloadMode } from "./supervisor";
 
-const SIGKILL = 9;
 /** systemd-nspawn forks an outer child that forks the container's PID 1, no deeper. */
 const MAX_DEPTH = 2;
 const FIRST_DELAY_MS = 1;

@@ -2,6 +2,7 @@ import { FilterCache } from "../exec/seccomp";
 import type { ExecContext } from "../exec/session-plan";
 import { type Certain, certain } from "../host/certain";
 import type { OomState } from "../host/oom-watch";
+import { SIGKILL } from "../host/signals";
 import type { ContainerNetwork } from "../network/container-network";
 import { lostExit } from "../supervisor/lost-exit";
 import { settles } from "../supervisor/settles";
@@ -14,7 +15,6 @@ import { stopSignal } from "./stop-signal";
  * The kernel tells nobody when that changes, so it is tried again after so many milliseconds, until it is taken.
  */
 const retryMs = 100;
-const SIGKILL = 9;
 
 /** What a task is known by. */
 export interface TaskIdentity {

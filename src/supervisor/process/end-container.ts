@@ -1,11 +1,11 @@
 import type { CgroupLayout } from "../../host/cgroup-layout";
 import { killCgroup } from "../../host/cgroup-task";
 import { isAlive, type ProcessIdentity, signalProcess } from "../../host/process-info";
+import { SIGKILL } from "../../host/signals";
 import { findLeader, waitForProcess } from "../payload";
 import { heldLocks } from "../remains";
 import type { RunningState } from "./state-files";
 
-const SIGKILL = 9;
 const LEADER_MS = 1_000;
 /** systemd-nspawn removes an --ephemeral copy of any size itself when it is given the time. */
 const CLEANUP_MS = 10_000;

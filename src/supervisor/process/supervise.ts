@@ -14,7 +14,7 @@ import { errnoCode } from "../../host/errno";
 import { errorText } from "../../host/error-text";
 import { inNetworkNamespace } from "../../host/network-namespace";
 import { identify, signalProcess } from "../../host/process-info";
-import { signalNumber } from "../../host/signals";
+import { SIGKILL, signalNumber } from "../../host/signals";
 import { parseEnvironmentFile } from "../../nspawn/environment-file";
 import { allowedDevices } from "../allowed-devices";
 import { exitOf, RESTART } from "../exit-of";
@@ -28,7 +28,6 @@ import { serveStatus } from "./status-socket";
 import { pumpStderr } from "./stderr-pump";
 import { withoutNodes } from "./without-nodes";
 
-const SIGKILL = 9;
 const STDOUT = 1;
 /** How long others, who look whether there is a process like this one, may hold the order's lock. */
 const LOCK_MS = 10_000;

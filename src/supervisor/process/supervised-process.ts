@@ -3,6 +3,7 @@ import { certain } from "../../host/certain";
 import { type CgroupLayout, readCgroupLayout } from "../../host/cgroup-layout";
 import { killCgroup, removeCgroup } from "../../host/cgroup-task";
 import { isAlive, signalProcess } from "../../host/process-info";
+import { SIGKILL } from "../../host/signals";
 import { lostExit } from "../lost-exit";
 import { signalPayload } from "../payload";
 import { removeRemains } from "../remains";
@@ -13,7 +14,6 @@ import { lockOrAwait } from "./order-lock";
 import { type RunningState, readExit, readRunning, removeState, type StateFiles, writeState } from "./state-files";
 import { connectStatus, type StatusConnection } from "./status-client";
 
-const SIGKILL = 9;
 /** How long a supervising process may take from its own start to its container's. */
 const BEGIN_MS = 10_000;
 /** How long it may take to answer. */

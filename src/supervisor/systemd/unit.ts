@@ -1,5 +1,6 @@
 import { type Certain, certain } from "../../host/certain";
 import { errorText } from "../../host/error-text";
+import { SIGKILL } from "../../host/signals";
 import type { Logger } from "../../plugin/logger";
 import { exitOf } from "../exit-of";
 import { looksKilled } from "../looks-killed";
@@ -15,7 +16,6 @@ import { ranOutOfMemory } from "./oom-message";
 import { unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
-const SIGKILL = 9;
 /** How long systemd-nspawn has to clean up behind a container that was killed. */
 const orderlyEndMs = 3000;
 /** systemd-nspawn's code for its own failure, and for a container that a signal ended: its words tell which. */
