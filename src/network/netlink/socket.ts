@@ -1,7 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
-import { getSystemErrorMap } from "node:util";
-import { errnoSymbol, lastErrno } from "../../host/last-errno";
+import { errnoEntry, errnoSymbol, lastErrno } from "../../host/last-errno";
 import { decodeMessages, encodeMessage, type Message } from "./message";
 
 const AF_NETLINK = 16;
@@ -43,7 +42,7 @@ export class NetlinkError extends Error {
   readonly code: string;
 
   constructor(what: string, errno: number) {
-    const [code, meaning] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, "unknown error"];
+    const [code, meaning] = errnoEntry(errno);
     super(`${what}: ${meaning} (${code}).`);
     this.code = code;
   }
