@@ -144,6 +144,6 @@ describe("a task whose seccomp filters cannot be installed", () => {
       builder.place(parent);
       run();
     });
-    expect(await sentence(exec(bench.client(), task.id, "echo ran"))).toContain("system call filters cannot be read");
+    expect(await sentence(exec(bench.client(), task.id, "echo ran"))).toContain("cannot read its seccomp filters");
   });
 });
