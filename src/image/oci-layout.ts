@@ -57,7 +57,7 @@ async function manifestOf(directory: string, chosen: Descriptor): Promise<ImageM
     check(directory, content, createHash(algorithmOf(content.digest)).update(document).digest("hex"), document.length);
     const found = parsed(document, directory);
     if (found.kind === "image") return { digest: content.digest, config: found.config, layers: found.layers };
-    content = judged(directory, () => selectPlatform(found.entries, THIS_PLATFORM));
+    content = validated(directory, () => selectPlatform(found.entries, THIS_PLATFORM));
   }
   throw failure("content", `The image in ${directory} has too deeply nested lists of images.`);
 }
@@ -128,13 +128,13 @@ async function text(path: string, directory: string): Promise<Buffer> {
 }
 
 function parsed(content: Buffer, directory: string): ManifestDocument {
-  return judged(directory, () => parseManifest(content.toString("utf8")));
+  return validated(directory, () => parseManifest(content.toString("utf8")));
 }
 
 /** Runs a parser, and reports its errors as errors of the image. */
-function judged<T>(directory: string, judge: () => T): T {
+function validated<T>(directory: string, validate: () => T): T {
   try {
-    return judge();
+    return validate();
   } catch (error) {
     throw error instanceof ManifestError
       ? failure("content", `The image in ${directory} cannot be used: ${error.message}.`)

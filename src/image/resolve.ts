@@ -49,7 +49,8 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
     throw new ImageError(`image ${quoted} contains a NUL character, which is not allowed in paths.`);
   const path = isAbsolute(image) ? image : resolve(options.pluginDir, image);
   const { machineDirectories = MACHINE_DIRECTORIES } = options;
-  const found = (await look(path)) ?? (isMachineName(image) ? await findMachine(image, machineDirectories) : undefined);
+  const found =
+    (await findPath(path)) ?? (isMachineName(image) ? await findMachine(image, machineDirectories) : undefined);
   if (found === undefined) throw new ImageError(notFound(image, path, machineDirectories));
   const allowed = await checkAllowed(quoted, found.path, options.imagePaths);
   if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
@@ -67,7 +68,7 @@ export async function isOnHost(
   options: Pick<ResolveOptions, "pluginDir" | "machineDirectories">,
 ): Promise<boolean> {
   const { pluginDir, machineDirectories = MACHINE_DIRECTORIES } = options;
-  if ((await look(resolve(pluginDir, image))) !== undefined) return true;
+  if ((await findPath(resolve(pluginDir, image))) !== undefined) return true;
   return isMachineName(image) && (await findMachine(image, machineDirectories)) !== undefined;
 }
 
@@ -93,7 +94,7 @@ export async function allowedDirectory(
   imagePaths: readonly string[],
 ): Promise<string> {
   const quoted = JSON.stringify(image);
-  const found = await look(directory);
+  const found = await findPath(directory);
   if (found === undefined) throw new ImageError(`image ${quoted} not found: ${directory} does not exist.`);
   if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} not found: ${directory} is not a directory.`);
   const allowed = await checkAllowed(quoted, found.path, imagePaths);
@@ -121,7 +122,7 @@ interface Found {
   readonly stats: Stats;
 }
 
-async function look(path: string): Promise<Found | undefined> {
+async function findPath(path: string): Promise<Found | undefined> {
   try {
     const real = await realpath(path);
     return { path: real, stats: await stat(real) };
@@ -136,9 +137,9 @@ async function look(path: string): Promise<Found | undefined> {
 /** In each directory NAME is tried before NAME.raw; only a regular file counts as NAME.raw. */
 async function findMachine(name: string, directories: readonly string[]): Promise<Found | undefined> {
   for (const directory of directories) {
-    const plain = await look(join(directory, name));
+    const plain = await findPath(join(directory, name));
     if (plain !== undefined && (plain.stats.isDirectory() || plain.stats.isBlockDevice())) return plain;
-    const raw = await look(join(directory, `${name}.raw`));
+    const raw = await findPath(join(directory, `${name}.raw`));
     if (raw?.stats.isFile()) return raw;
   }
   return undefined;
@@ -154,7 +155,7 @@ export function isMachineName(name: string): boolean {
 async function checkAllowed(quoted: string, path: string, imagePaths: readonly string[]): Promise<string | undefined> {
   if (imagePaths.length === 0) return undefined;
   const allowed = await Promise.all(
-    imagePaths.map(async (directory) => (await look(directory))?.path ?? resolve(directory)),
+    imagePaths.map(async (directory) => (await findPath(directory))?.path ?? resolve(directory)),
   );
   // The innermost one, if they are nested.
   const [inside] = allowed

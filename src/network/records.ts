@@ -120,7 +120,7 @@ async function lockDirectory(): Promise<number> {
   for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
     const fd = await inDirectory(directory, () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
     // If the directory was removed meanwhile, its lock is worthless.
-    if (tryLock(fd) && (await isStill(fd))) return fd;
+    if (tryLock(fd) && (await isSameDirectory(fd))) return fd;
     closeSync(fd);
     if (performance.now() > deadline) {
       throw new Error(
@@ -130,7 +130,7 @@ async function lockDirectory(): Promise<number> {
   }
 }
 
-async function isStill(fd: number): Promise<boolean> {
+async function isSameDirectory(fd: number): Promise<boolean> {
   const [opened, named] = await Promise.all([stat(`/proc/self/fd/${fd}`), stat(directory).catch(absent)]);
   return named !== undefined && opened.ino === named.ino && opened.dev === named.dev;
 }

@@ -400,8 +400,8 @@ describe("images", () => {
     for (const text of [
       "/base/0 has other content.",
       "/base/1 is missing.",
-      "/base/2 has another mode",
-      "/base/3 owner is 1, expected 0.",
+      "/base/2 has mode",
+      "/base/3 has owner 1, expected 0.",
       "/stranger is not part of it.",
       "list.jsonl is missing or damaged.",
     ]) {

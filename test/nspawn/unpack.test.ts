@@ -85,7 +85,7 @@ describe("refused", () => {
       [file("x", "", { pax: { "SCHILY.xattr.trusted.overlay.redirect": "/etc" } })],
       /overlayfs's own/,
     ],
-    ["a broken capability", [file("x", "", { pax: { "SCHILY.xattr.security.capability": "x" } })], /cannot be set/],
+    ["a broken capability", [file("x", "", { pax: { "SCHILY.xattr.security.capability": "x" } })], /cannot set/],
     ["an unknown type", [{ name: "x", type: "Z" }], /unknown type "Z"/],
     ["a wrong checksum", [file("x", "", { checksum: 1 })], /checksum is wrong/],
     ["a huge file that does not come", [file("x", "abc", { size: 0o7777_7777_777 })], /is truncated/],

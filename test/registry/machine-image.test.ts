@@ -194,7 +194,7 @@ describe("verify", () => {
       problem: "content",
       recoverable: false,
       message: expect.stringContaining(
-        'no checksum of "own.tar.gz" beside it (looked for SHA256SUMS and own.tar.gz.sha256)',
+        'no checksum of "own.tar.gz" was found beside it (looked for SHA256SUMS and own.tar.gz.sha256)',
       ),
     });
     const { stdout } = await run(["sha256sum", "own.tar.gz"], { cwd: site.directory });
@@ -370,7 +370,7 @@ describe("once", () => {
 describe("errors", () => {
   test.each([
     ["nowhere.tar", {}, "not found", false, "does not have it"],
-    ["http://127.0.0.1:1/app.tar", {}, "connection", true, "refuses connections"],
+    ["http://127.0.0.1:1/app.tar", {}, "connection", true, "refused the connection"],
     ["broken.tar.gz", {}, "store", false, "cannot be unpacked"],
     ["disk.raw", { type: "tar" }, "store", false, "cannot be unpacked"],
   ] as const)(

@@ -13,7 +13,7 @@ import { type DownloadContext, type MachineImage, subjectOf } from "./request";
 import { checkSignature } from "./signature";
 
 /** The list of checksums of a large mirror has some hundred kilobytes. */
-const MOST_LIST_BYTES = 16 * 1024 * 1024;
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
 /** The bytes stored at a URL; ends with an error if their digest is wrong. */
@@ -97,7 +97,7 @@ export async function trustedDigest(image: MachineImage, scratch: string, contex
   const looked: string[] = [];
   for (const { sums, signatures, own } of checksumPlaces(image.url)) {
     looked.push(fileNameOf(sums));
-    const list = await optional(sums, `the checksums of ${subject.name}`, context);
+    const list = await fetchOptional(sums, `the checksums of ${subject.name}`, context);
     const digest = list === undefined ? undefined : findChecksum(list.toString("utf8"), file, own);
     if (list === undefined || digest === undefined) continue;
     if (image.verify === "signature") await checkSigned(list, signatures, image, scratch, context);
@@ -119,7 +119,7 @@ async function checkSigned(
 ): Promise<void> {
   const subject = subjectOf(image);
   for (const url of signatures) {
-    const signature = await optional(url, `the signature for ${subject.name}`, context);
+    const signature = await fetchOptional(url, `the signature for ${subject.name}`, context);
     if (signature === undefined) continue;
     await checkSignature(list, signature, {
       scratch,
@@ -135,12 +135,12 @@ async function checkSigned(
 }
 
 /** A small file; undefined if it does not exist. */
-async function optional(url: URL, name: string, context: DownloadContext): Promise<Buffer | undefined> {
+async function fetchOptional(url: URL, name: string, context: DownloadContext): Promise<Buffer | undefined> {
   try {
     const subject = subjectOf({ name, url });
     return await readBytes(
       readContent(url, { ...subject, name }, undefined, { ...context, onProgress: undefined }),
-      MOST_LIST_BYTES,
+      MAX_LIST_BYTES,
       subject,
     );
   } catch (error) {

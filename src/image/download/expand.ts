@@ -30,7 +30,7 @@ export async function* expand(
   content: AsyncIterable<Uint8Array>,
   compressions: readonly Compression[],
 ): AsyncGenerator<Uint8Array> {
-  const { start, rest } = await beginning(content);
+  const { start, rest } = await firstBytes(content);
   const compression = compressions.find((name) => isOneOf(start, name));
   if (compression === undefined) yield* rest;
   else if (compression === "gzip" || compression === "zstd") yield* inflated(rest, compression);
@@ -40,7 +40,7 @@ export async function* expand(
 /** Reads the first bytes, as many as the magic numbers need. */
 const MAGIC_BYTES = 6;
 
-async function beginning(content: AsyncIterable<Uint8Array>) {
+async function firstBytes(content: AsyncIterable<Uint8Array>) {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   const iterator = content[Symbol.asyncIterator]();

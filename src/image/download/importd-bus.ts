@@ -41,7 +41,7 @@ export class ImportdBus implements AsyncDisposable {
     bus.connection.on("error", () => {});
     bus.connection.on("close", () => {
       importd.#closed = true;
-      importd.#loseAll();
+      importd.#failAll();
     });
     bus.connection.on("message", (message: Message) => importd.#take(message));
     try {
@@ -115,7 +115,7 @@ export class ImportdBus implements AsyncDisposable {
     if (member === "TransferRemoved" && typeof second === "string" && typeof third === "string") {
       this.#watch(second).over.resolve(third);
     } else if (member === "NameOwnerChanged" && first === destination && third === "") {
-      this.#loseAll();
+      this.#failAll();
     } else if (
       member === "LogMessage" &&
       path !== undefined &&
@@ -136,7 +136,7 @@ export class ImportdBus implements AsyncDisposable {
   }
 
   /** A restarted importd, which the next call starts, uses the same paths for its transfers again. */
-  #loseAll(): void {
+  #failAll(): void {
     for (const { over } of this.#watched.values()) over.resolve("lost");
     this.#watched.clear();
   }

@@ -44,11 +44,11 @@ async function transfer(bus: ImportdBus, image: MachineImage, context: ImportdCo
   const { directory, signal } = context;
   for (;;) {
     if (signal.aborted) throw abortError(subjectOf(image), signal);
-    const step = nextStep(await asked(image, bus.transfers()), image);
+    const step = nextStep(await callImportd(image, bus.transfers()), image);
     switch (step.kind) {
       case "begin": {
         await removeMade(directory, image.name);
-        const begun = await asked(image, bus.begin(image, transferName(image)));
+        const begun = await callImportd(image, bus.begin(image, transferName(image)));
         if (begun === undefined) continue;
         return await follow(bus, begun, image, context);
       }
@@ -84,7 +84,7 @@ async function follow(
 }
 
 /** Runs a call to importd, and turns its refusal into an error about the image. */
-async function asked<T>(image: MachineImage, answer: Promise<T>): Promise<T> {
+async function callImportd<T>(image: MachineImage, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (refused) {

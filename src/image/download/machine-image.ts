@@ -55,7 +55,7 @@ export async function provideMachineImage(
     }
     return true;
   } catch (error) {
-    throw explained(error, image, context);
+    throw describeError(error, image, context);
   }
 }
 
@@ -108,7 +108,7 @@ async function* refusingQcow2(content: AsyncIterable<Uint8Array>): AsyncGenerato
 }
 
 /** An error of a download as a sentence about the image. */
-function explained(error: unknown, image: MachineImage, { directory, signal }: DownloadContext): unknown {
+function describeError(error: unknown, image: MachineImage, { directory, signal }: DownloadContext): unknown {
   const subject = subjectOf(image);
   if (error instanceof SourceError || error instanceof StoreError) return error;
   if (signal.aborted) return abortError(subject, signal);

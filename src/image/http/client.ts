@@ -35,7 +35,7 @@ const SECRET_HEADERS: ReadonlySet<string> = new Set(["authorization", "cookie"])
 export function httpClient(ca?: string): SendRequest {
   let trusted: Promise<{ readonly tls?: { readonly ca: string[] } }> | undefined;
   return async ({ name, url, headers, signal, form }) => {
-    trusted ??= trust(ca);
+    trusted ??= tlsOptions(ca);
     const tls = await trusted;
     let at = url;
     let kept = { "accept-encoding": "identity", ...headers };
@@ -57,7 +57,7 @@ export function httpClient(ca?: string): SendRequest {
       if (next === null || form !== undefined) return response;
       await response.body?.cancel();
       const target = redirected(at, next);
-      if (target === undefined) throw strayError({ name, host: at.host });
+      if (target === undefined) throw redirectError({ name, host: at.host });
       if (target.origin !== at.origin) kept = { ...withoutSecrets(kept), "accept-encoding": "identity" };
       at = target;
     }
@@ -69,7 +69,7 @@ export function httpClient(ca?: string): SendRequest {
 }
 
 /** With `ca`, fetch() trusts nothing else, so the default certificates have to be included. */
-async function trust(ca: string | undefined): Promise<{ readonly tls?: { readonly ca: string[] } }> {
+async function tlsOptions(ca: string | undefined): Promise<{ readonly tls?: { readonly ca: string[] } }> {
   if (ca === undefined) return {};
   try {
     return { tls: { ca: [...getCACertificates("default"), await readFile(ca, "utf8")] } };
@@ -97,7 +97,7 @@ export async function refusal(name: string, response: Response): Promise<Transfe
   const subject = { name, host: hostOf(response) };
   const after = retryAfterMs(response.headers.get("retry-after"), Date.now());
   const code = /json/.test(response.headers.get("content-type") ?? "")
-    ? registryCode(await beginning(response))
+    ? registryCode(await firstBytes(response))
     : undefined;
   if (code === undefined && !response.bodyUsed) await response.body?.cancel();
   return statusError(subject, response.status, after, code);
@@ -114,7 +114,7 @@ function registryCode(body: string): string | undefined {
 }
 
 /** The first bytes of a body of any length; "" if it breaks off, because the status says the most. */
-async function beginning(response: Response): Promise<string> {
+async function firstBytes(response: Response): Promise<string> {
   const reader = response.body?.getReader();
   if (reader === undefined) return "";
   try {
@@ -140,7 +140,7 @@ function withoutSecrets(headers: Readonly<Record<string, string>>): Record<strin
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !SECRET_HEADERS.has(name.toLowerCase())));
 }
 
-function strayError({ name, host }: Subject): TransferError {
+function redirectError({ name, host }: Subject): TransferError {
   return new TransferError(
     `${capital(name)} could not be fetched: ${host} redirects to a URL that is not HTTP(S), or from HTTPS to HTTP.`,
     { problem: "server", recoverable: false },

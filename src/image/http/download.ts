@@ -41,7 +41,7 @@ export async function* download(request: DownloadRequest): AsyncGenerator<Uint8A
     const both = AbortSignal.any([signal, attempt.signal]);
     const subject: Subject = { name: request.name, host: request.host };
     const within = <T>(work: Promise<T>) =>
-      inTime(work, timing.silenceMs, () => attempt.abort(silenceError(subject, timing.silenceMs)));
+      withTimeout(work, timing.silenceMs, () => attempt.abort(silenceError(subject, timing.silenceMs)));
     try {
       const response = await within(request.open(received.headers(), both));
       const total = await received.begin(response);
@@ -75,7 +75,7 @@ export async function* download(request: DownloadRequest): AsyncGenerator<Uint8A
 }
 
 /** Settles like `work`; calls `late` if it takes longer than the timeout; that has to cancel it. */
-async function inTime<T>(work: Promise<T>, ms: number, late: () => void): Promise<T> {
+async function withTimeout<T>(work: Promise<T>, ms: number, late: () => void): Promise<T> {
   const timer = setTimeout(late, ms);
   try {
     return await work;

@@ -46,20 +46,20 @@ export class Received {
     if (status !== 200 && status !== 206) throw await refusal(this.#name, response);
     this.#subject = { name: this.#name, host: hostOf(response) };
     this.#repeated = undefined;
-    const total = status === 206 ? this.#continued(headers) : this.#anew(headers);
+    const total = status === 206 ? this.#resume(headers) : this.#restart(headers);
     if (this.#size !== undefined && total !== undefined && total !== this.#size) {
       throw contentError(this.#subject, `size is ${total} bytes, expected ${this.#size}`);
     }
     return total ?? this.#size;
   }
 
-  #continued(headers: Headers): number | undefined {
+  #resume(headers: Headers): number | undefined {
     const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") ?? [];
     if (Number(start) !== this.bytes) throw contentError(this.#subject, "the server sent another range than requested");
     return total === undefined || total === "*" ? undefined : Number(total);
   }
 
-  #anew(headers: Headers): number | undefined {
+  #restart(headers: Headers): number | undefined {
     const tag = headers.get("etag");
     if (this.bytes > 0) this.#repeated = { left: this.bytes, hash: createHash(this.#algorithm) };
     this.#validator = tag?.startsWith('"') === true ? tag : (headers.get("last-modified") ?? undefined);

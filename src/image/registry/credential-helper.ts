@@ -3,7 +3,7 @@ import { type Credentials, CredentialsError, helperNameProblem } from "./credent
 
 /** A helper may contact a server of its own. */
 const TIMEOUT_MS = 30_000;
-const MOST_OUTPUT = 1024 * 1024;
+const MAX_OUTPUT = 1024 * 1024;
 
 /** A helper's output on stdout if it has no credentials (docker-credential-helpers, credentials/error.go). */
 const NOT_FOUND = "credentials not found in native keychain";
@@ -39,7 +39,7 @@ export async function askHelper(
     stderr: "ignore",
     timeout: TIMEOUT_MS,
     killSignal: "SIGKILL",
-    maxBuffer: MOST_OUTPUT,
+    maxBuffer: MAX_OUTPUT,
     signal,
   });
   const [output] = await Promise.all([child.stdout.text(), child.exited]);

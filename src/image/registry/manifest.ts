@@ -68,7 +68,7 @@ const CONFIG_TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /** More layers than overlayfs can stack; no tool creates as many. */
-const MOST_LAYERS = 1000;
+const MAX_LAYERS = 1000;
 
 /**
  * Parses a manifest or a list of manifests.
@@ -100,7 +100,7 @@ export function parseManifest(text: string): ManifestDocument {
       `it is not a container image but has the type ${JSON.stringify(config.mediaType.slice(0, 100))}`,
     );
   }
-  if (layers.length > MOST_LAYERS) throw new ManifestError(`it has ${layers.length} layers`);
+  if (layers.length > MAX_LAYERS) throw new ManifestError(`it has ${layers.length} layers`);
   return { kind: "image", config, layers };
 }
 

@@ -30,7 +30,7 @@ const DEFAULT_SECONDS = 60;
 /** A token is not used this shortly before it expires, because a request takes time to arrive. */
 const MARGIN_SECONDS = 10;
 const CLIENT_ID = "nomad-driver-nspawn";
-const MOST_BYTES = 256 * 1024;
+const MAX_BYTES = 256 * 1024;
 
 /**
  * Gets a token from the token server of a registry (Docker's token and OAuth 2 specifications).
@@ -62,7 +62,7 @@ export async function requestToken(send: SendRequest, request: TokenRequest): Pr
     response = await send({ ...common, url: realm, headers: headers ?? {} });
   }
   if (response.status !== 200) throw await refusal(subject, response);
-  const answer = await readBytes(response, MOST_BYTES, { name: subject, host: realm.host });
+  const answer = await readBytes(response, MAX_BYTES, { name: subject, host: realm.host });
   return parseToken(answer.toString("utf8"), subject, realm.host);
 }
 

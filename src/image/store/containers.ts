@@ -61,7 +61,7 @@ export async function makeRoot(paths: StorePaths, { machine, image, owners }: Ro
       firstId: owners?.first ?? 0,
     });
     for (const path of [upper, work, scratch, root]) await mkdir(path, { mode: 0o700 });
-    await likeTop(upper, files.at(-1), owners?.first ?? 0);
+    await copyRootMode(upper, files.at(-1), owners?.first ?? 0);
     await mountOverlay({ layers: files, upper, work, scratch, target: root, owners: namespace });
     return root;
   } catch (error) {
@@ -77,7 +77,7 @@ export async function makeRoot(paths: StorePaths, { machine, image, owners }: Ro
 }
 
 /** The upper directory becomes the root directory: it gets the mode of the image's. systemd-nspawn checks its owner. */
-async function likeTop(upper: string, top: string | undefined, owner: number): Promise<void> {
+async function copyRootMode(upper: string, top: string | undefined, owner: number): Promise<void> {
   const mode = top === undefined ? 0o755 : (await stat(top)).mode & 0o7777;
   await chown(upper, owner, owner);
   await chmod(upper, mode);

@@ -104,7 +104,7 @@ export class ImageStore {
       return acquired(kept, image, there === undefined);
     } catch (error) {
       lock?.[Symbol.dispose]();
-      throw isTimeout(error) ? tooLate(name, error) : orDiskFull(error);
+      throw isTimeout(error) ? timeoutError(name, error) : orDiskFull(error);
     }
 
     async function acquired(kept: FileLock, image: StoredImage, fetched: boolean): Promise<AcquiredImage> {
@@ -224,7 +224,7 @@ function isTimeout(error: unknown): boolean {
   return error instanceof DOMException && error.name === "TimeoutError";
 }
 
-function tooLate(name: string, cause: unknown): StoreError {
+function timeoutError(name: string, cause: unknown): StoreError {
   const message = `Preparing the image ${name} timed out (plugin option pull_timeout).`;
   return new StoreError(message, { recoverable: true, cause });
 }

@@ -34,7 +34,7 @@ export class SharedPulls {
     const { onProgress, manifest, signal } = request;
     for (;;) {
       const others = this.#pulling.get(manifest.digest);
-      const pulling = others ?? this.#begin(paths, request);
+      const pulling = others ?? this.#startPull(paths, request);
       if (onProgress !== undefined) pulling.listeners.add(onProgress);
       try {
         // The own pull ends with its signal, after cleaning up.
@@ -48,7 +48,7 @@ export class SharedPulls {
     }
   }
 
-  #begin(paths: StorePaths, request: Omit<PullRequest, "self">): Pulling {
+  #startPull(paths: StorePaths, request: Omit<PullRequest, "self">): Pulling {
     const { digest } = request.manifest;
     const listeners = new Set<(progress: PullProgress) => void>();
     const onProgress = (progress: PullProgress) => {

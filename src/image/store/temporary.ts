@@ -6,7 +6,7 @@ import { type FileLock, fileLock, tryFileLock } from "./file-lock";
 
 const LOCK = ".lock";
 /** A layer is recorded once; if files reappear more often than that, the removal fails. */
-const mostTries = 20;
+const maxTries = 20;
 
 /** A directory that is removed with its owner, however that ends. */
 export interface Temporary extends AsyncDisposable {
@@ -74,7 +74,7 @@ export async function removeStale(temporary: string): Promise<void> {
  * Bun (1.4.5) reports no error then, and leaves it.
  */
 async function removeTree(path: string): Promise<void> {
-  for (let tries = 0; tries < mostTries && (tries === 0 || existsSync(path)); tries += 1) {
+  for (let tries = 0; tries < maxTries && (tries === 0 || existsSync(path)); tries += 1) {
     await rm(path, { recursive: true, force: true });
   }
 }

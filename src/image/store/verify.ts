@@ -50,7 +50,7 @@ function* walk(top: string, path: ByteString): Generator<{ readonly path: ByteSt
 function difference(top: string, record: LayerRecord, stats: Stats): string | undefined {
   const kind = kindOf(stats);
   if (record.kind === "hard link") {
-    const other = record.link === undefined ? undefined : lookAt(top, record.link);
+    const other = record.link === undefined ? undefined : statEntry(top, record.link);
     return other?.ino === stats.ino ? undefined : `is not the same file as ${record.link}`;
   }
   if (kind !== record.kind) return `is a ${kind}, expected a ${record.kind}`;
@@ -60,7 +60,7 @@ function difference(top: string, record: LayerRecord, stats: Stats): string | un
     ["mode", kind === "symlink" ? undefined : stats.mode & 0o7777, kind === "symlink" ? undefined : record.mode],
     ["size", kind === "file" ? stats.size : undefined, kind === "file" ? record.size : undefined],
   ] as const) {
-    if (noted !== undefined && found !== noted) return `${what} is ${found}, expected ${noted}`;
+    if (noted !== undefined && found !== noted) return `has ${what} ${found}, expected ${noted}`;
   }
   if (record.mtime !== undefined && Math.abs(stats.mtimeMs - record.mtime * 1000) > TIME_MS) return "was modified";
   if (kind === "symlink" && record.link !== undefined && linkOf(top, record.path) !== record.link)
@@ -80,7 +80,7 @@ function kindOf(stats: Stats): LayerRecord["kind"] {
   return "block device";
 }
 
-function lookAt(top: string, path: ByteString): Stats | undefined {
+function statEntry(top: string, path: ByteString): Stats | undefined {
   try {
     return lstatSync(inTree(top, path));
   } catch {

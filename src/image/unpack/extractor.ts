@@ -77,7 +77,7 @@ export class Extractor implements TarSink {
     if (file === undefined) return;
     this.#file = undefined;
     const { path, entry } = file;
-    this.#tell(
+    this.#recordEntry(
       path,
       entry,
       file.end(() => setAttributes(path, entry)),
@@ -141,7 +141,7 @@ export class Extractor implements TarSink {
     setAttributes(path, entry);
     const time = timeOf(entry.mtime);
     lutimesSync(native(path), time, time);
-    this.#tell(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
+    this.#recordEntry(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
   }
 
   #directory(path: ByteString, entry: TarEntry): void {
@@ -150,7 +150,7 @@ export class Extractor implements TarSink {
     setAttributes(path, entry);
     this.#directoryTimes.set(path, entry.mtime);
     this.#known.add(path);
-    this.#tell(path, entry, {});
+    this.#recordEntry(path, entry, {});
   }
 
   #linkTarget(entry: TarEntry): ByteString {
@@ -213,7 +213,7 @@ export class Extractor implements TarSink {
     this.#record({ path, kind: "removed" });
   }
 
-  #tell(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
+  #recordEntry(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
     const { kind, mode, uid, gid, size, mtime } = entry;
     this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
   }

@@ -41,7 +41,7 @@ export function paxSparse(
 }
 
 /** The longest number of a map, in digits. */
-const MOST_DIGITS = 16;
+const MAX_DIGITS = 16;
 
 /** Parses the map at the beginning of a sparse file's data: decimal numbers, one a line, the number of pieces first. */
 export class DataMap {
@@ -63,7 +63,7 @@ export class DataMap {
       else this.#numbers.push(natural(line));
       if (this.#numbers.length === this.#count * 2) return inPairs(this.#numbers);
     }
-    if (this.#rest.length > MOST_DIGITS) throw new UnpackError("a sparse file's map is damaged");
+    if (this.#rest.length > MAX_DIGITS) throw new UnpackError("a sparse file's map is damaged");
     return undefined;
   }
 }

@@ -59,7 +59,7 @@ export class TarReader {
           at += taken.length;
           this.#left -= taken.length;
           if (this.#state === "meta") this.#meta.push(Buffer.from(taken));
-          else this.#give(taken);
+          else this.#deliver(taken);
           if (this.#left === 0 && this.#padding === 0) this.#finishEntry();
           continue;
         }
@@ -133,7 +133,7 @@ export class TarReader {
       else this.#beginSparse();
     } else if (sparse === undefined) {
       this.#realSize = size;
-      this.#begin(header.type === "0" || header.type === "7" ? size : 0);
+      this.#beginEntry(header.type === "0" || header.type === "7" ? size : 0);
     } else {
       this.#realSize = sparse.size;
       this.#left = size;
@@ -152,10 +152,10 @@ export class TarReader {
     checkPieces({ pieces: this.#pieces, size: this.#realSize }, this.#left);
     this.#piece = 0;
     this.#inPiece = 0;
-    this.#begin(this.#left);
+    this.#beginEntry(this.#left);
   }
 
-  #begin(stored: number): void {
+  #beginEntry(stored: number): void {
     const header = this.#header;
     if (header === undefined) throw new UnpackError("it has data without a header");
     const kind = KINDS[header.type];
@@ -193,7 +193,7 @@ export class TarReader {
     if (size === 0) this.#finishEntry();
   }
 
-  #give(bytes: Buffer): void {
+  #deliver(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       const piece = this.#pieces[this.#piece];
       if (piece === undefined) throw new UnpackError("a sparse file's map is damaged");

@@ -29,7 +29,7 @@ const LIST_BUFFER = 64 * 1024;
  */
 export async function unpackMain(args: readonly string[]): Promise<number> {
   const [directory = "", algorithm = "sha256", free = "0", kind = "layer"] = args;
-  const tell = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
+  const send = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
   // The plugin decides when this ends: by closing standard input, or by SIGKILL.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
   try {
@@ -45,10 +45,10 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
       check: () => refuseFullDisk(Number(free)),
     });
     list.flush();
-    tell({ kind: "unpacked", ...unpacked });
+    send({ kind: "unpacked", ...unpacked });
     return 0;
   } catch (error) {
-    tell(failureOf(error));
+    send(failureOf(error));
     return 1;
   }
 }
