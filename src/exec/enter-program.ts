@@ -247,8 +247,8 @@ function enterDirectory(program: ProgramBuilder, { directories }: EnterPlan, req
 }
 
 /**
- * Runs the first executable program: a successful execve() does not return. Each failure is reported; the one shown is the
- * last except "no such file", which most directories of a PATH give.
+ * Runs the first executable program: a successful execve() does not return. Each failure is reported; refusalOf() chooses the
+ * last one other than "no such file", the error for most directories of a PATH.
  */
 function run(program: ProgramBuilder, { programs, argv, environment }: EnterPlan): void {
   const vector = (texts: readonly string[]) => program.words([...texts.map((text) => program.text(text)), 0]);

@@ -43,10 +43,10 @@ export async function lookInside<Opened>(
   if (stuckContainers.has(key)) throw timedOut(wanted.files);
   const paths = [...wanted.files, ...(wanted.find === undefined ? [] : [wanted.find])];
   const [answer, output] = [createPipe(), createPipe()];
-  const given = [answer.readEnd, output.writeEnd] as const;
+  const childEnds = [answer.readEnd, output.writeEnd] as const;
   const reader = readFd(output.readEnd);
   try {
-    const child = spawn(paths, [...given, root]);
+    const child = spawn(paths, [...childEnds, root]);
     const reading = inspect(reader, wanted, paths.length, {
       pathOf: ({ fd }) => `/proc/${child.pid}/fd/${fd}`,
       send: (bytes) => writeSync(answer.writeEnd, bytes),

@@ -34,24 +34,24 @@ export async function readFilters({
 }: Pick<Container, "leader" | "rights">): Promise<readonly Uint8Array[]> {
   const count = rights.filters;
   if (count === 0) return [];
-  if (count > MAX_FILTERS) throw refused(`it has ${count}, and at most ${MAX_FILTERS} can be installed`);
+  if (count > MAX_FILTERS) throw filtersError(`it has ${count}, and at most ${MAX_FILTERS} can be installed`);
   const child = runProgram("nomad-nspawn-filters", filtersProgram(leader.pid, count), ["ignore", "pipe", "ignore"]);
   const { stdout } = child;
-  if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was made");
+  if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
   const reading = new Response(stdout).bytes();
   try {
     if (!(await settles(reading, deadlineMs)))
       throw new Error(`its first process could not be stopped within ${deadlineMs / 1000} s`);
     return parseFilters(await reading, count);
   } catch (error) {
-    throw refused(errorText(error));
+    throw filtersError(errorText(error));
   } finally {
     // The stopped process continues when the tracer ends.
     child.kill("SIGKILL");
   }
 }
 
-function refused(why: string): EnterError {
+function filtersError(why: string): EnterError {
   return new EnterError(
     `Cannot run a command in the task's container: cannot read its seccomp filters: ${why}. An agent that runs under seccomp filters itself (SystemCallFilter= in its unit, or a container around it) cannot read them, and neither can any agent while another program traces the container's first process.`,
   );

@@ -47,14 +47,14 @@ export function openMaster(found: Found | undefined, path: string): number {
  */
 export function openTerminal(reader: number, uid: number, gid: number): Terminal {
   const held = [reader];
-  const hold = (fd: number | undefined): number => {
+  const keep = (fd: number | undefined): number => {
     if (fd === undefined) throw noTerminal();
     held.push(fd);
     return fd;
   };
   try {
-    const writer = hold(duplicate(reader));
-    const terminal = hold(terminalOf(reader));
+    const writer = keep(duplicate(reader));
+    const terminal = keep(terminalOf(reader));
     fchownSync(terminal, uid, gid);
     fchmodSync(terminal, TERMINAL_MODE);
     // The traditional default size, until the client's window size is known.

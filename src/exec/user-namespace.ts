@@ -18,7 +18,7 @@ export async function openUserNamespace(first: number, count: number): Promise<n
   try {
     const child = runProgram("nomad-nspawn-userns", waitInNewNamespace(), [readEnd, "pipe", "ignore"]);
     const { stdout } = child;
-    if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was made");
+    if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
     const { value: made } = await stdout.getReader().read();
     return made === undefined ? undefined : mapped(child.pid, `0 ${first} ${count}\n`);
   } finally {

@@ -37,7 +37,7 @@ export function inNetworkNamespace<Result>(path: string, work: () => Result): Re
     try {
       return work();
     } finally {
-      // With an own descriptor this cannot fail; if it did, all later work would run in the wrong namespace.
+      // With its own descriptor this cannot fail; if it did, all later work would run in the wrong namespace.
       if (setns(own, CLONE_NEWNET) !== 0) process.abort();
     }
   } finally {

@@ -279,7 +279,7 @@ export class ContainerNetwork {
   }
 }
 
-/** The container's PID 1 once it has its own network namespace, which it makes after it was forked. */
+/** The container's PID 1 once it has its own network namespace, which it creates after the fork. */
 function findConnectedLeader(main: number): ProcessIdentity | undefined {
   const leader = findLeader(main);
   if (leader === undefined) return undefined;

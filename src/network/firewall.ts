@@ -8,7 +8,7 @@ export class FirewallError extends Error {
   override readonly name = "FirewallError";
 }
 
-/** The path of nft(8); undefined where it is not installed. */
+/** The path of nft(8); undefined if it is not installed. */
 function nftPath(): string | undefined {
   return findProgram("nft", STANDARD_DIRECTORIES);
 }

@@ -48,9 +48,9 @@ async function transfer(bus: ImportdBus, image: MachineImage, context: ImportdCo
     switch (step.kind) {
       case "begin": {
         await removeMade(directory, image.name);
-        const begun = await callImportd(image, bus.begin(image, transferName(image)));
-        if (begun === undefined) continue;
-        return await follow(bus, begun, image, context);
+        const started = await callImportd(image, bus.begin(image, transferName(image)));
+        if (started === undefined) continue;
+        return await follow(bus, started, image, context);
       }
       case "join":
         return await follow(bus, step.transfer, image, context);

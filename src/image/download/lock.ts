@@ -50,7 +50,7 @@ export async function removeAbandoned(directory: string, locks: string): Promise
     if (id === undefined) continue;
     const path = join(locks, `${id}${LOCK}`);
     using lock = tryFileLock(path, "exclusive");
-    // Its own directory, which it has locked, is created anew.
+    // Its own directory, which it has locked, is created again.
     if (lock !== undefined) await rm(path, { force: true });
     if (lock !== undefined) await rm(join(directory, name), { recursive: true, force: true });
   }

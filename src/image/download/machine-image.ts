@@ -16,7 +16,7 @@ import { type DownloadContext, type MachineImage, subjectOf } from "./request";
 import { SignatureError } from "./signature";
 import { writeSparse } from "./sparse-file";
 
-/** Creates a verified image as {@link MADE} in `scratch`, an own directory on the target file system. */
+/** Creates a verified image as {@link MADE} in `scratch`, a separate directory on the target file system. */
 export type Fetch = (image: MachineImage, scratch: string, lock: DownloadLock) => Promise<void>;
 
 /**

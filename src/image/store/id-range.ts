@@ -10,7 +10,7 @@ const TRIES = 1000;
  * Chooses user IDs for a container: if it is started again it gets the same, if they are free, as with systemd-nspawn itself.
  *
  * @param taken whether a range that begins there is in use
- * @returns the first ID; undefined where no free range was found
+ * @returns the first ID; undefined if no free range was found
  */
 export function chooseRange(machine: string, taken: (first: number) => boolean): number | undefined {
   const ranges = (CONTAINER_IDS.last - CONTAINER_IDS.first) / CONTAINER_IDS.count + 1;

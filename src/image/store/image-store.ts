@@ -212,7 +212,7 @@ export async function releaseRoot(directory: string): Promise<void> {
   await touch(imagePath(storePaths(dirname(dirname(directory))), container.image));
 }
 
-/** The image of a container, given its directory; undefined if that is not known any more. */
+/** The image of a container, given its directory; undefined if it is no longer known. */
 export async function imageOfRoot(directory: string): Promise<StoredImage | undefined> {
   const container = await readContainer(containerPaths(directory).record);
   return container === undefined

@@ -87,10 +87,10 @@ function discover(): Step {
 }
 
 function ask(state: ClientState): Step {
-  return { state, send: asked(state), wait: Math.min(firstWaitMs * 2 ** state.tries, maxWaitMs) };
+  return { state, send: messageFor(state), wait: Math.min(firstWaitMs * 2 ** state.tries, maxWaitMs) };
 }
 
-function asked(state: ClientState): Ask {
+function messageFor(state: ClientState): Ask {
   switch (state.kind) {
     case "selecting":
       return { kind: "discover" };
