@@ -41,13 +41,13 @@ const NOTICE = 5;
 /** An error that only repeats that something reported before has failed. */
 const GENERAL = /^(?:Failed to retrieve image file|Transfer process failed|Process failed)/;
 /** The optional settings file beside an image, which usually does not exist. */
-const BY_THE_WAY = /\.nspawn failed with code /;
+const OPTIONAL_SETTINGS = /\.nspawn failed with code /;
 
 /** The error for a failed transfer, from importd's log lines. */
 export function failureOf(subject: Subject, lines: readonly ImportdLine[]): TransferError {
   const upTo = (level: number) =>
     lines
-      .filter(({ priority, text }) => (priority & LEVEL_MASK) <= level && !BY_THE_WAY.test(text))
+      .filter(({ priority, text }) => (priority & LEVEL_MASK) <= level && !OPTIONAL_SETTINGS.test(text))
       .map(({ text }) => text);
   const telling = upTo(ERROR).filter((text) => !GENERAL.test(text));
   const reasons = (telling.length > 0 ? telling : upTo(NOTICE)).slice(-2).map(withoutSecrets);
