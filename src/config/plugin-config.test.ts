@@ -70,7 +70,7 @@ describe("refused with one sentence", () => {
     [{ auth: { config: "auth.json" } }, 'Option auth.config = "auth.json" is not valid: it must be an absolute path.'],
     [
       { auth: { helper: "/bin/sh" } },
-      'Option auth.helper = "/bin/sh" is not valid: it must be what follows "docker-credential-" in the helper\'s file name, such as "ecr-login".',
+      'Option auth.helper = "/bin/sh" is not valid: it must be the part after "docker-credential-" in the helper\'s file name, such as "ecr-login".',
     ],
     [
       { registry: { plain_http: ["http://registry.lan"] } },

@@ -6,16 +6,16 @@ const NOT_RUN = 127;
 const STDERR = 2;
 
 /**
- * A program that becomes a user and then the program that its arguments name, with its own environment. systemd-nspawn's --user=
- * asks a program in the container, getent, who that is: most images without a distribution in them have none, and a number that is
- * in no database it takes for nobody.
+ * A program that switches to a user and then executes the program named by its arguments, with its own environment. systemd-nspawn's --user=
+ * runs getent in the container to look the user up: most images without a distribution in them lack it, and it maps a number that is
+ * in no database to "nobody".
  *
- * @param paths of the container, the first of which that can be run is run
+ * @param paths in the container; the first executable one is run
  */
 export function asUserProgram({ uid, gid, groups }: Credentials, paths: readonly string[]): Uint8Array {
   const program = new ProgramBuilder();
   const refused = new Label();
-  // Otherwise /dev/stdout could not be opened again.
+  // Otherwise the user could not reopen /dev/stdout.
   for (const descriptor of [0, 1, 2]) program.call(SYS.fchown, [descriptor, uid, gid]);
   const list = program.bytes(new Uint8Array(Uint32Array.from(groups).buffer));
   program.call(SYS.setgroups, [groups.length, list], { error: refused });
@@ -25,9 +25,9 @@ export function asUserProgram({ uid, gid, groups }: Credentials, paths: readonly
     program.passOn();
     program.call(SYS.execve, [program.text(path), 0, 0]);
   }
-  complain(program, `None of ${paths.join(", ")} can be run in the container.\n`);
+  complain(program, `Cannot run any of ${paths.join(", ")} in the container.\n`);
   program.place(refused);
-  complain(program, `The user ${uid}:${gid} cannot be taken on: the container has no such IDs.\n`);
+  complain(program, `Cannot switch to user ${uid}:${gid}: not mapped in the container.\n`);
   return program.build();
 }
 

@@ -7,13 +7,13 @@ import { findLeader, findStartedPayload, waitForProcess } from "../supervisor/pa
 import type { Supervised } from "../supervisor/supervisor";
 import { type ProcessRights, parseRights } from "./process-status";
 
-/** A running container, held by its first process: nothing of it can be mistaken for another's. */
+/** A running container, referred to by its first process: a reused PID cannot make it another container. */
 export interface Container extends Disposable {
   readonly leader: ProcessIdentity;
   readonly pidfd: number;
-  /** Its root directory; only for lookInside(). */
+  /** Its root directory; use it only through lookInside(). */
   readonly root: number;
-  /** CLONE_NEW* flags of the namespaces that are not the driver's own. */
+  /** CLONE_NEW* flags of the namespaces it does not share with the driver. */
   readonly namespaces: number;
   readonly rights: ProcessRights;
   /** Contents of files in /proc/PID of the leader. */
@@ -23,7 +23,7 @@ export interface Container extends Disposable {
   readonly oomScoreAdjust: string;
 }
 
-/** What a container is found by. */
+/** What identifies a container. */
 export type ContainerHandle = Pick<Supervised, "mainPid" | "ref">;
 
 /** CLONE_NEW* flags by names in /proc/PID/ns (namespaces(7)). */
@@ -37,17 +37,17 @@ export const NAMESPACES = {
   cgroup: 0x200_0000,
 } as const;
 
-/** Thrown for a container that has ended, or ends right now. */
+/** Thrown if the container has ended, or is ending. */
 export class ContainerGoneError extends Error {
   override readonly name = "ContainerGoneError";
 
-  constructor(message = "The task is not running any more, so nothing can be run in it.") {
+  constructor(message = "Cannot run a command in the task: it is no longer running.") {
     super(message);
   }
 }
 
 /**
- * Takes hold of a container. One in the middle of its start is waited for.
+ * Opens a container. Waits if it is still starting.
  *
  * @throws ContainerGoneError
  */
@@ -80,7 +80,7 @@ export async function holdContainer(supervised: ContainerHandle): Promise<Contai
         for (const fd of held.splice(0)) closeSync(fd);
       },
     };
-    // Everything above was read by PID: it is the leader's if that still lives.
+    // Everything above was read by PID: it is the leader's only if the leader is still alive.
     if (!isAlive(leader)) throw gone();
     return container;
   } catch (error) {

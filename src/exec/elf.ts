@@ -7,14 +7,14 @@ const PAGE = 0x1000;
 const FILE_HEADER = 64;
 const PROGRAM_HEADER = 56;
 
-/** A part of an executable that is loaded into memory. */
+/** A segment of an executable that is loaded into memory. */
 export interface Segment {
   readonly address: number;
   readonly content: Uint8Array;
   readonly flags: number;
 }
 
-/** The file of a static executable for x86-64, without sections (elf(5)). */
+/** A static executable for x86-64, without sections (elf(5)). */
 export function executable(entry: number, segments: readonly Segment[]): Uint8Array {
   const offsets: number[] = [];
   let end = PAGE;

@@ -2,12 +2,12 @@ import { expect, test } from "bun:test";
 import { enterProgram } from "./enter-program";
 import { SYS } from "./syscalls";
 
-/** Where a call is in a program: its number and first arguments, as 64-bit words. */
+/** The offset of a call in a program: its number and first arguments, as 64-bit words. */
 function placeOf(program: Uint8Array, ...words: readonly number[]): number {
   return Buffer.from(program).indexOf(Buffer.from(BigInt64Array.from(words, BigInt).buffer));
 }
 
-test("the entering process is not to be traced before it joins namespaces whose root may have power over it", () => {
+test("the entering process becomes untraceable before it joins namespaces whose root may control it", () => {
   const program = enterProgram({
     leader: 42,
     namespaces: 0x1000_0000,

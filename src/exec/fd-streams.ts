@@ -2,25 +2,25 @@ import { closeSync } from "node:fs";
 import { errnoCode } from "../host/errno";
 import { setNonBlocking, unreadBytes } from "../host/libc";
 
-/** Takes what comes out of a pipe or terminal, as fast as it is asked for: whoever writes waits meanwhile. */
+/** Reads from a pipe or terminal on demand; the writing process waits meanwhile. */
 export interface FdReader {
   /** The next bytes; undefined at the end. */
   next(): Promise<Uint8Array | undefined>;
-  /** How many bytes wait to be read. */
+  /** How many bytes are ready to be read. */
   unread(): number;
-  /** Gives up reading and closes the descriptor. */
+  /** Stops reading and closes the descriptor. */
   close(): Promise<void>;
 }
 
-/** Puts bytes into a pipe or terminal. */
+/** Writes to a pipe or terminal. */
 export interface FdWriter {
-  /** Resolves when the bytes are taken; those that nobody reads any more are dropped. */
+  /** Resolves when the bytes are written; if the reader has gone, they are dropped. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Closes the descriptor; what was written before is still read. */
+  /** Closes the descriptor; data written before can still be read. */
   close(): void;
 }
 
-/** Reads a descriptor, which belongs to the reader from now on. */
+/** Reads a descriptor and takes ownership of it. */
 export function readFd(fd: number): FdReader {
   setNonBlocking(fd);
   const reader = Bun.file(fd).stream().getReader();
@@ -31,7 +31,7 @@ export function readFd(fd: number): FdReader {
         const { done, value } = await reader.read();
         return done ? undefined : value;
       } catch (error) {
-        // The last process that had the terminal open is gone.
+        // The last process that had the terminal open has gone.
         if (errnoCode(error) === "EIO") return undefined;
         throw error;
       }
@@ -46,7 +46,7 @@ export function readFd(fd: number): FdReader {
   };
 }
 
-/** Writes to a descriptor, which belongs to the writer from now on. */
+/** Writes to a descriptor and takes ownership of it. */
 export function writeFd(fd: number): FdWriter {
   setNonBlocking(fd);
   const sink = Bun.file(fd).writer({ highWaterMark: 1 });
@@ -59,14 +59,14 @@ export function writeFd(fd: number): FdWriter {
         await sink.write(bytes);
         await sink.flush();
       } catch {
-        // Nobody reads any more: not the writer's fault, and the reader's end tells how that came.
+        // The reader has gone: not the writer's error; the reading side reports the cause.
         broken = true;
       }
     },
     close: () => {
       if (closed) return;
       closed = true;
-      // Bun's sink leaves a descriptor that it was given open.
+      // Bun's sink does not close a descriptor that it was given.
       sink.end();
       closeSync(fd);
     },

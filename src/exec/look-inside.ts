@@ -8,55 +8,55 @@ import { answerOf, ContentsParser, type Found, foundSize, isReadable, lookProgra
 import { runProgram } from "./run-program";
 import { EnterError } from "./session-plan";
 
-/** How long a container's file systems have to show some files. */
+/** The deadline for a container's file systems to answer. */
 const deadlineMs = 5_000;
-/** What is read is a line a user, not more. */
-const mostBytes = 4 * 1024 * 1024;
+/** The files read here have a line per user, not more. */
+const maxBytes = 4 * 1024 * 1024;
 
-/** Containers, by their first processes, in which a look that was killed has not ended yet: their file systems hang. */
-const hanging = new Set<string>();
+/** Containers, by their first processes, in which a killed inspection has not ended yet: their file systems hang. */
+const stuckContainers = new Set<string>();
 
-/** What is wanted of a container. */
+/** What to find in a container. */
 export interface Wanted<Opened> {
-  /** Paths of files to be read. */
+  /** Paths of files to read. */
   readonly files: readonly string[];
-  /** A path that is looked for, and not opened. */
+  /** A path to find without opening it. */
   readonly find: string | undefined;
   /**
-   * Is given what is there, and a path of the host by which it can be opened as long as the call lasts. It must be sure that its file
-   * system does not hang.
+   * Called with what was found, and a path on the host by which it can be opened during the call. Only open it if its file
+   * system cannot hang.
    */
   readonly open: (found: Found | undefined, path: string) => Opened;
 }
 
 /**
- * Reads files of a container, and finds one more, with a process of its own: what a container mounts or puts in the place of its
- * files can make the one wait that opens them. Only regular files of 4 MiB at most are read; the text of others is "".
+ * Reads files of a container, and finds one more path, in a separate process: a container can mount file systems, or replace
+ * files, so that opening them blocks. Only regular files of up to 4 MiB are read; the text of others is "".
  *
- * @throws EnterError after 5 s, and at once while an earlier look still hangs in that container; what `open` throws
+ * @throws EnterError after 5 s, and at once while an earlier inspection of that container still hangs; what `open` throws
  */
 export async function lookInside<Opened>(
   { root, leader }: Pick<Container, "root" | "leader">,
   wanted: Wanted<Opened>,
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
   const key = keyOf(leader);
-  if (hanging.has(key)) throw tooSlow(wanted.files);
+  if (stuckContainers.has(key)) throw timedOut(wanted.files);
   const paths = [...wanted.files, ...(wanted.find === undefined ? [] : [wanted.find])];
   const [answer, output] = [createPipe(), createPipe()];
-  const given = [answer.readEnd, output.writeEnd] as const;
+  const childEnds = [answer.readEnd, output.writeEnd] as const;
   const reader = readFd(output.readEnd);
   try {
-    const child = spawn(paths, [...given, root]);
-    const reading = look(reader, wanted, paths.length, {
+    const child = spawn(paths, [...childEnds, root]);
+    const reading = inspect(reader, wanted, paths.length, {
       pathOf: ({ fd }) => `/proc/${child.pid}/fd/${fd}`,
-      give: (bytes) => writeSync(answer.writeEnd, bytes),
+      send: (bytes) => writeSync(answer.writeEnd, bytes),
     });
     reading.catch(() => {});
     try {
       if (await settles(reading, deadlineMs)) return await reading;
-      hanging.add(key);
-      child.exited.finally(() => hanging.delete(key));
-      throw tooSlow(wanted.files);
+      stuckContainers.add(key);
+      child.exited.finally(() => stuckContainers.delete(key));
+      throw timedOut(wanted.files);
     } finally {
       child.kill("SIGKILL");
     }
@@ -74,35 +74,35 @@ function spawn(paths: readonly string[], [input, output, root]: readonly [number
   }
 }
 
-interface Talk {
+interface Channel {
   readonly pathOf: (found: Found) => string;
-  readonly give: (bytes: Uint8Array) => void;
+  readonly send: (bytes: Uint8Array) => void;
 }
 
-async function look<Opened>(
+async function inspect<Opened>(
   reader: FdReader,
   { files, find, open }: Wanted<Opened>,
   count: number,
-  { pathOf, give }: Talk,
+  { pathOf, send }: Channel,
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
-  const found = parseFound(await first(reader, foundSize(count)));
+  const found = parseFound(await readExactly(reader, foundSize(count)));
   const wanted = found.map((one, index) => {
-    return one !== undefined && index < files.length && isReadable(one, mostBytes) ? one : undefined;
+    return one !== undefined && index < files.length && isReadable(one, maxBytes) ? one : undefined;
   });
   const last = find === undefined ? undefined : found.at(-1);
   const opened = open(last, last === undefined ? "" : pathOf(last));
-  give(answerOf(wanted));
+  send(answerOf(wanted));
   const contents = new ContentsParser();
   for (let part = await reader.next(); part !== undefined; part = await reader.next()) {
-    if (contents.add(part) <= files.length * mostBytes) continue;
-    throw new EnterError(`The container's ${files.join(" or ")} grows while it is read, to more than 4 MiB.`);
+    if (contents.add(part) <= files.length * maxBytes) continue;
+    throw new EnterError(`The container's ${files.join(" or ")} grew beyond 4 MiB while it was read.`);
   }
   const texts = contents.texts();
   return { texts: files.map((_, index) => texts[index] ?? ""), opened };
 }
 
-/** The first so many bytes; fewer where there are no more. */
-async function first(reader: FdReader, size: number): Promise<Uint8Array> {
+/** The first `size` bytes; fewer if the stream ends. */
+async function readExactly(reader: FdReader, size: number): Promise<Uint8Array> {
   let bytes = Buffer.alloc(0);
   while (bytes.length < size) {
     const part = await reader.next();
@@ -116,8 +116,8 @@ function keyOf({ pid, startTime }: ProcessIdentity): string {
   return `${pid}:${startTime}`;
 }
 
-function tooSlow(files: readonly string[]): EnterError {
+function timedOut(files: readonly string[]): EnterError {
   return new EnterError(
-    `Nothing can be run in the task's container: it has not shown its ${files.join(" and ")} within ${deadlineMs / 1000} s, so a file system in it hangs.`,
+    `Cannot run a command in the task's container: reading its ${files.join(" and ")} timed out after ${deadlineMs / 1000} s, so one of its file systems hangs.`,
   );
 }

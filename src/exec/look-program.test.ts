@@ -21,7 +21,7 @@ async function look(files: readonly string[], find?: string) {
   }
 }
 
-test("files are read whole, what is none is empty, and no symlink leads out", async () => {
+test("reads whole files; others are empty, and no symlink leads out", async () => {
   const long = "0123456789".repeat(10_000);
   writeFileSync(join(directory, "long"), long);
   writeFileSync(join(directory, "short"), "ä\n");
@@ -35,17 +35,17 @@ test("files are read whole, what is none is empty, and no symlink leads out", as
   ).toEqual([long, "", "", "", "ä\n", "", "", "ä\n"]);
 });
 
-test("what is only looked for is not opened", async () => {
+test("does not open what it only has to find", async () => {
   expect(await look(["/short"], "/fifo")).toEqual({ texts: ["ä\n"], opened: 0o010000 });
   expect(await look([], "/missing")).toEqual({ texts: [], opened: undefined });
 });
 
-test("a report that is too short, or of a call that failed, is nothing found", () => {
+test("a report that is too short, or of a failed call, means not found", () => {
   expect(parseFound(new Uint8Array(10))).toEqual([]);
   expect(parseFound(new Uint8Array(280))).toEqual([undefined]);
 });
 
-test("contents are taken apart wherever they are split", () => {
+test("contents are parsed wherever the chunks are split", () => {
   const chunk = (text: string) => {
     const bytes = Buffer.alloc(8 + 16 * 1024);
     bytes.writeBigInt64LE(BigInt(text.length));

@@ -7,7 +7,7 @@ const STDIN = 0;
 const STDOUT = 1;
 /** Descriptor of the container's root directory. */
 const ROOT = 3;
-/** What is found gets the descriptors from here on, one for each path. */
+/** Found paths get the descriptors from here on, one for each path. */
 const FIRST_FOUND = 10;
 const O_NOCTTY = 0o400;
 const O_NONBLOCK = 0o4000;
@@ -19,25 +19,25 @@ const HOW_SIZE = 24;
 const AT_EMPTY_PATH = 0x1000;
 const PR_SET_PDEATHSIG = 1;
 
-/** struct stat of x86-64, and where it has mode, device number and size (asm/stat.h). */
+/** struct stat of x86-64, and the offsets of mode, device number and size (asm/stat.h). */
 const STAT_SIZE = 144;
 const STAT = { mode: 24, device: 40, size: 48 } as const;
 /** struct statfs; its first word is the file system's type (statfs(2)). */
 const STATFS_SIZE = 120;
-/** What is written of each path: its descriptor, or 0, the two structures, and whether both were filled in. */
+/** The record of each path: its descriptor, or 0, the two structures, and whether both were filled in. */
 const RECORD_SIZE = 8 + STAT_SIZE + STATFS_SIZE + 8;
-/** Bytes of a file that are written at once, after a word that says how many of them are the file's. */
+/** The size of a chunk of a file, written after a word with the number of valid bytes. */
 const CHUNK = 16 * 1024;
 const CHUNK_SIZE = 8 + CHUNK;
-/** Bytes of an answer for one path: what to open, and NULs. */
+/** Bytes of the answer for one path: the path to open, padded with NULs. */
 const ANSWER_SIZE = 64;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 
-/** What is at a path in a container. Nothing has been opened. */
+/** What exists at a path in a container. Nothing has been opened. */
 export interface Found {
-  /** Its descriptor in the looking process, of O_PATH. */
+  /** Its O_PATH descriptor in the inspecting process. */
   readonly fd: number;
   /** The kind of file (S_IF*, inode(7)). */
   readonly kind: number;
@@ -48,33 +48,34 @@ export interface Found {
   readonly fileSystem: number;
 }
 
-/** Whether it is a regular file of so many bytes at most. */
+/** Whether it is a regular file of at most this many bytes. */
 export function isReadable({ kind, size }: Found, most: number): boolean {
   return kind === S_IFREG && size <= most;
 }
 
 /**
- * A program that looks for paths below the directory behind descriptor 3, as a process sees them whose root that is, and writes
- * what is there, for {@link parseFound}. Then it waits for {@link answerOf} on its input, which of them are to be read, and
- * writes their contents, for {@link ContentsParser}. Each of its calls may wait for as long as a file system of the container's own
- * likes: hence a process, which can be killed.
+ * A program that opens paths below the directory behind descriptor 3 with O_PATH, as a process with that root would resolve them, and
+ * writes what it found, for {@link parseFound}. Then it reads {@link answerOf} from its input, which names the files to read, and
+ * writes their contents, for {@link ContentsParser}. Each of its calls can block for as long as a file system of the container
+ * blocks: hence a separate process, which can be killed.
  */
 export function lookProgram(paths: readonly string[]): Uint8Array {
   const program = new ProgramBuilder();
   const end = new Label();
   program.call(SYS.prctl, [PR_SET_PDEATHSIG, SIGKILL]);
   const records = program.space(RECORD_SIZE * paths.length);
-  for (const [index, path] of paths.entries()) look(program, path, FIRST_FOUND + index, records + index * RECORD_SIZE);
+  for (const [index, path] of paths.entries())
+    openAndStat(program, path, FIRST_FOUND + index, records + index * RECORD_SIZE);
   program.call(SYS.write, [STDOUT, records, RECORD_SIZE * paths.length], { error: end });
   const answers = program.space(ANSWER_SIZE * paths.length);
   program.call(SYS.read, [STDIN, answers, ANSWER_SIZE * paths.length], { error: end, zero: end });
-  for (const index of paths.keys()) pour(program, answers + index * ANSWER_SIZE, end);
+  for (const index of paths.keys()) writeFile(program, answers + index * ANSWER_SIZE, end);
   program.place(end);
   program.exit(0);
   return program.build();
 }
 
-function look(program: ProgramBuilder, path: string, fd: number, record: number): void {
+function openAndStat(program: ProgramBuilder, path: string, fd: number, record: number): void {
   const next = new Label();
   const how = program.words([O_PATH | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
   const found = program.argumentAhead(1);
@@ -86,8 +87,8 @@ function look(program: ProgramBuilder, path: string, fd: number, record: number)
   program.place(next);
 }
 
-/** Writes a file in chunks, and then one that holds nothing. */
-function pour(program: ProgramBuilder, path: number, end: Label): void {
+/** Writes a file in chunks, ending with an empty one. */
+function writeFile(program: ProgramBuilder, path: number, end: Label): void {
   const chunk = program.space(CHUNK_SIZE);
   const nothing = program.space(CHUNK_SIZE);
   const done = new Label();
@@ -101,12 +102,12 @@ function pour(program: ProgramBuilder, path: number, end: Label): void {
   program.call(SYS.write, [STDOUT, nothing, CHUNK_SIZE], { error: end });
 }
 
-/** How many bytes {@link parseFound} needs for so many paths. */
+/** How many bytes {@link parseFound} needs for this many paths. */
 export function foundSize(paths: number): number {
   return RECORD_SIZE * paths;
 }
 
-/** What was found at each path, in order; undefined where there is nothing. */
+/** What was found at each path, in order; undefined if nothing. */
 export function parseFound(bytes: Uint8Array): readonly (Found | undefined)[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: Math.floor(bytes.length / RECORD_SIZE) }, (_, index) => {
@@ -123,7 +124,7 @@ export function parseFound(bytes: Uint8Array): readonly (Found | undefined)[] {
   });
 }
 
-/** The answer: of what was found, what is to be read; undefined is not. */
+/** The answer: which of the found files to read; undefined for those not to read. */
 export function answerOf(wanted: readonly (Found | undefined)[]): Uint8Array {
   const answer = Buffer.alloc(ANSWER_SIZE * wanted.length);
   for (const [index, found] of wanted.entries()) {
@@ -132,13 +133,13 @@ export function answerOf(wanted: readonly (Found | undefined)[]): Uint8Array {
   return answer;
 }
 
-/** Takes the contents apart while they come. */
+/** Parses the contents as they arrive. */
 export class ContentsParser {
   readonly #contents: Buffer[][] = [[]];
   #rest = Buffer.alloc(0);
   #size = 0;
 
-  /** Adds what was read; returns how many bytes of files there are by now. */
+  /** Adds data; returns how many bytes of files were received so far. */
   add(bytes: Uint8Array): number {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     for (; this.#rest.length >= CHUNK_SIZE; this.#rest = this.#rest.subarray(CHUNK_SIZE)) {

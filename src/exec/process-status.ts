@@ -1,4 +1,4 @@
-/** What a process may do, of /proc/PID/status (proc_pid_status(5)). */
+/** A process's privileges, from /proc/PID/status (proc_pid_status(5)). */
 export interface ProcessRights {
   /** Capabilities as bit masks. */
   readonly bounding: bigint;
@@ -12,7 +12,7 @@ export interface ProcessRights {
 /**
  * Reads a status file.
  *
- * @throws Error where it is not one
+ * @throws Error if it is not one
  */
 export function parseRights(status: string): ProcessRights {
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1];
@@ -26,12 +26,12 @@ export function parseRights(status: string): ProcessRights {
     inheritable: mask("CapInh"),
     permitted: mask("CapPrm"),
     noNewPrivileges: field("NoNewPrivs") === "1",
-    // Linux before 5.9 tells only whether there is one.
+    // Linux before 5.9 reports only whether filters exist.
     filters: Number(field("Seccomp_filters") ?? (field("Seccomp") === "2" ? 1 : 0)),
   };
 }
 
-/** The ID on the host of an ID in a user namespace, by its uid_map or gid_map; undefined where it has none. */
+/** The host's ID for an ID in a user namespace, by its uid_map or gid_map; undefined if it is not mapped. */
 export function hostId(map: string, id: number): number | undefined {
   for (const line of map.split("\n")) {
     const [inside, outside, count] = line.trim().split(/\s+/).map(Number);

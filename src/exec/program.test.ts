@@ -10,7 +10,7 @@ async function ran(program: ProgramBuilder): Promise<{ code: number; output: Buf
   return { code: await child.exited, output };
 }
 
-test("makes its calls one after the other", async () => {
+test("makes its calls in order", async () => {
   const program = new ProgramBuilder();
   program.call(SYS.write, [1, program.text("one "), 4]);
   program.call(SYS.write, [1, program.text("two"), 3]);
@@ -18,7 +18,7 @@ test("makes its calls one after the other", async () => {
   expect(await ran(program)).toEqual({ code: 7, output: Buffer.from("one two") });
 });
 
-test("takes the way that fits a call's result, and hands results on", async () => {
+test("branches by a call's result, and passes results on", async () => {
   const program = new ProgramBuilder();
   const [parent, failed, never] = [new Label(), new Label(), new Label()];
   const status = program.space(8);
@@ -40,12 +40,12 @@ test("takes the way that fits a call's result, and hands results on", async () =
   expect(output.readBigInt64LE(2)).toBe(-2n);
 });
 
-test("a program that would run past its end is not built", () => {
+test("rejects a program that would run past its end", () => {
   const program = new ProgramBuilder();
   program.call(SYS.close, [0]);
   expect(() => program.build()).toThrow("past its end");
 });
 
-test("a call has six arguments at most", () => {
+test("a call has at most six arguments", () => {
   expect(() => new ProgramBuilder().call(SYS.close, [1, 2, 3, 4, 5, 6, 7])).toThrow("6 arguments");
 });

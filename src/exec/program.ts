@@ -2,12 +2,12 @@ import { EXECUTE, executable, READ, WRITE } from "./elf";
 import { SYS } from "./syscalls";
 
 /**
- * A program that consists of system calls, as an executable of a few kilobytes.
+ * A program that consists of system calls only, as an executable of a few kilobytes.
  *
- * What has to happen between a fork and an exec to enter a container (setns(2) into a user namespace, above all) needs a
- * process of one thread with none of the driver's memory in it. A JavaScript runtime is not that. So the calls are decided
- * here, as data, and a loop of 60 bytes makes them: there is no library in it, and nothing of the driver to be found in
- * its memory.
+ * The steps between a fork and an exec to enter a container (setns(2) into a user namespace, above all) need a
+ * single-threaded process with none of the driver's memory in it. A JavaScript runtime is not that. So the calls are decided
+ * here, as data, and a loop of 60 bytes makes them: it uses no library, and its memory holds nothing of
+ * the driver.
  */
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
@@ -43,16 +43,16 @@ const LOOP = [
   [0xeb, -60 & 0xff], //       jmp to the first line
 ].flat();
 
-/** A value that the program knows: a number, or an address within it. */
+/** A value known when the program is built: a number, or an address within it. */
 export type Value = number | bigint;
 
-/** Marks a place in the program before it is known where that is. */
+/** A jump target, created before its position is known. */
 export class Label {
-  /** Index of the call it stands before. */
+  /** Index of the call that it precedes. */
   index: number | undefined;
 }
 
-/** What follows a call; where nothing is said, the next one in the program. */
+/** The next call by result; by default the next one in the program. */
 export interface Following {
   readonly error?: Label;
   readonly positive?: Label;
@@ -66,7 +66,7 @@ interface Call {
   readonly following: Following;
 }
 
-/** Puts a program together. */
+/** Builds a program. */
 export class ProgramBuilder {
   readonly #calls: Call[] = [];
   readonly #data: Uint8Array[] = [];
@@ -74,12 +74,12 @@ export class ProgramBuilder {
   readonly #ignored = this.space(8);
   readonly #stores: number[] = [];
 
-  /** Reserves bytes that are 0; returns their address. */
+  /** Reserves zeroed bytes; returns their address. */
   space(size: number): number {
     return this.bytes(new Uint8Array(size));
   }
 
-  /** Puts bytes into the program; returns their address. */
+  /** Adds bytes to the program; returns their address. */
   bytes(content: Uint8Array): number {
     const address = DATA_ADDRESS + this.#dataSize;
     const padded = new Uint8Array((content.length + 7) & ~7);
@@ -89,12 +89,12 @@ export class ProgramBuilder {
     return address;
   }
 
-  /** Puts a text and its final NUL into the program; returns its address. */
+  /** Adds a text with its final NUL to the program; returns its address. */
   text(content: string): number {
     return this.bytes(Buffer.from(`${content}\0`));
   }
 
-  /** Puts 64-bit numbers into the program; returns their address. */
+  /** Adds 64-bit numbers to the program; returns their address. */
   words(values: readonly Value[]): number {
     return this.bytes(new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
   }
@@ -102,21 +102,21 @@ export class ProgramBuilder {
   /**
    * Adds a call.
    *
-   * @param result address of 8 bytes for what it returns: -errno after an error
+   * @param result address of 8 bytes for the return value: -errno after an error
    */
   call(number: number, args: readonly Value[], following: Following = {}, result: number = this.#ignored): void {
-    if (args.length > ARGUMENTS) throw new RangeError(`A system call has ${ARGUMENTS} arguments at most.`);
+    if (args.length > ARGUMENTS) throw new RangeError(`A system call has at most ${ARGUMENTS} arguments.`);
     this.#calls.push({ number, arguments: args, result, following });
   }
 
-  /** Address of an argument of the call after the next `skip` ones, for the result of one before it. */
+  /** Address of an argument of the call after the next `skip` ones, to store the result of an earlier call in. */
   argumentAhead(skip: number, position = 0): number {
     return TABLE_ADDRESS + (this.#calls.length + skip) * ENTRY_SIZE + 8 + position * 8;
   }
 
   /**
    * The call added next gets the program's own arguments, without the first, as its second argument and the environment as its
-   * third: what execve(2) takes. At its start a process finds both on its stack (System V ABI for x86-64, "Process Initialization").
+   * third, as execve(2) expects. At its start a process finds both on its stack (System V ABI for x86-64, "Process Initialization").
    */
   passOn(): void {
     this.#stores.push(0x48, 0x8d, 0x44, 0x24, 16); // lea rax, [rsp+16]           argv + 1
@@ -132,15 +132,15 @@ export class ProgramBuilder {
     this.#stores.push(0x48, 0xa3, ...bytes); // mov [address], rax
   }
 
-  /** Ends the process, all of it. */
+  /** Ends the whole process. */
   exit(code: number): void {
     const here = new Label();
     this.place(here);
-    // It never returns, but what it would be followed by has to be in the program.
+    // It never returns, but the table needs a call after it.
     this.call(SYS.exit_group, [code], { error: here, positive: here, zero: here });
   }
 
-  /** The next call is the one that `label` stands for. */
+  /** Places `label` before the next call. */
   place(label: Label): void {
     label.index = this.#calls.length;
   }

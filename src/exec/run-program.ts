@@ -1,11 +1,11 @@
 import { closeSync } from "node:fs";
 import { memoryFile } from "../host/libc";
 
-/** Descriptors for a program's standard streams and those after them, in order; "ignore" is /dev/null. */
+/** Descriptors for a program's standard streams and further ones, in order; "ignore" is /dev/null. */
 export type Descriptors = readonly [number | "ignore", number | "pipe", number | "ignore", ...number[]];
 
 /**
- * Runs an executable that exists in memory only. It gets the given descriptors, no environment, and no more.
+ * Runs an executable that exists in memory only, with the given descriptors and an empty environment.
  *
  * @param name shown by ps(1)
  */

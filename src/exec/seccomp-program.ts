@@ -1,3 +1,4 @@
+import { describeErrno } from "../host/last-errno";
 import { ProgramBuilder } from "./program";
 import { SYS } from "./syscalls";
 
@@ -11,21 +12,21 @@ const STDOUT = 1;
 const MAX_INSTRUCTIONS = 4096;
 const INSTRUCTION_SIZE = 8;
 /**
- * The most filters that are read: systemd-nspawn makes some three for each architecture, and whatever is in a container may put
+ * The maximum number of filters: systemd-nspawn installs about three for each architecture, and a process in a container may install
  * thousands on itself.
  */
 export const MAX_FILTERS = 64;
 const RECORD_SIZE = 8 + MAX_INSTRUCTIONS * INSTRUCTION_SIZE;
 
 /**
- * A program that writes the system call filters of a process to its standard output, for {@link parseFilters}. The process
- * is stopped for the moment it takes (ptrace(2); the kernel gives the filters to nobody else).
+ * A program that writes the seccomp filters of a process to its standard output, for {@link parseFilters}. The process
+ * is stopped for that moment (ptrace(2); the kernel returns the filters only to a tracer).
  *
- * @param count how many there are: "Seccomp_filters" in /proc/PID/status
+ * @param count how many it has: "Seccomp_filters" in /proc/PID/status
  * @throws RangeError for more than {@link MAX_FILTERS}
  */
 export function filtersProgram(pid: number, count: number): Uint8Array {
-  if (count > MAX_FILTERS) throw new RangeError(`${MAX_FILTERS} filters are read at most, not ${count}.`);
+  if (count > MAX_FILTERS) throw new RangeError(`At most ${MAX_FILTERS} filters can be read, not ${count}.`);
   const program = new ProgramBuilder();
   const records = program.space(RECORD_SIZE * count);
   program.call(SYS.ptrace, [PTRACE_SEIZE, pid, 0, 0]);
@@ -44,21 +45,21 @@ export function filtersProgram(pid: number, count: number): Uint8Array {
 }
 
 /**
- * The filters out of what {@link filtersProgram} wrote, in the order in which they have to be installed.
+ * The filters from the output of {@link filtersProgram}, in the order in which they have to be installed.
  *
- * @param expected how many there have to be
- * @throws Error with the errno where the kernel did not give them, and where there are fewer
+ * @param expected number of filters
+ * @throws Error with the errno if the kernel did not return them, and if some are missing
  */
 export function parseFilters(output: Uint8Array, expected: number): readonly Uint8Array[] {
   const filters: Uint8Array[] = [];
   const view = new DataView(output.buffer, output.byteOffset, output.byteLength);
   for (let at = 0; at + RECORD_SIZE <= output.length; at += RECORD_SIZE) {
     const count = Number(view.getBigInt64(at, true));
-    if (count < 0) throw new Error(`the kernel does not give them (errno ${-count})`);
-    if (count === 0 || count > MAX_INSTRUCTIONS) throw new Error(`one of them has ${count} instructions`);
+    if (count < 0) throw new Error(`${describeErrno(-count)}`);
+    if (count === 0 || count > MAX_INSTRUCTIONS) throw new Error(`a filter with ${count} instructions is invalid`);
     filters.push(output.slice(at + 8, at + 8 + count * INSTRUCTION_SIZE));
   }
-  if (filters.length !== expected) throw new Error(`${filters.length} of ${expected} were read`);
-  // The kernel tells the youngest first.
+  if (filters.length !== expected) throw new Error(`only ${filters.length} of ${expected} were read`);
+  // The kernel returns the newest first.
   return filters.reverse();
 }

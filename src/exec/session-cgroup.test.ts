@@ -21,7 +21,7 @@ const hybrid: CgroupLayout = {
   ]),
 };
 
-test("on cgroup v2, a leaf of its own below what was given to the container", () => {
+test("on cgroup v2, a separate leaf below the container's delegated cgroup", () => {
   const unit = "/sys/fs/cgroup/machine.slice/nomad-nspawn-a.service";
   const own = [`${unit}/payload/exec`];
   expect(sessionCgroup(v2, "0::/machine.slice/nomad-nspawn-a.service/payload\n", "exec")).toEqual({ join: own, own });
@@ -31,11 +31,11 @@ test("on cgroup v2, a leaf of its own below what was given to the container", ()
   });
 });
 
-test("without systemd-nspawn's own cgroup, below the container's", () => {
+test("without systemd-nspawn's own cgroup, directly below the container's", () => {
   expect(sessionCgroup(v2, "0::/somewhere\n", "exec").own).toEqual(["/sys/fs/cgroup/somewhere/exec"]);
 });
 
-test("with v1 trees, its limits are the container's, and it is a cgroup of its own where nothing is limited", () => {
+test("with v1 trees, it shares the container's limits, and has a separate cgroup in trees without limits", () => {
   const membership =
     "9:name=systemd:/u/payload/init.scope\n4:memory:/u\n3:net_cls:/\n1:cpu,cpuacct:/u\n0::/u/payload\n";
   expect(sessionCgroup(hybrid, membership, "exec")).toEqual({
@@ -49,7 +49,7 @@ test("with v1 trees, its limits are the container's, and it is a cgroup of its o
   });
 });
 
-test("where the container's cgroup is gone, so is the container, and what was made already is removed", () => {
+test("if the container's cgroup is gone, so is the container; cgroups created already are removed", () => {
   const directory = mkdtempSync(join(tmpdir(), "session-cgroup-"));
   try {
     const own = [join(directory, "exec"), join(directory, "gone/exec")];

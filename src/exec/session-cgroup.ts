@@ -7,22 +7,22 @@ import { ContainerGoneError } from "./container";
 
 /** The cgroups that a session of a container runs in. */
 export interface SessionCgroup {
-  /** Every cgroup to join: the session's own, and the container's in the trees where it gets none of its own. */
+  /** Every cgroup to join: the session's own, and the container's in the trees where the session gets none. */
   readonly join: readonly string[];
-  /** The session's own: what runs in it can be killed as a whole. */
+  /** The session's own: all processes in it can be killed together. */
   readonly own: readonly string[];
 }
 
-/** What systemd-nspawn calls the cgroup that it gives a container to manage (nspawn-cgroup.c). */
+/** systemd-nspawn's name for the cgroup that it delegates to a container (nspawn-cgroup.c). */
 const PAYLOAD = "payload";
-/** Trees in which a session gets a cgroup of its own: those without controllers, that limit nothing. */
+/** Trees in which a session gets its own cgroup: those without controllers, which limit nothing. */
 const OWN_TREE = "name=systemd";
 
 /**
  * The cgroups for a session.
  *
  * @param membership content of /proc/PID/cgroup of the container's first process (cgroups(7))
- * @param name the session's, no cgroup's of the container
+ * @param name of the session; must not be a cgroup of the container
  */
 export function sessionCgroup(layout: CgroupLayout, membership: string, name: string): SessionCgroup {
   const groups: string[] = [];
@@ -50,8 +50,8 @@ export function sessionCgroup(layout: CgroupLayout, membership: string, name: st
 }
 
 /**
- * The part of a path that was given to the container as a whole: a cgroup below it is a leaf beside those that an init system
- * in the container makes, and may have processes.
+ * The part of a path that belongs to the container as a whole: a cgroup below it is a leaf beside those that the container's
+ * init system creates, and may have processes.
  */
 function delegated(path: string): string {
   const parts = path.split("/");
@@ -60,9 +60,9 @@ function delegated(path: string): string {
 }
 
 /**
- * Makes the session's own cgroups; none is left where one cannot be made.
+ * Creates the session's own cgroups; if one cannot be created, none is left.
  *
- * @throws ContainerGoneError where the container's own is gone, with the container
+ * @throws ContainerGoneError if the container's own cgroup is gone, with the container
  */
 export function makeSessionCgroup(session: SessionCgroup): void {
   try {
@@ -73,13 +73,13 @@ export function makeSessionCgroup(session: SessionCgroup): void {
   }
 }
 
-/** SIGKILLs everything that runs in the session, and removes its cgroups. */
+/** Sends SIGKILL to everything in the session, and removes its cgroups. */
 export async function killSession(session: SessionCgroup): Promise<void> {
   await killGroups(session.own);
   removeSessionCgroup(session);
 }
 
-/** Removes the session's cgroups; where something was left running on purpose, they go with the task. */
+/** Removes the session's cgroups; if something was left running on purpose, they are removed with the task. */
 export function removeSessionCgroup({ own }: SessionCgroup): void {
   for (const directory of own) removeEmpty(directory);
 }

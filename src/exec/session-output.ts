@@ -1,27 +1,27 @@
 import type { FdReader } from "./fd-streams";
 import type { Session } from "./session";
 
-/** A piece of what a command wrote; without bytes, the end of that stream. */
+/** A piece of a command's output; without bytes, the end of that stream. */
 export interface OutputPiece {
   readonly stream: "stdout" | "stderr";
   readonly bytes?: Uint8Array;
 }
 
 /**
- * How long output is waited for after the command's own end, in milliseconds and twice: what it wrote is there already, and what it
- * left running in the background may hold the streams open for ever.
+ * How long to wait, twice, for output after the command's own end, in milliseconds: what it wrote has arrived already, and
+ * background processes it started may hold the streams open forever.
  */
-const silenceMs = 50;
+const drainMs = 50;
 
 /**
- * After so many bytes their garbage is collected at once. Left alone, the runtime lets it grow to 75 MiB during 1 GB of output;
- * so it is 30 MiB, at the same speed (measured with bun 1.4.5).
+ * After this many bytes their garbage is collected at once. Otherwise the runtime lets it grow to 75 MiB during 1 GB of output;
+ * with this it is 30 MiB, at the same speed (measured with bun 1.4.5).
  */
 const collectEvery = 4 * 1024 * 1024;
 
 /**
- * What a command writes, as fast as it is taken: nothing is read ahead but one piece of each stream. A piece's bytes are
- * valid until the next piece is asked for.
+ * A command's output, as fast as the consumer takes it: only one piece of each stream is read ahead. A piece's bytes are
+ * valid until the next piece is requested.
  */
 export async function* sessionOutput(session: Session): AsyncGenerator<OutputPiece> {
   const ready: OutputPiece[] = [];
@@ -35,7 +35,7 @@ export async function* sessionOutput(session: Session): AsyncGenerator<OutputPie
       ready.push(bytes === undefined ? { stream } : { stream, bytes });
       wake();
     };
-    // A stream that cannot be read any more has ended, too.
+    // A stream that cannot be read any more has ended.
     reader.next().then(got, () => got(undefined));
   };
   const readers = { stdout: session.stdout, stderr: session.stderr };
@@ -58,10 +58,10 @@ export async function* sessionOutput(session: Session): AsyncGenerator<OutputPie
       let timer: ReturnType<typeof setTimeout> | undefined;
       const silent = await new Promise<boolean>((resolve) => {
         wake = () => resolve(false);
-        if (over) timer = setTimeout(() => resolve(true), silenceMs);
+        if (over) timer = setTimeout(() => resolve(true), drainMs);
       });
       clearTimeout(timer);
-      // A busy driver may be late, so that what is there has not been read yet.
+      // A busy driver may be late, so available data may not have been read yet.
       const waiting = ready.length > 0 || session.stdout.unread() > 0 || (session.stderr?.unread() ?? 0) > 0;
       silences = silent && !waiting ? silences + 1 : 0;
       if (silences === 2) return;
@@ -80,7 +80,7 @@ export async function* sessionOutput(session: Session): AsyncGenerator<OutputPie
   }
 }
 
-/** Frees the memory of bytes that nobody needs any more without waiting for the garbage collector. */
+/** Frees the memory of bytes that are no longer needed without waiting for the garbage collector. */
 function release(bytes: Uint8Array): void {
   if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.length) bytes.buffer.transfer(0);
 }

@@ -21,20 +21,20 @@ describe("sessionEnd", () => {
   test.each([
     [[-2n], 127, "no such file in the container"],
     [[-2n, -13n, -2n], 126, "permission denied"],
-    [[-2n, -20n], 127, "a part of its path is no directory"],
-    [[-8n], 126, "it is no program that this machine can run"],
-    [[-99n], 126, "error 99"],
-  ])("what could not be run (%p)", (errors, code, words) => {
+    [[-2n, -20n], 127, "a part of its path is not a directory"],
+    [[-8n], 126, "not an executable for this machine"],
+    [[-99n], 126, "EADDRNOTAVAIL: address not available"],
+  ])("a command that cannot be run (%p)", (errors, code, words) => {
     const records = errors.map((error) => [REPORT_KIND.notRun, error] as const);
     const complaint = `"a \\"b\\"" cannot be run: ${words}.\n`;
     const end = sessionEnd(report(...records, [REPORT_KIND.ended, 127n << 8n]), 'a "b"');
     expect(end).toEqual({ code, signal: 0, complaint });
   });
 
-  test("a step that failed is an error that names it", () => {
-    const step = STEPS.indexOf("its namespaces could not be joined");
+  test("a failed step is named in the error", () => {
+    const step = STEPS.indexOf("cannot join its namespaces");
     expect(() => sessionEnd(report([step + FIRST_STEP, -1n]), "x")).toThrow(
-      "Nothing can be run in the task's container: its namespaces could not be joined (errno 1).",
+      "Cannot run a command in the task's container: cannot join its namespaces: EPERM: operation not permitted.",
     );
   });
 });
@@ -57,14 +57,14 @@ test("the environment: systemd-nspawn's, the terminal's, and the task's over the
   expect(sessionEnvironment({ environment }, user, true)).toContain("TERM=xterm-256color");
 });
 
-test("a command's name is looked up in the task's PATH, absolute directories alone", () => {
+test("a command's name is looked up in the task's PATH, in absolute directories only", () => {
   expect(programPaths("/bin/x", {})).toEqual(["/bin/x"]);
   expect(programPaths("./x", {})).toEqual(["./x"]);
   expect(programPaths("x", { PATH: "/a:relative::/b" })).toEqual(["/a/x", "/b/x"]);
   expect(programPaths("x", {})).toHaveLength(6);
 });
 
-test("the working directory is the task's, or the user's home where that is there", () => {
+test("the working directory is the task's, or the user's home if it exists", () => {
   expect(workingDirectories({ environment: {}, workingDirectory: "/srv" }, user)).toEqual(["/srv"]);
   expect(workingDirectories({ environment: {} }, user)).toEqual(["/home/app", "/"]);
 });

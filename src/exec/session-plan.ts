@@ -1,48 +1,49 @@
 import { isAbsolute } from "node:path";
+import { describeErrno } from "../host/last-errno";
 import { SIGKILL } from "../host/signals";
 import { FIRST_STEP, REPORT_KIND, STEPS } from "./enter-program";
 import type { ContainerUser } from "./users";
 
-/** What of a task's config a command that is run in its container gets as well. */
+/** The settings of a task that also apply to commands run in its container. */
 export interface ExecContext {
-  /** Name or number of the user the task's command runs as; root where absent. */
+  /** Name or number of the user the task's command runs as; root if absent. */
   readonly user?: string;
   readonly workingDirectory?: string;
   /** The task's variables. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** How a session ended: as Nomad reports it, and a sentence for standard error where nothing ran. */
+/** How a session ended: as Nomad reports it, and a message for standard error if no command ran. */
 export interface SessionEnd {
   readonly code: number;
   readonly signal: number;
   readonly complaint?: string;
 }
 
-/** Thrown when the container could not be entered. */
+/** Thrown if the container could not be entered. */
 export class EnterError extends Error {
   override readonly name = "EnterError";
 }
 
-/** systemd-nspawn's own default for what it starts. */
+/** systemd-nspawn's own default PATH. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const RECORD_SIZE = 16;
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 const ENOENT = 2;
 const ENOTDIR = 20;
-/** What execve(2) says most often, in words. */
+/** The most frequent errors of execve(2), in words. */
 const ERRORS: Readonly<Record<number, string>> = {
   2: "no such file in the container",
   7: "its arguments and environment are too long",
-  8: "it is no program that this machine can run",
-  12: "there is not enough memory",
+  8: "not an executable for this machine",
+  12: "out of memory",
   13: "permission denied",
-  20: "a part of its path is no directory",
+  20: "a part of its path is not a directory",
   40: "its path has too many symbolic links",
 };
 
-/** The command's environment: what systemd-nspawn would set, the terminal's, and the task's variables over these. */
+/** The command's environment: what systemd-nspawn would set, the terminal's variables, overridden by the task's. */
 export function sessionEnvironment(context: ExecContext, user: ContainerUser, terminal: boolean): readonly string[] {
   const variables = {
     PATH: DEFAULT_PATH,
@@ -56,7 +57,7 @@ export function sessionEnvironment(context: ExecContext, user: ContainerUser, te
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
-/** Paths in the container that a command's name can mean, as execvp(3) tries them. */
+/** Paths in the container that a command's name can refer to, as execvp(3) tries them. */
 export function programPaths(command: string, environment: Readonly<Record<string, string>>): readonly string[] {
   if (command.includes("/")) return [command];
   return (environment["PATH"] ?? DEFAULT_PATH)
@@ -65,15 +66,15 @@ export function programPaths(command: string, environment: Readonly<Record<strin
     .map((directory) => `${directory}/${command}`);
 }
 
-/** Where the command begins; the task's own directory has to be there, a home need not. */
+/** The working directory; the task's configured one has to exist, a home need not. */
 export function workingDirectories({ workingDirectory }: ExecContext, { home }: ContainerUser): readonly string[] {
   return workingDirectory === undefined ? [home, "/"] : [workingDirectory];
 }
 
 /**
- * Reads what the entering program reported. Without a report it was killed.
+ * Parses the report of the entering program. Without a report it was killed.
  *
- * @throws EnterError where the container could not be entered
+ * @throws EnterError if the container could not be entered
  */
 export function sessionEnd(report: Uint8Array, command: string): SessionEnd {
   const view = new DataView(report.buffer, report.byteOffset, report.byteLength);
@@ -83,7 +84,7 @@ export function sessionEnd(report: Uint8Array, command: string): SessionEnd {
     const kind = Number(view.getBigInt64(at, true));
     const value = view.getBigInt64(at + 8, true);
     if (kind === REPORT_KIND.ended) ended = waitStatus(Number(value & 0xffffn));
-    else if (kind === REPORT_KIND.notRun) refusal = worse(refusal, Number(-value));
+    else if (kind === REPORT_KIND.notRun) refusal = refusalOf(refusal, Number(-value));
     else throw enterError(kind - FIRST_STEP, Number(-value));
   }
   if (refusal === undefined) return ended;
@@ -91,18 +92,18 @@ export function sessionEnd(report: Uint8Array, command: string): SessionEnd {
   return {
     code: found ? NOT_EXECUTABLE : NOT_FOUND,
     signal: 0,
-    complaint: `${JSON.stringify(command)} cannot be run: ${ERRORS[refusal] ?? `error ${refusal}`}.\n`,
+    complaint: `${JSON.stringify(command)} cannot be run: ${ERRORS[refusal] ?? describeErrno(refusal)}.\n`,
   };
 }
 
-/** Of the errors for the directories of a PATH, the one of the program that was there. */
-function worse(before: number | undefined, errno: number): number {
+/** Of the errors of all tried paths, the one of a program that existed. */
+function refusalOf(before: number | undefined, errno: number): number {
   return before === undefined || before === ENOENT || before === ENOTDIR ? errno : before;
 }
 
 function enterError(step: number, errno: number): EnterError {
-  const what = STEPS[step] ?? "an unknown step failed";
-  return new EnterError(`Nothing can be run in the task's container: ${what} (errno ${errno}).`);
+  const what = STEPS[step] ?? "unknown step";
+  return new EnterError(`Cannot run a command in the task's container: ${what}: ${describeErrno(errno)}.`);
 }
 
 /** Parts of a wait status (wait(2)). */
@@ -111,7 +112,7 @@ function waitStatus(status: number): SessionEnd {
   return signal === 0 ? { code: (status >> 8) & 0xff, signal: 0 } : { code: 0, signal };
 }
 
-/** The exit code that shells and Nomad give a command that a signal ended. */
+/** The exit code that shells and Nomad use for a command killed by a signal. */
 export function exitCode({ code, signal }: SessionEnd): number {
   return signal === 0 ? code : 128 + signal;
 }

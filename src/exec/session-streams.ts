@@ -7,7 +7,7 @@ import { EnterError } from "./session-plan";
 import { openTerminal } from "./terminal";
 import type { ContainerUser } from "./users";
 
-/** The driver's ends of a command's streams, and the command's, which the driver closes when they are handed over. */
+/** The driver's ends of a command's streams, and the command's ends, which the driver closes after passing them on. */
 export interface SessionStreams {
   readonly stdin: FdWriter;
   readonly stdout: FdReader;
@@ -18,10 +18,10 @@ export interface SessionStreams {
 }
 
 /**
- * Makes three pipes, or of a new terminal's master a terminal and its streams.
+ * Creates three pipes, or the streams of a new terminal from its master.
  *
- * @param master belongs to the streams from now on; undefined for pipes
- * @throws EnterError where the container has no terminal to give
+ * @param master owned by the streams from now on; undefined for pipes
+ * @throws EnterError if no terminal can be opened in the container
  */
 export function openStreams(container: Container, user: ContainerUser, master: number | undefined): SessionStreams {
   return master === undefined ? pipeStreams() : terminalStreams(container, user, master);
@@ -33,7 +33,7 @@ function terminalStreams(container: Container, user: ContainerUser, master: numb
   if (owner === undefined || group === undefined) {
     closeSync(master);
     throw new EnterError(
-      `The user ${user.name} (${user.uid}:${user.gid}) has no ID in the container's user namespace.`,
+      `The user ${user.name} (${user.uid}:${user.gid}) is not mapped in the container's user namespace.`,
     );
   }
   const { terminal, reader, writer } = openTerminal(master, owner, group);

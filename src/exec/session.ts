@@ -28,37 +28,37 @@ import { openStreams, type SessionStreams } from "./session-streams";
 import { openMaster, PTMX } from "./terminal";
 import { type ContainerUser, findUser } from "./users";
 
-/** What is to be run in a container. */
+/** A command to run in a container. */
 export interface SessionRequest {
   readonly command: readonly string[];
-  /** Whether the command gets a terminal; its output is one stream then. */
+  /** Whether the command gets a terminal; its output is then a single stream. */
   readonly terminal: boolean;
-  /** The container's system call filters. */
+  /** The container's seccomp filters. */
   readonly filters: (container: Container) => Promise<readonly Uint8Array[]>;
 }
 
-/** A command that runs in a container. Whoever started it closes it, whatever happens. */
+/** A command that runs in a container. Its creator must close it in every case. */
 export interface Session {
   readonly stdin: FdWriter;
   readonly stdout: FdReader;
   /** Absent with a terminal. */
   readonly stderr?: FdReader;
-  /** Settles when the command has ended; rejects with EnterError when it never began. */
+  /** Settles when the command has ended; rejects with EnterError if it never started. */
   readonly ended: Promise<SessionEnd>;
-  /** The window's size in characters; without a terminal it means nothing. */
+  /** The window's size in characters; ignored without a terminal. */
   resize(rows: number, columns: number): void;
-  /** Kills the command and all that it started. */
+  /** Kills the command and all its child processes. */
   kill(): Promise<void>;
-  /** Gives back everything. A command that still runs is killed; what an ended one left running on purpose is not. */
+  /** Releases everything. A command that still runs is killed; background processes of one that ended are not. */
   close(): Promise<void>;
 }
 
 const PROGRAM = "nomad-nspawn-exec";
-/** How long a killed command has to end. */
+/** How long a killed command may take to end. */
 const killMs = 5_000;
 
 /**
- * Runs a command in a container: in its namespaces and cgroup, with its user, capabilities and system call filters.
+ * Runs a command in a container: in its namespaces and cgroup, with the given user, and the container's capabilities and seccomp filters.
  *
  * @throws ContainerGoneError, EnterError
  */
@@ -126,14 +126,14 @@ function session(
   const end = ended.finally(() => {
     running = false;
   });
-  // Whoever closes a session early does not ask how it ended.
+  // A caller that closes the session early does not wait for its result.
   end.catch(() => {});
   const kill = async () => {
     if (!running) return;
-    // It may not have joined the cgroup yet; and without its own report the command counts as killed.
+    // It may not have joined the cgroup yet; and without a report the command counts as killed.
     killEntering();
     await killSession(cgroup);
-    // One that waits for a hanging file system of its container dies with that, and its caller does not wait for as long.
+    // A process blocked in a hanging file system of its container ends with the container; the caller does not wait that long.
     await settles(
       end.catch(() => {}),
       killMs,
@@ -154,7 +154,7 @@ function session(
   };
 }
 
-/** Reads the report to its end: that comes when the entering process is gone. */
+/** Reads the report to its end, which comes when the entering process is gone. */
 async function endOf(fd: number, exited: Promise<number>, command: string): Promise<SessionEnd> {
   const reader = readFd(fd);
   try {
@@ -169,11 +169,11 @@ async function endOf(fd: number, exited: Promise<number>, command: string): Prom
 
 function userOf([passwd = "", group = ""]: readonly string[], name: string): ContainerUser {
   const user = findUser(name, passwd, group);
-  if (user === undefined) throw new EnterError(`The container's /etc/passwd has no user ${JSON.stringify(name)}.`);
+  if (user === undefined) throw new EnterError(`User ${JSON.stringify(name)} is not in the container's /etc/passwd.`);
   return user;
 }
 
-/** Whoever joins a user namespace has all capabilities in it; otherwise the driver keeps its own. */
+/** A process that joins a user namespace has all capabilities in it; otherwise the driver keeps its own. */
 function permittedInside({ namespaces }: Container): bigint {
   if ((namespaces & NAMESPACES.user) !== 0) return ~0n & 0xffff_ffff_ffff_ffffn;
   return parseRights(readFileSync("/proc/self/status", "utf8")).permitted;

@@ -1,4 +1,4 @@
-/** Numbers of system calls on x86-64 (linux/arch/x86/entry/syscalls/syscall_64.tbl), those that are used here. */
+/** The system call numbers used here, for x86-64 (linux/arch/x86/entry/syscalls/syscall_64.tbl). */
 export const SYS = {
   read: 0,
   write: 1,

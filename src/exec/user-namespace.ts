@@ -10,25 +10,25 @@ const STDIN = 0;
 const STDOUT = 1;
 
 /**
- * A user namespace like one that systemd-nspawn makes for a container: its 0 is `first` outside. It lives as long as the
- * returned descriptor; undefined where the host gives out none, in a container or by sysctl user.max_user_namespaces.
+ * A user namespace like systemd-nspawn's for a container: its ID 0 is `first` outside. It lives as long as the
+ * returned descriptor; undefined if the host cannot create one, in a container or because of the sysctl user.max_user_namespaces.
  */
 export async function openUserNamespace(first: number, count: number): Promise<number | undefined> {
   const { readEnd, writeEnd } = createPipe();
   try {
     const child = runProgram("nomad-nspawn-userns", waitInNewNamespace(), [readEnd, "pipe", "ignore"]);
     const { stdout } = child;
-    if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was made");
+    if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
     const { value: made } = await stdout.getReader().read();
     return made === undefined ? undefined : mapped(child.pid, `0 ${first} ${count}\n`);
   } finally {
-    // The process ends with the pipe; the namespace does not.
+    // The process ends with the pipe; the namespace stays open.
     closeSync(readEnd);
     closeSync(writeEnd);
   }
 }
 
-/** Says so when it is in its namespace, and ends with its input. */
+/** Signals when it is in its namespace, and ends when its input ends. */
 function waitInNewNamespace(): Uint8Array {
   const program = new ProgramBuilder();
   const end = new Label();
@@ -41,7 +41,7 @@ function waitInNewNamespace(): Uint8Array {
   return program.build();
 }
 
-/** The namespace of a process, with its mapping written (user_namespaces(7)). */
+/** Opens the namespace of a process after writing its mapping (user_namespaces(7)). */
 function mapped(pid: number, mapping: string): number | undefined {
   try {
     for (const map of ["uid_map", "gid_map"]) writeFileSync(`/proc/${pid}/${map}`, mapping);

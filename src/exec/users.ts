@@ -1,6 +1,6 @@
 import type { Credentials } from "./enter-program";
 
-/** A user of a container, as its own database has it. */
+/** A user of a container, from its own database. */
 export interface ContainerUser extends Credentials {
   readonly name: string;
   readonly home: string;
@@ -10,13 +10,13 @@ const ROOT: ContainerUser = { uid: 0, gid: 0, groups: [], name: "root", home: "/
 const MAX_ID = 0xffff_fffe;
 
 /**
- * Finds a user by name or number, "USER:GROUP" as images have it: then the group is the only one; "NUMBER:" has the
- * group 0 where nobody has the number, as with docker. A number that nobody has is a user without a name; root is known also to a container
+ * Finds a user by name or number, or "USER:GROUP" as images have it: then the group is the only one; "NUMBER:" has the
+ * group 0 if the number is not in the database, as with docker. An unknown number is a user without a name; root is known even in a container
  * without a database.
  *
  * @param passwd content of the container's /etc/passwd (passwd(5))
  * @param group content of its /etc/group (group(5))
- * @returns undefined for a name that nobody has
+ * @returns undefined for an unknown name
  */
 export function findUser(user: string, passwd: string, group: string): ContainerUser | undefined {
   const colon = user.indexOf(":");
@@ -24,7 +24,7 @@ export function findUser(user: string, passwd: string, group: string): Container
   const [name, wanted] = [user.slice(0, colon), user.slice(colon + 1)];
   const found = findByName(name, passwd, group);
   if (found === undefined) return undefined;
-  // A number that nobody has is its own name.
+  // An unknown number serves as its own name.
   if (wanted === "") return found.name === name && /^\d+$/.test(name) && found.uid !== 0 ? { ...found, gid: 0 } : found;
   const gid = findGroup(wanted, group);
   return gid === undefined ? undefined : { ...found, gid, groups: [] };

@@ -7,17 +7,17 @@ const BPF_PROG_LOAD = 5;
 const BPF_PROG_ATTACH = 8;
 const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
 const BPF_CGROUP_DEVICE = 6;
-/** Beside what others attached: systemd of the host, or a container runtime around us. */
+/** Added to the programs others attached: the host's systemd, or a container runtime around us. */
 const BPF_F_ALLOW_MULTI = 2;
 const INSTRUCTION_SIZE = 8;
 const LOAD_SIZE = 72;
 const ATTACH_SIZE = 16;
 
 /**
- * Attaches a program to a v2 cgroup that decides which devices its processes open or make. It stays as long as the cgroup.
+ * Attaches a program to a v2 cgroup that decides which devices its processes may open or create. It stays attached as long as the cgroup exists.
  *
  * @param instructions see deviceProgram()
- * @returns false where the kernel or the host does not let us
+ * @returns false if the kernel or the host refuses it
  */
 export function attachDeviceProgram(cgroup: string, instructions: Uint8Array): boolean {
   const license = Buffer.from("\0");

@@ -4,9 +4,9 @@ export interface Certain<Value> extends Promise<Value> {
 }
 
 /**
- * Makes a promise one that never rejects.
+ * Turns a promise into one that never rejects.
  *
- * @param otherwise the value in place of an error; it must not throw
+ * @param otherwise makes the value that replaces an error; it must not throw
  */
 export function certain<Value>(promise: Promise<Value>, otherwise: (error: unknown) => Value): Certain<Value> {
   return Object.assign(promise.catch(otherwise), { certain: true } as const);

@@ -17,7 +17,7 @@ describe("cpu", () => {
     });
   });
 
-  test("v2 without the controller tells no throttling", () => {
+  test("v2 without the controller reports no throttling", () => {
     expect(cpuV2(files({ "cpu.stat": basic }))).toEqual({ usage: 3_000_000n, user: 2_000_000n, system: 1_000_000n });
   });
 
@@ -28,7 +28,7 @@ describe("cpu", () => {
     expect(cpuV1(cpuacct, files({}))).toEqual({ usage: 30n, user: 20n, system: 10n });
   });
 
-  test("a cgroup that is gone has none", () => {
+  test("a removed cgroup has no figures", () => {
     expect(cpuV2(files({}))).toBeUndefined();
     expect(cpuV1(files({}), files({}))).toBeUndefined();
   });
@@ -49,7 +49,7 @@ describe("memory", () => {
     expect(memoryV2(files(old))).toEqual({ usage: 100n, rss: 60n, cache: 30n });
   });
 
-  test("v1, with what is below", () => {
+  test("v1, including descendants", () => {
     const content = {
       "memory.usage_in_bytes": "100\n",
       "memory.max_usage_in_bytes": "200\n",
@@ -67,7 +67,7 @@ describe("memory", () => {
     });
   });
 
-  test("a cgroup without the controller has none", () => {
+  test("a cgroup without the controller has no figures", () => {
     expect(memoryV2(files({ "cpu.stat": "usage_usec 1\n" }))).toBeUndefined();
     expect(memoryV1(files({}))).toBeUndefined();
   });

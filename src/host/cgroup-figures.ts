@@ -1,15 +1,15 @@
-/** What a cgroup's files tell of its use; what a host does not measure is absent, never 0. */
+/** Resource usage from a cgroup's files; what a host does not measure is absent, never 0. */
 export interface CgroupFigures {
   readonly cpu?: CpuFigures;
   readonly memory?: MemoryFigures;
 }
 
-/** Nanoseconds since the cgroup was made. */
+/** Nanoseconds since the cgroup was created. */
 export interface CpuFigures {
   readonly usage: bigint;
   readonly user?: bigint;
   readonly system?: bigint;
-  /** How many periods, and how long, the cgroup had to wait because of its limit. */
+  /** How many periods, and for how long, the cgroup was throttled by its limit. */
   readonly throttledPeriods?: bigint;
   readonly throttled?: bigint;
 }
@@ -26,12 +26,12 @@ export interface MemoryFigures {
   readonly kernelMax?: bigint;
 }
 
-/** The content of a file in a cgroup; undefined where there is no such file. */
+/** The content of a file in a cgroup; undefined if the file does not exist. */
 export type ReadFile = (name: string) => string | undefined;
 
 const NS_PER_USEC = 1000n;
 
-/** CPU time by cgroup v2 (the kernel's cgroup-v2.rst, cpu.stat); throttling is there with the cpu controller only. */
+/** CPU time by cgroup v2 (the kernel's cgroup-v2.rst, cpu.stat); throttling figures need the cpu controller. */
 export function cpuV2(read: ReadFile): CpuFigures | undefined {
   const stat = table(read("cpu.stat"));
   const usec = (name: string) => scaled(stat.get(name), NS_PER_USEC);
@@ -50,39 +50,39 @@ export function cpuV2(read: ReadFile): CpuFigures | undefined {
  * CPU time by cgroup v1 (the kernel's cgroup-v1/cpuacct.rst, and sched-bwc.rst for cpu.stat).
  *
  * @param cpuacct files of the cpuacct tree
- * @param cpu files of the cpu tree, where the throttling is told
+ * @param cpu files of the cpu tree, which reports throttling
  */
 export function cpuV1(cpuacct: ReadFile, cpu: ReadFile): CpuFigures | undefined {
-  const usage = whole(cpuacct("cpuacct.usage"));
+  const usage = parseCount(cpuacct("cpuacct.usage"));
   if (usage === undefined) return undefined;
   const stat = table(cpu("cpu.stat"));
   return present({
     usage,
-    user: whole(cpuacct("cpuacct.usage_user")),
-    system: whole(cpuacct("cpuacct.usage_sys")),
+    user: parseCount(cpuacct("cpuacct.usage_user")),
+    system: parseCount(cpuacct("cpuacct.usage_sys")),
     throttledPeriods: stat.get("nr_throttled"),
     throttled: stat.get("throttled_time"),
   });
 }
 
-/** Memory by cgroup v2; memory.peak is there since Linux 5.19, "kernel" since 5.18. */
+/** Memory by cgroup v2; memory.peak exists since Linux 5.19, "kernel" since 5.18. */
 export function memoryV2(read: ReadFile): MemoryFigures | undefined {
-  const usage = whole(read("memory.current"));
+  const usage = parseCount(read("memory.current"));
   if (usage === undefined) return undefined;
   const stat = table(read("memory.stat"));
   return present({
     usage,
     rss: stat.get("anon"),
     cache: stat.get("file"),
-    swap: whole(read("memory.swap.current")),
-    max: whole(read("memory.peak")),
+    swap: parseCount(read("memory.swap.current")),
+    max: parseCount(read("memory.peak")),
     kernel: stat.get("kernel"),
   });
 }
 
-/** Memory by cgroup v1 (the kernel's cgroup-v1/memory.rst), with everything below the cgroup. */
+/** Memory by cgroup v1 (the kernel's cgroup-v1/memory.rst), including the cgroups below. */
 export function memoryV1(read: ReadFile): MemoryFigures | undefined {
-  const usage = whole(read("memory.usage_in_bytes"));
+  const usage = parseCount(read("memory.usage_in_bytes"));
   if (usage === undefined) return undefined;
   const stat = table(read("memory.stat"));
   return present({
@@ -90,9 +90,9 @@ export function memoryV1(read: ReadFile): MemoryFigures | undefined {
     rss: stat.get("total_rss"),
     cache: stat.get("total_cache"),
     swap: stat.get("total_swap"),
-    max: whole(read("memory.max_usage_in_bytes")),
-    kernel: whole(read("memory.kmem.usage_in_bytes")),
-    kernelMax: whole(read("memory.kmem.max_usage_in_bytes")),
+    max: parseCount(read("memory.max_usage_in_bytes")),
+    kernel: parseCount(read("memory.kmem.usage_in_bytes")),
+    kernelMax: parseCount(read("memory.kmem.max_usage_in_bytes")),
   });
 }
 
@@ -101,13 +101,13 @@ function table(text: string | undefined): ReadonlyMap<string, bigint> {
   const found = new Map<string, bigint>();
   for (const line of (text ?? "").split("\n")) {
     const space = line.indexOf(" ");
-    const value = whole(line.slice(space + 1));
+    const value = parseCount(line.slice(space + 1));
     if (space > 0 && value !== undefined) found.set(line.slice(0, space), value);
   }
   return found;
 }
 
-function whole(text: string | undefined): bigint | undefined {
+function parseCount(text: string | undefined): bigint | undefined {
   const trimmed = text?.trim() ?? "";
   return /^\d+$/.test(trimmed) ? BigInt(trimmed) : undefined;
 }
@@ -118,7 +118,7 @@ function scaled(value: bigint | undefined, factor: bigint): bigint | undefined {
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
-/** Without what is undefined. */
+/** Drops undefined values. */
 function present<T extends { readonly usage: bigint }>(figures: T): Pick<T, "usage"> & Partial<Present<T>>;
 function present(figures: Readonly<Record<string, bigint | undefined>>): Readonly<Record<string, bigint>> {
   const entries = Object.entries(figures).flatMap(([name, value]) =>

@@ -35,12 +35,13 @@ describe("cgroupLayout", () => {
       ]),
     }));
 
-  test("v1, and none at all", () => {
+  test("v1, and no cgroups at all", () => {
     expect(layout([MEMORY])).toEqual({ kind: "v1", legacy: new Map([["memory", "/sys/fs/cgroup/memory"]]) });
     expect(layout([])).toEqual({ kind: "none", legacy: new Map() });
   });
 
-  test("this host has one of them", () => expect(["v1", "v2", "hybrid", "none"]).toContain(readCgroupLayout().kind));
+  test("this host's layout is a known one", () =>
+    expect(["v1", "v2", "hybrid", "none"]).toContain(readCgroupLayout().kind));
 });
 
 describe("planLimits", () => {

@@ -5,13 +5,13 @@ import { type Mount, readMounts } from "./mounts";
 /** How the host's control groups are mounted: one tree (v2), a tree per controller (v1), or both (hybrid). */
 export interface CgroupLayout {
   readonly kind: "v2" | "hybrid" | "v1" | "none";
-  /** The v2 tree, if there is one, and the controllers it has. */
+  /** The v2 tree, if mounted, and its controllers. */
   readonly unified?: { readonly path: string; readonly controllers: readonly string[] };
-  /** The v1 trees: where a controller is mounted; "name=systemd" is the tree systemd keeps without a controller. */
+  /** The v1 trees: where each controller is mounted; "name=systemd" is the tree systemd keeps without a controller. */
   readonly legacy: ReadonlyMap<string, string>;
 }
 
-/** v1 controllers and names that a mount's options may hold; everything else there is an ordinary mount option. */
+/** v1 controllers and names that may appear in a mount's options; the rest are ordinary mount options. */
 const LEGACY_CONTROLLERS = new Set([
   "cpu",
   "cpuacct",
@@ -27,7 +27,7 @@ const LEGACY_CONTROLLERS = new Set([
 /**
  * Derives the layout from the mount table; the first mount of a tree counts.
  *
- * @param controllersOf content of cgroup.controllers of the v2 tree mounted there
+ * @param controllersOf content of cgroup.controllers of the v2 tree mounted at a path
  */
 export function cgroupLayout(mounts: readonly Mount[], controllersOf: (path: string) => string): CgroupLayout {
   const v2 = mounts.find((mount) => mount.type === "cgroup2");

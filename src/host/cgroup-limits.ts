@@ -1,29 +1,29 @@
 import type { ResourceLimits } from "../supervisor/supervisor";
 import type { CgroupLayout } from "./cgroup-layout";
 
-/** A controller that limits need; v1 has a tree for each, v2 has them all in one. */
+/** A controller that limits need; v1 has one tree per controller, v2 has all in one. */
 export type LimitController = "memory" | "cpu" | "cpuset" | "pids";
 
-/** One value to be written into a file of a task's cgroup. */
+/** One value to write into a file of a task's cgroup. */
 export interface LimitWrite {
   readonly controller: LimitController;
   /** File name within the task's cgroup of that controller. */
   readonly file: string;
   readonly value: string;
-  /** What is limited, for a sentence. */
+  /** The name of the limit in messages. */
   readonly meaning: string;
-  /** A kernel may be without it, and nobody is told then. */
+  /** A kernel may lack this file; then nothing is reported. */
   readonly optional?: true;
 }
 
-/** What to write, and what this host cannot limit at all. */
+/** What to write, and what this host cannot limit. */
 export interface LimitPlan {
   readonly writes: readonly LimitWrite[];
   /** Limits whose controller the host does not have. */
   readonly missing: readonly LimitWrite[];
 }
 
-/** Default of cpu.weight and of cpu.shares; the kernel's documentation relates the two by these. */
+/** Default of cpu.weight and of cpu.shares; the kernel's documentation maps the defaults to each other. */
 const DEFAULT_WEIGHT = 100;
 const DEFAULT_SHARES = 1024;
 /** The kernel's default period and its smallest quota, microseconds (sched-bwc.rst). */
@@ -32,14 +32,14 @@ const CPU_QUOTA_MIN = 1000;
 const SHARES_MIN = 2;
 const SHARES_MAX = 262_144;
 
-/** cpu.shares for a cpu.weight: the same fraction of the default, within what the kernel takes. */
+/** cpu.shares for a cpu.weight: the same multiple of the default, clamped to what the kernel accepts. */
 export function sharesOfWeight(weight: number): number {
   return Math.min(SHARES_MAX, Math.max(SHARES_MIN, Math.round((weight * DEFAULT_SHARES) / DEFAULT_WEIGHT)));
 }
 
 /**
- * The files and values for a task's limits on a host. A controller in a v1 tree is limited there, also on a hybrid host.
- * v1 has no protection of memory: the soft limit, which memory is taken back to under pressure, stands for memoryLow.
+ * The files and values for a task's limits on a host. If a controller is in a v1 tree, it is limited there, also on a hybrid host.
+ * v1 has no memory protection: the soft limit, to which memory is reclaimed under pressure, replaces memoryLow.
  */
 export function planLimits(limits: ResourceLimits, layout: CgroupLayout): LimitPlan {
   const writes: LimitWrite[] = [];
@@ -61,7 +61,7 @@ export function planLimits(limits: ResourceLimits, layout: CgroupLayout): LimitP
   if (memoryMax !== undefined) {
     const value = String(memoryMax);
     add("memory", "memory", ["memory.limit_in_bytes", value], ["memory.max", value]);
-    // With v1, memory and swap together; it has to follow the limit of memory alone.
+    // In v1 this limits memory and swap together; it has to be written after the limit of memory alone.
     add("memory", "swap", ["memory.memsw.limit_in_bytes", value], ["memory.swap.max", "0"], true);
   }
   if (memoryLow !== undefined) {

@@ -10,20 +10,20 @@ import { SIGKILL } from "./signals";
 
 /** Parent of all tasks' cgroups in every tree. */
 const BASE = "nomad-driver-nspawn";
-/** v1 trees a task gets a cgroup in: those with limits or rules, those with figures, and the one a booted systemd manages its units in. */
+/** v1 trees in which a task gets a cgroup: those with limits or device rules, those with figures, and the one of a booted systemd for its units. */
 const LEGACY_TREES = ["memory", "cpu", "cpuacct", "cpuset", "pids", "devices", "name=systemd"] as const;
-/** What is switched on for the tasks in a v2 tree, where the host has it. */
+/** Controllers enabled for the tasks in a v2 tree, if the host has them. */
 const UNIFIED_CONTROLLERS = ["memory", "cpu", "cpuset", "pids", "io"] as const;
 const FIRST_DELAY_MS = 1;
-const LONGEST_DELAY_MS = 50;
-/** The kernel takes a moment to account for killed processes before their cgroup can be removed. */
+const MAX_DELAY_MS = 50;
+/** The kernel needs a moment to account for killed processes before their cgroup can be removed. */
 const SETTLE_MS = 5_000;
-/** A busy machine takes its time to end the threads of the last supervising process; nobody comes after it to remove what is left. */
+/** A busy machine needs time to end the threads of the last shim; no other process would remove the remains later. */
 const PARENT_MS = 5_000;
 
 /**
- * Where the supervising processes stay: outside of their tasks' limits, and outside of the agent's cgroup, that an init
- * script may kill as a whole. No machine's name begins with a full stop.
+ * The cgroup of the shims: outside of their tasks' limits, and outside of the agent's cgroup, which an init
+ * script may kill as a whole. No machine name begins with a full stop.
  */
 export const SUPERVISORS_CGROUP = ".supervisors";
 
@@ -39,9 +39,9 @@ export function cgroupDirectories(layout: CgroupLayout, name: string): ReadonlyM
 }
 
 /**
- * Makes a cgroup in every tree and writes the limits. A host that cannot limit something still runs the task.
+ * Creates a cgroup in every tree and writes the limits. If the host cannot enforce a limit, the task still runs.
  *
- * @returns sentences about what is not limited
+ * @returns sentences about limits that are not enforced
  */
 export function createCgroup(
   layout: CgroupLayout,
@@ -51,11 +51,13 @@ export function createCgroup(
   const directories = cgroupDirectories(layout, name);
   const problems: string[] = [];
   for (const [tree, directory] of directories) {
-    attempt(problems, `No cgroup could be made at ${directory}`, () => makeGroup(tree, directory));
+    attempt(problems, `Cannot create a cgroup at ${directory}`, () => makeGroup(tree, directory));
   }
   const { writes, missing } = planLimits(limits, layout);
   problems.push(
-    ...missing.map((limit) => `${unlimited(limit)}: this host has no ${limit.controller} controller for us`),
+    ...missing.map(
+      (limit) => `${unlimited(limit)}: cgroup controller "${limit.controller}" is not available on this host`,
+    ),
   );
   for (const limit of writes) {
     const directory = directories.get(layout.legacy.has(limit.controller) ? limit.controller : "unified");
@@ -75,7 +77,7 @@ export function createCgroup(
 export function enterCgroup(layout: CgroupLayout, name: string): readonly string[] {
   const problems: string[] = [];
   for (const directory of new Set(cgroupDirectories(layout, name).values())) {
-    attempt(problems, `The cgroup ${directory} could not be entered`, () =>
+    attempt(problems, `Cannot enter the cgroup ${directory}`, () =>
       writeFileSync(join(directory, "cgroup.procs"), String(process.pid)),
     );
   }
@@ -91,26 +93,26 @@ export function oomKills(layout: CgroupLayout, name: string): number {
   return file === undefined ? 0 : parseOomKills(readIfThere(file) ?? "");
 }
 
-/** SIGKILLs everything in the cgroup, again until nothing is left in it, 5 s at most; false when something is left. */
+/** Sends SIGKILL to all processes in the cgroup, repeatedly for up to 5 s; false if any are left. */
 export async function killCgroup(layout: CgroupLayout, name: string): Promise<boolean> {
   return killGroups([...new Set(cgroupDirectories(layout, name).values())]);
 }
 
-/** SIGKILLs everything in cgroups and those below them, as killCgroup() does. */
+/** Sends SIGKILL to all processes in several cgroups and those below them, as killCgroup() does. */
 export async function killGroups(directories: readonly string[]): Promise<boolean> {
   return settle(async () => {
     const alive = (await Promise.all(directories.map(processesBelow))).flat();
     if (alive.length === 0) return true;
-    for (const directory of directories) killAtOnce(directory);
+    for (const directory of directories) killGroup(directory);
     for (const pid of alive) kill(pid);
     return false;
   });
 }
 
 /**
- * Makes a task's cgroup one that can be entered again: systemd-nspawn leaves cgroups below it and controllers switched on
- * for them, and a v2 cgroup that passes controllers on takes no processes (the kernel's cgroup-v2.rst, "No Internal
- * Process Constraint"). To be called when everything in it has ended.
+ * Makes a task's cgroup usable for processes again: systemd-nspawn leaves child cgroups with controllers enabled for them,
+ * and a v2 cgroup that delegates controllers accepts no processes (the kernel's cgroup-v2.rst, "No Internal
+ * Process Constraint"). Call it when all its processes have ended.
  */
 export async function resetCgroup(layout: CgroupLayout, name: string): Promise<void> {
   const unified = cgroupDirectories(layout, name).get("unified");
@@ -120,10 +122,10 @@ export async function resetCgroup(layout: CgroupLayout, name: string): Promise<v
 }
 
 /**
- * Removes a cgroup and all below it; processes that were just killed are waited for, 5 s at most. The parents go with
+ * Removes a cgroup and all below it; waits up to 5 s for processes that were just killed. The parents are removed with
  * their last task.
  *
- * @returns sentences about what is left
+ * @returns sentences about what is left over
  */
 export async function removeCgroup(layout: CgroupLayout, name: string): Promise<readonly string[]> {
   const directories = [...new Set(cgroupDirectories(layout, name).values())];
@@ -131,14 +133,14 @@ export async function removeCgroup(layout: CgroupLayout, name: string): Promise<
   await settle(() => directories.map((directory) => removeUnusedParent(dirname(directory))).every(Boolean), PARENT_MS);
   if (gone) return [];
   const left = directories.filter((directory) => !removeEmpty(directory));
-  return left.map((directory) => `The cgroup ${directory} could not be removed: it still has processes.`);
+  return left.map((directory) => `Cannot remove the cgroup ${directory}: it still has processes.`);
 }
 
 function unlimited({ meaning, value }: LimitWrite): string {
   return `The limit of ${meaning} (${value}) is not enforced`;
 }
 
-/** A parent may go away with another task's end just now, hence the second try. */
+/** Another task's end may remove a parent at the same moment, hence the second try. */
 function makeGroup(tree: string, directory: string): void {
   const parent = dirname(directory);
   const make = (): void => {
@@ -159,7 +161,7 @@ function makeGroup(tree: string, directory: string): void {
   }
 }
 
-/** One by one, for the kernel refuses all when it refuses one. What stays off shows when a limit is written. */
+/** One by one: the kernel rejects the whole line if it rejects one. A controller that stays off is noticed when a limit is written. */
 function enableControllers(directory: string): void {
   const available = readIfThere(join(directory, "cgroup.controllers"))?.split(/\s+/) ?? [];
   for (const controller of UNIFIED_CONTROLLERS) {
@@ -183,7 +185,7 @@ function disableControllers(directory: string): void {
   }
 }
 
-/** A new v1 cpuset is empty, and no process can enter it. */
+/** A new v1 cpuset is empty; no process can enter it until it is filled. */
 function inheritCpuset(directory: string): void {
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
     if (readFileSync(join(directory, file), "utf8").trim() !== "") continue;
@@ -191,8 +193,8 @@ function inheritCpuset(directory: string): void {
   }
 }
 
-/** cgroup.kill (Linux 5.14) reaches forks in the middle; without it the loop around does the work. */
-function killAtOnce(directory: string): void {
+/** cgroup.kill (Linux 5.14) also catches concurrent forks; without it the caller's loop does. */
+function killGroup(directory: string): void {
   try {
     writeFileSync(join(directory, "cgroup.kill"), "1", { flag: "r+" });
   } catch (error) {
@@ -208,7 +210,7 @@ function kill(pid: number): void {
   }
 }
 
-/** 0 stands for a process outside of our PID namespace. */
+/** 0 means a process outside of our PID namespace. */
 async function processesBelow(directory: string): Promise<readonly number[]> {
   const found: number[] = [];
   await walkCgroups(directory, {
@@ -220,15 +222,15 @@ async function processesBelow(directory: string): Promise<readonly number[]> {
   return found;
 }
 
-/** Removes cgroups and all below them as far as they have no processes; true when all of them are gone. */
+/** Removes cgroups and all below them unless they have processes; true if all of them are gone. */
 async function removeAll(directories: readonly string[]): Promise<boolean> {
   for (const directory of directories) await walkCgroups(directory, { leave: removeEmpty });
   return directories.map(removeEmpty).every(Boolean);
 }
 
 /**
- * True when the parent of all tasks' cgroups is gone, or still has a task. A supervising process that just ended keeps its
- * cgroup for as long as its threads take to go.
+ * True if the parent of all tasks' cgroups is gone, or still has a task. A shim that just ended keeps its
+ * cgroup until its threads have exited.
  */
 function removeUnusedParent(parent: string): boolean {
   const supervisors = join(parent, SUPERVISORS_CGROUP);
@@ -236,7 +238,7 @@ function removeUnusedParent(parent: string): boolean {
   return removeEmpty(supervisors) && removeEmpty(parent);
 }
 
-/** Removes a cgroup without processes and children; true when it is gone, also when it never was. */
+/** Removes a cgroup without processes and children; true if it is gone, or never existed. */
 export function removeEmpty(directory: string): boolean {
   try {
     rmdirSync(directory);
@@ -250,7 +252,7 @@ export function removeEmpty(directory: string): boolean {
 
 async function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+  for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, MAX_DELAY_MS)) {
     if (await done()) return true;
     if (performance.now() >= deadline) return false;
     await Bun.sleep(delay);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { walkCgroups } from "./cgroup-walk";
 
-test("goes deeper than a path is long, and can remove all on its way back", async () => {
+test("walks deeper than a path can be long, and can remove cgroups on the way back", async () => {
   const top = mkdtempSync(join(tmpdir(), "walk-"));
   const script = "for i in $(seq 60); do mkdir $1 side && cd -P $1 || exit 1; done";
   const made = Bun.spawnSync(["sh", "-c", script, "sh", "n".repeat(200)], { cwd: top });
@@ -21,7 +21,7 @@ test("goes deeper than a path is long, and can remove all on its way back", asyn
   rmdirSync(top);
 });
 
-test("many beside each other are gone through, each once, and others have their turn", async () => {
+test("visits many siblings, each once, and yields in between", async () => {
   const top = mkdtempSync(join(tmpdir(), "walk-"));
   for (let index = 0; index < 3000; index += 1) mkdirSync(join(top, String(index)));
   let turns = 0;
@@ -41,10 +41,10 @@ test("many beside each other are gone through, each once, and others have their 
   rmdirSync(top);
 });
 
-test("what is not there is nothing to go through", async () => {
+test("a missing cgroup is skipped", async () => {
   await walkCgroups("/no/such/cgroup", {
     at: () => {
-      throw new Error("there is one");
+      throw new Error("a cgroup was visited");
     },
   });
 });

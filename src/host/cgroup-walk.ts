@@ -1,14 +1,14 @@
 import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
 import { isMissing } from "./errno";
 
-/** How many cgroups are looked at before others get their turn. */
-const atOnce = 256;
+/** How many cgroups are visited before yielding to other work. */
+const yieldEvery = 256;
 
-/** What is done on the way. The paths given are good for the time of the call. */
+/** What to do on the way. The given paths are valid during the call only. */
 export interface CgroupVisitor {
-  /** Called with each cgroup before those below it; one may be gone by then. */
+  /** Called with each cgroup before those below it; it may be gone by then. */
   at?(directory: string): void;
-  /** Called with each cgroup but the first when all below it are left. */
+  /** Called with each cgroup except the first, after all cgroups below it. */
   leave?(directory: string): void;
 }
 
@@ -19,11 +19,11 @@ interface Level {
 }
 
 /**
- * Goes through a cgroup and all below it, from directory to directory: a container can nest its cgroups deeper than a path is long
- * (PATH_MAX), and make any number of them. One that goes away meanwhile is passed over.
+ * Walks a cgroup and all below it, from directory to directory: a container can nest its cgroups deeper than a path can be long
+ * (PATH_MAX), and create any number of them. A cgroup that disappears meanwhile is skipped.
  */
 export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Promise<void> {
-  // Most have none below them, in most hierarchies: nothing has to be opened for them.
+  // Most cgroups have none below them in most hierarchies, so nothing has to be opened for them.
   if (childGroups(top).length === 0) {
     if (existsSync(top)) at?.(top);
     return;
@@ -43,7 +43,7 @@ export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Pr
   try {
     enter("");
     for (let level = levels.at(-1), count = 1; level !== undefined; level = levels.at(-1), count += 1) {
-      if (count % atOnce === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (count % yieldEvery === 0) await new Promise((resolve) => setImmediate(resolve));
       const name = level.below.pop();
       if (name === undefined) {
         levels.pop();
@@ -63,7 +63,7 @@ export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Pr
   }
 }
 
-/** The names of the cgroups right below one; none where it is gone. */
+/** The names of the cgroups directly below one; empty if it is gone. */
 export function childGroups(directory: string): string[] {
   try {
     return readdirSync(directory, { withFileTypes: true })

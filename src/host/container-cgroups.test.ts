@@ -21,7 +21,7 @@ const hybrid: CgroupLayout = {
   ]),
 };
 
-test("the whole container's, not systemd-nspawn's own part", () => {
+test("finds the whole container's cgroup, not systemd-nspawn's own", () => {
   const membership = "0::/machine.slice/nomad-nspawn-web.service/supervisor\n";
   expect(containerCgroups(hybrid, membership, "web")).toEqual({
     unified: "/u/machine.slice/nomad-nspawn-web.service",
@@ -29,7 +29,7 @@ test("the whole container's, not systemd-nspawn's own part", () => {
   });
 });
 
-test("cgroups that others share are not the container's", () => {
+test("ignores cgroups shared with other processes", () => {
   const membership = "5:memory:/shared\n4:cpu,cpuacct:/x/web\n3:pids:/x/web\n0::/x/web\n";
   expect(containerCgroups(hybrid, membership, "web")).toEqual({
     unified: "/u/x/web",
@@ -40,7 +40,7 @@ test("cgroups that others share are not the container's", () => {
   });
 });
 
-test("figures come from the tree that has the controller; what is not there is not told", () => {
+test("figures come from the tree that has the controller; missing ones are not reported", () => {
   const [unified, memory] = [join(root, "u"), join(root, "m")];
   for (const directory of [unified, memory]) mkdirSync(directory);
   writeFileSync(join(unified, "cpu.stat"), "usage_usec 2\n");

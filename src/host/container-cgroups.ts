@@ -4,21 +4,21 @@ import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } f
 import { type CgroupLayout, readCgroupLayout } from "./cgroup-layout";
 import { errnoCode, isMissing } from "./errno";
 
-/** The directories of a container's cgroups: those that hold all of it and nothing else. */
+/** The directories of a container's cgroups: those that hold all of its processes and no others. */
 export interface ContainerCgroups {
   readonly unified?: string;
   /** By v1 controller. */
   readonly legacy: ReadonlyMap<string, string>;
 }
 
-/** What systemd-nspawn calls the cgroup it keeps itself in, beside its container's (nspawn-cgroup.c). */
+/** The name of systemd-nspawn's own cgroup, beside its container's (nspawn-cgroup.c). */
 const SUPERVISOR = "/supervisor";
 
 /**
  * A container's cgroups.
  *
  * @param membership content of /proc/PID/cgroup of its systemd-nspawn (cgroups(7))
- * @param machine its name, that each cgroup of its own has in its path: the others are shared, and tell nothing of it
+ * @param machine its name, which is in the path of each cgroup of its own: the others are shared and have no figures of it
  */
 export function containerCgroups(layout: CgroupLayout, membership: string, machine: string): ContainerCgroups {
   const legacy = new Map<string, string>();
@@ -36,7 +36,7 @@ export function containerCgroups(layout: CgroupLayout, membership: string, machi
   return { ...(unified === undefined ? {} : { unified }), legacy };
 }
 
-/** The cgroups of the container of a systemd-nspawn with this PID; none when it is gone. */
+/** The cgroups of the container of a systemd-nspawn with this PID; empty if it is gone. */
 export function findContainerCgroups(mainPid: number, machine: string): ContainerCgroups {
   try {
     return containerCgroups(readCgroupLayout(), readFileSync(`/proc/${mainPid}/cgroup`, "utf8"), machine);
@@ -46,7 +46,7 @@ export function findContainerCgroups(mainPid: number, machine: string): Containe
   }
 }
 
-/** What is used by a container now; empty when it is gone. A controller is in one tree, v1 or v2. */
+/** A container's current usage; empty if it is gone. A controller is in one tree, v1 or v2. */
 export function readFigures({ unified, legacy }: ContainerCgroups): CgroupFigures {
   const [cpuacct, cpu, memory] = ["cpuacct", "cpu", "memory"].map((name) => reader(legacy.get(name)));
   const v2 = reader(unified);

@@ -3,8 +3,8 @@ import { readIfThere } from "./read-file";
 const CPUFREQ = "/sys/devices/system/cpu/cpu0/cpufreq";
 
 /**
- * The clock of one CPU in MHz, as a Nomad client counts it: the base frequency where the kernel tells it, otherwise the
- * highest, otherwise what the CPU runs at (the kernel's cpu-freq documentation, /proc/cpuinfo). 0 where nothing is told.
+ * The clock of one CPU in MHz, as a Nomad client counts it: the base frequency if the kernel reports it, otherwise the
+ * highest, otherwise the current one (the kernel's cpu-freq documentation, /proc/cpuinfo). 0 if none is reported.
  */
 export function cpuClock(read: (path: string) => string | undefined = readIfThere): number {
   for (const file of ["base_frequency", "cpuinfo_max_freq"]) {

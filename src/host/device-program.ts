@@ -1,4 +1,4 @@
-/** The rules of a cgroup's devices as a BPF program: what v2 has instead of a file (cgroup v2, "Device controller"). */
+/** A cgroup's device rules as a BPF program: v2 has no file for them (cgroup v2, "Device controller"). */
 
 const MKNOD = 1;
 const READ = 2;
@@ -16,7 +16,7 @@ const SHIFT_RIGHT_WORD = 0x74;
 const JUMP_UNLESS_EQUAL = 0x55;
 const EXIT = 0x95;
 
-/** Registers: the result and scratch, struct bpf_cgroup_dev_ctx, and what is taken of it. */
+/** Registers: the result and scratch, struct bpf_cgroup_dev_ctx, and the values read from it. */
 const RESULT = 0;
 const CONTEXT = 1;
 const WANTED = 2;
@@ -29,9 +29,9 @@ type Instruction = readonly [opcode: number, to: number, from: number, offset: n
 const INSTRUCTION_SIZE = 8;
 
 /**
- * Instructions that allow what one of the rules does, and nothing else.
+ * Instructions that allow what one of the rules allows, and nothing else.
  *
- * @param rules lines as for devices.allow of v1, such as "c 1:3 rwm"; "*" stands for any number
+ * @param rules lines as for devices.allow of v1, such as "c 1:3 rwm"; "*" matches any number
  */
 export function deviceProgram(rules: readonly string[]): Uint8Array {
   return encode([
@@ -49,7 +49,7 @@ export function deviceProgram(rules: readonly string[]): Uint8Array {
 
 function allow(rule: string): readonly Instruction[] {
   const [, type, major, minor, letters] = /^([bc]) (\d+|\*):(\d+|\*) ([rwm]+)$/.exec(rule) ?? [];
-  if (letters === undefined) throw new Error(`${JSON.stringify(rule)} is no rule for devices.`);
+  if (letters === undefined) throw new Error(`${JSON.stringify(rule)} is not a device rule.`);
   const allowed = [...letters].reduce((mask, letter) => mask | (ACCESS[letter] ?? 0), 0);
   const checks: (readonly [register: number, value: number])[] = [[TYPE, type === "b" ? BLOCK : CHARACTER]];
   if (major !== "*") checks.push([MAJOR, Number(major)]);
@@ -58,7 +58,7 @@ function allow(rule: string): readonly Instruction[] {
     [MOVE, RESULT, WANTED, 0, 0],
     [AND_WORD, RESULT, 0, 0, (MKNOD | READ | WRITE) & ~allowed],
   ];
-  // From each check to the rule after this one.
+  // Jumps from each check to the next rule.
   const length = checks.length + body.length + 3;
   return [
     ...checks.map(

@@ -6,7 +6,7 @@ import { cgroupDirectories } from "./cgroup-task";
 import { deviceProgram } from "./device-program";
 import { errnoCode, isMissing } from "./errno";
 
-/** A device and what may be done with it: letters of r, w and m. */
+/** A device and the allowed access: letters of r, w and m. */
 export interface AllowedDevice {
   /** A node, `/dev/char/MAJOR:MINOR`, or `char-GROUP`; "block" for "char" likewise (DeviceAllow= of systemd). */
   readonly path: string;
@@ -14,11 +14,11 @@ export interface AllowedDevice {
 }
 
 /** What DevicePolicy=closed of systemd allows (cgroup.c, bpf-devices.c): null, zero, full, random, urandom, tty, ptmx. */
-const harmless = ["1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2"].map((numbers) => `c ${numbers} rwm`);
+const standardDevices = ["1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2"].map((numbers) => `c ${numbers} rwm`);
 
 /**
- * Lines for devices.allow of a v1 cgroup, after everything was denied (Documentation/admin-guide/cgroup-v1/devices.rst).
- * What this host does not have is left out.
+ * Lines for devices.allow of a v1 cgroup, written after denying everything (Documentation/admin-guide/cgroup-v1/devices.rst).
+ * Devices that this host does not have are left out.
  *
  * @param groups content of /proc/devices
  */
@@ -37,7 +37,7 @@ export function deviceRules(
     const found = numbersOf(path);
     return found === undefined ? [] : [`${found} ${permissions}`];
   });
-  return [...harmless, ...lines];
+  return [...standardDevices, ...lines];
 }
 
 /** The rules on this host. */
@@ -46,7 +46,7 @@ export function readDeviceRules(devices: readonly AllowedDevice[]): readonly str
 }
 
 /**
- * Lets a task's cgroup open the given devices only: by the v1 controller where the host has it, otherwise by a BPF program of
+ * Lets a task's cgroup open only the given devices: by the v1 controller if the host has it, otherwise by a BPF program of
  * the v2 tree.
  *
  * @param rules lines for devices.allow
@@ -72,7 +72,7 @@ function writeRules(directory: string, rules: readonly string[]): boolean {
   }
 }
 
-/** "c MAJOR:MINOR" of a node; undefined where there is none. */
+/** "c MAJOR:MINOR" of a node; undefined if it does not exist. */
 function deviceNumbers(path: string): string | undefined {
   try {
     const stats = statSync(path);
@@ -84,12 +84,12 @@ function deviceNumbers(path: string): string | undefined {
   }
 }
 
-/** makedev(3) of glibc, undone. */
+/** The inverse of glibc's makedev(3). */
 export function majorOf(device: number): number {
   return Number(((BigInt(device) >> 8n) & 0xfffn) | ((BigInt(device) >> 32n) & 0xfffff000n));
 }
 
-/** The other half of majorOf(). */
+/** The minor number; see majorOf(). */
 export function minorOf(device: number): number {
   return Number((BigInt(device) & 0xffn) | ((BigInt(device) >> 12n) & 0xffffff00n));
 }

@@ -1,4 +1,4 @@
-/** The text of anything thrown, for a log field or an error sentence. */
+/** The text of any thrown value, for a log field or an error message. */
 export function errorText(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -5,12 +5,12 @@ import { isFileLocked } from "./libc";
 import { hostProcesses } from "./process-info";
 import { readIfThere } from "./read-file";
 
-/** How systemd-nspawn is given an image. */
+/** The options by which systemd-nspawn gets an image. */
 const SWITCHES = ["--directory=", "--image="] as const;
 
 /**
- * Whether a systemd-nspawn has been started on an image and has no container yet: it may be about to take its lock, or copy the image for
- * a container that is ephemeral, for which it takes none (systemd 257, nspawn.c, run()).
+ * Whether a systemd-nspawn has been started on an image and has no container yet: it may be about to lock the image, or to copy it for
+ * an ephemeral container, for which it takes no lock (systemd 257, nspawn.c, run()).
  */
 export function isImageBeingOpened(path: string): boolean {
   const wanted = SWITCHES.map((name) => name + path);
@@ -24,7 +24,7 @@ export function isImageBeingOpened(path: string): boolean {
 }
 
 /**
- * Whether somebody uses a machine image: a running container on it, or machinectl. These hold a lock of its name and one of its
+ * Whether a machine image is in use, by a running container or machinectl. Both hold a lock of its name and one of its
  * inode (systemd, discover-image.c, image_path_lock()).
  */
 export function isImageInUse(path: string, locks = "/run/systemd/nspawn/locks"): boolean {

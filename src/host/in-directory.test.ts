@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
-test("a directory that goes with others' ends is made again, for nobody but root", async () => {
+test("a directory removed by others meanwhile is created again, accessible to root only", async () => {
   const directory = join(scratch, "all/of/them");
   let tries = 0;
   const path = await inDirectory(directory, async () => {
@@ -23,7 +23,7 @@ test("a directory that goes with others' ends is made again, for nobody but root
   expect((await stat(directory)).mode & 0o777).toBe(0o700);
 });
 
-test("where something else is in its place, or what is done fails, that is told at once", async () => {
+test("if something else is in its place, or the work fails, the error is thrown at once", async () => {
   await writeFile(join(scratch, "file"), "");
   let tries = 0;
   const count = () => {
@@ -36,6 +36,6 @@ test("where something else is in its place, or what is done fails, that is told 
   expect(tries).toBe(1);
 });
 
-test("what is never there is not looked for for ever", async () => {
+test("retries end if the directory never exists", async () => {
   await expect(inDirectory(scratch, () => stat(join(scratch, "missing")))).rejects.toThrow(/ENOENT/);
 });

@@ -1,14 +1,14 @@
 import { mkdir } from "node:fs/promises";
 import { errnoCode } from "./errno";
 
-/** More often than that no directory goes away between its making and what is made in it. */
-const mostTries = 100;
+/** The maximum number of times a directory is expected to disappear between its creation and the work in it. */
+const maxTries = 100;
 
 /**
- * Makes or opens something in a directory of many, which is made where it is missing and may go at any moment with the end of the
- * last of them: it is tried again then.
+ * Creates or opens something in a shared directory. The directory is created if missing, and may be removed at any moment with its
+ * last entry; then this is retried.
  *
- * @throws what `work` throws, and Error where there cannot be such a directory
+ * @throws what `work` throws, and Error if the directory cannot be created
  */
 export async function inDirectory<Result>(directory: string, work: () => Result | Promise<Result>): Promise<Result> {
   for (let tries = 1; ; tries += 1) {
@@ -16,8 +16,8 @@ export async function inDirectory<Result>(directory: string, work: () => Result 
       await mkdir(directory, { recursive: true, mode: 0o700 });
       return await work();
     } catch (error) {
-      // Not ENOTDIR: what is in the place of a directory stays there.
-      if (errnoCode(error) !== "ENOENT" || tries === mostTries) throw error;
+      // Not ENOTDIR: a retry does not help if something else is in the directory's place.
+      if (errnoCode(error) !== "ENOENT" || tries === maxTries) throw error;
     }
   }
 }

@@ -2,13 +2,13 @@ import { chownSync, closeSync, constants, fstatSync, openSync, readFileSync } fr
 import { makeDirectoryAt, makeFileAt } from "./file-calls";
 import { openInRoot } from "./libc";
 
-/** Files of a tree that is not trusted, as a process sees them whose root it is: no symlink in it leads out. */
+/** Files of an untrusted tree, as seen by a process whose root it is: no symlink in it leads out. */
 
 const O_PATH = 0o10000000;
-/** What is read is a line a user, not more. */
-const MOST_BYTES = 4 * 1024 * 1024;
+/** The files read here have a line per user, not more. */
+const MAX_BYTES = 4 * 1024 * 1024;
 
-/** A tree's root, held open. */
+/** An open descriptor of a tree's root. */
 export interface TreeRoot extends Disposable {
   readonly fd: number;
 }
@@ -19,14 +19,14 @@ export function openTree(directory: string): TreeRoot {
   return { fd, [Symbol.dispose]: () => closeSync(fd) };
 }
 
-/** The text of a regular file; "" where there is none of a sensible size. */
+/** The text of a regular file; "" if it does not exist or has no sensible size. */
 export function readInTree(tree: Pick<TreeRoot, "fd">, path: string): string {
-  // Opened in two steps: opening a device or FIFO may have effects.
+  // Opened in two steps, because opening a device or FIFO may have side effects.
   const found = openInRoot(tree.fd, path, O_PATH);
   if (found === undefined) return "";
   try {
     const stats = fstatSync(found);
-    if (!stats.isFile() || stats.size > MOST_BYTES) return "";
+    if (!stats.isFile() || stats.size > MAX_BYTES) return "";
     const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
       return readFileSync(file, "utf8");
@@ -38,7 +38,7 @@ export function readInTree(tree: Pick<TreeRoot, "fd">, path: string): string {
   }
 }
 
-/** Whether something is there. */
+/** Whether a path exists. */
 export function existsInTree(tree: TreeRoot, path: string): boolean {
   const fd = openInRoot(tree.fd, path, O_PATH);
   if (fd !== undefined) closeSync(fd);
@@ -46,10 +46,10 @@ export function existsInTree(tree: TreeRoot, path: string): boolean {
 }
 
 /**
- * Makes a directory and those above it, or a file with nothing in it, where they are missing.
+ * Creates a directory and its parents, or an empty file, if missing.
  *
- * @param owner whom they belong to
- * @returns false where something else is in the way
+ * @param owner of what is created
+ * @returns false if something else is in the way
  */
 export function makeInTree(tree: TreeRoot, path: string, kind: "directory" | "file", owner: number): boolean {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
@@ -62,7 +62,7 @@ export function makeInTree(tree: TreeRoot, path: string, kind: "directory" | "fi
       if (next === undefined && directory !== undefined) {
         if (wanted === "directory") makeDirectoryAt(directory, part, 0o755);
         else makeFileAt(directory, part, 0o644);
-        // A symlink that leads nowhere is in the way, and makes nothing.
+        // A dangling symlink is in the way; its target is not created.
         next = openInRoot(tree.fd, here, O_PATH | constants.O_NOFOLLOW);
         if (next !== undefined && !fstatSync(next).isSymbolicLink()) chownSync(`/proc/self/fd/${next}`, owner, owner);
       }

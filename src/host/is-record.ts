@@ -1,4 +1,4 @@
-/** Whether a value of unknown origin is an object with keys, and neither null nor a list. */
+/** Whether a value of unknown origin is an object with keys, neither null nor an array. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -36,7 +36,7 @@ const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_INO = 0x100;
-/** Bytes of struct statx, and where it has the inode and its device's two numbers (linux/stat.h). */
+/** Size of struct statx, and the offsets of its inode and device numbers (linux/stat.h). */
 const STATX_SIZE = 256;
 const STATX = { inode: 32, major: 136, minor: 140 } as const;
 const OPEN_TREE_CLONE = 1;
@@ -71,7 +71,7 @@ function open() {
   }).symbols;
 }
 
-/** The library is opened on first use: a plugin that only tells its schema never needs it. */
+/** Opened on first use: a plugin that only prints its schema never needs it. */
 function symbols(): Libc {
   libc ??= open();
   return libc;
@@ -83,14 +83,14 @@ function cString(text: string): Buffer {
 }
 
 /**
- * Takes the lock of a file (flock(2)) at once or not at all, until the last copy of the descriptor is closed; false when somebody
- * else has one that excludes it.
+ * Takes the lock of a file (flock(2)) without waiting, until the last copy of the descriptor is closed; false if a conflicting
+ * lock is held.
  */
 export function tryLock(fd: number, kind: "shared" | "exclusive" = "exclusive"): boolean {
   return symbols().flock(fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0;
 }
 
-/** Whether somebody else holds a lock of any part of a file (fcntl(2), F_OFD_GETLK); flock(2) is another kind. */
+/** Whether another process holds a lock on any part of a file (fcntl(2), F_OFD_GETLK); flock(2) locks are separate. */
 export function isFileLocked(fd: number): boolean {
   const lock = new DataView(new ArrayBuffer(FLOCK_SIZE));
   lock.setInt16(0, F_WRLCK, true);
@@ -98,39 +98,39 @@ export function isFileLocked(fd: number): boolean {
   return lock.getInt16(0, true) !== F_UNLCK;
 }
 
-/** Detaches the topmost mount at a path without following a symlink there; false where that was not possible. */
+/** Detaches the topmost mount at a path without following a symlink there; false if that failed. */
 export function detachMount(path: string): boolean {
   return symbols().umount2(cString(path), MNT_DETACH | UMOUNT_NOFOLLOW) === 0;
 }
 
 /**
- * A pipe whose ends no other process inherits. Bun.spawn's own "pipe" is a socket, and a container cannot open a socket
- * again as /dev/stderr.
+ * A pipe whose ends no other process inherits. Bun.spawn's "pipe" is a socket, and a container cannot reopen a socket
+ * as /dev/stderr.
  *
  * @throws Error when the process or host is out of file descriptors
  */
 export function createPipe(): { readonly readEnd: number; readonly writeEnd: number } {
   const ends = new Int32Array(2);
   if (symbols().pipe2(ptr(ends), O_CLOEXEC) !== 0) {
-    throw new Error("No pipe could be made: the limit of open files is reached (see `ulimit -n` and fs.file-max).");
+    throw new Error("Cannot create a pipe: the limit of open files is reached (see `ulimit -n` and fs.file-max).");
   }
   const [readEnd = -1, writeEnd = -1] = ends;
   return { readEnd, writeEnd };
 }
 
-/** Bytes that can be read from a pipe or FIFO at once; 0 where the kernel does not tell. */
+/** Bytes that can be read now from a pipe or FIFO; 0 if the kernel does not report it. */
 export function unreadBytes(fd: number): number {
   const count = new Int32Array(1);
   return symbols().ioctl(fd, FIONREAD, ptr(count)) === 0 ? (count[0] ?? 0) : 0;
 }
 
-/** A descriptor of a process that stays its own when the PID is given to another; undefined when there is none. */
+/** A pidfd: it keeps referring to this process when the PID is reused; undefined if no such process exists. */
 export function openPidfd(pid: number): number | undefined {
   const fd = Number(symbols().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0));
   return fd >= 0 ? fd : undefined;
 }
 
-/** Sends a signal through a pidfd; false when the process is gone. */
+/** Sends a signal through a pidfd; false if the process is gone. */
 export function signalPidfd(pidfd: number, signal: number): boolean {
   return Number(symbols().syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0, 0)) === 0;
 }
@@ -148,16 +148,16 @@ export function exitStatusOfPidfd(pidfd: number): number | undefined {
 }
 
 /**
- * A file in memory that can be executed, as a descriptor that no child inherits.
+ * An executable file in memory, as a descriptor that no child inherits.
  *
- * @throws Error where the host has no memory or descriptors left, or forbids it (sysctl vm.memfd_noexec)
+ * @throws Error if the host has no memory or descriptors left, or forbids it (sysctl vm.memfd_noexec)
  */
 export function memoryFile(name: string, content: Uint8Array): number {
-  // Kernels before 6.3 do not know MFD_EXEC, and need none.
+  // Kernels before 6.3 do not know MFD_EXEC and do not need it.
   const create = (flags: number) => symbols().memfd_create(cString(name), MFD_CLOEXEC | flags);
   let fd = create(MFD_EXEC);
   if (fd < 0) fd = create(0);
-  if (fd < 0) throw new Error("No file in memory could be made: see `ulimit -n` and the sysctl vm.memfd_noexec.");
+  if (fd < 0) throw new Error("Cannot create a file in memory: see `ulimit -n` and the sysctl vm.memfd_noexec.");
   try {
     writeFileSync(fd, content);
     return fd;
@@ -168,22 +168,22 @@ export function memoryFile(name: string, content: Uint8Array): number {
 }
 
 /**
- * Opens a path as a process sees it whose root is the directory behind `root`: its symlinks, absolute or not, stay inside
- * (openat2(2)). Undefined where there is no such file.
+ * Opens a path as seen by a process whose root is the directory behind `root`: symlinks, absolute or not, stay inside
+ * (openat2(2)). Undefined if no such file exists.
  */
 export function openInRoot(root: number, path: string, flags: number): number | undefined {
   return openat2(root, path, flags, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT);
 }
 
 /**
- * Opens an absolute path in which there is no symlink (openat2(2)). Undefined where there is no such file, or one is a symlink, or a system
- * call filter or a kernel before 5.6 does not know the call.
+ * Opens an absolute path without following symlinks (openat2(2)). Undefined if the file does not exist, a component is a symlink, or a
+ * seccomp filter or a kernel before 5.6 lacks the call.
  */
 export function openWithoutSymlinks(path: string, flags: number): number | undefined {
   return openat2(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
 }
 
-/** A descriptor that no child inherits; undefined where the kernel refuses it, for whatever reason. */
+/** A descriptor that no child inherits; undefined if the kernel refuses it, for any reason. */
 function openat2(directory: number, path: string, flags: number, resolve: bigint): number | undefined {
   const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, resolve]);
   const name = cString(path);
@@ -192,8 +192,8 @@ function openat2(directory: number, path: string, flags: number, resolve: bigint
 }
 
 /**
- * Device and inode of the file at a path, as the kernel has them in memory: the file system, which may be a hanging one of a
- * container, is not asked (statx(2), AT_STATX_DONT_SYNC). Undefined where there is no such file.
+ * Device and inode of the file at a path, from the kernel's cache: the file system, which may be a container's and hang,
+ * is not queried (statx(2), AT_STATX_DONT_SYNC). Undefined if no such file exists.
  */
 export function inodeInMemory(path: string): string | undefined {
   const name = cString(path);
@@ -204,18 +204,18 @@ export function inodeInMemory(path: string): string | undefined {
   return `${device}:${found.getBigUint64(STATX.inode, true)}`;
 }
 
-/** Reads and writes through this descriptor fail instead of waiting; its other end is not concerned. */
+/** Reads and writes through this descriptor fail instead of blocking; the other end is not affected. */
 export function setNonBlocking(fd: number): void {
   symbols().fcntl(fd, F_SETFL, symbols().fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
 }
 
-/** Another descriptor of the same open file, that no child inherits; undefined where there are no more. */
+/** Another descriptor of the same open file, which no child inherits; undefined if no descriptors are left. */
 export function duplicate(fd: number): number | undefined {
   const copy = symbols().fcntl(fd, F_DUPFD_CLOEXEC, 0);
   return copy >= 0 ? copy : undefined;
 }
 
-/** The terminal that belongs to a master opened at ptmx (ioctl_tty(2), TIOCGPTPEER); undefined where there is none. */
+/** The terminal of a pseudoterminal master (ioctl_tty(2), TIOCGPTPEER); undefined if it has none. */
 export function terminalOf(master: number): number | undefined {
   const locked = new Int32Array([0]);
   if (symbols().ioctl(master, TIOCSPTLCK, ptr(locked)) !== 0) return undefined;
@@ -223,12 +223,12 @@ export function terminalOf(master: number): number | undefined {
   return fd >= 0 ? fd : undefined;
 }
 
-/** Tells a terminal how large its window is, in characters (ioctl_tty(2), TIOCSWINSZ). */
+/** Sets the window size of a terminal, in characters (ioctl_tty(2), TIOCSWINSZ). */
 export function setTerminalSize(fd: number, rows: number, columns: number): void {
   symbols().ioctl(fd, TIOCSWINSZ, ptr(Uint16Array.of(rows, columns, 0, 0)));
 }
 
-/** An inotify descriptor that tells when somebody opens or reads one of the paths; undefined where inotify is exhausted. */
+/** An inotify descriptor that reports when one of the paths is opened or read; undefined if inotify is exhausted. */
 export function watchReaders(paths: readonly string[]): number | undefined {
   const fd = symbols().inotify_init1(O_CLOEXEC);
   if (fd < 0) return undefined;
@@ -237,8 +237,8 @@ export function watchReaders(paths: readonly string[]): number | undefined {
 }
 
 /**
- * A copy of the mount at a path that is mounted nowhere, as a descriptor; it goes with the descriptor (open_tree(2)).
- * Undefined where none can be made.
+ * A detached copy of the mount at a path, as a descriptor; it is unmounted when the descriptor is closed (open_tree(2)).
+ * Undefined if the kernel refuses it.
  */
 export function detachedMount(path: string): number | undefined {
   const name = cString(path);
@@ -247,7 +247,7 @@ export function detachedMount(path: string): number | undefined {
 }
 
 /**
- * Maps the owners of a detached mount's files by a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP); false where kernel or
+ * Maps the owners of a detached mount's files by a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP); false if the kernel or
  * file system cannot.
  */
 export function mapMountOwners(mount: number, userNamespace: number): boolean {
@@ -260,13 +260,13 @@ export function mapMountOwners(mount: number, userNamespace: number): boolean {
   );
 }
 
-/** bpf(2) with its attributes; what it returns, a descriptor mostly, or undefined after an error. */
+/** bpf(2) with its attributes; returns its result, usually a descriptor, or undefined after an error. */
 export function bpf(command: number, attributes: Uint8Array): number | undefined {
   const result = Number(symbols().syscall(SYS_BPF, command, ptr(attributes), attributes.length, 0, 0));
   return result >= 0 ? result : undefined;
 }
 
-/** The address of bytes for attributes of a call; whoever asks keeps them until the call is over. */
+/** The address of a buffer, for attributes of a call; the caller keeps the buffer alive until the call returns. */
 export function pointerTo(bytes: Uint8Array): bigint {
   return BigInt(ptr(bytes));
 }

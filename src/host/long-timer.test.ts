@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { longestTimer, startTimer } from "./long-timer";
 
-/** Milliseconds from the start of a timer to its call, where timers can be no longer than `longest`. */
+/** Milliseconds from the start of a timer until it fires, if single timers can be no longer than `longest`. */
 async function measured(ms: number, longest?: number): Promise<number> {
   const start = performance.now();
   await new Promise<void>((resolve) => {
@@ -16,15 +16,15 @@ test.each([
   [20, 20],
   [50, 20],
   [60, 20],
-])("%d ms are over then, and not before, with timers of %d ms", async (ms, longest) => {
-  // A timer may be early by the fraction of a millisecond for each part.
+])("fires after %d ms and not earlier, with timers of %d ms", async (ms, longest) => {
+  // Each timer in the chain may be early by a fraction of a millisecond.
   expect(await measured(ms, longest)).toBeGreaterThan(ms - 4);
 });
 
 test.each([
   [50, 20],
   [40 * 86_400_000, longestTimer],
-])("one of %d ms that is given up calls nobody", async (ms, longest) => {
+])("a cancelled timer of %d ms does not fire", async (ms, longest) => {
   let calls = 0;
   const call = () => {
     calls += 1;

@@ -2,10 +2,10 @@
 export const longestTimer = 2 ** 31 - 1;
 
 /**
- * Calls back once, after however long, unless the returned function is called before. It keeps no process alive.
+ * Calls back once after any duration, unless the returned function is called before. It does not keep the process alive.
  *
  * @param ms milliseconds
- * @param longest what one timer can do; the tests have less patience
+ * @param longest the maximum of a single timer; shorter in tests
  */
 export function startTimer(ms: number, callback: () => void, longest: number = longestTimer): () => void {
   let timer: NodeJS.Timeout;

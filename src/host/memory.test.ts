@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { giveBack } from "./memory";
 
-test("memory is given back of what is whole, and of nothing that others may look at", () => {
+test("frees the memory of a whole buffer, not of a part that others may still read", () => {
   const whole = new Uint8Array(1000);
   giveBack(whole);
   expect([whole.length, whole.buffer.byteLength]).toEqual([0, 0]);

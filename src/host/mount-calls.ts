@@ -1,9 +1,9 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { constants, openSync } from "node:fs";
 import { O_PATH } from "./file-calls";
-import { errnoSymbol, lastErrno } from "./last-errno";
+import { describeErrno, errnoSymbol, lastErrno } from "./last-errno";
 
-/** Mounting, by the calls that Node's interface does not have. */
+/** Mount calls that Node's API lacks. */
 
 const SYS_MOVE_MOUNT = 429;
 const AT_FDCWD = -100;
@@ -30,7 +30,7 @@ function calls(): Calls {
   return library;
 }
 
-/** A mount that the kernel refused, with its number for why (errno(3)). */
+/** A mount that the kernel refused, with its error number (errno(3)). */
 export class MountError extends Error {
   override readonly name = "MountError";
   readonly errno: number;
@@ -40,7 +40,7 @@ export class MountError extends Error {
     this.errno = errno;
   }
 
-  /** What most reasons are hidden behind: something cannot be part of such a mount. */
+  /** EINVAL stands for most reasons: something cannot be part of such a mount. */
   get invalid(): boolean {
     return this.errno === EINVAL;
   }
@@ -51,7 +51,7 @@ function text(value: string): Buffer {
   return Buffer.from(`${value}\0`);
 }
 
-/** Where something is, as a descriptor that no child inherits; symlinks at the end of the path are not followed. */
+/** A location as a descriptor that no child inherits; a symlink as last component is not followed. */
 export function openPath(path: string): number {
   return openSync(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
@@ -59,21 +59,24 @@ export function openPath(path: string): number {
 /**
  * Mounts a file system.
  *
- * @param data its options, no longer than a page
+ * @param data mount options, at most a page long
  * @throws MountError
  */
 export function mount(source: string, target: string, type: string, data: string): void {
   const [from, to, kind, options] = [text(source), text(target), text(type), text(data)];
   if (calls().mount(from, to, kind, NO_FLAGS, options) === 0) return;
   const number = lastErrno(calls());
-  throw new MountError(`mounting ${type} on ${target} failed with error ${number} (see errno -l, and dmesg)`, number);
+  throw new MountError(
+    `mounting ${type} on ${target} failed: ${describeErrno(number)} (dmesg may have details)`,
+    number,
+  );
 }
 
-/** Mounts a detached mount at a path. @throws MountError */
+/** Attaches a detached mount at a path. @throws MountError */
 export function attachMount(detached: number, target: string): void {
   const [empty, to] = [text(""), text(target)];
   const result = calls().syscall(SYS_MOVE_MOUNT, detached, ptr(empty), AT_FDCWD, ptr(to), MOVE_MOUNT_F_EMPTY_PATH);
   if (result === 0n || Number(result) === 0) return;
   const number = lastErrno(calls());
-  throw new MountError(`mounting on ${target} failed with error ${number} (see errno -l)`, number);
+  throw new MountError(`mounting on ${target} failed: ${describeErrno(number)}`, number);
 }

@@ -15,7 +15,7 @@ describe("parseMounts", () => {
     expect([mount?.path, mount?.type, mount?.source, mount?.root]).toEqual([...expected]);
   });
 
-  test("leaves out what is no mount", () => expect(parseMounts("\nnonsense\n1 2 3 4 5 6\n")).toEqual([]));
+  test("skips lines that are not mounts", () => expect(parseMounts("\nnonsense\n1 2 3 4 5 6\n")).toEqual([]));
 });
 
 test("this process sees its /proc", () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 /** One line of /proc/PID/mountinfo. */
 export interface Mount {
   readonly id: number;
-  /** Which part of the file system is mounted. */
+  /** The part of the file system that is mounted. */
   readonly root: string;
   readonly path: string;
   readonly type: string;
@@ -11,7 +11,7 @@ export interface Mount {
   readonly superOptions: readonly string[];
 }
 
-/** Parses mountinfo (proc_pid_mountinfo(5)); lines it cannot make sense of are left out. */
+/** Parses mountinfo (proc_pid_mountinfo(5)); invalid lines are skipped. */
 export function parseMounts(text: string): readonly Mount[] {
   return text.split("\n").flatMap((line) => {
     const fields = line.split(" ");

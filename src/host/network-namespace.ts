@@ -11,11 +11,11 @@ function openLibc() {
 }
 
 /**
- * Does something in another network namespace (setns(2)): opens sockets, which stay in it, reads or writes /proc/sys/net, starts
- * a process. Only this thread goes there, and comes back before anything else is run in it, so `work` must not be async.
+ * Runs `work` in another network namespace (setns(2)): it can open sockets, which stay in it, read or write /proc/sys/net, or start
+ * a process. Only this thread enters the namespace, and returns before any other code runs on it, so `work` must not be async.
  *
- * @param path of the namespace: /proc/PID/ns/net, or where it is mounted
- * @throws Error where there is no such namespace
+ * @param path of the namespace: /proc/PID/ns/net, or its mount point
+ * @throws Error if the namespace does not exist
  */
 export function inNetworkNamespace<Result>(path: string, work: () => Result): Result {
   libc ??= openLibc();
@@ -23,11 +23,13 @@ export function inNetworkNamespace<Result>(path: string, work: () => Result): Re
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
   const own = openSync("/proc/thread-self/ns/net", constants.O_RDONLY);
   try {
-    // The links below /proc are no symlinks to be followed by others' will, mounted files are none at all.
+    // Links below /proc are kernel links, not symlinks that a user could redirect; mounted namespace files are not links.
     const there = openSync(path, path.startsWith("/proc/") ? constants.O_RDONLY : flags);
     try {
       if (setns(there, CLONE_NEWNET) !== 0) {
-        throw new Error(`${path} is no network namespace, or it cannot be joined: the driver must run as root.`);
+        throw new Error(
+          `Cannot join the network namespace ${path}: it is not one, or the driver does not run as root.`,
+        );
       }
     } finally {
       closeSync(there);
@@ -35,7 +37,7 @@ export function inNetworkNamespace<Result>(path: string, work: () => Result): Re
     try {
       return work();
     } finally {
-      // With a descriptor of its own this cannot fail; if it did, nothing after it would be where it belongs.
+      // With its own descriptor this cannot fail; if it did, all later work would run in the wrong namespace.
       if (setns(own, CLONE_NEWNET) !== 0) process.abort();
     }
   } finally {

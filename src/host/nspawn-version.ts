@@ -13,18 +13,18 @@ export interface InstalledNspawn {
   readonly version: number;
 }
 
-/** The first executable systemd-nspawn in the directories; undefined where it is not installed. */
+/** The first executable systemd-nspawn in the directories; undefined if it is not installed. */
 export function findNspawn(directories?: readonly string[]): string | undefined {
   return findProgram(PROGRAM, directories);
 }
 
-/** What a program said of itself, for as long as its file is the same: it is asked at every start of a task. */
+/** A program's reported version, cached as long as its file is unchanged: it is needed at every start of a task. */
 let known: { readonly file: string; readonly nspawn: InstalledNspawn } | undefined;
 
 /**
- * Finds systemd-nspawn and asks its version; undefined where it is not installed.
+ * Finds systemd-nspawn and reads its version; undefined if it is not installed.
  *
- * @throws Error when it does not run or does not tell its version
+ * @throws Error if it does not run or its version cannot be parsed
  */
 export async function readNspawn(directories?: readonly string[]): Promise<InstalledNspawn | undefined> {
   const path = findNspawn(directories);
@@ -40,13 +40,15 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
     timeout: TIMEOUT_MS,
     killSignal: "SIGKILL",
   });
-  const [output, complaint] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  const [output, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   const version = parseNspawnVersion(output);
   if (version !== undefined) {
     const nspawn = { path, version };
     known = { file, nspawn };
     return nspawn;
   }
-  const ended = child.signalCode ? `was ended by ${child.signalCode}` : `ended with code ${child.exitCode}`;
-  throw new Error(`${path} --version told no version (it ${ended}): ${(complaint || output).trim().slice(0, 300)}`);
+  const ended = child.signalCode ? `killed by ${child.signalCode}` : `exit code ${child.exitCode}`;
+  throw new Error(
+    `cannot parse the output of ${path} --version (${ended}): ${(stderr || output).trim().slice(0, 300)}`,
+  );
 }

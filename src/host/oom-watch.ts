@@ -5,13 +5,13 @@ import { errnoCode, isMissing } from "./errno";
 import { startTimer } from "./long-timer";
 import { Pace } from "./pace";
 
-/** What a container's cgroup tells of memory that ran out. */
+/** What a container's cgroup reports about memory exhaustion. */
 export interface OomState {
   /** How often the kernel killed a process of it. */
   readonly kills: number;
-  /** Bytes; absent where there is none, or it is not told. */
+  /** Bytes; absent if unlimited or not reported. */
   readonly limit?: number;
-  /** The highest use so far, bytes; since Linux 5.19. */
+  /** The highest usage so far, bytes; since Linux 5.19. */
   readonly peak?: number;
 }
 
@@ -20,7 +20,7 @@ const NAMES = {
   v2: { events: "memory.events", limit: "memory.max", peak: "memory.peak" },
 } as const;
 
-/** Undefined where memory is not accounted for, or the cgroup is gone. */
+/** Undefined if memory is not accounted for, or the cgroup is gone. */
 export function readOomState({ unified, legacy }: ContainerCgroups): OomState | undefined {
   const memory = legacy.get("memory");
   const directory = memory ?? unified;
@@ -32,19 +32,19 @@ export function readOomState({ unified, legacy }: ContainerCgroups): OomState | 
   const [limit, peak] = [bytes(names.limit), bytes(names.peak)];
   return {
     kills: parseOomKills(events),
-    // "max", or v1's number that stands for it, is no limit.
+    // "max", or v1's number for it, means no limit.
     ...(limit < Number.MAX_SAFE_INTEGER ? { limit } : {}),
     ...(peak > 0 ? { peak } : {}),
   };
 }
 
-/** How often a container is looked at whose processes the kernel kills one after the other: each change is an event for Nomad too. */
+/** How often a container is checked whose processes the kernel keeps killing: each change also emits a Nomad event. */
 const paceLimits = { burst: 5, perSecond: 1 } as const;
 
 /**
- * Calls `changed` when the kernel has killed a process of a container for memory. cgroup v2 tells of that (the kernel's
- * cgroup-v2.rst: a change of memory.events is a file modified event); with v1 nothing is told. A container that runs out of memory
- * again and again is looked at once a second, after the first five times.
+ * Calls `changed` when the kernel has killed a process of a container for memory. cgroup v2 reports that (the kernel's
+ * cgroup-v2.rst: a change of memory.events is a file modified event); v1 reports nothing. A container that runs out of memory
+ * repeatedly is checked once a second, after the first five times.
  *
  * @returns stops watching
  */
@@ -54,7 +54,7 @@ export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) =
   let kills = readOomState(cgroups)?.kills ?? 0;
   const pace = new Pace(paceLimits);
   let stopTimer: (() => void) | undefined;
-  const look = () => {
+  const check = () => {
     stopTimer = undefined;
     const since = performance.now();
     const state = readOomState(cgroups);
@@ -62,11 +62,11 @@ export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) =
     kills = state.kills;
     changed(state);
     const pause = pace.pause(since);
-    if (pause > 0) stopTimer = startTimer(pause, look);
+    if (pause > 0) stopTimer = startTimer(pause, check);
   };
-  // What changes during the pause is seen at its end.
+  // Changes during the pause are noticed when it ends.
   const watcher = start(`${unified}/${NAMES.v2.events}`, () => {
-    if (stopTimer === undefined) look();
+    if (stopTimer === undefined) check();
   });
   return () => {
     watcher?.close();
@@ -74,10 +74,10 @@ export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) =
   };
 }
 
-function start(path: string, look: () => void): FSWatcher | undefined {
+function start(path: string, check: () => void): FSWatcher | undefined {
   try {
-    const watcher = watch(path, { persistent: false }, look);
-    // The cgroup went with its container.
+    const watcher = watch(path, { persistent: false }, check);
+    // The cgroup was removed with its container.
     watcher.on("error", () => watcher.close());
     return watcher;
   } catch (error) {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Pace } from "./pace";
 
-/** Works as fast as it may for so long, and counts. */
+/** Works at the maximum allowed rate for a while, and counts. */
 function countWork(limits: { burst: number; perSecond: number }, workMs: number, forMs: number): number {
   let now = 0;
   const pace = new Pace(limits, () => now);
@@ -16,16 +16,16 @@ function countWork(limits: { burst: number; perSecond: number }, workMs: number,
 }
 
 test.each<[string, number, number, number, number]>([
-  ["short work: the burst, and then the rate", 0, 10_000, 38, 42],
-  ["work of 10 ms is two pieces", 10, 10_000, 18, 22],
-  ["work of a second is what hardly ever happens", 1_000, 100_000, 8, 12],
+  ["short work: the burst, then the rate", 0, 10_000, 38, 42],
+  ["work of 10 ms counts as two pieces", 10, 10_000, 18, 22],
+  ["work of a second is rarely allowed", 1_000, 100_000, 8, 12],
 ])("%s", (_, workMs, forMs, least, most) => {
   const count = countWork({ burst: 20, perSecond: 2 }, workMs, forMs);
   expect(count).toBeGreaterThanOrEqual(least);
   expect(count).toBeLessThanOrEqual(most);
 });
 
-test("what was quiet for a while may burst again, and no more than that", () => {
+test("after an idle time the full burst is available again, and no more", () => {
   let now = 0;
   const pace = new Pace({ burst: 3, perSecond: 1 }, () => now);
   const pauses = () => [1, 2, 3, 4].map(() => pace.pause(now));
@@ -34,7 +34,7 @@ test("what was quiet for a while may burst again, and no more than that", () => 
   expect(pauses()).toEqual([0, 0, 0, 1000]);
 });
 
-test("work is done at once, and is waited for afterwards", async () => {
+test("work runs at once, the wait comes afterwards", async () => {
   const pace = new Pace({ burst: 1, perSecond: 100 });
   const begin = performance.now();
   let done = 0;

@@ -1,26 +1,26 @@
 import { startTimer } from "./long-timer";
 
-/** How much may be done for something that is not trusted to ask for little. */
+/** A rate limit for work requested by an untrusted container. */
 export interface PaceLimits {
-  /** So many pieces of short work at once. */
+  /** Pieces of short work allowed at once. */
   readonly burst: number;
-  /** And so many a second from then on. */
+  /** Pieces per second after the burst. */
   readonly perSecond: number;
 }
 
-/** Work of so many milliseconds counts as another piece. */
+/** Each full span of this many milliseconds counts as another piece. */
 const pieceMs = 10;
-/** Nothing has to wait for longer, in milliseconds. */
-const longestMs = 10_000;
+/** The longest wait, in milliseconds. */
+const maxPauseMs = 10_000;
 
-/** Keeps the work for one container within bounds, so that there is time for the others. */
+/** Limits the work done for one container, so that the others get their share. */
 export class Pace {
   readonly #limits: PaceLimits;
   readonly #now: () => number;
   #left: number;
   #at: number;
 
-  /** @param now milliseconds of a clock that is never set back */
+  /** @param now milliseconds of a monotonic clock */
   constructor(limits: PaceLimits, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
@@ -28,7 +28,7 @@ export class Pace {
     this.#at = now();
   }
 
-  /** Milliseconds to wait before the next piece of work, after one that began at `since` and is over now. */
+  /** Milliseconds to wait before the next piece of work, after one that started at `since` and just ended. */
   pause(since: number): number {
     const { burst, perSecond } = this.#limits;
     const now = this.#now();
@@ -36,10 +36,10 @@ export class Pace {
     const cost = 1 + Math.max(0, now - since) / pieceMs;
     this.#left = Math.min(burst, this.#left + regained) - cost;
     this.#at = since;
-    return Math.min(longestMs, Math.max(0, (-this.#left / perSecond) * 1000));
+    return Math.min(maxPauseMs, Math.max(0, (-this.#left / perSecond) * 1000));
   }
 
-  /** Does a piece of work, and waits for as long as the next one has to. */
+  /** Runs a piece of work, then waits until the next one is allowed. */
   async work(piece: () => void): Promise<void> {
     const since = this.#now();
     piece();

@@ -26,7 +26,7 @@ describe("parseStat", () => {
   ] as const)("%s", (_, text, expected) => expect(parseStat(text)).toEqual(expected));
 });
 
-test("parseNamespacePids takes the NSpid line alone", () => {
+test("parseNamespacePids reads only the NSpid line", () => {
   expect(parseNamespacePids("Pid:\t40\nNSpid:\t40\t1\nNSpgid:\t40\t0\n")).toEqual([40, 1]);
   expect(parseNamespacePids("Pid:\t40\n")).toEqual([]);
 });
@@ -36,7 +36,7 @@ test("parseChildren", () => {
   expect(parseChildren("4 15 \n")).toEqual([4, 15]);
 });
 
-test("a real child is found, told from a later one with its PID, and signalled", async () => {
+test("a real child is found, distinguished from a later process with its PID, and signalled", async () => {
   const child = Bun.spawn(["/bin/sleep", "60"]);
   try {
     expect(hostProcesses.children(process.pid)).toContain(child.pid);
@@ -67,7 +67,7 @@ test.each([
   ["SigIgn:\t0000000000004002\n", 2, false],
 ])("%j takes signal %d: %p", (status, signal, expected) => expect(parseTakesSignal(status, signal)).toBe(expected));
 
-test("a program is known by its file, without asking a file system", () => {
+test("a program is identified by its file, without querying a file system", () => {
   const { dev, ino } = statSync("/proc/self/exe");
   expect(hostProcesses.program(process.pid)).toEndWith(`:${ino}`);
   expect(dev).toBeGreaterThan(0);

@@ -2,21 +2,21 @@ import { closeSync, readdirSync } from "node:fs";
 import { inodeInMemory, openPidfd, signalPidfd } from "./libc";
 import { readIfThere } from "./read-file";
 
-/** A process that cannot be mistaken for a later one with the same PID. */
+/** Identifies a process even if a later one gets the same PID. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks between the host's boot and the start of the process, field 22 of /proc/PID/stat. */
   readonly startTime: number;
 }
 
-/** What /proc/PID/stat tells of a process. */
+/** Fields of /proc/PID/stat. */
 export interface ProcessStat extends ProcessIdentity {
   readonly parent: number;
-  /** "Z" and "X" are dead processes that nobody has waited for. */
+  /** "Z" and "X" are dead processes that were not reaped. */
   readonly state: string;
 }
 
-/** Parses /proc/PID/stat; the command's name may hold spaces and parentheses. Undefined for anything else. */
+/** Parses /proc/PID/stat; the command's name may contain spaces and parentheses. Undefined for any other text. */
 export function parseStat(text: string): ProcessStat | undefined {
   const end = text.lastIndexOf(")");
   const pid = Number.parseInt(text, 10);
@@ -31,13 +31,13 @@ export function parseStat(text: string): ProcessStat | undefined {
   return { pid, state, parent: Number(parent), startTime: Number(startTime) };
 }
 
-/** PIDs of a process from the reader's PID namespace inwards, from NSpid in /proc/PID/status; empty when not told. */
+/** PIDs of a process from the reader's PID namespace inwards, from NSpid in /proc/PID/status; empty if not reported. */
 export function parseNamespacePids(status: string): readonly number[] {
   const line = /^NSpid:((?:\s+\d+)+)\s*$/m.exec(status)?.[1];
   return line === undefined ? [] : line.trim().split(/\s+/).map(Number);
 }
 
-/** Whether /proc/PID/status tells that a signal is caught, or blocked to be taken later (proc_pid_status(5)). */
+/** Whether /proc/PID/status shows that a signal is caught, or blocked to be accepted later (proc_pid_status(5)). */
 export function parseTakesSignal(status: string, signal: number): boolean {
   return ["SigCgt", "SigBlk"].some((name) => {
     const mask = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1];
@@ -50,14 +50,14 @@ export function parseChildren(text: string): readonly number[] {
   return text.trim() === "" ? [] : text.trim().split(/\s+/).map(Number);
 }
 
-/** What this driver asks of the process table; the tests give tables of their own. */
+/** What this driver reads from the process table; tests use fake ones. */
 export interface ProcessTable {
-  /** Undefined when the process is gone. */
+  /** Undefined if the process is gone. */
   stat(pid: number): ProcessStat | undefined;
-  /** PIDs from our namespace inwards; empty when the process is gone. */
+  /** PIDs from our namespace inwards; empty if the process is gone. */
   namespacePids(pid: number): readonly number[];
   children(pid: number): readonly number[];
-  /** Identifies the program a process runs: device and inode; undefined when the process is gone or a zombie. */
+  /** Identifies the program a process runs: device and inode; undefined if the process is gone or a zombie. */
   program(pid: number): string | undefined;
 }
 
@@ -69,17 +69,17 @@ export const hostProcesses: ProcessTable = {
     const listed = readIfThere(`/proc/${pid}/task/${pid}/children`);
     return listed === undefined ? scanChildren(pid) : parseChildren(listed);
   },
-  // Not stat(2): a container runs programs from file systems of its own, which may hang.
+  // Not stat(2): a container runs programs from its own file systems, which may hang.
   program: (pid) => inodeInMemory(`/proc/${pid}/exe`),
 };
 
-/** Whether a process does something of its own about a signal; true for one that is gone. */
+/** Whether a process handles a signal itself; true if the process is gone. */
 export function takesSignal(pid: number, signal: number): boolean {
   const status = readIfThere(`/proc/${pid}/status`);
   return status === undefined || parseTakesSignal(status, signal);
 }
 
-/** The identity of a living process; undefined for one that is gone or only waits to be reaped. */
+/** The identity of a living process; undefined if it is gone or a zombie. */
 export function identify(pid: number, table: ProcessTable = hostProcesses): ProcessIdentity | undefined {
   const stat = table.stat(pid);
   return stat === undefined || stat.state === "Z" || stat.state === "X"
@@ -87,12 +87,12 @@ export function identify(pid: number, table: ProcessTable = hostProcesses): Proc
     : { pid, startTime: stat.startTime };
 }
 
-/** Whether the process still runs, and is not another one with its PID. */
+/** Whether this process still runs; false if another one has its PID. */
 export function isAlive(process: ProcessIdentity, table: ProcessTable = hostProcesses): boolean {
   return identify(process.pid, table)?.startTime === process.startTime;
 }
 
-/** Sends a signal to exactly this process; false when it is gone, also when its PID belongs to another by now. */
+/** Sends a signal to exactly this process; false if it is gone, also if its PID was reused. */
 export function signalProcess(target: ProcessIdentity, signal: number): boolean {
   const pidfd = openPidfd(target.pid);
   if (pidfd === undefined) return false;
@@ -103,7 +103,7 @@ export function signalProcess(target: ProcessIdentity, signal: number): boolean 
   }
 }
 
-/** Kernels without CONFIG_PROC_CHILDREN have no list, so everybody is asked for the parent. */
+/** Kernels without CONFIG_PROC_CHILDREN have no list, so the parent of every process is read. */
 function scanChildren(parent: number): readonly number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

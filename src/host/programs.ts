@@ -11,13 +11,13 @@ export const STANDARD_DIRECTORIES: readonly string[] = [
   "/run/current-system/sw/bin",
 ];
 
-/** The directories to look in, in order and each once: the PATH's absolute ones, then the standard ones. */
+/** The directories to search, in order and without duplicates: the absolute ones of PATH, then the standard ones. */
 export function searchDirectories(path: string | undefined): readonly string[] {
   const own = (path ?? "").split(":").filter((directory) => isAbsolute(directory));
   return [...new Set([...own, ...STANDARD_DIRECTORIES])];
 }
 
-/** The path of a program by its name; undefined where it is not installed. */
+/** The path of a program by its name; undefined if it is not installed. */
 export function findProgram(name: string, directories = searchDirectories(process.env["PATH"])): string | undefined {
   return directories.map((directory) => join(directory, name)).find(isExecutable);
 }

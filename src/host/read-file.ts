@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { isMissing } from "./errno";
 
-/** The text of a file; undefined where there is none, or it belongs to a process that has ended meanwhile. */
+/** The text of a file; undefined if it does not exist, or belongs to a process that has ended. */
 export function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");

@@ -1,6 +1,6 @@
-/** Something that went wrong on the way to a task's start. */
+/** An error during a task's start. */
 export abstract class RecoverableError extends Error {
-  /** Whether the same may succeed later, on this client or another: Nomad tries it again then. */
+  /** Whether a retry may succeed, on this client or another; Nomad then retries. */
   readonly recoverable: boolean;
 
   constructor(message: string, options: { readonly recoverable: boolean; readonly cause?: unknown }) {

@@ -37,7 +37,7 @@ describe("signalNumber", () => {
   });
 });
 
-test("every number survives the way to a name and back", () => {
+test("every number converts to a name and back", () => {
   for (let signal = 1; signal <= 64; signal += 1) {
     if (signal === 32 || signal === 33) continue;
     expect(signalNumber(signalName(signal))).toBe(signal);

@@ -16,7 +16,7 @@ const BY_NUMBER = new Map<number, string>(
 /** The signal that ends a process at once; it can be neither caught nor ignored. */
 export const SIGKILL: number = constants.signals.SIGKILL;
 
-/** glibc keeps 32 and 33 for itself, so the first real-time signal of programs is 34. */
+/** glibc reserves 32 and 33, so the first real-time signal for programs is 34. */
 const RTMIN = 34;
 const RTMAX = 64;
 
@@ -39,7 +39,7 @@ export function signalNumber(name: string): number | undefined {
   return number >= RTMIN && number <= RTMAX ? number : undefined;
 }
 
-/** The name of a signal, "SIGTERM" or "SIGRTMIN+3"; "signal 99" for a number that is none. */
+/** The name of a signal, "SIGTERM" or "SIGRTMIN+3"; "signal 99" for an invalid number. */
 export function signalName(signal: number): string {
   const name = BY_NUMBER.get(signal);
   if (name !== undefined) return `SIG${name}`;

@@ -10,9 +10,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(run, { recursive: true, force: true }));
 
-test("nothing there", () => expect(systemdPresence(run)).toEqual({ booted: false, bus: false }));
+test("nothing exists", () => expect(systemdPresence(run)).toEqual({ booted: false, bus: false }));
 
-test("the directory and the bus's socket", () => {
+test("the directory and the bus's socket exist", () => {
   mkdirSync(join(run, "systemd/system"), { recursive: true });
   mkdirSync(join(run, "dbus"));
   const server = Bun.listen({ unix: join(run, "dbus/system_bus_socket"), socket: { data() {} } });
@@ -23,7 +23,7 @@ test("the directory and the bus's socket", () => {
   }
 });
 
-test("a symlink or a plain file counts for nothing", () => {
+test("a symlink or a plain file does not count", () => {
   mkdirSync(join(run, "systemd"));
   symlinkSync("/", join(run, "systemd/system"));
   mkdirSync(join(run, "dbus"));

@@ -1,15 +1,15 @@
 import { lstatSync, statSync } from "node:fs";
 import { isMissing } from "./errno";
 
-/** What of systemd a transient unit needs. */
+/** The parts of systemd that a transient unit needs. */
 export interface SystemdPresence {
-  /** systemd is PID 1: the rule of sd_booted(3), /run/systemd/system is a directory and no symlink. */
+  /** systemd is PID 1: by the rule of sd_booted(3), /run/systemd/system is a directory and not a symlink. */
   readonly booted: boolean;
-  /** The system bus listens. */
+  /** The system bus is listening. */
   readonly bus: boolean;
 }
 
-/** Looks whether systemd runs this host and can be asked over D-Bus. */
+/** Checks whether systemd runs this host and is reachable over D-Bus. */
 export function systemdPresence(run = "/run"): SystemdPresence {
   return {
     booted: holds(() => lstatSync(`${run}/systemd/system`).isDirectory()),

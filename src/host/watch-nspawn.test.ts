@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-/** A watch whose next notice can be awaited. */
+/** A watch whose next notification can be awaited. */
 function watching() {
   let count = 0;
   let next = Promise.withResolvers<void>();
@@ -22,7 +22,7 @@ function watching() {
   return { stop, notice: () => next.promise, count: () => count };
 }
 
-test("installing and removing is noticed, each once; other programs are not", async () => {
+test("installation and removal are each noticed once; other programs are ignored", async () => {
   const watch = watching();
   try {
     writeFileSync(join(directory, "other"), "");

@@ -9,8 +9,8 @@ export type StopWatching = () => void;
 
 /**
  * Calls `changed` when systemd-nspawn was installed, replaced or removed in one of the directories: once, a quarter of a
- * second after the last of its file events, for a package manager makes several. A directory that does not exist is
- * not watched; the watchers keep no process alive.
+ * second after the last file event, because a package manager causes several. A directory that does not exist is
+ * not watched; the watchers do not keep the process alive.
  */
 export function watchNspawn(
   changed: () => void,
@@ -18,7 +18,7 @@ export function watchNspawn(
 ): StopWatching {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const notice = (name: string | null): void => {
-    // dpkg and rpm write beside the final name and rename; both names begin with the program's.
+    // dpkg and rpm write to a temporary name and rename; both names begin with the program's.
     if (name !== null && !name.startsWith("systemd-nspawn")) return;
     clearTimeout(timer);
     timer = setTimeout(changed, QUIET_MS);
@@ -34,7 +34,7 @@ export function watchNspawn(
 function start(directory: string, notice: (name: string | null) => void): FSWatcher[] {
   try {
     const watcher = watch(directory, { persistent: false }, (_, name) => notice(name));
-    // The directory itself may be removed: then there is nothing to watch, and its content is gone as well.
+    // The directory itself may be removed: then its content is gone too, and nothing is left to watch.
     watcher.on("error", () => {
       watcher.close();
       notice(null);

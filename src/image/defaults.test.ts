@@ -12,7 +12,7 @@ function filled(task: object, image: object, words: Partial<TaskWords> = {}) {
   return withImageDefaults(options, { environment: {}, user: "", ...words }, config);
 }
 
-describe("what runs", () => {
+describe("the command", () => {
   test.each([
     [{}, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/e", "a"]],
     [{}, { Entrypoint: ["/e"], Cmd: null }, ["/e"]],
@@ -22,9 +22,9 @@ describe("what runs", () => {
     [{ boot: true, command: ["x=y"] }, { Entrypoint: ["/e"] }, ["x=y"]],
   ])("%j on %j", (task, image, command) => expect(filled(task, image).options.command).toEqual(command));
 
-  test("nothing is an error", () => {
-    expect(() => filled({}, {})).toThrow(/names no program to run/);
-    expect(() => filled({}, { Cmd: [""] })).toThrow(/names no program to run/);
+  test("having nothing to run is an error", () => {
+    expect(() => filled({}, {})).toThrow(/has no command/);
+    expect(() => filled({}, { Cmd: [""] })).toThrow(/has no command/);
   });
 });
 
@@ -40,7 +40,7 @@ test.each([
   expect(filled(task, { Cmd: ["/c"], ...image }, { user }).options.user).toBe(expected),
 );
 
-test("a user that is none is refused", () => {
+test("rejects an invalid user", () => {
   for (const User of ["a:b:c/d", ":1", "-x", "a b\n"]) {
     expect(() => filled({}, { Cmd: ["/c"], User })).toThrow(/is not valid/);
   }
@@ -51,8 +51,8 @@ test("variables: the image's, the task's, the config's", () => {
   const { options, notes } = filled({ environment: { C: "3" } }, image, { environment: { B: "2", C: "2" } });
   expect(options.environment).toEqual({ A: "1", B: "2", C: "3", D: "x=y" });
   expect(notes).toEqual([
-    'The image\'s environment variable "E" is left out: no such name can be passed on.',
-    'The image\'s environment variable "a-b" is left out: no such name can be passed on.',
+    'The image\'s environment variable "E" is ignored: invalid variable name.',
+    'The image\'s environment variable "a-b" is ignored: invalid variable name.',
   ]);
 });
 
@@ -78,8 +78,8 @@ test.each([
 });
 
 test.each([
-  ["{", /is no JSON/],
-  ['{"rootfs":{}}', /has not what an image's has/],
-  ['{"os":"windows","rootfs":{"diff_ids":[]}}', /made for windows/],
-  ['{"rootfs":{"diff_ids":["../../x"]}}', /is no digest of a layer/],
-] as const)("config %p is refused", (text, why) => expect(() => parseImageConfig(text, "i")).toThrow(why));
+  ["{", /is not JSON/],
+  ['{"rootfs":{}}', /is not an image config/],
+  ['{"os":"windows","rootfs":{"diff_ids":[]}}', /for windows/],
+  ['{"rootfs":{"diff_ids":["../../x"]}}', /is not a layer digest/],
+] as const)("config %p is rejected", (text, why) => expect(() => parseImageConfig(text, "i")).toThrow(why));

@@ -4,7 +4,7 @@ import type { TaskOptions } from "../config/options";
 import { signalNumber } from "../host/signals";
 import type { ImageConfig } from "./store/image-config";
 
-/** What a task says itself, beside its config block. */
+/** The settings of a task outside of its config block. */
 export interface TaskWords {
   /** The task's variables: Nomad's and the job's. */
   readonly environment: Readonly<Record<string, string>>;
@@ -12,22 +12,22 @@ export interface TaskWords {
   readonly user: string;
 }
 
-/** A task with what its image says where the job says nothing. */
+/** A task's settings, completed by its image's config. */
 export interface WithDefaults {
-  /** `environment` has everything in it, the task's variables too. */
+  /** The complete `environment`, including the task's variables. */
   readonly options: TaskOptions;
-  /** The signal that stops it, where the job names none. */
+  /** The stop signal, if the job sets none. */
   readonly stopSignal?: string;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author. */
   readonly notes: readonly string[];
 }
 
 /**
- * Fills in what an image's config says (OCI image spec, config.md, and what docker does with it). The job's own words win; its
- * `command` replaces Entrypoint and Cmd together. With `boot` there is an init system to be found, and the image's command and user
- * mean nothing.
+ * Fills in defaults from an image's config (OCI image spec, config.md, and what docker does with it). The job's settings take precedence;
+ * its `command` replaces Entrypoint and Cmd together. With `boot` the container runs an init system, and the image's command and user
+ * are ignored.
  *
- * @throws ConfigError where there is nothing to run
+ * @throws ConfigError if there is nothing to run
  */
 export function withImageDefaults(options: TaskOptions, words: TaskWords, image: ImageConfig): WithDefaults {
   const { Env, Entrypoint, Cmd, User, WorkingDir, StopSignal } = image.config ?? {};
@@ -39,14 +39,14 @@ export function withImageDefaults(options: TaskOptions, words: TaskWords, image:
     if (isEnvironmentName(name) && equals >= 0) environment[name] = entry.slice(equals + 1);
     else
       notes.push(
-        `The image's environment variable ${JSON.stringify(name.slice(0, 100))} is left out: no such name can be passed on.`,
+        `The image's environment variable ${JSON.stringify(name.slice(0, 100))} is ignored: invalid variable name.`,
       );
   }
   const command =
     options.command.length > 0 || options.boot ? options.command : [...(Entrypoint ?? []), ...(Cmd ?? [])];
   if (!options.boot && (command.length === 0 || command[0] === "")) {
     throw new ConfigError(
-      `The image ${JSON.stringify(options.image)} names no program to run (neither Entrypoint nor Cmd): give one by the option command, or set boot = true if it has an init system.`,
+      `The image ${JSON.stringify(options.image)} has no command (neither Entrypoint nor Cmd): set the option command, or boot = true if it has an init system.`,
     );
   }
   const own = options.user ?? (words.user === "" ? undefined : words.user);
@@ -57,9 +57,7 @@ export function withImageDefaults(options: TaskOptions, words: TaskWords, image:
   const directory = options.working_directory ?? absolute(WorkingDir);
   const stopSignal = signalName(StopSignal);
   if (stopSignal === undefined && StopSignal !== undefined && StopSignal !== null && StopSignal !== "") {
-    notes.push(
-      `The image's stop signal ${JSON.stringify(StopSignal.slice(0, 100))} is left out: it is no signal of Linux.`,
-    );
+    notes.push(`The image's stop signal ${JSON.stringify(StopSignal.slice(0, 100))} is ignored: unknown signal.`);
   }
   const { user: _user, working_directory: _directory, ...rest } = options;
   return {
@@ -67,7 +65,7 @@ export function withImageDefaults(options: TaskOptions, words: TaskWords, image:
       ...rest,
       command,
       environment: { ...environment, ...words.environment, ...options.environment },
-      // A number alone, which need not be in a database: the group is that of the database, or 0.
+      // A number alone, which need not be in the user database: the group comes from the database, or is 0.
       user: user !== undefined && /^\d+$/.test(user) ? `${user}:` : user,
       working_directory: directory,
     },
@@ -81,14 +79,14 @@ function userProblem(user: string): string | undefined {
   return [name, ...group].map(userNameProblem).find((problem) => problem !== undefined);
 }
 
-/** Docker takes a relative one from the root. */
+/** Docker resolves a relative one against the root. */
 function absolute(directory: string | null | undefined): string | undefined {
   if (directory === null || directory === undefined || directory === "" || directory === "/") return undefined;
   const parts = directory.split("/").filter((part) => part !== "" && part !== ".");
   return parts.includes("..") || directory.includes("\0") ? undefined : `/${parts.join("/")}`;
 }
 
-/** A signal as images write it: a name, with or without SIG, or a number. */
+/** A signal in the notation of images: a name, with or without SIG, or a number. */
 function signalName(signal: string | null | undefined): string | undefined {
   if (signal === null || signal === undefined) return undefined;
   return [signal, `SIG${signal}`].find((name) => signalNumber(name) !== undefined);

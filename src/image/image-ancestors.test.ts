@@ -16,20 +16,20 @@ const good: AncestorFacts = {
 test.each([
   [{}, undefined],
   [{ mode: 0o40700 }, undefined],
-  [{ isDirectory: false }, /is no directory any more/],
+  [{ isDirectory: false }, /is no longer a directory/],
   [{ uid: 1000 }, /belongs to user 1000/],
   [{ uid: 1_234_567_168 }, /belongs to user 1234567168/],
   [{ mode: 0o42775 }, /writable by group or others \(mode 2775\)/],
   [{ mode: 0o41777 }, undefined],
   [{ mode: 0o41777, nextIsOfRoot: false }, /mode 1777/],
-  [{ isSystemTree: true }, /lies inside \/srv\/i, which is itself the tree of a system/],
+  [{ isSystemTree: true }, /is inside \/srv\/i, which is itself a root filesystem/],
 ])("%j", (facts, problem) => {
   const found = ancestorProblem({ ...good, ...facts });
   if (problem === undefined) expect(found).toBeUndefined();
   else expect(found).toMatch(problem);
 });
 
-describe("on the way to an image", () => {
+describe("the directories above an image", () => {
   let root: string;
   beforeAll(async () => {
     root = await realpath(await mkdtemp(join(tmpdir(), "ancestors-")));
@@ -44,7 +44,7 @@ describe("on the way to an image", () => {
 
   const check = (path: string, allowed = root) => checkAncestors('"x"', allowed, join(root, path));
 
-  test("directories of root's are well, and the allowed one is not looked at", () => {
+  test("directories owned by root are accepted, and the allowed one is not checked", () => {
     check("plain/debian");
     check("plain");
     check("system");
@@ -54,13 +54,13 @@ describe("on the way to an image", () => {
   });
 
   test.each([
-    ["system/sub", /lies inside .*\/system, which/],
-    ["system/deep/er", /lies inside .*\/system, which/],
+    ["system/sub", /is inside .*\/system, which/],
+    ["system/deep/er", /is inside .*\/system, which/],
     ["users/debian", /belongs to user 1000/],
     ["open/debian", /mode 777/],
-    ["link/debian", /link is no directory any more/],
+    ["link/debian", /link is no longer a directory/],
     ["gone/debian", /cannot be opened/],
-  ])("%s is refused", (path, sentence) => {
+  ])("%s is rejected", (path, sentence) => {
     expect(() => check(path)).toThrow(sentence);
   });
 
@@ -69,6 +69,6 @@ describe("on the way to an image", () => {
     check("swapped/inner/debian");
     await rename(join(root, "swapped/inner"), join(root, "swapped/old"));
     await symlink("/", join(root, "swapped/inner"));
-    expect(() => check("swapped/inner/debian")).toThrow(/inner is no directory any more/);
+    expect(() => check("swapped/inner/debian")).toThrow(/inner is no longer a directory/);
   });
 });

@@ -5,44 +5,44 @@ import { ImageError } from "./image-error";
 
 /**
  * The directories between one of image_paths and an image. systemd-nspawn opens the image by its path, some time after the driver has
- * checked it: a symlink that takes the place of a directory on the way meanwhile would lead it to any tree of the host, whose
- * files it would then give to the container. So only root of the host may be able to exchange them.
+ * checked it: if a directory on that path were replaced by a symlink meanwhile, systemd-nspawn would use any tree of the host, and
+ * expose its files to the container. So only root of the host may be able to replace them.
  */
 
 const ROOT = 0;
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
-/** What decides on whether a directory can be on the way to an image. */
+/** The properties that decide whether a directory may be above an image. */
 export interface AncestorFacts {
   readonly path: string;
   readonly isDirectory: boolean;
   readonly uid: number;
   readonly mode: number;
-  /** Whether what is next on the way belongs to root: in a directory with the sticky bit others cannot exchange it then. */
+  /** Whether the next entry of the path belongs to root: in a directory with the sticky bit, others cannot replace it then. */
   readonly nextIsOfRoot: boolean;
-  /** Whether it has a directory "usr", without which systemd-nspawn takes no tree for that of a system (nspawn.c, run()). */
+  /** Whether it has a directory "usr", without which systemd-nspawn accepts no tree as that of a system (nspawn.c, run()). */
   readonly isSystemTree: boolean;
 }
 
-/** Why a directory must not be on the way to an image, in words that follow "because"; undefined where it may be. */
+/** Why a directory must not be above an image, as a clause after "because"; undefined if it may be. */
 export function ancestorProblem(facts: AncestorFacts): string | undefined {
   const { path, isDirectory, uid, mode, nextIsOfRoot, isSystemTree } = facts;
-  if (!isDirectory) return `${path} is no directory any more`;
-  if (uid !== ROOT) return `${path} belongs to user ${uid}, who could exchange what is in it; chown it to root`;
+  if (!isDirectory) return `${path} is no longer a directory`;
+  if (uid !== ROOT) return `${path} belongs to user ${uid}, who could replace its content; chown it to root`;
   const sticky = (mode & STICKY) !== 0 && nextIsOfRoot;
   if ((mode & WRITABLE_BY_OTHERS) !== 0 && !sticky) {
-    return `${path} is writable by group or others (mode ${(mode & 0o7777).toString(8)}), who could exchange what is in it; chmod it to 755`;
+    return `${path} is writable by group or others (mode ${(mode & 0o7777).toString(8)}), who could replace its content; chmod it to 755`;
   }
   if (!isSystemTree) return undefined;
-  return `it lies inside ${path}, which is itself the tree of a system: its containers could exchange what is in it; move the image out of it`;
+  return `it is inside ${path}, which is itself a root filesystem whose containers could replace the image; move the image out of it`;
 }
 
 /**
- * Checks the directories between an allowed directory and an image below it, name by name from the allowed one and without following
- * symlinks. The allowed directory itself, and what is above it, is the operator's.
+ * Checks the directories between an allowed directory and an image below it, one by one from the allowed one and without following
+ * symlinks. The allowed directory itself, and those above it, are the operator's responsibility.
  *
- * @param quoted the image as the job names it, in quotes
+ * @param quoted the image as named in the job, in quotes
  * @param allowed one of image_paths, absolute and without symlinks
  * @param path the image, absolute and without symlinks
  * @throws ImageError
@@ -62,7 +62,7 @@ export function checkAncestors(quoted: string, allowed: string, path: string): v
     }
   } catch (error) {
     if (error instanceof ImageError) throw error;
-    throw refusal(quoted, `a directory on the way to ${path} cannot be opened`, error);
+    throw refusal(quoted, `a directory above ${path} cannot be opened`, error);
   } finally {
     closeSync(current);
   }

@@ -15,19 +15,19 @@ import {
 } from "./registry/manifest";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, SourceError } from "./source";
 
-/** Images in a directory (OCI image spec, image-layout.md), as skopeo, buildah and umoci write it. */
+/** Images in a directory (OCI image spec, image-layout.md), as written by skopeo, buildah and umoci. */
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 const READ_BYTES = 256 * 1024;
 
-/** Where an image in a directory is: what "oci:/PATH", "oci:/PATH:TAG" and "oci:/PATH@DIGEST" say. */
+/** The location of an image in a directory: "oci:/PATH", "oci:/PATH:TAG" or "oci:/PATH@DIGEST". */
 export interface LayoutReference {
   readonly directory: string;
   readonly tag?: string;
   readonly digest?: string;
 }
 
-/** Reads an image's name as one in a directory; undefined for any other. */
+/** Parses an image's name as one in a directory; undefined for any other. */
 export function parseLayoutReference(image: string): LayoutReference | undefined {
   const match = /^oci:(?:\/\/(?=\/))?(\/(?!\/)[^\0]*?)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(image);
   if (match === null) return undefined;
@@ -35,21 +35,21 @@ export function parseLayoutReference(image: string): LayoutReference | undefined
   return { directory, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
 }
 
-/** The image in a directory. */
+/** An image in a directory. */
 export function ociLayoutSource(reference: LayoutReference): ImageSource {
   const { directory } = reference;
   return {
     manifest: async () => {
       const index = parsed(await text(join(directory, "index.json"), directory), directory);
       if (index.kind !== "index")
-        throw failure("content", `The directory ${directory} is no OCI image layout: its index is none.`);
+        throw failure("content", `The directory ${directory} is not an OCI image layout: index.json is invalid.`);
       return manifestOf(directory, choose(index.entries, reference));
     },
     read: (content, options) => readBlob(directory, content, options),
   };
 }
 
-/** An image may be a list of images for several platforms, and the list may be one of lists. */
+/** An image may be a list of images for several platforms, and the list may contain lists. */
 async function manifestOf(directory: string, chosen: Descriptor): Promise<ImageManifest> {
   let content = chosen;
   for (let depth = 0; depth <= DEEPEST_INDEX; depth += 1) {
@@ -57,14 +57,15 @@ async function manifestOf(directory: string, chosen: Descriptor): Promise<ImageM
     check(directory, content, createHash(algorithmOf(content.digest)).update(document).digest("hex"), document.length);
     const found = parsed(document, directory);
     if (found.kind === "image") return { digest: content.digest, config: found.config, layers: found.layers };
-    content = judged(directory, () => selectPlatform(found.entries, THIS_PLATFORM));
+    content = validated(directory, () => selectPlatform(found.entries, THIS_PLATFORM));
   }
-  throw failure("content", `The image in ${directory} is a list of lists of lists.`);
+  throw failure("content", `The image in ${directory} has too deeply nested lists of images.`);
 }
 
 function choose(manifests: readonly IndexEntry[], { directory, tag, digest }: LayoutReference): IndexEntry {
   const names = manifests.flatMap(({ annotations }) => annotations?.[REF_NAME] ?? []);
-  const there = names.length === 0 ? "none of its images has a name" : `there are ${names.slice(0, 20).join(", ")}`;
+  const there =
+    names.length === 0 ? "none of its images has a tag" : `available tags: ${names.slice(0, 20).join(", ")}`;
   const found =
     digest !== undefined
       ? manifests.find((manifest) => manifest.digest === digest)
@@ -78,7 +79,7 @@ function choose(manifests: readonly IndexEntry[], { directory, tag, digest }: La
   throw failure(
     "not found",
     asked === undefined
-      ? `The directory ${directory} has ${manifests.length} images, so the image's name has to end with one's tag: ${there}.`
+      ? `The directory ${directory} has ${manifests.length} images, so the image's name has to end with a tag: ${there}.`
       : `The directory ${directory} has no image ${JSON.stringify(asked)}: ${there}.`,
   );
 }
@@ -108,11 +109,11 @@ function check(directory: string, { digest, size }: Descriptor, found: string, l
   if (length !== size) {
     throw failure(
       "content",
-      `The image in ${directory} is damaged: ${digest} has not the ${size} bytes it should have.`,
+      `The image in ${directory} is damaged: size mismatch of ${digest}, expected ${size} bytes.`,
     );
   }
   if (`${algorithmOf(digest)}:${found}` !== digest) {
-    throw failure("content", `The image in ${directory} is damaged: the content of ${digest} has another digest.`);
+    throw failure("content", `The image in ${directory} is damaged: digest mismatch of ${digest}.`);
   }
 }
 
@@ -127,13 +128,13 @@ async function text(path: string, directory: string): Promise<Buffer> {
 }
 
 function parsed(content: Buffer, directory: string): ManifestDocument {
-  return judged(directory, () => parseManifest(content.toString("utf8")));
+  return validated(directory, () => parseManifest(content.toString("utf8")));
 }
 
-/** What a document is judged to be, its errors as those of the image. */
-function judged<T>(directory: string, judge: () => T): T {
+/** Runs a parser, and reports its errors as errors of the image. */
+function validated<T>(directory: string, validate: () => T): T {
   try {
-    return judge();
+    return validate();
   } catch (error) {
     throw error instanceof ManifestError
       ? failure("content", `The image in ${directory} cannot be used: ${error.message}.`)
@@ -155,7 +156,7 @@ function unreadable(error: unknown, directory: string): unknown {
   return code === "ENOENT" || code === "ENOTDIR"
     ? failure(
         "not found",
-        `The directory ${directory} is no OCI image layout, or not complete: a file of it is missing.`,
+        `The directory ${directory} is not an OCI image layout, or is incomplete: a file is missing.`,
         error,
       )
     : failure("connection", `The image in ${directory} cannot be read: ${code}.`, error);

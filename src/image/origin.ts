@@ -3,44 +3,44 @@ import { join, resolve } from "node:path";
 import { type LayoutReference, parseLayoutReference } from "./oci-layout";
 import { isRegistryReference, MACHINE_DIRECTORIES } from "./resolve";
 
-/** Where an image comes from. */
+/** The origin of an image. */
 export type ImageOrigin =
   /** A directory, disk image or device of this host, or a name for one. */
   | { readonly kind: "host" }
-  /** An image for container engines, in a directory of this host. */
+  /** A container (OCI) image in a directory of this host. */
   | { readonly kind: "layout"; readonly reference: LayoutReference }
-  /** An image for container engines, in a registry. */
+  /** A container (OCI) image in a registry. */
   | {
       readonly kind: "registry";
       readonly reference: string;
-      /** Whether the registry is asked what the reference stands for now; absent: as the store thinks fit. */
+      /** Whether the registry is asked to resolve the reference now; if absent, the store decides. */
       readonly ask?: boolean;
     };
 
-/** What of a task tells its image's origin. */
+/** The settings of a task that decide on its image's origin. */
 export interface ImageWanted {
   readonly image: string;
   readonly image_download?: { readonly url: string; readonly type: string; readonly force: boolean } | undefined;
 }
 
-/** Where images of this host are looked for. */
+/** Where to look for images of this host. */
 export interface OriginOptions {
   /** What relative paths are relative to. */
   readonly pluginDir: string;
   readonly machineDirectories?: readonly string[];
 }
 
-/** Where the image of a job comes from: what image_download says of one in a registry, or else the image's name. */
+/** The origin of a job's image: from image_download if that names a registry image, otherwise from the image's name. */
 export function taskImageOrigin({ image, image_download: download }: ImageWanted, options: OriginOptions): ImageOrigin {
   if (download?.type === "docker" || download?.type === "oci") {
     return { kind: "registry", reference: download.url, ask: download.force };
   }
-  // What image_download brings is a machine image of that name.
+  // image_download creates a machine image of that name.
   return download === undefined ? imageOrigin(image, options) : { kind: "host" };
 }
 
 /**
- * Where an image comes from, by its name. What exists on the host as a path or machine image comes first, as with the
+ * The origin of an image, by its name. An existing path or machine image of the host takes precedence, as in the
  * upstream driver: "my.images/debian" may be either.
  */
 export function imageOrigin(image: string, options: OriginOptions): ImageOrigin {

@@ -2,11 +2,11 @@ import { lstat, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../host/errno";
 
-/** How a container is to be started from a directory. */
+/** How a container is started from a directory. */
 export interface OsTreeUse {
   /** An init system is started (`--boot`). */
   readonly boot: boolean;
-  /** Directory within the tree that becomes the root (`--pivot-root=`, before a colon). */
+  /** Directory within the tree that becomes the root (the part of `--pivot-root=` before a colon). */
   readonly pivotRoot?: string | undefined;
 }
 
@@ -14,27 +14,27 @@ const MAX_LINKS = 40;
 const OS_RELEASE = ["etc/os-release", "usr/lib/os-release"] as const;
 
 /**
- * Says why systemd-nspawn would refuse a directory, undefined where it takes it: to boot it asks for an os-release file,
- * otherwise for /usr (nspawn.c, run()). Known before the start, so that the task fails with a sentence.
+ * Why systemd-nspawn would refuse a directory, undefined if it accepts it: to boot it requires an os-release file,
+ * otherwise /usr (nspawn.c, run()). Checked before the start, so that the task fails with a clear error.
  */
 export async function osTreeProblem(directory: string, { boot, pivotRoot }: OsTreeUse): Promise<string | undefined> {
   const root = pivotRoot === undefined ? directory : join(directory, pivotRoot);
   if (!boot) {
     return (await existsWithin(root, "usr"))
       ? undefined
-      : `The directory ${root} has no operating system in it (it has no /usr), so systemd-nspawn cannot start it.`;
+      : `The directory ${root} contains no operating system (no /usr), so systemd-nspawn cannot start it.`;
   }
   for (const file of OS_RELEASE) if (await existsWithin(root, file)) return undefined;
-  return `The directory ${root} has no operating system to boot in it (neither /${OS_RELEASE.join(" nor /")}); to run a command without an init system, set boot = false.`;
+  return `The directory ${root} contains no operating system to boot (neither /${OS_RELEASE.join(" nor /")}); to run a command without an init system, set boot = false.`;
 }
 
-/** The first path that a directory does not have to mount something on; undefined where all are there. */
+/** The first missing mount point of a directory; undefined if all exist. */
 export async function missingMountPoint(directory: string, targets: readonly string[]): Promise<string | undefined> {
   for (const target of targets) if (!(await existsWithin(directory, target))) return target;
   return undefined;
 }
 
-/** Whether a path exists, with symlinks taken as the container will: an absolute one starts at its root. */
+/** Whether a path exists, with symlinks resolved as in the container: absolute ones start at its root. */
 async function existsWithin(root: string, path: string): Promise<boolean> {
   const todo = path.split("/");
   let at: string[] = [];

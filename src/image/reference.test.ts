@@ -26,22 +26,22 @@ describe("parseReference", () => {
   ] as const)("%s", (text, full) => expect(formatReference(parseReference(text))).toBe(full));
 
   test.each([
-    ["", /names no image/],
-    ["docker://", /names no image/],
-    ["localhost/", /names no image/],
+    ["", /the image's name is missing/],
+    ["docker://", /the image's name is missing/],
+    ["localhost/", /the image's name is missing/],
     ["Alpine", /"Alpine" cannot be part of an image's name/],
     ["a//b", /"" cannot be part/],
     ["a/../b", /"\.\." cannot be part/],
     ["ghcr.io/a b", /"a b" cannot be part/],
-    ["alpine:", /"" is no tag/],
-    ["alpine:a/b:", /"" is no tag/],
-    ["alpine:-x", /"-x" is no tag/],
-    [`alpine:${"x".repeat(129)}`, /is no tag/],
+    ["alpine:", /"" is not a tag/],
+    ["alpine:a/b:", /"" is not a tag/],
+    ["alpine:-x", /"-x" is not a tag/],
+    [`alpine:${"x".repeat(129)}`, /is not a tag/],
     ["alpine@sha256:abc", /after "@" it must have/],
     [`alpine@${sha256.toUpperCase()}`, /after "@" it must have/],
     [`alpine@${sha256}@${sha256}`, /more than one "@"/],
-    ["-bad.host/a", /"-bad\.host" is no registry's host/],
-    ["host:99999/a", /"host:99999" is no registry's host/],
+    ["-bad.host/a", /"-bad\.host" is not a registry host/],
+    ["host:99999/a", /"host:99999" is not a registry host/],
     ["user:secret@host/a", /after "@" it must have/],
     [`ghcr.io/${"a".repeat(250)}`, /longer than 255 characters/],
     ["alpine\n:x", /cannot be part/],
@@ -58,7 +58,7 @@ const registry = fc.constantFrom("docker.io", "localhost", "localhost:5000", "a.
 const version = fc.option(fc.stringMatching(/^[\w][\w.-]{0,20}$/), { nil: undefined });
 const digests = fc.option(fc.constantFrom(sha256, sha512), { nil: undefined });
 
-test("what is written out is read again, whatever the default registry", () => {
+test("a formatted reference parses to the same, with any default registry", () => {
   fc.assert(
     fc.property(
       registry,
@@ -76,7 +76,7 @@ test("what is written out is read again, whatever the default registry", () => {
   );
 });
 
-test("no text is taken that would leave the path of a request", () => {
+test("rejects texts that would leave the path of a request", () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom(..."aA1./:@-_%?#[]\\ \0") }), (text) => {
       try {
@@ -103,7 +103,7 @@ test.each([
   ["registry:5000", false],
 ] as const)("isLocalRegistry %s: %p", (host, local) => expect(isLocalRegistry(host)).toBe(local));
 
-test("docker.io is asked at its own host", () => {
+test("docker.io is reached at its API host", () => {
   expect(registryHost("docker.io")).toBe("registry-1.docker.io");
   expect(registryHost("ghcr.io")).toBe("ghcr.io");
 });

@@ -1,24 +1,24 @@
-/** An image in a registry as users write it, by Docker's rules (distribution/reference, reference.go and normalize.go). */
+/** A reference to an image in a registry, by Docker's rules (distribution/reference, reference.go and normalize.go). */
 export interface ImageReference {
   /** Host and port, such as "docker.io", "localhost:5000" or "[::1]:5000". */
   readonly registry: string;
   /** Path within the registry, such as "library/alpine". */
   readonly repository: string;
-  /** "latest" where neither tag nor digest was given. */
+  /** "latest" if neither tag nor digest was given. */
   readonly tag?: string;
-  /** "sha256:…" or "sha512:…"; decides where there is a tag as well. */
+  /** "sha256:…" or "sha512:…"; takes precedence over the tag. */
   readonly digest?: string;
 }
 
-/** A reference that means nothing; the message is a sentence for the job's author. */
+/** An invalid reference; the message is a sentence for the job's author. */
 export class ImageReferenceError extends Error {
   override readonly name = "ImageReferenceError";
 }
 
-/** Docker's own registry, and the one of names without a host where the operator says nothing else. */
+/** Docker's own registry, and the default for names without a host unless the operator sets another one. */
 export const DOCKER_REGISTRY = "docker.io";
 
-/** Where docker.io's interface is; the name itself is a web site. */
+/** The API host of docker.io; the name itself is a web site. */
 const DOCKER_HOST = "registry-1.docker.io";
 /** Its older name in references. */
 const DOCKER_INDEX = "index.docker.io";
@@ -32,9 +32,9 @@ const TAG = /^\w[\w.-]{0,127}$/;
 const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 /**
- * Reads a reference; "docker://" and "oci://" before it are dropped.
+ * Parses a reference; a leading "docker://" or "oci://" is dropped.
  *
- * @param defaultRegistry for names whose first part is no host
+ * @param defaultRegistry for names whose first part is not a host
  * @throws ImageReferenceError
  */
 export function parseReference(text: string, defaultRegistry = DOCKER_REGISTRY): ImageReference {
@@ -48,12 +48,14 @@ export function parseReference(text: string, defaultRegistry = DOCKER_REGISTRY):
   }
   const [, name = named, tag] = /^(.*):([^/:\]]*)$/s.exec(named) ?? [];
   if (tag !== undefined && !TAG.test(tag)) {
-    throw refuse(`${JSON.stringify(tag)} is no tag: up to 128 letters, digits, "_", "." and "-", not "." or "-" first`);
+    throw refuse(
+      `${JSON.stringify(tag)} is not a tag: up to 128 letters, digits, "_", "." and "-", not beginning with "." or "-"`,
+    );
   }
   const { registry, path } = splitName(name, defaultRegistry);
   if (!isRegistryHost(registry))
-    throw refuse(`${JSON.stringify(registry)} is no registry's host, with or without a port`);
-  if (path === "") throw refuse("it names no image");
+    throw refuse(`${JSON.stringify(registry)} is not a registry host, with or without a port`);
+  if (path === "") throw refuse("the image's name is missing");
   const wrong = path.split("/").find((component) => !COMPONENT.test(component));
   if (wrong !== undefined) {
     throw refuse(
@@ -71,28 +73,28 @@ export function parseReference(text: string, defaultRegistry = DOCKER_REGISTRY):
   };
 }
 
-/** The reference with everything that is meant, as it can be parsed again with any default registry. */
+/** The complete reference, which parses to the same with any default registry. */
 export function formatReference({ registry, repository, tag, digest }: ImageReference): string {
   return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
 }
 
-/** The host and port that answer for a registry. */
+/** The API host and port of a registry. */
 export function registryHost(registry: string): string {
   return registry === DOCKER_REGISTRY ? DOCKER_HOST : registry;
 }
 
-/** Whether a text can be a registry in a reference. */
+/** Whether a text is a valid registry in a reference. */
 export function isRegistryHost(text: string): boolean {
   return REGISTRY.test(text) && URL.canParse(`https://${text}/`);
 }
 
-/** Whether a registry is this very machine; Docker speaks plain HTTP to such. */
+/** Whether a registry is on this machine; Docker uses plain HTTP for these. */
 export function isLocalRegistry(registry: string): boolean {
   const { hostname } = new URL(`http://${registry}/`);
   return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
-/** The first part is a host where it has a dot, a colon or capitals, which no image's name begins with, or is "localhost". */
+/** The first part is a host if it has a dot, a colon or capitals, with which no image name begins, or is "localhost". */
 function splitName(name: string, defaultRegistry: string) {
   const slash = name.indexOf("/");
   const first = name.slice(0, Math.max(slash, 0));

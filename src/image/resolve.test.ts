@@ -29,13 +29,13 @@ const resolved = (image: string, imagePaths: readonly string[] = []) =>
 describe("resolveImage finds", () => {
   test.each([
     ["an absolute directory", "TOP/plugins/tree", "directory", "plugins/tree"],
-    ["one from the plugin directory", "tree", "directory", "plugins/tree"],
+    ["one relative to the plugin directory", "tree", "directory", "plugins/tree"],
     ["one above the plugin directory", "../secret/tree", "directory", "secret/tree"],
     ["a disk image", "disk.img", "image", "plugins/disk.img"],
     ["a machine", "debian", "directory", "machines/debian"],
     ["a machine's disk image", "fedora", "image", "machines/fedora.raw"],
     ["a link to a machine", "linked", "directory", "secret/tree"],
-    ["the path where a machine has the same name", "both", "directory", "plugins/both"],
+    ["the path if a machine has the same name", "both", "directory", "plugins/both"],
   ] as const)("%s", async (_, image, kind, path) =>
     expect(await resolved(image)).toEqual({ kind, path: join(top, path) }),
   );
@@ -53,16 +53,16 @@ describe("resolveImage refuses", () => {
     [
       "an unknown name",
       "nope",
-      /image "nope" was found neither as .*\/plugins\/nope nor as nope or nope.raw in .*\/etc, .*\/machines\./,
+      /image "nope" not found: neither .*\/plugins\/nope exists nor nope or nope.raw in .*\/etc, .*\/machines\./,
     ],
-    ["a missing path", "/nowhere/tree", /image "\/nowhere\/tree" was not found: there is no \/nowhere\/tree\./],
-    ["a dangling link", "dangling", /found neither/],
-    ["a directory called .raw", "odd", /found neither/],
-    ["something below a file", "./disk.img/x", /was not found: there is no/],
-    ["a device that is no disk", "/dev/null", /neither a directory nor a disk image file nor a block device/],
+    ["a missing path", "/nowhere/tree", /image "\/nowhere\/tree" not found\./],
+    ["a dangling link", "dangling", /not found: neither/],
+    ["a directory called .raw", "odd", /not found: neither/],
+    ["something below a file", "./disk.img/x", /not found\./],
+    ["a device that is not a disk", "/dev/null", /neither a directory nor a disk image file nor a block device/],
   ] as const)("%s", async (_, image, message) => expect(resolved(image)).rejects.toThrow(message));
 
-  test("what leads out of image_paths by a link, or shares only the beginning of its name", async () => {
+  test("paths that leave image_paths by a link, or share only the beginning of its name", async () => {
     await expect(resolved("escape", ["TOP/plugins"])).rejects.toThrow(
       /is .*\/secret\/tree, which .* image_paths does not allow/,
     );

@@ -6,7 +6,7 @@ import { checkAncestors } from "./image-ancestors";
 import { ImageError } from "./image-error";
 import { parseReference } from "./reference";
 
-/** Where systemd-machined looks for an image of a name, in order (discover-image.c, image_search_path). */
+/** Where systemd-machined looks for an image by name, in order (discover-image.c, image_search_path). */
 export const MACHINE_DIRECTORIES: readonly string[] = [
   "/etc/machines",
   "/run/machines",
@@ -15,27 +15,27 @@ export const MACHINE_DIRECTORIES: readonly string[] = [
   "/usr/lib/machines",
 ];
 
-/** An image as systemd-nspawn takes it: --directory= or --image=. */
+/** An image for systemd-nspawn: --directory= or --image=. */
 export interface ResolvedImage {
   readonly kind: "directory" | "image";
   /** Absolute, without symlinks. */
   readonly path: string;
 }
 
-/** Where images may be. */
+/** Where images may be located. */
 export interface ResolveOptions {
-  /** What relative paths are relative to: the directory of the plugin's executable. */
+  /** The base of relative paths: the directory of the plugin's executable. */
   readonly pluginDir: string;
   /** Directories images may come from; empty: any. */
   readonly imagePaths: readonly string[];
-  /** Where machinectl's images are. */
+  /** The directories of machinectl's images. */
   readonly machineDirectories?: readonly string[];
 }
 
 /**
- * Finds the image of a task: a path first, relative ones from the plugin's directory, then an image machinectl knows by
- * that name, the order of the upstream driver. Symlinks are resolved before image_paths is asked, so that none leads out
- * of the allowed directories, and nothing on the way below these may be exchangeable afterwards by anything but root.
+ * Finds the image of a task: first as a path, relative ones from the plugin's directory, then as a machinectl image of
+ * that name; the order of the upstream driver. Symlinks are resolved before image_paths is checked, so that none leads out
+ * of the allowed directories, and only root may be able to replace anything below these afterwards.
  *
  * @throws ImageError
  */
@@ -43,12 +43,14 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
   const quoted = JSON.stringify(image);
   if (image === "")
     throw new ImageError(
-      "The option image is empty: give a directory, a disk image, a block device or a machine image's name.",
+      "The option image is empty: set a directory, a disk image, a block device or the name of a machine image.",
     );
-  if (image.includes("\0")) throw new ImageError(`image ${quoted} contains a NUL character, which no path can.`);
+  if (image.includes("\0"))
+    throw new ImageError(`image ${quoted} contains a NUL character, which is not allowed in paths.`);
   const path = isAbsolute(image) ? image : resolve(options.pluginDir, image);
   const { machineDirectories = MACHINE_DIRECTORIES } = options;
-  const found = (await look(path)) ?? (isMachineName(image) ? await findMachine(image, machineDirectories) : undefined);
+  const found =
+    (await findPath(path)) ?? (isMachineName(image) ? await findMachine(image, machineDirectories) : undefined);
   if (found === undefined) throw new ImageError(notFound(image, path, machineDirectories));
   const allowed = await checkAllowed(quoted, found.path, options.imagePaths);
   if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
@@ -60,18 +62,18 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
   );
 }
 
-/** Whether an image is on this host, as {@link resolveImage} looks for it. @throws ImageError */
+/** Whether an image exists on this host, as {@link resolveImage} searches it. @throws ImageError */
 export async function isOnHost(
   image: string,
   options: Pick<ResolveOptions, "pluginDir" | "machineDirectories">,
 ): Promise<boolean> {
   const { pluginDir, machineDirectories = MACHINE_DIRECTORIES } = options;
-  if ((await look(resolve(pluginDir, image))) !== undefined) return true;
+  if ((await findPath(resolve(pluginDir, image))) !== undefined) return true;
   return isMachineName(image) && (await findMachine(image, machineDirectories)) !== undefined;
 }
 
 /**
- * Checks that images may come from a place, whether or not there is one yet.
+ * Checks that image_paths allows a location, whether or not it exists.
  *
  * @param path absolute and without symlinks
  * @throws ImageError
@@ -81,9 +83,9 @@ export async function requireAllowed(image: string, path: string, imagePaths: re
 }
 
 /**
- * A directory of the host without symlinks, if images may come from it.
+ * A directory of the host without symlinks, if image_paths allows it.
  *
- * @param image as the job names it
+ * @param image as named in the job
  * @throws ImageError
  */
 export async function allowedDirectory(
@@ -92,17 +94,17 @@ export async function allowedDirectory(
   imagePaths: readonly string[],
 ): Promise<string> {
   const quoted = JSON.stringify(image);
-  const found = await look(directory);
-  if (found === undefined) throw new ImageError(`image ${quoted} was not found: there is no ${directory}.`);
-  if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} was not found: ${directory} is no directory.`);
+  const found = await findPath(directory);
+  if (found === undefined) throw new ImageError(`image ${quoted} not found: ${directory} does not exist.`);
+  if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} not found: ${directory} is not a directory.`);
   const allowed = await checkAllowed(quoted, found.path, imagePaths);
   if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
   return found.path;
 }
 
 /**
- * Whether a text names an image in a registry rather than a file: it says so ("docker://"), or has a tag, a digest or a registry's host.
- * A word alone, or a relative path, is one for the host.
+ * Whether a text names an image in a registry rather than a file: it begins with "docker://", or has a tag, a digest or a registry's host.
+ * A single word, or a relative path, names one on the host.
  */
 export function isRegistryReference(image: string): boolean {
   if (/^(?:docker|oci):\/\//.test(image)) return true;
@@ -120,7 +122,7 @@ interface Found {
   readonly stats: Stats;
 }
 
-async function look(path: string): Promise<Found | undefined> {
+async function findPath(path: string): Promise<Found | undefined> {
   try {
     const real = await realpath(path);
     return { path: real, stats: await stat(real) };
@@ -132,30 +134,30 @@ async function look(path: string): Promise<Found | undefined> {
   }
 }
 
-/** In each directory NAME comes before NAME.raw; only a regular file counts as NAME.raw. */
+/** In each directory NAME is tried before NAME.raw; only a regular file counts as NAME.raw. */
 async function findMachine(name: string, directories: readonly string[]): Promise<Found | undefined> {
   for (const directory of directories) {
-    const plain = await look(join(directory, name));
+    const plain = await findPath(join(directory, name));
     if (plain !== undefined && (plain.stats.isDirectory() || plain.stats.isBlockDevice())) return plain;
-    const raw = await look(join(directory, `${name}.raw`));
+    const raw = await findPath(join(directory, `${name}.raw`));
     if (raw?.stats.isFile()) return raw;
   }
   return undefined;
 }
 
-/** systemd's image_name_is_valid(): a file name, printable, and none of its temporary files. */
+/** systemd's image_name_is_valid(): a printable file name that is not one of its temporary files. */
 export function isMachineName(name: string): boolean {
   if (name.length > 255 || name === "." || name === ".." || name.includes("/")) return false;
   return !name.startsWith(".#") && !/\p{Cc}/u.test(name);
 }
 
-/** The allowed directory that a path is in; undefined where any path is allowed. @throws ImageError for one that is in none */
+/** The allowed directory that contains a path; undefined if any path is allowed. @throws ImageError if none contains it */
 async function checkAllowed(quoted: string, path: string, imagePaths: readonly string[]): Promise<string | undefined> {
   if (imagePaths.length === 0) return undefined;
   const allowed = await Promise.all(
-    imagePaths.map(async (directory) => (await look(directory))?.path ?? resolve(directory)),
+    imagePaths.map(async (directory) => (await findPath(directory))?.path ?? resolve(directory)),
   );
-  // The nearest, where one of them lies in another.
+  // The innermost one, if they are nested.
   const [inside] = allowed
     .filter((directory) => path === directory || path.startsWith(directory === sep ? sep : directory + sep))
     .sort((one, other) => other.length - one.length);
@@ -168,8 +170,8 @@ async function checkAllowed(quoted: string, path: string, imagePaths: readonly s
 function notFound(image: string, path: string, machineDirectories: readonly string[]): string {
   const quoted = JSON.stringify(image);
   if (/^https?:\/\//.test(image)) {
-    return `image ${quoted} is a URL: give the image a name there, and the URL in image_download.`;
+    return `image ${quoted} is a URL: set image to a name, and image_download to the URL.`;
   }
-  if (!isMachineName(image)) return `image ${quoted} was not found: there is no ${path}.`;
-  return `image ${quoted} was found neither as ${path} nor as ${image} or ${image}.raw in ${machineDirectories.join(", ")}.`;
+  if (!isMachineName(image)) return `image ${quoted} not found.`;
+  return `image ${quoted} not found: neither ${path} exists nor ${image} or ${image}.raw in ${machineDirectories.join(", ")}.`;
 }

@@ -1,5 +1,5 @@
 /**
- * What stands between where images come from (registry/) and where they are kept (store/): neither knows the other.
+ * The interface between the origins of images (registry/) and where they are kept (store/): neither knows the other.
  */
 
 import { RecoverableError } from "../host/recoverable-error";
@@ -13,29 +13,29 @@ export interface Descriptor {
   readonly size: number;
 }
 
-/** An image for this machine's platform, as its manifest tells. */
+/** An image for this machine's platform, from its manifest. */
 export interface ImageManifest {
-  /** Digest of the manifest itself: what the image is known by. */
+  /** Digest of the manifest itself: the image's identity. */
   readonly digest: string;
   readonly config: Descriptor;
   /** From the lowest up. */
   readonly layers: readonly Descriptor[];
 }
 
-/** What a reader of content may ask for. */
+/** Options for reading content. */
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** Called with the bytes received so far; falls back when something is read again. */
+  /** Called with the bytes received so far; the number decreases if something is read again. */
   readonly onProgress?: (received: number) => void;
 }
 
 /** One image at its origin. All errors are of class SourceError. */
 export interface ImageSource {
-  /** Finds what the reference stands for now. */
+  /** Resolves the reference. */
   manifest(options: ReadOptions): Promise<ImageManifest>;
   /**
-   * The content as it is stored there, in order, no faster than it is taken. Each piece belongs to who takes it, and may be empty
-   * afterwards (giveBack()). Broken connections are resumed. Size and digest are checked: the iteration ends with an error where they
+   * The content as stored there, in order, no faster than the consumer reads. Each piece is owned by the consumer, and may be empty
+   * afterwards (giveBack()). Broken connections are resumed. Size and digest are checked: the iteration throws if they
    * are wrong, after the last byte at the latest.
    */
   read(content: Descriptor, options: ReadOptions): AsyncIterable<Uint8Array>;
@@ -54,7 +54,7 @@ export type SourceProblem =
   | "content"
   | "cancelled";
 
-/** Something that could not be fetched; the message is a sentence that names the image, and never credentials. */
+/** Something that could not be fetched; the message is a sentence that names the image, and never contains credentials. */
 export class SourceError extends RecoverableError {
   override readonly name = "SourceError";
   readonly problem: SourceProblem;

@@ -5,7 +5,7 @@ import type { NetworkRecord } from "./records";
 const record: NetworkRecord = { machine: "web", link: "veth", ports: [], addresses: [], targets: [], since: 1 };
 const given = { ipv4: { host: "10.213.0.1/30", container: "10.213.0.2/30" } };
 const leased: NetworkRecord = { ...record, link: "zone", leased: "192.168.7.9/24" };
-const lent = { ipv4: { host: "192.168.7.1/28", container: "192.168.7.2/28" } };
+const offered = { ipv4: { host: "192.168.7.1/28", container: "192.168.7.2/28" } };
 
 type Case = [
   name: string,
@@ -14,19 +14,29 @@ type Case = [
   given: NetworkRecord["given"],
 ];
 const cases: Case[] = [
-  ["a bridge is the operator's", { link: "bridge", management: "unmanaged" }, "leave", undefined],
-  ["what was reserved is given", { record: { ...record, given }, management: "unknown" }, "give", given],
-  ["networkd has not looked yet", { management: "unknown" }, "wait", undefined],
-  ["networkd leaves it alone", { management: "unmanaged" }, "give", undefined],
-  ["an init system asks networkd's server", { boot: true, host: ["192.168.7.1/28"] }, "leave", undefined],
-  ["a program gets what the server would give", { host: ["192.168.7.1/28"] }, "lend", lent],
-  ["once there is a network", { host: ["fd00::1/64"] }, "wait", undefined],
-  ["unless it has one", { host: ["192.168.7.1/28"], container: ["192.168.7.9/28"] }, "leave", undefined],
-  ["a zone's server has others to serve: a program's driver asks it", { link: "zone" }, "ask", undefined],
-  ["again after a restart", { record: leased, container: ["192.168.7.9/24"] }, "ask", undefined],
-  ["not for a program that does itself", { link: "zone", container: ["192.168.7.9/24"] }, "leave", undefined],
-  ["nor for an init system", { link: "zone", boot: true }, "leave", undefined],
-  ["a zone without a server", { link: "zone", management: "unmanaged" }, "give", undefined],
+  ["a bridge of the host is left to the operator", { link: "bridge", management: "unmanaged" }, "external", undefined],
+  ["reserved addresses are assigned", { record: { ...record, given }, management: "unknown" }, "static", given],
+  ["networkd has not processed the link yet", { management: "unknown" }, "pending", undefined],
+  ["networkd does not manage the link", { management: "unmanaged" }, "static", undefined],
+  ["an init system uses networkd's DHCP server", { boot: true, host: ["192.168.7.1/28"] }, "external", undefined],
+  [
+    "a single command gets the address the server would offer",
+    { host: ["192.168.7.1/28"] },
+    "networkd-subnet",
+    offered,
+  ],
+  ["but only once the host's end has an IPv4 address", { host: ["fd00::1/64"] }, "pending", undefined],
+  [
+    "and not if it already has an address",
+    { host: ["192.168.7.1/28"], container: ["192.168.7.9/28"] },
+    "external",
+    undefined,
+  ],
+  ["in a zone the driver requests a lease for a single command", { link: "zone" }, "dhcp-client", undefined],
+  ["also after a restart of the driver", { record: leased, container: ["192.168.7.9/24"] }, "dhcp-client", undefined],
+  ["not if the command already has an address", { link: "zone", container: ["192.168.7.9/24"] }, "external", undefined],
+  ["nor for an init system", { link: "zone", boot: true }, "external", undefined],
+  ["a zone without a DHCP server", { link: "zone", management: "unmanaged" }, "static", undefined],
 ];
 
 test.each(cases)("%s", (_, { link, ...situation }, kind, addresses) => {

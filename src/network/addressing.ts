@@ -3,48 +3,48 @@ import type { LinkManagement } from "./networkd";
 import type { NetworkRecord } from "./records";
 import { neighbour } from "./subnets";
 
-/** What there is to know of a container's link when it has appeared. */
+/** The state of a container's link after it has appeared. */
 export interface LinkSituation {
   readonly record: NetworkRecord;
-  /** An init system runs in the container, and sees to its own network. */
+  /** An init system runs in the container, and configures its own network. */
   readonly boot: boolean;
-  /** What systemd-networkd does on the host's end. */
+  /** What systemd-networkd does with the host's end. */
   readonly management: LinkManagement;
   /** Addresses of the host's end, "ADDRESS/PREFIX". */
   readonly host: readonly string[];
   readonly container: readonly string[];
 }
 
-/** Who gives a container its addresses. */
+/** How a container gets its addresses. */
 export type Addressing =
-  /** That is not decided yet. */
-  | { readonly kind: "wait" }
-  /** The driver, from its pool: those that the record has, or some that are to be chosen. */
-  | { readonly kind: "give"; readonly given: NetworkRecord["given"] | undefined }
-  /** The driver, one of the network that systemd-networkd has made for this link alone. */
-  | { readonly kind: "lend"; readonly given: NonNullable<NetworkRecord["given"]> }
-  /** A DHCP server, which the driver asks in the container's place. */
-  | { readonly kind: "ask" }
-  /** Somebody else: a DHCP server or router, the container itself. */
-  | { readonly kind: "leave" };
+  /** Not decided yet. */
+  | { readonly kind: "pending" }
+  /** From the driver's pool: those of the record, or new ones. */
+  | { readonly kind: "static"; readonly given: NetworkRecord["given"] | undefined }
+  /** From the driver, out of the network that systemd-networkd has created for this link alone. */
+  | { readonly kind: "networkd-subnet"; readonly given: NonNullable<NetworkRecord["given"]> }
+  /** From a DHCP server, as a lease that the driver requests for the container. */
+  | { readonly kind: "dhcp-client" }
+  /** Not from the driver: from a DHCP server, a router, or the container itself. */
+  | { readonly kind: "external" };
 
 /**
- * Decides who gives a container its addresses. A bridge of the host's is the operator's network, whose addresses are not ours to
- * give. A link of the driver's own gets them from the driver, unless systemd-networkd serves it: an init system then asks its
- * DHCP server. A program, which does not, gets the address that the server would have given; in a zone, whose server has others
- * to serve, the driver asks it.
+ * Decides how a container gets its addresses. A bridge of the host is the operator's network, whose addresses the driver does not
+ * assign. The driver assigns the addresses of its own links, unless systemd-networkd serves them: then an init system uses networkd's
+ * DHCP server. A single command runs no DHCP client and gets the address that the server would have offered; in a zone, whose server
+ * has several clients, the driver requests a lease for it.
  */
 export function addressing({ record, boot, management, host, container }: LinkSituation): Addressing {
-  if (record.link === "bridge") return { kind: "leave" };
-  if (record.given !== undefined) return { kind: "give", given: record.given };
-  if (management === "unknown") return { kind: "wait" };
-  if (management === "unmanaged") return { kind: "give", given: undefined };
-  if (boot) return { kind: "leave" };
-  if (container.some(isIpv4) && record.leased === undefined) return { kind: "leave" };
-  // The server of a zone has others to serve, and does not know which addresses are taken without it.
-  if (record.link === "zone") return { kind: "ask" };
+  if (record.link === "bridge") return { kind: "external" };
+  if (record.given !== undefined) return { kind: "static", given: record.given };
+  if (management === "unknown") return { kind: "pending" };
+  if (management === "unmanaged") return { kind: "static", given: undefined };
+  if (boot) return { kind: "external" };
+  if (container.some(isIpv4) && record.leased === undefined) return { kind: "external" };
+  // A zone's server has several clients, and does not know which addresses are used without a lease.
+  if (record.link === "zone") return { kind: "dhcp-client" };
   const own = parseSubnet(host.find(isIpv4) ?? "");
   const other = own === undefined ? undefined : neighbour(own);
-  if (own === undefined || other === undefined) return { kind: "wait" };
-  return { kind: "lend", given: { ipv4: { host: formatSubnet(own), container: formatSubnet(other) } } };
+  if (own === undefined || other === undefined) return { kind: "pending" };
+  return { kind: "networkd-subnet", given: { ipv4: { host: formatSubnet(own), container: formatSubnet(other) } } };
 }

@@ -5,21 +5,21 @@ import type { Granted } from "./dhcp/client-state";
 import { type Address, formatSubnet, parseSubnet } from "./ip";
 import { Links } from "./netlink/links";
 
-/** How many addresses of a container are looked through for the one that is to go, about. */
-const mostListed = 1000;
+/** The approximate number of a container's addresses searched for the one to remove. */
+const maxListed = 1000;
 
-/** What holdContainerLease() asks of the container's network. */
+/** Callbacks of holdContainerLease(). */
 export interface LeaseKeeper {
-  /** Writes down which address is leased, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
+  /** Records the leased address, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
   remember(leased: string): void;
   failed(error: unknown): void;
 }
 
 /**
- * Gets a container's address from the DHCP server of its link, in place of the program in it, and has it renewed.
+ * Leases a container's address from the DHCP server of its link, for a container without a DHCP client, and renews it.
  *
- * @param leased the one that it had before this process, "ADDRESS/PREFIX"
- * @returns stops renewing it; the address stays
+ * @param leased the address it had before this process, "ADDRESS/PREFIX"
+ * @returns stops the renewal; the address stays
  */
 export function holdContainerLease(
   namespace: string,
@@ -54,7 +54,7 @@ function take(namespace: string, index: number, { address, router }: Granted): v
 
 function drop(namespace: string, index: number, { family, value }: Address): void {
   inNetworkNamespace(namespace, () => {
-    using links = new Links(mostListed);
+    using links = new Links(maxListed);
     for (const { index: on, address } of links.addresses()) {
       if (on === index && address.family === family && address.value === value) links.removeAddress(index, address);
     }

@@ -5,12 +5,12 @@ import type { NetworkRecord } from "./records";
 import { leadsTo } from "./route-lookup";
 import { hasIpv6 } from "./sysctls";
 
-/** The name that systemd-nspawn gives the container's end of its link (systemd-nspawn(1), --network-veth). */
+/** systemd-nspawn's name for the container's end of its link (systemd-nspawn(1), --network-veth). */
 const containerName = "host0";
 
-/** How many interfaces and addresses of a container are looked at, about; and how many addresses at its link are made use of. */
-const mostListed = 1000;
-const mostAddresses = 64;
+/** The approximate number of a container's interfaces and addresses to list; and the number of addresses of its link that are used. */
+const maxListed = 1000;
+const maxAddresses = 64;
 
 /** The container's end of its link. */
 export interface ContainerLink {
@@ -18,13 +18,13 @@ export interface ContainerLink {
   readonly mac: string;
   /** Index of the host's end. */
   readonly peer: number;
-  /** "ADDRESS/PREFIX" of those that others can reach it by, the first 64. */
+  /** "ADDRESS/PREFIX" of those that other hosts can reach, the first 64. */
   readonly addresses: readonly string[];
 }
 
 /** The host's end, and the bridge it is attached to. */
 export interface HostLink {
-  /** What the host's address is on: the bridge, where there is one. */
+  /** The interface with the host's address: the bridge, if attached to one. */
   readonly index: number;
   readonly name: string;
   /** The end itself. */
@@ -32,21 +32,21 @@ export interface HostLink {
   readonly addresses: readonly string[];
 }
 
-/** Looks into a container; undefined while it has no link. */
+/** Reads a container's link; undefined while it has none. */
 export function readContainerLink(namespace: string): ContainerLink | undefined {
   return inNetworkNamespace(namespace, () => {
-    using links = new Links(mostListed);
+    using links = new Links(maxListed);
     const link = links.link(containerName);
     if (link?.peer === undefined) return undefined;
-    const addresses = addressesOf(links, link.index).slice(0, mostAddresses);
+    const addresses = addressesOf(links, link.index).slice(0, maxAddresses);
     return { index: link.index, mac: link.mac, peer: link.peer, addresses };
   });
 }
 
 /**
- * Looks at the host's end of a link; undefined while it is not there, or not yet attached to its bridge.
+ * Reads the host's end of a link; undefined while it does not exist, or is not yet attached to its bridge.
  *
- * @param bridged whether it is to be attached to one
+ * @param bridged whether it will be attached to one
  */
 export function readHostLink(peer: number, bridged: boolean): HostLink | undefined {
   using links = new Links();
@@ -57,7 +57,7 @@ export function readHostLink(peer: number, bridged: boolean): HostLink | undefin
   return { index: carrier.index, name: carrier.name, end, addresses: addressesOf(links, carrier.index) };
 }
 
-/** Of a container's addresses those that packets of the host reach it by; see leadsTo(). */
+/** The addresses of a container that the host's packets can reach; see leadsTo(). */
 export function reachedBy(index: number, addresses: readonly string[]): string[] {
   using links = new Links();
   const routes = links.routes();
@@ -67,16 +67,16 @@ export function reachedBy(index: number, addresses: readonly string[]): string[]
   });
 }
 
-/** Sets the container's end up, with addresses and default routes where there are some. */
+/** Sets the container's end up, with addresses and default routes if given. */
 export function setUpContainer(namespace: string, given: NetworkRecord["given"]): void {
   inNetworkNamespace(namespace, () => {
-    using links = new Links(mostListed);
+    using links = new Links(maxListed);
     const link = links.link(containerName);
     if (link === undefined) return;
     links.setUp(link.index);
     for (const { host, container } of pairs(given)) {
       const [own, gateway] = [parseSubnet(container), parseAddress(addressPart(host))];
-      // An init system may have switched the family off.
+      // An init system may have disabled the family.
       if (own === undefined || gateway === undefined || (own.family === 6 && !hasIpv6())) continue;
       links.addAddress(link.index, own);
       links.setDefaultRoute(link.index, gateway);

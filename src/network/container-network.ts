@@ -19,18 +19,18 @@ import { containerPorts } from "./ports";
 import type { NetworkRecord } from "./records";
 import { distrustLink } from "./sysctls";
 
-/** How long systemd-networkd may take to look at a new link. */
+/** How long systemd-networkd may take to process a new link. */
 const managementMs = 3_000;
-/** How long an IPv4 address is waited for when there is one of IPv6 already: programs that ask for one address want that. */
+/** How long to wait for an IPv4 address if an IPv6 address exists already: programs that want a single address prefer IPv4. */
 const secondFamilyMs = 1_000;
-/** A container gets its network after the owners of its image's files were changed, which may take its time. */
+/** A container's network is set up after the ownership of its image's files was changed, which can take long. */
 const startMs = 3_600_000;
 
-/** What a container's network asks of the driver. */
+/** The services that a container's network needs. */
 export interface NetworkContext {
-  /** Chooses addresses for a container whose record has none, and writes them down. */
+  /** Chooses and records addresses for a container whose record has none. */
   choose(record: NetworkRecord): Promise<NetworkRecord>;
-  /** Writes down a record that has changed, and changes the host's rules by it. */
+  /** Writes a changed record, and updates the host's rules from it. */
   save(record: NetworkRecord): Promise<void>;
   /** Keeps the host's rules in force until the returned function is called. */
   keepRules(): () => void;
@@ -39,62 +39,62 @@ export interface NetworkContext {
   readonly resolvers: string | undefined;
 }
 
-/** What Nomad tells services about a container's network (NetworkOverride). */
+/** The network that Nomad registers services with (NetworkOverride). */
 export interface NetworkOverride {
   readonly addr: string;
   readonly portMap: Readonly<Record<string, number>>;
-  /** Whether services are to be registered with it where the job does not say: it means something to other hosts. */
+  /** Whether services register this address if the job does not say: it is reachable from other hosts. */
   readonly autoAdvertise: boolean;
 }
 
 /**
- * The private network of one container: sets both ends of its link up when it appears, and follows the container's addresses for
- * as long as it runs.
+ * The private network of one container: configures both ends of its link when it appears, and follows the container's addresses
+ * while it runs.
  */
 export class ContainerNetwork {
   readonly #supervised: Supervised;
   readonly #boot: boolean;
   readonly #context: NetworkContext;
-  readonly #known = Promise.withResolvers<void>();
-  readonly #forgetRestarts: () => void;
-  readonly #letGoOfRules: () => void;
+  readonly #addressKnown = Promise.withResolvers<void>();
+  readonly #stopRestartEvents: () => void;
+  readonly #releaseRules: () => void;
   #record: NetworkRecord;
   #namespace: string | undefined;
   #stops: (() => void)[] = [];
-  /** What is watched until the link is set up. */
+  /** Watchers that are needed until the link is configured. */
   #earlyStops: (() => void)[] = [];
-  #impatient = false;
-  /** Index of the host's end, or of the bridge it is attached to, once the link is set up. */
+  #managementTimedOut = false;
+  /** Index of the host's end, or of the bridge it is attached to, once the link is configured. */
   #hostIndex: number | undefined;
   #unreached: readonly string[] = [];
-  /** It has an address of IPv6, and the time for one of IPv4 runs. */
+  /** It has an IPv6 address, and the wait for an IPv4 one is running. */
   #onlyIpv6 = false;
   #saving: Promise<void> = Promise.resolve();
-  /** A warning said that the host believes the container. */
+  /** The warning about router advertisements was logged. */
   #warned = false;
   #unsaved = false;
   #closed = false;
 
-  /** @param boot whether an init system runs in the container, which sees to its own network */
+  /** @param boot whether an init system runs in the container, which configures its own network */
   constructor(record: NetworkRecord, boot: boolean, supervised: Supervised, context: NetworkContext) {
     this.#record = record;
     this.#boot = boot;
     this.#supervised = supervised;
     this.#context = context;
-    this.#forgetRestarts = supervised.onRestart(() => this.#begin());
-    this.#letGoOfRules = context.keepRules();
+    this.#stopRestartEvents = supervised.onRestart(() => this.#start());
+    this.#releaseRules = context.keepRules();
     supervised.exit.then(() => this.close());
-    this.#begin();
+    this.#start();
   }
 
-  /** Waits until the container has an address, `ms` at most; false where it has none then. */
+  /** Waits up to `ms` until the container has an address; false if it still has none. */
   async ready(ms: number): Promise<boolean> {
-    await settles(Promise.race([this.#known.promise, this.#supervised.exit]), ms);
+    await settles(Promise.race([this.#addressKnown.promise, this.#supervised.exit]), ms);
     await this.#saving;
     return this.#record.addresses.length > 0;
   }
 
-  /** Addresses that the container has, and this client does not reach by its link. */
+  /** Addresses of the container that this client cannot reach through its link. */
   get unreached(): readonly string[] {
     return this.#unreached;
   }
@@ -111,23 +111,23 @@ export class ContainerNetwork {
     };
   }
 
-  /** Lets go of the container's namespace; what is set up stays. */
+  /** Releases the container's namespace; the configuration stays. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#forgetRestarts();
-    this.#letGoOfRules();
-    this.#letGo();
-    this.#known.resolve();
+    this.#stopRestartEvents();
+    this.#releaseRules();
+    this.#detach();
+    this.#addressKnown.resolve();
   }
 
-  /** Also after each reboot of the container, which has a new namespace then. */
-  #begin(): void {
-    this.#letGo();
-    this.#follow().catch((error: unknown) => this.#failed(error));
+  /** Also runs after each reboot of the container, which then has a new namespace. */
+  #start(): void {
+    this.#detach();
+    this.#attach().catch((error: unknown) => this.#failed(error));
   }
 
-  async #follow(): Promise<void> {
+  async #attach(): Promise<void> {
     const main = this.#supervised.mainPid();
     if (main === undefined) return;
     const leader = await waitForProcess(main, () => findConnectedLeader(main), startMs);
@@ -136,40 +136,40 @@ export class ContainerNetwork {
     this.#stops.push(() => closeSync(fd));
     this.#namespace = `/proc/self/fd/${fd}`;
     if (!isAlive(leader)) {
-      this.#letGo();
+      this.#detach();
       return;
     }
-    const look = () => this.#look();
-    this.#stops.push(watchNetwork(this.#namespace, look));
+    const update = () => this.#update();
+    this.#stops.push(watchNetwork(this.#namespace, update));
     this.#earlyStops.push(
-      watchNetwork(undefined, look),
-      watchLinkStates(look),
-      startTimer(managementMs, () => this.#lose(look)),
+      watchNetwork(undefined, update),
+      watchLinkStates(update),
+      startTimer(managementMs, () => this.#onManagementTimeout(update)),
     );
-    look();
+    update();
   }
 
-  #lose(look: () => void): void {
-    this.#impatient = true;
-    look();
+  #onManagementTimeout(update: () => void): void {
+    this.#managementTimedOut = true;
+    update();
   }
 
-  #look(): void {
+  #update(): void {
     try {
-      if (this.#namespace !== undefined && (this.#hostIndex !== undefined || this.#arrange(this.#namespace)))
-        this.#notice(this.#namespace);
+      if (this.#namespace !== undefined && (this.#hostIndex !== undefined || this.#configure(this.#namespace)))
+        this.#followAddresses(this.#namespace);
     } catch (error) {
       this.#failed(error);
     }
   }
 
-  /** Sets the link up once it is known how; false while that is not so. */
-  #arrange(namespace: string): boolean {
+  /** Configures the link once it is decided how; false until then. */
+  #configure(namespace: string): boolean {
     const container = readContainerLink(namespace);
     const bridged = this.#record.link !== "veth";
     const host = container === undefined ? undefined : readHostLink(container.peer, bridged);
     if (container === undefined || host === undefined) return false;
-    this.#distrust(host);
+    this.#hardenLink(host);
     const decision = addressing({
       record: this.#record,
       boot: this.#boot,
@@ -177,24 +177,24 @@ export class ContainerNetwork {
       host: host.addresses,
       container: container.addresses,
     });
-    if (decision.kind === "wait") {
-      // systemd-networkd gives its end an address once the other one is up.
+    if (decision.kind === "pending") {
+      // systemd-networkd assigns its end an address once the other end is up.
       if (!this.#boot) setUpContainer(namespace, undefined);
       return false;
     }
-    if (decision.kind === "give" && decision.given === undefined) {
+    if (decision.kind === "static" && decision.given === undefined) {
       this.#choose();
       return false;
     }
-    const given = decision.kind === "give" || decision.kind === "lend" ? decision.given : undefined;
-    if (decision.kind === "give") {
+    const given = decision.kind === "static" || decision.kind === "networkd-subnet" ? decision.given : undefined;
+    if (decision.kind === "static") {
       setUpHost(host, given);
       const lease = leaseOf(given, this.#context.resolvers);
       if (lease !== undefined) this.#stops.push(serveLease(host.index, container.mac, lease));
     }
-    // Whoever has addresses already is not to be interfered with; an init system without any from us sets its link up itself.
+    // Existing addresses are left alone; an init system without any from the driver configures its link itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
-    if (decision.kind === "ask") {
+    if (decision.kind === "dhcp-client") {
       const stop = holdContainerLease(namespace, container, this.#record.leased, {
         remember: (leased) => this.#remember(leased),
         failed: (error) => this.#failed(error),
@@ -207,42 +207,42 @@ export class ContainerNetwork {
     return true;
   }
 
-  /** Before either end is up, unless another program sets links up; the bridge of a zone is there for containers alone. */
-  #distrust({ end, name }: HostLink): void {
+  /** Runs before either end is up, unless another program sets links up; the bridge of a zone exists for containers only. */
+  #hardenLink({ end, name }: HostLink): void {
     const links = new Set([end.name, ...(this.#record.link === "zone" ? [name] : [])]);
     const refused = [...links].flatMap(distrustLink);
     if (refused.length === 0 || this.#warned) return;
     this.#warned = true;
-    this.#context.warn(`The host believes what the container says about routes: ${refused.join(", ")} could not be 0.`);
+    this.#context.warn(`The host may accept routes from the container: cannot set ${refused.join(", ")} to 0.`);
   }
 
   #management(index: number): LinkManagement {
     const found = linkManagement(index);
-    return found === "unknown" && this.#impatient ? "unmanaged" : found;
+    return found === "unknown" && this.#managementTimedOut ? "unmanaged" : found;
   }
 
   #choose(): void {
     this.#queue(async () => {
       if (this.#record.given === undefined) this.#record = await this.#context.choose(this.#record);
-      this.#look();
+      this.#update();
     });
   }
 
   /** Follows the container's addresses. */
-  #notice(namespace: string): void {
+  #followAddresses(namespace: string): void {
     const all = readContainerLink(namespace)?.addresses ?? [];
     const reached = this.#hostIndex === undefined ? [] : reachedBy(this.#hostIndex, all);
-    // Behind a bridge are others who reach it, even where this host does not.
+    // Hosts behind the bridge can reach it, even if this host cannot.
     const found = this.#record.link === "bridge" ? all : reached;
     this.#unreached = all.filter((address) => !found.includes(address));
     const { addresses, targets } = this.#record;
     if (found.length > 0 && (found.join() !== addresses.join() || reached.join() !== targets.join())) {
       this.#save({ ...this.#record, addresses: found, targets: reached });
     }
-    if (found.some(isIpv4)) this.#known.resolve();
+    if (found.some(isIpv4)) this.#addressKnown.resolve();
     else if (found.length > 0 && !this.#onlyIpv6) {
       this.#onlyIpv6 = true;
-      this.#stops.push(startTimer(secondFamilyMs, () => this.#known.resolve()));
+      this.#stops.push(startTimer(secondFamilyMs, () => this.#addressKnown.resolve()));
     }
   }
 
@@ -251,7 +251,7 @@ export class ContainerNetwork {
     this.#save({ ...this.#record, leased });
   }
 
-  /** Of records that follow each other while another one is written, the last one is. */
+  /** If several changes arrive while one is written, only the last is written afterwards. */
   #save(record: NetworkRecord): void {
     this.#record = record;
     if (this.#unsaved) return;
@@ -266,20 +266,20 @@ export class ContainerNetwork {
     this.#saving = this.#saving.then(work).catch((error: unknown) => this.#failed(error));
   }
 
-  #letGo(): void {
+  #detach(): void {
     this.#namespace = undefined;
     this.#hostIndex = undefined;
-    this.#impatient = false;
+    this.#managementTimedOut = false;
     this.#onlyIpv6 = false;
     for (const stop of [...this.#earlyStops.splice(0), ...this.#stops.splice(0)]) stop();
   }
 
   #failed(error: unknown): void {
-    if (!this.#closed) this.#context.warn(`The container's network could not be set up: ${errorText(error)}`);
+    if (!this.#closed) this.#context.warn(`Cannot set up the container's network: ${errorText(error)}`);
   }
 }
 
-/** The container's PID 1 once it has its own network namespace, which it makes after it was forked. */
+/** The container's PID 1 once it has its own network namespace, which it creates after the fork. */
 function findConnectedLeader(main: number): ProcessIdentity | undefined {
   const leader = findLeader(main);
   if (leader === undefined) return undefined;

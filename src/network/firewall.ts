@@ -3,21 +3,21 @@ import type { Records } from "./records";
 import { noRules, rules } from "./rules";
 import { bridgesAreFiltered } from "./sysctls";
 
-/** The rules of a host could not be changed. */
+/** The host's rules could not be changed. */
 export class FirewallError extends Error {
   override readonly name = "FirewallError";
 }
 
-/** The path of nft(8); undefined where it is not installed. */
+/** The path of nft(8); undefined if it is not installed. */
 function nftPath(): string | undefined {
   return findProgram("nft", STANDARD_DIRECTORIES);
 }
 
 /**
- * Puts the rules in force that the records ask for; does nothing where they are already, unless `anyway`.
+ * Applies the rules that the records need; does nothing if they are in force already, unless `anyway`.
  *
- * @param anyway also where they were put in force before: somebody may have taken them away since
- * @throws FirewallError where the host has no nft, or the kernel refuses
+ * @param anyway also if they were applied before: another program may have removed them since
+ * @throws FirewallError if the host has no nft, or the kernel refuses
  */
 export async function applyRules(records: Records, { anyway = false } = {}): Promise<void> {
   const wanted = rules(await records.all(), { bridgesAreFiltered: bridgesAreFiltered() });
@@ -27,7 +27,7 @@ export async function applyRules(records: Records, { anyway = false } = {}): Pro
   await records.writeRules(wanted);
 }
 
-/** Asks nft for something: its path, and what it printed; "" where it is missing or refuses. */
+/** Runs nft with arguments. Returns its path and output; the output is "" if nft is missing or refuses. */
 export async function attemptNft(
   args: readonly string[],
 ): Promise<{ readonly path: string | undefined; readonly output: string }> {
@@ -37,17 +37,16 @@ export async function attemptNft(
   return { path, output: code === 0 ? stdout : "" };
 }
 
-/** Runs a script: all of it takes effect, or nothing. */
+/** Runs a script atomically: all of it takes effect, or nothing. */
 async function nft(script: string): Promise<void> {
   const path = nftPath();
   if (path === undefined) {
     throw new FirewallError(
-      "The program nft is not installed on this client, by which ports are forwarded and containers reach other hosts: install nftables.",
+      "nft is not installed on this client. It is needed to forward ports, and for containers to reach other hosts: install nftables.",
     );
   }
   const { code, stderr } = await run([path, "--file", "-"], script);
-  if (code !== 0)
-    throw new FirewallError(`nft could not set the packet filter's rules: ${stderr.trim().slice(0, 500)}`);
+  if (code !== 0) throw new FirewallError(`nft cannot apply the rules: ${stderr.trim().slice(0, 500)}`);
 }
 
 async function run(argv: readonly string[], stdin = "") {

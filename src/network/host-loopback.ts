@@ -4,8 +4,8 @@ import { NetlinkError } from "./netlink/socket";
 import { hasIpv6, routeLoopback } from "./sysctls";
 
 /**
- * Lets what the host's programs send to forwarded ports at 127.0.0.1 and ::1 go to a link, and the answers come back; rules.ts
- * has the counterpart. With a link that is no bridge it is gone.
+ * Lets packets from the host's programs to forwarded ports at 127.0.0.1 and ::1 leave through a link, and the answers return; rules.ts
+ * has the matching rules. The settings disappear with the link, unless it is a bridge.
  */
 export function openLoopback({ index, name }: { readonly index: number; readonly name: string }): void {
   routeLoopback(name);
@@ -13,12 +13,12 @@ export function openLoopback({ index, name }: { readonly index: number; readonly
   try {
     addLoopbackRoute(index);
   } catch (error) {
-    // A link without IPv6, or one that is down: nobody is reached by it.
+    // A link without IPv6, or one that is down, reaches no address anyway.
     if (!(error instanceof NetlinkError)) throw error;
   }
 }
 
-/** Takes back what openLoopback() added to a bridge of the operator's, which stays. */
+/** Reverts openLoopback() for an operator's bridge, which continues to exist. */
 export function closeLoopback(bridge: string): void {
   if (!hasIpv6()) return;
   using links = new Links();

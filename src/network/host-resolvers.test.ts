@@ -11,9 +11,9 @@ test.each([
   ["nameserver 127.0.0.1\nnameserver 192.0.2.53\n", "nameserver 192.0.2.53\n"],
   ["nameserver fe80::1%eth0\n", undefined],
   ["", undefined],
-])("of %j a container reaches %j", (text, reachable) => expect(reachableResolvers(text)).toBe(reachable));
+])("of %j a container can reach %j", (text, reachable) => expect(reachableResolvers(text)).toBe(reachable));
 
-test("hosts of a group's network", () => {
+test("/etc/hosts of a group's network", () => {
   expect(hostsFile(["172.26.64.2"], ["web", "nomad-1234", "web"])).toBe(
     "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n172.26.64.2 web nomad-1234\n",
   );
@@ -24,6 +24,6 @@ test.each([
   ["172.26.64.2", "we b"],
   ["172.26.64.2", "web\n192.0.2.1 other"],
   ["172.26.64", "web"],
-])("no hosts of %p and %p", (address, name) =>
-  expect(() => hostsFile([address], [name])).toThrow(/no line of \/etc\/hosts/),
+])("rejects %p and %p", (address, name) =>
+  expect(() => hostsFile([address], [name])).toThrow(/not a valid address or host name/),
 );

@@ -2,11 +2,11 @@ import { readFile } from "node:fs/promises";
 import { isMissing } from "../host/errno";
 import { isLocal, parseAddress } from "./ip";
 
-/** What the host itself asks; behind systemd-resolved's own server on a loopback address, which no container reaches. */
+/** The servers that the host itself uses: behind systemd-resolved's own server on a loopback address, which no container can reach. */
 const files = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"] as const;
 
 /**
- * The text of a resolv.conf(5) without the servers that only the host itself reaches; undefined where no server remains.
+ * The text of a resolv.conf(5) without the servers that only the host can reach; undefined if no server remains.
  */
 export function reachableResolvers(text: string): string | undefined {
   const lines = text
@@ -17,7 +17,7 @@ export function reachableResolvers(text: string): string | undefined {
   return kept.some((line) => line.startsWith("nameserver")) ? `${kept.join("\n")}\n` : undefined;
 }
 
-/** The host's name servers for a container with a network of its own; undefined where it has none that others reach. */
+/** The host's name servers for a container with its own network; undefined if containers can reach none of them. */
 export async function hostResolvers(): Promise<string | undefined> {
   for (const file of files) {
     const text = await readFile(file, "utf8").catch((error: unknown) => {
@@ -38,6 +38,6 @@ function isUnreachable(line: string): boolean {
   const [word, server = ""] = line.split(/\s+/);
   if (word !== "nameserver") return false;
   const address = parseAddress(server);
-  // With a zone it is an address of one of the host's links.
+  // An address with a zone belongs to one of the host's links.
   return address === undefined || isLocal(address);
 }

@@ -1,11 +1,11 @@
 import { isIP } from "node:net";
 
 /**
- * The text of /etc/hosts (hosts(5)) for a container in a group's network, as Nomad's own drivers write it.
+ * The text of /etc/hosts (hosts(5)) for a container in a group's network, in the format of Nomad's own drivers.
  *
  * @param addresses the container's addresses
  * @param names its names, its own first
- * @throws Error for an address or a name that would not stay on its line
+ * @throws Error for an address or a name that does not fit on one line
  */
 export function hostsFile(addresses: readonly string[], names: readonly string[]): string {
   const broken =
@@ -13,7 +13,7 @@ export function hostsFile(addresses: readonly string[], names: readonly string[]
     names.find((name) => !/^[A-Za-z0-9]([A-Za-z0-9._-]*)$/.test(name));
   if (broken !== undefined) {
     throw new Error(
-      `Of the address or host name ${JSON.stringify(broken)} of the group's network no line of /etc/hosts can be made.`,
+      `Cannot write ${JSON.stringify(broken)} of the group's network to /etc/hosts: not a valid address or host name.`,
     );
   }
   const own = addresses.map((address) => `${address} ${[...new Set(names)].join(" ")}\n`);

@@ -14,7 +14,7 @@ import {
 
 const subnet = (text: string) => {
   const parsed = parseSubnet(text);
-  if (parsed === undefined) throw new Error(`${text} is no subnet`);
+  if (parsed === undefined) throw new Error(`${text} is not a subnet`);
   return parsed;
 };
 
@@ -28,16 +28,16 @@ describe("addresses", () => {
     ["FE80::0:1", "fe80::1"],
     ["::ffff:10.1.2.3", "::ffff:a01:203"],
     ["1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"],
-  ])("%s is written %s", (text, written) => {
+  ])("%s is formatted as %s", (text, written) => {
     const address = parseAddress(text);
     expect(address === undefined ? undefined : formatAddress(address)).toBe(written);
   });
 
-  test.each(["", "10.1.2", "10.1.2.256", "fe80::1%eth0", "::1/64", "localhost"])("%p is none", (text) => {
+  test.each(["", "10.1.2", "10.1.2.256", "fe80::1%eth0", "::1/64", "localhost"])("%p is not an address", (text) => {
     expect(parseAddress(text)).toBeUndefined();
   });
 
-  test("are the same as text, number and bytes", () => {
+  test("convert between text, number and bytes", () => {
     const address = fc.oneof(
       fc.record({ family: fc.constant(4 as const), value: fc.bigInt(0n, 2n ** 32n - 1n) }),
       fc.record({ family: fc.constant(6 as const), value: fc.bigInt(0n, 2n ** 128n - 1n) }),
@@ -69,7 +69,7 @@ describe("subnets", () => {
     expect(overlaps(subnet(one), subnet(other))).toBe(both);
   });
 
-  test.each(["10.1.2.3", "10.1.2.3/33", "::/129", "/8", "x/8"])("%p is none", (text) => {
+  test.each(["10.1.2.3", "10.1.2.3/33", "::/129", "/8", "x/8"])("%p is not a subnet", (text) => {
     expect(parseSubnet(text)).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 
 export type Family = 4 | 6;
 
-/** Bits of an address. */
+/** Number of bits of an address. */
 export const addressBits = { 4: 32, 6: 128 } as const satisfies Record<Family, number>;
 
 /** An IP address as a number. */
@@ -11,9 +11,9 @@ export interface Address {
   readonly value: bigint;
 }
 
-/** An address in its network, such as 10.0.0.2/30; with the lowest bits 0 it is the network itself. */
+/** An address with its network, such as 10.0.0.2/30; if the host bits are 0, it is the network itself. */
 export interface Subnet extends Address {
-  /** Bits of the network. */
+  /** Prefix length of the network. */
   readonly prefix: number;
 }
 
@@ -37,12 +37,12 @@ export function parseSubnet(text: string): Subnet | undefined {
   return address === undefined || prefix > addressBits[address.family] ? undefined : { ...address, prefix };
 }
 
-/** Whether "ADDRESS/PREFIX" is of IPv4. */
+/** Whether "ADDRESS/PREFIX" is IPv4. */
 export function isIpv4(text: string): boolean {
   return parseSubnet(text)?.family === 4;
 }
 
-/** The usual way to write an address (RFC 5952). */
+/** The canonical text of an address (RFC 5952). */
 export function formatAddress({ family, value }: Address): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join(".");
   const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(112 - index * 16)) & 0xffffn).toString(16));
@@ -60,13 +60,13 @@ export function formatSubnet(subnet: Subnet): string {
   return `${formatAddress(subnet)}/${subnet.prefix}`;
 }
 
-/** The network that an address is in: the lowest bits are 0. */
+/** The network of an address: the host bits are 0. */
 export function networkOf({ family, value, prefix }: Subnet): Subnet {
   const host = BigInt(addressBits[family] - prefix);
   return { family, value: (value >> host) << host, prefix };
 }
 
-/** Whether two networks have addresses in common. */
+/** Whether two networks overlap. */
 export function overlaps(one: Subnet, other: Subnet): boolean {
   if (one.family !== other.family) return false;
   const shift = BigInt(addressBits[one.family] - Math.min(one.prefix, other.prefix));
@@ -79,7 +79,7 @@ export function addressBytes({ family, value }: Address): Uint8Array {
   return Uint8Array.from({ length: size }, (_, index) => Number((value >> BigInt((size - 1 - index) * 8)) & 0xffn));
 }
 
-/** The address that 4 or 16 bytes stand for; undefined for another number of them. */
+/** The address in 4 or 16 bytes; undefined for any other number. */
 export function addressOfBytes(bytes: Uint8Array): Address | undefined {
   if (bytes.length !== 4 && bytes.length !== 16) return undefined;
   const value = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
@@ -91,7 +91,7 @@ const linkLocal4 = { family: 4, value: 0xa9fe0000n, prefix: 16 } as const;
 const loopback4 = { family: 4, value: 0x7f000000n, prefix: 8 } as const;
 const loopback6 = { family: 6, value: 1n, prefix: 128 } as const;
 
-/** Whether an address means nothing beyond its link or host. */
+/** Whether an address is valid only on its link or host. */
 export function isLocal(address: Address): boolean {
   const alone = { ...address, prefix: addressBits[address.family] };
   return [linkLocal, linkLocal4, loopback4, loopback6].some((network) => overlaps(network, alone));

@@ -5,8 +5,8 @@ import { formatAddress, isLocal } from "./ip";
 import { Links } from "./netlink/links";
 
 /**
- * What a container's root may do in a namespace of its own and not in one that Nomad made, since its user namespace has no
- * power over that: listen on every port, and ping (ip-sysctl of the kernel's documentation). Docker sets both as well.
+ * What a container's root may do in its own namespace and not in one that Nomad created, because its user namespace has no
+ * privileges over that: listen on every port, and ping (ip-sysctl of the kernel's documentation). Docker sets both as well.
  */
 const rights = {
   "/proc/sys/net/ipv4/ip_unprivileged_port_start": "0",
@@ -14,9 +14,9 @@ const rights = {
 } as const;
 
 /**
- * The addresses of a group's network by which others reach its tasks; none where it has nothing but loopback.
+ * The addresses of a group's network that other hosts can reach; empty if it has only loopback.
  *
- * @throws Error where there is no such namespace
+ * @throws Error if the namespace does not exist
  */
 export function joinedAddresses(path: string): string[] {
   return inNetworkNamespace(path, () => {
@@ -26,10 +26,10 @@ export function joinedAddresses(path: string): string[] {
 }
 
 /**
- * Gives everybody in a group's network namespace those rights.
+ * Grants all processes in a group's network namespace those rights.
  *
- * @returns a sentence where the host does not let us, undefined otherwise
- * @throws Error where there is no such namespace
+ * @returns a message if the host refuses, undefined otherwise
+ * @throws Error if the namespace does not exist
  */
 export function openJoinedNamespace(path: string): string | undefined {
   return inNetworkNamespace(path, () => {
@@ -37,7 +37,7 @@ export function openJoinedNamespace(path: string): string | undefined {
       try {
         writeFileSync(file, value);
       } catch (error) {
-        return `The task cannot open ports below 1024, or not ping: ${file} could not be written (${errnoCode(error) ?? String(error)}).`;
+        return `The task may be unable to open ports below 1024 or to ping: cannot write ${file} (${errnoCode(error) ?? String(error)}).`;
       }
     }
     return undefined;

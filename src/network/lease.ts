@@ -4,7 +4,7 @@ import { addressPart, parseAddress, parseSubnet } from "./ip";
 import type { NetworkRecord } from "./records";
 
 /**
- * What a container gets that asks by DHCP; undefined where the driver has given it no IPv4 address.
+ * The DHCP lease of a container; undefined if the driver has assigned it no IPv4 address.
  *
  * @param resolvers text of a resolv.conf(5)
  */

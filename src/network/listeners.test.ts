@@ -21,7 +21,7 @@ const shown = (all: readonly Listener[]) =>
   all.map(({ protocol, address, port, inode }) => [protocol, formatAddress(address), port, inode]);
 
 describe("parseListeners", () => {
-  test("what listens, and not what is connected", () => {
+  test("finds listening sockets, not connected ones", () => {
     expect(shown(parseListeners(tcp, "tcp"))).toEqual([
       ["tcp", "127.0.0.1", 4646, "4711"],
       ["tcp", "0.0.0.0", 22, "12"],
@@ -34,7 +34,7 @@ describe("parseListeners", () => {
     expect(shown(parseListeners(udp, "udp"))).toEqual([["udp", "127.0.0.53", 53, "31"]]);
   });
 
-  test("passes over anything else", () => {
+  test("skips anything else", () => {
     fc.assert(
       fc.property(fc.string(), (text) => parseListeners(text, "tcp").length === 0),
       { numRuns: 2000 },
@@ -45,7 +45,7 @@ describe("parseListeners", () => {
 describe("shadowed", () => {
   const listens = (text: string, port = 8080): Listener => {
     const address = parseAddress(text);
-    if (address === undefined) throw new Error(`${text} is no address.`);
+    if (address === undefined) throw new Error(`${text} is not an address.`);
     return { protocol: "tcp", address, port, inode: "1" };
   };
   const any = { label: "a", hostPort: 8080, containerPort: 80 };
@@ -58,7 +58,7 @@ describe("shadowed", () => {
     [any, "::1", true],
     [any, "192.0.2.1", true],
     [any, "2001:db8::1", true],
-    // The driver's rules leave the others of 127.0.0.0/8 alone.
+    // The driver's rules do not affect the others of 127.0.0.0/8.
     [any, "127.0.0.53", false],
     [bound, "0.0.0.0", true],
     [bound, "::", true],
@@ -73,7 +73,7 @@ describe("shadowed", () => {
     expect(shadowed([forward], [listens(address)]) !== undefined).toBe(expected);
   });
 
-  test("only the same port", () => {
+  test("only the same port conflicts", () => {
     expect(shadowed([{ ...any, containerPort: 8081 }], [listens("0.0.0.0", 8081), listens("::", 80)])).toBeUndefined();
     expect(shadowed([], [listens("0.0.0.0")])).toBeUndefined();
     expect(shadowed([{ ...any, hostPort: 1 }, any], [listens("0.0.0.0", 2), listens("::")])?.port).toBe(8080);

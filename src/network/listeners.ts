@@ -6,27 +6,27 @@ import { type Address, addressOfBytes, formatAddress, parseAddress } from "./ip"
 import type { PortForward } from "./ports";
 
 /**
- * What listens on the host. A rule that leads a port to a container comes before every socket: what listens there would be cut off,
- * the agent's own API for example, and the container would answer in its place.
+ * Programs that listen on the host. A rule that forwards a port to a container takes precedence over every socket: a program listening
+ * there, the agent's own API for example, would be cut off, and the container would answer instead.
  */
 
-/** A socket of the host that others can send to. */
+/** A socket of the host that receives packets from others. */
 export interface Listener {
   readonly protocol: "tcp" | "udp";
   readonly address: Address;
   readonly port: number;
-  /** Number by which the socket is known in /proc/PID/fd. */
+  /** The inode that identifies the socket in /proc/PID/fd. */
   readonly inode: string;
 }
 
-/** TCP_LISTEN, and what is shown of a UDP socket that is not connected, TCP_CLOSE (net/tcp_states.h). */
+/** TCP_LISTEN, and the state shown for an unconnected UDP socket, TCP_CLOSE (net/tcp_states.h). */
 const LISTENING = { tcp: "0A", udp: "07" } as const;
 /** 127.0.0.0/8 as the leading eight bits of an address. */
 const LOOPBACK_NETWORK = 127n;
 const LOOPBACK = new Set(["127.0.0.1", "::1"]);
 
 /**
- * The listeners in a text of /proc/net/tcp, tcp6, udp or udp6 (proc_pid_net(5)); lines that are none are passed over.
+ * The listeners in the text of /proc/net/tcp, tcp6, udp or udp6 (proc_pid_net(5)); invalid lines are skipped.
  *
  * @param text one socket a line: number, local and remote address, state, seven more fields, inode
  */
@@ -40,18 +40,18 @@ export function parseListeners(text: string, protocol: Listener["protocol"]): Li
   });
 }
 
-/** Words of 32 bits, each as this machine (x86-64) has it in memory: the lowest byte is the first of the address. */
+/** Words of 32 bits in the byte order of this machine (x86-64): the lowest byte is the first of the address. */
 function addressOfHex(hex: string): Address | undefined {
   const bytes = Buffer.from(hex, "hex");
   bytes.swap32();
-  // An IPv4 address in IPv6's clothes (RFC 4291, 2.5.5.2).
+  // An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
   const mapped = bytes.length === 16 && bytes.subarray(0, 12).equals(Buffer.from("00000000000000000000ffff", "hex"));
   return addressOfBytes(mapped ? bytes.subarray(12) : bytes);
 }
 
 /**
- * The first listener that one of the ports would take packets from: at every address of the host, or the one that the port is bound to;
- * at 127.0.0.1 and ::1 in any case, because the host's own programs reach all ports there (see rules()).
+ * The first listener that a forwarded port would take packets from: at every address of the host, or the one that the port is bound to;
+ * at 127.0.0.1 and ::1 in any case, because the host's own programs can use all forwarded ports there (see rules()).
  */
 export function shadowed(ports: readonly PortForward[], listeners: readonly Listener[]): Listener | undefined {
   return listeners.find(({ address, port }) =>
@@ -67,9 +67,9 @@ function takes(hostAddress: string | undefined, address: Address): boolean {
 }
 
 /**
- * Refuses ports of the host on which something of it listens.
+ * Refuses ports on which a program of the host listens.
  *
- * @throws LaunchError naming port and program; Nomad may try again, for the program may end
+ * @throws LaunchError naming port and program; recoverable, because the program may end
  */
 export async function refuseTakenPorts(ports: readonly PortForward[]): Promise<void> {
   if (ports.length === 0) return;
@@ -79,23 +79,23 @@ export async function refuseTakenPorts(ports: readonly PortForward[]): Promise<v
   const program = await programOf(found.inode);
   const address = formatAddress(found.address);
   throw new LaunchError(
-    `The port ${found.port} (${JSON.stringify(label)}) cannot be forwarded to the container: ${program ?? "a program of this client"} listens on it (${found.protocol.toUpperCase()}, ${address.includes(":") ? `[${address}]` : address}:${found.port}), and would not be reached any more. Use another port, or end that program.`,
+    `The port ${found.port} (${JSON.stringify(label)}) cannot be forwarded to the container: ${program ?? "a program of this client"} already listens on it (${found.protocol.toUpperCase()}, ${address.includes(":") ? `[${address}]` : address}:${found.port}) and would become unreachable. Use another port, or stop that program.`,
     { recoverable: true },
   );
 }
 
-/** Read on this very thread: while another one reads, this one may be in a container's namespace, which /proc/net would show then. */
+/** Read on this thread: another thread could read while this one is in a container's namespace, and /proc/net would show that. */
 function readListeners(): Listener[] {
   return (["tcp", "udp"] as const).flatMap((protocol) =>
-    // A host without IPv6 has no tables of it.
+    // A host without IPv6 does not have the IPv6 tables.
     ["", "6"].flatMap((family) => parseListeners(readIfThere(`/proc/net/${protocol}${family}`) ?? "", protocol)),
   );
 }
 
-/** Name and PID of a process that has a socket; undefined where that cannot be seen. */
+/** Name and PID of the process that has a socket; undefined if it cannot be determined. */
 async function programOf(inode: string): Promise<string | undefined> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-  // systemd keeps sockets that it hands to others.
+  // systemd holds sockets that it passes to services.
   for (const pid of pids.toSorted((one, other) => other - one)) {
     try {
       for (const fd of await readdir(`/proc/${pid}/fd`)) {

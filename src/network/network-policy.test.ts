@@ -16,25 +16,25 @@ describe("checkNetworkPolicy", () => {
   test.each([
     ["the host's network by default", host, policy([])],
     ["any bridge by default", bridge("docker0"), policy([])],
-    ["a bridge that is named", bridge("br1"), policy(["br0", "br1"])],
+    ["a bridge that is listed", bridge("br1"), policy(["br0", "br1"])],
     ["zones beside an allow-list of bridges", zone, policy(["br0"])],
-    ["networks of a group and of the task's own", joined, policy(["br0"], false)],
-    ["a link of its own", own, policy(["br0"], false)],
+    ["a group's network", joined, policy(["br0"], false)],
+    ["the task's own link", own, policy(["br0"], false)],
   ] as const)("allows %s", (_name, plan, allowed) => expect(() => checkNetworkPolicy(plan, allowed)).not.toThrow());
 
   test.each([
     ["the host's network", host, policy([], false), /allow_host_network = false/],
     ["another bridge", bridge("br2"), policy(["br0", "br1"]), /"br2".*network\.bridges.* allows "br0", "br1"\./],
-    ["a name that begins alike", bridge("br"), policy(["br0"]), /asks for "br"/],
-    ["a zone's bridge by its name", bridge("vz-web"), policy(["br0"]), /asks for "vz-web"/],
+    ["a name with the same beginning", bridge("br"), policy(["br0"]), /asks for "br"/],
+    ["a zone's bridge by name", bridge("vz-web"), policy(["br0"]), /asks for "vz-web"/],
   ] as const)("refuses %s", (_name, plan, allowed, sentence) =>
     expect(() => checkNetworkPolicy(plan, allowed)).toThrow(sentence),
   );
 });
 
-test("only a bridge is a bridge", () => {
+test("accepts only bridges", () => {
   expect(() => checkBridge("br0", { kind: "bridge" })).not.toThrow();
-  expect(() => checkBridge("lo", {})).toThrow(/"lo" names a network interface of this client that is no bridge:/);
-  expect(() => checkBridge("ve-x", { kind: "veth" })).toThrow(/no bridge but of the kind "veth"/);
-  expect(() => checkBridge("br9", undefined)).toThrow(/does not have: make it \(ip link add name br9 type bridge\)/);
+  expect(() => checkBridge("lo", {})).toThrow(/"lo" names a network interface of this client that is not a bridge:/);
+  expect(() => checkBridge("ve-x", { kind: "veth" })).toThrow(/not a bridge but of the kind "veth"/);
+  expect(() => checkBridge("br9", undefined)).toThrow(/does not have: create it \(ip link add name br9 type bridge\)/);
 });

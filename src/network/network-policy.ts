@@ -5,13 +5,13 @@ import { refuseTakenPorts } from "./listeners";
 import { type Link, Links } from "./netlink/links";
 import type { NetworkPlan } from "./plan";
 
-/** What of the operator's config decides on networks. */
+/** The operator's settings about networks. */
 export type NetworkPolicy = Pick<PluginOptions, "network" | "allow_host_network">;
 
 /**
  * Checks a task's network against what the operator allows, and what the client has.
  *
- * @throws ConfigError naming what is asked for and what is allowed; LaunchError, for which Nomad tries again, where a bridge is not there
+ * @throws ConfigError naming what is requested and what is allowed; LaunchError, which Nomad retries, if a bridge does not exist
  * yet, or a program of the client listens on a port
  */
 export async function checkNetwork(plan: NetworkPlan, policy: NetworkPolicy): Promise<void> {
@@ -23,7 +23,7 @@ export async function checkNetwork(plan: NetworkPlan, policy: NetworkPolicy): Pr
   checkBridge(plan.bridge, links.link(plan.bridge));
 }
 
-/** @throws ConfigError naming what is asked for and what is allowed */
+/** @throws ConfigError naming what is requested and what is allowed */
 export function checkNetworkPolicy(plan: NetworkPlan, policy: NetworkPolicy): void {
   if (plan.kind === "host" && !policy.allow_host_network) {
     throw new ConfigError(
@@ -42,12 +42,12 @@ export function checkNetworkPolicy(plan: NetworkPlan, policy: NetworkPolicy): vo
 export function checkBridge(name: string, found: Pick<Link, "kind"> | undefined): void {
   if (found === undefined) {
     throw new LaunchError(
-      `Option network_bridge = ${JSON.stringify(name)} names a bridge that this client does not have: make it (ip link add name ${name} type bridge), or name another.`,
+      `Option network_bridge = ${JSON.stringify(name)} names a bridge that this client does not have: create it (ip link add name ${name} type bridge), or name another.`,
       { recoverable: true },
     );
   }
   if (found.kind === "bridge") return;
   throw new ConfigError(
-    `Option network_bridge = ${JSON.stringify(name)} names a network interface of this client that is no bridge${found.kind === undefined ? "" : ` but of the kind ${JSON.stringify(found.kind)}`}: a container can only be attached to a bridge.`,
+    `Option network_bridge = ${JSON.stringify(name)} names a network interface of this client that is not a bridge${found.kind === undefined ? "" : ` but of the kind ${JSON.stringify(found.kind)}`}: a container can only be attached to a bridge.`,
   );
 }

@@ -2,10 +2,10 @@ import { type FSWatcher, watch } from "node:fs";
 import type { CgroupLayout } from "../host/cgroup-layout";
 import { readIfThere } from "../host/read-file";
 
-/** Where systemd-networkd tells what it does about a link, in a file named after its index. */
+/** Where systemd-networkd publishes its state of a link, in a file named after its index. */
 const linkStates = "/run/systemd/netif/links";
 
-/** Whether systemd-networkd configures a link: not known yet while it is looking at it. */
+/** Whether systemd-networkd configures a link: unknown while it is processing it. */
 export type LinkManagement = "managed" | "unmanaged" | "unknown";
 
 /** Whether systemd-networkd runs: its control group has processes. */
@@ -14,28 +14,28 @@ export function networkdRuns(layout: CgroupLayout): boolean {
   return trees.some((path) => (readIfThere(`${path}/system.slice/systemd-networkd.service/cgroup.procs`) ?? "") !== "");
 }
 
-/** What it does about a link of the host. */
+/** What systemd-networkd does with a link of the host. */
 export function linkManagement(index: number): LinkManagement {
   return parseLinkState(readIfThere(`${linkStates}/${index}`) ?? "");
 }
 
 /**
- * Calls `look` when it tells something new of a link; never where it does not run.
+ * Calls `changed` when systemd-networkd publishes a new state of a link; never if it does not run.
  *
- * @returns stops that
+ * @returns stops watching
  */
-export function watchLinkStates(look: () => void): () => void {
+export function watchLinkStates(changed: () => void): () => void {
   let watcher: FSWatcher | undefined;
   try {
-    watcher = watch(linkStates, { persistent: false }, look);
+    watcher = watch(linkStates, { persistent: false }, changed);
     watcher.on("error", () => watcher?.close());
   } catch {
-    // There is no such directory.
+    // The directory does not exist.
   }
   return () => watcher?.close();
 }
 
-/** Reads a state file: ADMIN_STATE is what `networkctl list` shows in its column SETUP (networkctl(1)). */
+/** Parses a state file: ADMIN_STATE is what `networkctl list` shows in its column SETUP (networkctl(1)). */
 export function parseLinkState(text: string): LinkManagement {
   switch (/^ADMIN_STATE=(\S+)$/m.exec(text)?.[1]) {
     case "unmanaged":

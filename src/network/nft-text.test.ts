@@ -4,7 +4,7 @@ import { nftAddress, nftInterface, nftPort } from "./nft-text";
 import type { NetworkRecord } from "./records";
 import { rules } from "./rules";
 
-/** Text with what means something to nft(8), beside any other. */
+/** Text with characters that are special to nft(8), among others. */
 const hostile = fc.oneof(
   fc.string(),
   fc.string({ unit: "binary" }),
@@ -26,7 +26,7 @@ const hostile = fc.oneof(
   ),
 );
 
-describe("what goes into a rule is plain", () => {
+describe("only plain text goes into a rule", () => {
   test("names of interfaces", () => {
     fc.assert(
       fc.property(hostile, (name) => {

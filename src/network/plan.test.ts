@@ -36,11 +36,11 @@ describe("networkPlan", () => {
       ports: [{ label: "http", hostAddress: "192.0.2.1", hostPort: 20_001, containerPort: 80 }],
     });
     expect(() => plan({ ports: ["http"], network_veth: false })).toThrow(
-      /network_veth = false leaves it in the host's/,
+      /network_veth = false uses the host's network/,
     );
   });
 
-  test("a group's network is joined, and forwards its ports itself", () => {
+  test("a group's network is joined; Nomad forwards its ports", () => {
     expect(plan({ ports: ["http"] }, namespace)).toEqual({ kind: "joined", path: namespace.path });
     expect(plan({}, { ...namespace, hostsConfig: { hostname: "web", address: "172.26.64.2" } })).toEqual({
       kind: "joined",
@@ -52,7 +52,7 @@ describe("networkPlan", () => {
 
   test.each(["network_zone", "network_bridge"])("a group's network and %s exclude each other", (option) => {
     expect(() => plan({ [option]: "web" }, namespace)).toThrow(
-      new RegExp(`${option} = "web" needs a network of the task's own`),
+      new RegExp(`${option} = "web" needs a separate network for the task`),
     );
   });
 });

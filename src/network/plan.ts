@@ -3,23 +3,23 @@ import { ConfigError } from "../config/config-error";
 import type { TaskOptions } from "../config/options";
 import { type PortForward, portForwards } from "./ports";
 
-/** How a task is connected. */
+/** How a task is connected to the network. */
 export type NetworkPlan =
   /** The host's own network. */
   { readonly kind: "host" } | JoinedNetwork | PrivateNetwork;
 
-/** A namespace that Nomad made for the group: bridge, CNI, or with nothing but loopback. */
+/** A namespace that Nomad created for the group: bridge, CNI, or only loopback. */
 export interface JoinedNetwork {
   readonly kind: "joined";
   readonly path: string;
-  /** The group's name and address, where the agent tells them. */
+  /** The group's name and address, if the agent provides them. */
   readonly hosts?: { readonly hostname: string; readonly address: string };
 }
 
-/** A namespace that systemd-nspawn makes, with a link to the host. */
+/** A namespace that systemd-nspawn creates, with a link to the host. */
 export interface PrivateNetwork {
   readonly kind: "private";
-  /** veth: to the host alone. zone: to a bridge that comes and goes with its containers. bridge: to one of the host's. */
+  /** veth: to the host only. zone: to a bridge that exists while it has containers. bridge: to an existing bridge of the host. */
   readonly link: "veth" | "zone" | "bridge";
   /** Name of the bridge. */
   readonly bridge?: string;
@@ -29,7 +29,7 @@ export interface PrivateNetwork {
 /**
  * Decides on a task's network.
  *
- * @throws ConfigError where options and the group's network contradict each other
+ * @throws ConfigError if options and the group's network contradict each other
  */
 export function networkPlan(config: TaskConfig, options: TaskOptions): NetworkPlan {
   const { network_veth: veth, network_bridge: bridge, network_zone: zone } = options;
@@ -38,10 +38,10 @@ export function networkPlan(config: TaskConfig, options: TaskOptions): NetworkPl
     const own = bridge === undefined ? (zone === undefined ? undefined : "network_zone") : "network_bridge";
     if (own !== undefined) {
       throw new ConfigError(
-        `Option ${own} = ${JSON.stringify(options[own])} needs a network of the task's own, and the group's network block gives all its tasks one: remove the option, or use network { mode = "host" }.`,
+        `Option ${own} = ${JSON.stringify(options[own])} needs a separate network for the task, but the group's network block puts all its tasks into one: remove the option, or use network { mode = "host" }.`,
       );
     }
-    // The ports are those of the group's namespace: the agent forwards them. As in the Docker driver, the labels are checked.
+    // The ports belong to the group's namespace: the agent forwards them. As in the Docker driver, only the labels are checked.
     portForwards(options, config.resources);
     const { hostname = "", address = "" } = isolation.hostsConfig ?? {};
     return {
@@ -56,7 +56,7 @@ export function networkPlan(config: TaskConfig, options: TaskOptions): NetworkPl
   if (veth) return { kind: "private", link: "veth", ports };
   if (ports.length > 0) {
     throw new ConfigError(
-      `Option ${options.ports.length > 0 ? "ports" : "port_map"} forwards ports to a network of the container's own, and network_veth = false leaves it in the host's: remove one of them.`,
+      `Option ${options.ports.length > 0 ? "ports" : "port_map"} forwards ports to the container's own network, but network_veth = false uses the host's network: remove one of them.`,
     );
   }
   return { kind: "host" };

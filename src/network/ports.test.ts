@@ -24,7 +24,7 @@ const task = create(ResourcesSchema, {
 });
 
 describe("ports", () => {
-  test("lead where the group's network block says, or to the same number", () => {
+  test("forward to the port of the group's network block, or to the same number", () => {
     expect(portForwards({ ports: ["http", "admin", "v6", "any", "http"], port_map: {} }, group)).toEqual([
       { label: "http", hostAddress: "192.0.2.1", hostPort: 20_001, containerPort: 80 },
       { label: "admin", hostPort: 20_002, containerPort: 20_002 },
@@ -33,33 +33,33 @@ describe("ports", () => {
     ]);
   });
 
-  test("are none where none are named", () => {
+  test("are none if none are named", () => {
     expect(portForwards({ ports: [], port_map: {} }, group)).toEqual([]);
     expect(portForwards({ ports: [], port_map: {} }, undefined)).toEqual([]);
   });
 
-  test("must be the job's", () => {
+  test("must be defined by the job", () => {
     expect(() => portForwards({ ports: ["web"], port_map: {} }, group)).toThrow(
-      /ports names the port "web", which the job has not: its ports are "http", "admin", "v6", "any"\./,
+      /ports names the port "web", which the group's network block does not define: its ports are "http", "admin", "v6", "any"\./,
     );
-    expect(() => portForwards({ ports: ["web"], port_map: {} }, undefined)).toThrow(/add a port block of that label/);
+    expect(() => portForwards({ ports: ["web"], port_map: {} }, undefined)).toThrow(/add a port block with that label/);
   });
 });
 
 describe("port_map", () => {
-  test("changes the numbers of a task's own network, and opens its other ports as they are", () => {
+  test("maps the ports of a task's own network, and forwards its other ports unchanged", () => {
     expect(portForwards({ ports: [], port_map: { http: 80 } }, task)).toEqual([
       { label: "http", hostAddress: "192.0.2.1", hostPort: 8080, containerPort: 80 },
       { label: "rpc", hostAddress: "192.0.2.1", hostPort: 23_456, containerPort: 23_456 },
     ]);
   });
 
-  test("takes the group's ports that it names, where the task has no network", () => {
+  test("forwards the group's ports that it names if the task has no network block", () => {
     const forwards = portForwards({ ports: [], port_map: { http: 8000, admin: 9000 } }, group);
     expect(containerPorts(forwards)).toEqual({ http: 8000, admin: 9000 });
   });
 
-  test("must name the job's ports", () => {
+  test("must name ports of the job", () => {
     expect(() => portForwards({ ports: [], port_map: { web: 80 } }, task)).toThrow(/its ports are "http", "rpc"/);
   });
 });

@@ -3,10 +3,10 @@ import { ConfigError } from "../config/config-error";
 import type { TaskOptions } from "../config/options";
 import { parseAddress } from "./ip";
 
-/** A port of the host that leads to one of the container, for TCP and UDP. */
+/** A port of the host that is forwarded to one of the container, for TCP and UDP. */
 export interface PortForward {
   readonly label: string;
-  /** The host's address it is open at; undefined for every address. */
+  /** The host address it is bound to; undefined for every address. */
   readonly hostAddress?: string;
   readonly hostPort: number;
   readonly containerPort: number;
@@ -16,14 +16,14 @@ export interface PortForward {
 interface Reserved {
   readonly label: string;
   readonly value: number;
-  /** Port in the container as the group's network block says it; 0 or -1 where it does not. */
+  /** Port in the container from the group's network block; 0 or -1 if not set there. */
   readonly to: number;
   readonly hostIp: string;
 }
 
 /**
- * The ports that a task's options forward to its container, as the Docker driver understands them: `ports` names labels of the
- * group's network block, `port_map` gives ports of the container to labels, all others of the task's network keep their number.
+ * The ports that a task's options forward to its container, as in the Docker driver: `ports` names labels of the
+ * group's network block, `port_map` maps labels to ports of the container, all others of the task's network keep their number.
  *
  * @throws ConfigError for a label that Nomad reserved no port for
  */
@@ -48,7 +48,7 @@ export function portForwards(
   return known.map((reserved) => forward(reserved, port_map[reserved.label] ?? reserved.value));
 }
 
-/** Label → port in the container, as NetworkOverride tells Nomad. */
+/** Label → port in the container, for Nomad's NetworkOverride. */
 export function containerPorts(forwards: readonly PortForward[]): Record<string, number> {
   return Object.fromEntries(forwards.map(({ label, containerPort }) => [label, containerPort]));
 }
@@ -58,8 +58,8 @@ function withLabel(option: string, label: string, known: readonly Reserved[]): R
   if (found !== undefined) return found;
   const names = known.map((reserved) => JSON.stringify(reserved.label)).join(", ");
   throw new ConfigError(
-    `Option ${option} names the port ${JSON.stringify(label)}, which the job has not: ${
-      names === "" ? "add a port block of that label to the group's network block" : `its ports are ${names}`
+    `Option ${option} names the port ${JSON.stringify(label)}, which the group's network block does not define: ${
+      names === "" ? "add a port block with that label" : `its ports are ${names}`
     }.`,
   );
 }

@@ -15,7 +15,7 @@ import type { RulesKeeper } from "./rules-keeper";
 import { forgetContainer, forgetEarlierFlows } from "./stale-flows";
 import { enableForwarding } from "./sysctls";
 
-/** What of the driver a container's network needs. */
+/** The parts of the driver that a container's network needs. */
 export interface NetworkSurroundings {
   readonly log: Logger;
   readonly config: { readonly options: Pick<PluginOptions, "network"> };
@@ -25,15 +25,15 @@ export interface NetworkSurroundings {
 /** A container's network before its start. */
 export interface ReservedNetwork {
   readonly record: NetworkRecord;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author. */
   readonly notes: readonly string[];
 }
 
 /**
- * Reserves what a container's private network needs of the host, before it is started: addresses, and the rules of its ports.
- * releaseNetwork() gives it back.
+ * Reserves what a container's private network needs on the host, before it is started: addresses, and the rules of its ports.
+ * releaseNetwork() releases it.
  *
- * @throws FirewallError where ports cannot be forwarded; LaunchError where something listens on one
+ * @throws FirewallError if ports cannot be forwarded; LaunchError if a program listens on one
  */
 export async function reserveNetwork(
   machine: string,
@@ -42,17 +42,17 @@ export async function reserveNetwork(
   log: Logger,
 ): Promise<ReservedNetwork> {
   return withRecords(async (records) => {
-    // An image's download may have taken minutes since this was looked at first.
+    // An image's download may have taken minutes since the first check.
     await refuseTakenPorts(network.ports);
     const others = (await records.all()).filter((record) => record.machine !== machine);
     const record = newRecord(machine, network, pools, others);
     await records.write(record);
-    const notes = [...(await serve(records, record, log)), ...shortage(record, pools)];
+    const notes = [...(await enableRules(records, record, log)), ...poolShortage(record, pools)];
     return { record, notes };
   });
 }
 
-/** Connects a container that was started with a reserved network, or found again. */
+/** Connects a container that was started with a reserved network, or recovered. */
 export async function connectNetwork(
   record: NetworkRecord,
   boot: boolean,
@@ -60,14 +60,14 @@ export async function connectNetwork(
   { log, config, rulesKeeper }: NetworkSurroundings,
 ): Promise<ContainerNetwork> {
   const { machine } = record;
-  // The container runs already: without name servers it still has its network.
+  // The container is running: without name servers it still has its network.
   const resolvers = await hostResolvers().catch(() => undefined);
   const { network: pools } = config.options;
   return new ContainerNetwork(record, boot, supervised, {
     choose: (chosen) => chooseLate(chosen, pools, log),
     save: (changed) =>
       withRecords(async (records) => {
-        // A task that is being destroyed has none any more.
+        // The record of a task that is being destroyed is gone already.
         if ((await readRecord(machine)) === undefined) return;
         await records.write(changed);
         await applyRules(records);
@@ -79,22 +79,25 @@ export async function connectNetwork(
   });
 }
 
-/** The network of a container that was found again; its rules are put in force, in case they are not. */
+/** The network of a recovered container; its rules are applied in case they are not in force. */
 export async function recoverNetwork(machine: string, log: Logger): Promise<NetworkRecord | undefined> {
   const record = await readOwn(machine, log);
   if (record === undefined) return undefined;
   try {
     await withRecords(async (records) => applyRules(records, { anyway: true }));
   } catch (error) {
-    // The container runs, whatever somebody else did to the host.
-    log.warn("the ports of a recovered task may not be reached", { machine, error: errorText(error) });
+    // The container runs, whatever another program did to the host.
+    log.warn("forwarded ports of a recovered task may be unreachable: cannot apply nftables rules", {
+      machine,
+      error: errorText(error),
+    });
   }
   return record;
 }
 
 /**
- * Gives back what a container's network had of the host; does nothing where it had nothing. A record that cannot be read goes with a
- * warning: the rules are made of those that can be.
+ * Releases what a container's network used on the host; does nothing if it used nothing. An unreadable record is removed with a
+ * warning: the rules are made from the readable ones.
  */
 export async function releaseNetwork(machine: string, log: Pick<Logger, "warn">): Promise<void> {
   if (!(await hasRecord(machine))) return;
@@ -117,20 +120,20 @@ async function readOwn(machine: string, log: Pick<Logger, "warn">): Promise<Netw
     return await readRecord(machine);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
-    log.warn("the record of a container's network cannot be read", { machine, error: errorText(error) });
+    log.warn("cannot read the record of a container's network", { machine, error: errorText(error) });
     return undefined;
   }
 }
 
-async function serve(records: Records, record: NetworkRecord, log: Logger): Promise<string[]> {
+async function enableRules(records: Records, record: NetworkRecord, log: Logger): Promise<string[]> {
   if (record.ports.length === 0 && record.given === undefined) return [];
   using links = new Links();
   const { changed, refused } = enableForwarding(links.routes());
   if (changed.length > 0) {
-    log.info("this client passes on packets from now on, as containers need it", { set: changed.join(", ") });
+    log.info("enabled IP forwarding for container networks", { set: changed.join(", ") });
   }
   const notes = refused.map(
-    (setting) => `The container reaches no other hosts: ${setting} = 1 is needed, and could not be set.`,
+    (setting) => `The container has no connectivity beyond this client: cannot set sysctl ${setting} = 1.`,
   );
   try {
     await applyRules(records);
@@ -138,7 +141,7 @@ async function serve(records: Records, record: NetworkRecord, log: Logger): Prom
     return notes;
   } catch (error) {
     if (record.ports.length > 0) throw error;
-    return [`The container reaches no other hosts: ${errorText(error)}`];
+    return [`The container has no connectivity beyond this client: ${errorText(error)}`];
   }
 }
 
@@ -149,19 +152,19 @@ async function chooseLate(record: NetworkRecord, pools: AddressPools, log: Logge
     const given = chooseAddresses(record, pools, others);
     const chosen = withAddresses(record, given);
     await records.write(chosen);
-    for (const note of await serve(records, chosen, log)) log.warn(note, { machine: record.machine });
+    for (const note of await enableRules(records, chosen, log)) log.warn(note, { machine: record.machine });
     return chosen;
   });
 }
 
-function shortage({ given, bridge }: NetworkRecord, pools: AddressPools): string[] {
+function poolShortage({ given, bridge }: NetworkRecord, pools: AddressPools): string[] {
   if (given === undefined || given.ipv4 !== undefined || pools.ipv4_pool === "none") return [];
   return [
-    `The container gets no IPv4 address: ${bridge === undefined ? "all" : `the zone ${bridge} is full, or all`} of network.ipv4_pool in the nspawn plugin's config is in use on this client.`,
+    `The container has no IPv4 address: ${bridge === undefined ? "" : `zone ${bridge} is full, or `}no address is free in network.ipv4_pool of the nspawn plugin's config.`,
   ];
 }
 
-/** systemd-nspawn does it as well, unless it was killed. */
+/** systemd-nspawn removes it as well, unless it was killed. */
 function removeEmptyBridge(name: string): void {
   using links = new Links();
   const all = links.links();

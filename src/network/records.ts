@@ -7,14 +7,14 @@ import { inDirectory } from "../host/in-directory";
 import { tryLock } from "../host/libc";
 import { removeIfEmpty } from "../host/remove-if-empty";
 
-/** Where the networks of running containers are written down; gone after a reboot, as they are. */
+/** The records of running containers' networks; gone after a reboot, like the containers. */
 const directory = "/run/nomad-driver-nspawn/network";
 const suffix = ".json";
-const unfinished = ".new";
-/** The rules that are in force, for whoever wants to see them, and to know whether they have to be changed. */
+const temporarySuffix = ".new";
+/** The rules in force, for operators to read, and to know whether they have to be changed. */
 const rulesFile = join(directory, "rules.nft");
 
-/** How long another driver on this host may hold the lock: it is held for some milliseconds. */
+/** How long to wait for another driver on this host that holds the lock: it is held for some milliseconds. */
 const lockMs = 30_000;
 const retryMs = 5;
 
@@ -38,13 +38,14 @@ const schema = v.object({
 });
 
 /**
- * The private network of one container: what is needed to make it again after a reboot of the container, and to take it away.
- * Addresses are "ADDRESS/PREFIX": `given` by the driver, `leased` by a DHCP server to the driver in the container's place, those the container has, and of these the `targets` that its ports are led
- * to; `since` is when it was made, in milliseconds since the epoch.
+ * The private network of one container: what is needed to restore it after a reboot of the container, and to remove it.
+ * Addresses are "ADDRESS/PREFIX": `given` are assigned by the driver, `leased` by a DHCP server to the driver for the container,
+ * `addresses` are those the container has, and `targets` those of them to which its ports are forwarded.
+ * `since` is when it was created, in milliseconds since the epoch.
  */
 export type NetworkRecord = Readonly<v.InferOutput<typeof schema>>;
 
-/** The records, for whoever holds the lock. */
+/** The records, for the holder of the lock. */
 export interface Records {
   all(): Promise<NetworkRecord[]>;
   write(record: NetworkRecord): Promise<void>;
@@ -54,15 +55,15 @@ export interface Records {
   writeRules(text: string): Promise<void>;
 }
 
-/** Thrown for a file that is no record. */
+/** Thrown for a file that is not a record. */
 export class RecordError extends Error {
   override readonly name = "RecordError";
 }
 
 /**
- * The record of a machine; undefined where it has no private network.
+ * The record of a machine; undefined if it has no private network.
  *
- * @throws RecordError where it cannot be read
+ * @throws RecordError if it cannot be read
  */
 export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
   return parse(join(directory, machine + suffix));
@@ -74,13 +75,13 @@ export async function hasRecord(machine: string): Promise<boolean> {
 }
 
 /**
- * Changes records with nobody else's change between: neither another task's of this driver nor another driver's on this host.
- * The directory goes with the last record.
+ * Changes records under a lock that excludes other tasks of this driver and other drivers on this host.
+ * The directory is removed with the last record.
  *
- * @throws Error where the lock is not to be had
+ * @throws Error if the lock cannot be taken
  */
 export async function withRecords<Result>(work: (records: Records) => Promise<Result>): Promise<Result> {
-  return inTurn(async () => {
+  return enqueue(async () => {
     const fd = await lockDirectory();
     try {
       await removeUnfinished();
@@ -95,8 +96,8 @@ export async function withRecords<Result>(work: (records: Records) => Promise<Re
 
 let last: Promise<unknown> = Promise.resolve();
 
-/** Within this process they wait for each other; only other processes are asked again and again. */
-function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+/** Callers within this process wait in a queue; only other processes are polled. */
+function enqueue<Result>(work: () => Promise<Result>): Promise<Result> {
   const turn = last.then(work, work);
   last = turn.catch(() => {});
   return turn;
@@ -105,7 +106,7 @@ function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
 const records: Records = {
   all: async () => {
     const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
-    // One that cannot be read is its own container's trouble (see readRecord()), not that of all.
+    // An unreadable record affects only its own container (see readRecord()).
     const found = await Promise.all(names.map((name) => parse(join(directory, name)).catch(() => undefined)));
     return found.filter((record) => record !== undefined);
   },
@@ -118,24 +119,24 @@ const records: Records = {
 async function lockDirectory(): Promise<number> {
   for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
     const fd = await inDirectory(directory, () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
-    // One that was removed meanwhile is nobody's any more, nor is its lock.
-    if (tryLock(fd) && (await isStill(fd))) return fd;
+    // If the directory was removed meanwhile, its lock is worthless.
+    if (tryLock(fd) && (await isSameDirectory(fd))) return fd;
     closeSync(fd);
     if (performance.now() > deadline) {
       throw new Error(
-        `Another process holds the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
+        `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
       );
     }
   }
 }
 
-async function isStill(fd: number): Promise<boolean> {
+async function isSameDirectory(fd: number): Promise<boolean> {
   const [opened, named] = await Promise.all([stat(`/proc/self/fd/${fd}`), stat(directory).catch(absent)]);
   return named !== undefined && opened.ino === named.ino && opened.dev === named.dev;
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = path + unfinished;
+  const temporary = path + temporarySuffix;
   await writeFile(temporary, text, { mode: 0o600 });
   await rename(temporary, path);
 }
@@ -146,7 +147,7 @@ async function parse(path: string): Promise<NetworkRecord | undefined> {
 }
 
 /**
- * Reads a record's text.
+ * Parses a record.
  *
  * @throws RecordError for anything else
  */
@@ -154,15 +155,15 @@ export function parseRecord(path: string, text: string): NetworkRecord {
   try {
     return v.parse(schema, JSON.parse(text));
   } catch (error) {
-    throw new RecordError(`${path} is not a record of this version of the driver: ${text.slice(0, 200)}`, {
+    throw new RecordError(`${path} is not a valid record for this driver version: ${text.slice(0, 200)}`, {
       cause: error,
     });
   }
 }
 
-/** What a driver left that was killed while it wrote. */
+/** Removes files of a driver that was killed while it wrote. */
 async function removeUnfinished(): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (name.endsWith(unfinished)) await rm(join(directory, name), { force: true });
+    if (name.endsWith(temporarySuffix)) await rm(join(directory, name), { force: true });
   }
 }

@@ -13,15 +13,15 @@ import { hasIpv6 } from "./sysctls";
 
 const machineId = "/etc/machine-id";
 
-/** Where the driver takes addresses from. */
+/** The pools from which the driver assigns addresses. */
 export type AddressPools = PluginOptions["network"];
 
-/** Where the operator says nothing: the next one is taken where a host uses one already. */
-const usualPools = ["10.213.0.0/16", "172.30.208.0/20", "192.168.208.0/20"] as const;
+/** The defaults, in order: the next one is used if the host uses one already. */
+const defaultPools = ["10.213.0.0/16", "172.30.208.0/20", "192.168.208.0/20"] as const;
 
 type Given = NonNullable<NetworkRecord["given"]>;
 
-/** The record of a container that is about to start, with addresses where they are the driver's to give. */
+/** The record of a container that is about to start, with addresses if the driver assigns them. */
 export function newRecord(
   machine: string,
   { link, bridge, ports }: PrivateNetwork,
@@ -29,14 +29,14 @@ export function newRecord(
   others: readonly NetworkRecord[],
 ): NetworkRecord {
   const base = { machine, link, ...(bridge === undefined ? {} : { bridge }), ports, since: Date.now() };
-  // With systemd-networkd it is seen when the link is there whether it serves it.
+  // If systemd-networkd runs, whether it serves the link is known only when the link exists.
   if (link === "bridge" || networkdRuns(readCgroupLayout())) return { ...base, addresses: [], targets: [] };
   const given = chooseAddresses({ ...base, addresses: [], targets: [] }, pools, others);
   return withAddresses(base, given);
 }
 
 /**
- * Addresses for a container's link that nothing on this host uses, as far as there are any left.
+ * Addresses for a container's link that are unused on this host, as far as any are left.
  *
  * @param others the other containers' records
  */
@@ -58,7 +58,7 @@ export function chooseAddresses(record: NetworkRecord, pools: AddressPools, othe
     const position = network === undefined ? undefined : freePosition(network, taken);
     return network === undefined || position === undefined ? undefined : linkAddresses(network, position);
   };
-  const ipv4 = choose(pools.ipv4_pool === undefined ? usualPools : [pools.ipv4_pool], 4);
+  const ipv4 = choose(pools.ipv4_pool === undefined ? defaultPools : [pools.ipv4_pool], 4);
   const ipv6 = hasIpv6() ? choose([pools.ipv6_pool ?? localPool()], 6) : undefined;
   return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
 }
@@ -77,13 +77,13 @@ function firstFree(
   return undefined;
 }
 
-/** The record of a container that gets these addresses. */
+/** The record of a container with these addresses. */
 export function withAddresses(record: Omit<NetworkRecord, "addresses" | "targets">, given: Given): NetworkRecord {
   const addresses = containerAddresses(given);
   return { ...record, given, addresses, targets: addresses };
 }
 
-/** What the container gets of that. */
+/** The container's side of these addresses. */
 function containerAddresses(given: NetworkRecord["given"]): string[] {
   return [given?.ipv4?.container, given?.ipv6?.container].filter((text) => text !== undefined);
 }
@@ -93,8 +93,8 @@ function inFamily(given: NetworkRecord["given"], family: 4 | 6): LinkAddresses |
 }
 
 /**
- * A network of unique local addresses (RFC 4193), random as it has to be, and always the same on a host: made of its machine ID,
- * which is not to be told as such (machine-id(5)).
+ * A network of unique local addresses (RFC 4193), random as required, and stable per host: derived from its machine ID,
+ * which must not be disclosed itself (machine-id(5)).
  */
 function localPool(): string {
   const id = existsSync(machineId) ? readFileSync(machineId, "utf8").trim() : hostname();

@@ -5,7 +5,7 @@ import { leadsTo } from "./route-lookup";
 
 const route = (text: string, index: number, outward = true): Route => {
   const destination = parseSubnet(text);
-  if (destination === undefined) throw new Error(`${text} is no subnet`);
+  if (destination === undefined) throw new Error(`${text} is not a subnet`);
   return { destination, index, outward, advertised: false };
 };
 const uplink = 2;
@@ -27,7 +27,7 @@ test.each([
   ["192.0.2.9", false],
   ["198.51.100.1", false],
   ["2001:db8::1", false],
-])("packets to %s leave by the link: %p", (text, expected) => {
+])("packets to %s leave through the link: %p", (text, expected) => {
   const address = parseAddress(text);
   expect(address !== undefined && leadsTo(routes, address, link)).toBe(expected);
 });

@@ -2,10 +2,10 @@ import { type Address, addressBits, overlaps } from "./ip";
 import type { Route } from "./netlink/links";
 
 /**
- * Whether packets to an address leave the host by a link: of the routes that match, the one of the smallest network decides.
+ * Whether packets to an address leave the host through a link: the most specific of the matching routes decides.
  *
- * A container says itself which addresses it has. What is led to its ports must not be led elsewhere by that: to an address of the
- * host, or of somebody behind another link.
+ * A container chooses its own addresses. That must not redirect packets for its ports elsewhere: to an address of the
+ * host, or of a host behind another link.
  */
 export function leadsTo(routes: readonly Route[], address: Address, index: number): boolean {
   const alone = { ...address, prefix: addressBits[address.family] };

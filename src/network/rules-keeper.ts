@@ -8,12 +8,12 @@ import { tableName } from "./rules";
 import { forgetEarlierFlows } from "./stale-flows";
 
 /**
- * Keeps the rules for containers in force while there are any that this process follows: a restart of nftables.service, or
- * whoever else flushes all rules of a host, takes the driver's away with its own.
+ * Keeps the rules for containers in force while this process follows any: a restart of nftables.service, or
+ * another program that flushes all rules of a host, also removes the driver's.
  */
 export class RulesKeeper {
   readonly #log: Logger;
-  #held = 0;
+  #holders = 0;
   #unwatch: (() => void) | undefined;
   #restoring = false;
 
@@ -22,61 +22,61 @@ export class RulesKeeper {
   }
 
   /**
-   * Keeps them for one container more.
+   * Keeps the rules for one more container.
    *
-   * @returns lets go, for this container
+   * @returns stops that for this container
    */
   hold(): () => void {
-    this.#held += 1;
-    if (this.#held === 1) this.#begin();
+    this.#holders += 1;
+    if (this.#holders === 1) this.#startWatching();
     let released = false;
     return () => {
       if (released) return;
       released = true;
-      this.#held -= 1;
-      if (this.#held === 0) this.#end();
+      this.#holders -= 1;
+      if (this.#holders === 0) this.#stopWatching();
     };
   }
 
-  #begin(): void {
+  #startWatching(): void {
     try {
-      this.#unwatch = watchTables(() => this.#look());
-      // They may have been taken away since they were put in force for this container.
-      this.#look();
+      this.#unwatch = watchTables(() => this.#check());
+      // They may have been removed since they were applied for this container.
+      this.#check();
     } catch (error) {
-      this.#log.warn("rules that somebody takes away are not put in force again", { error: errorText(error) });
+      this.#log.warn("cannot watch nftables: removed rules will not be restored", { error: errorText(error) });
     }
   }
 
-  #end(): void {
+  #stopWatching(): void {
     this.#unwatch?.();
     this.#unwatch = undefined;
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#restoring) return;
     this.#restoring = true;
     this.#restore().then(
       (restored) => {
         this.#restoring = false;
-        // What happened meanwhile was not looked at.
-        if (restored) this.#look();
+        // Changes during the restore were not checked.
+        if (restored) this.#check();
       },
       (error: unknown) => {
         this.#restoring = false;
-        this.#log.error("ports of tasks may not be reached", { error: errorText(error) });
+        this.#log.error("forwarded ports may be unreachable: cannot apply nftables rules", { error: errorText(error) });
       },
     );
   }
 
   async #restore(): Promise<boolean> {
     if (hasTable(tableName) || !(await restoreRules())) return false;
-    this.#log.warn(`somebody removed the nftables table ${tableName}; its rules are in force again`);
+    this.#log.warn(`nftables table ${tableName} was removed by another program; restored`);
     return true;
   }
 }
 
-/** Where there is no such table though there should be one; another driver of this host may have been faster. */
+/** Restores a missing table that should exist; another driver on this host may have been faster. */
 async function restoreRules(): Promise<boolean> {
   return withRecords(async (records) => {
     if ((await records.rules()) === "" || hasTable(tableName)) return false;

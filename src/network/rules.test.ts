@@ -22,7 +22,7 @@ const chainOf = (text: string, name: string) =>
     .map((line) => line.trim());
 
 describe("rules", () => {
-  test("there are none where nobody needs any", () => {
+  test("are empty if no record needs any", () => {
     expect(rules([])).toBe("");
     const quiet: NetworkRecord = {
       machine: "q",
@@ -36,7 +36,7 @@ describe("rules", () => {
     expect(rules([quiet])).toBe("");
   });
 
-  test("replace the whole table, and name no other", () => {
+  test("replace the whole table, and name no other one", () => {
     const text = rules([web]);
     expect([...text.matchAll(/table \S+ \S+/g)].map(([table]) => table)).toEqual(
       Array.from({ length: 3 }, () => "table inet nomad-nspawn"),
@@ -48,7 +48,7 @@ describe("rules", () => {
     ]);
   });
 
-  test("ports lead from the address they are bound to, or any of the host's", () => {
+  test("ports are forwarded from the address they are bound to, or any of the host", () => {
     expect(chainOf(rules([web]), "prerouting")).toEqual([
       "meta l4proto { tcp, udp } dnat ip to ip daddr . meta l4proto . th dport map { 192.0.2.1 . tcp . 20001 : 10.213.0.2 . 80, 192.0.2.1 . udp . 20001 : 10.213.0.2 . 80 }",
       "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto { tcp, udp } dnat ip to meta l4proto . th dport map { tcp . 20002 : 10.213.0.2 . 20002, udp . 20002 : 10.213.0.2 . 20002 }",
@@ -59,14 +59,14 @@ describe("rules", () => {
   test.each([
     ["ip daddr 127.0.0.1", "10\\.213\\.0\\.2"],
     ["ip6 daddr ::1", "fd00::2"],
-  ])("the host's loopback address leads to all of them: %s", (condition, container) => {
+  ])("the host's loopback address forwards all of them: %s", (condition, container) => {
     const lines = chainOf(rules([web]), "output");
     const [line = "", ...more] = lines.filter((each) => each.startsWith(`${condition} `));
     expect(line).toMatch(new RegExp(`tcp \\. 20001 : ${container} \\. 80.*tcp \\. 20002 : ${container} \\. 20002`));
     expect(more).toEqual([]);
   });
 
-  test("but not ::1 to one behind a bridge, where what passes bridges is filtered", () => {
+  test("but not ::1 to one behind a bridge, if bridged packets are filtered", () => {
     const zoned: NetworkRecord = { ...web, machine: "z", link: "zone", bridge: "vz-z", ports: web.ports.slice(1) };
     const led = (filtered: boolean) =>
       chainOf(rules([zoned, { ...web, ports: web.ports.slice(0, 1) }], filtered), "output").flatMap((line) => {
@@ -83,7 +83,7 @@ describe("rules", () => {
     ]);
   });
 
-  test("unless one is bound to that address itself", () => {
+  test("except a port that another container binds to that address", () => {
     const local: NetworkRecord = {
       ...web,
       machine: "local",
@@ -95,14 +95,14 @@ describe("rules", () => {
     expect(output.filter((line) => line.startsWith("ip daddr 127.0.0.1")).join()).not.toContain("20001");
   });
 
-  test("of two with the same port the later one has it", () => {
+  test("if two have the same port, the later one gets it", () => {
     const later: NetworkRecord = { ...web, machine: "a-later-one", targets: ["10.213.0.10/30"], since: 2 };
     const [first = ""] = chainOf(rules([web, later]), "prerouting");
     expect(first).toContain("192.0.2.1 . tcp . 20001 : 10.213.0.10 . 80");
     expect(first.match(/192\.0\.2\.1 \. tcp \. 20001/g)).toHaveLength(1);
   });
 
-  test("what leaves networks of this host's own, or comes back to its sender's, changes its sender", () => {
+  test("packets that leave this host's own networks, or return to their sender's network, are masqueraded", () => {
     expect(chainOf(rules([web]), "postrouting")).toEqual([
       "ct status dnat ip saddr { 127.0.0.0/8, 10.213.0.0/30 } ip daddr 10.213.0.2 masquerade",
       "ct status dnat ip6 saddr { ::1/128, fd00::/64 } ip6 daddr fd00::2 masquerade",
@@ -110,7 +110,7 @@ describe("rules", () => {
     ]);
   });
 
-  test("loopback addresses never come in by a container's link, nor by a bridge that ports are behind", () => {
+  test("packets to loopback addresses are dropped on container links and on bridges with forwarded ports", () => {
     const bridged: NetworkRecord = { ...web, machine: "b", link: "bridge", bridge: "br0", given: {} };
     const guarded = (...names: readonly string[]) =>
       names.flatMap((name) => [
@@ -121,7 +121,7 @@ describe("rules", () => {
     expect(chainOf(rules([bridged]), "guard")).toEqual(guarded("ve-*", "vb-*", "vz-*", "br0"));
   });
 
-  test("a network without ports has no more than its way out", () => {
+  test("a network without ports has only masquerading", () => {
     const text = rules([{ ...web, ports: [] }]);
     expect(text).not.toContain("dnat");
     expect(chainOf(text, "postrouting")).toEqual([

@@ -3,45 +3,45 @@ import { nftAddress, nftInterface, nftPort } from "./nft-text";
 import type { PortForward } from "./ports";
 import type { NetworkRecord } from "./records";
 
-/** The driver's own table; nothing outside of it is ever read or changed. */
+/** The driver's own table; nothing outside of it is read or changed. */
 export const tableName = "nomad-nspawn";
 
-/** Takes the table away, if there is one. */
+/** Removes the table, if it exists. */
 export const noRules = `table inet ${tableName}\ndelete table inet ${tableName}\n`;
 
 const families = [4, 6] as const;
-const word = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
+const keyword = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
 const loopback = { 4: "127.0.0.1", 6: "::1" } as const satisfies Record<Family, string>;
 const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
 
-/** A port of a container as it is at the moment. What goes into a rule of it is text of nft-text.ts. */
+/** A port of a container at the moment. Only text of nft-text.ts goes into its rules. */
 interface Target {
   /** The host's address it is bound to; undefined for any. */
   readonly hostAddress: string | undefined;
   readonly hostPort: string;
   readonly containerPort: string;
   readonly container: Subnet;
-  /** Packets come from it by a bridge. */
+  /** Its packets arrive through a bridge. */
   readonly bridged: boolean;
 }
 
-/** What of a host decides on its rules, beside the records. */
+/** The properties of a host that affect its rules, besides the records. */
 export interface RulesContext {
   /**
-   * Whether what passes a bridge passes the rules of IPv6 (bridge-nf-call-ip6tables). Answers to ::1 have their destination again when they
-   * leave the bridge then, and the kernel drops them as it drops all that is sent to ::1 from outside.
+   * Whether bridged packets pass the IPv6 rules (bridge-nf-call-ip6tables). Then answers to ::1 have their destination restored when they
+   * leave the bridge, and the kernel drops them like all packets sent to ::1 from outside.
    */
   readonly bridgesAreFiltered: boolean;
 }
 
 /**
- * The packet filter rules for all containers as a script for nft(8), which takes effect as a whole. "" where there is nothing to
- * rule.
+ * The packet filter rules for all containers as a script for nft(8), which takes effect atomically. "" if no rules are
+ * needed.
  *
- * Forwarded ports are kept in maps, so that a packet's way is as short with a thousand ports as with one. They lead from the host's
- * addresses, for packets of others and for those of the host itself, whose 127.0.0.1 and ::1 lead to every port as well, unless
- * that is another container's there. What is answered to somebody in the container's own network has to come back through here, so
- * its sender becomes the host; so does that of what a container sends from a network that only this host knows.
+ * Forwarded ports are kept in maps, so that a packet is matched as fast with a thousand ports as with one. They forward from the host's
+ * addresses, for packets of other hosts and of the host itself. The host's 127.0.0.1 and ::1 forward every port as well, unless another
+ * container's port is bound there. Answers to a sender in the container's own network have to return through this host, so such packets
+ * are masqueraded; so are those that a container sends from a network that only this host knows.
  */
 export function rules(all: readonly NetworkRecord[], { bridgesAreFiltered }: RulesContext): string {
   const records = all.toSorted((one, other) => other.since - one.since);
@@ -60,12 +60,12 @@ export function rules(all: readonly NetworkRecord[], { bridgesAreFiltered }: Rul
     ...chain(
       "prerouting",
       "type nat hook prerouting priority dstnat",
-      families.flatMap((family) => open(targets, family)),
+      families.flatMap((family) => hostAddressRules(targets, family)),
     ),
     ...chain("output", "type nat hook output priority -100", [
-      ...families.flatMap((family) => open(targets, family)),
-      ...openLoopback(targets, 4),
-      ...openLoopback(bridgesAreFiltered ? targets.filter(({ bridged }) => !bridged) : targets, 6),
+      ...families.flatMap((family) => hostAddressRules(targets, family)),
+      ...acceptLoopbackRules(targets, 4),
+      ...acceptLoopbackRules(bridgesAreFiltered ? targets.filter(({ bridged }) => !bridged) : targets, 6),
     ]),
     ...chain("postrouting", "type nat hook postrouting priority srcnat", [
       ...families.flatMap((family) => hairpins(targets, family)),
@@ -82,33 +82,33 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
     : [`  chain ${name} {`, `    ${hook}; policy accept;`, ...lines.map((line) => `    ${line}`), "  }"];
 }
 
-/** Loopback addresses may leave the host for a container's link (see host-loopback.ts), and must never come in by it. */
+/** Packets to loopback addresses may leave the host through a container's link (see host-loopback.ts), and must never come in through it. */
 function guard(bridges: readonly string[]): string[] {
   const names = bridges.flatMap((name) => nftInterface(name) ?? []);
   return ['"ve-*"', '"vb-*"', '"vz-*"', ...names].flatMap((name) =>
-    families.map((family) => `iifname ${name} ${word[family]} daddr ${loopbackNetwork[family]} drop`),
+    families.map((family) => `iifname ${name} ${keyword[family]} daddr ${loopbackNetwork[family]} drop`),
   );
 }
 
-/** From the host's addresses: those a port is bound to, or any. */
-function open(targets: readonly Target[], family: Family): string[] {
+/** Rules for the host's addresses: those a port is bound to, or any. */
+function hostAddressRules(targets: readonly Target[], family: Family): string[] {
   const own = targets.filter(({ container }) => container.family === family);
   const bound = own.filter(({ hostAddress }) => hostAddress !== undefined && isOf(hostAddress, family));
   const any = own.filter(({ hostAddress }) => hostAddress === undefined);
-  const ip = word[family];
+  const ip = keyword[family];
   return [
-    ...lead(`${ip} daddr . meta l4proto . th dport`, family, bound, ({ hostAddress = "", hostPort }, protocol) =>
+    ...dnatRule(`${ip} daddr . meta l4proto . th dport`, family, bound, ({ hostAddress = "", hostPort }, protocol) =>
       [hostAddress, protocol, hostPort].join(" . "),
     ),
-    ...lead(`meta l4proto . th dport`, family, any, ({ hostPort }, protocol) => `${protocol} . ${hostPort}`, [
+    ...dnatRule(`meta l4proto . th dport`, family, any, ({ hostPort }, protocol) => `${protocol} . ${hostPort}`, [
       "fib daddr type local",
       `${ip} daddr != ${loopbackNetwork[family]}`,
     ]),
   ];
 }
 
-/** From the host's own loopback address: every port, but those that another container's is bound to there. */
-function openLoopback(targets: readonly Target[], family: Family): string[] {
+/** Rules for the host's own loopback address: every port, except those that another container binds there. */
+function acceptLoopbackRules(targets: readonly Target[], family: Family): string[] {
   const address = loopback[family];
   const own = targets.filter(({ container }) => container.family === family);
   const claimed = new Set(own.flatMap(({ hostAddress, hostPort }) => (hostAddress === address ? [hostPort] : [])));
@@ -117,17 +117,17 @@ function openLoopback(targets: readonly Target[], family: Family): string[] {
     const { hostPort } = target;
     if (!claimed.has(hostPort) && !ports.has(hostPort)) ports.set(hostPort, target);
   }
-  return lead(
+  return dnatRule(
     "meta l4proto . th dport",
     family,
     [...ports.values()],
     ({ hostPort }, protocol) => `${protocol} . ${hostPort}`,
-    [`${word[family]} daddr ${address}`],
+    [`${keyword[family]} daddr ${address}`],
   );
 }
 
-/** One rule with a map of all ports; none where there are none. */
-function lead(
+/** One rule with a map of all ports; empty without ports. */
+function dnatRule(
   key: string,
   family: Family,
   targets: readonly Target[],
@@ -140,20 +140,20 @@ function lead(
     const { container, containerPort } = target;
     for (const protocol of ["tcp", "udp"]) {
       const from = keyOf(target, protocol);
-      // A container that is about to be removed may still have a port that Nomad has given away again.
+      // A container that is about to be removed may still have a port that Nomad has assigned again.
       if (!elements.has(from)) elements.set(from, `${from} : ${formatAddress(container)} . ${containerPort}`);
     }
   }
   const map = `{ ${[...elements.values()].join(", ")} }`;
-  return [[...conditions, "meta l4proto { tcp, udp }", `dnat ${word[family]} to ${key} map ${map}`].join(" ")];
+  return [[...conditions, "meta l4proto { tcp, udp }", `dnat ${keyword[family]} to ${key} map ${map}`].join(" ")];
 }
 
-/** Answers must take the way of the question. */
+/** Answers must return the way the request came. */
 function hairpins(targets: readonly Target[], family: Family): string[] {
   const containers = unique(
     targets.filter(({ container }) => container.family === family).map(({ container }) => formatSubnet(container)),
   );
-  const ip = word[family];
+  const ip = keyword[family];
   return containers.flatMap((text) => {
     const container = parseSubnet(text);
     if (container === undefined) return [];
@@ -166,7 +166,7 @@ function masquerade(networks: readonly string[], family: Family): string[] {
   const own = networks.filter((text) => parseSubnet(text)?.family === family);
   if (own.length === 0) return [];
   const set = `{ ${own.join(", ")} }`;
-  return [`${word[family]} saddr ${set} ${word[family]} daddr != ${set} masquerade`];
+  return [`${keyword[family]} saddr ${set} ${keyword[family]} daddr != ${set} masquerade`];
 }
 
 function targetsOf({ link, ports, targets }: NetworkRecord): Target[] {
@@ -179,7 +179,7 @@ function targetsOf({ link, ports, targets }: NetworkRecord): Target[] {
   );
 }
 
-/** None where something is no port, or no address. */
+/** Empty if a port or address is invalid. */
 function targetOf(forward: PortForward, container: Subnet, bridged: boolean): Target[] {
   const [hostPort, containerPort] = [nftPort(forward.hostPort), nftPort(forward.containerPort)];
   if (hostPort === undefined || containerPort === undefined) return [];

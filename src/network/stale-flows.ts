@@ -4,14 +4,14 @@ import type { NetworkRecord } from "./records";
 
 const UDP = 17;
 
-/** Has the kernel forget what was led to a container that is gone. */
+/** Deletes conntrack entries of flows to a container that is gone. */
 export function forgetContainer(record: NetworkRecord): void {
   const addresses = addressesOf(record);
   if (record.ports.length > 0) forgetFlows(({ answerer }) => addresses.has(answerer));
 }
 
 /**
- * Has the kernel forget where datagrams to a container's ports went before they were its ports: to nobody, or to a container that
+ * Deletes conntrack entries of datagrams to a container's ports from before it had them: forwarded nowhere, or to a container that
  * had them earlier. Connections end by themselves.
  */
 export function forgetEarlierFlows(record: NetworkRecord): void {

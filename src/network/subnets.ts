@@ -1,23 +1,23 @@
 import { addressBits, formatSubnet, networkOf, overlaps, type Subnet } from "./ip";
 
-/** Two ends of a link: "ADDRESS/PREFIX" of the host's and of the container's. */
+/** The two ends of a link: "ADDRESS/PREFIX" of the host's and of the container's. */
 export interface LinkAddresses {
   readonly host: string;
   readonly container: string;
 }
 
-/** Bits of the networks that the driver makes: of a link between host and container, and of a zone with many. */
+/** Prefix lengths of the driver's networks: of a link between host and container, and of a zone with many containers. */
 export const networkSizes = {
   veth: { 4: 30, 6: 64 },
   zone: { 4: 24, 6: 64 },
 } as const;
 
 /**
- * A network of a pool that nothing on the host uses. Where the search begins depends on the name, so that most of the time a
+ * A network of a pool that is unused on the host. The search starts at a position derived from the name, so that usually a
  * name gets the same network again.
  *
- * @param used networks of the host: routes, addresses, and what was given to others
- * @returns undefined where the whole pool is in use
+ * @param used networks of the host: routes, addresses, and those assigned to others
+ * @returns undefined if the whole pool is in use
  */
 export function freeSubnet(pool: Subnet, prefix: number, name: string, used: readonly Subnet[]): Subnet | undefined {
   const { family } = pool;
@@ -26,7 +26,7 @@ export function freeSubnet(pool: Subnet, prefix: number, name: string, used: rea
   const first = networkOf(pool).value;
   const near = used.filter((subnet) => overlaps(subnet, pool));
   const start = Bun.hash.wyhash(name) % count;
-  // Each network in use can be in the way of what is larger than it many times, so that counting tries would not do.
+  // Each network in use can block larger candidates many times, so limiting the number of tries would not work.
   const largest = 65_536n;
   for (let step = 0n; step < count && step < largest; step += 1n) {
     const candidate: Subnet = { family, value: first + ((start + step) % count) * size, prefix };
@@ -42,7 +42,7 @@ export function linkAddresses(network: Subnet, position: bigint): LinkAddresses 
 }
 
 /**
- * The lowest position of a network, from 2, that no container has; undefined where all are taken.
+ * The lowest free position of a network, from 2; undefined if all are taken.
  *
  * @param taken addresses of the network's containers
  */
@@ -54,7 +54,7 @@ export function freePosition(network: Subnet, taken: readonly Subnet[]): bigint 
   return undefined;
 }
 
-/** The other address of a link for two, of which the host has this one; undefined in a network of one. */
+/** The other address of a two-address link, of which the host has this one; undefined in a network of one address. */
 export function neighbour(host: Subnet): Subnet | undefined {
   const network = networkOf(host);
   const position = freePosition(network, [host]);

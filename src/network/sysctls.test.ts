@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { distrustSettings } from "./sysctls";
 
-test("a link is distrusted in both families", () => {
+test("a link is hardened in both families", () => {
   expect(distrustSettings("ve-a.b")).toEqual([
     "ipv4/conf/ve-a.b/accept_redirects",
     "ipv4/conf/ve-a.b/accept_source_route",

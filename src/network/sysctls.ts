@@ -6,23 +6,23 @@ import type { Route } from "./netlink/links";
 /** ip-sysctl of the kernel's documentation. */
 const tree = "/proc/sys/net";
 
-/** Whether the host uses IPv6 at all. */
+/** Whether the host uses IPv6. */
 export function hasIpv6(): boolean {
   return existsSync(`${tree}/ipv6`) && read("ipv6/conf/all/disable_ipv6") !== "1";
 }
 
-/** Whether the host passes packets on between its links. */
+/** Whether the host forwards packets between its links. */
 export function forwards(family: 4 | 6): boolean {
   return read(family === 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding") === "1";
 }
 
 /**
- * Lets the host pass on packets, as containers with a network of their own need; it stays so, as others may rely on it by then.
+ * Enables packet forwarding, which containers with their own network need; it stays enabled, because others may rely on it by then.
  *
- * A host that has its own IPv6 default route from router advertisements, taken by the kernel, would lose it by that
- * (accept_ra): it is left alone.
+ * If the host's own IPv6 default route comes from router advertisements processed by the kernel, forwarding would remove it
+ * (accept_ra): IPv6 is left alone then.
  *
- * @returns which settings were changed, and which could not be
+ * @returns which settings were changed, and which could not be changed
  */
 export function enableForwarding(routes: readonly Route[]): {
   readonly changed: readonly string[];
@@ -44,32 +44,34 @@ export function dependsOnAdvertisements(routes: readonly Route[]): boolean {
   );
 }
 
-/** Whether what passes a bridge passes the rules of IPv6 as well (br_netfilter). */
+/** Whether bridged packets pass the IPv6 rules as well (br_netfilter). */
 export function bridgesAreFiltered(): boolean {
   return read("bridge/bridge-nf-call-ip6tables") === "1";
 }
 
-/** Lets packets between 127.0.0.1 and others pass a link (route_localnet), where the host lets us. */
+/** Lets packets between 127.0.0.1 and others pass a link (route_localnet), if the host permits it. */
 export function routeLoopback(link: string): void {
   write(`ipv4/conf/${link}/route_localnet`, "1");
 }
 
-/** What a host would take from the other end of a link about its own network, by family. */
-const trusting = {
+/** What a host would accept from the other end of a link about its own network, by family. */
+const trustSettings = {
   ipv4: ["accept_redirects", "accept_source_route"],
   ipv6: ["accept_ra", "autoconf", "accept_redirects", "accept_source_route"],
 } as const;
 
-/** The settings by which the host believes nothing of what comes in by a link about addresses, routes and routers: all have to be 0. */
+/** The settings with which the host accepts no addresses, routes and routers from a link: all have to be 0. */
 export function distrustSettings(link: string): string[] {
-  return Object.entries(trusting).flatMap(([family, names]) => names.map((name) => `${family}/conf/${link}/${name}`));
+  return Object.entries(trustSettings).flatMap(([family, names]) =>
+    names.map((name) => `${family}/conf/${link}/${name}`),
+  );
 }
 
 /**
- * Has the host take no router advertisements, addresses, redirects or routes from a link at whose other end is a container: with them
- * it could have the host's packets sent to itself. What is 0 already is not written.
+ * Makes the host ignore router advertisements, addresses, redirects and routes from a link to a container: with them
+ * the container could redirect the host's packets to itself. Settings that are 0 already are not written.
  *
- * @returns settings that could not be set, in an agent's own container for example
+ * @returns settings that could not be changed, in an agent's own container for example
  */
 export function distrustLink(link: string): string[] {
   return distrustSettings(link)
@@ -82,7 +84,7 @@ function read(name: string): string | undefined {
   return readIfThere(`${tree}/${name}`)?.trim();
 }
 
-/** False where the settings cannot be written, in an agent's own container for example. */
+/** False if the settings cannot be written, in an agent's own container for example. */
 function write(name: string, value: string): boolean {
   try {
     writeFileSync(`${tree}/${name}`, value);

@@ -40,7 +40,7 @@ test("a download tells how far it is", async () => {
 test("what may pass is tried again by Nomad", async () => {
   proxy.inject(() => [{ kind: "status", status: 429, headers: { "retry-after": "3600" } }]);
   const told = await events("later", "2");
-  expect(told).toContain("takes no more requests for now (HTTP status 429)");
+  expect(told).toContain("applies a rate limit (HTTP status 429)");
   expect(told).toContain("Restarting:");
 }, 90_000);
 

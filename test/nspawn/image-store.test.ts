@@ -210,7 +210,7 @@ test("layers come two at once, and are unpacked while they come", async () => {
 test("an image without layers is refused", async () => {
   await writeImage(layout, "empty", []);
   await expect(acquire(openStore(), "empty")).rejects.toThrow(
-    /cannot be used: it has no layers, and so no files to run/,
+    /cannot be used: it has no layers, so there is nothing to run/,
   );
 });
 
@@ -237,13 +237,15 @@ test("one that gives up does not take along who waits for the same image; time t
   await mkdir(join(top, "images"));
   await mkdir(join(top, "layers"));
   const late = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: AbortSignal.timeout(150) });
-  await expect(late).rejects.toThrow(/in the time that the plugin option pull_timeout allows/);
+  await expect(late).rejects.toThrow(/timed out \(plugin option pull_timeout\)/);
   expect(await temporary()).toEqual([]);
 });
 
 test("a store of another form is left alone", async () => {
   await writeFile(join(top, "format"), "something else\n");
-  await expect(acquire(openStore(), "one")).rejects.toThrow(/has the form "something else", which this version/);
+  await expect(acquire(openStore(), "one")).rejects.toThrow(
+    /has the format "something else", which this driver version/,
+  );
   await rm(top, { recursive: true });
   await writeFile(top, "a file");
   await expect(acquire(openStore(), "one")).rejects.toThrow(/cannot be used: (EEXIST|ENOTDIR)/);
@@ -396,16 +398,16 @@ describe("images", () => {
     const { out, code } = await command("verify");
     expect(code).toBe(1);
     for (const text of [
-      "/base/0 has another content.",
+      "/base/0 has other content.",
       "/base/1 is missing.",
-      "/base/2 has another mode",
-      "/base/3 has another owner (1) than it had (0).",
-      "/stranger does not belong to it.",
+      "/base/2 has mode",
+      "/base/3 has owner 1, expected 0.",
+      "/stranger is not part of it.",
       "list.jsonl is missing or damaged.",
     ]) {
       expect(out).toContain(text);
     }
     await rm(one, { recursive: true });
-    expect((await command("verify")).out).toContain("it is fetched again when it is needed");
+    expect((await command("verify")).out).toContain("it will be fetched when needed");
   });
 });

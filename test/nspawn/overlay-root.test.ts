@@ -55,5 +55,5 @@ test("as many layers as are allowed, and one more", async () => {
   } finally {
     detachMount(root.target);
   }
-  await expect(mountOverlay({ ...root, layers })).rejects.toThrow(/it has 201 layers, and no more than 200/);
+  await expect(mountOverlay({ ...root, layers })).rejects.toThrow(/it has 201 layers, and at most 200/);
 });

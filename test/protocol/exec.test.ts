@@ -218,7 +218,7 @@ test("fifty at once, each with its own output and code", async () => {
 test("a task that has ended, and one that never was, refuse commands", async () => {
   const task = await bench.started(shell(bench.busybox, "exit 0"));
   await bench.client().waitTask(task.id);
-  expect(await failure(run(task, "true"))).toContain("not running any more");
+  expect(await failure(run(task, "true"))).toContain("no longer running");
   const never = { ...task, id: "never" };
   expect(await failure(run(never, "true"))).toContain("task not found for given id");
 });

@@ -383,7 +383,7 @@ test("a port that cannot be told from another is refused with its name", async (
     resources: ports([20_001, 80, ""]),
   });
   expect(await sentence(bench.client().startTask(task.config))).toBe(
-    'Option ports names the port "web", which the job has not: its ports are "port0".',
+    `Option ports names the port "web", which the group's network block does not define: its ports are "port0".`,
   );
 });
 
@@ -467,8 +467,10 @@ describe("network_bridge", () => {
     const before = await links();
     await run(["ip", "link", "add", "veth-one", "type", "veth", "peer", "name", "veth-two"]);
     try {
-      expect(await start("lo")).toContain('network_bridge = "lo" names a network interface of this client that is no');
-      expect(await start("veth-one")).toContain('that is no bridge but of the kind "veth"');
+      expect(await start("lo")).toContain(
+        'network_bridge = "lo" names a network interface of this client that is not a bridge',
+      );
+      expect(await start("veth-one")).toContain('that is not a bridge but of the kind "veth"');
       expect(await start("br-none")).toContain('"br-none" names a bridge that this client does not have');
     } finally {
       await run(["ip", "link", "delete", "veth-one"]);
@@ -576,7 +578,7 @@ test("a task that gets no address runs, and an event says so", async () => {
     const { code, stdout, events } = await went(impatient, spec);
     expect([code, stdout]).toEqual([0, expect.stringContaining("host0")]);
     expect(events.join("\n")).toContain(
-      "The container has no address after 0.2 s: services cannot be registered with it",
+      "The container has no address after 0.2 s: service registration needs an address",
     );
   } finally {
     await run(["ip", "link", "delete", "br-quiet"]);

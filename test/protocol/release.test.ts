@@ -37,7 +37,7 @@ test.each(["{", "", "[]", "null", '{"machine":7}', "\u0000\u0000", "x".repeat(1_
     expect(existsSync(path)).toBe(false);
     expect(existsSync(owners)).toBe(false);
     expect(bench.plugin().logs.map((line) => line["@message"])).toContain(
-      "the record of a container's network cannot be read",
+      "cannot read the record of a container's network",
     );
   },
 );

@@ -123,7 +123,7 @@ describe("what an image says", () => {
   });
 
   test("nothing to run is a sentence", async () => {
-    expect(await refusal(await image())).toContain("names no program to run (neither Entrypoint nor Cmd)");
+    expect(await refusal(await image())).toContain("has no command (neither Entrypoint nor Cmd)");
     expect(await refusal(await image(), { process_two: true, boot: true })).toContain("exclude each other");
   });
 });
@@ -302,7 +302,7 @@ describe("refused in a sentence, with nothing left", () => {
     const wrong = await write([{ archive: base, diffId: `sha256:${"0".repeat(64)}` }]);
     expect(await refusal(wrong, { command: ["/bin/true"] })).toContain("the image is damaged");
     expect(await refusal(`oci:${layouts}/layout:nothing`)).toContain('has no image "nothing": there are image-1');
-    expect(await refusal(`oci:${layouts}:x`)).toContain("is no OCI image layout");
+    expect(await refusal(`oci:${layouts}:x`)).toContain("is not an OCI image layout");
     expect(await refusal("oci:/nowhere:x")).toContain("there is no /nowhere");
   });
 });

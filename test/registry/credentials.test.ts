@@ -98,14 +98,16 @@ describe("basic authentication", () => {
     expect(await refused(image(), { ...good, credentials: { ...own, password: "wrong" } })).toMatchObject({
       problem: "unauthorized",
       recoverable: false,
-      message: expect.stringContaining("does not accept the credentials"),
+      message: expect.stringContaining("rejected the credentials"),
     });
   });
 
   test("without any", async () => {
     expect(await refused(image(), {})).toMatchObject({
       problem: "unauthorized",
-      message: expect.stringContaining("wants a user name and a password (HTTP status 401), and there are none"),
+      message: expect.stringContaining(
+        "requires a user name and a password (HTTP status 401), and none are configured",
+      ),
     });
   });
 
@@ -115,13 +117,13 @@ describe("basic authentication", () => {
     await helper("empty", "echo 'credentials not found in native keychain'; exit 1");
     const cases: readonly (readonly [RegistryOptions, string])[] = [
       [{ operator: { config: "/nowhere.json" } }, '(auth.config = "/nowhere.json") cannot be read: ENOENT'],
-      [await config("geheim"), "is no JSON like Docker's config.json"],
+      [await config("geheim"), "not JSON in the format of Docker's config.json"],
       [await config({ auths: { [basic.host]: { auth: "Z2VoZWlt" } } }), "has to be USER:PASSWORD in base64"],
-      [{ operator: { helper: "nowhere" } }, "docker-credential-nowhere was found in none of"],
+      [{ operator: { helper: "nowhere" } }, "docker-credential-nowhere was not found in"],
       [{ operator: { helper: "../x" } }, 'helper "../x" is not valid'],
       [{ operator: { helper: "broken" } }, "it ended with code 3"],
-      [{ operator: { helper: "silly" } }, "did not answer with JSON"],
-      [{ operator: { helper: "empty" } }, "and there are none"],
+      [{ operator: { helper: "silly" } }, "did not return JSON"],
+      [{ operator: { helper: "empty" } }, "and none are configured"],
     ];
     for (const [options, words] of cases) {
       const { message, problem } = await refused(image(), options);

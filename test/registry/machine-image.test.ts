@@ -142,7 +142,7 @@ describe("a tree", () => {
     expect(existsSync(join(context.directory, "image/usr/bin/app"))).toBe(true);
     expect(await failure(provide("file:///nowhere.tar", { name: "other" }))).toMatchObject({ problem: "not found" });
     expect(await failure(provide("file:///dev/null", { name: "other" }))).toMatchObject({
-      message: expect.stringContaining("it is no file"),
+      message: expect.stringContaining("it is not a regular file"),
     });
   });
 });
@@ -159,11 +159,11 @@ describe("a disk image", () => {
   });
 
   test.each([
-    ["disk.qcow2", "it is a qcow2 image, which only systemd-importd converts"],
-    ["broken.raw.xz", "its compression by xz is damaged"],
-    ["broken.raw.gz", "its compression by gzip is damaged"],
-    ["broken.raw.zst", "its compression by zstd is damaged"],
-    ["broken.raw.bz2", "its compression by bzip2 is damaged"],
+    ["disk.qcow2", "it is a qcow2 image, which only systemd-importd can convert"],
+    ["broken.raw.xz", "its xz data is damaged"],
+    ["broken.raw.gz", "its gzip data is damaged"],
+    ["broken.raw.zst", "its zstd data is damaged"],
+    ["broken.raw.bz2", "its bzip2 data is damaged"],
   ] as const)("not %s", async (file, words) => {
     expect(await failure(provide(file))).toMatchObject({ problem: "content", message: expect.stringContaining(words) });
   });
@@ -194,7 +194,7 @@ describe("verify", () => {
       problem: "content",
       recoverable: false,
       message: expect.stringContaining(
-        'no checksum of "own.tar.gz" beside it (looked for SHA256SUMS and own.tar.gz.sha256)',
+        'no checksum of "own.tar.gz" was found beside it (looked for SHA256SUMS and own.tar.gz.sha256)',
       ),
     });
     const { stdout } = await run(["sha256sum", "own.tar.gz"], { cwd: site.directory });
@@ -215,7 +215,7 @@ describe("verify", () => {
   test("a signature that is not good", async () => {
     const cases: [string, Partial<DownloadContext>][] = [];
     const stranger = await makeSigner(top, "stranger");
-    cases.push(["which is not in it", { keyring: stranger.keyring }]);
+    cases.push(["which is not in the keyring", { keyring: stranger.keyring }]);
     await signer.sign(sums());
     for (const [words, more] of cases) {
       const found = await failure(provide("app.tar.xz", { verify: "signature" }, { ...context, ...more }));
@@ -223,10 +223,10 @@ describe("verify", () => {
     }
     await writeFile(sums(), `${await readFile(sums(), "utf8")}\n`);
     expect((await failure(provide("app.tar.xz", { verify: "signature" }))).message).toContain(
-      "the content was changed after the key",
+      "the content was changed after it was signed with key",
     );
     await writeFile(`${sums()}.gpg`, "no signature");
-    expect((await failure(provide("app.tar.xz", { verify: "signature" }))).message).toContain("it is no signature");
+    expect((await failure(provide("app.tar.xz", { verify: "signature" }))).message).toContain("it is not a signature");
     const old = await makeSigner(top, "old", "seconds=1");
     await old.sign(sums());
     // Its second has to be over, wherever in it the key was made.
@@ -370,7 +370,7 @@ describe("once", () => {
 describe("errors", () => {
   test.each([
     ["nowhere.tar", {}, "not found", false, "does not have it"],
-    ["http://127.0.0.1:1/app.tar", {}, "connection", true, "refuses connections"],
+    ["http://127.0.0.1:1/app.tar", {}, "connection", true, "refused the connection"],
     ["broken.tar.gz", {}, "store", false, "cannot be unpacked"],
     ["disk.raw", { type: "tar" }, "store", false, "cannot be unpacked"],
   ] as const)(

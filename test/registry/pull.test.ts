@@ -101,7 +101,7 @@ describe("what is not there", () => {
     expect(await problemOf(readImage(sourceOf(`${registry.host}/team/app:arm-only`)))).toMatchObject({
       problem: "content",
       recoverable: false,
-      message: expect.stringContaining("it has nothing for linux/amd64; it has linux/arm64/v8"),
+      message: expect.stringContaining("it has no image for linux/amd64; available: linux/arm64/v8"),
     });
   });
 
@@ -164,12 +164,12 @@ describe("faults on the way", () => {
       "rate limited",
       [{ kind: "status", status: 429, headers: { "retry-after": "3600" } }],
       true,
-      "takes no more requests",
+      "applies a rate limit",
     ],
     ["unauthorized", [{ kind: "status", status: 401 }], false, "HTTP status 401"],
     ["unauthorized", [{ kind: "status", status: 403 }], false, "HTTP status 403"],
     ["timeout", [{ kind: "hang", after: 10 }], true, "sent nothing for 1 s"],
-    ["connection", [{ kind: "cut", after: 0 }], true, "broke off the connection"],
+    ["connection", [{ kind: "cut", after: 0 }], true, "reset the connection"],
   ] as const)("lasting ones fail as %s", async (problem, faults, recoverable, words) => {
     proxy.inject((path) => (blobs(path) ? faults : []));
     const found = await problemOf(proxied());
@@ -207,7 +207,7 @@ describe("TLS", () => {
     expect(message).toMatch(/the certificate of 127\.0\.0\.1:\d+ cannot be trusted/);
     await readImage(sourceOf(name, { ca: tls.certificate }));
     expect(await problemOf(readImage(sourceOf(name, { ca: "/nowhere.pem" })))).toMatchObject({
-      message: expect.stringContaining("/nowhere.pem (plugin option registry.ca) cannot be read: ENOENT"),
+      message: expect.stringContaining("/nowhere.pem (plugin option registry.ca): ENOENT"),
     });
     const other = await makeCertificate(directory, "other", ["IP:127.0.0.2"]);
     await using elsewhere = await startRegistry({ tls: other });

@@ -1,13 +1,13 @@
-/** Where checksums of a file may be, and the signatures of these. */
+/** Where a file's checksums may be, and their signatures. */
 export interface ChecksumPlace {
   readonly sums: URL;
-  /** Whether it is a file of the image alone, in which the digest needs no name. */
+  /** Whether the list is for this image only; then the digest needs no name. */
   readonly own: boolean;
   /** Detached signatures: binary, then in ASCII. */
   readonly signatures: readonly URL[];
 }
 
-/** The last part of a URL's path: what a list of checksums calls the file. */
+/** The last part of a URL's path: the file's name in a list of checksums. */
 export function fileNameOf(url: URL): string {
   const last = url.pathname.split("/").at(-1) ?? "";
   try {
@@ -18,7 +18,7 @@ export function fileNameOf(url: URL): string {
 }
 
 /**
- * The places that `machinectl pull-tar` looks at, in its order: SHA256SUMS of the directory, then a file of the image's own
+ * The URLs that `machinectl pull-tar` tries, in its order: SHA256SUMS of the directory, then the image's own file
  * (systemd, pull-common.c).
  */
 export function checksumPlaces(url: URL): ChecksumPlace[] {
@@ -37,10 +37,10 @@ export function checksumPlaces(url: URL): ChecksumPlace[] {
 }
 
 /**
- * The SHA-256 that a list has of a file, in lower case; undefined where it has none.
+ * A file's SHA-256 from a list, in lower case; undefined if it is not listed.
  *
- * @param own whether the list is of this file alone: then its one line may be the digest without a name. In a list of several files
- * such a line would be the digest of whichever is asked for.
+ * @param own whether the list is for this file only: then its only line may be the digest without a name. In a list of several files
+ * such a line would match any file.
  */
 export function findChecksum(list: string, file: string, own: boolean): string | undefined {
   const lines = list.split("\n").filter((line) => line.trim() !== "");

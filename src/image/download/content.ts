@@ -12,11 +12,11 @@ import { checksumPlaces, fileNameOf, findChecksum } from "./checksums";
 import { type DownloadContext, type MachineImage, subjectOf } from "./request";
 import { checkSignature } from "./signature";
 
-/** A list of checksums of a large mirror has some hundred kilobytes. */
-const MOST_LIST_BYTES = 16 * 1024 * 1024;
+/** The list of checksums of a large mirror has some hundred kilobytes. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
-/** The bytes of a URL as they are stored there; they end with an error where their digest is another. */
+/** The bytes stored at a URL; ends with an error if their digest is wrong. */
 export function readContent(
   from: URL,
   subject: Subject,
@@ -24,7 +24,7 @@ export function readContent(
   { ca, signal, onProgress, timing }: Pick<DownloadContext, "ca" | "signal" | "onProgress" | "timing">,
 ): AsyncIterable<Uint8Array> {
   if (from.protocol === "file:") return readFile(from, digest, subject, { signal, onProgress });
-  // A user and password in the URL are for the header, where fetch() does not put them by itself.
+  // fetch() does not turn a user and password in the URL into the header by itself.
   const url = new URL(from);
   const user = { username: decode(url.username), password: decode(url.password) };
   url.username = "";
@@ -42,7 +42,7 @@ export function readContent(
   });
 }
 
-/** A user or password as it was meant; one that was not encoded is taken as it is. */
+/** A decoded user or password; one that was not encoded is used unchanged. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -62,7 +62,7 @@ async function* readFile(
   let received = 0;
   try {
     const stats = await stat(path);
-    if (!stats.isFile()) throw contentError(subject, "it is no file", false);
+    if (!stats.isFile()) throw contentError(subject, "it is not a regular file", false);
     const { size } = stats;
     for await (const chunk of createReadStream(path, { signal, highWaterMark: READ_BYTES })) {
       const bytes: Buffer = chunk;
@@ -74,7 +74,7 @@ async function* readFile(
   } catch (error) {
     const code = errnoCode(error);
     if (code === undefined || signal.aborted) throw error;
-    throw new TransferError(`${path} cannot be read: ${code}.`, {
+    throw new TransferError(`Cannot read ${path}: ${code}.`, {
       problem: code === "ENOENT" ? "not found" : "content",
       recoverable: false,
       cause: error,
@@ -87,9 +87,9 @@ async function* readFile(
 }
 
 /**
- * The digest that an image has to have by the list beside it; with verify = "signature" only where the list is signed.
+ * The digest that an image must have according to the list beside it; with verify = "signature" only if the list is signed.
  *
- * @throws SourceError where there is none; SignatureError
+ * @throws SourceError if none is found; SignatureError
  */
 export async function trustedDigest(image: MachineImage, scratch: string, context: DownloadContext): Promise<string> {
   const subject = subjectOf(image);
@@ -97,7 +97,7 @@ export async function trustedDigest(image: MachineImage, scratch: string, contex
   const looked: string[] = [];
   for (const { sums, signatures, own } of checksumPlaces(image.url)) {
     looked.push(fileNameOf(sums));
-    const list = await optional(sums, `the checksums of ${subject.name}`, context);
+    const list = await fetchOptional(sums, `the checksums of ${subject.name}`, context);
     const digest = list === undefined ? undefined : findChecksum(list.toString("utf8"), file, own);
     if (list === undefined || digest === undefined) continue;
     if (image.verify === "signature") await checkSigned(list, signatures, image, scratch, context);
@@ -105,7 +105,7 @@ export async function trustedDigest(image: MachineImage, scratch: string, contex
   }
   throw contentError(
     subject,
-    `image_download.verify is ${JSON.stringify(image.verify)}, and there is no checksum of ${JSON.stringify(file)} beside it (looked for ${looked.join(" and ")})`,
+    `image_download.verify is ${JSON.stringify(image.verify)}, but no checksum of ${JSON.stringify(file)} was found beside it (looked for ${looked.join(" and ")})`,
     false,
   );
 }
@@ -119,7 +119,7 @@ async function checkSigned(
 ): Promise<void> {
   const subject = subjectOf(image);
   for (const url of signatures) {
-    const signature = await optional(url, `the signature for ${subject.name}`, context);
+    const signature = await fetchOptional(url, `the signature for ${subject.name}`, context);
     if (signature === undefined) continue;
     await checkSignature(list, signature, {
       scratch,
@@ -129,18 +129,18 @@ async function checkSigned(
   }
   throw contentError(
     subject,
-    `image_download.verify is "signature", and its checksums are not signed (looked for ${signatures.map(fileNameOf).join(" and ")})`,
+    `image_download.verify is "signature", but its checksums are not signed (looked for ${signatures.map(fileNameOf).join(" and ")})`,
     false,
   );
 }
 
-/** A short file; undefined where there is none. */
-async function optional(url: URL, name: string, context: DownloadContext): Promise<Buffer | undefined> {
+/** A small file; undefined if it does not exist. */
+async function fetchOptional(url: URL, name: string, context: DownloadContext): Promise<Buffer | undefined> {
   try {
     const subject = subjectOf({ name, url });
     return await readBytes(
       readContent(url, { ...subject, name }, undefined, { ...context, onProgress: undefined }),
-      MOST_LIST_BYTES,
+      MAX_LIST_BYTES,
       subject,
     );
   } catch (error) {

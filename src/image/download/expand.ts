@@ -8,21 +8,21 @@ import { findProgram } from "../../host/programs";
 import { isOneOf } from "./magic";
 import { ZstdFrames } from "./zstd-frames";
 
-/** A file that cannot be made of what was downloaded; the message is the clause that ends a sentence. */
+/** A download that cannot be decompressed; the message is the last clause of a sentence. */
 export class ExpandError extends Error {
   override readonly name = "ExpandError";
 }
 
-/** Compressions that a program of the host undoes; its name. */
+/** Compressions that a program on the host decompresses; its name. */
 const PROGRAMS = { xz: "xz", bzip2: "bzip2" } as const;
 const CHUNK = 128 * 1024;
 
-/** What {@link expand} undoes. */
+/** The compressions that {@link expand} handles. */
 export type Compression = "gzip" | "zstd" | keyof typeof PROGRAMS;
 
 /**
- * Undoes the compression of something, whose first bytes tell which one it is; what is not compressed, or by something that is not
- * asked for, comes as it is. No faster than it is taken.
+ * Decompresses content by its magic number; content that is not compressed, or not with one of the requested compressions,
+ * passes unchanged. Reads no faster than the consumer.
  *
  * @throws ExpandError, and what the content throws
  */
@@ -30,17 +30,17 @@ export async function* expand(
   content: AsyncIterable<Uint8Array>,
   compressions: readonly Compression[],
 ): AsyncGenerator<Uint8Array> {
-  const { start, rest } = await beginning(content);
+  const { start, rest } = await firstBytes(content);
   const compression = compressions.find((name) => isOneOf(start, name));
   if (compression === undefined) yield* rest;
   else if (compression === "gzip" || compression === "zstd") yield* inflated(rest, compression);
   else yield* byProgram(rest, PROGRAMS[compression]);
 }
 
-/** As many first bytes as the magic numbers need. */
+/** Reads the first bytes, as many as the magic numbers need. */
 const MAGIC_BYTES = 6;
 
-async function beginning(content: AsyncIterable<Uint8Array>) {
+async function firstBytes(content: AsyncIterable<Uint8Array>) {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   const iterator = content[Symbol.asyncIterator]();
@@ -65,14 +65,14 @@ async function beginning(content: AsyncIterable<Uint8Array>) {
   return { start: Buffer.concat(chunks), rest: rest() };
 }
 
-/** Passes content on. @throws ExpandError at its end, where it is not that of a frame */
+/** Passes content through. @throws ExpandError at its end if that is not the end of a frame */
 async function* wholeFrames(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const frames = new ZstdFrames();
   for await (const chunk of content) {
     frames.push(chunk);
     yield chunk;
   }
-  if (!frames.complete) throw new ExpandError("its compression by zstd is damaged: the end is missing");
+  if (!frames.complete) throw new ExpandError("its zstd data is damaged: the end is missing");
 }
 
 async function* inflated(content: AsyncIterable<Uint8Array>, compression: "gzip" | "zstd"): AsyncGenerator<Uint8Array> {
@@ -93,8 +93,7 @@ async function* inflated(content: AsyncIterable<Uint8Array>, compression: "gzip"
   }
   if (failure === undefined) return;
   const code = failure instanceof Error && "code" in failure ? String(failure.code) : "";
-  if (/^(?:Z_|ZSTD_|ERR_ZSTD|ERR_ZLIB)/.test(code))
-    throw new ExpandError(`its compression by ${compression} is damaged`);
+  if (/^(?:Z_|ZSTD_|ERR_ZSTD|ERR_ZLIB)/.test(code)) throw new ExpandError(`its ${compression} data is damaged`);
   throw failure;
 }
 
@@ -102,7 +101,7 @@ async function* byProgram(content: AsyncIterable<Uint8Array>, name: string): Asy
   const program = findProgram(name);
   if (program === undefined) {
     throw new ExpandError(
-      `it is compressed by ${name}, a program that is not installed here (package "${name === "xz" ? "xz-utils" : name}")`,
+      `it is compressed with ${name}, which is not installed on this client (package "${name === "xz" ? "xz-utils" : name}")`,
     );
   }
   const { readEnd, writeEnd } = createPipe();
@@ -133,5 +132,5 @@ async function* byProgram(content: AsyncIterable<Uint8Array>, name: string): Asy
     await feeding;
   }
   if (failure !== undefined) throw failure;
-  if (child.exitCode !== 0) throw new ExpandError(`its compression by ${name} is damaged`);
+  if (child.exitCode !== 0) throw new ExpandError(`its ${name} data is damaged`);
 }

@@ -1,33 +1,33 @@
 import { statfs } from "node:fs/promises";
 import { StoreError } from "../store/store-error";
 
-/** How often a disk is looked at that another program writes to, in milliseconds. */
+/** How often a disk to which another program writes is checked, in milliseconds. */
 const LOOK_MS = 500;
 
-/** A disk that shall not become full. */
+/** A disk that must not become full. */
 export interface KeptSpace {
   readonly directory: string;
   /** Bytes that stay free; 0 for no limit (plugin option gc.image_min_free). */
   readonly keepFree: number;
 }
 
-/** @throws StoreError, which may pass, where the disk has less free space than it shall keep */
+/** @throws StoreError, recoverable, if the disk has less free space than required */
 export async function refuseFullDisk({ directory, keepFree }: KeptSpace): Promise<void> {
   if (keepFree === 0) return;
   const { bavail, bsize } = await statfs(directory);
   const free = bavail * bsize;
   if (free >= keepFree) return;
   throw new StoreError(
-    `The disk of ${directory} has ${free} bytes free, and keeps at least ${keepFree} (plugin option gc.image_min_free): nothing is downloaded to it.`,
+    `The disk of ${directory} has ${free} bytes free, and must keep at least ${keepFree} (plugin option gc.image_min_free): the download is refused.`,
     { recoverable: true },
   );
 }
 
 /**
- * Does work that another process writes to a disk for, and ends it when the disk would become fuller than it shall.
+ * Runs work for which another process writes to a disk, and cancels it if the disk would become too full.
  *
- * @param work is given a signal that ends it
- * @throws StoreError where that happened; what the work throws
+ * @param work gets a signal that cancels it
+ * @throws StoreError if it was cancelled for that; what the work throws
  */
 export async function watchingSpace<Result>(
   space: KeptSpace,
@@ -46,7 +46,7 @@ export async function watchingSpace<Result>(
   const watching = watch().catch((error: unknown) => full.abort(error));
   try {
     const result = await work(AbortSignal.any([signal, full.signal]));
-    // What was written since it was looked at last counts as well.
+    // Data written since the last check counts as well.
     await refuseFullDisk(space);
     return result;
   } catch (error) {

@@ -6,7 +6,7 @@ import { isImageBeingOpened, isImageInUse } from "../../host/image-lock";
 import { StoreError } from "../store/store-error";
 import type { MachineImage } from "./request";
 
-/** An image that has a name. */
+/** An existing image of a name. */
 export interface Present {
   readonly path: string;
   /** When it got this name, in milliseconds since the epoch. */
@@ -26,7 +26,7 @@ export async function imagesNamed(directory: string, name: string): Promise<Pres
   return found;
 }
 
-/** @throws StoreError where a container runs on one of the images that are to be replaced */
+/** @throws StoreError if a container runs on an image that would be replaced */
 export function refuseUsed(name: string, images: readonly Present[]): void {
   const used = images.find(({ path }) => isImageInUse(path) || isImageBeingOpened(path));
   if (used === undefined) return;
@@ -36,14 +36,14 @@ export function refuseUsed(name: string, images: readonly Present[]): void {
   );
 }
 
-/** What an image is called where it is made, within a directory of its own; files that belong to it have this and an ending. */
+/** The name of an image under construction, in its scratch directory; files that belong to it have this name and a suffix. */
 export const MADE = "image";
 
 /**
- * Gives an image its name. One that has it is there until the moment when the new one is; it goes with the scratch directory, as does
- * one of the other kind. What began to run on one while the new one came keeps it.
+ * Moves a new image to its name. An existing image of that name stays until the new one replaces it; it is then removed with the
+ * scratch directory, as is one of the other type. A container that started on it meanwhile keeps it.
  *
- * @param scratch where it was made, see {@link MADE}
+ * @param scratch where the image was created, see {@link MADE}
  * @throws StoreError
  */
 export async function putImage({ name, type }: MachineImage, scratch: string, directory: string): Promise<void> {

@@ -7,25 +7,25 @@ import type { MachineImage } from "./request";
 const destination = "org.freedesktop.import1";
 const managerPath = "/org/freedesktop/import1";
 const managerInterface = "org.freedesktop.import1.Manager";
-/** It may have to be started first. */
+/** importd may have to be started first. */
 const callTimeoutMs = 60_000;
-/** What importd answers that downloads the same for somebody else already (bus-common-errors.h). */
+/** importd's error if another client is downloading the same already (bus-common-errors.h). */
 const inProgress = "org.freedesktop.import1.TransferInProgress";
 
-/** How a transfer ended: importd's word ("done", "canceled", "failed"), or "lost" when importd itself did. */
+/** The result of a transfer: importd's own ("done", "canceled", "failed"), or "lost" if importd itself disappeared. */
 export type TransferResult = string;
 
-/** A transfer as far as its signals told of it. */
+/** What the signals reported about a transfer. */
 class Watched {
   readonly lines: ImportdLine[] = [];
   readonly over = Promise.withResolvers<TransferResult>();
   onPercent: (percent: number) => void = () => {};
 }
 
-/** A connection to systemd-importd, which hears of every transfer from its first moment on (org.freedesktop.import1(5)). */
+/** A connection to systemd-importd that follows every transfer from its first moment on (org.freedesktop.import1(5)). */
 export class ImportdBus implements AsyncDisposable {
   readonly #bus: MessageBus;
-  /** By path: a transfer may be over before the answer to the call that began it was read. */
+  /** By path: a transfer may be over before the answer to the call that started it is read. */
   readonly #watched = new Map<string, Watched>();
   #closed = false;
 
@@ -33,15 +33,15 @@ export class ImportdBus implements AsyncDisposable {
     this.#bus = bus;
   }
 
-  /** @throws Error where there is no system bus */
+  /** @throws Error if no system bus exists */
   static async connect(): Promise<ImportdBus> {
     const bus = createClient({ socket: SYSTEM_BUS, authMethods: ["EXTERNAL"], fdTransport: false });
     const importd = new ImportdBus(bus);
-    // Without a listener a connection that breaks would end the process.
+    // Without a listener, an error of the connection would end the process.
     bus.connection.on("error", () => {});
     bus.connection.on("close", () => {
       importd.#closed = true;
-      importd.#loseAll();
+      importd.#failAll();
     });
     bus.connection.on("message", (message: Message) => importd.#take(message));
     try {
@@ -54,7 +54,7 @@ export class ImportdBus implements AsyncDisposable {
     }
   }
 
-  /** What importd is busy with. @throws Error */
+  /** importd's current transfers. @throws Error */
   async transfers(): Promise<Transfer[]> {
     const [list] = await this.#call("ListTransfers", "", []);
     const found: Transfer[] = [];
@@ -68,31 +68,31 @@ export class ImportdBus implements AsyncDisposable {
   }
 
   /**
-   * Begins a transfer.
+   * Starts a transfer.
    *
-   * @returns undefined where the same URL is being downloaded already
+   * @returns undefined if the same URL is being downloaded already
    * @throws Error with importd's reason
    */
   async begin({ url, type, verify }: MachineImage, local: string): Promise<Pick<Transfer, "id" | "path"> | undefined> {
     const member = type === "tar" ? "PullTar" : "PullRaw";
     try {
-      // By force: that it is to be downloaded is decided already, and importd stumbles over its own copy of an earlier download where
-      // the server gives no ETag (measured with 257).
+      // With force: the decision to download is made already, and importd fails on its own copy of an earlier download if
+      // the server sends no ETag (measured with 257).
       const [id, path] = await this.#call(member, "sssb", [url.href, local, verify, true]);
       if (typeof id === "number" && typeof path === "string") return { id, path };
     } catch (error) {
       if (error instanceof Error && "dbusName" in error && error.dbusName === inProgress) return undefined;
       throw error;
     }
-    throw new Error("systemd-importd did not tell the transfer's path.");
+    throw new Error("systemd-importd returned no transfer path.");
   }
 
-  /** Ends a transfer; of one that is over by now nothing is left to end. */
+  /** Cancels a transfer; does nothing if it is over already. */
   cancel(id: number): void {
     this.#call("CancelTransfer", "u", [id]).catch(() => {});
   }
 
-  /** Settles with how a transfer ended. @param onPercent told how far it is */
+  /** Settles with the result of a transfer. @param onPercent gets its progress */
   ended(path: string, onPercent: (percent: number) => void = () => {}): Promise<TransferResult> {
     const watched = this.#watch(path);
     watched.onPercent = onPercent;
@@ -100,7 +100,7 @@ export class ImportdBus implements AsyncDisposable {
     return watched.over.promise;
   }
 
-  /** What importd wrote of a transfer since this connection was made. */
+  /** importd's log lines about a transfer since this connection was opened. */
   lines(path: string): readonly ImportdLine[] {
     return this.#watch(path).lines;
   }
@@ -115,7 +115,7 @@ export class ImportdBus implements AsyncDisposable {
     if (member === "TransferRemoved" && typeof second === "string" && typeof third === "string") {
       this.#watch(second).over.resolve(third);
     } else if (member === "NameOwnerChanged" && first === destination && third === "") {
-      this.#loseAll();
+      this.#failAll();
     } else if (
       member === "LogMessage" &&
       path !== undefined &&
@@ -135,8 +135,8 @@ export class ImportdBus implements AsyncDisposable {
     return known;
   }
 
-  /** A next importd, which the next call starts, gives its transfers the same paths again. */
-  #loseAll(): void {
+  /** A restarted importd, which the next call starts, uses the same paths for its transfers again. */
+  #failAll(): void {
     for (const { over } of this.#watched.values()) over.resolve("lost");
     this.#watched.clear();
   }

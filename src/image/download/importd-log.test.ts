@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { failureOf, progressOf } from "./importd-log";
 
 const subject = { name: 'image "debian"', host: "example.com" };
-/** As systemd-importd 257 sends them, with the facility of daemons. */
+/** Lines as systemd-importd 257 sends them, with the facility of daemons. */
 const info = (text: string) => ({ priority: 30, text });
 const notice = (text: string) => ({ priority: 29, text });
 const error = (text: string) => ({ priority: 27, text });

@@ -1,9 +1,9 @@
 import { type Subject, TransferError } from "../http/transfer-error";
 import type { SourceProblem } from "../source";
 
-/** A line that systemd-importd wrote about a transfer. */
+/** A log line of systemd-importd about a transfer. */
 export interface ImportdLine {
-  /** As in syslog(3): 3 is an error, 5 a notice, 6 information; importd adds the facility, in the bits above. */
+  /** As in syslog(3): 3 is an error, 5 a notice, 6 information; importd adds the facility in the higher bits. */
   readonly priority: number;
   readonly text: string;
 }
@@ -20,7 +20,7 @@ interface Meaning {
   readonly recoverable: boolean;
 }
 
-/** What importd, curl, gpg and tar say; the first that fits counts. */
+/** Messages of importd, curl, gpg and tar; the first match decides. */
 const MEANINGS: readonly Meaning[] = [
   { pattern: /failed with code 40[13]|HTTP error.* 40[13]/, problem: "unauthorized", recoverable: false },
   { pattern: /failed with code (?:404|410)|HTTP error.* 404/, problem: "not found", recoverable: false },
@@ -38,16 +38,16 @@ const MEANINGS: readonly Meaning[] = [
 const LEVEL_MASK = 7;
 const ERROR = 3;
 const NOTICE = 5;
-/** An error that only says that what was told before it failed. */
+/** An error that only repeats that something reported before has failed. */
 const GENERAL = /^(?:Failed to retrieve image file|Transfer process failed|Process failed)/;
-/** A file of settings beside an image, which mostly there is none of. */
-const BY_THE_WAY = /\.nspawn failed with code /;
+/** The optional settings file beside an image, which usually does not exist. */
+const OPTIONAL_SETTINGS = /\.nspawn failed with code /;
 
-/** The error for a transfer that failed, by what importd wrote of it. */
+/** The error for a failed transfer, from importd's log lines. */
 export function failureOf(subject: Subject, lines: readonly ImportdLine[]): TransferError {
   const upTo = (level: number) =>
     lines
-      .filter(({ priority, text }) => (priority & LEVEL_MASK) <= level && !BY_THE_WAY.test(text))
+      .filter(({ priority, text }) => (priority & LEVEL_MASK) <= level && !OPTIONAL_SETTINGS.test(text))
       .map(({ text }) => text);
   const telling = upTo(ERROR).filter((text) => !GENERAL.test(text));
   const reasons = (telling.length > 0 ? telling : upTo(NOTICE)).slice(-2).map(withoutSecrets);
@@ -59,7 +59,7 @@ export function failureOf(subject: Subject, lines: readonly ImportdLine[]): Tran
   );
 }
 
-/** A URL's user, password and query may be secrets. */
+/** A URL's user, password and query may be secret. */
 function withoutSecrets(text: string): string {
   return text
     .replace(/(\bhttps?:\/\/)[^\s/@]*@/g, "$1")

@@ -19,12 +19,12 @@ const transfer = (more: Partial<Transfer>): Transfer => ({
 });
 
 describe("transferName", () => {
-  test("is a host's name, which importd before 253 wants, and tells no secret", () => {
+  test("is a host name, which importd before 253 requires, and reveals no secret", () => {
     expect(transferName({ ...image, name: "n".repeat(255) })).toMatch(/^[a-z0-9-]{1,63}$/);
     expect(transferName(image)).not.toContain("secret");
   });
 
-  test("is another one for whatever else is wanted, and the same for the same", () => {
+  test("differs for different requests, and is the same for equal ones", () => {
     const others: Partial<MachineImage>[] = [
       { name: "other" },
       { url: new URL("https://example.com/debian.tar.xz") },
@@ -42,13 +42,17 @@ describe("nextStep", () => {
   const changed = transfer({ remote: image.url.href, local: transferName({ ...image, verify: "no" }) });
   const stranger = transfer({ remote: image.url.href, local: "debian" });
   test.each([
-    ["nothing goes on", [], "begin"],
-    ["others of other images", [transfer({}), transfer({ local: transferName({ ...image, name: "other" }) })], "begin"],
+    ["no transfers", [], "begin"],
+    [
+      "transfers of other images",
+      [transfer({}), transfer({ local: transferName({ ...image, name: "other" }) })],
+      "begin",
+    ],
     ["the same as a disk image", [{ ...stranger, type: "pull-raw" }], "begin"],
-    ["the very same", [transfer({}), same], "join"],
-    ["the same with less trust", [changed], "cancel"],
-    ["something else of that name", [transfer({ local: transferName({ ...image, type: "raw" }) })], "cancel"],
-    ["somebody else's of the same URL", [stranger], "wait"],
+    ["the same transfer", [transfer({}), same], "join"],
+    ["the same with less verification", [changed], "cancel"],
+    ["another request for that name", [transfer({ local: transferName({ ...image, type: "raw" }) })], "cancel"],
+    ["another client's for the same URL", [stranger], "wait"],
   ] as const)("%s", (_, transfers, kind) => {
     expect(nextStep(transfers, image).kind).toBe(kind);
   });

@@ -10,20 +10,20 @@ import { nextStep, type Transfer, transferName, transferPrefix } from "./importd
 import type { Fetch } from "./machine-image";
 import { type MachineImage, subjectOf } from "./request";
 
-/** What a download by systemd-importd needs. */
+/** The parameters of a download by systemd-importd. */
 export interface ImportdContext {
-  /** Where importd makes images. */
+  /** Where importd creates images. */
   readonly directory: string;
   /** Bytes that stay free on its disk; 0 for no limit. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
-  /** Told how far it is, in percent. */
+  /** Called with the progress in percent. */
   readonly onPercent?: (percent: number) => void;
 }
 
 /**
- * Has systemd-importd download an image, as machinectl does. That goes on when this process is killed: the next one takes it over, or ends
- * it where something else is wanted by then.
+ * Downloads an image through systemd-importd, as machinectl does. The download continues if this process is killed: the next driver
+ * takes it over, or cancels it if another image is wanted by then.
  */
 export function fetchByImportd(context: ImportdContext): Fetch {
   return async (image, scratch) => {
@@ -31,7 +31,7 @@ export function fetchByImportd(context: ImportdContext): Fetch {
     try {
       await watchingSpace(context, context.signal, (signal) => transfer(bus, image, { ...context, signal }));
     } catch (error) {
-      // It may have come as a whole, and be refused for the disk's sake.
+      // The download may have finished before it was refused for lack of disk space.
       await removeMade(context.directory, image.name);
       throw error;
     }
@@ -44,13 +44,13 @@ async function transfer(bus: ImportdBus, image: MachineImage, context: ImportdCo
   const { directory, signal } = context;
   for (;;) {
     if (signal.aborted) throw abortError(subjectOf(image), signal);
-    const step = nextStep(await asked(image, bus.transfers()), image);
+    const step = nextStep(await callImportd(image, bus.transfers()), image);
     switch (step.kind) {
       case "begin": {
         await removeMade(directory, image.name);
-        const begun = await asked(image, bus.begin(image, transferName(image)));
-        if (begun === undefined) continue;
-        return await follow(bus, begun, image, context);
+        const started = await callImportd(image, bus.begin(image, transferName(image)));
+        if (started === undefined) continue;
+        return await follow(bus, started, image, context);
       }
       case "join":
         return await follow(bus, step.transfer, image, context);
@@ -62,7 +62,7 @@ async function transfer(bus: ImportdBus, image: MachineImage, context: ImportdCo
   }
 }
 
-/** Sees a transfer through. @throws TransferError where it fails, and when the signal has ended it */
+/** Follows a transfer to its end. @throws TransferError if it fails, or the signal has cancelled it */
 async function follow(
   bus: ImportdBus,
   { id, path }: Pick<Transfer, "id" | "path">,
@@ -83,8 +83,8 @@ async function follow(
   }
 }
 
-/** An answer of importd's, its refusal as an error about the image. */
-async function asked<T>(image: MachineImage, answer: Promise<T>): Promise<T> {
+/** Runs a call to importd, and turns its refusal into an error about the image. */
+async function callImportd<T>(image: MachineImage, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (refused) {
@@ -101,13 +101,13 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-/** Removes what importd made for killed drivers: nobody saw whether it became whole. */
+/** Removes what importd created for killed drivers: it may be incomplete. */
 async function removeMade(directory: string, name: string): Promise<void> {
   const files = (await readdir(directory)).filter((file) => file.startsWith(transferPrefix(name)));
   for (const file of files) await rm(join(directory, file), { recursive: true, force: true });
 }
 
-/** What importd makes: the image, and files of settings and signatures beside it. */
+/** importd's files: the image, and files of settings and signatures beside it. */
 async function madeFiles(directory: string, image: MachineImage) {
   const name = transferName(image);
   const own = image.type === "raw" ? `${name}.raw` : name;

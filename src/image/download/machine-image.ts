@@ -16,14 +16,14 @@ import { type DownloadContext, type MachineImage, subjectOf } from "./request";
 import { SignatureError } from "./signature";
 import { writeSparse } from "./sparse-file";
 
-/** Makes a verified image as {@link MADE} in `scratch`, a directory of its own on the file system where it is going to be. */
+/** Creates a verified image as {@link MADE} in `scratch`, a separate directory on the target file system. */
 export type Fetch = (image: MachineImage, scratch: string, lock: DownloadLock) => Promise<void>;
 
 /**
- * Sees to it that a machine image is there. Of many that ask at once, in this process or others, one downloads it; with `force`
- * those who waited take what came while they did.
+ * Ensures that a machine image exists. Of several simultaneous callers, in this process or others, one downloads it; with `force`,
+ * those that waited use what arrived meanwhile.
  *
- * @param fetch what brings it
+ * @param fetch downloads it
  * @returns whether it was downloaded
  * @throws SourceError, StoreError
  */
@@ -47,7 +47,7 @@ export async function provideMachineImage(
     await mkdir(scratch, { mode: 0o700 });
     try {
       await fetch(image, scratch, lock);
-      // What has a name is taken for whole, also after a power failure.
+      // An image under its final name counts as complete, also after a power failure.
       await writeToDisk(scratch, context.self);
       await putImage(image, scratch, directory);
     } finally {
@@ -55,11 +55,11 @@ export async function provideMachineImage(
     }
     return true;
   } catch (error) {
-    throw explained(error, image, context);
+    throw describeError(error, image, context);
   }
 }
 
-/** Downloads an image without the help of systemd. */
+/** Downloads an image without systemd. */
 export function fetchNatively(context: DownloadContext): Fetch {
   return async (image, scratch, lock) => {
     const { directory, keepFree } = context;
@@ -80,7 +80,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
         kind: "tree",
         keepFree,
         lock: lock.file,
-        // The unpacking process knows the other two.
+        // The unpacking process handles gzip and zstd itself.
         content: expand(content, ["xz", "bzip2"]),
         signal: context.signal,
       });
@@ -90,16 +90,16 @@ export function fetchNatively(context: DownloadContext): Fetch {
 
 async function writeToDisk(directory: string, self: readonly string[]): Promise<void> {
   if ((await startSync(directory, self).exited) !== 0)
-    throw new StoreError("A downloaded image could not be written to its disk.", { recoverable: true });
+    throw new StoreError("Cannot write a downloaded image to its disk.", { recoverable: true });
 }
 
-/** systemd-importd converts such images; a file system that is none would only be noticed when the task starts. */
+/** systemd-importd converts such images; otherwise the wrong format would be noticed only when the task starts. */
 async function* refusingQcow2(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let first = true;
   for await (const chunk of content) {
     if (first && isOneOf(chunk, "qcow2")) {
       throw new ExpandError(
-        "it is a qcow2 image, which only systemd-importd converts: use a raw one, or a host where that runs",
+        "it is a qcow2 image, which only systemd-importd can convert: use a raw image, or a client with systemd-importd",
       );
     }
     first = false;
@@ -107,8 +107,8 @@ async function* refusingQcow2(content: AsyncIterable<Uint8Array>): AsyncGenerato
   }
 }
 
-/** What a download fails with, as a sentence about the image. */
-function explained(error: unknown, image: MachineImage, { directory, signal }: DownloadContext): unknown {
+/** An error of a download as a sentence about the image. */
+function describeError(error: unknown, image: MachineImage, { directory, signal }: DownloadContext): unknown {
   const subject = subjectOf(image);
   if (error instanceof SourceError || error instanceof StoreError) return error;
   if (signal.aborted) return abortError(subject, signal);
@@ -118,7 +118,7 @@ function explained(error: unknown, image: MachineImage, { directory, signal }: D
   if (code === undefined) return error;
   const full = isDiskFull(error);
   const why = full ? "the disk is full" : code;
-  return new StoreError(`${JSON.stringify(image.name)} could not be stored in ${directory}: ${why}.`, {
+  return new StoreError(`Cannot store ${JSON.stringify(image.name)} in ${directory}: ${why}.`, {
     recoverable: full,
     cause: error,
   });

@@ -1,4 +1,4 @@
-/** First bytes that tell what a file is. */
+/** The first bytes that identify a file's type. */
 const MAGIC = {
   gzip: [[0x1f, 0x8b]],
   // A frame, or a skippable one before it (RFC 8878).
@@ -11,7 +11,7 @@ const MAGIC = {
   qcow2: [[0x51, 0x46, 0x49, 0xfb]],
 } as const;
 
-/** Whether something begins like a kind of file. */
+/** Whether content begins with the magic number of a type. */
 export function isOneOf(start: Uint8Array, kind: keyof typeof MAGIC): boolean {
   return MAGIC[kind].some((magic) => magic.every((byte, index) => start[index] === byte));
 }

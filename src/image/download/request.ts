@@ -1,29 +1,29 @@
 import type { Timing } from "../http/patience";
 import type { Subject } from "../http/transfer-error";
 
-/** An image that is to be there under a name, as `machinectl pull-tar` and `pull-raw` make it. */
+/** A machine image to be created under a name, as `machinectl pull-tar` and `pull-raw` do. */
 export interface MachineImage {
-  /** Its name, which is that of the directory, or of the file before ".raw". */
+  /** Its name: of the directory, or of the file without ".raw". */
   readonly name: string;
   /** http:, https: or file:. */
   readonly url: URL;
   readonly type: "tar" | "raw";
   readonly verify: "no" | "checksum" | "signature";
-  /** Replaces one that is there. */
+  /** Replaces an existing one. */
   readonly force: boolean;
 }
 
-/** What a download needs of its surroundings. */
+/** The environment of a download. */
 export interface DownloadContext {
-  /** Where machine images are: /var/lib/machines. */
+  /** The directory of machine images: /var/lib/machines. */
   readonly directory: string;
-  /** Where locks are; gone after a reboot. */
+  /** The directory of locks; gone after a reboot. */
   readonly locks: string;
   /** argv that starts this program again. */
   readonly self: readonly string[];
-  /** File of certificates that are trusted besides. */
+  /** File of additional trusted certificates. */
   readonly ca?: string | undefined;
-  /** Instead of systemd's keyrings. */
+  /** Replaces systemd's keyrings. */
   readonly keyring?: string | undefined;
   readonly timing?: Timing;
   /** Bytes that stay free on the disk of `directory`; 0 for no limit. */
@@ -33,16 +33,16 @@ export interface DownloadContext {
 }
 
 /**
- * Whether systemd-importd may be given a URL: it hands it on to a program of its own as an argument, which every user of the host can read,
+ * Whether systemd-importd may get a URL: it passes it to a program of its own as an argument, which every user of the host can read,
  * and writes it into the journal. So none with a user, password, query or fragment, which may all be secret. It downloads by HTTP only, and
- * has tar undo zstd from a pipe, which that cannot (measured with 257).
+ * pipes zstd data into tar, which cannot decompress it from a pipe (measured with 257).
  */
 export function isForImportd({ protocol, pathname, username, password, search, hash }: URL): boolean {
   const bare = [username, password, search, hash].every((part) => part === "");
   return bare && (protocol === "http:" || protocol === "https:") && !/zstd?$/.test(pathname);
 }
 
-/** How an image is called in errors. */
+/** An image's name in errors. */
 export function subjectOf({ name, url }: Pick<MachineImage, "name" | "url">): Subject {
   return { name: `image ${JSON.stringify(name)}`, host: url.protocol === "file:" ? url.pathname : url.host };
 }

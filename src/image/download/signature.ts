@@ -3,25 +3,25 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findProgram } from "../../host/programs";
 
-/** Where systemd keeps the keys that images are signed by: the administrator's own file replaces the distribution's. */
+/** Where systemd keeps the keys for image signatures: the administrator's file replaces the distribution's. */
 export const KEYRINGS: readonly string[] = ["/etc/systemd/import-pubring.gpg", "/usr/lib/systemd/import-pubring.gpg"];
 
-/** A signature that is none, or cannot be checked; the message is a sentence. */
+/** An invalid signature, or one that cannot be checked; the message is a clause. */
 export class SignatureError extends Error {
   override readonly name = "SignatureError";
 }
 
 const TIMEOUT_MS = 60_000;
 
-/** The first of the keyrings that there is; undefined where there is none. */
+/** The first existing keyring; undefined if none exists. */
 export function findKeyring(keyrings = KEYRINGS): string | undefined {
   return keyrings.find((path) => existsSync(path));
 }
 
 /**
- * Checks a detached signature by gpg, as systemd-importd does: every key in the keyring is trusted, no other is known.
+ * Checks a detached signature with gpg, as systemd-importd does: exactly the keys in the keyring are trusted.
  *
- * @param scratch directory for files of the check, which are removed
+ * @param scratch directory for temporary files of the check
  * @throws SignatureError
  */
 export async function checkSignature(
@@ -32,11 +32,11 @@ export async function checkSignature(
   const gpg = findProgram("gpg");
   if (gpg === undefined) {
     throw new SignatureError(
-      'gpg is not installed, which checks signatures: install it (Debian and Ubuntu: package "gpg")',
+      'gpg, which is needed to check signatures, is not installed: install it (Debian and Ubuntu: package "gpg")',
     );
   }
   if (keyring === undefined)
-    throw new SignatureError(`there is no keyring to check it by: neither ${KEYRINGS.join(" nor ")}`);
+    throw new SignatureError(`no keyring exists to check it with: neither ${KEYRINGS.join(" nor ")}`);
   const home = join(scratch, "gpg");
   await mkdir(home, { mode: 0o700 });
   try {
@@ -59,13 +59,13 @@ export async function checkSignature(
     );
     const [status, said] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     if (child.exitCode === 0 && isGood(status)) return;
-    throw new SignatureError(`its signature is not good by ${keyring}: ${reason(status, said)}`);
+    throw new SignatureError(`its signature is not valid for ${keyring}: ${reason(status, said)}`);
   } finally {
     await rm(home, { recursive: true, force: true });
   }
 }
 
-/** gpg ends with 0 also for keys and signatures that are past their time (DETAILS of GnuPG, "General status codes"). */
+/** gpg exits with 0 also for expired keys and signatures (DETAILS of GnuPG, "General status codes"). */
 function isGood(status: string): boolean {
   return (
     /^\[GNUPG:\] VALIDSIG /m.test(status) && !/^\[GNUPG:\] (?:EXPSIG|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG) /m.test(status)
@@ -74,11 +74,11 @@ function isGood(status: string): boolean {
 
 function reason(status: string, said: string): string {
   const known: readonly (readonly [RegExp, string])[] = [
-    [/^\[GNUPG:\] NO_PUBKEY (\w+)/m, "it was made by the key $1, which is not in it"],
-    [/^\[GNUPG:\] BADSIG (\w+)/m, "the content was changed after the key $1 signed it"],
-    [/^\[GNUPG:\] (?:EXPKEYSIG|EXPSIG) (\w+)/m, "the key $1 or its signature has expired"],
-    [/^\[GNUPG:\] REVKEYSIG (\w+)/m, "the key $1 was revoked"],
-    [/^\[GNUPG:\] NODATA/m, "it is no signature"],
+    [/^\[GNUPG:\] NO_PUBKEY (\w+)/m, "it was made with key $1, which is not in the keyring"],
+    [/^\[GNUPG:\] BADSIG (\w+)/m, "the content was changed after it was signed with key $1"],
+    [/^\[GNUPG:\] (?:EXPKEYSIG|EXPSIG) (\w+)/m, "key $1 or its signature has expired"],
+    [/^\[GNUPG:\] REVKEYSIG (\w+)/m, "key $1 was revoked"],
+    [/^\[GNUPG:\] NODATA/m, "it is not a signature"],
   ];
   for (const [pattern, text] of known) {
     const match = pattern.exec(status);

@@ -1,25 +1,25 @@
 import { open } from "node:fs/promises";
 import { garbageCollector } from "../../host/memory";
 
-/** What is looked at at once: a block of nothing but zeros is left out. A file system's smallest, mostly. */
+/** The unit of checks: a block of only zeros becomes a hole. Usually a file system's smallest block. */
 const BLOCK = 4096;
 const ZEROS = Buffer.alloc(BLOCK);
-/** Bytes that are written between two looks at the disk's free space. */
+/** Bytes written between two checks of the disk's free space. */
 const LOOK_BYTES = 8 * 1024 * 1024;
-/** MiB between two collections of garbage; see garbageCollector(). */
+/** MiB between two garbage collections; see garbageCollector(). */
 const COLLECT_MIB = 2;
 
 /**
- * Writes a new file, with holes where the content has nothing but zeros, down to the disk.
+ * Writes a new file, with holes for blocks of zeros, and syncs it to the disk.
  *
- * @param look is called before the first bytes, and again and again while they are written: ends it by throwing
+ * @param check is called before the first bytes, and repeatedly while they are written; it cancels the write by throwing
  * @returns bytes
- * @throws what the content and `look` throw, and errors of the file system
+ * @throws what the content and `check` throw, and errors of the file system
  */
 export async function writeSparse(
   path: string,
   content: AsyncIterable<Uint8Array>,
-  look: () => Promise<void> = async () => {},
+  check: () => Promise<void> = async () => {},
 ): Promise<number> {
   const file = await open(path, "wx", 0o600);
   try {
@@ -31,7 +31,7 @@ export async function writeSparse(
         unseen += to - from;
         if (unseen >= LOOK_BYTES) {
           unseen = 0;
-          await look();
+          await check();
         }
         for (let at = from; at < to; ) {
           const { bytesWritten } = await file.write(bytes, at, to - at, position + at);
@@ -58,7 +58,7 @@ export async function writeSparse(
   }
 }
 
-/** The parts of whole blocks (the last may be shorter) that have something in them, neighbours as one. */
+/** The blocks (the last may be shorter) that are not all zeros, adjacent ones joined. */
 export function filledRanges(bytes: Buffer): [from: number, to: number][] {
   const ranges: [number, number][] = [];
   for (let from = 0; from < bytes.length; from += BLOCK) {

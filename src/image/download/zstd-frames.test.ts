@@ -25,7 +25,7 @@ const frame = fc
   );
 const frames = fc.array(fc.oneof(frame, fc.nat(300).map(skippable)), { minLength: 1, maxLength: 4 });
 
-test("frames end where they do, in whatever pieces they come", () => {
+test("finds the ends of frames, however the content is split", () => {
   fc.assert(
     fc.property(frames, fc.integer({ min: 1, max: 5000 }), (all, piece) => {
       const bytes = Buffer.concat(all);
@@ -36,7 +36,7 @@ test("frames end where they do, in whatever pieces they come", () => {
   );
 });
 
-test("whatever is cut off is missed", () => {
+test("notices any truncation", () => {
   fc.assert(
     fc.property(frame, fc.double({ min: 0, max: 1, noNaN: true }), (bytes, where) => {
       const reader = new ZstdFrames();

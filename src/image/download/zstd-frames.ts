@@ -1,22 +1,22 @@
-/** Bytes of the parts of a frame's header that a flag has a size for (RFC 8878, 3.1.1.1). */
+/** Sizes, by flag, of the optional parts of a frame's header (RFC 8878, 3.1.1.1). */
 const DICTIONARY_SIZES = [0, 1, 2, 4] as const;
 const CONTENT_SIZES = [0, 2, 4, 8] as const;
 const RLE = 1;
 
 /**
- * Follows the frames of zstd-compressed content without undoing them, to tell whether it ends where a frame does: zstd of bun 1.4.5
- * takes content that is cut off for whole.
+ * Follows the frames of zstd content without decompressing it, to detect whether it ends at the end of a frame: zstd of bun 1.4.5
+ * accepts truncated content as complete.
  */
 export class ZstdFrames {
-  /** Bytes of the header that comes next, as far as they are here. */
+  /** The bytes of the next header received so far. */
   #header: Buffer = Buffer.of();
   #expected: "magic" | "skippable" | "descriptor" | "block" = "magic";
-  /** Bytes to be passed over. */
+  /** Bytes to skip. */
   #skip = 0;
-  /** Of the frame: its header after the descriptor is passed over already. */
+  /** State within a frame: its header after the descriptor has been skipped. */
   #checksum = false;
 
-  /** Whether nothing is missing so far. */
+  /** Whether the content so far ends at the end of a frame. */
   get complete(): boolean {
     return this.#expected === "magic" && this.#skip === 0 && this.#header.length === 0;
   }
@@ -79,7 +79,7 @@ export class ZstdFrames {
   }
 }
 
-/** Bytes between a frame's descriptor and its first block. */
+/** Size of a frame's header between its descriptor and its first block. */
 function frameHeaderRest(descriptor: number): number {
   const single = (descriptor & 0x20) !== 0;
   const window = single ? 0 : 1;

@@ -40,12 +40,12 @@ const failure = async (work: Promise<unknown>) => {
 describe("redirects", () => {
   const secret = { authorization: "Bearer geheim", accept: "text/plain" };
 
-  test("to the same origin keep what is sent", async () => {
+  test("to the same origin keep all headers", async () => {
     await send(`${one.url}?to=/next`, secret);
     expect(requests[1]?.headers).toMatchObject(secret);
   });
 
-  test("to another origin keep no secrets, nor does the way back", async () => {
+  test("to another origin drop secrets, also on the way back", async () => {
     const back = encodeURIComponent(`${one.url}end`);
     const response = await send(`${one.url}?to=${encodeURIComponent(`${other.url}?to=${back}`)}`, secret);
     expect(await response.text()).toBe(`at ${one.url.host}`);
@@ -56,7 +56,7 @@ describe("redirects", () => {
     }
   });
 
-  test("without end are an error", async () => {
+  test("beyond the limit are an error", async () => {
     expect(
       await failure(
         send(`${one.url}?to=${encodeURIComponent("?to=%3Fto")}`).then(() => send(`${one.url}loop?to=/loop?to=/loop`)),
@@ -78,7 +78,7 @@ describe("redirects", () => {
   });
 });
 
-test("content comes as it is stored, and none is asked for in another form", async () => {
+test("content arrives as stored, and no other encoding is requested", async () => {
   const response = await send(`${one.url}gzip`);
   expect(Buffer.from(await response.arrayBuffer()).subarray(0, 2)).toEqual(Buffer.of(0x1f, 0x8b));
   expect(requests[0]?.headers["accept-encoding"]).toBe("identity");
@@ -95,7 +95,7 @@ describe("proxies of the environment", () => {
     }
   });
 
-  test("are used, but for what NO_PROXY names", async () => {
+  test("are used, except for hosts in NO_PROXY", async () => {
     for (const name of names) delete process.env[name];
     process.env["HTTP_PROXY"] = other.url.href;
     process.env["NO_PROXY"] = ".direct.invalid,127.0.0.0/8";
@@ -107,10 +107,10 @@ describe("proxies of the environment", () => {
   });
 });
 
-test("a refusal has the registry's code, and not its words", async () => {
+test("a refusal shows the registry's error code, but not its message", async () => {
   const body = JSON.stringify({ errors: [{ code: "DENIED", message: "you said geheim" }] });
   const response = new Response(body, { status: 403, headers: { "content-type": "application/json" } });
   expect((await refusal("it", response)).message).toBe(
-    "It could not be fetched: the server does not allow it with these credentials (HTTP status 403, DENIED).",
+    "It could not be fetched: the server denied access with these credentials (HTTP status 403, DENIED).",
   );
 });

@@ -10,7 +10,7 @@ const content = Buffer.from(Array.from({ length: 200_000 }, (_, index) => (index
 const sha256 = `sha256:${createHash("sha256").update(content).digest("hex")}`;
 const quick: Timing = { attempts: 4, firstPauseMs: 4, longestPauseMs: 20, longestAskedMs: 500, silenceMs: 300 };
 
-/** What a request had, and how its connection is answered. */
+/** A request's headers, and how to answer its connection. */
 type Answer = (socket: Socket, headers: Readonly<Record<string, string>>) => void;
 
 let server: Server;
@@ -39,10 +39,10 @@ const head = (status: string, headers: Readonly<Record<string, string | number>>
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join("")}connection: close\r\n\r\n`;
 
-/** A little later: fetch() drops what it has when the connection breaks before the answer was looked at (bun 1.4.5). */
+/** With a delay: fetch() drops what it has if the connection breaks before the answer was read (bun 1.4.5). */
 const breakOff = (socket: Socket) => setTimeout(() => socket.destroy(), 30);
 
-/** All of it, or the part that is asked for. */
+/** All of it, or the requested part. */
 const whole: Answer = (socket, { range }) => {
   const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
   const part = content.subarray(from);
@@ -56,7 +56,7 @@ const whole: Answer = (socket, { range }) => {
   socket.write(head(status, { "content-length": part.length, etag: '"one"', ...more }));
   socket.end(part);
 };
-/** Breaks off after so many bytes. */
+/** Breaks off after this many bytes. */
 const cut =
   (bytes: number): Answer =>
   (socket) => {
@@ -64,7 +64,7 @@ const cut =
     socket.write(content.subarray(0, bytes));
     breakOff(socket);
   };
-/** Knows nothing of ranges. */
+/** A server without range support. */
 const anew =
   (body: Uint8Array): Answer =>
   (socket) => {
@@ -111,7 +111,7 @@ async function failed(script: readonly Answer[], more: Partial<DownloadRequest> 
 }
 
 describe("download", () => {
-  test("gives everything, and tells how far it is", async () => {
+  test("delivers everything, and reports progress", async () => {
     const { bytes, error, seen } = await fetched([whole], { size: content.length, digest: sha256 });
     expect(error).toBeUndefined();
     expect(bytes.equals(content)).toBe(true);
@@ -119,7 +119,7 @@ describe("download", () => {
     expect(requests[0]).toMatchObject({ "accept-encoding": "identity" });
   });
 
-  test("goes on where the connection broke, as often as it does", async () => {
+  test("resumes where the connection broke, repeatedly", async () => {
     const first = cut(50_000);
     const second: Answer = (socket, { range = "" }) => {
       const from = Number(/(\d+)/.exec(range)?.[1]);
@@ -139,13 +139,13 @@ describe("download", () => {
     expect(requests[1]).toMatchObject({ "if-range": '"one"' });
   });
 
-  test("drops what it has where the server begins anew", async () => {
+  test("skips data again if the server starts from the beginning", async () => {
     const { bytes, error } = await fetched([cut(70_000), anew(content)], { size: content.length, digest: sha256 });
     expect(error).toBeUndefined();
     expect(bytes.equals(content)).toBe(true);
   });
 
-  test("notices that the content became another one", async () => {
+  test("notices that the content changed", async () => {
     const other = Buffer.from(content);
     other[5] = 255;
     expect(await failed([cut(70_000), anew(other)])).toMatchObject({
@@ -154,14 +154,14 @@ describe("download", () => {
     });
   });
 
-  test("asks for all where a range cannot be had", async () => {
+  test("requests everything if ranges are not supported", async () => {
     const { bytes, error } = await fetched([cut(70_000), status("416 Range Not Satisfiable"), anew(content)]);
     expect(error).toBeUndefined();
     expect(bytes.equals(content)).toBe(true);
     expect(requests.map(({ range }) => range)).toEqual([undefined, "bytes=70000-", undefined]);
   });
 
-  test("tries again after errors that pass, and waits as long as it is asked to", async () => {
+  test("retries after transient errors, and honours Retry-After", async () => {
     const start = performance.now();
     const { error } = await fetched([
       status("500 Oh"),
@@ -174,7 +174,7 @@ describe("download", () => {
     expect(performance.now() - start).toBeLessThan(1000);
   });
 
-  test("a connection on which nothing comes counts as broken", async () => {
+  test("a silent connection counts as broken", async () => {
     const silent: Answer = (socket) => {
       socket.write(head("200 OK", { "content-length": content.length }));
       socket.write(content.subarray(0, 1000));
@@ -184,7 +184,7 @@ describe("download", () => {
     expect(bytes.equals(content)).toBe(true);
   });
 
-  test("what nobody reads on is ended", async () => {
+  test("a download is cancelled if its reader stops", async () => {
     const closed = Promise.withResolvers<void>();
     answers = [
       (socket) => {
@@ -210,12 +210,12 @@ describe("download fails", () => {
     ["403 No", "unauthorized", false],
     ["404 No", "not found", false],
     ["418 Teapot", "server", false],
-  ] as const)("at once with %s", async (line, problem, recoverable) => {
+  ] as const)("at once for %s", async (line, problem, recoverable) => {
     expect(await failed([status(line), whole])).toMatchObject({ problem, recoverable });
     expect(requests).toHaveLength(1);
   });
 
-  test("after as many tries as are allowed", async () => {
+  test("after the maximum number of tries", async () => {
     expect(await failed(Array.from({ length: 9 }, () => status("503 Busy")))).toMatchObject({
       problem: "server",
       recoverable: true,
@@ -223,7 +223,7 @@ describe("download fails", () => {
     expect(requests).toHaveLength(quick.attempts);
   });
 
-  test("where it is asked to wait too long", async () => {
+  test("if Retry-After is too long", async () => {
     expect(await failed([status("429 Slow", { "retry-after": 3600 })])).toMatchObject({
       problem: "rate limited",
       recoverable: true,
@@ -233,12 +233,12 @@ describe("download fails", () => {
 
   test.each([
     ["another digest", { digest: `sha256:${"0".repeat(64)}` }, /its digest is sha256:.*, but should be sha256:0000/],
-    ["another size", { size: 5 }, /it has 200000 bytes, but should have 5/],
+    ["another size", { size: 5 }, /size is 200000 bytes, expected 5/],
   ] as const)("with %s", async (_, more, message) => {
     expect(await failed([whole], more)).toMatchObject({ problem: "content", message: expect.stringMatching(message) });
   });
 
-  test("with more than it should have, as soon as that is known", async () => {
+  test("as soon as it has more data than expected", async () => {
     const endless: Answer = (socket) => {
       socket.write(head("200 OK", {}));
       const more = () => {
@@ -248,11 +248,11 @@ describe("download fails", () => {
       more();
     };
     const { bytes, error } = await fetched([endless], { size: 300_000 });
-    expect(String(error)).toContain("has more than the 300000 bytes");
+    expect(String(error)).toContain("exceeds the expected size of 300000 bytes");
     expect(bytes.length).toBeLessThanOrEqual(300_000);
   });
 
-  test("when its time is up, and when it is not wanted any more", async () => {
+  test("after its deadline, and when it is cancelled", async () => {
     const hang: Answer = () => {};
     expect(await failed([hang], { signal: AbortSignal.timeout(50) })).toMatchObject({
       problem: "timeout",
@@ -265,7 +265,7 @@ describe("download fails", () => {
   });
 });
 
-test("content comes no faster than it is taken", async () => {
+test("content is read no faster than it is consumed", async () => {
   let sent = 0;
   const chunk = Buffer.alloc(1 << 20, 7);
   const chunks = 64;
@@ -293,7 +293,7 @@ test("content comes no faster than it is taken", async () => {
   });
   let received = (await stream.next()).value?.length ?? 0;
   await Bun.sleep(300);
-  // What lies in the kernel's buffers and in fetch's own.
+  // Data in the kernel's buffers and in fetch's own.
   expect(sent).toBeLessThan(24);
   for await (const part of stream) received += part.length;
   expect(received).toBe(chunk.length * chunks);

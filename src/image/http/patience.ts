@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, type Subject, type TransferError } from "./transfer-error";
 
-/** How often and how fast something is tried again, and how long silence lasts; milliseconds. */
+/** The retry policy, and how long a connection may be silent; in milliseconds. */
 export interface Timing {
-  /** Tries in a row that bring next to nothing, before it counts as failed. */
+  /** Consecutive tries without progress before the download fails. */
   readonly attempts: number;
-  /** Before the second try; doubled for each further one. */
+  /** Delay before the second try; doubled for each further one. */
   readonly firstPauseMs: number;
   readonly longestPauseMs: number;
-  /** A server that asks for a longer pause (Retry-After) is not waited for. */
+  /** If a server asks for a longer pause (Retry-After), the download fails. */
   readonly longestAskedMs: number;
-  /** Nothing received for so long: the connection is dead. */
+  /** If nothing is received for so long, the connection is dead. */
   readonly silenceMs: number;
 }
 
-/** A registry that restarts is back in some seconds; nobody waits minutes for what may be wrong for good. */
+/** A restarting registry is back within seconds; waiting for minutes does not help if the problem is permanent. */
 export const TIMING: Timing = {
   attempts: 6,
   firstPauseMs: 500,
@@ -24,10 +24,10 @@ export const TIMING: Timing = {
 };
 
 /**
- * The pause before a try, in milliseconds: doubled each time, and between half of that and all of it, so that many that
- * failed together do not come again together.
+ * The backoff before a try, in milliseconds: doubled each time, with a random factor between one half and one, so that clients
+ * that failed together do not retry together.
  *
- * @param failures how many tries failed in a row, 1 at first
+ * @param failures consecutive failed tries, 1 at first
  * @param random from 0 to 1
  */
 export function pauseMs(failures: number, random: number, timing: Timing): number {
@@ -35,16 +35,16 @@ export function pauseMs(failures: number, random: number, timing: Timing): numbe
   return Math.round(whole * (0.5 + random / 2));
 }
 
-/** Milliseconds of a Retry-After header, seconds or a date (RFC 9110, 10.2.3); undefined where it tells nothing. */
+/** Milliseconds of a Retry-After header, seconds or a date (RFC 9110, 10.2.3); undefined if it is not valid. */
 export function retryAfterMs(header: string | null, now: number): number | undefined {
   const text = header?.trim() ?? "";
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  // Date.parse() takes far more than HTTP's dates.
+  // Date.parse() accepts far more than HTTP's dates.
   const date = /^[A-Za-z]{3}, /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
-/** Decides after each failed try whether there is another one, and waits for it. */
+/** After each failed try, decides whether to retry, and waits. */
 export class Patience {
   readonly #timing: Timing;
   #failures = 0;
@@ -53,7 +53,7 @@ export class Patience {
     this.#timing = timing;
   }
 
-  /** Enough was received: what failed before counts no more. */
+  /** Enough was received: earlier failures no longer count. */
   rewarded(): void {
     this.#failures = 0;
   }
@@ -61,7 +61,7 @@ export class Patience {
   /**
    * Waits before the next try.
    *
-   * @throws TransferError the failure itself where there is none, or that the signal ended the wait
+   * @throws TransferError the failure itself if there is no further try, or that the signal cancelled the wait
    */
   async after(failure: TransferError, subject: Subject, signal: AbortSignal): Promise<void> {
     this.#failures += 1;

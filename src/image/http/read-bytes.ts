@@ -1,9 +1,9 @@
 import { contentError, networkError, type Subject } from "./transfer-error";
 
 /**
- * All of something short.
+ * Reads a small body completely.
  *
- * @param most bytes that it may have
+ * @param most maximum size in bytes
  * @throws TransferError
  */
 export async function readBytes(
@@ -17,7 +17,7 @@ export async function readBytes(
   try {
     for await (const part of stream ?? []) {
       bytes += part.length;
-      if (bytes > most) throw contentError(subject, `it has more than ${most} bytes`, false);
+      if (bytes > most) throw contentError(subject, `it exceeds the limit of ${most} bytes`, false);
       parts.push(part);
     }
   } catch (error) {

@@ -2,22 +2,22 @@ import { createHash, type Hash } from "node:crypto";
 import { hostOf, refusal } from "./client";
 import { capital, contentError, type Subject, TransferError } from "./transfer-error";
 
-/** What of a download was given to its reader already, and how the next answer goes on from there. */
+/** The state of a download: what its reader has received, and how the next answer continues. */
 export class Received {
-  /** Given so far. */
+  /** Bytes delivered so far. */
   bytes = 0;
   readonly #name: string;
   readonly #algorithm: string;
   readonly #size: number | undefined;
   readonly #hash: Hash;
   #subject: Subject;
-  /** What the content was known by when it began: a strong ETag, or its date. */
+  /** The validator of the content: a strong ETag, or its date. */
   #validator: string | undefined;
   #resumable = true;
-  /** Of an answer that begins anew: the bytes still to be dropped, and the hash of those that were. */
+  /** If an answer starts over: the bytes still to skip, and the hash of those skipped. */
   #repeated: { left: number; readonly hash: Hash } | undefined;
 
-  /** @param size bytes it has to have, where that is known */
+  /** @param size expected size in bytes, if known */
   constructor(name: string, algorithm: string, size: number | undefined) {
     this.#name = name;
     this.#algorithm = algorithm;
@@ -26,7 +26,7 @@ export class Received {
     this.#subject = { name, host: "the server" };
   }
 
-  /** Headers that ask for the rest (RFC 9110, 13.1.5 and 14.2); none at first. */
+  /** Headers that request the rest (RFC 9110, 13.1.5 and 14.2); none at first. */
   headers(): Record<string, string> {
     if (this.bytes === 0 || !this.#resumable) return {};
     const range = { range: `bytes=${this.bytes}-` };
@@ -34,32 +34,32 @@ export class Received {
   }
 
   /**
-   * Takes an answer.
+   * Accepts an answer.
    *
-   * @returns bytes there will be in all, where that is known
-   * @throws TransferError for one that gives nothing, or something else than was asked for
+   * @returns the total size, if known
+   * @throws TransferError if it has no content, or other content than requested
    */
   async begin(response: Response): Promise<number | undefined> {
     const { status, headers } = response;
-    // Whatever range it means: all of it can be asked for.
+    // Whatever range it objects to: everything can be requested.
     if (status === 416 && this.#resumable) this.#resumable = false;
     if (status !== 200 && status !== 206) throw await refusal(this.#name, response);
     this.#subject = { name: this.#name, host: hostOf(response) };
     this.#repeated = undefined;
-    const total = status === 206 ? this.#continued(headers) : this.#anew(headers);
+    const total = status === 206 ? this.#resume(headers) : this.#restart(headers);
     if (this.#size !== undefined && total !== undefined && total !== this.#size) {
-      throw contentError(this.#subject, `it has ${total} bytes, but should have ${this.#size}`);
+      throw contentError(this.#subject, `size is ${total} bytes, expected ${this.#size}`);
     }
     return total ?? this.#size;
   }
 
-  #continued(headers: Headers): number | undefined {
+  #resume(headers: Headers): number | undefined {
     const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") ?? [];
-    if (Number(start) !== this.bytes) throw contentError(this.#subject, "another part was sent than was asked for");
+    if (Number(start) !== this.bytes) throw contentError(this.#subject, "the server sent another range than requested");
     return total === undefined || total === "*" ? undefined : Number(total);
   }
 
-  #anew(headers: Headers): number | undefined {
+  #restart(headers: Headers): number | undefined {
     const tag = headers.get("etag");
     if (this.bytes > 0) this.#repeated = { left: this.bytes, hash: createHash(this.#algorithm) };
     this.#validator = tag?.startsWith('"') === true ? tag : (headers.get("last-modified") ?? undefined);
@@ -67,13 +67,13 @@ export class Received {
     return /^\d+$/.test(length) ? Number(length) : undefined;
   }
 
-  /** The part of a chunk that was not given before; undefined where there is none. */
+  /** The part of a chunk that was not delivered before; undefined if none. */
   take(chunk: Uint8Array): Uint8Array | undefined {
     const fresh = this.#repeated === undefined ? chunk : this.#drop(chunk, this.#repeated);
     if (fresh.length === 0) return undefined;
     this.bytes += fresh.length;
     if (this.#size !== undefined && this.bytes > this.#size) {
-      throw contentError(this.#subject, `it has more than the ${this.#size} bytes it should have`);
+      throw contentError(this.#subject, `it exceeds the expected size of ${this.#size} bytes`);
     }
     this.#hash.update(fresh);
     return fresh;
@@ -92,9 +92,9 @@ export class Received {
   }
 
   /**
-   * The answer is over.
+   * Ends an answer.
    *
-   * @throws TransferError where something is missing
+   * @throws TransferError if data is missing
    */
   end(total: number | undefined): void {
     if (this.#repeated === undefined && (total === undefined || this.bytes >= total)) return;
@@ -104,7 +104,7 @@ export class Received {
     );
   }
 
-  /** Hexadecimal digits of all that was given. */
+  /** The digest of all delivered data, in hexadecimal. */
   digest(): string {
     return this.#hash.digest("hex");
   }

@@ -3,7 +3,7 @@ import { networkError, statusError } from "./transfer-error";
 
 const subject = { name: 'image "a"', host: "registry.example" };
 
-/** Codes as fetch() of bun 1.4.5 throws them. */
+/** Codes thrown by fetch() of bun 1.4.5. */
 test.each([
   ["ENOTFOUND", "name", true, false],
   ["EAI_AGAIN", "name", true, true],

@@ -2,9 +2,9 @@ import { errnoCode } from "../../host/errno";
 import { errorText } from "../../host/error-text";
 import { SourceError, type SourceProblem } from "../source";
 
-/** Something that went wrong on the way, with what that means for another try. */
+/** A failed transfer, and whether it can be retried. */
 export class TransferError extends SourceError {
-  /** Whether another request at once, or after a pause, may do better. */
+  /** Whether a retry, at once or after a pause, may succeed. */
   readonly again: boolean;
   /** Milliseconds that the server asks to wait before it. */
   readonly afterMs: number | undefined;
@@ -25,11 +25,11 @@ export class TransferError extends SourceError {
   }
 }
 
-/** What could not be fetched, and from where: the beginning of every sentence about it. */
+/** What to fetch and from where: the subject of every error about it. */
 export interface Subject {
   /** Such as `image "docker.io/library/alpine:latest"`. */
   readonly name: string;
-  /** Host and port. Nothing else of a URL is ever told: its query may be as good as a password. */
+  /** Host and port. No other part of a URL is ever shown: its query may be as good as a password. */
   readonly host: string;
 }
 
@@ -40,16 +40,16 @@ interface StatusMeaning {
 }
 
 const STATUSES: Readonly<Record<number, StatusMeaning>> = {
-  401: { problem: "unauthorized", means: (host) => `${host} asks for credentials, or does not accept the given ones` },
-  403: { problem: "unauthorized", means: (host) => `${host} does not allow it with these credentials` },
+  401: { problem: "unauthorized", means: (host) => `${host} requires credentials, or rejected the given ones` },
+  403: { problem: "unauthorized", means: (host) => `${host} denied access with these credentials` },
   404: { problem: "not found", means: (host) => `${host} does not have it` },
-  408: { problem: "timeout", means: (host) => `${host} did not get the request in time`, recoverable: true },
-  410: { problem: "not found", means: (host) => `${host} does not have it any more` },
-  416: { problem: "server", means: (host) => `${host} cannot go on in the middle`, recoverable: true },
-  429: { problem: "rate limited", means: (host) => `${host} takes no more requests for now`, recoverable: true },
+  408: { problem: "timeout", means: (host) => `${host} timed out waiting for the request`, recoverable: true },
+  410: { problem: "not found", means: (host) => `${host} no longer has it` },
+  416: { problem: "server", means: (host) => `${host} does not support this range request`, recoverable: true },
+  429: { problem: "rate limited", means: (host) => `${host} applies a rate limit`, recoverable: true },
 };
 
-/** What an HTTP status other than success means. `code` is the server's own word for it, such as "MANIFEST_UNKNOWN". */
+/** The meaning of an HTTP status other than success. `code` is the server's own error code, such as "MANIFEST_UNKNOWN". */
 export function statusError(subject: Subject, status: number, afterMs?: number, code?: string): TransferError {
   const server = status >= 500;
   const known: StatusMeaning = STATUSES[status] ?? {
@@ -58,19 +58,22 @@ export function statusError(subject: Subject, status: number, afterMs?: number, 
     ...(server ? { recoverable: true } : {}),
   };
   const recoverable = known.recoverable === true;
-  const told = code === undefined ? `HTTP status ${status}` : `HTTP status ${status}, ${code}`;
-  return new TransferError(`${capital(subject.name)} could not be fetched: ${known.means(subject.host)} (${told}).`, {
-    problem: known.problem,
-    recoverable,
-    again: recoverable,
-    afterMs,
-  });
+  const details = code === undefined ? `HTTP status ${status}` : `HTTP status ${status}, ${code}`;
+  return new TransferError(
+    `${capital(subject.name)} could not be fetched: ${known.means(subject.host)} (${details}).`,
+    {
+      problem: known.problem,
+      recoverable,
+      again: recoverable,
+      afterMs,
+    },
+  );
 }
 
-/** BoringSSL's and bun's codes for a certificate that cannot be trusted, or no TLS at all. */
+/** BoringSSL's and bun's codes for an untrusted certificate, or a server without TLS. */
 const CERTIFICATE = /CERT|SIGNATURE_FAILURE|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|SELF_SIGNED|HOSTNAME_MISMATCH/;
 
-/** What an error thrown by fetch() or while a body is read means. */
+/** The meaning of an error thrown by fetch() or while a body is read. */
 export function networkError(subject: Subject, error: unknown): TransferError {
   if (error instanceof TransferError) return error;
   const code = errnoCode(error) ?? "";
@@ -93,7 +96,7 @@ export function networkError(subject: Subject, error: unknown): TransferError {
     return fail(`no name server answered for the host ${host} (${code})`, "name", { recoverable: true, again: true });
   }
   if (code === "EPROTO") {
-    return fail(`${host} does not speak TLS, or not a version of it that both sides know`, "certificate", {
+    return fail(`${host} does not speak TLS, or no TLS version that both sides support`, "certificate", {
       recoverable: false,
       again: false,
     });
@@ -104,23 +107,23 @@ export function networkError(subject: Subject, error: unknown): TransferError {
       again: false,
     });
   }
-  if (code === "ECONNREFUSED") return fail(`${host} refuses connections`, "connection", AGAIN);
-  if (code === "ECONNRESET") return fail(`${host} broke off the connection`, "connection", AGAIN);
-  if (code === "ETIMEDOUT") return fail(`${host} does not answer`, "timeout", AGAIN);
-  return fail(`the connection to ${host} failed (${code === "" ? errorText(error) : code})`, "connection", AGAIN);
+  if (code === "ECONNREFUSED") return fail(`${host} refused the connection`, "connection", RETRYABLE);
+  if (code === "ECONNRESET") return fail(`${host} reset the connection`, "connection", RETRYABLE);
+  if (code === "ETIMEDOUT") return fail(`${host} does not answer`, "timeout", RETRYABLE);
+  return fail(`the connection to ${host} failed (${code === "" ? errorText(error) : code})`, "connection", RETRYABLE);
 }
 
-const AGAIN = { recoverable: true, again: true } as const;
+const RETRYABLE = { recoverable: true, again: true } as const;
 
-/** Nothing came for so long that the connection counts as dead. */
+/** Nothing was received for so long that the connection counts as dead. */
 export function silenceError(subject: Subject, ms: number): TransferError {
   return new TransferError(
     `${capital(subject.name)} could not be fetched: ${subject.host} sent nothing for ${ms / 1000} s.`,
-    { problem: "timeout", ...AGAIN },
+    { problem: "timeout", ...RETRYABLE },
   );
 }
 
-/** What came is not what it should be. Something on the way may have changed it, so a later try can be better. */
+/** The content is not as expected. A proxy may have changed it, so a retry may succeed. */
 export function contentError(subject: Subject, why: string, recoverable = true): TransferError {
   return new TransferError(`${capital(subject.name)} from ${subject.host} cannot be used: ${why}.`, {
     problem: "content",
@@ -128,23 +131,23 @@ export function contentError(subject: Subject, why: string, recoverable = true):
   });
 }
 
-/** Why a signal ended a transfer: its time was up (AbortSignal.timeout()), or nobody wants it any more. */
+/** Why a signal ended a transfer: its deadline passed (AbortSignal.timeout()), or it was cancelled. */
 export function abortError(subject: Subject, signal: AbortSignal): TransferError {
   const { reason } = signal;
   if (reason instanceof TransferError) return reason;
   if (reason instanceof DOMException && reason.name === "TimeoutError") {
     return new TransferError(
-      `${capital(subject.name)} could not be fetched from ${subject.host} in the time allowed (plugin option pull_timeout).`,
+      `${capital(subject.name)} could not be fetched from ${subject.host}: timed out (plugin option pull_timeout).`,
       { problem: "timeout", recoverable: true },
     );
   }
-  return new TransferError(`The download of ${subject.name} from ${subject.host} was ended.`, {
+  return new TransferError(`The download of ${subject.name} from ${subject.host} was cancelled.`, {
     problem: "cancelled",
     recoverable: true,
   });
 }
 
-/** A sentence's beginning. */
+/** Capitalizes the first letter. */
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

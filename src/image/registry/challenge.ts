@@ -1,9 +1,9 @@
-/** What a registry wants of a client (WWW-Authenticate; RFC 9110, 11.6.1, and Docker's token specification). */
+/** A registry's authentication challenge (WWW-Authenticate; RFC 9110, 11.6.1, and Docker's token specification). */
 export type Challenge =
   | { readonly scheme: "basic" }
   | { readonly scheme: "bearer"; readonly realm: string; readonly service?: string; readonly scope?: string };
 
-/** The first challenge that can be met, Bearer before Basic; undefined where there is none. */
+/** The first supported challenge, Bearer before Basic; undefined if none. */
 export function parseChallenge(header: string | null): Challenge | undefined {
   const challenges = splitChallenges(header ?? "");
   const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.has("realm"));
@@ -27,17 +27,17 @@ interface RawChallenge {
 }
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-/** A parameter, or else the name of a scheme. */
+/** A parameter, or the name of a scheme. */
 const PIECE = new RegExp(`(?:(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}))|(${TOKEN}))(?:[\\s,]+|$)`, "y");
 
-/** Several challenges, and the parameters of each, are all separated by commas: a word without "=" begins the next one. */
+/** Challenges, and the parameters of each, are all separated by commas: a word without "=" starts the next challenge. */
 function splitChallenges(header: string): RawChallenge[] {
   const found: RawChallenge[] = [];
   const text = header.replace(/^[\s,]+/, "");
   for (let at = 0; at < text.length; at = PIECE.lastIndex) {
     PIECE.lastIndex = at;
     const match = PIECE.exec(text);
-    // What cannot be read ends the list; what was read before it is good.
+    // Invalid text ends the list; what was parsed before it is valid.
     if (match === null) break;
     const [, name, quoted, plain, scheme] = match;
     if (scheme !== undefined) found.push({ scheme: scheme.toLowerCase(), parameters: new Map() });

@@ -11,7 +11,7 @@ const good = {
   credsStore: "desktop",
 };
 
-test("Docker's config.json is read or refused, whatever is in it", () => {
+test("Docker's config.json is parsed or rejected, whatever it contains", () => {
   for (const registry of ["registry.example", "docker.io", "__proto__", "constructor"]) {
     fuzz(
       jsonLike(good, { auths: good.auths }),

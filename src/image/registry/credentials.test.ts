@@ -8,8 +8,8 @@ const me = { kind: "password", username: "me", password: "secret" } as const;
 describe("findCredentials", () => {
   test.each([
     ["by host and port", { auths: { "r.example:5000": auth("me:secret") } }, "r.example:5000", me],
-    ["whatever the scheme and path", { auths: { "https://r.example/v2/": auth("me:secret") } }, "r.example", me],
-    ["whatever the case", { auths: { "R.Example": auth("me:secret") } }, "r.example", me],
+    ["with any scheme and path", { auths: { "https://r.example/v2/": auth("me:secret") } }, "r.example", me],
+    ["in any case", { auths: { "R.Example": auth("me:secret") } }, "r.example", me],
     [
       "of Docker's registry by its old name",
       { auths: { "https://index.docker.io/v1/": auth("me:secret") } },
@@ -25,16 +25,26 @@ describe("findCredentials", () => {
       { kind: "identity", token: "t" },
     ],
     [
-      "a helper before what is written",
+      "a helper before stored credentials",
       { auths: { r: auth("me:secret") }, credHelpers: { r: "pass" } },
       "r",
       { kind: "helper", name: "pass" },
     ],
-    ["what is written before the store", { auths: { r: auth("me:secret") }, credsStore: "pass" }, "r", me],
-    ["the store for an empty entry", { auths: { r: {} }, credsStore: "pass" }, "r", { kind: "helper", name: "pass" }],
+    [
+      "stored credentials before the credential store",
+      { auths: { r: auth("me:secret") }, credsStore: "pass" },
+      "r",
+      me,
+    ],
+    [
+      "the credential store for an empty entry",
+      { auths: { r: {} }, credsStore: "pass" },
+      "r",
+      { kind: "helper", name: "pass" },
+    ],
     ["not another port's", { auths: { "r.example:5000": auth("me:secret") } }, "r.example", undefined],
     [
-      "not of a host that only begins alike",
+      "not of a host with the same beginning",
       { auths: { "r.example.evil": auth("me:secret") } },
       "r.example",
       undefined,
@@ -42,13 +52,13 @@ describe("findCredentials", () => {
     ["nothing", {}, "r", undefined],
   ] as const)("%s", (_, config, registry, expected) => expect(find(config, registry)).toEqual(expected));
 
-  test.each(["", "[]", "null", '{"auths": secret'])("%p is no such file, and is not repeated", (text) => {
+  test.each(["", "[]", "null", '{"auths": secret'])("%p is rejected without quoting it", (text) => {
     expect(() => findCredentials(text, "r", "/etc/auth.json")).toThrow(
-      "The registry credentials in /etc/auth.json cannot be read: it is no JSON like Docker's config.json.",
+      "The registry credentials in /etc/auth.json cannot be read: not JSON in the format of Docker's config.json.",
     );
   });
 
-  test("what is no user and password is not repeated", () => {
+  test("invalid credentials are not quoted", () => {
     expect(() => find({ auths: { r: auth("secret") } }, "r")).toThrow(
       'The registry credentials in /etc/auth.json are not valid: "auth" of r has to be USER:PASSWORD in base64.',
     );
@@ -62,4 +72,4 @@ test.each([
   ["", false],
   ["-x", false],
   ["a b", false],
-] as const)("a helper called %p: %p", (name, good) => expect(helperNameProblem(name) === undefined).toBe(good));
+] as const)("helper name %p: %p", (name, good) => expect(helperNameProblem(name) === undefined).toBe(good));

@@ -1,33 +1,33 @@
-/** What somebody is known by to a registry; never told in logs or errors. */
+/** Credentials for a registry; never shown in logs or errors. */
 export type Credentials =
   | { readonly kind: "password"; readonly username: string; readonly password: string }
   /** A refresh token that the registry's token server exchanges (OAuth 2). */
   | { readonly kind: "identity"; readonly token: string };
 
-/** What a file of credentials says about a registry: them, or the program that has them. */
+/** A credential file's entry for a registry: credentials, or the helper that has them. */
 export type CredentialEntry = Credentials | { readonly kind: "helper"; readonly name: string } | undefined;
 
-/** Where credentials come from, beside the task itself. */
+/** Sources of credentials, besides the task itself. */
 export interface CredentialSources {
-  /** A file like Docker's config.json. */
+  /** A file in the format of Docker's config.json. */
   readonly config?: string | undefined;
-  /** NAME of docker-credential-NAME, for registries that the file does not know. */
+  /** NAME of docker-credential-NAME, for registries that are not in the file. */
   readonly helper?: string | undefined;
 }
 
-/** Credentials that could not be read; the message is a sentence for the operator, without any of them. */
+/** Credentials that cannot be read; the message is a sentence for the operator, and contains no secrets. */
 export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 
-/** Why a text is no helper's name, or undefined. */
+/** Why a text is not a helper's name, or undefined. */
 export function helperNameProblem(name: string): string | undefined {
   return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)
     ? undefined
-    : 'it must be what follows "docker-credential-" in the helper\'s file name, such as "ecr-login"';
+    : 'it must be the part after "docker-credential-" in the helper\'s file name, such as "ecr-login"';
 }
 
-/** What docker.io is called in Docker's file, and by its helpers. */
+/** docker.io's name in Docker's file, and for its helpers. */
 export const DOCKER_INDEX_URL = "https://index.docker.io/v1/";
 
 const DOCKER_NAMES: ReadonlySet<string> = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);
@@ -36,7 +36,7 @@ const DOCKER_NAMES: ReadonlySet<string> = new Set(["docker.io", "index.docker.io
  * Finds a registry in Docker's config.json: credHelpers first, then auths, then credsStore, as Docker does
  * (docker/cli, cli/config/configfile/file.go).
  *
- * @throws CredentialsError for text that is no such file; says nothing of its content
+ * @throws CredentialsError for an invalid file; the message has nothing of its content
  */
 export function findCredentials(text: string, registry: string, file: string): CredentialEntry {
   const config = parseJson(text, file);
@@ -49,7 +49,7 @@ export function findCredentials(text: string, registry: string, file: string): C
   return typeof store === "string" && store !== "" ? { kind: "helper", name: store } : undefined;
 }
 
-/** Two spellings of a registry are one where host and port are: the file may have a scheme and a path. */
+/** Two spellings of a registry match if host and port do: the file may have a scheme and a path. */
 function lookUp(map: unknown, registry: string): unknown {
   if (!isMap(map)) return undefined;
   return Object.entries(map).find(([key]) => hostName(key) === hostName(registry))?.[1];
@@ -87,11 +87,11 @@ function parseJson(text: string, file: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch {
-    // The parser's own words would repeat a part of the file.
+    // The parser's message would quote a part of the file.
   }
   if (isMap(value)) return value;
   throw new CredentialsError(
-    `The registry credentials in ${file} cannot be read: it is no JSON like Docker's config.json.`,
+    `The registry credentials in ${file} cannot be read: not JSON in the format of Docker's config.json.`,
   );
 }
 

@@ -12,10 +12,10 @@ import {
 } from "./credentials";
 
 /**
- * The credentials for a registry from what the operator set: the file first, then the helper. Both are read anew each time, for
+ * The credentials for a registry from the plugin's config: the file first, then the helper. Both are read each time, because
  * they may change while the agent runs.
  *
- * @returns undefined where there are none: the registry is asked without
+ * @returns undefined if none are configured: the registry is accessed without
  * @throws CredentialsError
  */
 export async function operatorCredentials(

@@ -15,12 +15,12 @@ const index = {
   manifests: [{ ...descriptor(image.mediaType), platform: { os: "linux", architecture: "amd64", variant: "v2" } }],
 };
 
-test("the fuzzer's seeds are good", () => {
+test("the fuzzer's seeds are valid", () => {
   expect(parseManifest(JSON.stringify(image)).kind).toBe("image");
   expect(parseManifest(JSON.stringify(index)).kind).toBe("index");
 });
 
-test("manifests and indexes are read or refused, whatever is in them", () => {
+test("manifests and indexes are parsed or rejected, whatever they contain", () => {
   fuzz(
     jsonLike(image, index),
     (text) => {

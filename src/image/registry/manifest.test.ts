@@ -7,7 +7,7 @@ const layer = { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest
 const image = { schemaVersion: 2, config, layers: [layer] };
 
 describe("parseManifest", () => {
-  test("an image, whatever else is said of it", () => {
+  test("an image, ignoring unknown fields", () => {
     const text = JSON.stringify({ ...image, annotations: { a: "b" }, layers: [{ ...layer, urls: [] }] });
     expect(parseManifest(text)).toEqual({ kind: "image", config, layers: [layer] });
   });
@@ -21,8 +21,8 @@ describe("parseManifest", () => {
   });
 
   test.each([
-    ["no JSON", "{", /no JSON/],
-    ["no object", "3", /no JSON/],
+    ["no JSON", "{", /not JSON/],
+    ["no object", "3", /not JSON/],
     ["schema 1", JSON.stringify({ schemaVersion: 1, fsLayers: [] }), /old format \(schema 1\)/],
     ["both", JSON.stringify({ ...image, manifests: [] }), /both an image and a list/],
     [
@@ -37,7 +37,7 @@ describe("parseManifest", () => {
     ],
     ["a negative size", JSON.stringify({ ...image, layers: [{ ...layer, size: -1 }] }), /not valid at layers\.0\.size/],
     [
-      "a size that is no whole number",
+      "a size that is not an integer",
       JSON.stringify({ ...image, config: { ...config, size: 0.5 } }),
       /not valid at config\.size/,
     ],
@@ -58,19 +58,19 @@ describe("selectPlatform", () => {
     ["the right one", [entry("a", "linux", "arm64", "v8"), entry("b", "linux", "amd64")], "b"],
     ["not one that wants a newer CPU", [entry("a", "linux", "amd64", "v3"), entry("b", "linux", "amd64")], "b"],
     [
-      "not even where the oldest is called v1",
+      "not even if the oldest is called v1",
       [entry("a", "linux", "amd64", "v2"), entry("b", "linux", "amd64", "v1")],
       "b",
     ],
-    ["what there is", [entry("a", "linux", "amd64", "v2")], "a"],
+    ["the only available one", [entry("a", "linux", "amd64", "v2")], "a"],
     ["not another system", [entry("a", "windows", "amd64"), entry("b", "linux", "amd64")], "b"],
-    ["a single one that says nothing", [{ mediaType: "", digest: "a", size: 1 }], "a"],
-  ] as const)("takes %s", (_, entries, expected) => expect(selectPlatform(entries, amd64).digest).toBe(expected));
+    ["a single one without a platform", [{ mediaType: "", digest: "a", size: 1 }], "a"],
+  ] as const)("selects %s", (_, entries, expected) => expect(selectPlatform(entries, amd64).digest).toBe(expected));
 
-  test("names what there is instead", () => {
+  test("lists the available platforms", () => {
     expect(() => selectPlatform([entry("a", "linux", "arm", "v7"), entry("b", "unknown", "unknown")], amd64)).toThrow(
-      "it has nothing for linux/amd64; it has linux/arm/v7, unknown/unknown",
+      "it has no image for linux/amd64; available: linux/arm/v7, unknown/unknown",
     );
-    expect(() => selectPlatform([], amd64)).toThrow("it has no image at all");
+    expect(() => selectPlatform([], amd64)).toThrow("available: none");
   });
 });

@@ -1,38 +1,38 @@
 import * as v from "valibot";
 import type { Descriptor } from "../source";
 
-/** What an image runs on, in the words of Go (GOOS, GOARCH). */
+/** The platform of an image, in Go's terms (GOOS, GOARCH). */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
   readonly variant?: string | undefined;
 }
 
-/** A manifest of a list, with what it is for. */
+/** A manifest in a list, with its platform. */
 export interface IndexEntry extends Descriptor {
   readonly platform?: Platform | null | undefined;
   readonly annotations?: Readonly<Record<string, string>> | null | undefined;
 }
 
-/** A document that a reference leads to. */
+/** The document that a reference refers to. */
 export type ManifestDocument =
   | { readonly kind: "image"; readonly config: Descriptor; readonly layers: readonly Descriptor[] }
   | { readonly kind: "index"; readonly entries: readonly IndexEntry[] };
 
-/** A document that is no image's; the message is the clause that ends the sentence "image X cannot be used: …". */
+/** An invalid manifest; the message is the last clause of the sentence "image X cannot be used: …". */
 export class ManifestError extends Error {
   override readonly name = "ManifestError";
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64" };
 
-/** What this process runs on. */
+/** The platform of this process. */
 export const THIS_PLATFORM: Platform = { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch };
 
-/** A list of lists is allowed (OCI image spec, image-index.md), and never seen deeper. */
+/** A list may contain lists (OCI image spec, image-index.md), in practice never deeper. */
 export const DEEPEST_INDEX = 2;
 
-/** Bytes of a manifest or list: the limit of the OCI distribution spec. */
+/** Maximum bytes of a manifest or list: the limit of the OCI distribution spec. */
 export const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
 
 const digest = v.pipe(v.string(), v.regex(/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/));
@@ -54,7 +54,7 @@ const indexSchema = v.object({
 });
 const imageSchema = v.object({ schemaVersion: v.literal(2), config: descriptor, layers: v.array(descriptor) });
 
-/** What is asked for: images and lists of them, of both families (OCI image spec; Docker, "Image Manifest V2, Schema 2"). */
+/** The accepted media types: images and lists of both families (OCI image spec; Docker, "Image Manifest V2, Schema 2"). */
 export const MANIFEST_TYPES: readonly string[] = [
   "application/vnd.oci.image.index.v1+json",
   "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -67,23 +67,23 @@ const CONFIG_TYPES: ReadonlySet<string> = new Set([
   "application/vnd.docker.container.image.v1+json",
 ]);
 
-/** More layers than overlayfs could ever stack; nothing that a tool makes. */
-const MOST_LAYERS = 1000;
+/** More layers than overlayfs can stack; no tool creates as many. */
+const MAX_LAYERS = 1000;
 
 /**
- * Reads a manifest or a list of manifests.
+ * Parses a manifest or a list of manifests.
  *
  * @throws ManifestError
  */
 export function parseManifest(text: string): ManifestDocument {
   const value = parseJson(text);
-  if (typeof value !== "object" || value === null) throw new ManifestError("its manifest is no JSON");
+  if (typeof value !== "object" || value === null) throw new ManifestError("its manifest is not JSON");
   if ("schemaVersion" in value && value.schemaVersion === 1) {
     throw new ManifestError(
-      "its manifest is of the old format (schema 1), which has no digests that could be trusted; push it again with a current tool",
+      "its manifest has the old format (schema 1), whose digests cannot be trusted; push it again with a current tool",
     );
   }
-  // One document that can be read both ways could be another image for somebody else (OCI image spec, CVE-2021-41190).
+  // A document that can be parsed both ways could be another image for another client (OCI image spec, CVE-2021-41190).
   if ("manifests" in value && ("layers" in value || "config" in value)) {
     throw new ManifestError("its manifest claims to be both an image and a list of images");
   }
@@ -97,18 +97,18 @@ export function parseManifest(text: string): ManifestDocument {
   const { config, layers } = image.output;
   if (!CONFIG_TYPES.has(config.mediaType)) {
     throw new ManifestError(
-      `it is no container image but something of type ${JSON.stringify(config.mediaType.slice(0, 100))}`,
+      `it is not a container image but has the type ${JSON.stringify(config.mediaType.slice(0, 100))}`,
     );
   }
-  if (layers.length > MOST_LAYERS) throw new ManifestError(`it has ${layers.length} layers`);
+  if (layers.length > MAX_LAYERS) throw new ManifestError(`it has ${layers.length} layers`);
   return { kind: "image", config, layers };
 }
 
 /**
- * The image of a list for a platform: the one for any CPU of the architecture before those that want newer ones, and of these
+ * The image of a list for a platform: one for any CPU of the architecture before those that need newer ones, and of these
  * the first.
  *
- * @throws ManifestError that names what there is
+ * @throws ManifestError that lists the available platforms
  */
 export function selectPlatform(entries: readonly IndexEntry[], wanted: Platform): IndexEntry {
   const fitting = entries.filter(
@@ -119,12 +119,12 @@ export function selectPlatform(entries: readonly IndexEntry[], wanted: Platform)
     fitting.find(({ platform: its }) => its?.variant === undefined || its.variant === "v1") ??
     fitting[0];
   if (best !== undefined) return best;
-  // A list of one that does not say what it is for was made where only one kind is known.
+  // A list with a single entry without a platform was made by a tool that knows only one.
   const [only, ...others] = entries;
   if (only !== undefined && others.length === 0 && (only.platform ?? undefined) === undefined) return only;
   const there = [...new Set(entries.map(({ platform: its }) => platformName(its)))].slice(0, 20);
   throw new ManifestError(
-    `it has nothing for ${platformName(wanted)}; it has ${there.length === 0 ? "no image at all" : there.join(", ")}`,
+    `it has no image for ${platformName(wanted)}; available: ${there.length === 0 ? "none" : there.join(", ")}`,
   );
 }
 
@@ -138,7 +138,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ManifestError("its manifest is no JSON");
+    throw new ManifestError("its manifest is not JSON");
   }
 }
 

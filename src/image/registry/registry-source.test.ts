@@ -1,4 +1,4 @@
-/** Registries as they may behave: what they answer with, where they send a client, and what they ask of it in the middle. */
+/** Registries with different behaviour: their answers, redirects, and authentication, also in the middle of a download. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
@@ -29,7 +29,7 @@ interface Seen {
 }
 type Answer = (request: Request, url: URL) => Response | Promise<Response>;
 
-/** A server that notes who asked for what. */
+/** A server that records its requests. */
 class Server implements AsyncDisposable {
   readonly seen: Seen[] = [];
   answer: Answer = () => new Response(null, { status: 404 });
@@ -111,9 +111,9 @@ describe("a blob on another host", () => {
   });
 
   test.each([
-    ["a token server of its own", () => `Bearer realm="http://${storage.host}/token",service="x"`],
+    ["its own token server", () => `Bearer realm="http://${storage.host}/token",service="x"`],
     ["a password", () => 'Basic realm="storage"'],
-  ])("does not get them by asking for %s", async (_, asks) => {
+  ])("does not get them by requesting %s", async (_, asks) => {
     registry.answer = toStorage;
     storage.answer = () => challenge(asks());
     const image = source();
@@ -121,13 +121,13 @@ describe("a blob on another host", () => {
     expect(await failure(read(image, layer))).toMatchObject({
       problem: "unauthorized",
       recoverable: false,
-      message: expect.stringContaining(`${storage.host} asks for credentials`),
+      message: expect.stringContaining(`${storage.host} requires credentials`),
     });
     for (const { authorization, path } of storage.seen) {
       expect(authorization).toBeNull();
       expect(path).not.toContain("token");
     }
-    // What the registry itself wants is known as before.
+    // The challenge of the registry itself is still known.
     storage.answer = (_request, { pathname }) => content(pathname);
     expect((await read(image, layer)).equals(layerBytes)).toBe(true);
   });
@@ -143,13 +143,13 @@ describe("a token", () => {
   const issue = () => {
     issued += 1;
     valid = `token-${issued}`;
-    // The registry thinks otherwise.
+    // The tests revoke it before that.
     return Response.json({ token: valid, expires_in: 3600 });
   };
   const asks = () => challenge(`Bearer realm="http://${registry.host}/token",service="x"`);
   const allowed = (request: Request) => valid !== "" && request.headers.get("authorization") === `Bearer ${valid}`;
 
-  test("that is refused before its time is renewed, once for all who wait", async () => {
+  test("that is rejected before it expires is renewed, once for all waiting readers", async () => {
     registry.answer = (request, { pathname }) =>
       pathname === "/token" ? issue() : allowed(request) ? content(pathname) : asks();
     const image = source();
@@ -161,7 +161,7 @@ describe("a token", () => {
     expect(issued).toBe(2);
   });
 
-  test("that is refused in the middle of a layer: the rest comes with another one", async () => {
+  test("that is rejected in the middle of a layer is renewed for the rest", async () => {
     const half = 60_000;
     registry.answer = (request, { pathname }) => {
       if (pathname === "/token") return issue();
@@ -172,7 +172,7 @@ describe("a token", () => {
         const range = `bytes ${from}-${layerBytes.length - 1}/${layerBytes.length}`;
         return new Response(layerBytes.subarray(from), { status: 206, headers: { "content-range": range } });
       }
-      // Less than there is, and no more with this token.
+      // A part of the layer, and no more with this token.
       valid = "";
       return new Response(
         new ReadableStream({
@@ -190,7 +190,7 @@ describe("a token", () => {
     expect(issued).toBe(2);
   });
 
-  test("is renewed also where the refusal does not say again what is wanted", async () => {
+  test("is renewed also if the rejection has no challenge", async () => {
     registry.answer = (request, { pathname }) => {
       if (pathname === "/token") return issue();
       if (allowed(request)) return content(pathname);
@@ -203,7 +203,7 @@ describe("a token", () => {
     expect(issued).toBe(2);
   });
 
-  test("that is never good enough is an error, after one more", async () => {
+  test("that is always rejected is an error, after one more try", async () => {
     registry.answer = (_, { pathname }) => (pathname === "/token" ? issue() : asks());
     expect(await failure(source().manifest({ signal }))).toMatchObject({ problem: "unauthorized", recoverable: false });
     expect(issued).toBe(1);
@@ -221,7 +221,7 @@ describe("a manifest", () => {
   };
 
   test.each(["application/json", "application/octet-stream", "text/plain; charset=utf-8", ""])(
-    "is what it says itself, whatever the registry calls it: %j",
+    "is parsed by its own content, whatever its content type: %j",
     async (type) => {
       expect((await answer(manifest, type)).digest).toBe(digestOf(manifest));
     },
@@ -231,15 +231,15 @@ describe("a manifest", () => {
   test.each([
     ["of schema 1, signed", v1, "application/vnd.docker.distribution.manifest.v1+prettyjws", "old format (schema 1)"],
     ["of schema 1", v1, "application/json", "old format (schema 1)"],
-    ["that is a page", "<html>Log in</html>", "text/html", "its manifest is no JSON"],
+    ["that is a web page", "<html>Log in</html>", "text/html", "its manifest is not JSON"],
     ["of another kind", '{"schemaVersion":2}', "application/json", "its manifest is not valid"],
     [
-      "that is a list too",
+      "that is also a list",
       JSON.stringify({ ...JSON.parse(manifest), manifests: [] }),
       "application/json",
       "claims to be both",
     ],
-  ])("%s is refused", async (_, body, type, words) => {
+  ])("%s is rejected", async (_, body, type, words) => {
     expect(await failure(answer(body, type))).toMatchObject({
       problem: "content",
       recoverable: false,
@@ -247,8 +247,8 @@ describe("a manifest", () => {
     });
   });
 
-  test("of another digest than the registry tells is refused", async () => {
-    const told = { "docker-content-digest": `sha256:${"0".repeat(64)}` };
-    expect(await failure(answer(manifest, "application/json", told))).toMatchObject({ problem: "content" });
+  test("with another digest than the registry reports is rejected", async () => {
+    const reported = { "docker-content-digest": `sha256:${"0".repeat(64)}` };
+    expect(await failure(answer(manifest, "application/json", reported))).toMatchObject({ problem: "content" });
   });
 });

@@ -19,20 +19,20 @@ import {
 } from "./manifest";
 import { Repository } from "./repository";
 
-/** What the job and the operator say about registries. */
+/** The settings of the job and the operator about registries. */
 export interface RegistryOptions {
-  /** The task's own credentials; no others are looked for then. */
+  /** The task's own credentials; other sources are ignored then. */
   readonly credentials?: Credentials | undefined;
-  /** Where the operator keeps credentials. */
+  /** The operator's sources of credentials. */
   readonly operator?: CredentialSources | undefined;
-  /** Registries that are spoken to without TLS. */
+  /** Registries that are accessed by plain HTTP. */
   readonly plainHttp?: readonly string[];
-  /** File of certificates that are trusted beside the host's. */
+  /** File of additional trusted certificates. */
   readonly ca?: string | undefined;
   readonly timing?: Timing;
 }
 
-/** An image in a registry (OCI distribution spec, "Pull"). Nothing is asked before something is read. */
+/** An image in a registry (OCI distribution spec, "Pull"). No request is made before something is read. */
 export function registrySource(reference: ImageReference, options: RegistryOptions = {}): ImageSource {
   return new RegistrySource(reference, options);
 }
@@ -62,7 +62,7 @@ class RegistrySource implements ImageSource {
       options,
     );
     for (let depth = 0; document.parsed.kind === "index"; depth += 1) {
-      if (depth === DEEPEST_INDEX) throw this.#unusable("its lists of images lead to further lists");
+      if (depth === DEEPEST_INDEX) throw this.#unusable("its lists of images are nested too deeply");
       const entry = this.#checked(document.parsed, ({ entries }) => selectPlatform(entries, THIS_PLATFORM));
       document = await this.#document(entry.digest, entry, options);
     }
@@ -85,19 +85,19 @@ class RegistrySource implements ImageSource {
     });
   }
 
-  /** A manifest or list, and the digest that it has. */
+  /** A manifest or list, and its digest. */
   async #document(
     version: string,
     expected: { readonly digest?: string; readonly size?: number },
     { signal }: ReadOptions,
   ) {
     const subject = { name: this.#name, host: this.#repository.host };
-    let told: string | undefined;
+    let reported: string | undefined;
     const open = async (headers: Readonly<Record<string, string>>, inner: AbortSignal) => {
       const all = { ...headers, accept: MANIFEST_TYPES.join(", ") };
       const response = await this.#repository.get(this.#name, `manifests/${version}`, all, inner);
       const header = response.headers.get("docker-content-digest") ?? "";
-      told = /^sha(?:256|512):[0-9a-f]+$/.test(header) ? header : undefined;
+      reported = /^sha(?:256|512):[0-9a-f]+$/.test(header) ? header : undefined;
       return response;
     };
     const content = download({
@@ -110,13 +110,16 @@ class RegistrySource implements ImageSource {
     });
     const bytes = await readBytes(content, MOST_MANIFEST_BYTES, subject);
     const digest = expected.digest ?? digestOf(bytes, "sha256");
-    if (told !== undefined && digestOf(bytes, told.split(":")[0] ?? "") !== told) {
-      throw contentError(subject, `its manifest does not have the digest ${told} that the registry tells`);
+    if (reported !== undefined && digestOf(bytes, reported.split(":")[0] ?? "") !== reported) {
+      throw contentError(
+        subject,
+        `digest mismatch: the registry reports ${reported}, but the manifest has another one`,
+      );
     }
     return { digest, parsed: this.#checked(bytes.toString("utf8"), parseManifest) };
   }
 
-  /** What a document is judged to be, its errors as those of the image. */
+  /** Runs a parser, and reports its errors as errors of the image. */
   #checked<From, To>(from: From, judge: (from: From) => To): To {
     try {
       return judge(from);

@@ -7,12 +7,12 @@ import { type Challenge, parseChallenge } from "./challenge";
 import { type Credentials, CredentialsError } from "./credentials";
 import { requestToken } from "./token";
 
-/** How a repository is reached. */
+/** How to access a repository. */
 export interface RepositoryAccess {
   readonly send: SendRequest;
-  /** Looks for credentials; asked when the registry wants some. */
+  /** Looks for credentials; called when the registry requires some. */
   readonly credentials: (signal: AbortSignal) => Promise<Credentials | undefined>;
-  /** The operator allows to speak to this registry without TLS. */
+  /** The operator allows plain HTTP for this registry. */
   readonly plainHttp: boolean;
 }
 
@@ -22,7 +22,7 @@ interface Authorization {
   readonly until: number;
 }
 
-/** One repository of a registry, which is asked with whatever it wants to see of its client. */
+/** A repository of a registry, with the authentication that the registry requires. */
 export class Repository {
   readonly host: string;
   readonly #reference: ImageReference;
@@ -30,7 +30,7 @@ export class Repository {
   /** Undefined until it is known. */
   #scheme: "https" | "http" | undefined;
   #authorization: Authorization | undefined;
-  /** Under way: readers of several layers wait for one token. */
+  /** Pending request: readers of several layers wait for one token. */
   #renewal: Promise<Authorization> | undefined;
   #challenge: Challenge | undefined;
 
@@ -43,11 +43,11 @@ export class Repository {
   }
 
   /**
-   * Asks for something of the repository.
+   * Requests something from the repository.
    *
-   * @param name what it is, in errors
+   * @param name the subject of errors
    * @param path below the repository, such as "blobs/sha256:…"
-   * @throws TransferError; every status but 401 is an answer
+   * @throws TransferError; every status but 401 counts as an answer
    */
   async get(
     name: string,
@@ -58,9 +58,9 @@ export class Repository {
     const before = await this.#current(name, signal);
     const response = await this.#send(name, path, headers, before, signal);
     if (response.status !== 401) return response;
-    // Who may see the credentials is the registry's word alone: not that of a host it sent us on to.
+    // Only the registry itself may request credentials, not a host that it redirects to.
     if (!this.#isOwn(response)) throw await refusal(name, response);
-    // A token that is refused too early may be so without saying again what is wanted.
+    // A token that is rejected too early may be rejected without a new challenge.
     this.#challenge = parseChallenge(response.headers.get("www-authenticate")) ?? this.#challenge;
     if (this.#challenge === undefined) throw await refusal(name, response);
     await response.body?.cancel();
@@ -71,17 +71,17 @@ export class Repository {
     if (!this.#isOwn(second)) throw await refusal(name, second);
     await second.body?.cancel();
     throw new TransferError(
-      `${capital(name)} could not be fetched: ${this.host} does not accept the credentials for it, or wants some (HTTP status 401; some registries say so of what they do not have).`,
+      `${capital(name)} could not be fetched: ${this.host} rejected the credentials, or requires some (HTTP status 401; some registries answer so for images that do not exist).`,
       { problem: "unauthorized", recoverable: false },
     );
   }
 
-  /** Whether an answer is the registry's own, and not that of a host that it redirected to. */
+  /** Whether an answer comes from the registry itself, not from a host that it redirected to. */
   #isOwn({ url }: Response): boolean {
     return URL.parse(url)?.origin === new URL(`${this.#scheme}://${this.host}`).origin;
   }
 
-  /** What to send of oneself; nothing until the registry has asked. */
+  /** The authentication to send; none until the registry has requested it. */
   async #current(name: string, signal: AbortSignal): Promise<Authorization | undefined> {
     if (this.#challenge === undefined) return undefined;
     const known = this.#authorization;
@@ -99,9 +99,9 @@ export class Repository {
       if (credentials?.kind === "password") {
         return { header: basic(credentials), until: Number.POSITIVE_INFINITY };
       }
-      const has = credentials === undefined ? "and there are none" : "not an identity token";
+      const has = credentials === undefined ? "and none are configured" : "not an identity token";
       throw new TransferError(
-        `${capital(name)} could not be fetched: ${this.host} wants a user name and a password (HTTP status 401), ${has}.`,
+        `${capital(name)} could not be fetched: ${this.host} requires a user name and a password (HTTP status 401), ${has}.`,
         { problem: "unauthorized", recoverable: false },
       );
     }
@@ -129,7 +129,7 @@ export class Repository {
     }
   }
 
-  /** A registry on this machine may have TLS, or as with Docker none: that shows at the first request. */
+  /** A registry on this machine may use TLS or, as with Docker, plain HTTP: the first request shows which. */
   async #send(
     name: string,
     path: string,

@@ -6,34 +6,34 @@ import { isLocalRegistry } from "../reference";
 import type { Challenge } from "./challenge";
 import type { Credentials } from "./credentials";
 
-/** What a token is asked with. */
+/** The parameters of a token request. */
 export interface TokenRequest {
-  /** What it is for, in errors. */
+  /** The subject of errors. */
   readonly name: string;
   readonly challenge: Challenge & { readonly scheme: "bearer" };
-  /** For where the challenge names none. */
+  /** Used if the challenge has no scope. */
   readonly scope: string;
   readonly credentials: Credentials | undefined;
-  /** The registry itself is spoken to without TLS, and so its token server may be. */
+  /** The registry itself is accessed by plain HTTP, so its token server may be, too. */
   readonly plainHttp: boolean;
   readonly signal: AbortSignal;
 }
 
-/** A token, and how long it can be used: milliseconds since the epoch. */
+/** A token, and when it expires: milliseconds since the epoch. */
 export interface Token {
   readonly value: string;
   readonly until: number;
 }
 
-/** Docker's token specification: what a token without expires_in lives. */
+/** Docker's token specification: the lifetime of a token without expires_in. */
 const DEFAULT_SECONDS = 60;
-/** Used no more so long before its end, for a request takes time to arrive. */
+/** A token is not used this shortly before it expires, because a request takes time to arrive. */
 const MARGIN_SECONDS = 10;
 const CLIENT_ID = "nomad-driver-nspawn";
-const MOST_BYTES = 256 * 1024;
+const MAX_BYTES = 256 * 1024;
 
 /**
- * Gets a token from the server that a registry names (Docker's token and OAuth 2 specifications).
+ * Gets a token from the token server of a registry (Docker's token and OAuth 2 specifications).
  *
  * @throws TransferError
  */
@@ -62,7 +62,7 @@ export async function requestToken(send: SendRequest, request: TokenRequest): Pr
     response = await send({ ...common, url: realm, headers: headers ?? {} });
   }
   if (response.status !== 200) throw await refusal(subject, response);
-  const answer = await readBytes(response, MOST_BYTES, { name: subject, host: realm.host });
+  const answer = await readBytes(response, MAX_BYTES, { name: subject, host: realm.host });
   return parseToken(answer.toString("utf8"), subject, realm.host);
 }
 
@@ -72,7 +72,7 @@ function realmOf({ name, challenge, plainHttp }: TokenRequest): URL {
   const plain = realm?.protocol === "http:" && (plainHttp || isLocalRegistry(realm.host));
   if (realm !== null && (safe || plain) && realm.username === "") return realm;
   throw new TransferError(
-    `The access token for ${name} could not be fetched: the registry names ${JSON.stringify(realm?.origin ?? challenge.realm.slice(0, 100))} as its token server, where credentials would not be encrypted.`,
+    `The access token for ${name} could not be fetched: the registry names ${JSON.stringify(realm?.origin ?? challenge.realm.slice(0, 100))} as its token server, which would receive the credentials unencrypted.`,
     { problem: "certificate", recoverable: false },
   );
 }
@@ -82,7 +82,7 @@ function parseToken(text: string, subject: string, host: string): Token {
   try {
     answer = JSON.parse(text);
   } catch {
-    // Said below, without the text.
+    // Reported below, without the text.
   }
   if (typeof answer === "object" && answer !== null) {
     const token = stringOf(answer, "token") ?? stringOf(answer, "access_token");
@@ -90,13 +90,13 @@ function parseToken(text: string, subject: string, host: string): Token {
       "expires_in" in answer && typeof answer.expires_in === "number" ? answer.expires_in : DEFAULT_SECONDS;
     if (token !== undefined) return { value: token, until: Date.now() + Math.max(0, seconds - MARGIN_SECONDS) * 1000 };
   }
-  throw new TransferError(`${capital(subject)} could not be fetched: ${host} sent none.`, {
+  throw new TransferError(`${capital(subject)} could not be fetched: the response of ${host} has no token.`, {
     problem: "server",
     recoverable: true,
   });
 }
 
-/** Tokens are ASCII; anything else could become another header. */
+/** Tokens are ASCII; other characters could inject another header. */
 function stringOf(answer: object, key: string): string | undefined {
   const value: unknown = Object.entries(answer).find(([name]) => name === key)?.[1];
   return typeof value === "string" && /^[\x21-\x7e]+$/.test(value) ? value : undefined;

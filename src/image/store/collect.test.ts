@@ -17,14 +17,14 @@ const facts: StoreFacts = {
   used: new Set(["c"]),
 };
 
-test("images: none that is in use, the one longest unused first", () => {
+test("images: only unused ones, the least recently used first", () => {
   const digests = (since: number) => unusedImages(facts, since).map(({ digest }) => digest);
   expect(digests(99)).toEqual([]);
   expect(digests(100)).toEqual(["b"]);
   expect(digests(1000)).toEqual(["b", "a"]);
 });
 
-test("layers: those of no image, when they are old enough", () => {
+test("layers: those of no image, if they are old enough", () => {
   expect(unusedLayers(facts, 199)).toEqual([]);
   expect(unusedLayers(facts, 200)).toEqual(["lost"]);
   expect(unusedLayers({ ...facts, images: facts.images.slice(1) }, 100)).toEqual(["2"]);

@@ -8,7 +8,7 @@ import { imagePath } from "./pull";
 import { readImage, readReference } from "./records";
 import { takeAway } from "./temporary";
 
-/** An image as collecting sees it. */
+/** An image's facts for garbage collection. */
 export interface ImageFacts {
   readonly digest: string;
   readonly diffIds: readonly string[];
@@ -16,33 +16,33 @@ export interface ImageFacts {
   readonly lastUse: number;
 }
 
-/** What is in a store. */
+/** The content of a store. */
 export interface StoreFacts {
   readonly images: readonly ImageFacts[];
-  /** Layers with the time they came. */
+  /** Layers, with the time they arrived. */
   readonly layers: ReadonlyMap<string, number>;
-  /** Images that containers stand on. */
+  /** Images that containers use. */
   readonly used: ReadonlySet<string>;
 }
 
-/** Images nobody uses, the one longest unused first; `since` is the latest time of last use that counts as long ago. */
+/** Unused images, least recently used first; only those last used at `since` or earlier. */
 export function unusedImages({ images, used }: StoreFacts, since: number): readonly ImageFacts[] {
   return images
     .filter(({ digest, lastUse }) => !used.has(digest) && lastUse <= since)
     .toSorted((one, other) => one.lastUse - other.lastUse);
 }
 
-/** Layers that are no image's, of those that came no later than `since`: a pull that failed may be tried again. */
+/** Layers of no image that arrived at `since` or earlier: a failed pull may be retried and use newer ones. */
 export function unusedLayers({ images, layers }: StoreFacts, since: number): readonly string[] {
   const needed = new Set(images.flatMap(({ diffIds }) => diffIds));
   return [...layers].filter(([diffId, at]) => !needed.has(diffId) && at <= since).map(([diffId]) => diffId);
 }
 
-/** How far collecting goes. */
+/** The limits of a collection. */
 export interface CollectLimits {
   /** See unusedImages(). */
   readonly since: number;
-  /** Whether no more has to go; asked before each image. What does not go by age alone is removed whole before it is asked again. */
+  /** Whether enough was removed; called before each image. If set, an image's files are removed completely before the next call. */
   readonly enough?: () => boolean;
 }
 
@@ -50,20 +50,20 @@ export interface CollectLimits {
 export interface Collected {
   readonly images: readonly string[];
   readonly layers: readonly string[];
-  /** How many images nobody uses that were left, because they were used not long ago. */
+  /** The number of unused images that were kept, because they were used recently. */
   readonly left: number;
 }
 
 /**
- * Removes images that are not used, and layers that are no image's. The caller holds the store's lock exclusively, so nobody is
- * just beginning to use one.
+ * Removes images that are not in use, and layers of no image. The caller holds the store's lock exclusively, so no process is
+ * starting to use one.
  *
- * @param graves takes the layers, whose files go when it is disposed of: that takes its time, in which nobody has to wait for the lock
+ * @param trash receives the removed layers; their files are deleted when it is disposed of, which takes time and needs no lock
  */
 export async function collect(
   paths: StorePaths,
   { since, enough }: CollectLimits,
-  graves: AsyncDisposableStack,
+  trash: AsyncDisposableStack,
 ): Promise<Collected> {
   let facts = await readFacts(paths);
   const images: string[] = [];
@@ -73,24 +73,24 @@ export async function collect(
     await rm(imagePath(paths, digest), { force: true });
     images.push(digest);
     facts = { ...facts, images: facts.images.filter((image) => image.digest !== digest) };
-    layers.push(...(await removeLayers(paths, facts, since, enough === undefined ? graves : undefined)));
+    layers.push(...(await removeLayers(paths, facts, since, enough === undefined ? trash : undefined)));
   }
-  if (images.length === 0 && enough?.() !== true) layers.push(...(await removeLayers(paths, facts, since, graves)));
+  if (images.length === 0 && enough?.() !== true) layers.push(...(await removeLayers(paths, facts, since, trash)));
   await removeUnreadable(paths.images, readImage);
   await removeReferences(paths, new Set(facts.images.map(({ digest }) => digest)));
   return { images, layers: [...new Set(layers)], left: unusedImages(facts, Number.POSITIVE_INFINITY).length };
 }
 
-/** @param graves where absent, the files are gone when this resolves */
+/** @param trash if absent, the files are deleted when this resolves */
 async function removeLayers(
   paths: StorePaths,
   facts: StoreFacts,
   since: number,
-  graves: AsyncDisposableStack | undefined,
+  trash: AsyncDisposableStack | undefined,
 ): Promise<readonly string[]> {
   const unused = unusedLayers(facts, since);
   await using own = new AsyncDisposableStack();
-  for (const diffId of unused) (graves ?? own).use(await takeAway(layerDirectory(paths, diffId), paths.temporary));
+  for (const diffId of unused) (trash ?? own).use(await takeAway(layerDirectory(paths, diffId), paths.temporary));
   return unused;
 }
 
@@ -103,7 +103,7 @@ async function removeReferences(paths: StorePaths, images: ReadonlySet<string>):
   }
 }
 
-/** Removes torn files, and those of writers that were killed. */
+/** Removes truncated files, and those of writers that were killed. */
 async function removeUnreadable(directory: string, read: (path: string) => Promise<unknown>): Promise<void> {
   for (const name of await readdir(directory)) {
     const path = join(directory, name);
@@ -111,7 +111,7 @@ async function removeUnreadable(directory: string, read: (path: string) => Promi
   }
 }
 
-/** Looks at a store. What goes away meanwhile counts as gone. */
+/** Reads a store. Entries that disappear meanwhile count as gone. */
 export async function readFacts(paths: StorePaths): Promise<StoreFacts> {
   const images: ImageFacts[] = [];
   for (const name of await readdir(paths.images)) {

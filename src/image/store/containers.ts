@@ -11,18 +11,18 @@ import { containerPaths, layerPaths, type StorePaths } from "./paths";
 import { readContainer, type StoredContainer, type StoredImage, writeRecord } from "./records";
 import { isDiskFull, StoreError } from "./store-error";
 
-/** User IDs that the files of a container's root shall belong to. */
+/** The owner IDs for the files of a container's root. */
 export interface RootOwners {
-  /** What 0 is outside. */
+  /** The host's ID for ID 0. */
   readonly first: number;
   readonly count: number;
 }
 
-/** What a container's root is made of. */
+/** The parts of a container's root. */
 export interface RootRequest {
   readonly machine: string;
   readonly image: StoredImage;
-  /** Undefined to leave them as the image has them. */
+  /** Undefined to keep the image's owners. */
   readonly owners?: RootOwners | undefined;
 }
 
@@ -32,27 +32,27 @@ export function containerDirectory(paths: StorePaths, machine: string): string {
 }
 
 /**
- * Makes a container's root on an image: its layers below, an empty directory for what is written above.
+ * Prepares a container's root from an image: the layers below, an empty directory for writes on top.
  *
  * @returns the root's path
- * @throws OverlayError where the kernel cannot, and StoreError; nothing is left then
+ * @throws OverlayError if the kernel cannot, and StoreError; nothing is left then
  */
 export async function makeRoot(paths: StorePaths, { machine, image, owners }: RootRequest): Promise<string> {
   const directory = containerDirectory(paths, machine);
   const { record, upper, work, scratch, root } = containerPaths(directory);
-  // The same layer twice is the upper one of both: whatever the lower one has, that has too, and the kernel refuses both.
+  // If a layer occurs twice, the upper one suffices: it hides the lower one completely, and the kernel rejects both.
   const layers = image.diffIds.filter((diffId, index) => image.diffIds.lastIndexOf(diffId) === index);
   const files = layers.map((diffId) => layerPaths(layerDirectory(paths, diffId)).files);
   await removeRoot(directory);
   const namespace = owners === undefined ? undefined : await openUserNamespace(owners.first, owners.count);
   try {
     if (owners !== undefined && namespace === undefined) {
-      throw new OverlayError("the host gives out no user namespaces (sysctl user.max_user_namespaces)", {
+      throw new OverlayError("the host does not allow user namespaces (sysctl user.max_user_namespaces)", {
         owners: true,
       });
     }
     await mkdir(directory, { mode: 0o700 });
-    // First of all: what it says is in use is not collected.
+    // Written first: garbage collection keeps what it refers to.
     await writeRecord(record, {
       version: 1,
       machine,
@@ -61,13 +61,13 @@ export async function makeRoot(paths: StorePaths, { machine, image, owners }: Ro
       firstId: owners?.first ?? 0,
     });
     for (const path of [upper, work, scratch, root]) await mkdir(path, { mode: 0o700 });
-    await likeTop(upper, files.at(-1), owners?.first ?? 0);
+    await copyRootMode(upper, files.at(-1), owners?.first ?? 0);
     await mountOverlay({ layers: files, upper, work, scratch, target: root, owners: namespace });
     return root;
   } catch (error) {
     await removeRoot(directory);
     if (!isDiskFull(error)) throw error;
-    throw new StoreError("The image store's disk is full: the container's root could not be made.", {
+    throw new StoreError("The image store's disk is full: cannot create the container's root.", {
       recoverable: true,
       cause: error,
     });
@@ -76,14 +76,14 @@ export async function makeRoot(paths: StorePaths, { machine, image, owners }: Ro
   }
 }
 
-/** The upper directory is the root's own: it gets the mode that the image's has. systemd-nspawn goes by its owner. */
-async function likeTop(upper: string, top: string | undefined, owner: number): Promise<void> {
+/** The upper directory becomes the root directory: it gets the mode of the image's. systemd-nspawn checks its owner. */
+async function copyRootMode(upper: string, top: string | undefined, owner: number): Promise<void> {
   const mode = top === undefined ? 0o755 : (await stat(top)).mode & 0o7777;
   await chown(upper, owner, owner);
   await chmod(upper, mode);
 }
 
-/** Removes a container's root, mounted or not, and what was written to it; does nothing where there is none. */
+/** Removes a container's root, mounted or not, and the data written to it; does nothing if it does not exist. */
 export async function removeRoot(directory: string): Promise<void> {
   const { root, scratch } = containerPaths(directory);
   const names = await readdir(directory).catch(absent);
@@ -93,7 +93,7 @@ export async function removeRoot(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true });
 }
 
-/** The containers of a store: those of every agent that uses it. */
+/** The containers of a store, of all agents that use it. */
 export async function allContainers(paths: StorePaths): Promise<StoredContainer[]> {
   const found: StoredContainer[] = [];
   for (const machine of await readdir(paths.containers)) {
@@ -104,8 +104,8 @@ export async function allContainers(paths: StorePaths): Promise<StoredContainer[
 }
 
 /**
- * Removes containers that are nobody's: of an earlier boot, or without the files that every container has from before its root
- * is made until after it is removed.
+ * Removes dangling containers: of an earlier boot, or without the files that every container has from before its root
+ * is created until after it is removed.
  */
 export async function removeStaleRoots(paths: StorePaths, isOwned: (machine: string) => boolean): Promise<void> {
   for (const machine of await readdir(paths.containers)) {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { CONTAINER_IDS, chooseRange } from "./id-range";
 
-test("ranges are systemd's, the same for the same machine, and free", () => {
+test("ranges are in systemd's range, stable per machine, and free", () => {
   const seen = new Set<number>();
   for (let index = 0; index < 500; index += 1) {
     const first = chooseRange(`machine-${index}`, () => false) ?? 0;

@@ -4,7 +4,7 @@ import { StoreError } from "./store-error";
 const texts = v.nullish(v.array(v.string()));
 const text = v.nullish(v.string());
 
-/** What of an image's config is used (OCI image spec, config.md; docker's schema 2 has the same names). */
+/** The used parts of an image's config (OCI image spec, config.md; docker's schema 2 has the same names). */
 const schema = v.object({
   os: text,
   architecture: text,
@@ -24,13 +24,13 @@ const schema = v.object({
 /** The config of an image. */
 export type ImageConfig = v.InferOutput<typeof schema>;
 
-/** Bytes of a config: a sensible one has some ten thousand. */
+/** Maximum size of a config in bytes; typical ones have some ten thousand. */
 export const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 /**
- * Reads an image's config.
+ * Parses an image's config.
  *
- * @throws StoreError where it is none, or no image's that can be unpacked
+ * @throws StoreError if it is invalid, or not of an image that can be unpacked
  */
 export function parseImageConfig(content: string, image: string): ImageConfig {
   const refuse = (why: string) => new StoreError(`The image ${image} cannot be used: ${why}.`, { recoverable: false });
@@ -38,16 +38,15 @@ export function parseImageConfig(content: string, image: string): ImageConfig {
   try {
     raw = JSON.parse(content);
   } catch {
-    throw refuse("its config is no JSON");
+    throw refuse("its config is not JSON");
   }
   const parsed = v.safeParse(schema, raw);
   if (!parsed.success) {
-    throw refuse("its config has not what an image's has (it may be an artifact of another kind, such as a chart)");
+    throw refuse("its config is not an image config (it may be another artifact, such as a chart)");
   }
   const { os, rootfs } = parsed.output;
-  if (os !== undefined && os !== null && os !== "" && os !== "linux")
-    throw refuse(`it is made for ${os}, not for linux`);
+  if (os !== undefined && os !== null && os !== "" && os !== "linux") throw refuse(`it is for ${os}, not for linux`);
   const odd = rootfs.diff_ids.find((id) => !/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(id));
-  if (odd !== undefined) throw refuse(`${JSON.stringify(odd.slice(0, 100))} is no digest of a layer`);
+  if (odd !== undefined) throw refuse(`${JSON.stringify(odd.slice(0, 100))} is not a layer digest`);
   return parsed.output;
 }

@@ -18,37 +18,37 @@ import { SharedPulls } from "./shared-pulls";
 import { startSync } from "./start-sync";
 import { orDiskFull, StoreError } from "./store-error";
 
-/** What a store needs to work. */
+/** The environment of a store. */
 export interface StoreContext {
   readonly directory: string;
   /** argv that starts this program again. */
   readonly self: readonly string[];
   readonly log: Logger;
-  /** Whether a container's files exist, which they do as long as it may have a root here. */
+  /** Whether a container's files exist, as they do while it may have a root here. */
   readonly isOwned: (machine: string) => boolean;
 }
 
-/** An image that is wanted. */
+/** A requested image. */
 export interface WantedImage {
-  /** As the job names it. */
+  /** As named in the job. */
   readonly name: string;
   readonly source: ImageSource;
-  /** Whether what the name stood for the last time is good enough, where that is still there. */
+  /** Whether to use the name's earlier resolution, if that image still exists. */
   readonly reuse: boolean;
-  /** Bytes that the disk has to keep free. */
+  /** Bytes to keep free on the disk. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }
 
-/** An image that is not removed before this is disposed of, or stands below a container. */
+/** An image that is not garbage collected before this is disposed of, or while a container uses it. */
 export interface AcquiredImage extends Disposable {
   readonly image: StoredImage;
-  /** Whether something had to be fetched. */
+  /** Whether anything was fetched. */
   readonly fetched: boolean;
 }
 
-/** The images of this host, for this process. */
+/** The images of this host, as used by this process. */
 export class ImageStore {
   readonly directory: string;
   readonly #context: StoreContext;
@@ -62,8 +62,8 @@ export class ImageStore {
     const { self, log } = context;
     this.#pulls = new SharedPulls({
       self,
-      onPulled: (paths, told) => {
-        log.info("image fetched", told);
+      onPulled: (paths, pulled) => {
+        log.info("image fetched", pulled);
         this.#sync(paths);
       },
     });
@@ -79,7 +79,7 @@ export class ImageStore {
   }
 
   /**
-   * Sees to it that an image is here, and keeps it. Of several calls for one image one fetches it.
+   * Ensures that an image is in the store, and keeps it. Of several calls for an image, one fetches it.
    *
    * @throws StoreError, SourceError, and what `signal` aborts with
    */
@@ -104,7 +104,7 @@ export class ImageStore {
       return acquired(kept, image, there === undefined);
     } catch (error) {
       lock?.[Symbol.dispose]();
-      throw isTimeout(error) ? tooLate(name, error) : orDiskFull(error);
+      throw isTimeout(error) ? timeoutError(name, error) : orDiskFull(error);
     }
 
     async function acquired(kept: FileLock, image: StoredImage, fetched: boolean): Promise<AcquiredImage> {
@@ -113,17 +113,17 @@ export class ImageStore {
     }
   }
 
-  /** Makes a container's root on an acquired image; see makeRoot(). */
+  /** Prepares a container's root from an acquired image; see makeRoot(). */
   async makeRoot(request: RootRequest): Promise<string> {
     return makeRoot(await this.open(), request);
   }
 
-  /** Where everything of a container in this store lies. */
+  /** The paths of a container in this store. */
   containerDirectory(machine: string): string {
     return containerDirectory(storePaths(this.directory), machine);
   }
 
-  /** First IDs of the containers that stand in this store. */
+  /** First IDs of the containers in this store. */
   async takenIds(): Promise<ReadonlySet<number>> {
     const paths = await this.open();
     const taken = new Set<number>();
@@ -135,11 +135,11 @@ export class ImageStore {
   }
 
   /**
-   * Removes images that nobody has used since a time, and for as long as the disk has not enough space also others.
+   * Removes images that have not been used since a time, and while the disk has too little space also others.
    *
    * @param since milliseconds since the epoch
    * @param keepFree bytes
-   * @returns undefined where somebody is just using the store: nothing was done
+   * @returns undefined if the store is in use right now: nothing was done
    */
   async collect(since: number, keepFree: number): Promise<Collected | undefined> {
     const paths = await this.open();
@@ -158,7 +158,7 @@ export class ImageStore {
     return await collect(paths, limits, graves);
   }
 
-  /** Bytes that are free on the store's disk. */
+  /** Free bytes on the store's disk. */
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.directory);
     return bavail * bsize;
@@ -167,7 +167,7 @@ export class ImageStore {
   async #open(): Promise<StorePaths> {
     const paths = await openStore(this.directory);
     {
-      // Whoever makes a root has the lock shared; what is left then goes when something is collected.
+      // Processes that prepare a root hold the lock shared; a later collection removes the rest.
       using lock = tryFileLock(paths.lock, "exclusive");
       if (lock !== undefined) await removeStaleRoots(paths, this.#context.isOwned);
     }
@@ -181,8 +181,8 @@ export class ImageStore {
   }
 
   /**
-   * Has everything written to the disk in the background, by a process of its own, for the call takes as long as the disk does.
-   * Until then a host that loses its power fetches the layers again.
+   * Syncs everything to the disk in the background, in a separate process, because the call takes as long as the disk does.
+   * If the host loses power before that, the layers are fetched again.
    */
   #sync(paths: StorePaths): void {
     const sync = async () => {
@@ -192,18 +192,18 @@ export class ImageStore {
       if (layers.length === 0) return;
       const child = startSync(paths.layers, this.#context.self);
       child.unref();
-      if ((await child.exited) !== 0) throw new Error(`its process ended with code ${child.exitCode}`);
+      if ((await child.exited) !== 0) throw new Error(`its process exited with code ${child.exitCode}`);
       for (const layer of layers) await layer.markSynced();
     };
     this.#syncing = (this.#syncing ?? Promise.resolve()).then(sync).catch((error: unknown) => {
-      this.#context.log.warn("layers of images could not be written to the disk", { error: errorText(error) });
+      this.#context.log.warn("cannot sync image layers to the disk", { error: errorText(error) });
     });
   }
 }
 
 /**
- * Removes a container's root, given its directory in whichever store that is, and notes that its image was used until now. Does
- * nothing where there is none.
+ * Removes a container's root, given its directory in any store, and records the image's last use. Does
+ * nothing if it does not exist.
  */
 export async function releaseRoot(directory: string): Promise<void> {
   const container = await readContainer(containerPaths(directory).record);
@@ -212,7 +212,7 @@ export async function releaseRoot(directory: string): Promise<void> {
   await touch(imagePath(storePaths(dirname(dirname(directory))), container.image));
 }
 
-/** The image that a container stands on, given its directory; undefined where that is not known any more. */
+/** The image of a container, given its directory; undefined if it is no longer known. */
 export async function imageOfRoot(directory: string): Promise<StoredImage | undefined> {
   const container = await readContainer(containerPaths(directory).record);
   return container === undefined
@@ -224,12 +224,12 @@ function isTimeout(error: unknown): boolean {
   return error instanceof DOMException && error.name === "TimeoutError";
 }
 
-function tooLate(name: string, cause: unknown): StoreError {
-  const message = `The image ${name} could not be made ready in the time that the plugin option pull_timeout allows.`;
+function timeoutError(name: string, cause: unknown): StoreError {
+  const message = `Preparing the image ${name} timed out (plugin option pull_timeout).`;
   return new StoreError(message, { recoverable: true, cause });
 }
 
-/** A record's time is that of the image's last use. */
+/** A record's mtime is the image's last use. */
 async function touch(path: string): Promise<void> {
   const now = new Date();
   await utimes(path, now, now).catch((error: unknown) => {

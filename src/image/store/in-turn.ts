@@ -1,5 +1,5 @@
 /**
- * Does something for each of some items, so many at once. After a failure nothing new is begun, and what is under way is waited for.
+ * Processes items with limited concurrency. After a failure no new one is started, and running ones are awaited.
  *
  * @throws the first failure
  */

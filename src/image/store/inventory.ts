@@ -6,21 +6,21 @@ import { layerDirectory, usableLayer } from "./layers";
 import { digestName, type StorePaths } from "./paths";
 import { readImage, readReference } from "./records";
 
-/** An image of a store, for people. */
+/** An image of a store, for display. */
 export interface ListedImage {
   readonly digest: string;
-  /** Names it was asked for by. */
+  /** The names it was requested by. */
   readonly names: readonly string[];
-  /** Bytes of its layers' archives; layers that others have too are counted in each. */
+  /** Bytes of its layers' archives; shared layers are counted for each image. */
   readonly bytes: number;
   readonly layers: number;
-  /** Machines that stand on it. */
+  /** Machines that use it. */
   readonly machines: readonly string[];
   /** Milliseconds since the epoch. */
   readonly lastUse: number;
 }
 
-/** The images of a store, the one used last first. */
+/** The images of a store, most recently used first. */
 export async function listImages(paths: StorePaths): Promise<ListedImage[]> {
   const facts = await readFacts(paths);
   const names = await namesByImage(paths);
@@ -40,7 +40,7 @@ export async function listImages(paths: StorePaths): Promise<ListedImage[]> {
   return images.toSorted((one, other) => other.lastUse - one.lastUse);
 }
 
-/** Sentences about images that are not whole, and the directories of the layers that are there. */
+/** Problems of incomplete images, and the directories of the existing layers. */
 export async function wholeness(
   paths: StorePaths,
 ): Promise<{ readonly problems: readonly string[]; readonly layers: readonly string[] }> {
@@ -50,9 +50,7 @@ export async function wholeness(
     const image = await readImage(join(paths.images, `${digestName(digest)}.json`));
     for (const diffId of image?.diffIds ?? []) {
       if ((await usableLayer(paths, diffId)) === undefined) {
-        problems.push(
-          `The layer ${diffId} of the image ${digest} is not there: it is fetched again when it is needed.`,
-        );
+        problems.push(`The layer ${diffId} of the image ${digest} is missing: it will be fetched when needed.`);
       }
     }
   }

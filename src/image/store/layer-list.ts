@@ -20,13 +20,13 @@ const schema = v.object({
   link: v.exactOptional(v.string()),
 });
 
-/** What a layer has to have at each of its paths. */
+/** The expected properties of each path in a layer. */
 export type LayerList = ReadonlyMap<ByteString, LayerRecord>;
 
 /**
  * Reads the list that was written while a layer was unpacked.
  *
- * @returns undefined where it is missing or torn
+ * @returns undefined if it is missing or truncated
  */
 export function readLayerList(path: string): LayerList | undefined {
   const list = new Map<ByteString, LayerRecord>();
@@ -51,7 +51,7 @@ function apply(list: Map<ByteString, LayerRecord>, record: LayerRecord): void {
     for (const known of list.keys()) if (known.startsWith(`${path}/`)) list.delete(known);
     return;
   }
-  // It says something about a directory that is described elsewhere.
+  // It refers to a directory that has its own record.
   if (kind === "opaque") return;
   list.set(path, record);
 }

@@ -16,8 +16,8 @@ export function layerDirectory(paths: StorePaths, diffId: string): string {
 }
 
 /**
- * A layer that can be used: it is there, and either known to be on the disk whole or unpacked since the host booted. What a host
- * that lost its power had not written yet is not.
+ * A layer that can be used: it exists, and is either known to be synced to the disk or was unpacked since the host booted. After a power
+ * failure, layers that were not synced are not used.
  */
 export async function usableLayer(paths: StorePaths, diffId: string): Promise<StoredLayer | undefined> {
   const layer = await readLayer(layerPaths(layerDirectory(paths, diffId)).record);
@@ -26,11 +26,11 @@ export async function usableLayer(paths: StorePaths, diffId: string): Promise<St
     : undefined;
 }
 
-/** How a layer gets into the store. */
+/** How to get a layer into the store. */
 export interface LayerRequest {
   readonly diffId: string;
   readonly content: Descriptor;
-  /** Begins to read it. */
+  /** Starts to read it. */
   readonly read: () => AsyncIterable<Uint8Array>;
   readonly self: readonly string[];
   readonly keepFree: number;
@@ -38,9 +38,9 @@ export interface LayerRequest {
 }
 
 /**
- * Fetches and unpacks a layer that is not there. Of several processes that want it one does, and the others wait.
+ * Fetches and unpacks a missing layer. Of several processes that need it one does, and the others wait.
  *
- * @returns whether it did; somebody else was faster where not
+ * @returns whether it did; false if another process was faster
  * @throws StoreError, and what reading it throws
  */
 export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<boolean> {
@@ -77,13 +77,13 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
   return true;
 }
 
-/** A layer that may not be on the disk yet, held open. */
+/** A layer that may not be synced yet, held open. */
 export interface UnsyncedLayer extends Disposable {
-  /** Everything of it is on the disk now. Of one that was removed meanwhile nothing is noted, not even if it was fetched again. */
+  /** Records that it is synced. If the layer was removed meanwhile, nothing is recorded, not even if it was fetched again. */
   markSynced(): Promise<void>;
 }
 
-/** Layers of this boot that may not be on the disk yet. */
+/** Layers of this boot that may not be synced yet. */
 export async function unsyncedLayers(paths: StorePaths): Promise<UnsyncedLayer[]> {
   const found: UnsyncedLayer[] = [];
   for (const name of await readdir(paths.layers)) {
@@ -103,7 +103,7 @@ function unsyncedLayer(directory: string): UnsyncedLayer | undefined {
   } catch (error) {
     return absent(error);
   }
-  // This very directory, whatever has its name by then.
+  // Exactly this directory, even if another one has its name by now.
   const { record } = layerPaths(`/proc/self/fd/${fd}`);
   return {
     markSynced: async () => {

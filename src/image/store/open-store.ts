@@ -5,19 +5,19 @@ import { type StorePaths, storePaths } from "./paths";
 import { StoreError } from "./store-error";
 import { removeStale } from "./temporary";
 
-/** What the file `format` says. */
+/** The content of the file `format`. */
 export const FORMAT = "nomad-driver-nspawn image store 1\n";
 
 /**
- * Makes a store where there is none, and removes what killed processes left in it.
+ * Creates a store if it does not exist, and removes what killed processes left in it.
  *
- * @throws StoreError where the directory cannot be used, or holds the store of a later version
+ * @throws StoreError if the directory cannot be used, or holds the store of a later version
  */
 export async function openStore(directory: string): Promise<StorePaths> {
   const paths = storePaths(directory);
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    // Below lie files of others' with set-user-ID bits: nobody of the host is to reach them.
+    // It contains other users' files with set-user-ID bits: no user of the host may reach them.
     await chmod(directory, 0o700);
     for (const path of [paths.layers, paths.images, paths.references, paths.containers, paths.temporary]) {
       await mkdir(path, { recursive: true, mode: 0o700 });
@@ -32,7 +32,7 @@ export async function openStore(directory: string): Promise<StorePaths> {
     const code = errnoCode(error);
     if (error instanceof StoreError || code === undefined) throw error;
     throw new StoreError(
-      `The image store ${directory} cannot be used: ${code}. It is the plugin option image_store, and has to be a directory that root can write to.`,
+      `The image store ${directory} is unusable: ${code}. Set the plugin option image_store to a directory that root can write to.`,
       { recoverable: true, cause: error },
     );
   }
@@ -42,11 +42,11 @@ async function checkFormat(path: string): Promise<void> {
   const found = await readFile(path, "utf8").catch((error: unknown) => {
     if (!isMissing(error)) throw error;
   });
-  // An empty one is of a host that lost its power in that moment.
+  // An empty file results from a power failure at that moment.
   if (found === FORMAT) return;
   if (found !== undefined && found !== "") {
     throw new StoreError(
-      `The image store beside ${path} has the form ${JSON.stringify(found.trim().slice(0, 100))}, which this version of the driver does not know: give it another directory by the plugin option image_store.`,
+      `The image store beside ${path} has the format ${JSON.stringify(found.trim().slice(0, 100))}, which this driver version does not support: set the plugin option image_store to another directory.`,
       { recoverable: false },
     );
   }

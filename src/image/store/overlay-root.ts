@@ -4,26 +4,26 @@ import { join } from "node:path";
 import { detachedMount, detachMount, mapMountOwners } from "../../host/libc";
 import { attachMount, MountError, mount, openPath } from "../../host/mount-calls";
 
-/** What a container's root is stacked of. */
+/** The stack of a container's root. */
 export interface OverlayRoot {
   /** Directories of the layers, from the lowest up; never written. */
   readonly layers: readonly string[];
-  /** Takes what is written. */
+  /** Receives writes. */
   readonly upper: string;
   /** overlayfs's own, on the same file system as `upper`. */
   readonly work: string;
-  /** Where it is mounted; an empty directory. */
+  /** The mount point; an empty directory. */
   readonly target: string;
-  /** A user namespace by which the owners of the layers' files are mapped; undefined to leave them as they are. */
+  /** A user namespace that maps the owners of the layers' files; undefined to keep them. */
   readonly owners?: number | undefined;
-  /** An empty directory for mounts that last a moment, on kernels that need them. */
+  /** An empty directory for short-lived mounts, on kernels that need them. */
   readonly scratch: string;
 }
 
-/** A root that this kernel cannot make; the message is a clause that says why. */
+/** A root that this kernel cannot mount; the message is a clause with the reason. */
 export class OverlayError extends Error {
   override readonly name = "OverlayError";
-  /** True where only the mapping of owners is what the kernel cannot do. */
+  /** True if the kernel only cannot map the owners. */
   readonly owners: boolean;
 
   constructor(message: string, options: { readonly owners: boolean; readonly cause?: unknown }) {
@@ -36,14 +36,14 @@ export class OverlayError extends Error {
 export const MAX_LAYERS = 200;
 
 /**
- * Mounts a container's root. Layers are named by descriptors: their paths would not fit into the one page that mount options may
- * have (measured with 127 layers), and a descriptor can be that of a mapped copy which is mounted nowhere.
+ * Mounts a container's root. Layers are named by descriptors: their paths would not fit into the single page of mount options
+ * (measured with 127 layers), and a descriptor can refer to a detached, mapped copy.
  *
  * @throws OverlayError
  */
 export async function mountOverlay(root: OverlayRoot, attach: "if needed" | "always" = "if needed"): Promise<void> {
   if (root.layers.length > MAX_LAYERS) {
-    throw new OverlayError(`it has ${root.layers.length} layers, and no more than ${MAX_LAYERS} can be stacked`, {
+    throw new OverlayError(`it has ${root.layers.length} layers, and at most ${MAX_LAYERS} can be stacked`, {
       owners: false,
     });
   }
@@ -62,7 +62,7 @@ export async function mountOverlay(root: OverlayRoot, attach: "if needed" | "alw
         stack(layers, upper, work, root.target);
         return;
       } catch (error) {
-        // Linux before 6.15 wants layers that are mounted somewhere.
+        // Linux before 6.15 requires layers to be mounted somewhere.
         if (!(error instanceof MountError && error.invalid) || root.owners === undefined) throw error;
       }
     }
@@ -77,7 +77,7 @@ export async function mountOverlay(root: OverlayRoot, attach: "if needed" | "alw
 
 function stack(layers: readonly number[], upper: number, work: number, target: string): void {
   const path = (fd: number) => `/proc/self/fd/${fd}`;
-  // The uppermost comes first.
+  // The topmost layer comes first.
   const lower = layers.map(path).reverse().join(":");
   mount("overlay", target, "overlay", `lowerdir=${lower},upperdir=${path(upper)},workdir=${path(work)}`);
 }
@@ -85,16 +85,19 @@ function stack(layers: readonly number[], upper: number, work: number, target: s
 function mappedCopy(directory: string, owners: number): number {
   const copy = detachedMount(directory);
   if (copy === undefined) {
-    throw new OverlayError("the kernel makes no copies of mounts (open_tree, Linux 5.2)", { owners: true });
+    throw new OverlayError("the kernel cannot copy mounts (open_tree, Linux 5.2)", { owners: true });
   }
   if (mapMountOwners(copy, owners)) return copy;
   closeSync(copy);
-  throw new OverlayError("kernel or file system cannot map the owners of a mount (Linux 5.12, 5.19 for overlayfs)", {
-    owners: true,
-  });
+  throw new OverlayError(
+    "the kernel or file system cannot map the owners of a mount (Linux 5.12, 5.19 for overlayfs)",
+    {
+      owners: true,
+    },
+  );
 }
 
-/** Mounts detached mounts at directories of `scratch` as long as `use` runs; what is stacked on them stays. */
+/** Attaches detached mounts at directories of `scratch` while `use` runs; an overlay that uses them remains valid. */
 async function withAttached(
   detached: readonly number[],
   scratch: string,
@@ -121,17 +124,17 @@ async function withAttached(
 }
 
 /**
- * Takes away whatever is mounted at a path, and does nothing where nothing is.
+ * Unmounts everything at a path; does nothing if it is not a mount point.
  *
- * @throws Error where something stays
+ * @throws Error if a mount remains
  */
 export async function unmountAll(path: string, above: string): Promise<void> {
   for (let tries = 0; await isMountPoint(path, above); tries += 1) {
-    if (!detachMount(path) || tries > 100) throw new Error(`What is mounted at ${path} cannot be unmounted.`);
+    if (!detachMount(path) || tries > 100) throw new Error(`Cannot unmount ${path}.`);
   }
 }
 
-/** Whether a directory is on another file system than the one above it; overlayfs always is one of its own. */
+/** Whether a directory is on another file system than its parent; overlayfs is always a separate one. */
 async function isMountPoint(path: string, above: string): Promise<boolean> {
   const [here, there] = await Promise.all([lstat(path).catch(() => undefined), lstat(above)]);
   return here !== undefined && here.dev !== there.dev;

@@ -1,20 +1,20 @@
 import { join } from "node:path";
 
-/** Where everything of a store lies. */
+/** The paths of a store. */
 export interface StorePaths {
-  /** Which form the rest has; see format.ts. */
+  /** The format of the rest; see format.ts. */
   readonly format: string;
-  /** Held shared by whoever adds or uses, exclusively by whoever removes. */
+  /** Locked shared while adding or using, exclusively while removing. */
   readonly lock: string;
   /** A directory for each unpacked layer, named by the digest of its archive. */
   readonly layers: string;
-  /** A file for each image, named by its manifest's digest. */
+  /** A file per image, named by its manifest's digest. */
   readonly images: string;
-  /** A file for each name that images were asked for by: what it stood for then. */
+  /** A file per requested name: its latest resolution. */
   readonly references: string;
-  /** A directory for each container. */
+  /** A directory per container. */
   readonly containers: string;
-  /** What is not finished; with whose lock it goes is told by the files beside it. */
+  /** Unfinished data; the lock files beside it show whether its owner is alive. */
   readonly temporary: string;
 }
 
@@ -34,11 +34,11 @@ export function storePaths(directory: string): StorePaths {
 /** A digest as a file name: "sha256:…" becomes "sha256-…". */
 export function digestName(digest: string): string {
   const name = digest.replace(":", "-");
-  if (!isDigestName(name)) throw new Error(`${JSON.stringify(digest)} is no digest.`);
+  if (!isDigestName(name)) throw new Error(`${JSON.stringify(digest)} is not a digest.`);
   return name;
 }
 
-/** The digest that a file is named by; undefined for another file. */
+/** The digest in a file name; undefined for another file. */
 export function digestOfName(name: string): string | undefined {
   return isDigestName(name) ? name.replace("-", ":") : undefined;
 }
@@ -47,25 +47,25 @@ function isDigestName(name: string): boolean {
   return /^(?:sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})$/.test(name);
 }
 
-/** The parts of a layer's directory. */
+/** The paths in a layer's directory. */
 export function layerPaths(directory: string) {
   return {
-    /** What is stacked. */
+    /** The directory to stack. */
     files: join(directory, "fs"),
     record: join(directory, "layer.json"),
-    /** What was unpacked, a line each: see unpack/layer-record.ts. */
+    /** What was unpacked, one record per line: see unpack/layer-record.ts. */
     list: join(directory, "list.jsonl"),
   };
 }
 
-/** The parts of a container's directory. */
+/** The paths in a container's directory. */
 export function containerPaths(directory: string) {
   return {
     record: join(directory, "container.json"),
     upper: join(directory, "upper"),
     work: join(directory, "work"),
     scratch: join(directory, "scratch"),
-    /** The root directory, as systemd-nspawn gets it. */
+    /** The root directory for systemd-nspawn. */
     root: join(directory, "root"),
   };
 }

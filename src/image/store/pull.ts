@@ -8,30 +8,30 @@ import { readAll } from "./read-all";
 import { readImage, type StoredImage, writeRecord } from "./records";
 import { StoreError } from "./store-error";
 
-/** Layers that are unpacked at once: each takes a CPU, and the memory of a process. */
+/** Layers unpacked in parallel: each needs a CPU, and the memory of a process. */
 const AT_ONCE = 2;
 
-/** How far a pull is, in bytes as they are stored at the image's origin. */
+/** Progress of a pull, in bytes as stored at the image's origin. */
 export interface PullProgress {
   readonly received: number;
-  /** Of what has to be fetched: layers that are there already do not count. */
+  /** Bytes to fetch: existing layers do not count. */
   readonly total: number;
 }
 
-/** What a pull needs. */
+/** The parameters of a pull. */
 export interface PullRequest {
-  /** As the job names it, for errors. */
+  /** As named in the job, for errors. */
   readonly image: string;
   readonly source: ImageSource;
   readonly manifest: ImageManifest;
   readonly self: readonly string[];
-  /** Bytes that the disk has to keep free. */
+  /** Bytes to keep free on the disk. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }
 
-/** An image whose layers can be used, as it is known by its manifest's digest. */
+/** An image whose layers can all be used, by its manifest's digest. */
 export async function wholeImage(paths: StorePaths, digest: string): Promise<StoredImage | undefined> {
   const image = await readImage(imagePath(paths, digest));
   if (image === undefined) return undefined;
@@ -47,9 +47,9 @@ export function imagePath(paths: StorePaths, digest: string): string {
 }
 
 /**
- * Fetches what the store lacks of an image: its config, then its layers, the largest first, two at once.
+ * Fetches the missing parts of an image: its config, then its layers, the largest first, two in parallel.
  *
- * @returns the image, and the layers that this very call unpacked
+ * @returns the image, and the layers that this call unpacked
  * @throws StoreError, and SourceError
  */
 export async function pull(
@@ -61,7 +61,7 @@ export async function pull(
   const { rootfs } = parseImageConfig(configText, request.image);
   const diffIds = rootfs.diff_ids;
   if (diffIds.length === 0 && manifest.layers.length === 0) {
-    throw new StoreError(`The image ${request.image} cannot be used: it has no layers, and so no files to run.`, {
+    throw new StoreError(`The image ${request.image} cannot be used: it has no layers, so there is nothing to run.`, {
       recoverable: false,
     });
   }
@@ -99,7 +99,7 @@ async function missingLayers(
   const missing = new Map<string, Missing>();
   for (const [index, diffId] of diffIds.entries()) {
     const content = layers[index];
-    // One layer may be there several times, an empty one mostly.
+    // A layer may occur several times, usually an empty one.
     if (content === undefined || missing.has(diffId) || (await usableLayer(paths, diffId)) !== undefined) continue;
     missing.set(diffId, { diffId, content });
   }
@@ -129,7 +129,7 @@ async function fetchAll(
       const read = () => source.read(content, options);
       if (await fetchLayer(paths, { diffId, content, read, self, keepFree, signal })) fetched.push(diffId);
     } catch (error) {
-      // What the other one fails with, because of that, is not the reason.
+      // The other layer's resulting error is not the reason.
       stop.abort(error);
       throw error;
     }

@@ -4,7 +4,7 @@ import { StoreError } from "./store-error";
 /**
  * Reads a small piece of content.
  *
- * @throws StoreError for one that is larger than it may be, and what reading it throws
+ * @throws StoreError if it exceeds the limit, and what reading it throws
  */
 export async function readAll(
   source: ImageSource,
@@ -17,7 +17,7 @@ export async function readAll(
   for await (const chunk of source.read(content, options)) {
     length += chunk.length;
     if (length > most) {
-      throw new StoreError(`The image's config ${content.digest} has more than ${most} bytes: it is none.`, {
+      throw new StoreError(`The image's config ${content.digest} exceeds the limit of ${most} bytes.`, {
         recoverable: false,
       });
     }

@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { isMissing } from "../../host/errno";
 
-/** Version of the records below; a newer driver may have others beside them. */
+/** Version of the records below; a newer driver may write others beside them. */
 const version = v.literal(1);
 const descriptor = v.object({ mediaType: v.string(), digest: v.string(), size: v.number() });
 
@@ -13,13 +13,13 @@ const layerSchema = v.object({
   /** Bytes of it. */
   bytes: v.number(),
   entries: v.number(),
-  /** The boot it was unpacked in, which counts as long as it is not `synced`. */
+  /** The boot it was unpacked in, which matters until it is `synced`. */
   bootId: v.string(),
-  /** Whether it is known to be on the disk whole. */
+  /** Whether it is known to be completely on the disk. */
   synced: v.boolean(),
 });
 
-/** What is known of an unpacked layer. */
+/** The record of an unpacked layer. */
 export type StoredLayer = v.InferOutput<typeof layerSchema>;
 
 const imageSchema = v.object({
@@ -30,18 +30,18 @@ const imageSchema = v.object({
   layers: v.array(descriptor),
   /** Digests of the uncompressed layers, from the lowest up. */
   diffIds: v.array(v.string()),
-  /** The image's config, as its author wrote it. */
+  /** The image's config, unchanged. */
   configText: v.string(),
-  /** When it came, milliseconds since the epoch. */
+  /** When it was pulled, milliseconds since the epoch. */
   at: v.number(),
 });
 
-/** An image whose layers are all there. */
+/** An image whose layers are all present. */
 export type StoredImage = v.InferOutput<typeof imageSchema>;
 
 const referenceSchema = v.object({ version, reference: v.string(), digest: v.string(), at: v.number() });
 
-/** What a name stood for when it was last looked up. */
+/** The latest resolution of a name. */
 export type StoredReference = v.InferOutput<typeof referenceSchema>;
 
 const containerSchema = v.object({
@@ -50,14 +50,14 @@ const containerSchema = v.object({
   /** The image's manifest. */
   image: v.string(),
   bootId: v.string(),
-  /** What the container's user ID 0 is outside. */
+  /** The host's ID for the container's user ID 0. */
   firstId: v.number(),
 });
 
-/** A container that stands on an image. */
+/** A container that uses an image. */
 export type StoredContainer = v.InferOutput<typeof containerSchema>;
 
-/** Reads a record; undefined where there is none, or none that this version understands. */
+/** Reads a record; undefined if it does not exist, or this version does not understand it. */
 async function readRecord<TSchema extends v.GenericSchema>(
   path: string,
   schema: TSchema,
@@ -66,33 +66,33 @@ async function readRecord<TSchema extends v.GenericSchema>(
     const parsed = v.safeParse(schema, JSON.parse(await readFile(path, "utf8")));
     return parsed.success ? parsed.output : undefined;
   } catch (error) {
-    // A torn file of a host that lost its power is as good as none.
+    // A file that was truncated by a power failure counts as missing.
     if (isMissing(error) || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
-/** Reads what is known of a layer; undefined where nothing is. */
+/** Reads the record of a layer; undefined if none exists. */
 export function readLayer(path: string): Promise<StoredLayer | undefined> {
   return readRecord(path, layerSchema);
 }
 
-/** Reads what is known of an image; undefined where nothing is. */
+/** Reads the record of an image; undefined if none exists. */
 export function readImage(path: string): Promise<StoredImage | undefined> {
   return readRecord(path, imageSchema);
 }
 
-/** Reads what a name stood for; undefined where nothing is known. */
+/** Reads a name's resolution; undefined if none exists. */
 export function readReference(path: string): Promise<StoredReference | undefined> {
   return readRecord(path, referenceSchema);
 }
 
-/** Reads what a container stands on; undefined where nothing is known. */
+/** Reads the record of a container; undefined if none exists. */
 export function readContainer(path: string): Promise<StoredContainer | undefined> {
   return readRecord(path, containerSchema);
 }
 
-/** Writes a record in one step: whoever reads it sees the old or the new one. */
+/** Writes a record atomically: readers see the old or the new one. */
 export async function writeRecord(
   path: string,
   record: StoredLayer | StoredImage | StoredReference | StoredContainer,

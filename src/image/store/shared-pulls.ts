@@ -2,25 +2,25 @@ import type { StorePaths } from "./paths";
 import { type PullProgress, type PullRequest, pull } from "./pull";
 import type { StoredImage } from "./records";
 
-/** What pulls need beside the image. */
+/** The environment of pulls. */
 export interface PullsContext {
   /** argv that starts this program again. */
   readonly self: readonly string[];
-  /** Told what was fetched. */
-  readonly onPulled: (paths: StorePaths, told: PulledImage) => void;
+  /** Called with what was fetched. */
+  readonly onPulled: (paths: StorePaths, pulled: PulledImage) => void;
 }
 
-/** A pull that is over, for the log. */
+/** A finished pull, for the log. */
 export type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "ms", number>>;
 
 interface Pulling {
-  /** That of who began it. */
+  /** The signal of the first caller. */
   readonly signal: AbortSignal;
   readonly done: Promise<StoredImage>;
   readonly listeners: Set<(progress: PullProgress) => void>;
 }
 
-/** Pulls of this process: whoever wants an image that somebody is pulling already waits for that. */
+/** The running pulls of this process: further callers for an image wait for its running pull. */
 export class SharedPulls {
   readonly #context: PullsContext;
   readonly #pulling = new Map<string, Pulling>();
@@ -34,13 +34,13 @@ export class SharedPulls {
     const { onProgress, manifest, signal } = request;
     for (;;) {
       const others = this.#pulling.get(manifest.digest);
-      const pulling = others ?? this.#begin(paths, request);
+      const pulling = others ?? this.#startPull(paths, request);
       if (onProgress !== undefined) pulling.listeners.add(onProgress);
       try {
-        // One's own ends with the signal, when it has cleaned up.
+        // The own pull ends with its signal, after cleaning up.
         return await (others === undefined ? pulling.done : orAborted(pulling.done, signal));
       } catch (error) {
-        // Whoever began it has given up: that is no reason for others.
+        // If the first caller has cancelled its pull, the others try again.
         if (others === undefined || !others.signal.aborted || signal.aborted) throw error;
       } finally {
         if (onProgress !== undefined) pulling.listeners.delete(onProgress);
@@ -48,7 +48,7 @@ export class SharedPulls {
     }
   }
 
-  #begin(paths: StorePaths, request: Omit<PullRequest, "self">): Pulling {
+  #startPull(paths: StorePaths, request: Omit<PullRequest, "self">): Pulling {
     const { digest } = request.manifest;
     const listeners = new Set<(progress: PullProgress) => void>();
     const onProgress = (progress: PullProgress) => {
@@ -68,7 +68,7 @@ export class SharedPulls {
   }
 }
 
-/** What a promise gives, unless the signal comes first. */
+/** The result of a promise, unless the signal aborts first. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();

@@ -1,9 +1,9 @@
 /**
- * Has another process wait until everything of a directory's file system is on the disk: nothing else of this one would get on
+ * Syncs a directory's file system in another process: nothing else in this process would proceed
  * meanwhile.
  *
  * @param self argv that starts this program again
- * @returns that process; it ends with 0 when all is done
+ * @returns that process; it exits with 0 when everything is synced
  */
 export function startSync(directory: string, self: readonly string[]) {
   return Bun.spawn([...self, "sync-store", directory], {

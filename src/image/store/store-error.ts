@@ -1,12 +1,12 @@
 import { errnoCode } from "../../host/errno";
 import { RecoverableError } from "../../host/recoverable-error";
 
-/** Something that the store could not do; the message is a sentence for the operator or the job's author. */
+/** An error of the store; the message is a sentence for the operator or the job's author. */
 export class StoreError extends RecoverableError {
   override readonly name = "StoreError";
 }
 
-/** An error as a sentence, where it says that the disk is full: it was a record or a directory that found no room. */
+/** Turns an error into a sentence if it means a full disk: a record or directory could not be created. */
 export function orDiskFull(error: unknown): unknown {
   if (!isDiskFull(error)) return error;
   return new StoreError(
@@ -15,7 +15,7 @@ export function orDiskFull(error: unknown): unknown {
   );
 }
 
-/** Whether an error says that the disk is full. */
+/** Whether an error means that the disk is full. */
 export function isDiskFull(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT"].includes(errnoCode(error) ?? "");
 }

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
-test("what is removed goes whole, also while somebody who has it open writes into it", async () => {
+test("removes a directory completely, also while another process that has it open writes into it", async () => {
   const graves = join(scratch, "tmp");
   await mkdir(graves);
   for (let round = 0; round < 300; round += 1) {

@@ -5,18 +5,18 @@ import { isMissing } from "../../host/errno";
 import { type FileLock, fileLock, tryFileLock } from "./file-lock";
 
 const LOCK = ".lock";
-/** A layer is noted once; what is there after so many is not going to go. */
-const mostTries = 20;
+/** A layer is recorded once; if files reappear more often than that, the removal fails. */
+const maxTries = 20;
 
 /** A directory that is removed with its owner, however that ends. */
 export interface Temporary extends AsyncDisposable {
   readonly path: string;
-  /** To be handed on to whoever else works in it: it is somebody's as long as one of them lives. */
+  /** Pass it to other processes that work in the directory: it has an owner as long as one of them lives. */
   readonly lock: FileLock;
 }
 
 /**
- * Makes an empty directory in the store's `tmp`, when nobody has one of that name (any more).
+ * Creates an empty directory in the store's `tmp`, once no other process owns one of that name.
  *
  * @throws what `signal` aborts with
  */
@@ -38,26 +38,26 @@ export async function makeTemporary(temporary: string, name: string, signal?: Ab
   return { path, lock, [Symbol.asyncDispose]: dispose };
 }
 
-/** Removes a directory so that nobody ever sees half of it, whatever happens meanwhile. */
+/** Removes a directory atomically: no process sees half of it. */
 export async function removeAtOnce(path: string, temporary: string): Promise<void> {
-  await using _grave = await takeAway(path, temporary);
+  await using _trash = await takeAway(path, temporary);
 }
 
-/** Takes a directory from its place at once; its files, which may be a hundred thousand, go when the result is disposed of. */
+/** Moves a directory away at once; its files, which may be a hundred thousand, are deleted when the result is disposed of. */
 export async function takeAway(path: string, temporary: string): Promise<AsyncDisposable> {
-  const grave = await makeTemporary(temporary, crypto.randomUUID());
+  const trash = await makeTemporary(temporary, crypto.randomUUID());
   try {
-    await rename(path, join(grave.path, "removed"));
+    await rename(path, join(trash.path, "removed"));
   } catch (error) {
     if (!isMissing(error)) {
-      await grave[Symbol.asyncDispose]();
+      await trash[Symbol.asyncDispose]();
       throw error;
     }
   }
-  return grave;
+  return trash;
 }
 
-/** Removes what processes left that are gone. */
+/** Removes what dead processes left. */
 export async function removeStale(temporary: string): Promise<void> {
   const names = await readdir(temporary);
   const ids = new Set(names.map((name) => (name.endsWith(LOCK) ? name.slice(0, -LOCK.length) : name)));
@@ -70,11 +70,11 @@ export async function removeStale(temporary: string): Promise<void> {
 }
 
 /**
- * Whoever has a layer open, to note that it is on the disk, may still put a record into what is just being removed; rm() of Bun (1.4.5)
- * says nothing then, and leaves it.
+ * A process that has a layer open, to record that it is synced, may still write a record into a directory that is being removed; rm() of
+ * Bun (1.4.5) reports no error then, and leaves it.
  */
 async function removeTree(path: string): Promise<void> {
-  for (let tries = 0; tries < mostTries && (tries === 0 || existsSync(path)); tries += 1) {
+  for (let tries = 0; tries < maxTries && (tries === 0 || existsSync(path)); tries += 1) {
     await rm(path, { recursive: true, force: true });
   }
 }

@@ -7,39 +7,39 @@ import { parseReport, type UnpackReport } from "../unpack/report";
 import type { FileLock } from "./file-lock";
 import { StoreError } from "./store-error";
 
-/** What unpacking needs. */
+/** The parameters of unpacking. */
 export interface UnpackRequest {
   /** argv that starts this program again. */
   readonly self: readonly string[];
   /** The empty directory to unpack into. */
   readonly directory: string;
-  /** The file for the list of what was unpacked. */
+  /** The file for the list of unpacked entries. */
   readonly list: string;
   readonly algorithm: string;
-  /** A layer where absent. */
+  /** A layer if absent. */
   readonly kind?: ArchiveKind;
-  /** Bytes that the disk has to keep free. */
+  /** Bytes to keep free on the disk. */
   readonly keepFree: number;
-  /** Kept by the unpacking process too. */
+  /** Inherited by the unpacking process too. */
   readonly lock: FileLock;
   readonly content: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
 }
 
-/** MiB that go in between two collections of garbage: promises and the like, for the pieces themselves are given back at once. */
+/** MiB of input between two garbage collections: of promises and the like, because the pieces themselves are freed at once. */
 const COLLECT_MIB = 4;
-/** What a pipe takes at once; of more, the runtime would keep a copy until there is room. */
+/** The size of a pipe's write: the runtime would buffer a copy of anything more. */
 const PIECE = 64 * 1024;
 /**
- * Without the compiler for hot code: what takes time in an unpacking process is not JavaScript, and the compiler's memory is a tenth of its.
- * Measured: as much CPU with it as without.
+ * Disables the JIT: an unpacking process spends its time outside of JavaScript, and the JIT takes a tenth of its memory.
+ * Measured: the same CPU time with and without.
  */
 const UNPACK_ENVIRONMENT = { BUN_JSC_useDFGJIT: "0" };
-/** How many characters of an unpacking process's last words are kept. */
+/** How many characters of an unpacking process's stderr are kept. */
 const LAST_WORDS = 2000;
 
 /**
- * Unpacks an archive in a process of its own while it comes. That process is gone when this settles.
+ * Unpacks an archive in a separate process while it arrives. That process is gone when this settles.
  *
  * @throws StoreError, and what reading the content throws
  */
@@ -59,7 +59,7 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
     for await (const chunk of content) {
       passed(chunk.length);
       signal.throwIfAborted();
-      // It has failed: what comes is of no use.
+      // It has failed: the rest of the input is dropped.
       if (over) break;
       for (let at = 0; at < chunk.length; at += PIECE) await input.write(chunk.subarray(at, at + PIECE));
       giveBack(chunk);
@@ -83,7 +83,7 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
   }
 }
 
-/** Starts the unpacking process; what was opened for it here is closed again, whether or not it starts. */
+/** Starts the unpacking process; descriptors opened for it are closed here, whether or not it starts. */
 function start(argv: readonly string[], request: Pick<UnpackRequest, "list" | "lock">) {
   const list = openSync(request.list, "wx", 0o600);
   try {
@@ -103,7 +103,7 @@ function start(argv: readonly string[], request: Pick<UnpackRequest, "list" | "l
   }
 }
 
-/** What is unpacked, and whose disk is written to, in sentences. */
+/** What is unpacked, and to which disk, for messages. */
 const WORDS = {
   layer: { what: "A layer of the image", disk: "The image store's disk" },
   tree: { what: "The downloaded archive", disk: "The disk that the image is unpacked to" },

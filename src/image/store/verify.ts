@@ -6,16 +6,16 @@ import type { ByteString } from "../unpack/tar-header";
 import { readLayerList } from "./layer-list";
 import { layerPaths } from "./paths";
 
-/** Wrong times are as far off as clocks are set; below that lies what a file system cannot keep. */
+/** Wrong clocks are off by more; smaller differences are below the precision of file systems. */
 const TIME_MS = 2;
 const READ_BYTES = 1024 * 1024;
 
 /**
- * Compares an unpacked layer with what was noted when it was unpacked: names, kinds, owners, modes, times, sizes, links, and the
- * checksum of each file without holes. It finds what a disk, a crash or a hand has changed. Not what somebody changed on purpose, who
- * can change the notes as well; and neither extended attributes nor what the image should have been.
+ * Compares an unpacked layer with the record of its unpacking: names, types, owners, modes, times, sizes, links, and the
+ * checksum of each file without holes. It detects bit rot, crash damage and manual changes. Not changes by an attacker who
+ * also rewrites the records; and neither extended attributes nor what the image should have been.
  *
- * @returns sentences without an end, none where all is well
+ * @returns clauses without a full stop, none if everything matches
  */
 export function* verifyLayer(directory: string): Generator<string> {
   const { files, list: path } = layerPaths(directory);
@@ -28,13 +28,13 @@ export function* verifyLayer(directory: string): Generator<string> {
   for (const found of walk(files, "")) {
     seen.add(found.path);
     const record = list.get(found.path);
-    if (record === undefined) yield `${found.path} does not belong to it`;
+    if (record === undefined) yield `${found.path} is not part of it`;
     else {
       const problem = difference(files, record, found.stats);
       if (problem !== undefined) yield `${found.path} ${problem}`;
     }
   }
-  // Its root need not be in the archive.
+  // Its root may be missing in the archive.
   for (const wanted of list.keys()) if (wanted !== "/" && !seen.has(wanted)) yield `${wanted} is missing`;
 }
 
@@ -50,23 +50,23 @@ function* walk(top: string, path: ByteString): Generator<{ readonly path: ByteSt
 function difference(top: string, record: LayerRecord, stats: Stats): string | undefined {
   const kind = kindOf(stats);
   if (record.kind === "hard link") {
-    const other = record.link === undefined ? undefined : lookAt(top, record.link);
+    const other = record.link === undefined ? undefined : statEntry(top, record.link);
     return other?.ino === stats.ino ? undefined : `is not the same file as ${record.link}`;
   }
-  if (kind !== record.kind) return `is a ${kind}, and was a ${record.kind}`;
+  if (kind !== record.kind) return `is a ${kind}, expected a ${record.kind}`;
   for (const [what, found, noted] of [
     ["owner", stats.uid, record.uid],
     ["group", stats.gid, record.gid],
     ["mode", kind === "symlink" ? undefined : stats.mode & 0o7777, kind === "symlink" ? undefined : record.mode],
     ["size", kind === "file" ? stats.size : undefined, kind === "file" ? record.size : undefined],
   ] as const) {
-    if (noted !== undefined && found !== noted) return `has another ${what} (${found}) than it had (${noted})`;
+    if (noted !== undefined && found !== noted) return `has ${what} ${found}, expected ${noted}`;
   }
-  if (record.mtime !== undefined && Math.abs(stats.mtimeMs - record.mtime * 1000) > TIME_MS) return "was changed";
+  if (record.mtime !== undefined && Math.abs(stats.mtimeMs - record.mtime * 1000) > TIME_MS) return "was modified";
   if (kind === "symlink" && record.link !== undefined && linkOf(top, record.path) !== record.link)
-    return "leads elsewhere";
+    return "has another target";
   if (kind === "file" && record.crc !== undefined && checksum(inTree(top, record.path)) !== record.crc) {
-    return "has another content";
+    return "has other content";
   }
   return undefined;
 }
@@ -80,7 +80,7 @@ function kindOf(stats: Stats): LayerRecord["kind"] {
   return "block device";
 }
 
-function lookAt(top: string, path: ByteString): Stats | undefined {
+function statEntry(top: string, path: ByteString): Stats | undefined {
   try {
     return lstatSync(inTree(top, path));
   } catch {

@@ -13,10 +13,10 @@ export function setAttributes(path: ByteString, { xattrs, kind }: TarEntry): voi
       setAttribute(native(path), name, value);
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      // Neither does every file system know the users' own, nor can a symlink or FIFO have any.
+      // Not every file system supports user attributes, and symlinks and FIFOs cannot have any.
       const usual = error.errno === ERRNO.ENOTSUP || (error.errno === ERRNO.EPERM && kind !== "file");
       if (usual && name !== "security.capability") continue;
-      throw new UnpackError(`the attribute ${shown(name)} of ${shown(path)} cannot be set: ${error.message}`);
+      throw new UnpackError(`cannot set the attribute ${shown(name)} of ${shown(path)}: ${error.message}`);
     }
   }
 }

@@ -2,15 +2,15 @@ import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { UnpackError } from "./unpack-error";
 
-/** How an archive is compressed. */
+/** The compression of an archive. */
 export type Compression = "gzip" | "zstd" | "xz" | "none";
 
-/** Bytes that {@link compressionOf} wants to see. */
+/** How many bytes {@link compressionOf} needs. */
 export const MAGIC_BYTES = 6;
-/** Measured: 128 KiB are twice as fast as zlib's own 16, a megabyte is no faster and takes more memory. */
+/** Measured: 128 KiB are twice as fast as zlib's default of 16; a megabyte is no faster and takes more memory. */
 const CHUNK = 128 * 1024;
 
-/** How something is compressed, by its first bytes: a media type may be wrong, and container engines go by these too. */
+/** The compression by the first bytes: a media type may be wrong, and container engines use these too. */
 export function compressionOf(start: Uint8Array): Compression {
   const begins = (...magic: readonly number[]) => magic.every((byte, index) => start[index] === byte);
   if (begins(0x1f, 0x8b)) return "gzip";
@@ -25,24 +25,24 @@ export function compressionOf(start: Uint8Array): Compression {
 }
 
 /**
- * Undoes a compression: bytes are put in as they come, and come out through `take`.
+ * Decompresses: bytes are written as they arrive, and the result is passed to `take`.
  *
- * @throws UnpackError for a compression that layers do not have
+ * @throws UnpackError for a compression that layers do not use
  */
 export function decompressor(compression: Compression, take: (bytes: Buffer) => void): Decompressor {
   if (compression === "none") return { write: async (bytes) => take(bytes), end: async () => {} };
-  if (compression === "xz") throw new UnpackError("it is compressed by xz, which layers of images are not");
+  if (compression === "xz") throw new UnpackError("it is compressed with xz, which is not allowed for image layers");
   return new StreamDecompressor(
     compression === "gzip" ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK }),
     take,
   );
 }
 
-/** Takes compressed bytes. */
+/** Accepts compressed bytes. */
 export interface Decompressor {
-  /** Resolves when more may come. @throws UnpackError, and what `take` throws */
+  /** Resolves when more can be written. @throws UnpackError, and what `take` throws */
   write(bytes: Buffer): Promise<void>;
-  /** Resolves when all has come out. @throws the same */
+  /** Resolves when everything was passed on. @throws the same */
   end(): Promise<void>;
 }
 
@@ -68,7 +68,7 @@ class StreamDecompressor implements Decompressor {
         stream.destroy();
       }
     });
-    stream.on("error", (error: Error) => fail(new UnpackError(`its compression is damaged (${error.message})`)));
+    stream.on("error", (error: Error) => fail(new UnpackError(`its compressed data is damaged (${error.message})`)));
     this.#done = new Promise((resolve) => stream.on("end", resolve));
   }
 

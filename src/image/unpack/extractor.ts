@@ -13,16 +13,16 @@ import { isUsualDevice } from "./usual-devices";
 const OPAQUE = "trusted.overlay.opaque";
 const YES = Buffer.from("y");
 
-/** What an archive is: a layer of an image for container engines, or a whole tree. */
+/** What an archive contains: a layer of a container image, or a whole tree. */
 export type ArchiveKind = "layer" | "tree";
 
-/** Told what is written, in order. */
+/** Called for each written entry, in order. */
 export type Recorder = (record: LayerRecord) => void;
 
 /**
- * Writes an archive's entries into the root directory of this process, in the form that overlayfs stacks: what the layer removes
- * of those below becomes a character device 0:0 or an opaque directory. Symlinks that lie in the way are followed, which leads
- * nowhere else: see unpack-main.ts.
+ * Writes an archive's entries into the root directory of this process, in the format of overlayfs layers: entries that the layer removes
+ * become a character device 0:0 or an opaque directory. Symlinks on the path of an entry are followed; they cannot lead
+ * out of the root: see unpack-main.ts.
  */
 export class Extractor implements TarSink {
   readonly #record: Recorder;
@@ -32,19 +32,19 @@ export class Extractor implements TarSink {
   #file: FileWriter | undefined;
   entries = 0;
 
-  /** @param kind in a tree no name removes anything, and devices are left out: each container gets a /dev of its own */
+  /** @param kind in a tree no name is a whiteout, and devices are skipped: each container gets its own /dev */
   constructor(record: Recorder, kind: ArchiveKind = "layer") {
     this.#record = record;
     this.#kind = kind;
   }
 
-  /** @throws UnpackError for what an image must not have in it, and errors of the file system */
+  /** @throws UnpackError for entries that an image must not have, and errors of the file system */
   begin(entry: TarEntry): void {
     this.entries += 1;
     const parts = nameParts(entry.name);
     const last = parts.at(-1);
     if (last === undefined) {
-      if (entry.kind !== "directory") throw new UnpackError("its root is no directory");
+      if (entry.kind !== "directory") throw new UnpackError("its root is not a directory");
       this.#directory("/", entry);
       return;
     }
@@ -77,14 +77,14 @@ export class Extractor implements TarSink {
     if (file === undefined) return;
     this.#file = undefined;
     const { path, entry } = file;
-    this.#tell(
+    this.#recordEntry(
       path,
       entry,
       file.end(() => setAttributes(path, entry)),
     );
   }
 
-  /** Everything has come: directories get their times, which their contents would have changed. */
+  /** At the end directories get their times, which creating their contents would have changed. */
   finish(): void {
     for (const [path, mtime] of this.#directoryTimes) {
       const time = timeOf(mtime);
@@ -93,7 +93,7 @@ export class Extractor implements TarSink {
     this.#directoryTimes.clear();
   }
 
-  /** Gives up a file in the middle. */
+  /** Abandons an unfinished file. */
   close(): void {
     this.#file?.close();
     this.#file = undefined;
@@ -106,7 +106,7 @@ export class Extractor implements TarSink {
       this.#directory(path, entry);
       return;
     }
-    // A link to itself is all that replacing it would leave.
+    // Replacing a file by a hard link to itself would remove it.
     if (entry.kind === "hard link" && there !== undefined && isSame(there, look(this.#linkTarget(entry)))) return;
     const hidden = there !== undefined && isWhiteout(there);
     if (there !== undefined) this.#remove(path, there);
@@ -121,7 +121,7 @@ export class Extractor implements TarSink {
         return;
       case "symlink":
         if (entry.link === "" || entry.link.includes("\0"))
-          throw new UnpackError(`${shown(path)} is a link to nothing`);
+          throw new UnpackError(`${shown(path)} is a hard link without a target`);
         symlinkSync(native(entry.link), native(path));
         break;
       case "hard link":
@@ -133,7 +133,7 @@ export class Extractor implements TarSink {
         break;
       default:
         throw new UnpackError(
-          `${shown(path)} is a ${entry.kind}: an image must not bring any, for the driver decides which devices a container has`,
+          `${shown(path)} is a ${entry.kind}: images must not contain devices, because the driver decides which devices a container has`,
         );
     }
     lchownSync(native(path), entry.uid, entry.gid);
@@ -141,7 +141,7 @@ export class Extractor implements TarSink {
     setAttributes(path, entry);
     const time = timeOf(entry.mtime);
     lutimesSync(native(path), time, time);
-    this.#tell(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
+    this.#recordEntry(path, entry, entry.kind === "symlink" ? { link: entry.link } : {});
   }
 
   #directory(path: ByteString, entry: TarEntry): void {
@@ -150,7 +150,7 @@ export class Extractor implements TarSink {
     setAttributes(path, entry);
     this.#directoryTimes.set(path, entry.mtime);
     this.#known.add(path);
-    this.#tell(path, entry, {});
+    this.#recordEntry(path, entry, {});
   }
 
   #linkTarget(entry: TarEntry): ByteString {
@@ -161,13 +161,13 @@ export class Extractor implements TarSink {
     const target = this.#linkTarget(entry);
     const there = look(target);
     if (there === undefined || there.isDirectory() || isWhiteout(there)) {
-      throw new UnpackError(`${shown(path)} is another name of ${shown(target)}, which is no file of the same layer`);
+      throw new UnpackError(`${shown(path)} is a hard link to ${shown(target)}, which is not a file of the same layer`);
     }
     linkSync(native(target), native(path));
     this.#record({ path, kind: "hard link", link: target });
   }
 
-  /** The directory an entry is in, made where the archive does not have it. */
+  /** The directory of an entry, created if the archive does not have it. */
   #parent(parts: readonly string[], name: ByteString): ByteString {
     const whole = parts.length === 0 ? "" : `/${parts.join("/")}`;
     if (whole === "" || this.#known.has(whole)) return whole;
@@ -182,7 +182,7 @@ export class Extractor implements TarSink {
         if (there !== undefined) setAttribute(native(path), OPAQUE, YES);
         this.#record({ path, kind: "directory" });
       } else if (!there.isDirectory() && !there.isSymbolicLink()) {
-        throw new UnpackError(`${shown(name)} lies below ${shown(path)}, which is no directory`);
+        throw new UnpackError(`${shown(name)} is below ${shown(path)}, which is not a directory`);
       } else if (there.isDirectory()) this.#known.add(path);
     }
     return whole;
@@ -190,7 +190,7 @@ export class Extractor implements TarSink {
 
   #hide(path: ByteString): void {
     const there = look(path);
-    // What the layer itself has there counts; its directory then shows nothing of those below.
+    // The layer's own entry takes precedence over the lower layers; such a directory becomes opaque.
     if (there === undefined) {
       makeWhiteout(native(path));
       this.#record({ path, kind: "whiteout" });
@@ -213,7 +213,7 @@ export class Extractor implements TarSink {
     this.#record({ path, kind: "removed" });
   }
 
-  #tell(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
+  #recordEntry(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
     const { kind, mode, uid, gid, size, mtime } = entry;
     this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
   }

@@ -4,10 +4,10 @@ import { native, timeOf } from "./native";
 import type { TarEntry } from "./tar-entry";
 import type { ByteString } from "./tar-header";
 
-/** O_NOFOLLOW too, although an exclusive creation follows nothing. */
+/** With O_NOFOLLOW, although an exclusive creation follows no symlink. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
-/** A file that is being written, at a path where nothing is. */
+/** A file being written, at a path where nothing exists. */
 export class FileWriter {
   readonly path: ByteString;
   readonly entry: TarEntry;
@@ -28,17 +28,17 @@ export class FileWriter {
   }
 
   /**
-   * Gives the file its size, owner, mode and time, and closes it.
+   * Sets the file's size, owner, mode and time, and closes it.
    *
-   * @param attributes sets what else it has
-   * @returns the CRC-32 of its data; none of a file with holes, for which they would count
+   * @param attributes sets the extended attributes
+   * @returns the CRC-32 of its data; undefined for a file with holes, which would have to be included
    */
   end(attributes: () => void): { readonly crc?: number } {
     const { size, uid, gid, mode, mtime } = this.entry;
     try {
       if (this.#written !== size) ftruncateSync(this.#fd, size);
       fchownSync(this.#fd, uid, gid);
-      // After the owner, whose change takes set-user-ID bits away.
+      // After the owner, because changing that clears set-user-ID bits.
       fchmodSync(this.#fd, mode);
       attributes();
       const time = timeOf(mtime);
@@ -49,7 +49,7 @@ export class FileWriter {
     return this.#written === size ? { crc: this.#crc } : {};
   }
 
-  /** Gives it up in the middle. */
+  /** Abandons it unfinished. */
   close(): void {
     closeSync(this.#fd);
   }

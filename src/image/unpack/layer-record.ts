@@ -2,8 +2,8 @@ import type { EntryKind } from "./tar-entry";
 import type { ByteString } from "./tar-header";
 
 /**
- * One line of the list that is written while a layer is unpacked. A later line about a path replaces an earlier one; "removed"
- * takes away also what is below.
+ * One line of the list that is written while a layer is unpacked. A later line for a path replaces an earlier one; "removed"
+ * also removes everything below.
  */
 export interface LayerRecord {
   readonly path: ByteString;
@@ -14,8 +14,8 @@ export interface LayerRecord {
   readonly size?: number;
   /** Seconds since the epoch. */
   readonly mtime?: number;
-  /** CRC-32 of a file's data, without the holes of a sparse file. */
+  /** CRC-32 of a file's data; not for a sparse file. */
   readonly crc?: number;
-  /** Where a link leads. */
+  /** The target of a link. */
   readonly link?: ByteString;
 }

@@ -4,7 +4,7 @@ import { UnpackError } from "./unpack-error";
 /** Records of an extended header by keyword. */
 export type PaxRecords = ReadonlyMap<string, Buffer>;
 
-/** What of a header its extended header replaces. */
+/** The fields of a header that its extended header replaces. */
 export interface PaxOverrides {
   readonly path?: ByteString;
   readonly link?: ByteString;
@@ -22,12 +22,12 @@ const XATTR = "SCHILY.xattr.";
 /**
  * Splits an extended header into its records, "LENGTH KEYWORD=VALUE\n" each (pax(1), "pax Extended Header"). Values stay bytes.
  *
- * @throws UnpackError for what is no such header
+ * @throws UnpackError for an invalid header
  */
 export function parsePax(data: Buffer): PaxRecords {
   const records = new Map<string, Buffer>();
   for (let at = 0; at < data.length; ) {
-    // Some programs fill the block with NULs and count them.
+    // Some programs pad the block with NULs and count them.
     if (data[at] === 0) break;
     const space = data.indexOf(0x20, at);
     const digits = space < 0 || space - at > 10 ? "" : data.toString("latin1", at, space);
@@ -44,9 +44,9 @@ export function parsePax(data: Buffer): PaxRecords {
 }
 
 /**
- * What the records mean for the entry they belong to.
+ * The meaning of the records for the entry they belong to.
  *
- * @throws UnpackError for a value that means nothing
+ * @throws UnpackError for an invalid value
  */
 export function paxOverrides(records: PaxRecords): PaxOverrides {
   const text = (key: string) => records.get(key)?.toString("latin1");
@@ -54,7 +54,7 @@ export function paxOverrides(records: PaxRecords): PaxOverrides {
     const value = text(key);
     if (value === undefined || value === "") return undefined;
     const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-    if (!Number.isSafeInteger(number)) throw new UnpackError(`an extended header has no valid number as ${key}`);
+    if (!Number.isSafeInteger(number)) throw new UnpackError(`an extended header has an invalid number as ${key}`);
     return number;
   };
   const path = text("GNU.sparse.name") ?? text("path");
@@ -63,7 +63,7 @@ export function paxOverrides(records: PaxRecords): PaxOverrides {
   const time = text("mtime");
   const mtime = time === undefined ? undefined : Number(time);
   if (mtime !== undefined && !(Math.abs(mtime) < Number.MAX_SAFE_INTEGER)) {
-    throw new UnpackError("an extended header has no valid number as mtime");
+    throw new UnpackError("an extended header has an invalid number as mtime");
   }
   const xattrs = new Map<string, Buffer>();
   for (const [key, value] of records) if (key.startsWith(XATTR)) xattrs.set(key.slice(XATTR.length), value);

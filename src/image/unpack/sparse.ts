@@ -2,22 +2,22 @@ import type { PaxRecords } from "./pax";
 import { numberAt } from "./tar-header";
 import { UnpackError } from "./unpack-error";
 
-/** Where a piece of a sparse file's data goes; between the pieces are holes. */
+/** The position of a piece of a sparse file's data; between the pieces are holes. */
 export interface Piece {
   readonly offset: number;
   readonly size: number;
 }
 
-/** How a sparse file is laid out. */
+/** The layout of a sparse file. */
 export interface SparseMap {
   readonly pieces: readonly Piece[];
-  /** Bytes of the whole file, holes included. */
+  /** Size of the whole file, including holes. */
   readonly size: number;
 }
 
 const ENTRY = 24;
 
-/** Pieces in a block of GNU's own format: 12 octal digits of offset and of size each (GNU tar's manual, "Storing Sparse Files"). */
+/** Pieces in a block of GNU's own format: 12 octal digits each for offset and size (GNU tar's manual, "Storing Sparse Files"). */
 export function gnuPieces(block: Buffer, offset: number, count: number): Piece[] {
   const pieces: Piece[] = [];
   for (let at = offset; at < offset + count * ENTRY; at += ENTRY) {
@@ -27,7 +27,7 @@ export function gnuPieces(block: Buffer, offset: number, count: number): Piece[]
   return pieces;
 }
 
-/** What the extended header says of a sparse file; the map may be at the beginning of its data ("1.0"). */
+/** An extended header's data about a sparse file; the map may be at the beginning of its data ("1.0"). */
 export function paxSparse(
   records: PaxRecords,
 ): SparseMap | { readonly size: number; readonly inData: true } | undefined {
@@ -41,9 +41,9 @@ export function paxSparse(
 }
 
 /** The longest number of a map, in digits. */
-const MOST_DIGITS = 16;
+const MAX_DIGITS = 16;
 
-/** Reads the map at the beginning of a sparse file's data: decimal numbers, one a line, the count of pieces first. */
+/** Parses the map at the beginning of a sparse file's data: decimal numbers, one a line, the number of pieces first. */
 export class DataMap {
   readonly #numbers: number[] = [];
   #count: number | undefined;
@@ -52,7 +52,7 @@ export class DataMap {
   /**
    * Adds a block.
    *
-   * @returns undefined as long as lines are missing
+   * @returns undefined while lines are missing
    * @throws UnpackError
    */
   add(block: Buffer): Piece[] | undefined {
@@ -63,13 +63,13 @@ export class DataMap {
       else this.#numbers.push(natural(line));
       if (this.#numbers.length === this.#count * 2) return inPairs(this.#numbers);
     }
-    if (this.#rest.length > MOST_DIGITS) throw new UnpackError("a sparse file's map is damaged");
+    if (this.#rest.length > MAX_DIGITS) throw new UnpackError("a sparse file's map is damaged");
     return undefined;
   }
 }
 
 /**
- * Checks that pieces follow one another within the file.
+ * Checks that the pieces are in order and within the file.
  *
  * @throws UnpackError
  */

@@ -1,9 +1,9 @@
 import type { ByteString } from "./tar-header";
 
-/** What an archive has in it. */
+/** The types of entries in an archive. */
 export type EntryKind = "file" | "directory" | "symlink" | "hard link" | "fifo" | "character device" | "block device";
 
-/** One entry of an archive; names are as written, nothing of them is checked. */
+/** An entry of an archive; names are as written and not checked. */
 export interface TarEntry {
   readonly kind: EntryKind;
   readonly name: ByteString;
@@ -13,24 +13,24 @@ export interface TarEntry {
   readonly gid: number;
   /** Seconds since the epoch. */
   readonly mtime: number;
-  /** Bytes of the file, holes of a sparse one included. */
+  /** Size of the file, including the holes of a sparse one. */
   readonly size: number;
   readonly xattrs: ReadonlyMap<string, Buffer>;
   /** Numbers of a device. */
   readonly device: { readonly major: number; readonly minor: number };
 }
 
-/** Takes an archive's entries, in order. */
+/** Receives an archive's entries, in order. */
 export interface TarSink {
   /** An entry begins; only a file has data. */
   begin(entry: TarEntry): void;
-  /** Data of the file that began last; what no call fills is a hole. */
+  /** Data of the current file; ranges that no call writes are holes. */
   data(bytes: Buffer, position: number): void;
-  /** All data of the entry has come. */
+  /** All data of the entry was passed. */
   end(): void;
 }
 
-/** Kinds by type flag. */
+/** Types by type flag. */
 export const KINDS: Readonly<Record<string, EntryKind>> = {
   "0": "file",
   "1": "hard link",

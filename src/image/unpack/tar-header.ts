@@ -1,9 +1,9 @@
 import { UnpackError } from "./unpack-error";
 
-/** Everything in a tar archive comes in blocks of this many bytes. */
+/** A tar archive consists of blocks of this size. */
 export const BLOCK = 512;
 
-/** Names are bytes; they are kept as strings with one character per byte ("latin1"), which any bytes fit into. */
+/** Names are bytes; they are kept as strings with one character per byte ("latin1"), which can hold any bytes. */
 export type ByteString = string;
 
 /** One header block, as written. */
@@ -20,20 +20,20 @@ export interface TarHeader {
   readonly type: string;
   readonly link: ByteString;
   readonly device: { readonly major: number; readonly minor: number };
-  /** GNU's own format, which keeps other things where ustar has its prefix. */
+  /** GNU's own format, which has other fields in place of ustar's prefix. */
   readonly gnu: boolean;
 }
 
 /**
- * Reads a header block (POSIX 1003.1 pax(1), "ustar Interchange Format", and GNU tar's manual, "Basic Tar Format").
+ * Parses a header block (POSIX 1003.1 pax(1), "ustar Interchange Format", and GNU tar's manual, "Basic Tar Format").
  *
  * @returns undefined for a block of zeros, which ends the archive
- * @throws UnpackError for what is no header
+ * @throws UnpackError for an invalid header
  */
 export function parseHeader(block: Buffer): TarHeader | undefined {
   if (!checksumFits(block)) {
     if (block.every((byte) => byte === 0)) return undefined;
-    throw new UnpackError("it is no tar archive, or damaged (a header's checksum is wrong)");
+    throw new UnpackError("it is not a tar archive, or is damaged (a header's checksum is wrong)");
   }
   const magic = block.toString("latin1", 257, 263);
   const gnu = magic === "ustar ";
@@ -61,9 +61,9 @@ export function textAt(block: Buffer, offset: number, length: number): ByteStrin
 }
 
 /**
- * A number of a header: octal digits, or big-endian binary where the first bit says so (GNU's extension for large ones).
+ * A number of a header: octal digits, or big-endian binary if the first bit is set (GNU's extension for large ones).
  *
- * @throws UnpackError for anything else, and for a number that is not exact in JavaScript
+ * @throws UnpackError for anything else, and for a number that JavaScript cannot represent exactly
  */
 export function numberAt(block: Buffer, offset: number, length: number, negative = false): number {
   const first = block[offset] ?? 0;
@@ -72,7 +72,7 @@ export function numberAt(block: Buffer, offset: number, length: number, negative
     for (let at = offset + 1; at < offset + length; at += 1) value = (value << 8n) | BigInt(block[at] ?? 0);
     const signed = BigInt.asIntN(length * 8 - 1, value);
     if ((signed < 0n && !negative) || signed > BigInt(Number.MAX_SAFE_INTEGER) || signed < -(2n ** 53n)) {
-      throw new UnpackError("a header has a number that no file can have");
+      throw new UnpackError("a header has a number out of range");
     }
     return Number(signed);
   }
@@ -83,15 +83,15 @@ export function numberAt(block: Buffer, offset: number, length: number, negative
   const end = text.indexOf("\0");
   const digits = end < 0 ? text : text.slice(0, end);
   if (digits === "") return 0;
-  if (!/^-?[0-7]+$/.test(digits)) throw new UnpackError("a header has a number that is none");
+  if (!/^-?[0-7]+$/.test(digits)) throw new UnpackError("a header has an invalid number");
   const value = Number.parseInt(digits, 8);
   if ((value < 0 && !negative) || !Number.isSafeInteger(value)) {
-    throw new UnpackError("a header has a number that no file can have");
+    throw new UnpackError("a header has a number out of range");
   }
   return value;
 }
 
-/** The sum of all bytes, its own field taken as spaces; old programs summed signed bytes. */
+/** The sum of all bytes, with its own field taken as spaces; old programs summed signed bytes. */
 function checksumFits(block: Buffer): boolean {
   let unsigned = 8 * 32;
   let signed = unsigned;

@@ -8,7 +8,7 @@ import { UnpackError } from "./unpack-error";
 
 const BLOCK = 512;
 
-/** An entry of an archive, as tar(5) has it. */
+/** An entry of an archive, in the format of tar(5). */
 function entry(type: string, content: Uint8Array, change: (header: Buffer) => void = () => {}): Buffer {
   const header = Buffer.alloc(BLOCK);
   header.write("name", 0);
@@ -63,7 +63,7 @@ const seeds = [
   ]),
 ];
 
-/** Reads an archive in pieces; gives how many bytes of files came out. */
+/** Reads an archive in pieces; returns the number of bytes of all files. */
 function read(bytes: Uint8Array, piece: number): number {
   let given = 0;
   const reader = new TarReader({
@@ -78,12 +78,12 @@ function read(bytes: Uint8Array, piece: number): number {
   return given;
 }
 
-test("the fuzzer's seeds are good", () => {
+test("the fuzzer's seeds are valid", () => {
   expect(seeds.map((seed) => read(seed, 100))).toEqual([7, 1, 0, 4, 8]);
 });
 
-test("archives are read or refused, and give no more data than they have", () => {
-  // Without this, nearly all that is changed would be refused for its checksum.
+test("archives are parsed or rejected, and yield no more data than they have", () => {
+  // Otherwise nearly every mutation would be rejected for its checksum.
   const summed = bytesLike(...seeds).map((bytes) => {
     const copy = Buffer.from(bytes);
     for (let at = 0; at + BLOCK <= copy.length; at += BLOCK) {
@@ -99,7 +99,7 @@ test("archives are read or refused, and give no more data than they have", () =>
   );
 });
 
-test("extended headers are read or refused", () => {
+test("extended headers are parsed or rejected", () => {
   const good = pax({
     path: "p",
     size: "7",

@@ -4,22 +4,22 @@ import { KINDS, type TarSink } from "./tar-entry";
 import { BLOCK, type ByteString, numberAt, parseHeader, type TarHeader } from "./tar-header";
 import { UnpackError } from "./unpack-error";
 
-/** Extended headers and long names are kept in memory: no honest one is as long. */
+/** Extended headers and long names are kept in memory: no valid one is that long. */
 const MAX_META = 1024 * 1024;
 /** Of a map in blocks of GNU's own format: about as many as fit into one of MAX_META. */
 const MAX_PIECES = 50_000;
 const GNU_SPARSE = { inHeader: 4, headerAt: 386, moreAt: 482, sizeAt: 483, inBlock: 21, blockMoreAt: 504 } as const;
 
-/** Seconds from 1970: what a date of JavaScript can be, which is how times before that reach the kernel. */
+/** Seconds from 1970: the range of JavaScript dates, by which negative times are passed to the kernel. */
 const MAX_TIME = 8.64e12;
-/** The largest ID of a user or group; the one above it means "unchanged" (chown(2)). */
+/** The largest ID of a user or group; the next one means "unchanged" (chown(2)). */
 const MAX_ID = 0xffff_fffe;
 
 type State = "header" | "meta" | "gnu map" | "data map" | "data" | "ended";
 
 /**
- * Reads a tar archive that comes in pieces of any size: ustar, pax and GNU's format, with long names, extended attributes and
- * sparse files. Why not one from npm: docs/dependencies.md.
+ * Parses a tar archive that arrives in pieces of any size: ustar, pax and GNU's format, with long names, extended attributes and
+ * sparse files. Why not a library from npm: docs/dependencies.md.
  */
 export class TarReader {
   readonly #sink: TarSink;
@@ -28,7 +28,7 @@ export class TarReader {
   #state: State = "header";
   #header: TarHeader | undefined;
   #meta: Buffer[] = [];
-  /** Bytes of the current entry's data that are still to come, and of the padding after them. */
+  /** Bytes of the current entry's data still expected, and of the padding after them. */
   #left = 0;
   #padding = 0;
   #pax: PaxRecords = new Map();
@@ -46,9 +46,9 @@ export class TarReader {
   }
 
   /**
-   * Takes the next bytes of the archive.
+   * Accepts the next bytes of the archive.
    *
-   * @throws UnpackError where they are no tar archive, and whatever the sink throws
+   * @throws UnpackError if they are not a tar archive, and whatever the sink throws
    */
   push(bytes: Buffer): void {
     let at = 0;
@@ -59,7 +59,7 @@ export class TarReader {
           at += taken.length;
           this.#left -= taken.length;
           if (this.#state === "meta") this.#meta.push(Buffer.from(taken));
-          else this.#give(taken);
+          else this.#deliver(taken);
           if (this.#left === 0 && this.#padding === 0) this.#finishEntry();
           continue;
         }
@@ -79,20 +79,20 @@ export class TarReader {
   }
 
   /**
-   * The archive has ended.
+   * Ends the archive.
    *
-   * @throws UnpackError where that was too early
+   * @throws UnpackError if it is incomplete
    */
   finish(): void {
     const between = this.#state === "header" && this.#filled === 0;
-    if (!between && this.#state !== "ended") throw new UnpackError("it is cut off in the middle");
+    if (!between && this.#state !== "ended") throw new UnpackError("it is truncated");
   }
 
   #takeBlock(): void {
     switch (this.#state) {
       case "gnu map":
         this.#pieces.push(...gnuPieces(this.#block, 0, GNU_SPARSE.inBlock));
-        if (this.#pieces.length > MAX_PIECES) throw new UnpackError("a sparse file's map is longer than any can be");
+        if (this.#pieces.length > MAX_PIECES) throw new UnpackError("a sparse file's map is too long");
         if (this.#block[GNU_SPARSE.blockMoreAt] !== 1) this.#beginSparse();
         return;
       case "data map": {
@@ -118,7 +118,7 @@ export class TarReader {
   #takeHeader(header: TarHeader): void {
     this.#header = header;
     if (["x", "g", "L", "K", "X"].includes(header.type)) {
-      if (header.size > MAX_META) throw new UnpackError("an extended header is longer than any name can be");
+      if (header.size > MAX_META) throw new UnpackError("an extended header is too long");
       this.#expect(header.size, "meta");
       return;
     }
@@ -133,7 +133,7 @@ export class TarReader {
       else this.#beginSparse();
     } else if (sparse === undefined) {
       this.#realSize = size;
-      this.#begin(header.type === "0" || header.type === "7" ? size : 0);
+      this.#beginEntry(header.type === "0" || header.type === "7" ? size : 0);
     } else {
       this.#realSize = sparse.size;
       this.#left = size;
@@ -152,10 +152,10 @@ export class TarReader {
     checkPieces({ pieces: this.#pieces, size: this.#realSize }, this.#left);
     this.#piece = 0;
     this.#inPiece = 0;
-    this.#begin(this.#left);
+    this.#beginEntry(this.#left);
   }
 
-  #begin(stored: number): void {
+  #beginEntry(stored: number): void {
     const header = this.#header;
     if (header === undefined) throw new UnpackError("it has data without a header");
     const kind = KINDS[header.type];
@@ -163,9 +163,9 @@ export class TarReader {
     const overrides: PaxOverrides = paxOverrides(this.#pax);
     const name = overrides.path ?? this.#longName ?? header.name;
     const mtime = overrides.mtime ?? header.mtime;
-    if (Math.abs(mtime) > MAX_TIME) throw new UnpackError("a header has a time that no file can have");
+    if (Math.abs(mtime) > MAX_TIME) throw new UnpackError("a header has a time out of range");
     this.#sink.begin({
-      // Before ustar a name with a slash at its end was a directory.
+      // Before ustar a name with a trailing slash was a directory.
       kind: kind === "file" && name.endsWith("/") && stored === 0 ? "directory" : kind,
       name,
       link: overrides.link ?? this.#longLink ?? header.link,
@@ -193,7 +193,7 @@ export class TarReader {
     if (size === 0) this.#finishEntry();
   }
 
-  #give(bytes: Buffer): void {
+  #deliver(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       const piece = this.#pieces[this.#piece];
       if (piece === undefined) throw new UnpackError("a sparse file's map is damaged");
@@ -226,7 +226,7 @@ export class TarReader {
         this.#longLink = text();
         return;
       case "g":
-        // Go's reader, and so docker, takes nothing from it either.
+        // Go's reader, and so docker, ignores it as well.
         return;
       default:
         this.#pax = parsePax(content);
@@ -235,6 +235,6 @@ export class TarReader {
 }
 
 function owner(id: number): number {
-  if (id > MAX_ID) throw new UnpackError(`a header has the owner ${id}, which no file can have`);
+  if (id > MAX_ID) throw new UnpackError(`a header has the owner ${id}, which is out of range`);
   return id;
 }

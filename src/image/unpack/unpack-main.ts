@@ -7,7 +7,7 @@ import type { UnpackReport } from "./report";
 import { UnpackError } from "./unpack-error";
 import { unpackStream } from "./unpack-stream";
 
-/** Descriptors beside the standard ones. */
+/** Descriptors besides the standard ones. */
 export const LIST_FD = 3;
 
 /**
@@ -20,16 +20,16 @@ const STDOUT = 1;
 const LIST_BUFFER = 64 * 1024;
 
 /**
- * The life of an unpacking process: takes a layer on standard input and unpacks it into a directory, which becomes its root
- * before the first byte is read, so that nothing an archive says can lead out of it. What it did goes to standard output, the list
+ * The main function of an unpacking process: reads a layer from standard input and unpacks it into a directory, which becomes its root
+ * before the first byte is read, so that nothing in an archive can lead out of it. The result goes to standard output, the list
  * of files to descriptor 3.
  *
- * @param args the directory, the digest's algorithm, how many bytes the disk has to keep free, and what the archive is
+ * @param args the directory, the digest's algorithm, the bytes to keep free on the disk, and the kind of archive
  * @returns exit code of this process
  */
 export async function unpackMain(args: readonly string[]): Promise<number> {
   const [directory = "", algorithm = "sha256", free = "0", kind = "layer"] = args;
-  const tell = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
+  const send = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
   // The plugin decides when this ends: by closing standard input, or by SIGKILL.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
   try {
@@ -45,16 +45,16 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
       check: () => refuseFullDisk(Number(free)),
     });
     list.flush();
-    tell({ kind: "unpacked", ...unpacked });
+    send({ kind: "unpacked", ...unpacked });
     return 0;
   } catch (error) {
-    tell(failureOf(error));
+    send(failureOf(error));
     return 1;
   }
 }
 
 /**
- * Writes everything of a directory's file system to its disk, which may take seconds, and in which nothing else of a process gets on.
+ * Syncs a directory's file system to its disk, which may take seconds and blocks the whole process.
  *
  * @returns exit code of this process
  */
@@ -81,10 +81,10 @@ function refuseFullDisk(least: number): void {
   if (least === 0) return;
   const { bavail, bsize } = statfsSync("/");
   if (bavail * bsize < least)
-    throw new DiskFullError("the disk would have less free space than image_min_free asks for");
+    throw new DiskFullError("the disk would have less free space than gc.image_min_free requires");
 }
 
-/** Lines are collected: there may be a hundred thousand. */
+/** Lines are buffered: there may be a hundred thousand. */
 function listWriter(): { readonly add: (record: LayerRecord) => void; readonly flush: () => void } {
   let text = "";
   const flush = () => {

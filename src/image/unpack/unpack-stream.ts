@@ -4,7 +4,7 @@ import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "./d
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import { TarReader } from "./tar-reader";
 
-/** What a layer was. */
+/** The properties of an unpacked layer. */
 export interface Unpacked {
   /** Digest of the uncompressed archive: "sha256:…". */
   readonly diffId: string;
@@ -13,19 +13,19 @@ export interface Unpacked {
   readonly entries: number;
 }
 
-/** How an archive is unpacked. */
+/** How to unpack an archive. */
 export interface UnpackOptions {
-  /** A layer where absent. */
+  /** A layer if absent. */
   readonly kind?: ArchiveKind;
   /** Algorithm of the digest. */
   readonly algorithm: "sha256" | "sha512";
-  /** Told what is written. */
+  /** Called for each written entry. */
   readonly record: Recorder;
-  /** Called with the uncompressed bytes so far, before the first and now and then; throws to give up. */
+  /** Called with the uncompressed bytes so far, before the first and periodically; throws to cancel. */
   readonly check: (bytes: number) => void;
 }
 
-/** MiB that come out between two collections of garbage. */
+/** MiB of output between two garbage collections. */
 const COLLECT_MIB = 1;
 /** Uncompressed bytes between two checks. */
 const CHECK_EVERY = 32 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import type { TarEntry } from "./tar-entry";
 import type { ByteString } from "./tar-header";
 
-/** What every container has in the /dev that systemd-nspawn mounts over the image's, by the numbers of Linux (devices.txt). */
+/** The devices of every container, in the /dev that systemd-nspawn mounts over the image's, by Linux's numbers (devices.txt). */
 const USUAL: Readonly<Record<ByteString, readonly [major: number, minor: number]>> = {
   "/dev/null": [1, 3],
   "/dev/zero": [1, 5],
@@ -13,7 +13,7 @@ const USUAL: Readonly<Record<ByteString, readonly [major: number, minor: number]
   "/dev/ptmx": [5, 2],
 };
 
-/** Whether an entry is one of the devices that distributions' images bring along from where they were installed, and nobody ever sees. */
+/** Whether an entry is one of the devices that distributions' images contain from their installation, and that /dev hides anyway. */
 export function isUsualDevice(path: ByteString, { kind, device }: Pick<TarEntry, "kind" | "device">): boolean {
   const numbers = Object.hasOwn(USUAL, path) ? USUAL[path] : undefined;
   return kind === "character device" && numbers?.[0] === device.major && numbers[1] === device.minor;

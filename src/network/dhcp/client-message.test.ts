@@ -9,14 +9,14 @@ import { answer, parseRequest } from "./server-message";
 const client = { mac: "02:00:00:00:00:07", transaction: 0xdeadbeef };
 const address = (text: string): Address => {
   const parsed = parseAddress(text);
-  if (parsed === undefined) throw new Error(`${text} is no address`);
+  if (parsed === undefined) throw new Error(`${text} is not an address`);
   return parsed;
 };
 const mine = address("10.213.0.9");
 const router = address("10.213.0.1");
 const lease = { address: { ...mine, prefix: 24 }, router, resolvers: [] };
 
-/** What the driver's own server answers. */
+/** The answer of the driver's own server. */
 function answered(ask: Ask): Uint8Array {
   const request = parseRequest(clientMessage(client, ask));
   const bytes = request === undefined ? undefined : answer(request, lease);
@@ -33,7 +33,7 @@ describe("a client", () => {
   ];
 
   test.each(asks.map((each) => [each[0].kind, ...each] as const))(
-    "says what belongs to %s, and no more",
+    "sends the fields of %s, and no others",
     (_, ask, kind, own, requested, server) => {
       const message = decodeDhcp(clientMessage(client, ask));
       const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? "" : [...bytes].join("."));
@@ -46,7 +46,7 @@ describe("a client", () => {
     },
   );
 
-  test("understands offers and leases", () => {
+  test("parses offers and acknowledgements", () => {
     for (const [ask, kind] of [
       [{ kind: "discover" }, "offer"],
       [{ kind: "select", address: mine, server: router }, "acknowledge"],
@@ -59,12 +59,12 @@ describe("a client", () => {
     }
   });
 
-  test("understands a refusal", () => {
+  test("parses a refusal", () => {
     const reply = parseReply(client, answered({ kind: "confirm", address: address("10.213.0.77") }));
     expect(reply).toEqual({ kind: "refuse" });
   });
 
-  test("takes nothing that is another's, or too little", () => {
+  test("ignores answers for other clients, and incomplete ones", () => {
     const offer = answered({ kind: "discover" });
     const decoded = decodeDhcp(offer);
     if (decoded === undefined) throw new Error("no offer");
@@ -85,7 +85,7 @@ describe("a client", () => {
     );
   });
 
-  test("does without a router", () => {
+  test("works without a router", () => {
     const decoded = decodeDhcp(answered({ kind: "discover" }));
     if (decoded === undefined) throw new Error("no offer");
     const options = new Map([...decoded.options].filter(([code]) => code !== option.router));
@@ -101,7 +101,7 @@ test.each([
   ["0.0.0.0", 0],
   ["255.0.255.0", undefined],
   ["0.0.0.255", undefined],
-])("the mask %s is of a prefix of %p bits", (mask, bits) => {
+])("the mask %s has a prefix of %p bits", (mask, bits) => {
   expect(prefixOf(address(mask))).toBe(bits);
   const network = parseSubnet(`10.0.0.0/${bits ?? "none"}`);
   expect(network === undefined ? undefined : addressBytes(network).length).toBe(bits === undefined ? undefined : 4);

@@ -3,16 +3,16 @@ import type { Ask, Granted, Reply } from "./client-state";
 import { decodeDhcp, encodeDhcp, macBytes, operation, option, prefixOf, type } from "./format";
 
 const ethernet = 1;
-/** Answers are to come to everybody's address: the client may have none yet (RFC 2131, 4.1). */
+/** Answers are requested as broadcasts: the client may have no address yet (RFC 2131, 4.1). */
 const broadcast = 0x8000;
 
-/** A client of this hardware address, and what tells its answers from others'. */
+/** A client: its hardware address, and the transaction that identifies answers to it. */
 export interface DhcpClient {
   readonly mac: string;
   readonly transaction: number;
 }
 
-/** What a client sends for what it asks (RFC 2131, table 5). */
+/** The message of a client for a request (RFC 2131, table 5). */
 export function clientMessage({ mac, transaction }: DhcpClient, ask: Ask): Uint8Array {
   const requested = ask.kind === "select" || ask.kind === "confirm" ? addressBytes(ask.address) : undefined;
   return encodeDhcp({
@@ -32,7 +32,7 @@ export function clientMessage({ mac, transaction }: DhcpClient, ask: Ask): Uint8
   });
 }
 
-/** Reads an answer to a client; undefined for anything else, and for one that says too little. */
+/** Parses an answer to a client; undefined for other or incomplete messages. */
 export function parseReply({ mac, transaction }: DhcpClient, bytes: Uint8Array): Reply | undefined {
   const message = decodeDhcp(bytes);
   if (message?.operation !== operation.reply || message.mac !== mac || message.transaction !== transaction) {

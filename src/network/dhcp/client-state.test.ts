@@ -17,16 +17,16 @@ const requesting: ClientState = { kind: "requesting", offer: granted(9), tries: 
 const rebooting: ClientState = { kind: "rebooting", address: at(9), tries: 0 };
 const bound: ClientState = { kind: "bound", address: at(9), tries: 0 };
 
-/** For tables: names, and what they stand for. */
+/** For tables: names and what they refer to. */
 const named = (...states: readonly ClientState[]) => states.map((state) => [state.kind, state] as const);
 
 describe("a client", () => {
-  test("asks all servers, or for the address that it had", () => {
+  test("discovers servers, or confirms its earlier address", () => {
     expect(begin(undefined)).toEqual({ state: selecting, send: { kind: "discover" }, wait: 250 });
     expect(begin(at(9))).toEqual({ state: rebooting, send: { kind: "confirm", address: at(9) }, wait: 250 });
   });
 
-  test("chooses the first that offers something", () => {
+  test("selects the first offer", () => {
     expect(received(selecting, offer)).toEqual({
       state: requesting,
       send: { kind: "select", address: granted(9).address, server: at(1) },
@@ -34,7 +34,7 @@ describe("a client", () => {
     });
   });
 
-  test.each(named(requesting, rebooting, bound))("has an address when it is told so: %s", (_, state) => {
+  test.each(named(requesting, rebooting, bound))("has an address once it is acknowledged: %s", (_, state) => {
     const step = received(state, acknowledge());
     expect(step).toEqual({
       state: { kind: "bound", address: granted(9).address, tries: 0 },
@@ -43,17 +43,17 @@ describe("a client", () => {
     });
   });
 
-  test.each(named(rebooting, bound))("leaves its address for another one: %s", (_, state) => {
+  test.each(named(rebooting, bound))("replaces its address by another one: %s", (_, state) => {
     expect(received(state, acknowledge(8))).toMatchObject({ drop: at(9), take: granted(8) });
   });
 
-  test("renews nothing that is for ever", () => {
+  test("does not renew an infinite lease", () => {
     expect(received(requesting, acknowledge(9, 2 ** 32 - 1))?.wait).toBeUndefined();
-    // Nor does a server that grants no time make it ask without a pause.
+    // A lease of no time must not make it send requests without a pause, either.
     expect(received(requesting, acknowledge(9, 0))?.wait).toBe(250);
   });
 
-  test.each(named(rebooting, bound))("begins anew, without its address, when it is refused: %s", (_, state) => {
+  test.each(named(rebooting, bound))("starts over, without its address, after a refusal: %s", (_, state) => {
     expect(received(state, refuse)).toEqual({
       state: selecting,
       send: { kind: "discover" },
@@ -62,7 +62,7 @@ describe("a client", () => {
     });
   });
 
-  test("begins anew when what it chose is refused", () => {
+  test("starts over if the selected offer is refused", () => {
     expect(received(requesting, refuse)).toEqual({ state: selecting, send: { kind: "discover" }, wait: 250 });
   });
 
@@ -72,11 +72,11 @@ describe("a client", () => {
     ["requesting", "an offer", requesting, offer],
     ["rebooting", "an offer", rebooting, offer],
     ["bound", "an offer", bound, offer],
-  ] as const)("that is %s does not listen to %s", (_, __, state, reply) => {
+  ] as const)("in state %s it ignores %s", (_, __, state, reply) => {
     expect(received(state, reply)).toBeUndefined();
   });
 
-  test("asks ever more rarely", () => {
+  test("backs off", () => {
     let state: ClientState = selecting;
     const waits: (number | undefined)[] = [];
     for (let round = 0; round < 10; round += 1) {
@@ -87,7 +87,7 @@ describe("a client", () => {
     expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
-  test("gives a server up that offered and is silent, but not its own address", () => {
+  test("gives up a server that does not answer after its offer, but not its own address", () => {
     expect(timeout({ ...requesting, tries: 3 })).toMatchObject({ state: selecting, send: { kind: "discover" } });
     for (const [state, kind] of [
       [rebooting, "confirm"],

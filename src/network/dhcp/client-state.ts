@@ -1,47 +1,47 @@
 import type { Address, Subnet } from "../ip";
 
-/** What a server grants. */
+/** A lease granted by a server. */
 export interface Granted {
   readonly address: Subnet;
   readonly server: Address;
   readonly router?: Address;
-  /** How long, from its answer on; 2³² - 1 for ever. */
+  /** Duration from the answer on; 2³² - 1 for an infinite lease. */
   readonly seconds: number;
 }
 
-/** What a client asks: of all servers, of one that made an offer, or whether an address of earlier is still its own. */
+/** A client's request: to all servers, to the one of an offer, or whether its earlier address is still its own. */
 export type Ask =
   | { readonly kind: "discover" }
   | { readonly kind: "select"; readonly address: Address; readonly server: Address }
   | { readonly kind: "confirm"; readonly address: Address }
   | { readonly kind: "renew"; readonly address: Address };
 
-/** What a server answers. */
+/** A server's answer. */
 export type Reply = { readonly kind: "offer" | "acknowledge"; readonly granted: Granted } | { readonly kind: "refuse" };
 
-/** Where a client is (RFC 2131, figure 5); `tries` is how often it has asked in vain. */
+/** The client's state (RFC 2131, figure 5); `tries` counts unanswered requests. */
 export type ClientState =
   | { readonly kind: "selecting"; readonly tries: number }
   | { readonly kind: "requesting"; readonly offer: Granted; readonly tries: number }
   | { readonly kind: "rebooting"; readonly address: Address; readonly tries: number }
   | { readonly kind: "bound"; readonly address: Address; readonly tries: number };
 
-/** What is to be done next. */
+/** What to do next. */
 export interface Step {
   readonly state: ClientState;
   readonly send?: Ask;
-  /** The address that the client has from now on. */
+  /** The client has this address from now on. */
   readonly take?: Granted;
-  /** The address that it has no more. */
+  /** The client no longer has this address. */
   readonly drop?: Address;
-  /** When it is to be asked again without an answer, in milliseconds; undefined for never. */
+  /** Milliseconds until the next request if no answer arrives; undefined for never. */
   readonly wait?: number;
 }
 
 const firstWaitMs = 250;
-const longestWaitMs = 60_000;
-/** Requests to a server that does not answer any more, before all are asked again. */
-const requests = 4;
+const maxWaitMs = 60_000;
+/** Requests to a server that has stopped answering, before all are asked again. */
+const maxRequests = 4;
 const forever = 2 ** 32 - 1;
 
 /** @param known an address that the client had before this process */
@@ -49,15 +49,15 @@ export function begin(known: Address | undefined): Step {
   return known === undefined ? discover() : ask({ kind: "rebooting", address: known, tries: 0 });
 }
 
-/** Nobody answered, or it is time to renew the lease. */
+/** No server answered, or it is time to renew the lease. */
 export function timeout(state: ClientState): Step {
   const next = { ...state, tries: state.tries + 1 };
-  if (state.kind === "requesting" && next.tries >= requests) return discover();
-  // Beyond the lease's end as well: a server that is away has nobody else to give the address to, and one that has done so refuses.
+  if (state.kind === "requesting" && next.tries >= maxRequests) return discover();
+  // Also beyond the lease's end: a server that is down assigns the address to no other client; one that did assign it refuses.
   return ask(next);
 }
 
-/** A server answered; what is no answer to what was asked changes nothing. */
+/** A server answered; answers that do not match the request change nothing. */
 export function received(state: ClientState, reply: Reply): Step | undefined {
   switch (reply.kind) {
     case "offer":
@@ -87,10 +87,10 @@ function discover(): Step {
 }
 
 function ask(state: ClientState): Step {
-  return { state, send: asked(state), wait: Math.min(firstWaitMs * 2 ** state.tries, longestWaitMs) };
+  return { state, send: messageFor(state), wait: Math.min(firstWaitMs * 2 ** state.tries, maxWaitMs) };
 }
 
-function asked(state: ClientState): Ask {
+function messageFor(state: ClientState): Ask {
   switch (state.kind) {
     case "selecting":
       return { kind: "discover" };

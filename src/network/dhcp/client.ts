@@ -8,14 +8,14 @@ import { begin, type ClientState, type Granted, received, type Step, timeout } f
 import { clientPort, datagram, datagramsTo, serverPort } from "./frame";
 import { openPacketSocket, sendPacket } from "./packet-socket";
 
-const everybody = "ff:ff:ff:ff:ff:ff";
-/** How long a link may be down before it is looked at again. */
-const againMs = 1_000;
+const broadcastMac = "ff:ff:ff:ff:ff:ff";
+/** How long to wait before a link that is down is tried again. */
+const retryMs = 1_000;
 
-/** How many answers are read: those of a host that sends without end are lost. */
+/** The rate at which answers are read: those of a host that sends without end are lost. */
 const limits = { burst: 50, perSecond: 10 } as const;
 
-/** The link that an address is asked for. */
+/** The link to get an address for. */
 export interface ClientLink {
   /** Path of its network namespace, as inNetworkNamespace() takes it. */
   readonly namespace: string;
@@ -23,25 +23,25 @@ export interface ClientLink {
   readonly mac: string;
 }
 
-/** Who uses the address. */
+/** The user of the address. */
 export interface LeaseUser {
-  /** It has this address from now on, or still. */
+  /** It has this address from now on, or keeps it. */
   take(granted: Granted): void;
-  /** It has this address no more. */
+  /** It no longer has this address. */
   drop(address: Address): void;
 }
 
 /**
- * Asks for a link's address by DHCP in place of a program that does not, and keeps it for as long as it is wanted.
+ * Leases a link's address by DHCP for a container without a DHCP client, and renews it until stopped.
  *
- * @param known an address that the link had before this process, to be kept if it may be
- * @returns stops asking; the address stays
+ * @param known an address that the link had before this process, to be kept if possible
+ * @returns stops the renewal; the address stays
  */
 export function holdLease(link: ClientLink, known: Address | undefined, user: LeaseUser): () => void {
   let held = known;
-  let conversation: Conversation | undefined;
+  let session: DhcpSession | undefined;
   let stopped = false;
-  const noting: LeaseUser = {
+  const tracking: LeaseUser = {
     take: (granted) => {
       held = granted.address;
       user.take(granted);
@@ -53,27 +53,27 @@ export function holdLease(link: ClientLink, known: Address | undefined, user: Le
   };
   const hold = async () => {
     while (!stopped) {
-      conversation = converse(link, held, noting);
-      await conversation?.ended;
-      // The link was set down, or is gone.
-      if (!stopped) await Bun.sleep(againMs);
+      session = startSession(link, held, tracking);
+      await session?.ended;
+      // The link is down or gone.
+      if (!stopped) await Bun.sleep(retryMs);
     }
   };
   void hold();
   return () => {
     stopped = true;
-    conversation?.end();
+    session?.end();
   };
 }
 
-interface Conversation {
-  /** Resolves when nothing can be heard any more. */
+interface DhcpSession {
+  /** Resolves when the socket can no longer receive. */
   readonly ended: Promise<void>;
   end(): void;
 }
 
-/** Talks to the servers of a link while it is up; undefined where it is not there. */
-function converse(link: ClientLink, known: Address | undefined, user: LeaseUser): Conversation | undefined {
+/** Exchanges messages with the servers of a link while it is up; undefined if the link does not exist. */
+function startSession(link: ClientLink, known: Address | undefined, user: LeaseUser): DhcpSession | undefined {
   const fd = openSocket(link);
   if (fd === undefined) return undefined;
   const reader = readFd(fd);
@@ -85,15 +85,15 @@ function converse(link: ClientLink, known: Address | undefined, user: LeaseUser)
     state = next;
     stopTimer();
     if (wait !== undefined) stopTimer = startTimer(wait, () => act(timeout(state)));
-    // In this order: what it takes may be on the network of what it drops.
+    // In this order, because the new address may be in the network of the old one.
     if (drop !== undefined) user.drop(drop);
     if (take !== undefined) user.take(take);
     if (send === undefined) return;
     const from = send.kind === "renew" ? send.address : undefined;
-    sendPacket(fd, link.index, everybody, datagram(from, serverPort, clientMessage(client, send)));
+    sendPacket(fd, link.index, broadcastMac, datagram(from, serverPort, clientMessage(client, send)));
   };
   const pace = new Pace(limits);
-  const hear = (bytes: Uint8Array) => {
+  const handle = (bytes: Uint8Array) => {
     for (const message of datagramsTo(clientPort, bytes)) {
       const reply = parseReply(client, message);
       const step = reply === undefined ? undefined : received(state, reply);
@@ -103,7 +103,7 @@ function converse(link: ClientLink, known: Address | undefined, user: LeaseUser)
   const listen = async () => {
     try {
       for (let bytes = await reader.next(); bytes !== undefined; bytes = await reader.next()) {
-        await pace.work(() => hear(bytes));
+        await pace.work(() => handle(bytes));
       }
     } catch {
       // ENETDOWN, of packet(7).
@@ -126,7 +126,7 @@ function openSocket({ namespace, index }: ClientLink): number | undefined {
   try {
     return inNetworkNamespace(namespace, () => openPacketSocket(index, clientPort));
   } catch {
-    // The namespace is gone, and its container with it.
+    // The namespace is gone with its container.
     return undefined;
   }
 }

@@ -9,7 +9,7 @@ import { answer, parseRequest } from "./server-message";
 
 const address = parseSubnet("10.213.0.2/30");
 const router = parseAddress("10.213.0.1");
-if (address === undefined || router === undefined) throw new Error("these are addresses");
+if (address === undefined || router === undefined) throw new Error("invalid addresses");
 const client = { mac: "02:00:00:00:00:07", transaction: 0xdeadbeef };
 const lease = { address, router, resolvers: [router] };
 const asks = [begin(undefined).send, begin(address).send].filter((ask) => ask !== undefined);
@@ -20,13 +20,13 @@ const replies = requests.flatMap((bytes) => {
 });
 const good = [...requests, ...replies.filter((bytes) => bytes !== undefined)];
 
-test("the fuzzer's seeds are good", () => {
+test("the fuzzer's seeds are valid", () => {
   expect(requests).toHaveLength(2);
   expect(good.length).toBeGreaterThan(2);
   expect(good.every((bytes) => decodeDhcp(bytes) !== undefined)).toBe(true);
 });
 
-test("messages of DHCP are read or passed over, by server and client", () => {
+test("DHCP messages are parsed or ignored, by server and client", () => {
   fuzz(
     bytesLike(...good),
     (bytes) => {
@@ -42,7 +42,7 @@ test("messages of DHCP are read or passed over, by server and client", () => {
   );
 });
 
-test("packets of IP are read or passed over", () => {
+test("IP packets are parsed or ignored", () => {
   const packets = good.flatMap((bytes) => [
     datagram(router, clientPort, bytes),
     datagram(undefined, serverPort, bytes),

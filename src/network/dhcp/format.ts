@@ -1,20 +1,20 @@
 import { type Address, addressOfBytes, type Subnet } from "../ip";
 
-/** The form of DHCP's messages: RFC 2131, section 2, and RFC 2132. */
+/** The format of DHCP messages: RFC 2131, section 2, and RFC 2132. */
 
 const fixedSize = 236;
 const magic = [99, 130, 83, 99] as const;
 const ethernet = 1;
 const macSize = 6;
-/** The smallest message that old implementations take. */
-const smallest = 300;
+/** The smallest message size that old implementations accept. */
+const minMessageSize = 300;
 const pad = 0;
 const end = 255;
 
-/** Who sends a message. */
+/** The sender of a message. */
 export const operation = { request: 1, reply: 2 } as const;
 
-/** Numbers of options. */
+/** Option numbers. */
 export const option = {
   mask: 1,
   router: 3,
@@ -23,7 +23,7 @@ export const option = {
   time: 51,
   type: 53,
   server: 54,
-  /** What a client wants to be told. */
+  /** The options that a client requests. */
   wanted: 55,
   client: 61,
 } as const;
@@ -31,22 +31,22 @@ export const option = {
 /** Content of the option `type`. */
 export const type = { discover: 1, offer: 2, request: 3, acknowledge: 5, refuse: 6 } as const;
 
-/** What there is in a message, as far as it is of interest. */
+/** The fields of a message that are used here. */
 export interface DhcpMessage {
   readonly operation: number;
-  /** Tells a client's answers from others'. */
+  /** Identifies answers to a client. */
   readonly transaction: number;
   readonly flags: number;
   /** Six bytes of the client as hexadecimal digits with colons. */
   readonly mac: string;
   /** The address that the client has (ciaddr); undefined for none. */
   readonly own: Address | undefined;
-  /** The address that it gets (yiaddr); undefined for none. */
+  /** The address assigned to it (yiaddr); undefined for none. */
   readonly given: Address | undefined;
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
 
-/** Reads a message; undefined for anything else. */
+/** Parses a message; undefined for anything else. */
 export function decodeDhcp(bytes: Uint8Array): DhcpMessage | undefined {
   if (bytes.length < fixedSize + magic.length || magic.some((byte, index) => bytes[fixedSize + index] !== byte)) {
     return undefined;
@@ -64,7 +64,7 @@ export function decodeDhcp(bytes: Uint8Array): DhcpMessage | undefined {
   };
 }
 
-/** The bytes of a message. */
+/** Encodes a message. */
 export function encodeDhcp({ operation, transaction, flags, mac, own, given, options }: DhcpMessage): Uint8Array {
   const fixed = Buffer.alloc(fixedSize);
   fixed.set([operation, ethernet, macSize, 0]);
@@ -75,20 +75,22 @@ export function encodeDhcp({ operation, transaction, flags, mac, own, given, opt
   fixed.set(macBytes(mac), 28);
   const encoded = [...options].flatMap(([code, content]) => [code, content.length, ...content]);
   const message = Buffer.concat([fixed, Uint8Array.from([...magic, ...encoded, end])]);
-  return message.length >= smallest ? message : Buffer.concat([message, Buffer.alloc(smallest - message.length)]);
+  return message.length >= minMessageSize
+    ? message
+    : Buffer.concat([message, Buffer.alloc(minMessageSize - message.length)]);
 }
 
-/** The bytes of a hardware address. */
+/** Parses a hardware address. */
 export function macBytes(mac: string): Uint8Array {
   return Uint8Array.from(mac.split(":").map((digits) => Number.parseInt(digits, 16)));
 }
 
-/** The mask of a network. */
+/** The netmask of a network. */
 export function maskOf({ prefix }: Subnet): Address {
   return { family: 4, value: ((1n << BigInt(prefix)) - 1n) << BigInt(32 - prefix) };
 }
 
-/** The length of a network's prefix; undefined where the mask has gaps. */
+/** The prefix length of a netmask; undefined if the mask has gaps. */
 export function prefixOf({ value }: Address): number | undefined {
   const bits = value.toString(2).padStart(32, "0");
   return /^1*0*$/.test(bits) ? bits.lastIndexOf("1") + 1 : undefined;

@@ -6,14 +6,14 @@ import { checksum, clientPort, datagram, datagramsTo, serverPort } from "./frame
 const router = parseAddress("10.213.0.1");
 
 describe("packets", () => {
-  test("have sums that are right", () => {
+  test("have correct checksums", () => {
     const packet = datagram(router, clientPort, Uint8Array.of(1, 2, 3));
     expect(checksum(packet.subarray(0, 20))).toBe(0);
     const pseudo = Uint8Array.of(...packet.subarray(12, 20), 0, 17, 0, packet.length - 20);
     expect(checksum(Buffer.concat([pseudo, packet.subarray(20)]))).toBe(0);
   });
 
-  test("to a port are found, one behind the other", () => {
+  test("to a port are found, one after the other", () => {
     const bytes = Buffer.concat([
       datagram(undefined, serverPort, Uint8Array.of(1)),
       datagram(router, clientPort, Uint8Array.of(2)),
@@ -24,7 +24,7 @@ describe("packets", () => {
     expect(datagramsTo(serverPort, bytes.subarray(0, bytes.length - 1)).map((found) => [...found])).toEqual([[1]]);
   });
 
-  test("that are none do no harm", () => {
+  test("that are invalid are ignored", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (noise) => {
         datagramsTo(serverPort, noise);

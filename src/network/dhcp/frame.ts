@@ -1,16 +1,16 @@
 import { type Address, addressBytes } from "../ip";
 
-/** IPv4 packets with a datagram of UDP in them: RFC 791 and RFC 768. */
+/** IPv4 packets that carry UDP datagrams: RFC 791 and RFC 768. */
 
 const headerSize = 20;
 const udpHeaderSize = 8;
 const UDP = 17;
 
-/** Ports of DHCP (RFC 2131, 4.1). */
+/** DHCP ports (RFC 2131, 4.1). */
 export const serverPort = 67;
 export const clientPort = 68;
 
-/** What was sent to a port, in bytes that hold one packet after the other; whatever else there is, is left out. */
+/** The payloads sent to a port, from a sequence of packets; everything else is skipped. */
 export function datagramsTo(port: number, bytes: Uint8Array): Uint8Array[] {
   const found: Uint8Array[] = [];
   for (let at = 0; at + headerSize <= bytes.length; ) {
@@ -29,10 +29,10 @@ export function datagramsTo(port: number, bytes: Uint8Array): Uint8Array[] {
 }
 
 /**
- * A packet to everybody on the link.
+ * A broadcast packet.
  *
- * @param from undefined for somebody who has no address yet
- * @param port who is meant: clients of DHCP, or servers
+ * @param from undefined for a sender without an address
+ * @param port of DHCP clients or servers
  */
 export function datagram(
   from: Address | undefined,
@@ -58,7 +58,7 @@ export function datagram(
   return packet;
 }
 
-/** RFC 1071. */
+/** The checksum of RFC 1071. */
 export function checksum(bytes: Uint8Array): number {
   let sum = 0;
   for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);

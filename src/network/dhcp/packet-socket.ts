@@ -14,7 +14,7 @@ const ADDRESS_SIZE = 20;
 const macSize = 6;
 
 /**
- * Lets nothing through but first fragments of UDP to a port (Documentation/networking/filter.rst of the kernel): code, jump if true,
+ * Accepts only first fragments of UDP to a port (Documentation/networking/filter.rst of the kernel): code, jump if true,
  * jump if false, operand.
  */
 const filterFor = (port: number): readonly (readonly [number, number, number, number])[] => [
@@ -45,16 +45,16 @@ function openLibc() {
 }
 
 /**
- * A socket that gets what is sent on a link to a port of UDP, as IP packets, whoever else listens on that port. It stays in the
- * network namespace of this thread, does not block, and belongs to the caller.
+ * A socket that receives what is sent on a link to a UDP port, as IP packets, even if another program listens on that port. It stays in
+ * the network namespace of this thread, does not block, and is owned by the caller.
  *
  * @param index of the link
- * @returns undefined where the kernel has no packet sockets, or the link is gone
+ * @returns undefined if the kernel has no packet sockets, or the link is gone
  */
 export function openPacketSocket(index: number, port: number): number | undefined {
   libc ??= openLibc();
   const filter = filterFor(port);
-  // Without a protocol it gets nothing until it is bound, when the filter is there.
+  // Without a protocol it receives nothing until it is bound, after the filter is attached.
   const fd = libc.socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return undefined;
   const program = Buffer.alloc(filter.length * 8);
@@ -75,7 +75,7 @@ export function openPacketSocket(index: number, port: number): number | undefine
   return undefined;
 }
 
-/** Sends an IP packet to one of a link's hosts, or with FF:FF:FF:FF:FF:FF to all; a packet that cannot be sent is lost, as packets may be. */
+/** Sends an IP packet to a host on a link, or with FF:FF:FF:FF:FF:FF to all; a packet that cannot be sent is dropped, as packets may be. */
 export function sendPacket(fd: number, index: number, mac: string, packet: Uint8Array): void {
   libc ??= openLibc();
   const address = linkAddress(index, macBytes(mac));

@@ -6,17 +6,17 @@ import { answer, type DhcpRequest, parseRequest } from "./server-message";
 
 const address = (text: string): Address => {
   const parsed = parseAddress(text);
-  if (parsed === undefined) throw new Error(`${text} is no address`);
+  if (parsed === undefined) throw new Error(`${text} is not an address`);
   return parsed;
 };
 const subnet = (text: string): Subnet => {
   const parsed = parseSubnet(text);
-  if (parsed === undefined) throw new Error(`${text} is no subnet`);
+  if (parsed === undefined) throw new Error(`${text} is not a subnet`);
   return parsed;
 };
 const lease = { address: subnet("10.213.0.2/30"), router: address("10.213.0.1"), resolvers: [address("192.0.2.53")] };
 
-/** A message as a client sends it. */
+/** A message as sent by a client. */
 function message(kind: number, ...options: readonly (readonly [number, Uint8Array])[]): Uint8Array {
   const fixed = Buffer.alloc(236);
   fixed.set([1, 1, 6, 0]);
@@ -41,7 +41,7 @@ function read(bytes: Uint8Array | undefined) {
 }
 
 describe("a client", () => {
-  test("that discovers is offered its address", () => {
+  test("that discovers gets an offer of its address", () => {
     const request = parsed(message(1));
     expect(request).toMatchObject({ kind: "discover", mac: "02:00:00:00:00:07" });
     const bytes = answer(request, lease);
@@ -54,7 +54,7 @@ describe("a client", () => {
     expect(offer?.options.get(51)).toEqual([255, 255, 255, 255]);
   });
 
-  test("that requests it gets it; another address is refused", () => {
+  test("that requests it gets it; a request for another address is refused", () => {
     const server = [54, addressBytes(lease.router)] as const;
     const wanted = (text: string) => [50, addressBytes(address(text))] as const;
     expect(read(answer(parsed(message(3, wanted("10.213.0.2"), server)), lease))).toMatchObject({
@@ -68,13 +68,13 @@ describe("a client", () => {
     });
   });
 
-  test("of another server, or that leaves, is not answered", () => {
+  test("of another server, or that releases its address, is not answered", () => {
     const other = [54, addressBytes(address("10.0.0.1"))] as const;
     expect(answer(parsed(message(3, other)), lease)).toBeUndefined();
     expect(answer(parsed(message(7)), lease)).toBeUndefined();
   });
 
-  test("that sends anything else is not understood, and does no harm", () => {
+  test("that sends anything else is ignored", () => {
     expect(parseRequest(message(1).subarray(0, 200))).toBeUndefined();
     expect(parseRequest(answer(parsed(message(1)), lease) ?? new Uint8Array())).toBeUndefined();
     fc.assert(

@@ -1,30 +1,30 @@
 import { type Address, addressBytes, addressOfBytes, type Subnet } from "../ip";
 import { type DhcpMessage, decodeDhcp, encodeDhcp, maskOf, operation, option, type } from "./format";
 
-/** What a client asks for. */
+/** A client's request. */
 export interface DhcpRequest {
   readonly kind: "discover" | "request" | "other";
   /** Six bytes as hexadecimal digits with colons. */
   readonly mac: string;
-  /** The address that it has, or wants to have. */
+  /** The address that it has, or requests. */
   readonly address: Address | undefined;
-  /** The server that it has chosen; undefined while it has not. */
+  /** The server that it has selected; undefined before that. */
   readonly server: Address | undefined;
-  /** What it sent. */
+  /** The message type. */
   readonly message: DhcpMessage;
 }
 
-/** What a client gets. */
+/** The lease of a client. */
 export interface Lease {
   readonly address: Subnet;
   readonly router: Address;
   readonly resolvers: readonly Address[];
 }
 
-/** "Infinity": nobody has to be there to renew it. */
+/** "Infinity": the plugin may not be running to renew it. */
 const forever = Uint8Array.of(0xff, 0xff, 0xff, 0xff);
 
-/** Reads what a client sent; undefined for anything else. */
+/** Parses a client's message; undefined for anything else. */
 export function parseRequest(bytes: Uint8Array): DhcpRequest | undefined {
   const message = decodeDhcp(bytes);
   if (message?.operation !== operation.request) return undefined;
@@ -41,8 +41,8 @@ export function parseRequest(bytes: Uint8Array): DhcpRequest | undefined {
 }
 
 /**
- * The answer to a client that the lease is for: an offer, the lease, or a refusal where it wants another address. Undefined where
- * there is nothing to say: it has chosen another server, or tells that it is leaving.
+ * The answer to the client of a lease: an offer, an acknowledgement, or a refusal if it requests another address. Undefined if
+ * none is needed: the client has selected another server, or releases its address.
  */
 export function answer(request: DhcpRequest, lease: Lease): Uint8Array | undefined {
   const { kind, server, address } = request;
@@ -54,7 +54,7 @@ export function answer(request: DhcpRequest, lease: Lease): Uint8Array | undefin
 
 function reply({ message }: DhcpRequest, { address, router, resolvers }: Lease, kind: number): Uint8Array {
   const granted = kind !== type.refuse;
-  const told: readonly (readonly [number, Uint8Array])[] = [
+  const leaseOptions: readonly (readonly [number, Uint8Array])[] = [
     [option.time, forever],
     [option.mask, addressBytes(maskOf(address))],
     [option.router, addressBytes(router)],
@@ -68,7 +68,7 @@ function reply({ message }: DhcpRequest, { address, router, resolvers }: Lease, 
     options: new Map([
       [option.type, Uint8Array.of(kind)],
       [option.server, addressBytes(router)],
-      ...(granted ? told : []),
+      ...(granted ? leaseOptions : []),
     ]),
   });
 }

@@ -4,12 +4,12 @@ import { clientPort, datagram, datagramsTo, serverPort } from "./frame";
 import { openPacketSocket, sendPacket } from "./packet-socket";
 import { answer, type Lease, parseRequest } from "./server-message";
 
-/** How many requests are read: those of a container that sends without end are lost. */
+/** The rate at which requests are read: those of a container that sends without end are lost. */
 const limits = { burst: 50, perSecond: 10 } as const;
 
 /**
- * Answers a container that asks for its address by DHCP, with the one that the driver has given it: images have their own ways to set
- * a network up, and all of them can do that. The lease is for ever, since a plugin may not be there when it ends. Nobody else
+ * Answers a container's DHCP requests with the address that the driver has assigned: images configure their network in different
+ * ways, and all of them support DHCP. The lease is infinite, because the plugin may not be running when it expires. No other host
  * on the link gets an answer.
  *
  * @param index of the host's end of the link, or of the bridge

@@ -8,12 +8,12 @@ import { openTableEvents } from "./tables";
 /** RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). */
 const groups = 0x1 | 0x10 | 0x100;
 
-/** How often is looked at what changed: a container may change its addresses without end, and others are not to wait for it. */
+/** How often changes are processed: a container may change its addresses without end, and must not delay others. */
 const limits = { burst: 20, perSecond: 2 } as const;
 
 /**
- * Calls `changed` after the links or addresses of a network namespace have changed, once for changes that come together, and
- * twice a second, or less often where it takes long, for changes without end. The
+ * Calls `changed` after the links or addresses of a network namespace have changed, once for changes in quick succession, and
+ * at most twice a second for endless changes, or less often if processing takes long. The
  * namespace exists for as long as it is watched.
  *
  * @param namespace a path as inNetworkNamespace() takes it; undefined for the host's
@@ -25,7 +25,7 @@ export function watchNetwork(namespace: string | undefined, changed: () => void)
 }
 
 /**
- * Calls `changed` after the host's nftables have changed, whoever did it, once for changes that come together.
+ * Calls `changed` after the host's nftables were changed by any program, once for changes in quick succession.
  *
  * @returns stops watching
  */
@@ -42,17 +42,17 @@ function watchEvents(open: () => number, changed: () => void): () => void {
       try {
         if ((await reader.next()) === undefined) return;
       } catch {
-        // More has changed than the kernel keeps in mind (ENOBUFS): what it is now can still be seen.
+        // The kernel dropped notifications (ENOBUFS); the current state can still be read.
         await reader.close();
         if (stopped) return;
         reader = readFd(open());
       }
-      // What changes meanwhile waits in the socket, or is too much for it.
+      // Further changes wait in the socket, or overflow it.
       if (!stopped) await pace.work(changed);
     }
   };
   void follow().catch(() => {
-    // The namespace is gone, and there is nothing to watch.
+    // The namespace is gone; nothing is left to watch.
   });
   return () => {
     stopped = true;

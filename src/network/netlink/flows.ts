@@ -20,25 +20,25 @@ const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
 const AF = { 4: 2, 6: 10 } as const satisfies Record<Family, number>;
 
-/** A connection, or an exchange of datagrams, that the kernel keeps in mind (conntrack(8)). */
+/** A connection, or an exchange of datagrams, tracked by the kernel (conntrack(8)). */
 export interface Flow {
   /** IP protocol: 6 is TCP, 17 UDP. */
   readonly protocol: number;
   /** Port of the first packet's destination, before it was changed. */
   readonly port: number;
-  /** Who answers: the container, where packets were led to one. */
+  /** The address that answers: the container's, if the packets were forwarded to one. */
   readonly answerer: string;
 }
 
 /**
- * Has the kernel forget flows of this network namespace, so that their next packet is judged anew: rules are asked for the first
- * packet of a flow only, and a sender of datagrams that never pauses would be led to a container that is gone for ever.
+ * Deletes conntrack entries of this network namespace, so that their next packet is matched by the rules again: rules apply to the first
+ * packet of a flow only, and datagrams of a sender that never pauses would be forwarded to a container that no longer exists.
  */
 export function forgetFlows(unwanted: (flow: Flow) => boolean): void {
   using socket = new NetlinkSocket(netfilterProtocol);
   for (const family of [4, 6] as const) {
     const header = Uint8Array.of(AF[family], 0, 0, 0);
-    for (const message of socket.dump("The connections could not be listed", connectionTracking | CT_GET, header)) {
+    for (const message of socket.dump("Cannot list the connections", connectionTracking | CT_GET, header)) {
       if (message.type !== (connectionTracking | CT_NEW)) continue;
       const attributes = decodeAttributes(message.body, HEADER_SIZE);
       const flow = decodeFlow(attributes);
@@ -52,19 +52,13 @@ function forget(socket: NetlinkSocket, header: Uint8Array, attributes: Attribute
     const content = attributes.get(type);
     return content === undefined ? [] : [[type | (type === CTA_TUPLE_ORIG ? 0x8000 : 0), content] as const];
   });
-  // It may have ended by itself meanwhile.
+  // It may have expired meanwhile.
   unless("ENOENT", () =>
-    socket.request(
-      "A connection could not be forgotten",
-      connectionTracking | CT_DELETE,
-      0,
-      header,
-      encodeAttributes(kept),
-    ),
+    socket.request("Cannot delete a connection", connectionTracking | CT_DELETE, 0, header, encodeAttributes(kept)),
   );
 }
 
-/** What a message about a flow says; undefined for one without ports. */
+/** Parses a message about a flow; undefined for one without ports. */
 export function decodeFlow(attributes: Attributes): Flow | undefined {
   const original = nested(attributes, CTA_TUPLE_ORIG);
   const protocol = nested(original, CTA_TUPLE_PROTO);

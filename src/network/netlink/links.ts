@@ -52,11 +52,11 @@ export interface Link {
   readonly up: boolean;
   /** Six bytes as hexadecimal digits with colons. */
   readonly mac: string;
-  /** Index of the other end of a virtual Ethernet pair, in whatever namespace that is. */
+  /** Index of the other end of a veth pair, in that end's namespace. */
   readonly peer?: number;
-  /** Index of the bridge it belongs to. */
+  /** Index of the bridge it is attached to. */
   readonly bridge?: number;
-  /** What made it, such as "bridge" or "veth"; absent for a real one, and for lo. */
+  /** Its kind, such as "bridge" or "veth"; absent for hardware, and for lo. */
   readonly kind?: string;
 }
 
@@ -64,7 +64,7 @@ export interface Link {
 export interface LinkAddress {
   readonly index: number;
   readonly address: Subnet;
-  /** It can be used: not being checked, not found twice, not running out. */
+  /** It is usable: not tentative, not a duplicate, not deprecated. */
   readonly usable: boolean;
 }
 
@@ -73,18 +73,18 @@ export interface Route {
   /** 0.0.0.0/0 or ::/0 for the default route. */
   readonly destination: Subnet;
   readonly index?: number;
-  /** It came with a router advertisement that the kernel took. */
+  /** The kernel added it for a router advertisement. */
   readonly advertised: boolean;
-  /** It leads out of the host: not to an address of its own, nor to nowhere. */
+  /** It leaves the host: it is not for a local address and not unreachable. */
   readonly outward: boolean;
 }
 
-/** Interfaces, addresses and routes of one network namespace: that of the thread that makes it. */
+/** Interfaces, addresses and routes of one network namespace: that of the thread that creates this object. */
 export class Links implements Disposable {
   readonly #socket = new NetlinkSocket(routeProtocol);
   readonly #most: number | undefined;
 
-  /** @param most how many interfaces and addresses are listed, about; for a namespace of a container, which can have any number */
+  /** @param most approximate maximum of interfaces and addresses to list; for a container's namespace, which can have any number */
   constructor(most?: number) {
     this.#most = most;
   }
@@ -94,7 +94,7 @@ export class Links implements Disposable {
   }
 
   links(): Link[] {
-    const messages = this.#list("The network interfaces could not be listed", RTM_GETLINK, linkHeader({}));
+    const messages = this.#list("Cannot list the network interfaces", RTM_GETLINK, linkHeader({}));
     return messages.filter(({ type }) => type === RTM_NEWLINK).map(decodeLink);
   }
 
@@ -109,27 +109,27 @@ export class Links implements Disposable {
   }
 
   addresses(): LinkAddress[] {
-    const messages = this.#list("The addresses could not be listed", RTM_GETADDR, new Uint8Array(ADDRESS_SIZE));
+    const messages = this.#list("Cannot list the addresses", RTM_GETADDR, new Uint8Array(ADDRESS_SIZE));
     return messages.flatMap((message) => (message.type === RTM_NEWADDR ? decodeAddress(message) : []));
   }
 
   routes(): Route[] {
-    const messages = this.#socket.dump("The routes could not be listed", RTM_GETROUTE, new Uint8Array(ROUTE_SIZE));
+    const messages = this.#socket.dump("Cannot list the routes", RTM_GETROUTE, new Uint8Array(ROUTE_SIZE));
     return messages.flatMap((message) => (message.type === RTM_NEWROUTE ? decodeRoute(message) : []));
   }
 
   setUp(index: number): void {
-    this.#socket.request("A network interface could not be set up", RTM_NEWLINK, 0, linkHeader({ index, up: true }));
+    this.#socket.request("Cannot set up a network interface", RTM_NEWLINK, 0, linkHeader({ index, up: true }));
   }
 
-  /** Removes an interface; does nothing where there is none of that name. */
+  /** Removes an interface; does nothing if it does not exist. */
   remove(name: string): void {
-    const what = `The network interface ${name} could not be removed`;
+    const what = `Cannot remove the network interface ${name}`;
     const attributes = encodeAttributes([[IFLA_IFNAME, text(name)]]);
     unless("ENODEV", () => this.#socket.request(what, RTM_DELLINK, 0, linkHeader({}), attributes));
   }
 
-  /** Gives an interface an address, usable at once; does nothing where it has it. */
+  /** Assigns an address to an interface, usable at once; does nothing if it is assigned already. */
   addAddress(index: number, subnet: Subnet): void {
     const { family, prefix } = subnet;
     const header = Buffer.alloc(ADDRESS_SIZE);
@@ -141,11 +141,11 @@ export class Links implements Disposable {
       [IFA_LOCAL, bytes],
       [IFA_ADDRESS, bytes],
       ...(family === 4 && prefix < 31 ? ([[IFA_BROADCAST, addressBytes(broadcast(subnet))]] as const) : []),
-      // Nobody else can have it on this link, so that there is nothing to detect.
+      // No other host on this link can have it, so duplicate detection is not needed.
       [IFA_FLAGS, u32(family === 6 ? IFA_F_NODAD : 0)],
     ]);
     this.#socket.request(
-      `The address ${formatSubnet(subnet)} could not be given to an interface`,
+      `Cannot assign the address ${formatSubnet(subnet)} to an interface`,
       RTM_NEWADDR,
       NLM_F_CREATE | NLM_F_REPLACE,
       header,
@@ -153,14 +153,14 @@ export class Links implements Disposable {
     );
   }
 
-  /** Takes an interface's address away; does nothing where it has it not. */
+  /** Removes an interface's address; does nothing if it is not assigned. */
   removeAddress(index: number, subnet: Subnet): void {
     const header = Buffer.alloc(ADDRESS_SIZE);
     header.writeUInt8(AF[subnet.family], 0);
     header.writeUInt8(subnet.prefix, 1);
     header.writeUInt32LE(index, 4);
     const attributes = encodeAttributes([[IFA_LOCAL, addressBytes(subnet)]]);
-    const what = `The address ${formatSubnet(subnet)} could not be removed from an interface`;
+    const what = `Cannot remove the address ${formatSubnet(subnet)} from an interface`;
     unless("EADDRNOTAVAIL", () => this.#socket.request(what, RTM_DELADDR, 0, header, attributes));
   }
 
@@ -173,7 +173,7 @@ export class Links implements Disposable {
       [RTA_OIF, u32(index)],
     ]);
     this.#socket.request(
-      "The default route could not be set",
+      "Cannot set the default route",
       RTM_NEWROUTE,
       NLM_F_CREATE | NLM_F_REPLACE,
       header,

@@ -31,7 +31,7 @@ const attributes = encodeAttributes([
 ]);
 const message = encodeMessage({ type: 16, flags: 2, sequence: 1 }, new Uint8Array(16), attributes);
 
-test("messages and attributes of netlink are read as far as they go", () => {
+test("netlink messages and attributes are parsed as far as they are complete", () => {
   fuzz(
     fc.tuple(bytesLike(message, Buffer.concat([message, message]), attributes), fc.nat(64)),
     ([bytes, skip]) => {

@@ -15,7 +15,7 @@ import {
 const bytes = (maxLength = 40) => fc.uint8Array({ maxLength });
 
 describe("messages", () => {
-  test("are the same after encoding and decoding, several in a datagram", () => {
+  test("survive encoding and decoding, several in a datagram", () => {
     const message = fc.record({ type: fc.nat(0xffff), flags: fc.nat(0xffff), sequence: fc.nat(), body: bytes() });
     fc.assert(
       fc.property(fc.array(message, { maxLength: 5 }), (given) => {
@@ -24,7 +24,7 @@ describe("messages", () => {
         expect(found.map(({ type, sequence }) => ({ type, sequence }))).toEqual(
           given.map(({ type, sequence }) => ({ type, sequence })),
         );
-        // Bodies are filled up to a multiple of four bytes.
+        // Bodies are padded to a multiple of four bytes.
         for (const [index, { body }] of given.entries()) {
           expect(Buffer.from(found[index]?.body ?? []).subarray(0, body.length)).toEqual(Buffer.from(body));
         }
@@ -32,7 +32,7 @@ describe("messages", () => {
     );
   });
 
-  test("that are cut off are left out, whatever the bytes", () => {
+  test("that are truncated are skipped, whatever the bytes", () => {
     fc.assert(
       fc.property(bytes(200), (noise) => {
         for (const { body } of decodeMessages(noise)) decodeAttributes(body, 0);
@@ -44,7 +44,7 @@ describe("messages", () => {
 });
 
 describe("attributes", () => {
-  test("are found by their type behind the fixed part", () => {
+  test("are found by type after the fixed part", () => {
     const encoded = encodeAttributes([
       [3, text("eth0")],
       [5, u32(7)],
@@ -59,7 +59,7 @@ describe("attributes", () => {
   });
 });
 
-test("a flow is told by its first packet's port and by who answers", () => {
+test("a flow is identified by its first packet's port and the answering address", () => {
   const tuple = (source: readonly number[], port: number) =>
     encodeAttributes([
       [0x8001, encodeAttributes([[1, Uint8Array.from(source)]])],

@@ -1,21 +1,21 @@
-/** Messages of the kernel's netlink sockets, netlink(7): building and taking apart. All numbers are in the machine's order. */
+/** Messages of the kernel's netlink sockets, netlink(7): encoding and decoding. All numbers are in host byte order. */
 
 const headerSize = 16;
 const attributeHeaderSize = 4;
-/** NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of an attribute's type. */
+/** NLA_F_NESTED and NLA_F_NET_BYTEORDER are not part of an attribute's type. */
 const attributeTypeMask = 0x3fff;
 
-/** One message as it was received. */
+/** A received message. */
 export interface Message {
   readonly type: number;
   readonly sequence: number;
   readonly body: Uint8Array;
 }
 
-/** Attributes by type; of several of a type the last. */
+/** Attributes by type; the last one if a type repeats. */
 export type Attributes = ReadonlyMap<number, Uint8Array>;
 
-/** An attribute: type, and its content. */
+/** An attribute: type and content. */
 export type Attribute = readonly [type: number, content: Uint8Array];
 
 /** A message to the kernel. */
@@ -32,7 +32,7 @@ export function encodeMessage(
   return Buffer.concat([header, body]);
 }
 
-/** Attributes, one after the other. */
+/** Encodes attributes in sequence. */
 export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   return Buffer.concat(
     attributes.map(([type, content]) => {
@@ -44,7 +44,7 @@ export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   );
 }
 
-/** The messages of one datagram; what is cut off at its end is left out. */
+/** The messages of a datagram; a truncated one at its end is skipped. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
   const bytes = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length);
   const messages: Message[] = [];
@@ -61,7 +61,7 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
   return messages;
 }
 
-/** The attributes that follow the fixed part of a message's body, of `skip` bytes. */
+/** The attributes after the fixed part, of `skip` bytes, of a message's body. */
 export function decodeAttributes(body: Uint8Array, skip: number): Attributes {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   const attributes = new Map<number, Uint8Array>();
@@ -77,25 +77,25 @@ export function decodeAttributes(body: Uint8Array, skip: number): Attributes {
   return attributes;
 }
 
-/** A 32-bit number as an attribute's content. */
+/** Encodes a 32-bit number as an attribute's content. */
 export function u32(value: number): Uint8Array {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);
   return bytes;
 }
 
-/** The number of an attribute of 32 bits; undefined where it is missing. */
+/** The number in a 32-bit attribute; undefined if it is missing. */
 export function readU32(content: Uint8Array | undefined): number | undefined {
   if (content === undefined || content.length < 4) return undefined;
   return new DataView(content.buffer, content.byteOffset).getUint32(0, true);
 }
 
-/** The text of an attribute, without its final NUL. */
+/** The text in an attribute, without its final NUL. */
 export function readText(content: Uint8Array | undefined): string | undefined {
   return content === undefined ? undefined : Buffer.from(content).toString("utf8").replace(/\0.*$/s, "");
 }
 
-/** A text with a final NUL as an attribute's content. */
+/** Encodes a text with a final NUL as an attribute's content. */
 export function text(value: string): Uint8Array {
   return Buffer.from(`${value}\0`);
 }

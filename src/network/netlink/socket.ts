@@ -1,7 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
-import { getSystemErrorMap } from "node:util";
-import { errnoSymbol, lastErrno } from "../../host/last-errno";
+import { errnoEntry, errnoSymbol, lastErrno } from "../../host/last-errno";
 import { decodeMessages, encodeMessage, type Message } from "./message";
 
 const AF_NETLINK = 16;
@@ -43,16 +42,16 @@ export class NetlinkError extends Error {
   readonly code: string;
 
   constructor(what: string, errno: number) {
-    const [code, meaning] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, "unknown error"];
-    super(`${what}: ${meaning} (${code}).`);
+    const [code, meaning] = errnoEntry(errno);
+    super(`${what}: ${code}: ${meaning}.`);
     this.code = code;
   }
 }
 
 /**
- * Does something that the kernel may find done already, or not there to be done.
+ * Does something that the kernel may report as already done, or as not existing.
  *
- * @param code how it says that, such as "EEXIST"
+ * @param code the expected error, such as "EEXIST"
  */
 export function unless(code: string, work: () => void): void {
   try {
@@ -63,8 +62,8 @@ export function unless(code: string, work: () => void): void {
 }
 
 /**
- * A netlink socket in the network namespace of the thread that opens it, wherever the thread is later. The kernel carries
- * out a request before send(2) returns, so nothing here ever waits.
+ * A netlink socket in the network namespace of the thread that opens it, even if the thread leaves that. The kernel completes
+ * a request before send(2) returns, so nothing here blocks.
  */
 export class NetlinkSocket implements Disposable {
   readonly #fd: number;
@@ -75,31 +74,31 @@ export class NetlinkSocket implements Disposable {
     this.#fd = openSocket(protocol, 0, 0);
   }
 
-  /** Has something done. @throws NetlinkError, whose message begins with `what` */
+  /** Sends a request. @throws NetlinkError, whose message begins with `what` */
   request(what: string, type: number, flags: number, ...body: readonly Uint8Array[]): void {
-    this.#talk(what, type, NLM_F_REQUEST | NLM_F_ACK | flags, body);
+    this.#exchange(what, type, NLM_F_REQUEST | NLM_F_ACK | flags, body);
   }
 
-  /** Asks for a list. @throws NetlinkError, whose message begins with `what` */
+  /** Requests a list. @throws NetlinkError, whose message begins with `what` */
   dump(what: string, type: number, ...body: readonly Uint8Array[]): Message[] {
-    return this.#talk(what, type, NLM_F_REQUEST | NLM_F_DUMP, body);
+    return this.#exchange(what, type, NLM_F_REQUEST | NLM_F_DUMP, body);
   }
 
   /**
-   * Asks for the beginning of a list; this socket can be asked for nothing after it.
+   * Requests the beginning of a list; this socket cannot be used for another request afterwards.
    *
-   * @param most how many parts of the list there are to be at most, but for those that come with the last of them
+   * @param most maximum number of entries, except for those that arrive with the last of them
    * @throws NetlinkError, whose message begins with `what`
    */
   dumpSome(most: number, what: string, type: number, ...body: readonly Uint8Array[]): Message[] {
-    return this.#talk(what, type, NLM_F_REQUEST | NLM_F_DUMP, body, most);
+    return this.#exchange(what, type, NLM_F_REQUEST | NLM_F_DUMP, body, most);
   }
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
 
-  #talk(what: string, type: number, flags: number, body: readonly Uint8Array[], most = Infinity): Message[] {
+  #exchange(what: string, type: number, flags: number, body: readonly Uint8Array[], most = Infinity): Message[] {
     this.#sequence += 1;
     const message = encodeMessage({ type, flags, sequence: this.#sequence }, ...body);
     if (symbols().send(this.#fd, ptr(message), message.length, 0) < 0)
@@ -125,8 +124,8 @@ export class NetlinkSocket implements Disposable {
 }
 
 /**
- * A descriptor on which the kernel tells of changes, in the network namespace of this thread. It does not block, and belongs to
- * the caller.
+ * A descriptor that receives change notifications of the kernel, in the network namespace of this thread. It does not block, and is
+ * owned by the caller.
  *
  * @param groups bits of RTMGRP_* (rtnetlink(7))
  */
@@ -136,12 +135,12 @@ export function openEvents(protocol: number, groups: number): number {
 
 function openSocket(protocol: number, groups: number, flags: number): number {
   const fd = symbols().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol);
-  if (fd < 0) throw new NetlinkError("A netlink socket could not be opened", lastErrno(symbols()));
+  if (fd < 0) throw new NetlinkError("Cannot open a netlink socket", lastErrno(symbols()));
   const address = Buffer.alloc(ADDRESS_SIZE);
   address.writeUInt16LE(AF_NETLINK, 0);
   address.writeUInt32LE(groups, 8);
   if (symbols().bind(fd, ptr(address), address.length) < 0) {
-    const error = new NetlinkError("A netlink socket could not be bound", lastErrno(symbols()));
+    const error = new NetlinkError("Cannot bind a netlink socket", lastErrno(symbols()));
     closeSync(fd);
     throw error;
   }

@@ -10,13 +10,13 @@ const NFPROTO_INET = 1;
 /** NFNLGRP_NFTABLES, the group of number 7, as a bit. */
 const changes = 1 << 6;
 
-/** Whether nftables has a table of the family inet of that name in this network namespace. */
+/** Whether nftables has a table of the inet family with that name in this network namespace. */
 export function hasTable(name: string): boolean {
   using socket = new NetlinkSocket(netfilterProtocol);
   const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
   try {
     socket.request(
-      `The table ${name} of nftables could not be looked for`,
+      `Cannot look up the nftables table ${name}`,
       nftables | NFT_MSG_GETTABLE,
       0,
       header,
@@ -29,7 +29,7 @@ export function hasTable(name: string): boolean {
   }
 }
 
-/** A descriptor on which the kernel tells of changes of this network namespace's nftables (see openEvents()). */
+/** A descriptor that receives notifications of changes of this network namespace's nftables (see openEvents()). */
 export function openTableEvents(): number {
   return openEvents(netfilterProtocol, changes);
 }
