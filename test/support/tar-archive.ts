@@ -84,3 +84,13 @@ export function paxRecords(records: Readonly<Record<string, string | Uint8Array>
     }),
   );
 }
+
+/** A header block of an entry, changed by hand, with its checksum corrected afterwards. */
+export function headerBlock(entry: ArchiveEntry, change: (header: Buffer) => void = () => {}): Buffer {
+  const header = archive([entry]).subarray(0, BLOCK);
+  change(header);
+  header.fill(0x20, 148, 156);
+  const sum = header.reduce((all, byte) => all + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  return header;
+}
