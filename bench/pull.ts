@@ -1,7 +1,7 @@
 /**
- * From an image of a gigabyte in a registry of this machine to a container that runs: how long, and in how much memory, against
- * skopeo with umoci and against podman, which only get as far as a root. And what the second start costs, against one from a
- * directory. Runs on this machine in a mount namespace of its own, see run.ts.
+ * Time and memory from an image of a gigabyte in a registry on this machine to a running container, compared with skopeo and umoci,
+ * and with podman, which only create the root. Also the cost of the second start, compared with a start from a directory. Runs on
+ * this machine in its own mount namespace, see run.ts.
  */
 
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -25,7 +25,7 @@ const sampleMs = 25;
 const upLine = "up\n";
 const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
 
-/** A layer as distributions' are: many small files and a few large ones, of which about half can be squeezed out. */
+/** A layer like those of distributions: many small files and a few large ones, compressible to about half. */
 function layer(number: number): Layer {
   const entries: ArchiveEntry[] = [directory(`data-${number}/`)];
   const block = Buffer.alloc(64 * 1024);
@@ -43,7 +43,7 @@ function layer(number: number): Layer {
   };
   let left = layerBytes;
   for (let index = 0; left > 0; index += 1) {
-    // Two thousand files of 16 KiB, then ones of 4 MiB.
+    // Two thousand files of 16 KiB, then files of 4 MiB.
     const size = Math.min(left, index < 2000 ? 16 * 1024 : 4 * 1024 * 1024);
     const parts: Buffer[] = [];
     for (let filled = 0; filled < size; filled += block.length)
@@ -61,12 +61,12 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** What the plugin runs to pull an image; the container that is started then is not part of it. */
+/** The plugin's processes that pull an image; the container that is started afterwards is not included. */
 const pullWords = ["unpack", "sync-store"];
 
 /**
- * Memory of a plugin and of its processes that pull an image, bytes: their proportional shares (proc_pid_smaps(5)), so that pages they
- * have in common count once.
+ * Memory of a plugin and of its processes that pull an image, in bytes: their proportional shares (proc_pid_smaps(5)), so that shared
+ * pages count once.
  */
 async function memory(plugin: number): Promise<number> {
   const pids = [plugin];
@@ -86,7 +86,7 @@ async function memory(plugin: number): Promise<number> {
   return shares.reduce((sum, each) => sum + each, 0);
 }
 
-/** Watches the memory of a process as long as something goes on; the most that was seen. */
+/** Samples the memory of a process during some work; returns the maximum. */
 async function mostMemory(pid: number, work: () => Promise<void>): Promise<number> {
   let most = 0;
   let over = false;
@@ -109,7 +109,7 @@ interface Bench {
   readonly scratch: string;
   /** HOST:PORT/NAME:TAG. */
   readonly image: string;
-  /** A copy of the executable: of pages that somebody else on this machine has in memory too, only a share would count. */
+  /** A copy of the executable: of pages that other processes on this machine also use, only a share would count. */
   readonly binary: string;
 }
 
@@ -171,7 +171,7 @@ async function throughDriver({
   return { time, above: most - idle };
 }
 
-/** Starts from an image that is here already, and from a directory with the same in it, in turn. */
+/** Starts from an image in the store, and from a directory with the same content, alternating. */
 async function secondStarts(
   { scratch }: Bench,
   host: string,
@@ -186,7 +186,7 @@ async function secondStarts(
   const plain: number[] = [];
   for (let round = 0; round <= starts; round += 1) {
     const times = [await startOnce(client, spec(`${host}/busybox:1`)), await startOnce(client, spec(tree))];
-    // The first of each loads what later ones find in memory.
+    // The first start of each kind loads pages that later starts find in memory.
     if (round > 0) {
       stored.push(times[0] ?? Number.NaN);
       plain.push(times[1] ?? Number.NaN);

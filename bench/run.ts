@@ -1,4 +1,4 @@
-/** `bun run bench [NAME…]`: measures the built binary, against a peer in the same run; inside a test host, or beside the peers. */
+/** `bun run bench [NAME…]`: measures the built binary against a peer in the same run, inside a test host or next to the peers. */
 
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -7,7 +7,7 @@ import { installPackages } from "../scripts/setup/packages";
 import { startTestHost } from "../test/support/test-host";
 
 const notBenchmarks = ["run.ts", "statistics.ts"];
-/** Packages of peers that are not in the test host: these benchmarks run on this machine, in namespaces of their own. */
+/** Packages of peers that are not in the test host: these benchmarks run on this machine, in separate namespaces. */
 const onMachine: Readonly<Record<string, readonly string[]>> = {
   "pull.ts": ["crun", "docker-registry", "podman", "skopeo", "umoci"],
 };

@@ -28,7 +28,7 @@ const config = {
   command: ["/bin/sh", "-c", "echo up; exec sleep 1000"],
 };
 
-/** Calls `work` for as many containers at once and gives the milliseconds until the last of them was up. */
+/** Calls `work` for this many containers at once and returns the milliseconds until the last of them was up. */
 async function timed(work: () => Promise<void>): Promise<number> {
   const start = performance.now();
   await work();
@@ -55,7 +55,7 @@ async function throughDriver(client: DriverClient, count: number): Promise<numbe
   }
 }
 
-/** The argv of systemd-nspawn that the driver makes for a task; its directories must stay as long as it is used. */
+/** The argv of systemd-nspawn that the driver builds for a task; its directories must exist as long as it is used. */
 async function argvOf(client: DriverClient, task: PreparedTask): Promise<readonly string[]> {
   await client.startTask(task.config);
   await task.stdout.waitFor(upLine);
@@ -141,7 +141,7 @@ async function main(): Promise<void> {
   await using plugin = await startPlugin();
   using client = new DriverClient(plugin.socket);
   await client.setConfig();
-  // The first start loads what both then find in memory, and tells the arguments.
+  // The first start loads pages that both then find in memory, and provides the arguments.
   await using reference = await prepareTask({ config });
   const argv = await argvOf(client, reference);
   await throughSystemdRun(argv, 1);

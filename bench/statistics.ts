@@ -1,4 +1,4 @@
-/** The median of some numbers; NaN of none. */
+/** The median of some numbers; NaN without any. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);

@@ -1,6 +1,6 @@
 /**
- * What it costs the plugin to tell the statistics of many tasks every second, in percent of one CPU, against telling none of them
- * in the same run. Runs inside a test host, see run.ts.
+ * The cost of reporting the statistics of many tasks every second, in percent of one CPU, compared with reporting none in the same
+ * run. Runs inside a test host, see run.ts.
  */
 
 import { readFile } from "node:fs/promises";

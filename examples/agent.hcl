@@ -1,8 +1,7 @@
-# Configuration of a Nomad client that runs the nspawn driver, beside your own.
+# Configuration of a Nomad client that runs the nspawn driver, in addition to your own.
 #
-# The plugin block's label is the name of the file in plugin_dir. This one is for an executable installed as "nspawn";
-# for one that kept its name, "nomad-driver-nspawn", write plugin "nomad-driver-nspawn". A file that no block names is not
-# loaded.
+# The plugin block's label is the name of the file in plugin_dir. This block is for an executable installed as "nspawn";
+# if it is still called "nomad-driver-nspawn", write plugin "nomad-driver-nspawn". Nomad does not load a file without a block.
 
 plugin_dir = "/opt/nomad/plugins"
 
@@ -14,43 +13,43 @@ plugin "nspawn" {
   config {
     enabled = true
 
-    # Tasks may mount the volumes the client offers (volume_mount).
+    # Tasks may mount the client's volumes (volume_mount).
     volumes = true
 
-    # Images come from here and nowhere else. Without it, from anywhere. The last is where those of registries are kept
-    # (image_store): without it they are not allowed.
+    # Tasks may use images from these directories only. Without this option, from anywhere. The last one is where registry
+    # images are stored (image_store): without it they are not allowed.
     image_paths = ["/var/lib/machines", "/srv/images", "/var/lib/nomad-driver-nspawn"]
 
-    # Images of registries that nothing uses are kept for a day, or until the disk has less than 5 GB free.
+    # Unused registry images are kept for a day, or until the disk has less than 5 GB free.
     gc {
       image_delay    = "24h"
       image_min_free = "5GB"
     }
 
-    # Where images without a host in their name come from, and whose certificates are trusted beside the host's.
+    # The registry of images without a host in their name, and a CA that is trusted in addition to the host's.
     # registry {
     #   default = "registry.example.com"
     #   ca      = "/etc/nomad.d/registry-ca.pem"
     # }
 
-    # Credentials for registries, as docker login writes them.
+    # Credentials for registries, in the format of docker login.
     # auth {
     #   config = "/etc/nomad.d/registry-auth.json"
     # }
 
-    # How long the download of an image may take.
+    # Time limit for the download of an image.
     pull_timeout = "10m"
 
-    # What a task may ask for beyond systemd-nspawn's own set of capabilities.
+    # Capabilities that a task may add to systemd-nspawn's own set.
     allow_caps = ["CAP_NET_ADMIN", "CAP_SYS_NICE"]
 
-    # Properties of its systemd unit that a task may set.
+    # Properties that a task may set on its systemd unit.
     allow_properties = ["IOWeight"]
 
-    # Tasks may mount paths of the host outside their own directory.
+    # Tasks may mount paths of the host outside of the task directory.
     allow_privileged_binds = true
 
-    # Whether every task has to have user IDs of its own, so that its root is nobody on the host.
+    # Whether every task needs its own user IDs, so that its root is an unprivileged user on the host.
     require_user_namespacing = false
   }
 }

@@ -1,4 +1,4 @@
-# A whole system: the image's init is PID 1 of the container. Stopping the task shuts it down in order.
+# A full system container: the image's init is PID 1. Stopping the task shuts the container down cleanly.
 #
 #   nomad job run -var image=/var/lib/machines/debian boot.hcl
 
@@ -14,7 +14,7 @@ job "boot" {
     task "debian" {
       driver = "nspawn"
 
-      # Time for the shutdown, before whatever is left is killed.
+      # Time for the shutdown, before all remaining processes are killed.
       kill_timeout = "30s"
 
       config {

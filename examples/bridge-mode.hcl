@@ -1,6 +1,6 @@
-# All tasks of the group share a network that Nomad makes (mode "bridge", or "cni/NAME"): they reach each other at 127.0.0.1, as
-# a Consul Connect sidecar reaches its service, and the group's ports lead to whichever of them listens. The containers keep
-# user namespaces of their own. The client needs the CNI plugins (see docs/networking.md).
+# All tasks of the group share a network that Nomad creates (mode "bridge", or "cni/NAME"): they reach each other at 127.0.0.1,
+# as a Consul Connect sidecar reaches its service, and the group's ports are forwarded to the task that listens on them. The
+# containers keep their own user namespaces. The client needs the CNI plugins (see docs/networking.md).
 #
 #   nomad job run -var image=/var/lib/machines/busybox bridge-mode.hcl
 

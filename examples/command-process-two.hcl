@@ -1,4 +1,4 @@
-# One program, below a small init of systemd-nspawn's own that reaps processes and passes signals on: a web server here.
+# A single command, here a web server, under systemd-nspawn's small init, which reaps processes and forwards signals.
 # Nomad picks the port; the container uses the host's network.
 #
 #   nomad job run -var image=/var/lib/machines/busybox command-process-two.hcl

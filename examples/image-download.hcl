@@ -1,18 +1,18 @@
-# An image that is downloaded before its task starts: an archive of a root directory, checked by the list of SHA-256 sums beside
-# it. It is kept as /var/lib/machines/web-tools, where the next start finds it without the network.
+# An image that is downloaded before its task starts: an archive of a root directory, verified with the SHA256SUMS file in the
+# same directory. It is kept as /var/lib/machines/web-tools, so that the next start needs no download.
 #
 #   nomad job run -var url=https://example.com/images/web-tools.tar.xz image-download.hcl
 
 variable "url" {
   type        = string
-  description = "An archive with busybox in it, and SHA256SUMS beside it."
+  description = "An archive that contains busybox, with SHA256SUMS in the same directory."
 }
 
 job "image-download" {
   type = "batch"
 
   group "image-download" {
-    # A download that failed for a reason that may pass is tried again.
+    # Downloads are retried after transient failures.
     restart {
       attempts = 2
       delay    = "5s"

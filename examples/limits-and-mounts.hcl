@@ -1,4 +1,4 @@
-# Limits, mounts and environment of a single program.
+# Limits, mounts and environment of a single command.
 #
 #   nomad job run -var image=/var/lib/machines/busybox limits-and-mounts.hcl
 
@@ -27,12 +27,12 @@ job "limits" {
         network_veth = false
         command      = ["/bin/sh", "${NOMAD_TASK_DIR}/worker.sh"]
 
-        # Paths of the host; with quoted names this has to be an attribute, not a block.
+        # Paths of the host. Quoted names need the attribute form; they are not possible in a block.
         bind_read_only = {
           "/usr/share/zoneinfo" = "/run/zoneinfo"
         }
 
-        # A relative path lies in the task's directory.
+        # A relative path is relative to the task directory.
         bind = {
           "local/data" = "/run/data"
         }
@@ -47,11 +47,11 @@ job "limits" {
           NOFILE = "1024"
         }
 
-        # Processes and threads; and never more CPU time than `cpu` below says.
+        # At most 64 processes and threads, and `cpu` below as a hard limit.
         pids_limit     = 64
         cpu_hard_limit = true
 
-        # The kernel ends this task before others when memory runs out.
+        # The OOM killer prefers this task when memory runs out.
         oom_score_adjust = 500
       }
 

@@ -1,5 +1,5 @@
-# Two whole systems on a bridge of their own, which comes with the first container of the zone and goes with the last. Where
-# systemd-networkd runs on the client it gives them addresses; elsewhere the driver does.
+# Two booted containers on a private bridge, which is created with the first container of the zone and removed with the last.
+# systemd-networkd assigns their addresses if it runs on the client; otherwise the driver does.
 #
 #   nomad job run -var image=/var/lib/machines/debian network-zone.hcl
 

@@ -1,6 +1,6 @@
-# A web server in a network of its own, the default of the driver. Nomad picks a port of the client, which leads to the
-# container's port 80; the service is found with the client's address and that port. The second service is found with the
-# container's own address, which this client alone reaches.
+# A web server in a private network, the default of the driver. Nomad picks a port of the client, which is forwarded to the
+# container's port 80; the first service is registered with the client's address and that port. The second service is
+# registered with the container's own address, which only this client can reach.
 #
 #   nomad job run -var image=/var/lib/machines/busybox ports.hcl
 

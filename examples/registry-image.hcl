@@ -1,8 +1,8 @@
-# An image from a registry: what it runs, as whom and where, its author has said. The job says what is different.
+# An image from a registry. The image config defines command, user and working directory; the job overrides what differs.
 #
 #   nomad job run -var image=docker.io/library/redis:8 registry-image.hcl
 #
-# It is downloaded once per client, and each task gets a root of its own on it within milliseconds. docs/images.md tells the rest.
+# It is downloaded once per client, and each task gets its own root filesystem on top of it in milliseconds. See docs/images.md.
 
 variable "image" {
   type        = string
@@ -20,7 +20,7 @@ job "registry-image" {
         image        = var.image
         network_veth = false # use the host's network
 
-        # Without it the image's own Entrypoint and Cmd run.
+        # Without this, the image's own Entrypoint and Cmd run.
         command = ["/bin/sh", "-c", "echo \"$GREETING from $(cat /etc/os-release | head -n 1), as user $(id -u)\""]
       }
 

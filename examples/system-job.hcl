@@ -1,5 +1,5 @@
-# A system on every client, with the host's own user IDs: what is root inside is root outside. For machines that trust
-# what they run.
+# A booted container on every client, with the host's own user IDs: root in the container is root on the host. Only for clients
+# that trust the image and the job.
 #
 #   nomad job run -var image=/var/lib/machines/debian system-job.hcl
 

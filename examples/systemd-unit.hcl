@@ -1,5 +1,5 @@
-# A service written in the job file, run by the systemd of a plain image: the unit and what pulls it in are templates in
-# the task's directory, which systemd searches first.
+# A service defined in the job file and run by the systemd of a plain image: the unit, and the drop-in that starts it, are
+# templates in the task directory, which systemd searches first.
 #
 #   nomad job run -var image=/var/lib/machines/debian systemd-unit.hcl
 
@@ -22,7 +22,7 @@ job "unit" {
         network_veth = false
 
         environment = {
-          # The colon at the end keeps the directories systemd searches otherwise.
+          # The colon at the end keeps systemd's default directories in the search path.
           SYSTEMD_UNIT_PATH = "${NOMAD_TASK_DIR}/systemd:"
         }
       }
@@ -31,7 +31,7 @@ job "unit" {
         destination = "local/systemd/clock.service"
         data        = <<-EOT
           [Unit]
-          Description=Tell the time
+          Description=Print the time
 
           [Service]
           ExecStart={{ env "NOMAD_TASK_DIR" }}/clock

@@ -1,6 +1,6 @@
 /**
- * `bun run check [LEVEL…]`: everything that can be known about this tree, or the named levels alone. Failures are shown as they happen;
- * the last line is `N passed, N failed`.
+ * `bun run check [LEVEL…]`: all checks of this tree, or only the named levels. Failures are shown as they happen; the last line is
+ * `N passed, N failed`.
  */
 
 import { mkdtemp, rm } from "node:fs/promises";
@@ -30,14 +30,14 @@ if (unknown !== undefined) {
 }
 const say = (line: string) => console.log(line);
 
-/** The programs in Go that tests use, by a directory of such tests; made before the tests begin. */
+/** The Go programs that tests use, by the directory of those tests; built before the tests start. */
 const goPrograms = [
   ["test/nomad", nomadAgent],
   ["test/conformance", conformanceTests],
   ["test/wire", wireClient],
 ] as const;
 
-/** A kind of machine that levels are run inside of. */
+/** A kind of machine that levels run in. */
 interface Place {
   readonly name: string;
   readonly start: (say: (line: string) => void) => Promise<TestMachine>;
@@ -115,8 +115,8 @@ function suiteOf(level: Level): HostSuite | undefined {
 }
 
 /**
- * Makes the trees of the levels' test hosts. Sid is what Debian made of it today: where it cannot be made, which is no fault of
- * this tree, its level is left out and the check says so.
+ * Builds the trees of the levels' test hosts. Sid changes daily: if its tree cannot be built, which is not a fault of this
+ * repository, its level is left out and the check says so.
  *
  * @returns the levels that have a machine to run in
  */
@@ -125,7 +125,7 @@ async function withHosts(
   step: (name: string, work: () => Promise<unknown>) => Promise<void>,
 ): Promise<readonly Level[]> {
   let made = chosen;
-  // Trixie's is also what the tests of the test host itself boot.
+  // The tests of the test host itself also boot trixie's.
   const wantedSuites = hostSuites.filter(
     (each) => each === "trixie" || chosen.some((level) => suiteOf(level) === each),
   );
@@ -146,7 +146,7 @@ async function withHosts(
   return made;
 }
 
-/** All levels of one place share one machine. */
+/** All levels of a place share one machine. */
 async function levelsInside(
   name: string,
   start: (say: (line: string) => void) => Promise<TestMachine>,

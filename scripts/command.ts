@@ -1,10 +1,10 @@
-/** Running other programs from scripts and tests: argument vectors only, never a shell. */
+/** Runs other programs from scripts and tests: with argument vectors only, never a shell. */
 
 import { constants } from "node:os";
 
-/** What a finished command left. */
+/** The result of a finished command. */
 export interface Finished {
-  /** Exit code; 128 + N where signal N ended it. */
+  /** Exit code; 128 + N if signal N killed it. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -13,16 +13,16 @@ export interface Finished {
 /** How to run a command. */
 export interface CommandOptions {
   readonly cwd?: string;
-  /** The whole environment; this process's own where absent. */
+  /** The whole environment; by default this process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** "show" passes the output through to this process's own instead of collecting it. */
+  /** "show" forwards the output to this process's own instead of collecting it. */
   readonly output?: "collect" | "show";
   readonly stdin?: string;
-  /** Ends the command with SIGKILL when aborted. */
+  /** Kills the command with SIGKILL when aborted. */
   readonly signal?: AbortSignal;
 }
 
-/** Thrown by {@link run} when a command ends with another exit code than 0. */
+/** Thrown by {@link run} if a command exits with another code than 0. */
 export class CommandFailedError extends Error {
   override readonly name = "CommandFailedError";
   readonly finished: Finished;
@@ -34,7 +34,7 @@ export class CommandFailedError extends Error {
   }
 }
 
-/** Runs a command to its end and returns how it ended, whatever the exit code. */
+/** Runs a command until it exits and returns its result, whatever the exit code. */
 export async function attempt(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
   const output = options.output === "show" ? "inherit" : "pipe";
   const child = Bun.spawn([...argv], {
@@ -52,7 +52,7 @@ export async function attempt(argv: readonly string[], options: CommandOptions =
 /**
  * Runs a command that has to succeed.
  *
- * @throws CommandFailedError when its exit code is not 0
+ * @throws CommandFailedError if its exit code is not 0
  */
 export async function run(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
   const finished = await attempt(argv, options);
@@ -64,7 +64,7 @@ async function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<s
   return stream === undefined ? "" : new Response(stream).text();
 }
 
-/** Number of the signal that ended a process; 0 where none did. */
+/** Number of the signal that killed a process; 0 if none did. */
 export function signalNumber(signal: NodeJS.Signals | number | null): number {
   if (typeof signal === "number") return signal;
   return signal === null ? 0 : constants.signals[signal];

@@ -1,6 +1,6 @@
 /**
- * `bun run demo`: from a fresh machine to a container that runs, and back to a machine without a trace of it.
- * Imports nothing from npm: on a fresh machine nothing is installed before the first step.
+ * `bun run demo`: from a fresh machine to a running container, and back to a machine without a trace of it.
+ * Imports nothing from npm, because on a fresh machine nothing is installed before the first step.
  */
 
 import { stat } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { countText, tracesLeft, tracesOf } from "./demo/traces";
 import { busyboxImage } from "./images/images";
 import { setUp } from "./setup/setup";
 
-/** What is run in the container while it runs: it sees the container's processes, itself among them. */
+/** A command for the running container: it lists the container's processes, including itself. */
 const execScript = "echo a second program in the same container; ps -o pid,user,args | tail -n 4";
 
 const binary = join(distDir, binaryName);
@@ -31,7 +31,7 @@ async function main(): Promise<number> {
     await run([process.execPath, "scripts/build.ts", "--binary-only"], { cwd: projectRoot });
   });
   const image = await progress.step("A small image: Debian's busybox", busyboxImage);
-  // It ends with an error where no container can be started, and says how to mend that.
+  // doctor exits with an error if no container can be started, and says how to fix that.
   const doctor = await run([binary, "doctor"]).catch((error: unknown) => {
     throw new Error(`This machine cannot run containers: ${errorText(error)}`);
   });
@@ -53,7 +53,7 @@ async function main(): Promise<number> {
   return left.length === 0 && container.code === 0 ? 0 : 1;
 }
 
-/** What doctor said about the supervisor. */
+/** The supervisor that doctor reports. */
 function supervisorLine(report: string): string {
   return /^ok +supervisor +(.*)$/m.exec(report)?.[1] ?? report;
 }

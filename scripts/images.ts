@@ -1,4 +1,4 @@
-/** Builds every image of the tests that is not cached yet and prints where each lies. */
+/** Builds every test image that is not cached yet and prints the path of each. */
 
 import { hostSuites } from "./images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";

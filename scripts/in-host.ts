@@ -1,4 +1,4 @@
-/** `bun scripts/in-host.ts [--suite SUITE] COMMAND…`: runs a command in the repository inside a fresh test host, for work by hand. */
+/** `bun scripts/in-host.ts [--suite SUITE] COMMAND…`: runs a command in the repository inside a fresh test host, for manual use. */
 
 import { resolve } from "node:path";
 import { startTestHost } from "../test/support/test-host";

@@ -1,4 +1,4 @@
-/** `bun scripts/in-vm.ts COMMAND…`: runs a command in the repository inside a fresh virtual machine, for work by hand. */
+/** `bun scripts/in-vm.ts COMMAND…`: runs a command in the repository inside a fresh virtual machine, for manual use. */
 
 import { resolve } from "node:path";
 import { startVm } from "../test/support/vm";

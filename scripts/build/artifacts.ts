@@ -1,11 +1,11 @@
-/** What is published beside the executable: its compressed form and the sums of both. */
+/** The files published with the executable: its compressed form and the checksums of both. */
 
 import { existsSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { run } from "../command";
 
-/** Name of the file of sums, as `sha256sum --check` reads it. */
+/** Name of the file of checksums, in the format of `sha256sum --check`. */
 export const sumsName = "SHA256SUMS";
 
 /** SHA-256 of a file in hexadecimal. */
@@ -14,8 +14,8 @@ export async function sha256(file: string): Promise<string> {
 }
 
 /**
- * Writes FILE.xz and SHA256SUMS beside a file. Nothing is done where the sums there say that both belong to this very
- * file already, for compressing takes half a minute.
+ * Writes FILE.xz and SHA256SUMS next to a file. Does nothing if the existing checksums show that both already belong to this
+ * file, because compressing takes half a minute.
  */
 export async function packBinary(file: string): Promise<void> {
   const archive = `${file}.xz`;
@@ -25,7 +25,7 @@ export async function packBinary(file: string): Promise<void> {
     const written = await readFile(sums, "utf8");
     if (written === sumLines([file, binarySum], [archive, await sha256(archive)])) return;
   }
-  // Block size and thread count fixed: the bytes do not depend on how many cores the machine has.
+  // Fixed block size and thread count, so that the bytes do not depend on the number of cores.
   const unfinished = `${archive}.unfinished`;
   await run(["xz", "--keep", "--force", "-6", "--threads=2", "--block-size=32MiB", "--suffix=.xz.unfinished", file]);
   await rename(unfinished, archive);

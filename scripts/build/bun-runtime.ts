@@ -1,4 +1,4 @@
-/** The bun that a compiled binary consists of: the baseline build, which runs on every x86-64, pinned by its hash. */
+/** The bun runtime inside the compiled binary: the baseline build, which runs on every x86-64, pinned by its hash. */
 
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { bunVersion } from "./project";
 
 const packageName = "@oven/bun-linux-x64-baseline";
 
-/** What npm calls dist.integrity, per version of bun: the tarball has to have this hash. */
+/** npm's dist.integrity per version of bun: the tarball has to have this hash. */
 const integrity: Readonly<Record<string, string>> = {
   "1.4.5": "sha512-s8yMwYcFnnrA178gji0gZbkE2WVDej/Ti1x770oPfihxyRxSMNhGhiAQNXV53aDeraZxksdvKV/RAdQBCd0qPA==",
 };
@@ -16,7 +16,7 @@ const integrity: Readonly<Record<string, string>> = {
 /**
  * Path of the bun executable to compile with, fetched from the npm registry on first use.
  *
- * @throws Error when what the registry sends is not what is pinned here, or nothing is pinned for this version
+ * @throws Error if the registry's tarball has another hash, or no hash is pinned for this version
  */
 export async function bunRuntime(say?: (line: string) => void): Promise<string> {
   const expected = integrity[bunVersion];

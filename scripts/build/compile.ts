@@ -8,27 +8,27 @@ import { binaryName } from "./project";
 
 /** What to compile. */
 export interface Compilation {
-  /** Source tree: bun runs in it, so that no path of the machine gets into the result. */
+  /** Source tree: bun runs in it, so that the result contains no path of the machine. */
   readonly root: string;
   /** Entry point, relative to the tree. */
   readonly entry: string;
-  /** Path of the executable to write; replaced in one step. */
+  /** Path of the executable to write; replaced atomically. */
   readonly outfile: string;
-  /** Git commit to put inside. */
+  /** Git commit to embed. */
   readonly commit: string;
 }
 
 /**
- * Compiles an executable. The same tree and commit give the same bytes, wherever the tree lies.
+ * Compiles an executable. The same tree and commit give the same bytes in any directory.
  *
- * @throws CommandFailedError with bun's own words
+ * @throws CommandFailedError with bun's output
  */
 export async function compile({ root, entry, outfile, commit }: Compilation): Promise<void> {
   const runtime = await bunRuntime();
   await mkdir(dirname(outfile), { recursive: true });
   const scratch = await mkdtemp(join(dirname(outfile), ".compile-"));
   try {
-    // bun writes the file's name into the executable: it is always the same one.
+    // bun writes the file's name into the executable, so it is always the same name.
     const built = join(scratch, binaryName);
     await run(
       [

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { elfNeeds, newestVersion } from "./elf";
 
 describe("elfNeeds", () => {
-  test("reads what the running bun needs", async () => {
+  test("reads the requirements of the running bun", async () => {
     const needs = elfNeeds(new Uint8Array(await Bun.file(process.execPath).arrayBuffer()));
     expect(needs.interpreter).toBe("/lib64/ld-linux-x86-64.so.2");
     expect(needs.libraries).toContain("libc.so.6");

@@ -1,12 +1,12 @@
-/** What an executable asks of the system it runs on, read from its ELF headers (System V gABI, x86-64 psABI). */
+/** An executable's requirements, read from its ELF headers (System V gABI, x86-64 psABI). */
 
-/** Needs of a dynamically linked executable. */
+/** Requirements of a dynamically linked executable. */
 export interface ElfNeeds {
   /** The dynamic loader's path. */
   readonly interpreter: string;
   /** Shared libraries, DT_NEEDED, in file order. */
   readonly libraries: readonly string[];
-  /** Symbol versions such as "GLIBC_2.17", sorted and each once. */
+  /** Symbol versions such as "GLIBC_2.17", sorted, without duplicates. */
   readonly versions: readonly string[];
 }
 
@@ -14,9 +14,9 @@ const programHeader = { load: 1, dynamic: 2, interpreter: 3 } as const;
 const tag = { needed: 1n, stringTable: 5n, versionNeeds: 0x6ffffffen, versionNeedCount: 0x6fffffffn } as const;
 
 /**
- * Reads an executable's needs.
+ * Reads an executable's requirements.
  *
- * @throws Error where the bytes are not a 64-bit little-endian, dynamically linked ELF file
+ * @throws Error if the bytes are not a 64-bit little-endian, dynamically linked ELF file
  */
 export function elfNeeds(bytes: Uint8Array): ElfNeeds {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

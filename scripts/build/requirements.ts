@@ -1,11 +1,11 @@
-/** What the binary may need of a system, and the check that it needs no more. */
+/** The allowed requirements of the binary, and the check that it has no others. */
 
 import { compareVersions, type ElfNeeds, newestVersion } from "./elf";
 
-/** Oldest glibc the binary runs with; documented, so a change is a decision. RHEL 7 and Debian 8 have at least this. */
+/** Oldest glibc that the binary runs with; it is documented, so change it deliberately. RHEL 7 and Debian 8 have at least this. */
 export const oldestGlibc = "2.17";
 
-/** glibc's own libraries: a system that has glibc has them all. */
+/** glibc's own libraries: every system with glibc has all of them. */
 const glibcLibraries = [
   "ld-linux-x86-64.so.2",
   "libc.so.6",
@@ -15,7 +15,7 @@ const glibcLibraries = [
   "librt.so.1",
 ];
 
-/** Sentences about needs that go beyond the stated ones; empty when all is well. */
+/** Messages about requirements that are not allowed; empty if all are. */
 export function requirementProblems(needs: ElfNeeds, glibc: string = oldestGlibc): string[] {
   const problems: string[] = [];
   for (const library of needs.libraries) {

@@ -1,4 +1,4 @@
-/** The levels of tests, and running one. */
+/** The test levels, and a function that runs one. */
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,18 +9,18 @@ import { attempt } from "../command";
 import type { HostSuite } from "../images/host-tree";
 import { type Tally, tallyOf } from "./tally";
 
-/** Tests that belong together and where they run. */
+/** A group of tests, and where they run. */
 export interface Level {
   readonly name: string;
   /** Directories of the tests, and single files of tests, relative to the repository. */
   readonly paths: readonly string[];
-  /** On this very machine, inside a test host with a real systemd, or in a virtual machine with a kernel of its own. */
+  /** On this machine, inside a test host with a real systemd, or in a virtual machine with its own kernel. */
   readonly place: "machine" | "host" | "vm";
-  /** The Debian suite of the test host, and so the version of systemd; trixie where absent. */
+  /** The Debian suite of the test host, which determines the version of systemd; trixie by default. */
   readonly suite?: HostSuite;
 }
 
-/** What depends on the version of systemd, and enough of the agent's life to see that nothing else does. */
+/** Tests that depend on the version of systemd, and enough tests with an agent to show that nothing else does. */
 const everySystemd = [
   "test/host/systemd-supervisor.test.ts",
   "test/host/daemon-reload.test.ts",
@@ -63,13 +63,13 @@ export const levels: readonly Level[] = [
 /** Milliseconds that one test may take unless it says otherwise; a machine without KVM is several times slower. */
 const testTimeouts = { machine: 60_000, host: 60_000, vm: 240_000 } as const;
 
-/** A network namespace with nothing but loopback: no test reaches the internet, or changes the machine's network. */
+/** A network namespace with only loopback: no test can reach the internet, or change the machine's network. */
 const withoutNetwork = ["unshare", "--net", "/bin/sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
 
-/** Runs a level's tests, their failures shown as they happen: on this machine, or inside the given one. */
+/** Runs a level's tests on this machine or inside the given one, and shows failures as they happen. */
 export async function runLevel(level: Level, inside?: TestMachine): Promise<Tally> {
   const directory = inside?.share.inside ?? (await mkdtemp(join(tmpdir(), "report-")));
-  // Of its own name: a report that an earlier level left in the machine is not this one's.
+  // A unique name, so that the report of an earlier level in the machine is not mistaken for this one's.
   const report = join(directory, `${crypto.randomUUID()}.xml`);
   const argv = [
     ...["test", "--only-failures", `--timeout=${testTimeouts[level.place]}`],

@@ -1,4 +1,4 @@
-/** A place for systemd-nspawn's runtime directory such as a real machine has. */
+/** A runtime directory for systemd-nspawn on a tmpfs, as on a real machine. */
 
 import { statfs } from "node:fs/promises";
 import { attempt } from "../command";
@@ -10,9 +10,9 @@ const mountAndBecome =
   'mkdir -p /run/systemd/nspawn && mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn && exec "$@"';
 
 /**
- * Where /run lies on a disk (in many a container), systemd-nspawn refuses to clean it and says so on every task's
- * stderr. There this runs the given command in a mount namespace with a tmpfs in the right place and returns its exit
- * code; elsewhere it returns undefined, and nothing needs to be done.
+ * If /run is on a disk (as in many containers), systemd-nspawn refuses to clean it and says so on every task's stderr. In this
+ * case the function runs the given command in a mount namespace with a tmpfs at that path and returns its exit code; otherwise
+ * it returns undefined, because no change is needed.
  */
 export async function inPrivateRun(argv: readonly string[]): Promise<number | undefined> {
   const mount = await statfs("/run/systemd/nspawn").catch(() => statfs("/run"));

@@ -1,4 +1,4 @@
-/** Checks of the sources that run no test: each is one thing that passes or fails. */
+/** Checks of the sources that run no test; each passes or fails as a whole. */
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { projectRoot } from "../build/project";
 import { run } from "../command";
 
-/** One check; rejects with what is wrong. */
+/** One check; rejects with the problem. */
 export interface Step {
   readonly name: string;
   readonly check: () => Promise<void>;
@@ -14,7 +14,7 @@ export interface Step {
 
 const tool = (name: string) => join(projectRoot, "node_modules/.bin", name);
 
-/** Runs a tool of this project; its own tools are on its PATH, as buf's plugins have to be. */
+/** Runs a tool of this project with the project's tools on its PATH, which buf needs for its plugins. */
 async function runTool(name: string, ...args: readonly string[]): Promise<void> {
   const path = `${join(projectRoot, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`;
   await run([tool(name), ...args], { cwd: projectRoot, env: { ...process.env, PATH: path } });
@@ -34,7 +34,7 @@ export const steps: readonly Step[] = [
   },
 ];
 
-/** Generates the code again somewhere else and compares. */
+/** Generates the code again in another directory and compares. */
 async function generatedCode(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "generated-"));
   try {

@@ -16,7 +16,7 @@ test.each([
   expect(tallyOf(text, exitCode)).toEqual(expected);
 });
 
-test("sums are told in one line", () => {
+test("sums are printed in one line", () => {
   expect(lastLine(add({ passed: 2, failed: 1, skipped: 4 }, { passed: 3, failed: 0, skipped: 0 }))).toBe(
     "5 passed, 1 failed",
   );

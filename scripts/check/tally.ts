@@ -1,4 +1,4 @@
-/** Counting what passed and what failed. */
+/** Counts of passed and failed tests. */
 
 /** Outcome of one level of the checks. */
 export interface Tally {
@@ -15,8 +15,8 @@ export function add(a: Tally, b: Tally): Tally {
 }
 
 /**
- * Outcome of a `bun test` run by its JUnit report and exit code. A file that cannot even be loaded is in the exit code
- * alone; a run that wrote no report, or ran no test, has failed once.
+ * Outcome of a `bun test` run by its JUnit report and exit code. A file that cannot be loaded appears only in the exit code;
+ * a run that wrote no report, or ran no test, counts as one failure.
  */
 export function tallyOf(report: string | undefined, exitCode: number): Tally {
   const totals = /<testsuites [^>]*>/.exec(report ?? "")?.[0];
@@ -29,7 +29,7 @@ export function tallyOf(report: string | undefined, exitCode: number): Tally {
   return { passed: ran - failures, failed, skipped };
 }
 
-/** The contract of the last line: this and nothing else. */
+/** The exact last line of the output. */
 export function lastLine({ passed, failed }: Tally): string {
   return `${passed} passed, ${failed} failed`;
 }

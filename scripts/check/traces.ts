@@ -1,6 +1,6 @@
 /**
- * `traces.ts save FILE` writes down what of ours is on this machine; `traces.ts compare FILE` prints what came since
- * and exits with 1 where that is anything. A program of its own, so that a test host can run it inside.
+ * `traces.ts save FILE` records the driver's traces on this machine; `traces.ts compare FILE` prints new traces since then
+ * and exits with 1 if it finds any. It is a separate program, so that it can run inside a test host.
  */
 
 import { readFile, writeFile } from "node:fs/promises";

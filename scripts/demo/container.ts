@@ -1,8 +1,8 @@
-/** The demo's container: started by the binary's own `run`, which speaks the plugin protocol to a second process of it. */
+/** The demo's container: started by the binary's `run` command, which speaks the plugin protocol to a second process of the binary. */
 
 import { dim } from "./progress";
 
-/** What the container does: tell where it is, then count until it is asked to end. */
+/** The container's command: prints where it runs, then counts until it is stopped. */
 const script = `
 . /etc/os-release
 echo "host name   $(hostname)"
@@ -21,7 +21,7 @@ done
 /** How long the container is watched. */
 const counts = 5;
 
-/** A container that ran. */
+/** The result of a container. */
 export interface ContainerRun {
   /** Exit code of the task. */
   readonly code: number;
@@ -29,15 +29,15 @@ export interface ContainerRun {
   readonly machine: string;
   /** Milliseconds from starting the command until the container's first line. */
   readonly firstLine: number;
-  /** Milliseconds from SIGTERM until the command's end. */
+  /** Milliseconds from SIGTERM until the command exits. */
   readonly stop: number;
 }
 
 /**
- * Starts the container, shows what it prints, and stops it after some seconds.
+ * Starts the container, shows its output, and stops it after some seconds.
  *
  * @param whileRunning is called once, when the container counts
- * @throws Error when it ends before it was stopped
+ * @throws Error if it exits before it is stopped
  */
 export async function runContainer(
   binary: string,
@@ -49,7 +49,7 @@ export async function runContainer(
     [binary, "run", image, "--set", "ephemeral=true", "--memory", "64", "--", "/bin/sh", "-c", script],
     { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
   );
-  // Ctrl-C reaches the child as well: it stops its container, and this process waits for that.
+  // Ctrl-C also reaches the child, which stops its container; this process waits for it.
   const wait = (): void => {};
   process.on("SIGINT", wait);
   let firstLine = 0;

@@ -1,19 +1,19 @@
-/** Steps of the demo as a person follows them. */
+/** Progress of the demo's steps for a person. */
 
-/** A step that is over. */
+/** A finished step. */
 export interface Measured {
   readonly title: string;
   readonly seconds: number;
 }
 
-/** Takes a line about what is going on within a step. */
+/** Shows a line about the progress within a step. */
 export type Say = (line: string) => void;
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
 const frameMs = 100;
 const eraseLine = "\r\x1b[2K";
 
-/** Shows steps: a moving line on a terminal, plain lines anywhere else. */
+/** Shows steps: an updated line on a terminal, plain lines elsewhere. */
 export class Progress {
   readonly #done: Measured[] = [];
   readonly #terminal = process.stdout.isTTY === true;
@@ -23,7 +23,7 @@ export class Progress {
     return this.#done;
   }
 
-  /** Runs a step; what it says is shown beside its title while it lasts. */
+  /** Runs a step; its messages are shown next to its title while it runs. */
   async step<T>(title: string, work: (say: Say) => Promise<T>): Promise<T> {
     const start = performance.now();
     const seconds = () => (performance.now() - start) / 1000;
@@ -68,7 +68,7 @@ export class Progress {
   }
 }
 
-/** Text that matters less, on a terminal. */
+/** Dimmed text on a terminal. */
 export function dim(text: string): string {
   return process.stdout.isTTY === true ? `\x1b[2m${text}\x1b[0m` : text;
 }

@@ -1,19 +1,19 @@
-/** What a container leaves on the machine, while it runs and afterwards. */
+/** Traces of a container on the machine, while it runs and afterwards. */
 
 import { differences, type HostState, hostState } from "../../test/support/leftovers";
 
-/** Milliseconds that the kernel gets to take down a dead container's cgroups; it tells nobody when. */
+/** Milliseconds that the kernel gets to remove a dead container's cgroups; no event reports when it has. */
 const patience = 5_000;
 const pauseMs = 100;
 
-/** Sentences about what there is of a machine, or of the run that started it, beyond what was there before. */
+/** Messages about traces of a machine, or of the run that started it, that did not exist before. */
 export async function tracesOf(machine: string, before: HostState): Promise<string[]> {
   const now = differences(before, await hostState());
-  // Others may start containers meanwhile; theirs are not counted.
+  // Other programs may start containers in the meantime; those are not counted.
   return now.filter((sentence) => sentence.includes(machine) || sentence.includes("nspawn-run-"));
 }
 
-/** What is left when everything had its time to go. */
+/** Traces that remain after the kernel had time to clean up. */
 export async function tracesLeft(machine: string, before: HostState): Promise<string[]> {
   const deadline = performance.now() + patience;
   for (;;) {
@@ -23,7 +23,7 @@ export async function tracesLeft(machine: string, before: HostState): Promise<st
   }
 }
 
-/** "3 mounts, 1 unit": how many traces there are of each kind. */
+/** "3 mounts, 1 unit": the number of traces of each kind. */
 export function countText(sentences: readonly string[]): string {
   const kinds = ["unit", "machine", "mount", "loop device", "process", "file", "network interface", "cgroup"] as const;
   const counted = kinds.flatMap((kind) => {

@@ -1,4 +1,4 @@
-/** Where test images and other built things are kept between runs, outside the source tree. */
+/** The cache of test images and other build results between runs, outside of the source tree. */
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -11,25 +11,25 @@ export function cacheDir(env: Readonly<Record<string, string | undefined>> = pro
   return chosen === undefined || chosen === "" ? "/var/cache/nomad-driver-nspawn" : chosen;
 }
 
-/** Something built once per recipe. */
+/** A build result, built once per recipe. */
 export interface Recipe {
-  /** Kind of thing; part of its directory's name. */
+  /** Kind of result; part of its directory's name. */
   readonly name: string;
-  /** Everything the result depends on, as plain data: another value is another cache entry. */
+  /** Everything that the result depends on, as plain data: another value gives another cache entry. */
   readonly inputs: unknown;
   /** Fills an empty directory. */
   readonly build: (directory: string) => Promise<void>;
 }
 
-/** Directory of a recipe's result, whether it is built already or not. */
+/** Directory of a recipe's result, which may not be built yet. */
 export function cachedPath(recipe: Recipe, directory = cacheDir()): string {
   const digest = createHash("sha256").update(JSON.stringify(recipe.inputs)).digest("hex");
   return join(directory, `${recipe.name}-${digest.slice(0, 16)}`);
 }
 
 /**
- * Returns a recipe's directory, building it first where it is missing. A build that fails or is killed leaves no
- * entry: it happens beside the final place and is renamed at its end. Of two builds at once the first one wins.
+ * Returns a recipe's directory, and builds it first if it is missing. A build that fails or is killed leaves no entry, because
+ * it uses a temporary directory that is renamed at the end. Of two simultaneous builds the first one is kept.
  */
 export async function cached(
   recipe: Recipe,

@@ -1,4 +1,4 @@
-/** Debian trees made by mmdebstrap: what every image of the tests comes from. */
+/** Debian trees built by mmdebstrap: the base of every test image. */
 
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -9,7 +9,7 @@ export interface DebianTree {
   readonly suite: string;
   readonly variant: "minbase" | "extract";
   readonly packages: readonly string[];
-  /** Units that are not to start. */
+  /** Units that must not start. */
   readonly masked: readonly string[];
   /** Files to write: path in the tree → content. */
   readonly files: Readonly<Record<string, string>>;
@@ -19,7 +19,7 @@ export interface DebianTree {
   readonly anyAge?: boolean;
 }
 
-/** Units of a Debian tree that only cost time in a container nobody logs in to. */
+/** Units of a Debian tree that only cost time in a container without logins. */
 export const idleUnits = [
   "apt-daily.timer",
   "apt-daily-upgrade.timer",
@@ -50,7 +50,7 @@ export const bootFiles: Readonly<Record<string, string>> = {
 /**
  * Makes a Debian tree in a directory.
  *
- * @throws CommandFailedError with mmdebstrap's own words, for example when no mirror is reached
+ * @throws CommandFailedError with mmdebstrap's output, for example if no mirror can be reached
  */
 export async function makeDebianTree(tree: DebianTree, directory: string): Promise<void> {
   await run([

@@ -1,14 +1,14 @@
-/** The Debian trees that test hosts boot, one for each systemd that is tested. */
+/** The Debian trees that test hosts boot, one for each tested systemd. */
 
 import { bootFiles, type DebianTree, idleUnits } from "./debian";
 
-/** Debian suites that test hosts are made of, by the systemd in them: bookworm 252, trixie 257, sid what is newest. */
+/** Debian suites of test hosts, with their systemd: bookworm 252, trixie 257, sid the newest. */
 export const hostSuites = ["bookworm", "trixie", "sid"] as const;
 
 /** One of hostSuites. */
 export type HostSuite = (typeof hostSuites)[number];
 
-/** Whether a text names a suite that test hosts are made of. */
+/** Whether a text names a suite of test hosts. */
 export function isHostSuite(text: string): text is HostSuite {
   return hostSuites.some((suite) => suite === text);
 }
@@ -37,10 +37,10 @@ const packages = [
   "fdisk",
 ] as const;
 
-/** What images come from, and what makes them: for the tests with a registry, which run on trixie alone. */
+/** Packages of the registry and of the tools that build images, for the tests with a registry, which run on trixie only. */
 const imagePackages = ["docker-registry", "skopeo", "umoci", "gnupg", "openssl", "xz-utils", "bzip2", "zstd"] as const;
 
-/** Units of single suites that do not start in a container without devices or a network. */
+/** Units of particular suites that do not start in a container without devices or a network. */
 const maskedIn: Readonly<Record<HostSuite, readonly string[]>> = {
   bookworm: [],
   trixie: ["docker-registry.service"],
@@ -53,12 +53,12 @@ export function testHostTree(suite: HostSuite): DebianTree {
     suite,
     variant: "minbase",
     packages: suite === "trixie" ? [...packages, ...imagePackages] : packages,
-    // The devices are those of the machine around it: none of them is to be set up again.
+    // The devices belong to the machine around it, and must not be set up again.
     masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service", ...maskedIn[suite]],
     files: {
       ...bootFiles,
       ...udevAnyway,
-      // Says through a FIFO that the test harness reads that the boot is over, and how it went.
+      // Reports the end and the result of the boot through a FIFO that the test harness reads.
       "etc/systemd/system/test-host-ready.service": [
         "[Unit]",
         "Description=Tell the test harness that this host is up",
@@ -74,7 +74,7 @@ export function testHostTree(suite: HostSuite): DebianTree {
       "etc/systemd/system/multi-user.target.wants/test-host-ready.service":
         "/etc/systemd/system/test-host-ready.service",
     },
-    // Debian's mirrors say for a week only that sid is current; a mirror that stands still stays usable.
+    // Release files of sid expire after a week; this keeps a mirror usable that is no longer updated.
     ...(suite === "sid" ? { anyAge: true } : {}),
   };
 }

@@ -1,4 +1,4 @@
-/** The images that tests and the demo run: each a recipe, built once and then only copied or read. */
+/** The images of the tests and the demo: each is a recipe, built once and afterwards only copied or read. */
 
 import { chmod, copyFile, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,14 +35,14 @@ const busyboxFiles = {
   "etc/group": "root:x:0:\napp:x:1000:\nnogroup:x:65534:\n",
   "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
   "etc/resolv.conf": "",
-  // Empty but there: systemd-nspawn reports an error where it cannot mount the time zone over it.
+  // Empty, but needed: systemd-nspawn reports an error if it cannot mount the time zone over it.
   "etc/localtime": "",
   "usr/lib/os-release": "ID=busybox\nNAME=busybox\nPRETTY_NAME=busybox\n",
 } as const;
 
 const busyboxDirectories = ["dev", "etc", "proc", "run", "sys", "usr/bin", "usr/lib", "var/tmp"] as const;
 
-/** What systemd-nspawn asks in the container for --user=, which busybox does not have. */
+/** The program that systemd-nspawn runs in the container for --user=, which busybox does not provide. */
 const getent = `#!/bin/sh
 case "$1" in
   passwd) exec grep -E "^($2:|[^:]*:[^:]*:$2:)" /etc/passwd ;;
@@ -83,7 +83,7 @@ export async function busyboxImage(say?: Say): Promise<string> {
   return cached(busybox, say);
 }
 
-/** A Debian with systemd that boots to multi-user.target and lets nobody log in. */
+/** A Debian with systemd that boots to multi-user.target and allows no logins. */
 export async function debianImage(say?: Say): Promise<string> {
   return cached(debianTask, say);
 }

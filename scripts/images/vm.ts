@@ -1,4 +1,4 @@
-/** The machine that the vm level boots: a Debian with a kernel of its own, and so with cgroups of its own. */
+/** The machine that the vm level boots: a Debian with its own kernel, and therefore its own cgroups. */
 
 import { copyFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,20 +6,20 @@ import { run } from "../command";
 import { cached, type Recipe } from "./cache";
 import { bootFiles, type DebianTree, idleUnits, makeDebianTree } from "./debian";
 
-/** What a virtual machine is booted from. */
+/** The disk and kernel of a virtual machine. */
 export interface VmImage {
-  /** An ext4 file system without a partition table; never to be written. */
+  /** An ext4 file system without a partition table; it must not be written to. */
   readonly disk: string;
   readonly kernel: string;
 }
 
-/** Where the machine mounts the disk that every start makes anew (test/support/vm-disk.ts), by its label. */
+/** Where the machine mounts the disk that is created for every start (test/support/vm-disk.ts), by its label. */
 export const vmWork = { label: "work", mountPoint: "/mnt" } as const;
 
 /** Name of the virtio-serial port that the agent in the machine listens on. */
 export const vmPort = "test-vm";
 
-/** Where the agent is on the work disk, below the repository. */
+/** Path of the agent on the work disk, below the repository. */
 export const vmAgent = "test/support/vm-agent.ts";
 
 const cacheInside = "/var/cache/nomad-driver-nspawn";
@@ -41,7 +41,7 @@ const machine: DebianTree = {
     // The cloud kernel has ext4 and NVMe built in: it needs no initrd, whose unpacking costs seconds without KVM.
     "linux-image-cloud-amd64",
   ],
-  // A getty on the console would wait for a device that nobody needs.
+  // A getty on the console would wait for a device that is not needed.
   masked: [...idleUnits, "serial-getty@ttyS0.service", "systemd-logind.service"],
   files: {
     ...bootFiles,
@@ -69,7 +69,7 @@ const machine: DebianTree = {
   },
 };
 
-/** Room for what tests write; blocks that hold nothing take no space. */
+/** Space for files of the tests; unused blocks take no space. */
 const diskMegabytes = 2048;
 
 const recipe: Recipe = { name: "vm", inputs: { machine, diskMegabytes }, build };
@@ -80,7 +80,7 @@ export async function vmImage(say?: (line: string) => void): Promise<VmImage> {
   return { disk: join(directory, "root.raw"), kernel: join(directory, "vmlinuz") };
 }
 
-/** Makes an ext4 image of a directory. Without a journal, for no image outlives the machine that writes to it. */
+/** Creates an ext4 image of a directory. It has no journal, because no image outlives the machine that writes to it. */
 export async function makeFileSystem(directory: string, image: string, megabytes: number, label = ""): Promise<void> {
   const options = ["-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-L", label, "-d", directory];
   await run(["mke2fs", ...options, image, `${megabytes}M`]);

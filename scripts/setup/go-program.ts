@@ -1,4 +1,4 @@
-/** Programs of the tests that are written in Go: clients that share no code with the driver. */
+/** Go programs of the tests: clients that share no code with the driver. */
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { run } from "../command";
 import { cached } from "../images/cache";
 import { goExecutable } from "./go";
 
-/** A program and how `go` makes it. */
+/** A program and how `go` builds it. */
 export interface GoProgram {
   /** Name of the executable and of its cache entry. */
   readonly name: string;
@@ -23,7 +23,7 @@ export interface GoProgram {
 /**
  * Path of a program's executable; built on first use, and again when its module's requirements or its own sources change.
  *
- * @throws CommandFailedError with the compiler's words
+ * @throws CommandFailedError with the compiler's output
  */
 export async function goProgram(program: GoProgram, say?: (line: string) => void): Promise<string> {
   const { name, module, kind, cgo } = program;

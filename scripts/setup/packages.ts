@@ -2,7 +2,7 @@
 
 import { attempt, run } from "../command";
 
-/** Package → why it is there. */
+/** Package → why it is needed. */
 export const neededPackages: Readonly<Record<string, string>> = {
   "systemd-container": "systemd-nspawn itself",
   iptables: "a firewall that drops what is forwarded, as many hosts have it",
@@ -24,7 +24,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   "xz-utils": "compresses the binary",
 };
 
-/** Those of `names` that dpkg does not call installed. */
+/** Those of `names` that dpkg does not report as installed. */
 export async function missingPackages(names: readonly string[]): Promise<string[]> {
   const { stdout } = await attempt(["dpkg-query", "--status", ...names]);
   const installed = new Set(
@@ -37,9 +37,9 @@ export async function missingPackages(names: readonly string[]): Promise<string[
 }
 
 /**
- * Installs what is missing; without anything missing no package index is asked for.
+ * Installs missing packages; fetches no package index if none is missing.
  *
- * @throws CommandFailedError with apt's own words
+ * @throws CommandFailedError with apt's output
  */
 export async function installPackages(
   say: (line: string) => void,

@@ -1,4 +1,4 @@
-/** Everything a fresh Debian machine needs before the checks or the demo can run. */
+/** Installs everything that a fresh Debian machine needs before the checks or the demo can run. */
 
 import { join } from "node:path";
 import { bunRuntime } from "../build/bun-runtime";
@@ -10,9 +10,9 @@ type Say = (line: string) => void;
 
 /**
  * Installs system packages and this project's own, and fetches the runtime the binary is compiled with.
- * Done again, it changes nothing and asks no server.
+ * A repeated run changes nothing and contacts no server.
  *
- * @throws Error where the machine cannot be made fit
+ * @throws Error if the machine cannot be set up
  */
 export async function setUp(say: Say): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error("Containers need root: run this as root.");

@@ -20,24 +20,24 @@ beforeAll(async () => {
 afterAll(() => rm(scratch, { recursive: true }));
 
 describe("the built binary", () => {
-  test("tells its version and the commit it was built from", async () => {
+  test("prints its version and the commit it was built from", async () => {
     const { stdout } = await run([binary, "version"]);
     expect(stdout).toContain(version);
     expect(stdout).toMatch(/\b[0-9a-f]{12}(-dirty)?\b/);
   });
 
-  test("needs glibc alone, and none newer than stated", async () => {
+  test("needs only glibc, in no newer version than documented", async () => {
     expect(requirementProblems(elfNeeds(new Uint8Array(await Bun.file(binary).arrayBuffer())))).toEqual([]);
   });
 
-  test("runs where there is nothing but glibc", async () => {
+  test("runs on a system with only glibc", async () => {
     const { stdout } = await run([binary, "version"], { env: {}, cwd: "/" });
     expect(stdout).toContain(version);
   });
 });
 
 describe("a build", () => {
-  test("is byte-identical when done again, and in another directory", async () => {
+  test("is byte-identical when repeated, and in another directory", async () => {
     const first = join(scratch, "first/out");
     await compile({ root: projectRoot, entry, outfile: first, commit });
     const copy = join(scratch, "another place/of the tree");
@@ -52,15 +52,15 @@ describe("a build", () => {
     expect((await run([first, "version"])).stdout).toContain(commit);
   });
 
-  test("holds nothing of the place it was made in", async () => {
+  test("does not contain the path it was built in", async () => {
     const bytes = await readFile(join(scratch, "first/out"));
     expect(bytes.includes(projectRoot)).toBe(false);
     expect(bytes.includes(scratch)).toBe(false);
   });
 });
 
-describe("what is published", () => {
-  test("has the sums of both files, and the archive holds the binary", async () => {
+describe("the release files", () => {
+  test("SHA256SUMS lists both files, and the archive contains the binary", async () => {
     const directory = dirname(binary);
     await run(["sha256sum", "--check", "--strict", sumsName], { cwd: directory });
     const sums = await readFile(join(directory, sumsName), "utf8");

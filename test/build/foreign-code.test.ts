@@ -1,7 +1,7 @@
 /**
- * What of bun's own doors into a compiled binary is shut, and what is not. The open ones are stated in
- * docs/security.md: who sets the agent's environment is root already, and LD_PRELOAD is open to them as well. A test
- * that says "is open" fails when a new bun shuts it, so that the page can be changed.
+ * Which of bun's features that load foreign code are disabled in the compiled binary, and which are not. docs/security.md lists
+ * the latter: a user who sets the agent's environment is root already, and can use LD_PRELOAD as well. A test named "is open"
+ * fails when a new bun disables the feature, so that the page can be changed.
  */
 
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
@@ -29,11 +29,11 @@ afterAll(async () => {
   for (const made of directories) await rm(made, { recursive: true });
 });
 
-/** Runs `version` in the directory of the intruder, with nothing in the environment but what is given. */
+/** Runs `version` in the directory of the intruder, with only the given environment. */
 const runIn = (env: Record<string, string> = {}, argv: readonly string[] = ["version"]) =>
   attempt([driverBinary(), ...argv], { cwd: directory, env });
 
-describe("shut", () => {
+describe("disabled", () => {
   test("a bunfig.toml with a preload in the working directory", async () => {
     await writeFile(join(directory, "bunfig.toml"), 'preload = ["./intruder.js"]\n');
     expect((await runIn()).stdout).toContain(version);
@@ -49,7 +49,7 @@ describe("shut", () => {
   test.each([".env", ".env.local", ".env.production", ".env.development"])(
     "a %s in the working directory",
     async (name) => {
-      // Were it read, the binary would take itself for a plugin and print a handshake.
+      // If the file were read, the binary would start as a plugin and print a handshake.
       const cookie = "NOMAD_PLUGIN_MAGIC_COOKIE=e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255";
       await writeFile(join(directory, name), `${cookie}\nPLUGIN_PROTOCOL_VERSIONS=2\n`);
       const { stdout } = await runIn();
@@ -77,13 +77,13 @@ describe("shut", () => {
   });
 });
 
-describe("open to whoever sets the agent's environment", () => {
+describe("open to users who set the agent's environment", () => {
   test("BUN_OPTIONS=--preload is open", async () => {
     expect((await runIn({ BUN_OPTIONS: `--preload=${script}` })).stdout).toContain(version);
     expect(intruded()).toBe(true);
   });
 
-  test("BUN_BE_BUN=1 is open: the binary is bun then", async () => {
+  test("BUN_BE_BUN=1 is open: the binary then runs as bun", async () => {
     expect((await runIn({ BUN_BE_BUN: "1" }, [script])).code).toBe(0);
     expect(intruded()).toBe(true);
   });

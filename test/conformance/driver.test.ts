@@ -1,4 +1,4 @@
 import { declareGoTests } from "./go-tests";
 
-// The test of the memory limit is run where there is a memory controller: test/vm/conformance.test.ts.
+// The test of the memory limit needs a memory controller and runs in test/vm/conformance.test.ts.
 await declareGoTests((name) => name !== "TestOOMKilled");

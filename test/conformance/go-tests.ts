@@ -8,7 +8,7 @@ import { conformanceTests } from "../../scripts/setup/nomad";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { pace } from "../support/pace";
 
-/** Declares a test for each of the tests in Go that `wanted` chooses; afterwards nothing of theirs may be left. */
+/** Declares a test for each Go test that `wanted` selects; they must not leave anything behind. */
 export async function declareGoTests(wanted: (name: string) => boolean): Promise<void> {
   const binary = await conformanceTests();
   const { stdout } = await run([binary, "-test.list", "."]);
@@ -21,7 +21,7 @@ export async function declareGoTests(wanted: (name: string) => boolean): Promise
     expect(await leftovers(before)).toEqual([]);
   });
 
-  test("there are tests to run", () => {
+  test("the suite has tests", () => {
     expect(names).not.toEqual([]);
   });
 

@@ -8,7 +8,7 @@ import { copyTree, shell, useWorkbench, type Workbench } from "../protocol/workb
 import { megabytes } from "../support/task";
 import { unitSettings } from "./unit-view";
 
-/** systemd reads its units again at every upgrade of a package and re-executes itself at its own: no task may notice. */
+/** systemd reloads its units at every package upgrade, and re-executes itself at its own: no task may be affected. */
 
 let bench: Workbench;
 useWorkbench(
@@ -18,7 +18,7 @@ useWorkbench(
   { allow_properties: ["IOWeight", "SyslogIdentifier"] },
 );
 
-/** What means something to systemd or to a shell; systemd's own words for it are in systemd.unit(5) and systemd.service(5). */
+/** Text with a special meaning for systemd (systemd.unit(5), systemd.service(5)) or a shell. */
 const odd = [
   "$HOME",
   ["$", "{HOME}"].join(""),
@@ -48,10 +48,10 @@ const odd = [
   "[Service]",
 ] as const;
 
-/** What a name of a variable may be given, and systemd-nspawn takes as it is. */
+/** Values of variables that systemd-nspawn accepts unchanged. */
 const variables = Object.fromEntries(odd.map((value, index) => [`ODD_${index}`, value]));
 
-/** Prints its arguments, its variables, a line "up", and ends with code 5 on USR1. */
+/** Prints its arguments, its variables, a line "up", and exits with code 5 on USR1. */
 const telling = `for word in "$@"; do printf '<%s>' "$word"; done
 for name in ${Object.keys(variables).join(" ")}; do eval "printf '<%s>' \\"\\$$name\\""; done
 printf '\\nup\\n'; trap 'exit 5' USR1; trap 'reboot -f' USR2; while :; do sleep 0.1; done`;
@@ -62,7 +62,7 @@ async function nspawnOf(id: string): Promise<{ pid: number; unit: string }> {
   return { pid: Number(driver?.attributes["pid"]), unit: `nomad-nspawn-${driver?.attributes["machine"]}.service` };
 }
 
-/** systemctl itself may lose its connection on the way; a look at the manager waits until it is back. */
+/** systemctl itself may lose its connection; a query of the manager waits until it is back. */
 async function reloadAndReexec(): Promise<void> {
   await run(["systemctl", "daemon-reload"]);
   await attempt(["systemctl", "daemon-reexec"]);
@@ -89,7 +89,7 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
     [{ oom_score_adjust: 200, cpu_hard_limit: true, pids_limit: 100, devices: ["/dev/null:/dev/other:rw"] }, {}],
     [{ ...group, user_namespacing: false }, { network: { path: `/run/netns/${namespace}` } }],
     [group, { network: { path: `/run/netns/${namespace}` } }],
-  ])("a task has its PID, its words, its limits and its exit code (%j)", async (more, spec) => {
+  ])("a task keeps its PID, its arguments, its limits and its exit code (%j)", async (more, spec) => {
     const command = ["/bin/sh", "-c", telling, "sh", ...odd];
     const properties = { IOWeight: "50", SyslogIdentifier: "x%n $HOME" };
     const task = await bench.task({
@@ -116,7 +116,7 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
     await nothingLeft(unit);
   });
 
-  test("a task that ended before is found with its exit code", async () => {
+  test("a task that exited before is found with its exit code", async () => {
     const task = await bench.task(shell(bench.busybox, "exit 6"));
     const handle = await bench.start(task);
     const { unit } = await nspawnOf(task.id);
@@ -129,7 +129,7 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
     await nothingLeft(unit);
   });
 
-  test("a system that reboots begins again with the same words, as the same task", async () => {
+  test("a container that reboots starts again with the same arguments, as the same task", async () => {
     const image = await copyTree(bench.busybox, join(bench.scratch, "rebooting"));
     const init = join(image, "usr/bin/init");
     await rm(init);
@@ -161,7 +161,7 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
     await nothingLeft(unit);
   });
 
-  test("systemctl reboot in a container reboots it, and its end is an orderly one", async () => {
+  test("systemctl reboot in a container reboots it, and it still shuts down cleanly", async () => {
     const config = { image: await debianImage(), network_veth: false, volatile: "overlay" };
     const task = await bench.task({ config, resources: megabytes(512) });
     const handle = await bench.start(task);
@@ -179,7 +179,7 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
   }, 200_000);
 });
 
-test("the journal has no complaint of systemd's about a task's unit", async () => {
+test("systemd logs no complaint about a task's unit", async () => {
   const { stdout } = await run(["journalctl", "--no-pager", "--output=cat", "_PID=1", "--grep=nomad-nspawn-"]);
   expect(stdout).not.toMatch(/Unknown key|bad-setting|refusing|50-nomad\.conf/i);
   expect(await readFile("/proc/1/comm", "utf8")).toBe("systemd\n");

@@ -15,7 +15,7 @@ useWorkbench(
   { network: { address_wait: "20s" } },
 );
 
-/** A Debian that has its systemd-networkd configure the link to the host, as the units' presets of most distributions do. */
+/** A Debian whose systemd-networkd configures the link to the host, like the unit presets of most distributions. */
 let system: string;
 beforeAll(async () => {
   system = join(bench.scratch, "system");
@@ -39,7 +39,7 @@ const addresses = (task: PreparedTask) =>
 const reaches = async (address: string) =>
   (await attempt(["busybox", "ping", "-c", "1", "-W", "5", address])).code === 0;
 
-/** Why nobody gave a container an address. */
+/** Diagnostics for a container without an address. */
 async function explained(task: PreparedTask, link: string): Promise<string> {
   const said = await Promise.all([
     attempt(["networkctl", "--no-pager", "status", link]),
@@ -52,9 +52,10 @@ async function explained(task: PreparedTask, link: string): Promise<string> {
 }
 
 /**
- * Whether the router that a container was told is the host. A zone's bridge loses its carrier for a moment when its first container
- * comes. It happens that the host's systemd-networkd (257) then gives the bridge an address of another network, and has its DHCP server go
- * on with that of before: nobody reaches anybody. With a bare systemd-nspawn it is so 19 times of 25 on a busy machine (docs/networking.md).
+ * Whether a container's router is the host. A zone's bridge loses its carrier for a moment when its first container joins. The host's
+ * systemd-networkd (257) may then give the bridge an address of another network, while its DHCP server still leases addresses of the
+ * previous one: no machine reaches another. With a bare systemd-nspawn this happened in 19 of 25 zones on a busy machine
+ * (docs/networking.md).
  */
 async function servesItsOwn(task: PreparedTask, link: string): Promise<boolean> {
   const [, router = "none"] = /^default via (\S+)/m.exec(await execute(task, "ip", "-4", "route")) ?? [];
@@ -67,7 +68,7 @@ const linkStatus = v.object({
     Leases: v.array(v.object({ Address: v.array(v.number()), ExpirationRealtimeUSec: v.number() })),
   }),
 });
-/** What a link's DHCP server has given out: addresses, and when they end, in milliseconds since the epoch. */
+/** The leases of a link's DHCP server: addresses, and their expiry in milliseconds since the epoch. */
 async function leasesOf(link: string): Promise<ReadonlyMap<string, number>> {
   const { stdout } = await run(["networkctl", "--json=short", "status", link]);
   const { Leases } = v.parse(linkStatus, JSON.parse(stdout)).DHCPServer;
@@ -75,7 +76,7 @@ async function leasesOf(link: string): Promise<ReadonlyMap<string, number>> {
 }
 
 describe("without systemd-networkd on the client", () => {
-  test("a system whose own networkd runs has the driver's addresses, and keeps them after a reboot", async () => {
+  test("a booted container that runs networkd has the driver's addresses, and keeps them after a reboot", async () => {
     const task = await started({ image: system });
     const given = await override(task);
     expect(given?.addr).toMatch(/^10\.213\./);
@@ -96,7 +97,7 @@ describe("without systemd-networkd on the client", () => {
     await bench.client().destroyTask(task.id, true);
   }, 180_000);
 
-  test("a system that leaves its link alone has them too", async () => {
+  test("a booted container that does not configure its link has them too", async () => {
     const task = await started({ image: await debianImage() });
     await task.stdout.waitFor("Multi-User", 60_000);
     expect(await addresses(task)).toContain(`inet ${(await override(task))?.addr}/30`);
@@ -112,7 +113,7 @@ describe("with systemd-networkd on the client", () => {
     for (const family of ["ip", "ip6"]) await attempt(["nft", "delete", "table", family, "io.systemd.nat"]);
   });
 
-  test("a system asks its DHCP server, and Nomad is told the address", async () => {
+  test("a booted container asks its DHCP server, and the address is reported to Nomad", async () => {
     const task = await started(
       { image: system, ports: ["ssh"] },
       { ports: [{ label: "ssh", value: 20_222, to: 22, hostIp: "" }] },
@@ -126,7 +127,7 @@ describe("with systemd-networkd on the client", () => {
     await bench.client().destroyTask(task.id, true);
   }, 120_000);
 
-  test("a program, that asks nobody, gets an address of its network", async () => {
+  test("a single command, which runs no DHCP client, gets an address of its network", async () => {
     const task = await bench.started(shell(bench.busybox, "sleep 1000", { network_veth: true }));
     const found = await override(task);
     expect(found?.addr).not.toMatch(/^10\.213\./);
@@ -134,7 +135,7 @@ describe("with systemd-networkd on the client", () => {
     await bench.client().destroyTask(task.id, true);
   }, 60_000);
 
-  /** The first task of a zone; another one where systemd-networkd does not do its part. */
+  /** The first task of a zone; starts another one if systemd-networkd misbehaves. */
   async function firstOf(
     zone: string,
     start: (zone: string) => Promise<PreparedTask>,
@@ -146,7 +147,7 @@ describe("with systemd-networkd on the client", () => {
     return firstOf(`${zone}0`, start);
   }
 
-  test("systems of a zone get theirs from it", async () => {
+  test("booted containers of a zone get their addresses from it", async () => {
     const start = (zone: string) => started({ image: system, network_zone: zone });
     const { zone, task: one } = await firstOf("managed", start);
     const two = await start(zone);
@@ -158,7 +159,7 @@ describe("with systemd-networkd on the client", () => {
     for (const task of [one, two]) await bench.client().destroyTask(task.id, true);
   }, 180_000);
 
-  test("programs of a zone, that ask nobody, get theirs from it, and keep them", async () => {
+  test("single commands of a zone, which run no DHCP client, get their addresses from it, and keep them", async () => {
     const directory = "/run/systemd/network/80-container-vz.network.d";
     await mkdir(directory, { recursive: true });
     await writeFile(join(directory, "lease.conf"), "[DHCPServer]\nDefaultLeaseTimeSec=4s\n");
@@ -198,7 +199,7 @@ describe("with systemd-networkd on the client", () => {
     }
   }, 180_000);
 
-  test("a link that it is told to leave alone gets the driver's", async () => {
+  test("a link that it does not manage gets the driver's addresses", async () => {
     const file = "/run/systemd/network/10-test.network";
     await mkdir("/run/systemd/network", { recursive: true });
     await writeFile(file, "[Match]\nName=ve-*\n[Link]\nUnmanaged=yes\n");

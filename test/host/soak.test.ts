@@ -1,4 +1,4 @@
-/** Many starts and stops, after which plugin and host are as they were. */
+/** Many starts and stops, after which plugin and host have to be in the same state as before. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir, readFile, readlink } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { prepareTask } from "../support/task";
 
 const cycles = 500;
 const together = 20;
-/** Cycles after which the plugin has everything it needs in memory. */
+/** Cycles after which the plugin has loaded all it needs into memory. */
 const warm = 100;
 
 let bench: Workbench;
@@ -18,8 +18,8 @@ beforeAll(async () => {
 afterAll(() => bench[Symbol.asyncDispose]());
 
 /**
- * One task from start to destruction: half of them are stopped, the others end by themselves, and half of both have a network of
- * their own with a port.
+ * One task from start to destruction: half of them are stopped, the others exit by themselves, and half of both have a private
+ * network with a port.
  */
 async function cycle(number: number): Promise<void> {
   const stopped = number % 2 === 0;
@@ -68,7 +68,7 @@ test(`${cycles} tasks, ${together} at once, leave plugin and host as they were`,
   await cyclesFrom(0, warm);
   const before = { host: await hostState(), plugin: await plugin() };
   await cyclesFrom(warm, cycles);
-  // Memory that was freed goes back to the system a moment later.
+  // Freed memory returns to the system a moment later.
   await Bun.sleep(2000);
   const after = await plugin();
   console.log(`before ${JSON.stringify(before.plugin)}, after ${JSON.stringify(after)}`);

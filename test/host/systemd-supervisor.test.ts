@@ -15,7 +15,7 @@ function unitsOf(machine: string): string[] {
   return stdout.toString().split("\n").filter(Boolean);
 }
 
-/** systemd limits memory on pure cgroup v2 alone, and there where the machine around the test host lends it the controller. */
+/** systemd limits memory only on pure cgroup v2, and only if the machine around the test host delegates the controller. */
 const memoryLimits =
   layout.kind === "v2" && readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").split(/\s+/).includes("memory");
 

@@ -29,7 +29,7 @@ async function property(unit: string, name: string): Promise<string> {
 }
 
 describe("the task's unit", () => {
-  test("has the limits, and the properties the operator allows", async () => {
+  test("has the limits, and the properties that the operator allows", async () => {
     const resources = {
       allocatedResources: { memory: { memoryMb: 64n, memoryMaxMb: 128n } },
       linuxResources: { cpuShares: 1024n, cpusetCpus: "0" },
@@ -50,7 +50,7 @@ describe("the task's unit", () => {
     expect(stdout).toContain(machine);
   });
 
-  test("tells nothing of the task's environment", async () => {
+  test("does not show the task's environment", async () => {
     const secret = "s3cret-of-the-task";
     const config = { ...shell(bench.busybox, "echo $TOKEN; sleep 1000").config, environment: { OTHER: `${secret}-2` } };
     const task = await bench.started({ config, env: { TOKEN: secret, SEVERAL: `${secret}\nsecond` } });
@@ -65,7 +65,7 @@ describe("the task's unit", () => {
   });
 });
 
-describe("what others do to a task", () => {
+describe("what other programs do to a task", () => {
   const ended = async (task: { id: string }) => (await bench.client().waitTask(task.id, { timeout: 20_000 })).result;
 
   test("systemctl stop ends it", async () => {
@@ -82,7 +82,7 @@ describe("what others do to a task", () => {
     await bench.client().destroyTask(task.id);
   });
 
-  test("a systemd-nspawn that is killed with -9 leaves nothing", async () => {
+  test("a systemd-nspawn that is killed with -9 leaves nothing behind", async () => {
     const { task, pid } = await up();
     process.kill(pid, "SIGKILL");
     expect(await ended(task)).toMatchObject({ signal: 9 });
@@ -93,7 +93,7 @@ describe("what others do to a task", () => {
     ["systemd re-executes itself", ["systemctl", "daemon-reexec"]],
     ["systemd reloads its units", ["systemctl", "daemon-reload"]],
     ["the D-Bus daemon restarts", ["systemctl", "restart", "dbus.service"]],
-  ])("it goes on when %s", async (_name, command) => {
+  ])("it keeps running when %s", async (_name, command) => {
     const { task, pid } = await up();
     // systemctl itself may lose its connection on the way.
     await attempt(command);
@@ -106,10 +106,10 @@ describe("what others do to a task", () => {
   });
 });
 
-test("systemd-nspawn's going and coming is noticed without a restart", async () => {
+test("the removal and installation of systemd-nspawn is noticed without a restart", async () => {
   const program = "/usr/bin/systemd-nspawn";
   const away = `${program}.away`;
-  // All that comes after this needs it.
+  // All later tests need it.
   await using back = new AsyncDisposableStack();
   back.defer(async () => {
     if (existsSync(away)) await rename(away, program);

@@ -5,7 +5,7 @@ import { run } from "../../scripts/command";
 import { sentence } from "../protocol/inside";
 import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
 
-/** What a job writes becomes a value in a unit, and nothing else. */
+/** A job's text becomes a value in a unit, and nothing else. */
 
 let bench: Workbench;
 useWorkbench(
@@ -32,11 +32,11 @@ const mark = `/run/unit-values-${process.pid}`;
 
 describe("a property's value", () => {
   test.each(["100%n%%", `$HOME ${braced}`, "[Service]", "a ; b", "'x' \"y\"", "ü\u2028x", "#x", "a\\\\b"])(
-    "%j is taken as it is",
+    "%j is used unchanged",
     async (value) => {
       const { task, unit } = await up({ properties: { SyslogIdentifier: `x${value}`, IOWeight: "50" } });
       const shown = await property(unit, "SyslogIdentifier");
-      // systemctl shows it escaped where it has characters that a terminal could mistake.
+      // systemctl escapes characters that a terminal could misinterpret.
       expect(shown.replace(/\\u2028/g, "\u2028")).toBe(`x${value}`);
       expect(await property(unit, "IOWeight")).toBe("50");
       await bench.client().destroyTask(task.id, true);
@@ -49,7 +49,7 @@ describe("a property's value", () => {
     ["a section of its own", `50\n[Service]\nExecStartPre=/usr/bin/touch ${mark}`, "it must be one line"],
     ["the next line", "50\\", "it must not end with a backslash"],
     ["what comes after a NUL", "50\0", "it must not contain a NUL character"],
-  ])("cannot bring %s", async (_name, value, clause) => {
+  ])("cannot inject %s", async (_name, value, clause) => {
     const task = await bench.task(shell(bench.busybox, "true", { properties: { IOWeight: value } }));
     const said = await sentence(bench.start(task));
     expect(said).toContain('Option properties["IOWeight"]');
@@ -67,7 +67,7 @@ describe("a property's value", () => {
   );
 });
 
-test("a command is no line of the unit's, whatever is in it", async () => {
+test("a command cannot become a line of the unit, whatever it contains", async () => {
   const words = ["%n", "$HOME", braced, "; /bin/touch /x", `\nExecStartPre=/usr/bin/touch ${mark}`, "--capability=all"];
   const end = await bench.finished({
     config: {
@@ -79,7 +79,7 @@ test("a command is no line of the unit's, whatever is in it", async () => {
   expect(existsSync(mark)).toBe(false);
 });
 
-test("drop-ins are root's alone, and go with their task", async () => {
+test("drop-ins are readable by root only, and removed with their task", async () => {
   const { task, unit } = await up({ properties: { IOWeight: "50" } });
   const directory = `/run/systemd/system/${unit}.d`;
   expect(await readdir(directory)).toEqual(["50-nomad.conf"]);

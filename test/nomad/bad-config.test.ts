@@ -15,7 +15,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => nomad[Symbol.asyncDispose](), 120_000);
 
-/** What is changed of a good config, and a part of the sentence that `nomad alloc status` must show. */
+/** A change of a valid config, and a part of the error that `nomad alloc status` must show. */
 const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
   [{ image: "/does/not/exist" }, "/does/not/exist"],
   [{ image: "no-such-image" }, 'image "no-such-image"'],
@@ -74,7 +74,7 @@ beforeAll(async () => {
   settingsBefore = await settingsFiles();
 });
 
-test.each(cases)("%j fails with its sentence, and nothing is started", async (change, part) => {
+test.each(cases)("%j fails with its error, and nothing is started", async (change, part) => {
   const id = `bad-${Bun.hash(JSON.stringify(change)).toString(36)}`;
   const config = { ...shell(busybox, "echo started"), ...change };
   const job = await runJob(nomad.api, jobFile({ id, config }));
@@ -86,7 +86,7 @@ test.each(cases)("%j fails with its sentence, and nothing is started", async (ch
   expect(await nomad.api.logs(job.allocId, "main").catch(() => "")).toBe("");
 });
 
-test("after all of them nothing of a container is there", async () => {
+test("afterwards nothing of a container exists", async () => {
   expect(await settingsFiles()).toEqual(settingsBefore);
   const files = await readdir("/run/nomad-driver-nspawn/files").catch(() => []);
   expect(files).toEqual([]);

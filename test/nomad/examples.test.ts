@@ -17,7 +17,7 @@ let busybox: string;
 let debian: string;
 beforeAll(async () => {
   nomad = await startNomad();
-  // Copies: ephemeral = true makes its own copy beside the image, and the cache is not to be written.
+  // Copies, because ephemeral = true creates its own copy beside the image, and the cache must not be written.
   images = await mkdtemp("/var/tmp/example-images-");
   busybox = join(images, "busybox");
   debian = join(images, "debian");
@@ -37,7 +37,7 @@ async function stopped(id: string, allocId: string, task: string) {
   return lastExit(await untilDead(nomad.api, allocId, task, 60_000));
 }
 
-test("every job among the examples is run by a test of this file or the networks'", async () => {
+test("every example job is run by a test in this file or network.test.ts", async () => {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
   const files = ["examples.test.ts", "network.test.ts"];
   const texts = await Promise.all(files.map((file) => readFile(join(import.meta.dir, file), "utf8")));
@@ -62,7 +62,7 @@ test("command-process-two.hcl serves a page", async () => {
   expect((await stopped(id, allocId, "httpd")).ExitCode).toBeGreaterThanOrEqual(0);
 }, 120_000);
 
-/** A server listens a moment after its task runs. */
+/** A server starts to listen shortly after its task runs. */
 async function fetchWhenUp(url: string): Promise<string> {
   const deadline = performance.now() + 20_000;
   for (;;) {
@@ -83,14 +83,14 @@ test("system-job.hcl runs on every client", async () => {
   expect(await stopped(id, allocId, "debian")).toMatchObject({ ExitCode: 0, Signal: 0 });
 }, 180_000);
 
-test("systemd-unit.hcl runs a unit that Nomad's templates made", async () => {
+test("systemd-unit.hcl runs a unit from Nomad's templates", async () => {
   const { id, allocId } = await runJob(nomad.api, await job("systemd-unit.hcl"), { image: debian });
   await untilRunning(nomad.api, allocId, "clock", 60_000);
   await nomad.api.logsUntil(allocId, "clock", "The unit's clock says", "stdout", 60_000);
   expect(await stopped(id, allocId, "clock")).toMatchObject({ ExitCode: 0, Signal: 0 });
 }, 180_000);
 
-test("image-download.hcl runs what it downloaded", async () => {
+test("image-download.hcl runs the downloaded image", async () => {
   await using site = await startDownloadSite();
   const archive = join(site.directory, "web-tools.tar.xz");
   await run(["tar", "--create", "--xz", `--file=${archive}`, `--directory=${busybox}`, "--numeric-owner", "."]);

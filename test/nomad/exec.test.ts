@@ -42,11 +42,11 @@ test("a command in a task, without a terminal", async () => {
   expect(missing).toMatchObject({ code: 127, stderr: expect.stringContaining('"no-such-program" cannot be run') });
 }, 120_000);
 
-test("a shell with a terminal, in a system that booted", async () => {
+test("a shell with a terminal, in a booted container", async () => {
   const config = { image: await debianImage(), network_veth: false, volatile: "overlay" };
   const allocId = await running("exec-terminal", config);
   await nomad.api.logsUntil(allocId, "main", "Multi-User", "stdout", 60_000);
-  // script(1) is a terminal for the client, and its exit code the client's.
+  // script(1) is the client's terminal, and returns the client's exit code.
   const command = exec(
     allocId,
     ["-i", "-t"],

@@ -6,7 +6,7 @@ import { eventTexts, runJob, untilDead } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";
 
-/** Jobs that are after the host, under a real agent with the driver's default options. */
+/** Jobs that attack the host, under a real agent with the driver's default options. */
 
 let nomad: Nomad;
 let busybox: string;
@@ -36,7 +36,7 @@ function prestart(config: Readonly<Record<string, unknown>>): string {
     }`;
 }
 
-describe("a task that puts something in place of the next one's log", () => {
+describe("a task that replaces the log of the next one", () => {
   test.each([
     ["a symlink", (log: string, file: string) => `rm -f ${log}; ln -s ${file} ${log}`],
     ["a directory", (log: string) => `rm -f ${log}; mkdir ${log}`],
@@ -46,7 +46,7 @@ describe("a task that puts something in place of the next one's log", () => {
     ["a device", (log: string) => `rm -f ${log}; mknod ${log} c 1 1`],
     ["a symlink in place of logs", () => "mv /alloc/logs /alloc/moved; ln -s /etc /alloc/logs"],
   ] as const)(
-    "leaves the host alone: %s",
+    "does not affect the host: %s",
     async (name, script) => {
       const file = join(scratch, name.replaceAll(" ", "-"));
       await writeFile(file, "of the host\n");
@@ -70,7 +70,7 @@ describe("a task that puts something in place of the next one's log", () => {
   );
 });
 
-test("a job cannot have the agent's own API answered by its container", async () => {
+test("a job's container cannot answer in place of the agent's API", async () => {
   const { port } = new URL(nomad.api.address);
   const { allocId } = await runJob(
     nomad.api,

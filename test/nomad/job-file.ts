@@ -1,4 +1,4 @@
-/** A job of one task, as HCL; every value is written as JSON, which HCL takes for an expression. */
+/** A job of one task, as HCL; values are written as JSON, which HCL parses as expressions. */
 export interface JobFile {
   readonly id: string;
   readonly config: Readonly<Record<string, unknown>>;
@@ -9,7 +9,7 @@ export interface JobFile {
   readonly type?: "service" | "batch" | "system";
 }
 
-/** The job file's text. A failed task is not started again, so that a test sees each end once. */
+/** The job file's text. A failed task is not restarted, so that a test sees each exit once. */
 export function jobFile({ id, config, task = "", group = "", type = "batch" }: JobFile): string {
   const options = Object.entries(config).map(
     ([name, value]) => `${name} = ${JSON.stringify(value).replaceAll("${", "$${")}`,

@@ -24,14 +24,14 @@ describe("how a task ends", () => {
   test.each([
     ["exit 0", 0, false],
     ["exit 7", 7, true],
-  ])("%s is told with its code", async (script, code, failed) => {
+  ])("%s is reported with its code", async (script, code, failed) => {
     const { state } = await finished(`ends-${code}`, shell(busybox, script));
     expect(state.Failed).toBe(failed);
     expect(lastExit(state)).toMatchObject({ ExitCode: code, Signal: 0 });
     expect(eventTexts(state).join("\n")).toContain("Started machine main-");
   });
 
-  test("a task that is killed with signal 9 is told with the signal", async () => {
+  test("a task that is killed with signal 9 is reported with the signal", async () => {
     const job = await runJob(nomad.api, jobFile({ id: "killed", config: shell(busybox, "echo up; sleep 1000") }));
     await untilRunning(nomad.api, job.allocId, "main");
     await nomad.api.logsUntil(job.allocId, "main", "up");
@@ -41,7 +41,7 @@ describe("how a task ends", () => {
     expect(state.Failed).toBe(true);
   });
 
-  test("a command that is not in the image is an exit with its reason in the log", async () => {
+  test("a command that is not in the image exits, with the reason in the log", async () => {
     const { state, allocId } = await finished("missing-command", {
       ...shell(busybox, ""),
       command: ["/bin/does-not-exist"],
@@ -52,7 +52,7 @@ describe("how a task ends", () => {
 });
 
 describe("logs", () => {
-  test("stdout and stderr arrive apart and whole", async () => {
+  test("stdout and stderr arrive separately and completely", async () => {
     const { allocId } = await finished("logs", shell(busybox, "seq 1 5000; echo wrong >&2"));
     const lines = (await nomad.api.logs(allocId, "main")).trim().split("\n");
     expect(lines).toHaveLength(5000);
@@ -61,8 +61,8 @@ describe("logs", () => {
   });
 });
 
-describe("the environment Nomad makes", () => {
-  test("variables, the task's directories and templates are there", async () => {
+describe("the environment that Nomad creates", () => {
+  test("variables, the task's directories and templates exist", async () => {
     const script =
       'echo "$GREETING|$NOMAD_TASK_NAME"; cat $NOMAD_TASK_DIR/t.txt; echo kept > $NOMAD_ALLOC_DIR/out; ls -d $NOMAD_SECRETS_DIR';
     const { allocId, state } = await finished(
@@ -110,7 +110,7 @@ describe("the environment Nomad makes", () => {
 });
 
 describe("stopping", () => {
-  test("kill_signal is sent, and the task may end by itself within kill_timeout", async () => {
+  test("kill_signal is sent, and the task may exit by itself within kill_timeout", async () => {
     const script = "trap 'echo got USR1; exit 3' USR1; echo up; while :; do sleep 0.1; done";
     const hcl = jobFile({
       id: "kill-signal",
@@ -126,7 +126,7 @@ describe("stopping", () => {
     expect(await nomad.api.logs(job.allocId, "main")).toContain("got USR1");
   });
 
-  test("a task that takes no notice is killed after kill_timeout", async () => {
+  test("a task that ignores the signal is killed after kill_timeout", async () => {
     const script = "trap '' INT TERM; echo up; while :; do sleep 0.1; done";
     const hcl = jobFile({ id: "kill-timeout", config: shell(busybox, script), task: 'kill_timeout = "1s"' });
     const job = await runJob(nomad.api, hcl);
@@ -136,7 +136,7 @@ describe("stopping", () => {
     expect(lastExit(await untilDead(nomad.api, job.allocId, "main"))).toMatchObject({ Signal: 9 });
   });
 
-  test("a booted system is shut down in order", async () => {
+  test("a booted container is shut down cleanly", async () => {
     const hcl = jobFile({
       id: "boot",
       type: "service",
@@ -152,7 +152,7 @@ describe("stopping", () => {
   }, 150_000);
 });
 
-test("the node tells what the driver can do", async () => {
+test("the node shows the driver's capabilities", async () => {
   const node = await nomad.api.node(nomad.nodeId, () => true);
   expect(node.Attributes).toMatchObject({
     "driver.nspawn": "1",

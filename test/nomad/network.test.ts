@@ -39,7 +39,7 @@ afterAll(async () => {
   await neighbour[Symbol.asyncDispose]();
 }, 180_000);
 
-/** A network of the operator's, of both families. */
+/** A network of the operator, IPv4 and IPv6. */
 const cniNetwork = (dataDir: string) => ({
   cniVersion: "0.4.0",
   name: "test",
@@ -55,7 +55,7 @@ const cniNetwork = (dataDir: string) => ({
   ],
 });
 
-/** The agent leaves its bridge, and the chains of its CNI plugins, for the next job. */
+/** The agent keeps its bridge, and the chains of its CNI plugins, for the next job. */
 async function removeBridge(): Promise<void> {
   for (const bridge of ["nomad", "cni-test"]) await attempt(["ip", "link", "delete", bridge]);
   for (const family of ["ip", "ip6"]) {
@@ -72,7 +72,7 @@ async function hostPort(allocId: string): Promise<number> {
   return found.AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value ?? 0;
 }
 
-/** A server listens a moment after its task runs. */
+/** A server starts to listen shortly after its task runs. */
 async function page(run: (argv: readonly string[]) => Promise<{ stdout: string }>, url: string): Promise<string> {
   for (const deadline = performance.now() + 20_000; ; await Bun.sleep(100)) {
     const { stdout } = await run(["timeout", "3", "busybox", "wget", "-q", "-O", "-", url]);
@@ -158,7 +158,7 @@ describe("bridge-mode.hcl", () => {
     120_000,
   );
 
-  test("keeps its user namespace, and its names", async () => {
+  test("keeps its user namespace and its names", async () => {
     expect(await allocExec(nomad.api, running.allocId, "httpd", ["cat", "/proc/self/uid_map"])).toMatch(
       /^\s+0\s+[1-9]\d*\s+65536\n/,
     );
@@ -182,7 +182,7 @@ test("a network of CNI, with both families", async () => {
   await nomad.api.stopJob(running.id);
 }, 120_000);
 
-test("network-zone.hcl has two systems that reach each other", async () => {
+test("network-zone.hcl runs two booted containers that reach each other", async () => {
   const running = await started(job("network-zone.hcl"), "debian");
   for (const task of ["one", "two"]) {
     await untilRunning(nomad.api, running.allocId, task, 60_000);
@@ -198,7 +198,7 @@ test("network-zone.hcl has two systems that reach each other", async () => {
   await nomad.api.stopJob(running.id);
 }, 180_000);
 
-test("a job whose network nobody serves runs, and says so", async () => {
+test("a job whose network assigns no address runs, and a task event says so", async () => {
   await run(["ip", "link", "add", "br-mute", "type", "bridge"]);
   await run(["ip", "link", "set", "br-mute", "up"]);
   try {

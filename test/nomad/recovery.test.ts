@@ -14,11 +14,11 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => nomad[Symbol.asyncDispose](), 120_000);
 
-/** Counts in the log, tells its PID namespace's boot as an id, and ends with code 5 once it is told to. */
+/** Counts in the log, prints an ID of its start, and exits with code 5 on a signal. */
 const counter =
   "cat /proc/sys/kernel/random/uuid; trap 'echo told; exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
 
-/** The numbers of the counter's lines are whole: none lost, none twice, and one start only. */
+/** Checks the counter's lines: none lost, none twice, and a single start. */
 function expectWholeLog(log: string): void {
   const numbers = [...log.matchAll(/^line (\d+)$/gm)].map(([, number]) => Number(number));
   expect(numbers).toEqual(numbers.map((_, index) => index + 1));
@@ -37,7 +37,7 @@ const disturbances: readonly (readonly [string, () => Promise<void>])[] = [
 ];
 
 test.each(disturbances)(
-  "a task goes on untouched when %s",
+  "a task keeps running when %s",
   async (name, disturb) => {
     const id = `goes-on-${name.replaceAll(/[^a-z0-9]+/g, "-")}`;
     const job = await runJob(nomad.api, jobFile({ id, config: shell(busybox, counter), task: 'kill_timeout = "20s"' }));
@@ -55,14 +55,14 @@ test.each(disturbances)(
   150_000,
 );
 
-test("the exit code of a task that ended while no agent ran is right", async () => {
+test("the exit code of a task that exited while no agent ran is correct", async () => {
   const script = "echo up; while [ ! -e $NOMAD_ALLOC_DIR/end ]; do sleep 0.1; done; exit 6";
   const job = await runJob(nomad.api, jobFile({ id: "ended-meanwhile", config: shell(busybox, script) }));
   await untilRunning(nomad.api, job.allocId, "main");
   await nomad.api.logsUntil(job.allocId, "main", "up");
   await nomad.stopClient("SIGINT");
   await Bun.write(join(nomad.allocDir, job.allocId, "alloc/end"), "");
-  // The task's end is what is waited for; its unit tells it.
+  // This waits for the task's exit, which its unit shows.
   const unit = `nomad-nspawn-main-${job.allocId}.service`;
   const failed = () => Bun.spawnSync(["systemctl", "is-failed", "--quiet", unit]).exitCode === 0;
   while (!failed()) await Bun.sleep(100);

@@ -7,7 +7,7 @@ import { readCgroupLayout } from "../../src/host/cgroup-layout";
 import { removeEmpty } from "../../src/host/cgroup-task";
 import { deviceProgram } from "../../src/host/device-program";
 
-/** The program by which devices are confined in a v2 tree, in a cgroup of its own, with the kernel as the judge. */
+/** The BPF program that confines devices in a v2 tree, tested by the kernel in a separate cgroup. */
 
 let directory: string;
 beforeAll(async () => {
@@ -31,7 +31,7 @@ done
 mknod made c 1 3 2>&- && echo made && rm made
 :`;
 
-/** What a process can do with the three nodes in a cgroup with these rules. */
+/** What a process may do with the three nodes in a cgroup with these rules. */
 async function possible(rules: readonly string[]): Promise<string[]> {
   const { unified } = readCgroupLayout();
   expect(unified).toBeDefined();
@@ -62,6 +62,6 @@ describe("a cgroup's devices", () => {
   });
 });
 
-test("what is no rule is an error of ours", () => {
+test("an invalid rule is an error of the driver", () => {
   expect(() => deviceProgram(["c 1:3"])).toThrow("is no rule");
 });

@@ -29,7 +29,7 @@ const ONE_LINE: Readonly<Record<string, string>> = {
   LARGE_QUOTES: `"'`.repeat(50_000),
   _underscore9: "lower",
   constructor: "not lost",
-  // Read by systemd-nspawn itself, were it in its environment.
+  // systemd-nspawn would read it itself if it were in its environment.
   SYSTEMD_LOG_LEVEL: "debug",
   SYSTEMD_NSPAWN_USE_CGNS: "nonsense",
 };
@@ -68,14 +68,14 @@ function among(all: ReadonlyMap<string, string>, wanted: Readonly<Record<string,
 }
 
 describe("the task's environment in a real container", () => {
-  test("every value of one line arrives as it is, through the settings file alone", async () => {
+  test("every single-line value arrives unchanged, through the settings file only", async () => {
     const given = taskEnvironment(ONE_LINE, container.features);
     expect(given.arguments).toEqual([]);
     expect(given.environmentFile).toBeUndefined();
     expect(among(await arrived(ONE_LINE), ONE_LINE)).toEqual(ONE_LINE);
   });
 
-  test("with values of several lines all arrive as they are, none of them in the arguments", async () => {
+  test("with multi-line values all arrive unchanged, and none is in the arguments", async () => {
     const { SYSTEMD_NSPAWN_USE_CGNS: _, ...rest } = ONE_LINE;
     const all = { ...rest, ...MULTI_LINE, PATH: "/nowhere:/bin", TZ: "Mars/Base" };
     const given = taskEnvironment(all, container.features);
@@ -87,14 +87,14 @@ describe("the task's environment in a real container", () => {
     expect(among(await arrived(all), all)).toEqual(all);
   });
 
-  test("no variables at all leave systemd-nspawn's own", async () => {
+  test("without variables only systemd-nspawn's own are set", async () => {
     const all = await arrived({});
     expect(all.get("container")).toBe("systemd-nspawn");
   });
 });
 
 describe("systemd's parser of environment files", () => {
-  // It is the one that reads os-release too, whose ID systemd-nspawn hands on as container_host_id.
+  // The same parser reads os-release, whose ID systemd-nspawn passes on as container_host_id.
   const values = Object.values({ ...ONE_LINE, ...MULTI_LINE }).filter((value) => value !== "");
 
   test.each(values.map((value) => [JSON.stringify(value).slice(0, 40), value]))("reads back %s", async (_, value) => {

@@ -1,4 +1,4 @@
-/** The store by itself: what it keeps, what it survives, and what it removes. */
+/** The store itself: what it keeps, which faults it survives, and what it removes. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -43,7 +43,7 @@ beforeEach(async () => {
   top = await mkdtemp(join(scratch, "store-"));
 });
 
-/** A layer of so many files, which no zeros compress. */
+/** A layer of some number of incompressible files. */
 function layer(name: string, files: number): Layer {
   const content = (index: number) => Buffer.from(Bun.hash(`${name}-${index}`).toString(16).repeat(8000));
   const entries = Array.from({ length: files }, (_, index) => file(`${name}/${index}`, "", { data: content(index) }));
@@ -70,7 +70,7 @@ function startPull(tag = "one") {
 
 const temporary = () => readdir(join(top, "tmp"));
 
-/** Waits until a layer is known to be on the disk: the disk is shared, and may be busy. */
+/** Waits until a layer is recorded as synced: the disk is shared, and may be busy. */
 async function untilSynced(record: string): Promise<void> {
   for (const deadline = performance.now() + 30_000; performance.now() < deadline; await Bun.sleep(50)) {
     if ((await Bun.file(record).json()).synced === true) return;
@@ -78,7 +78,7 @@ async function untilSynced(record: string): Promise<void> {
   throw new Error(`${record} does not say that its layer is on the disk.`);
 }
 
-test("images share layers, and nobody but root gets at them", async () => {
+test("images share layers, and only root can access them", async () => {
   const store = openStore();
   using one = await acquire(store, "one");
   using two = await acquire(store, "two");
@@ -91,7 +91,7 @@ test("images share layers, and nobody but root gets at them", async () => {
   expect(await temporary()).toEqual([]);
 });
 
-test("a process killed at any moment leaves what the next one goes on from", async () => {
+test("a process killed at any moment leaves layers that the next one continues from", async () => {
   const whole = startPull();
   const start = performance.now();
   await whole.exited;
@@ -113,7 +113,7 @@ test("a process killed at any moment leaves what the next one goes on from", asy
   }
 }, 120_000);
 
-test("what a host that lost its power may not have written is fetched again", async () => {
+test("layers that were not synced before a power failure are fetched again", async () => {
   {
     using _ = await acquire(openStore(), "two");
   }
@@ -128,7 +128,7 @@ test("what a host that lost its power may not have written is fetched again", as
     expect(again.fetched).toBe(true);
     expect(await Bun.file(record).json()).toMatchObject({ bootId: expect.not.stringMatching("another") });
   }
-  // In the background everything comes to the disk.
+  // The background sync completes.
   const store = openStore();
   using _ = await acquire(store, "two");
   await untilSynced(record);
@@ -142,13 +142,13 @@ test("a layer that is fetched again while the disk is synchronized does not coun
   const record = (name: string) => join(top, "layers", name, "layer.json");
   const [first = "", second = ""] = await readdir(paths.layers);
   for (const name of [first, second]) {
-    // What goes on in the background is over then.
+    // The background work has finished then.
     await untilSynced(record(name));
     await writeFile(record(name), JSON.stringify({ ...(await Bun.file(record(name)).json()), synced: false }));
   }
   const opened = await unsyncedLayers(paths);
   expect(opened).toHaveLength(2);
-  // One is removed, and the same comes anew in its place.
+  // A layer is removed, and the same one is fetched again in its place.
   await cp(join(paths.layers, first), join(top, "copy"), { recursive: true });
   await rm(join(paths.layers, first), { recursive: true });
   await rename(join(top, "copy"), join(paths.layers, first));
@@ -161,25 +161,25 @@ test("a layer that is fetched again while the disk is synchronized does not coun
   expect((await readdir(join(paths.layers, first))).toSorted()).toEqual(["fs", "layer.json", "list.jsonl"]);
 });
 
-test("of several processes one fetches", async () => {
+test("only one of several processes fetches", async () => {
   const children = Array.from({ length: 4 }, () => startPull());
   const outputs = await Promise.all(children.map((child) => new Response(child.stdout).text()));
   expect(outputs.every((text) => text.includes('"image":"sha256:'))).toBe(true);
   const fetched = await Promise.all(children.map((child) => new Response(child.stderr).text()));
   const layers = fetched.flatMap((text) => [...text.matchAll(/"layers":(\d+)/g)].map((match) => Number(match[1])));
   expect(await temporary()).toEqual([]);
-  // Each layer by one of them, whichever that was.
+  // Each layer is fetched by exactly one of them.
   expect(layers.reduce((sum, each) => sum + each, 0)).toBe(3);
   expect(await readdir(join(top, "layers"))).toHaveLength(3);
 });
 
-test("layers come two at once, and are unpacked while they come", async () => {
+test("two layers are fetched at once, and unpacked during the download", async () => {
   const own = ociLayoutSource({ directory: layout, tag: "one" });
   const { layers } = await own.manifest({ signal: AbortSignal.timeout(5000) });
   const begun = new Set<string>();
   const filesOf = async (name: string) =>
     (await readdir(join(top, "tmp", name, "layer/fs"), { recursive: true }).catch(() => [])).length;
-  /** Two layers are there in part, before the second half of any has come. */
+  /** Two layers are partly unpacked before the second half of either has arrived. */
   const half = async () => {
     for (const deadline = performance.now() + 30_000; performance.now() < deadline; await Bun.sleep(10)) {
       const names = (await temporary().catch(() => [])).filter((name) => !name.endsWith(".lock"));
@@ -214,7 +214,7 @@ test("an image without layers is refused", async () => {
   );
 });
 
-test("one that gives up does not take along who waits for the same image; time that is over is a sentence", async () => {
+test("a cancelled start does not cancel others that wait for the same image; a timeout is reported as an error", async () => {
   const store = openStore();
   const give = new AbortController();
   const slow: ImageSource = {
@@ -241,7 +241,7 @@ test("one that gives up does not take along who waits for the same image; time t
   expect(await temporary()).toEqual([]);
 });
 
-test("a store of another form is left alone", async () => {
+test("a store of another format is not changed", async () => {
   await writeFile(join(top, "format"), "something else\n");
   await expect(acquire(openStore(), "one")).rejects.toThrow(
     /has the format "something else", which this driver version/,
@@ -253,7 +253,7 @@ test("a store of another form is left alone", async () => {
   await mkdir(top);
 });
 
-describe("what is collected", () => {
+describe("garbage collection", () => {
   const images = async () => (await readdir(join(top, "images"))).length;
   const layers = async () => (await readdir(join(top, "layers"))).length;
 
@@ -261,7 +261,7 @@ describe("what is collected", () => {
     return [await acquire(store, "one"), await acquire(store, "two")];
   }
 
-  test("nothing that somebody is about to use", async () => {
+  test("keeps what is about to be used", async () => {
     const store = openStore();
     const [one, two] = await both(store);
     expect(await store.collect(Date.now() + 1000, 0)).toBeUndefined();
@@ -274,7 +274,7 @@ describe("what is collected", () => {
     expect(await temporary()).toEqual([]);
   });
 
-  test("nothing that others begin to use while it goes on, by several processes' stores at once", async () => {
+  test("keeps what other processes' stores begin to use at the same time", async () => {
     const rounds = 20;
     let starting = true;
     let collected = 0;
@@ -287,7 +287,7 @@ describe("what is collected", () => {
       }
     })();
     const starter = async (store: ImageStore, name: string) => {
-      // The collector has to have had something to do.
+      // The garbage collection has to have removed something.
       for (let round = 0; round < rounds || collected === 0; round += 1) {
         const tag = round % 2 === 0 ? "two" : "one";
         const acquired = await acquire(store, tag);
@@ -307,7 +307,7 @@ describe("what is collected", () => {
     expect(await temporary()).toEqual([]);
   }, 120_000);
 
-  test("what was not used for long enough, and those of its layers that nothing else has", async () => {
+  test("removes images that were unused for long enough, and those of their layers that no other image has", async () => {
     const store = openStore();
     const [one, two] = await both(store);
     one[Symbol.dispose]();
@@ -320,7 +320,7 @@ describe("what is collected", () => {
     expect([await images(), await layers()]).toEqual([1, 2]);
   });
 
-  test("what a container stands on stays, whatever its age, also with no space left", async () => {
+  test("keeps what a container uses, whatever its age, even without free space", async () => {
     const store = openStore();
     const [one, two] = await both(store);
     const machine = "machine";
@@ -330,7 +330,7 @@ describe("what is collected", () => {
     const collected = await store.collect(0, Number.MAX_SAFE_INTEGER);
     expect(collected).toMatchObject({ images: [two.image.digest] });
     expect(await readdir(join(root, "one"))).toHaveLength(40);
-    // Another process sees it too, and removes it when it is nobody's.
+    // Another process sees it too, and removes it when it has no owner any more.
     expect(await openStore().collect(Date.now() + 1000, 0)).toMatchObject({ images: [] });
     await openStore(() => false).open();
     expect(existsSync(store.containerDirectory(machine))).toBe(false);
@@ -370,7 +370,7 @@ describe("images", () => {
     expect(out).toMatch(/in 2 layers, unused since 20/);
     expect(JSON.parse((await command("list", "--json")).out).images).toHaveLength(2);
     expect(await command("verify")).toMatchObject({ code: 0, out: "All 4 layers are as they were unpacked.\n" });
-    // The container's directory is nobody's: it has no files.
+    // The container's directory has no owner: it has no files.
     expect(await command("prune")).toMatchObject({
       code: 0,
       out: expect.stringMatching(/^Removed 2 images and 4 layers;/),
@@ -379,13 +379,13 @@ describe("images", () => {
     expect(await command("nothing")).toMatchObject({ code: 2 });
   });
 
-  test("verify tells what was changed, in any way", async () => {
+  test("verify reports every kind of change", async () => {
     using acquired = await acquire(openStore(), "one");
     const tops = acquired.image.diffIds.map((diffId) => join(top, "layers", diffId.replace(":", "-")));
     const [base = "", one = "", more = ""] = tops;
     const [file0, file1, file2, file3] = [0, 1, 2, 3].map((index) => join(base, "fs/base", String(index)));
     const { atime, mtime } = await stat(file0 ?? "");
-    // The same size and time: a bit that a disk has turned.
+    // The same size and time: a bit that flipped on the disk.
     const content = await readFile(file0 ?? "");
     content[5000] = (content[5000] ?? 0) ^ 1;
     await writeFile(file0 ?? "", content);

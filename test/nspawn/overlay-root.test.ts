@@ -1,4 +1,4 @@
-/** Roots that are stacked by this kernel; the vm level has another one, whose overlayfs wants its layers mounted somewhere. */
+/** Overlay roots on this kernel; the vm level has another kernel, whose overlayfs requires mounted layers. */
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { closeSync } from "node:fs";
@@ -43,7 +43,7 @@ test.each(["if needed", "always"] as const)(
   },
 );
 
-test("as many layers as are allowed, and one more", async () => {
+test("the maximum number of layers, and one more", async () => {
   const [upper, work, target, places] = ["upper", "work", "root", "scratch"].map((name) => join(top, name));
   const layers = Array.from({ length: MAX_LAYERS + 1 }, (_, index) => join(top, `layer-${index}`));
   for (const path of [upper, work, target, places, ...layers]) if (path !== undefined) await mkdir(path);

@@ -1,4 +1,4 @@
-/** Pulls an image into a store and says so: for tests that kill the process that does it. Arguments: store, image's directory, tag. */
+/** Pulls an image into a store and reports it, for tests that kill the pulling process. Arguments: store, image's directory, tag. */
 
 import { resolve } from "node:path";
 import { ociLayoutSource } from "../../src/image/oci-layout";

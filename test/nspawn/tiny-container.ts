@@ -9,17 +9,17 @@ import { parseEnvironmentFile } from "../../src/nspawn/environment-file";
 import { type Features, featuresOf, parseNspawnVersion } from "../../src/nspawn/features";
 import { settingsFilePath } from "../../src/nspawn/settings-file";
 
-/** A root of one program, /bin/cat of this machine, run by the real systemd-nspawn. */
+/** A root with a single program, this machine's /bin/cat, run by the real systemd-nspawn. */
 export interface TinyContainer {
   readonly features: Features;
   /** Runs `cat PATH…` in the container and returns what it printed. */
   cat(paths: readonly string[], given?: Given): Promise<Uint8Array>;
-  /** Makes the root one that can be booted, with the same program as its init. */
+  /** Makes the root bootable, with the same program as its init. */
   addInit(): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** What a run gets besides its command. */
+/** Further parameters of a run. */
 export interface Given {
   readonly environment?: TaskEnvironment;
   /** Variables of systemd-nspawn itself. */
@@ -30,7 +30,7 @@ export interface Given {
 /** Longest time one run may take. */
 const TIMEOUT_MS = 30_000;
 
-/** Printed at every end where /run is no tmpfs, as in the container these tests may run in; remove() does it instead. */
+/** Printed at every exit if /run is not a tmpfs, as in a container that these tests may run in; remove() cleans up instead. */
 const DISK_RUN = "Attempted to remove disk file system under";
 
 /** Builds the root and finds the installed version; fails where systemd-nspawn is missing. */
@@ -91,7 +91,7 @@ export async function tinyContainer(name: string): Promise<TinyContainer> {
 async function run(command: string[], env: Record<string, string>): Promise<Uint8Array> {
   const child = Bun.spawn(command, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: TIMEOUT_MS });
   const [stdout, stderr, code] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
-  // A settings file line systemd-nspawn does not take is only a warning, and the variable would be missing.
+  // systemd-nspawn only warns about a settings file line that it rejects, and the variable would be missing.
   const said = stderr.split("\n").filter((line) => line !== "" && !line.startsWith(DISK_RUN));
   if (code !== 0 || said.length > 0) throw new Error(`systemd-nspawn ended with ${code}: ${said.join("\n")}`);
   return stdout;

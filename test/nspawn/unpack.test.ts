@@ -1,4 +1,4 @@
-/** Layers as they may come from anywhere, unpacked by the real process that has nothing but their directory. */
+/** Untrusted layers, unpacked by the real process that sees only their directory. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
@@ -15,7 +15,7 @@ import { type ArchiveEntry, archive, directory, file, symlink } from "../support
 const main = resolve(import.meta.dir, "../../src/main.ts");
 let scratch = "";
 beforeAll(async () => {
-  // On a disk: memory file systems keep no users' attributes.
+  // On a disk, because a tmpfs keeps no user attributes.
   scratch = await mkdtemp("/var/tmp/unpack-");
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
@@ -50,7 +50,7 @@ async function good(entries: readonly ArchiveEntry[]): Promise<string> {
   return tree;
 }
 
-/** Why a layer is refused. */
+/** The error with which a layer is refused. */
 async function refused(stored: Uint8Array): Promise<string> {
   const { report } = await unpack(stored);
   return report?.kind === "failed" ? `${report.why}: ${report.message}` : `${report?.kind}`;
@@ -104,12 +104,12 @@ describe("refused", () => {
     ["a NUL in a name", [file("x", "", { pax: { path: "a\0b" } })], /a NUL in its name/],
   ] as const)("%s", async (_, entries, why) => expect(await refused(archive(entries))).toMatch(why));
 
-  test("what is cut off, is no archive, or damaged", async () => {
+  test("truncated or damaged layers, and files that are not archives", async () => {
     const whole = archive([file("a", "x".repeat(5000)), file("b")]);
     expect(await refused(whole.subarray(0, 3000))).toMatch(/is truncated/);
     expect(await refused(whole.subarray(0, 300))).toMatch(/is truncated/);
     expect(await refused(gzipSync(whole).subarray(0, 60))).toMatch(/compressed data is damaged/);
-    // bun's zstd says nothing of an end that is missing, but the digest does.
+    // bun's zstd does not report a truncated stream, but the digest does.
     const { report } = await unpack(compressed(whole, "zstd").subarray(0, 60));
     expect(report).not.toMatchObject({ diffId: `sha256:${createHash("sha256").update(whole).digest("hex")}` });
     expect(await refused(Buffer.from("This is no archive. ".repeat(100)))).toMatch(/checksum is wrong/);
@@ -130,7 +130,7 @@ describe("refused", () => {
     const tar = join(source, "holes.tar");
     await run(["tar", "--create", "--file", tar, "--format=gnu", "--sparse", "--directory", source, "holes"]);
     const header = (await readFile(tar)).subarray(0, 512);
-    // Twenty-one pieces, and the word that more follow.
+    // Twenty-one pieces, and the flag that more follow.
     const piece = "00000000001\x0000000000001\x00";
     const block = Buffer.concat([Buffer.from(piece.repeat(21), "latin1"), Buffer.of(1), Buffer.alloc(7)]);
     expect([header.toString("latin1", 156, 157), header[482], block.length]).toEqual(["S", 1, 512]);
@@ -138,14 +138,14 @@ describe("refused", () => {
     expect(await refused(endless)).toMatch(/map is too long/);
   });
 
-  test("what leaves too little space", async () => {
+  test("layers that leave too little free space", async () => {
     const large = Buffer.alloc(40 * 1024 * 1024);
     const { report } = await unpack(gzipSync(archive([file("zeros", "", { data: large })]), { level: 1 }), 2 ** 60);
     expect(report).toMatchObject({ kind: "failed", why: "disk full" });
   });
 });
 
-describe("symlinks in the way stay inside", () => {
+describe("symlinks in the path stay inside", () => {
   test.each([
     ["upwards", "../../../../../../../.."],
     ["absolute", "/"],
@@ -156,7 +156,7 @@ describe("symlinks in the way stay inside", () => {
       directory("var/tmp/"),
       symlink("out", link),
       file(`out/${mark}`, "x"),
-      // Whatever was at the name goes: it is not written through.
+      // The previous file of that name is removed: nothing is written through it.
       symlink("target", `/etc/${mark}`),
       file("target", "mine"),
     ]);
@@ -192,7 +192,7 @@ describe("as overlayfs stacks it", () => {
   const OPAQUE = "trusted.overlay.opaque";
   const opaque = (path: string) => Buffer.from(getAttribute(path, OPAQUE) ?? []).toString();
 
-  test("whiteouts, whatever else the layer says of the same name, in either order", async () => {
+  test("whiteouts, with other entries of the same name, in either order", async () => {
     const tree = await good([
       file(".wh.gone"),
       directory("hidden/"),
@@ -220,7 +220,7 @@ describe("as overlayfs stacks it", () => {
   });
 });
 
-test("usual devices of distributions are left out: no container sees an image's /dev", async () => {
+test("common devices of distributions are left out: no container sees an image's /dev", async () => {
   const tree = await good([
     directory("dev/"),
     { name: "dev/null", type: "3", device: [1, 3] },
@@ -230,7 +230,7 @@ test("usual devices of distributions are left out: no container sees an image's 
   expect(await readdir(join(tree, "dev"))).toEqual(["fd"]);
 });
 
-test("a later entry takes the place of an earlier one, whatever both are", async () => {
+test("a later entry replaces an earlier one of any type", async () => {
   const tree = await good([
     directory("d/"),
     file("d/x", "x"),
@@ -257,7 +257,7 @@ test("a later entry takes the place of an earlier one, whatever both are", async
   expect((await stat(join(tree, "self"))).nlink).toBe(2);
 });
 
-test("long names, other alphabets, bytes that are no text, times before 1970", async () => {
+test("long names, other alphabets, bytes that are not text, times before 1970", async () => {
   const long = `${"d".repeat(200)}/${"n".repeat(200)}`;
   const tree = await good([
     file("short", "long", { pax: { path: long, mtime: "1700000000.25" } }),
@@ -304,7 +304,7 @@ test.each(["gnu", "posix", "oldgnu"])("sparse files as GNU tar writes them: %s",
   expect((await stat(copy)).blocks).toBeLessThan(2000);
 });
 
-test.each([1, 7, 511, 513, 4096])("in whatever pieces it comes: gzip members of %d bytes each", async (size) => {
+test.each([1, 7, 511, 513, 4096])("input in pieces of any size: gzip members of %d bytes each", async (size) => {
   const whole = archive([file("a", "x".repeat(1500)), directory("b/"), file("b/c", "y")]);
   const members: Uint8Array[] = [];
   for (let at = 0; at < whole.length; at += size) members.push(gzipSync(whole.subarray(at, at + size)));

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { closeSync, readdirSync, readlinkSync } from "node:fs";
 import { openUserNamespace } from "../../src/exec/user-namespace";
 
-test("a user namespace that is not ours, and nothing else is left of it", async () => {
+test("creates a user namespace of its own, and leaves nothing else behind", async () => {
   const open = () => readdirSync("/proc/self/fd").length;
   const before = open();
   for (let round = 0; round < 3; round += 1) {

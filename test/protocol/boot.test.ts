@@ -20,25 +20,25 @@ afterAll(async () => {
 
 const bootTimeout = 60_000;
 
-/** Boots the Debian image; `command` are arguments of its systemd. */
+/** Boots the Debian image; `command` holds arguments of its systemd. */
 async function booted(command: readonly string[] = []) {
   const config = { image: debian, network_veth: false, volatile: "overlay", command };
   return bench.started({ config, resources: megabytes(512) });
 }
 
-test("a system boots, and is shut down in order when it is stopped", async () => {
+test("a container boots, and is shut down cleanly when it is stopped", async () => {
   const task = await booted();
   await task.stdout.waitFor("Multi-User", bootTimeout);
   await bench.client().stopTask(task.id, { timeout: bootTimeout });
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
 }, 150_000);
 
-test("a system that powers itself off has ended with 0", async () => {
+test("a container that powers itself off exits with 0", async () => {
   const task = await booted(["systemd.unit=poweroff.target"]);
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
 }, 150_000);
 
-test("a system that is stopped while it reboots is shut down in order all the same", async () => {
+test("a container that is stopped while it reboots is still shut down cleanly", async () => {
   const task = await booted();
   await task.stdout.waitFor("Multi-User", bootTimeout);
   await bench.client().signalTask(task.id, "SIGRTMIN+5");
@@ -47,10 +47,10 @@ test("a system that is stopped while it reboots is shut down in order all the sa
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
 }, 200_000);
 
-test("a system that is rebooted is the same task still", async () => {
+test("a container that reboots is still the same task", async () => {
   const task = await booted();
   await task.stdout.waitFor("Multi-User", bootTimeout);
-  // What systemd as PID 1 takes for a reboot (systemd(1), SIGRTMIN+5).
+  // systemd as PID 1 reboots on this signal (systemd(1), SIGRTMIN+5).
   await bench.client().signalTask(task.id, "SIGRTMIN+5");
   await task.stdout.waitFor(/Reached target[^\n]*Multi-User[\s\S]*Reached target[^\n]*Multi-User/, bootTimeout);
   expect((await bench.client().inspectTask(task.id)).task?.state).toBe(TaskState.RUNNING);

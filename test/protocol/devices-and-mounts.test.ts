@@ -18,11 +18,11 @@ useWorkbench((opened) => {
   bench = opened;
 });
 
-/** Whether the task cannot be started, and why. */
+/** The error of a task that cannot start. */
 const refusal = async (spec: TaskSpec) => sentence(bench.start(await bench.task(spec)));
 
 describe("devices", () => {
-  /** /dev/kmsg under another name: no container may open it unless it is asked for. Opening it does nothing. */
+  /** /dev/kmsg under another name: no container may open it unless the job asks for it. Opening it has no effect. */
   const kmsg = [1, 11] as const;
   const open = (path: string) =>
     `(: < ${path}) 2>/dev/null && echo r; (: > ${path}) 2>/dev/null && echo w; ls -l ${path} | cut -c 1`;
@@ -34,7 +34,7 @@ describe("devices", () => {
     confined = await confinesDevices(node);
     console.log(`this machine ${confined ? "limits" : "does not limit"} the devices a container opens`);
   });
-  /** What a container says where its devices are limited, and where nothing limits them. */
+  /** What a container prints if its devices are limited, and if they are not. */
   const either = (limited: string, open: string) => (confined ? limited : open);
 
   test.each([
@@ -42,20 +42,20 @@ describe("devices", () => {
     ["rw", "r\nw\nc\n"],
     ["r", "r\nc\n"],
     ["w", "w\nc\n"],
-  ])("with %s can do that and no more", async (permissions, said) => {
+  ])("with %s allow exactly that", async (permissions, said) => {
     const devices = [`${node}:/dev/mine:${permissions}`];
     expect((await went(bench, shell(bench.busybox, open("/dev/mine"), { ...asRoot, devices }))).stdout).toBe(
       either(said, "r\nw\nc\n"),
     );
   });
 
-  test("nobody asked for cannot be opened, neither one that the container makes nor one that it finds", async () => {
+  test("that the job does not name cannot be opened, whether the container creates or finds them", async () => {
     const script = `mknod /dev/made c 1 11 2>/dev/null && { ${open("/dev/made")}; }; ${open("/dev/found")}`;
     const more = { ...asRoot, bind: { [node]: "/dev/found" } };
     expect((await went(bench, shell(bench.busybox, script, more))).stdout).toBe(either("c\nc\n", "r\nw\nc\nr\nw\nc\n"));
   });
 
-  test("are no matter of what the command looks like", async () => {
+  test("do not depend on what the command looks like", async () => {
     const command = [
       "/bin/sh",
       "-c",
@@ -66,7 +66,7 @@ describe("devices", () => {
     expect(stdout).toBe(either("end\n", "open\nend\n"));
   });
 
-  test("are usable in user namespaces where they are open to all, or the file system maps owners", async () => {
+  test("are usable in user namespaces if they are open to all, or the file system maps owners", async () => {
     const closed = await places.node(join(places.directory, "closed"), [1, 3], 0o600);
     const devices = [`${node}:/dev/mine:w`, `${closed}:/dev/closed`];
     const script = "(: > /dev/mine) && echo open; echo x > /dev/closed && echo closed";
@@ -86,7 +86,7 @@ describe("devices", () => {
     expect(end.stdout).toBe("read\n");
   });
 
-  test("are found through a symlink, and confined by what it leads to", async () => {
+  test("are found through a symlink, and confined by its target", async () => {
     await symlink("log", join(places.directory, "link"));
     const devices = [`${join(places.directory, "link")}:/dev/mine:w`];
     expect((await went(bench, shell(bench.busybox, open("/dev/mine"), { ...asRoot, devices }))).stdout).toBe(
@@ -130,7 +130,7 @@ describe("volume mounts", () => {
     ...more,
   });
 
-  test("read_only holds for everything below, whoever asks", async () => {
+  test("read_only applies to everything below, also for the container's root", async () => {
     const top = await places.mount("tmpfs", await places.folder("readonly"));
     const below = await places.mount("tmpfs", join(top, "below"));
     await writeFile(join(below, "f"), "f\n");
@@ -144,7 +144,7 @@ describe("volume mounts", () => {
     }
   });
 
-  test("a mount point with mounts below, as CSI plugins publish them, comes whole and writable", async () => {
+  test("a mount point with mounts below, as CSI plugins publish them, is mounted completely and writable", async () => {
     const top = await places.mount("tmpfs", await places.folder("csi/published"));
     await places.mount("tmpfs", join(top, "sub"));
     const script = "echo a > /data/f && echo b > /data/sub/f && cat /data/f /data/sub/f";
@@ -153,7 +153,7 @@ describe("volume mounts", () => {
     expect(await Bun.file(join(top, "sub/f")).text()).toBe("b\n");
   });
 
-  test("host-to-task brings later mounts where the host shares its own; nothing goes back", async () => {
+  test("host-to-task propagates later mounts if the host shares its mounts; nothing propagates back", async () => {
     const top = await places.folder("propagated");
     await mkdir(join(top, "later"));
     await places.mount("tmpfs", join(await places.folder("shared"), "unused"));
@@ -192,7 +192,7 @@ describe("volume mounts", () => {
 });
 
 describe("mounts over each other", () => {
-  test("lie as deep as their paths, in whatever order they are given", async () => {
+  test("are nested by their paths, in any order", async () => {
     const [outer, inner] = [await places.folder("over/outer"), await places.folder("over/inner")];
     await mkdir(join(outer, "in/deep"), { recursive: true });
     await mkdir(join(inner, "deep"));
@@ -208,7 +208,7 @@ describe("mounts over each other", () => {
     expect((await went(bench, { ...spec, mounts })).stdout).toBe("outer\ninner\n1\n");
   });
 
-  test("the job's own wins over a directory of Nomad's", async () => {
+  test("the job's mount takes precedence over a directory of Nomad", async () => {
     const own = await places.folder("own");
     await writeFile(join(own, "f"), "own\n");
     const more = { bind: { [own]: "/secrets" }, tmpfs: ["/alloc"] };

@@ -17,7 +17,7 @@ useWorkbench((opened) => {
 
 const forever = "while :; do sleep 1; done";
 
-/** A task whose script has run before its container is looked into. */
+/** A task whose script has run before the first command enters its container. */
 async function up(script: string, more: Readonly<Record<string, unknown>> = {}): Promise<PreparedTask> {
   const task = await bench.started(shell(bench.busybox, `${script}\necho up; ${forever}`, more));
   await task.stdout.waitFor("up");
@@ -25,10 +25,10 @@ async function up(script: string, more: Readonly<Record<string, unknown>> = {}):
 }
 
 const hang = "exec 7<>/dev/fuse; mount -t fuse -o fd=7,rootmode=40000,user_id=0,group_id=0 none";
-/** In a user namespace the kernel keeps others away from such a file system, and the driver does not wait for it. */
+/** In a user namespace the kernel denies other processes access to such a file system, so the driver does not wait for it. */
 const withFuse = { devices: ["/dev/fuse"], user_namespacing: false };
 
-/** Asks of another task what a client asks; milliseconds that the slowest answer took. */
+/** Queries another task as a client does; returns the milliseconds of the slowest answer. */
 async function othersAnswer(other: PreparedTask): Promise<number> {
   const begin = performance.now();
   expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
@@ -36,7 +36,7 @@ async function othersAnswer(other: PreparedTask): Promise<number> {
   return performance.now() - begin;
 }
 
-describe("what a container puts in the place of its files stops neither exec nor the driver", () => {
+describe("replaced files in a container block neither exec nor the driver", () => {
   test.each([
     ["a FIFO at /etc/passwd", "rm /etc/passwd; mkfifo /etc/passwd"],
     ["a FIFO at /etc/group", "rm /etc/group; mkfifo /etc/group"],
@@ -55,7 +55,7 @@ describe("what a container puts in the place of its files stops neither exec nor
     expect(performance.now() - begin).toBeLessThan(2_000 * pace);
   });
 
-  test("a user whom it then does not know is refused", async () => {
+  test("a user that the container does not know afterwards is refused", async () => {
     const task = await up("echo x >/etc/passwd.new; rm /etc/passwd; mkfifo /etc/passwd", { user: "" });
     expect(await exec(bench.client(), task.id, "echo $USER")).toMatchObject({ stdout: "root\n" });
   });
@@ -64,7 +64,7 @@ describe("what a container puts in the place of its files stops neither exec nor
     ["a FIFO", "mkfifo /dev/pts/ptmx"],
     ["a file", "echo >/dev/pts/ptmx"],
     ["another device", "ln -s /dev/zero /dev/pts/ptmx"],
-  ])("a terminal is refused where it has in the terminal's place: %s", async (_, script) => {
+  ])("a terminal is refused if the container replaced it by: %s", async (_, script) => {
     const task = await up(`mount -t tmpfs none /dev/pts; ${script}`);
     const { ended } = await startExec(bench.client(), task.id, ["/bin/true"], true);
     expect(await sentence(ended)).toContain("Cannot open a terminal");
@@ -73,7 +73,7 @@ describe("what a container puts in the place of its files stops neither exec nor
 });
 
 describe("a file system of a container that never answers", () => {
-  // A test host has none of its own.
+  // A test host does not have one.
   const made = !existsSync("/dev/fuse");
   beforeAll(() => (made ? run(["mknod", "/dev/fuse", "c", "10", "229"]) : undefined));
   afterAll(() => (made ? rm("/dev/fuse") : undefined));
@@ -94,10 +94,10 @@ describe("a file system of a container that never answers", () => {
   });
 });
 
-describe("a task whose seccomp filters cannot be installed", () => {
+describe("a task whose system call filters cannot be installed", () => {
   const [seccomp, ptrace, clone, execve, prctl, pause] = [317, 101, 56, 59, 157, 34];
 
-  /** A task that is run from a program of system calls. */
+  /** A task that runs a program of system calls. */
   async function program(name: string, build: (program: ProgramBuilder, run: () => void) => void) {
     const image = await copyTree(bench.busybox, join(bench.scratch, name));
     const builder = new ProgramBuilder();

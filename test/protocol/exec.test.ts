@@ -22,7 +22,7 @@ async function up(more: Readonly<Record<string, unknown>> = {}, spec: object = {
 
 const run = (task: PreparedTask, script: string) => exec(bench.client(), task.id, script);
 
-/** What of /proc/PID/status decides what a process may do. */
+/** The fields of /proc/PID/status that decide what a process may do. */
 const rights = "grep -E '^(Uid|Gid|CapInh|CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/$1/status";
 
 describe("a command", () => {
@@ -31,7 +31,7 @@ describe("a command", () => {
     task = await up({ environment: { FROM_CONFIG: "a b" } }, { env: { FROM_TASK: "c\nd" } });
   });
 
-  test("has its streams apart, and its exit code", async () => {
+  test("has separate streams, and its exit code", async () => {
     expect(await run(task, "echo out; echo err >&2; exit 7")).toEqual({
       code: 7,
       signal: 0,
@@ -40,12 +40,12 @@ describe("a command", () => {
     });
   });
 
-  test("that a signal ends has its number, and 128 more as its code", async () => {
+  test("that a signal kills exits with 128 plus the signal's number", async () => {
     expect(await run(task, "kill -TERM $$")).toMatchObject({ code: 143, signal: 15 });
     expect(await run(task, "kill -KILL $$")).toMatchObject({ code: 137, signal: 9 });
   });
 
-  test("reads what is typed until the input ends", async () => {
+  test("reads its input until the end", async () => {
     const running = await startExec(bench.client(), task.id, ["/bin/cat"]);
     await running.type("one\n");
     await running.stdout.waitFor("one\n");
@@ -54,7 +54,7 @@ describe("a command", () => {
     expect(await running.ended).toEqual({ code: 0, signal: 0, stdout: "one\ntwo\n", stderr: "" });
   });
 
-  test("that cannot be found ends with 127 and a sentence", async () => {
+  test("that cannot be found exits with 127 and an error message", async () => {
     for (const command of ["no-such-program", "/no/such/program"]) {
       const { ended } = await startExec(bench.client(), task.id, [command]);
       expect(await ended).toEqual({
@@ -79,7 +79,7 @@ describe("a command", () => {
     expect(stdout).toBe("a b|c\nd|/local|/root|root|systemd-nspawn\n/root\n");
   });
 
-  test("is in the container's namespaces and cgroup, below no process of the host", async () => {
+  test("is in the container's namespaces and cgroup, and no child of a host process", async () => {
     const script =
       "for ns in user mnt pid net uts ipc cgroup; do for pid in $$ 1; do readlink /proc/$pid/ns/$ns; done; done";
     const lines = (await run(task, script)).stdout.trim().split("\n");
@@ -91,7 +91,7 @@ describe("a command", () => {
     expect((await run(task, "cut -d' ' -f4 /proc/$$/stat")).stdout).toBe("0\n");
   });
 
-  test("may do what the task may do, no more and no less", async () => {
+  test("has exactly the privileges of the task", async () => {
     for (const more of [
       {},
       { user_namespacing: false },
@@ -121,7 +121,7 @@ describe("a command", () => {
     expect(stderr).toContain("ermission denied");
   });
 
-  test("leaves no cgroup behind, and what it started in the background runs on", async () => {
+  test("leaves no cgroup behind, and its background processes keep running", async () => {
     const { stdout } = await run(task, "sleep 1000 & echo $!");
     expect((await run(task, `cat /proc/${stdout.trim()}/comm`)).stdout).toBe("sleep\n");
     await run(task, `kill -9 ${stdout.trim()}`);
@@ -154,7 +154,7 @@ describe("a terminal", () => {
   });
   const open = () => startExec(bench.client(), task.id, ["/bin/sh"], true);
 
-  test("is one of the container's, with a size that follows the window", async () => {
+  test("is a terminal of the container, with a size that follows the window", async () => {
     const running = await open();
     await running.resize(31, 97);
     await running.type("tty; stty size\n");
@@ -169,14 +169,14 @@ describe("a terminal", () => {
     expect((await watching.ended).stdout).toContain("40 120");
   });
 
-  test("passes Ctrl-C on as a signal, and the end of the input as Ctrl-D", async () => {
+  test("forwards Ctrl-C as a signal, and the end of input as Ctrl-D", async () => {
     const running = await open();
     await running.type("sleep 1000\n");
     await running.stdout.waitFor("sleep 1000\r\n");
     await Bun.sleep(100);
     await running.type("\u0003");
     await running.type("echo still $((1 + 1))\n");
-    // Until its prompt is there, the shell would not take the end for its own.
+    // Before its prompt appears, the shell would not read the end of input itself.
     await running.stdout.waitFor(/still 2\r\n[^\n]*# /);
     await Bun.sleep(100);
     await running.endInput();
@@ -192,8 +192,8 @@ describe("a terminal", () => {
   });
 });
 
-describe("a caller who goes away", () => {
-  test.each([false, true])("takes all that the command started with it (terminal: %p)", async (tty) => {
+describe("a client that disconnects", () => {
+  test.each([false, true])("ends all processes of the command (terminal: %p)", async (tty) => {
     const task = await up();
     const script = "trap '' HUP TERM; (trap '' HUP TERM; sleep 1001 & sleep 1002) & echo go; sleep 1003";
     const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", script], tty);
@@ -207,7 +207,7 @@ describe("a caller who goes away", () => {
   });
 });
 
-test("fifty at once, each with its own output and code", async () => {
+test("fifty commands at once, each with its own output and exit code", async () => {
   const task = await up();
   const ends = await Promise.all(
     Array.from({ length: 50 }, (_, index) => run(task, `sleep 0.2; echo ${index}; exit ${index}`)),
@@ -215,7 +215,7 @@ test("fifty at once, each with its own output and code", async () => {
   expect(ends.map(({ code, stdout }) => [code, stdout])).toEqual(ends.map((_, index) => [index, `${index}\n`]));
 });
 
-test("a task that has ended, and one that never was, refuse commands", async () => {
+test("commands are refused for a task that has exited, and for an unknown one", async () => {
   const task = await bench.started(shell(bench.busybox, "exit 0"));
   await bench.client().waitTask(task.id);
   expect(await failure(run(task, "true"))).toContain("no longer running");
@@ -251,7 +251,7 @@ describe("the command line's exec", () => {
     expect((await attempt([...own(machine), "/bin/sh", "-c", "kill -9 $$"])).code).toBe(137);
   });
 
-  test("has the task's variables below systemd-nspawn's init too, and waits for nothing", async () => {
+  test("has the task's variables under systemd-nspawn's init too, and does not wait", async () => {
     const task = await up({ process_two: true, environment: { FROM_CONFIG: "seen" } });
     const start = performance.now();
     const ran = await attempt([...own(await machineOf(task)), "/bin/sh", "-c", "echo $FROM_CONFIG $NOMAD_TASK_DIR"]);
@@ -259,7 +259,7 @@ describe("the command line's exec", () => {
     expect(performance.now() - start).toBeLessThan(8_000);
   });
 
-  test("gives a terminal where it has one", async () => {
+  test("provides a terminal if it has one", async () => {
     const machine = await machineOf(await up());
     const line = [...own(machine), "/bin/sh", "-c", "tty; stty size; exit 3"].map((word) => `'${word}'`).join(" ");
     const ran = await attempt([
@@ -274,7 +274,7 @@ describe("the command line's exec", () => {
     expect(ran.code).toBe(3);
   });
 
-  test("tells of a machine that is not there", async () => {
+  test("reports a machine that does not exist", async () => {
     const { code, stderr } = await attempt([...own("nobody-runs-this"), "true"]);
     expect(code).toBe(1);
     expect(stderr).toContain('No container "nobody-runs-this"');
@@ -288,7 +288,7 @@ describe("a large stream", () => {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
   };
 
-  test("goes through whole, and the plugin does not grow by it", async () => {
+  test("arrives complete, and the plugin's memory does not grow", async () => {
     const task = await up();
     await run(task, "head -c 50000000 /dev/zero");
     const start = await resident();
@@ -309,7 +309,7 @@ describe("a large stream", () => {
     expect(highest - start).toBeLessThan(32);
   }, 120_000);
 
-  test("waits for a slow reader instead of being kept", async () => {
+  test("waits for a slow reader instead of being buffered", async () => {
     const task = await up();
     const call = bench.client().execTaskStreaming();
     await call.send({

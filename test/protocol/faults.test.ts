@@ -1,4 +1,4 @@
-/** The plugin is killed with -9 at every moment of a start, and what follows must be as if nothing had happened. */
+/** The plugin is killed with -9 at every moment of a start, and later calls must behave as if nothing had happened. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -16,9 +16,9 @@ import { copyTree, failure, openWorkbench, shell, type Workbench } from "./workb
 let before: HostState;
 let bench: Workbench;
 let allocRoot: string;
-/** On a disk: a memory file system may be no place for what an overlay writes to. */
+/** On a disk, because a tmpfs may not support an overlay's upper directory. */
 const store = `/var/tmp/faults-store-${process.pid}`;
-/** An image made for container engines, as a job names it. */
+/** A container (OCI) image, as a job names it. */
 let stored: string;
 beforeAll(async () => {
   before = await hostState();
@@ -36,7 +36,7 @@ afterAll(async () => {
 /** Milliseconds after the request at which the plugin dies: a start takes about a hundred. */
 const moments = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 50, 60, 80, 100, 130];
 
-/** The processes that run a task's command as PID 1 of a container, on the whole machine. */
+/** All processes of the machine that run a task's command as PID 1 of a container. */
 async function payloads(mark: string): Promise<number[]> {
   const found: number[] = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
@@ -48,7 +48,7 @@ async function payloads(mark: string): Promise<number[]> {
   return found;
 }
 
-/** The processes of a task, its systemd-nspawn among them: a container that is just starting has no payload yet. */
+/** The processes of a task, including its systemd-nspawn, because a starting container has no payload yet. */
 async function processesOf(task: PreparedTask): Promise<string[]> {
   const found: string[] = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
@@ -60,7 +60,7 @@ async function processesOf(task: PreparedTask): Promise<string[]> {
 
 const mark = (task: PreparedTask) => `: ${task.config.name}`;
 
-/** A task whose command line has its mark in it. */
+/** A task with its mark in its command line. */
 function prepared(image: string = bench.busybox, more: Readonly<Record<string, unknown>> = {}): Promise<PreparedTask> {
   const script = `: ${crypto.randomUUID()}; echo up; while :; do sleep 0.1; done`;
   const resources = { ports: [{ label: "http", value: 20_500, to: 80, hostIp: "" }] };
@@ -69,15 +69,15 @@ function prepared(image: string = bench.busybox, more: Readonly<Record<string, u
 
 const kinds = ["a directory", "a stored image", "a network of its own"] as const;
 
-test.each(moments)("killed %d ms into a start: started again, the task runs once", async (moment) => {
+test.each(moments)("killed %d ms after the begin of a start: started again, the task runs once", async (moment) => {
   const task = await prepared();
   const start = failure(bench.client().startTask(task.config));
   await Bun.sleep(moment);
   await bench.replacePlugin();
   await start;
-  // What an agent does that never got a handle.
+  // An agent that never received a handle does this.
   await bench.start(task);
-  // Its log's reader may have seen the end of a first container, so it is looked for among the processes.
+  // The log's reader may have seen the end of a first container, so search the processes instead.
   const deadline = performance.now() + 10_000;
   while ((await payloads(mark(task))).length === 0 && performance.now() < deadline) await Bun.sleep(10);
   await Bun.sleep(100);
@@ -124,7 +124,7 @@ test.each(kinds)(
   400_000,
 );
 
-test.each([0, 5, 20, 60])("killed %d ms into a stop: the next one ends it", async (moment) => {
+test.each([0, 5, 20, 60])("killed %d ms after the begin of a stop: the next plugin completes it", async (moment) => {
   const task = await prepared();
   const handle = await bench.start(task);
   await task.stdout.waitFor("up");
@@ -142,7 +142,7 @@ test.each([0, 5, 20, 60])("killed %d ms into a stop: the next one ends it", asyn
   expect(await payloads(mark(task))).toEqual([]);
 });
 
-test.each([0, 5, 20, 60])("killed %d ms into a destroy: the next one completes it", async (moment) => {
+test.each([0, 5, 20, 60])("killed %d ms after the begin of a destroy: the next plugin completes it", async (moment) => {
   const task = await prepared();
   const handle = await bench.start(task);
   await task.stdout.waitFor("up");
@@ -150,12 +150,12 @@ test.each([0, 5, 20, 60])("killed %d ms into a destroy: the next one completes i
   await Bun.sleep(moment);
   await bench.replacePlugin();
   await destroy;
-  // There, and removed now, or gone already: both are ends that an agent knows.
+  // The task existed and is removed now, or was gone already: an agent handles both.
   if ((await failure(bench.client().recoverTask(handle))) === "") await bench.client().destroyTask(task.id, true);
   expect(await payloads(mark(task))).toEqual([]);
 });
 
-test("killed while commands run in a task: the commands end, the task goes on", async () => {
+test("killed while commands run in a task: the commands end, the task keeps running", async () => {
   const task = await prepared();
   const handle = await bench.start(task);
   await task.stdout.waitFor("up");
@@ -178,7 +178,7 @@ test("killed while commands run in a task: the commands end, the task goes on", 
   expect(await payloads(mark(task))).toHaveLength(1);
 });
 
-test("a full state directory fails a start in a sentence, and nothing of it stays", async () => {
+test("a full state directory makes a start fail with an error, and nothing of it remains", async () => {
   const state = "/run/nomad-driver-nspawn";
   await mkdir(state, { recursive: true, mode: 0o700 });
   await run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=3", "tmpfs", state]);
@@ -198,10 +198,10 @@ test("a full state directory fails a start in a sentence, and nothing of it stay
   expect(code).toBe(3);
 });
 
-test("a start that fails when its container runs already ends that, and a destroy that failed can be tried again", async () => {
+test("a start that fails after its container runs kills it, and a failed destroy can be retried", async () => {
   const hook = resolve(import.meta.dir, "../support/fail-to-read.ts");
   const failing = (path: string) => startPlugin({ env: { BUN_OPTIONS: `--preload=${hook}`, FAIL_TO_READ: path } });
-  // The cgroups of what was started are looked up when nothing but the task itself is still to be made.
+  // The cgroups of the container are looked up when only the task itself remains to be created.
   await using plugin = await failing("^/proc/\\d+/cgroup$");
   using client = new DriverClient(plugin.socket);
   await client.setConfig({ image_store: store });
@@ -223,7 +223,7 @@ test("a start that fails when its container runs already ends that, and a destro
   expect(await processesOf(task)).toEqual([]);
 });
 
-test("the image goes away while a task runs from it", async () => {
+test("the image is removed while a task runs from it", async () => {
   const image = join(bench.scratch, "going");
   await copyTree(bench.busybox, image);
   const task = await bench.started({

@@ -9,7 +9,7 @@ const address = "198.51.100.20";
 const network = { path, hostsConfig: { hostname: "web-group", address } };
 
 beforeAll(async () => {
-  // As an agent with the bridge plugin of CNI makes it.
+  // Like the namespace that an agent creates with CNI's bridge plugin.
   await run(["ip", "netns", "add", namespace]);
   await run(["ip", "link", "add", "group-host", "type", "veth", "peer", "name", "eth0", "netns", namespace]);
   await run(["ip", "address", "add", "198.51.100.1/24", "dev", "group-host"]);
@@ -54,7 +54,7 @@ describe("a group's network", () => {
     expect((await bench.client().inspectTask(task.id)).networkOverride).toBeUndefined();
   });
 
-  test("lets the task ping, as programs do it that need no raw socket", async () => {
+  test("lets the task ping, as programs do that need no raw socket", async () => {
     const config = { image: await debianImage(), boot: false, volatile: "overlay", user: "nobody" };
     const echo =
       'use Socket; socket(my $s, AF_INET, SOCK_DGRAM, getprotobyname("icmp") // 1) or die "no: $!"; print "echo"';
@@ -62,7 +62,7 @@ describe("a group's network", () => {
     expect(end).toMatchObject({ code: 0, stdout: "echo", stderr: "" });
   });
 
-  test("is also a booted system's", async () => {
+  test("is also that of a booted container", async () => {
     const debian = await debianImage();
     const config = { image: debian, volatile: "overlay", network_veth: true };
     const task = await bench.started({ config, network });
@@ -74,14 +74,14 @@ describe("a group's network", () => {
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
   }, 120_000);
 
-  test("leaves a hosts file of the job's alone", async () => {
+  test("does not replace a hosts file of the job", async () => {
     const task = await bench.task(joined("cat /etc/hosts", { bind_read_only: { "local/hosts": "/etc/hosts" } }));
     await Bun.write(`${task.dirs.local}/hosts`, "192.0.2.7 own\n");
     await bench.start(task);
     await task.stdout.waitFor("192.0.2.7 own\n");
   });
 
-  test("that is none has a loopback interface alone", async () => {
+  test("of mode none has a loopback interface only", async () => {
     const none = `${namespace}-none`;
     await run(["ip", "netns", "add", none]);
     try {
@@ -93,7 +93,7 @@ describe("a group's network", () => {
     }
   });
 
-  test("that is gone is told", async () => {
+  test("that no longer exists is reported", async () => {
     const task = await bench.task({ ...joined("true"), network: { path: "/run/netns/gone" } });
     expect(await failure(bench.client().startTask(task.config))).toContain("/run/netns/gone");
   });

@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 describe("the handshake", () => {
-  test("is one line, and nothing else is ever printed", async () => {
+  test("is one line, and the only output", async () => {
     await using plugin = await startPlugin();
     expect(plugin.handshake.trimEnd()).toBe(`1|2|unix|${plugin.socket}|grpc`);
     using client = new DriverClient(plugin.socket);
@@ -33,7 +33,7 @@ describe("the handshake", () => {
   test.each([
     [{ PLUGIN_CLIENT_CERT: "-----BEGIN CERTIFICATE-----" }, "mutual TLS"],
     [{ PLUGIN_PROTOCOL_VERSIONS: "7" }, "speaks version 2"],
-  ])("%j is refused with a sentence", async (env, part) => {
+  ])("%j is refused with an error", async (env, part) => {
     const { code, stdout, stderr } = await attempt([driverBinary()], {
       env: { ...agentEnvironment("/tmp"), ...env },
     });
@@ -50,7 +50,7 @@ describe("the handshake", () => {
 });
 
 describe("the plugin", () => {
-  test("tells who it is", async () => {
+  test("reports its name and version", async () => {
     await using plugin = await startPlugin();
     using client = new DriverClient(plugin.socket);
     expect((await client.health()).status).toBe(1);
@@ -65,7 +65,7 @@ describe("the plugin", () => {
     expect((await client.capabilities()).capabilities).toMatchObject({ sendSignals: true, fsIsolation: 2 });
   });
 
-  test("refuses a wrong config with a sentence", async () => {
+  test("refuses an invalid config with an error", async () => {
     await using plugin = await startPlugin();
     using client = new DriverClient(plugin.socket);
     expect(await failure(client.setConfig({ pull_timeout: "soon" }))).toContain("pull_timeout");
@@ -77,7 +77,7 @@ describe("the plugin", () => {
     }
   });
 
-  test("lives on through Ctrl-C in the agent's terminal and takes large messages", async () => {
+  test("survives Ctrl-C in the agent's terminal and accepts large messages", async () => {
     await using plugin = await startPlugin();
     using client = new DriverClient(plugin.socket);
     process.kill(plugin.pid, "SIGINT");
@@ -85,7 +85,7 @@ describe("the plugin", () => {
     expect((await client.health()).status).toBe(1);
   });
 
-  test("ends in order on SIGTERM", async () => {
+  test("exits cleanly on SIGTERM", async () => {
     await using plugin = await startPlugin();
     expect(await plugin.kill("SIGTERM")).toBe(0);
     expect(existsSync(plugin.socket)).toBe(false);

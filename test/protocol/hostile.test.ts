@@ -26,7 +26,7 @@ async function up(script: string, more: object = {}): Promise<PreparedTask> {
 const inCgroups = (script: string) =>
   `n=${"n".repeat(200)}; for t in /sys/fs/cgroup /sys/fs/cgroup/systemd; do cd $t && ${script}; cd /; done 2>/dev/null`;
 
-/** Each is run in a container of its own; none of them may be noticed outside. */
+/** Each is run in its own container; none of them may have an effect outside. */
 const attacks: readonly (readonly [what: string, script: string, more?: object])[] = [
   ["forks without end below its limit", "f() { while :; do sleep 100 & done; }; f 2>/dev/null &", { pids_limit: 200 }],
   ["leaves hundreds of zombies", "sh -c 'for i in $(seq 300); do true & done; exec sleep 1000' &"],
@@ -67,14 +67,14 @@ const attacks: readonly (readonly [what: string, script: string, more?: object])
 ];
 
 describe("a container whose root", () => {
-  test.each(attacks)("%s is seen by none but itself", async (_, script, more = {}) => {
+  test.each(attacks)("%s affects only itself", async (_, script, more = {}) => {
     const other = await up("true");
     const task = await up(script, more);
     const answers = performance.now();
     expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
     expect((await bench.client().inspectTask(task.id)).task?.id).toBe(task.id);
     expect(performance.now() - answers).toBeLessThan(3_000 * pace);
-    // It may not be entered any more, but whoever tries has an answer.
+    // Commands may be impossible in it afterwards, but each attempt gets an answer.
     const tried = performance.now();
     await failure(exec(bench.client(), task.id, "true"));
     expect(performance.now() - tried).toBeLessThan(8_000 * pace);
@@ -86,7 +86,7 @@ describe("a container whose root", () => {
   });
 });
 
-test("all of it at once, and none of it is left when the tasks are destroyed", async () => {
+test("all of it at once, and nothing is left when the tasks are destroyed", async () => {
   const other = await up("true");
   const tasks = await Promise.all(attacks.slice(0, 8).map(([, script, more = {}]) => up(script, more)));
   expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
@@ -94,7 +94,7 @@ test("all of it at once, and none of it is left when the tasks are destroyed", a
   expect((await exec(bench.client(), other.id, "echo here")).stdout).toBe("here\n");
 });
 
-test("what it says to systemd-nspawn's notify socket changes nothing of its task", async () => {
+test("its messages to systemd-nspawn's notify socket do not affect its task", async () => {
   const [socket, connect, dup2, write, execve] = [41, 42, 33, 1, 59];
   const program = new ProgramBuilder();
   const made = program.argumentAhead(1);
@@ -118,7 +118,7 @@ test("what it says to systemd-nspawn's notify socket changes nothing of its task
   ]) {
     program.call(write, [9, program.text(said), said.length]);
   }
-  // Whether it was heard at all is the code of the end.
+  // The exit code shows whether the message was received at all.
   program.call(write, [1, connected, 8]);
   const argv = ["sh", "-c", "echo up; sleep 2; exit 7"].map((text) => program.text(text));
   program.call(execve, [program.text("/bin/sh"), program.words([...argv, 0]), program.words([0])]);
@@ -127,7 +127,7 @@ test("what it says to systemd-nspawn's notify socket changes nothing of its task
   await writeFile(join(image, "first"), program.build(), { mode: 0o755 });
   const task = await bench.started(shell(image, "", { command: ["/first"] }));
   await task.stdout.waitFor("up\n");
-  // A zero is what connect(2) returned: the socket was there.
+  // Zero is the result of connect(2): the socket existed.
   expect(task.stdout.text()).toStartWith("\u0000".repeat(8));
   expect((await exec(bench.client(), task.id, "echo on")).stdout).toBe("on\n");
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 7, signal: 0 });

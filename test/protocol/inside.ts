@@ -1,17 +1,17 @@
-/** Looking at options from inside a container. */
+/** Checks options from inside a container. */
 
 import { existsSync } from "node:fs";
 import type { TaskSpec } from "../support/task";
 import { failure, shell, type Workbench } from "./workbench";
 
-/** Whether the plugin under test supervises by systemd, as it does wherever that is PID 1. */
+/** Whether the plugin under test uses the systemd supervisor, as it does if systemd is PID 1. */
 export const underSystemd: boolean = existsSync("/run/systemd/system");
 
 /**
- * Runs a shell script in a container and gives what it printed on stdout.
+ * Runs a shell script in a container and returns its stdout.
  *
  * @param more options of the job's config
- * @param spec what else is different about the task
+ * @param spec other changes of the task
  * @throws Error with what it printed on stderr when its exit code is not 0
  */
 export async function inside(
@@ -27,7 +27,7 @@ export async function inside(
   return end.stdout;
 }
 
-/** The sentence a call fails with, as a Nomad agent reads it; "" for one that succeeds. */
+/** The error message of a call, as a Nomad agent reads it; "" if it succeeds. */
 export async function sentence(call: Promise<unknown>): Promise<string> {
   return (await failure(call)).replace(/^2 UNKNOWN: /, "");
 }

@@ -26,7 +26,7 @@ describe("how a task ends", () => {
     expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: false });
   });
 
-  test("a command that is not there", async () => {
+  test("a command that does not exist", async () => {
     const end = await bench.finished({ config: { ...shell(bench.busybox, "").config, command: ["/no/such"] } });
     expect(end.code).toBe(1);
     expect(end.stderr + end.err).toContain("/no/such");
@@ -49,7 +49,7 @@ describe("how a task ends", () => {
 describe("stopping", () => {
   const trap = "trap 'echo got it; exit 3' USR1; trap '' INT TERM; echo up; while :; do sleep 0.1; done";
 
-  test("sends the signal that was asked for", async () => {
+  test("sends the requested signal", async () => {
     const task = await bench.started(shell(bench.busybox, trap));
     await task.stdout.waitFor("up");
     await bench.client().stopTask(task.id, { signal: "SIGUSR1", timeout: 20_000 });
@@ -57,7 +57,7 @@ describe("stopping", () => {
     expect(task.stdout.text()).toContain("got it");
   });
 
-  test("kills after the timeout, twice or after the end changes nothing", async () => {
+  test("kills after the timeout; a second stop, or one after the exit, changes nothing", async () => {
     const task = await bench.started(shell(bench.busybox, trap));
     await task.stdout.waitFor("up");
     const stop = () => bench.client().stopTask(task.id, { timeout: 300 });
@@ -74,7 +74,7 @@ describe("stopping", () => {
 });
 
 describe("the rest of a task's life", () => {
-  test("a running task is destroyed by force only, an unknown one is told in the agent's words", async () => {
+  test("a running task is destroyed by force only; for an unknown one the agent's own error is returned", async () => {
     const task = await bench.started(shell(bench.busybox, "sleep 1000"));
     expect(await failure(bench.client().destroyTask(task.id))).toContain("running");
     await bench.client().destroyTask(task.id, true);
@@ -113,7 +113,7 @@ describe("the rest of a task's life", () => {
     expect(ends.map(({ stdout }) => stdout)).toEqual(scripts.map((index) => `n${index}\n`));
   });
 
-  test("is told in events", async () => {
+  test("is reported in task events", async () => {
     const stop = new AbortController();
     const events = bench.client().taskEvents({ signal: stop.signal });
     const task = await bench.started(shell(bench.busybox, "sleep 1000"));

@@ -29,7 +29,7 @@ async function up(more: Readonly<Record<string, unknown>>, spec: object = {}): P
   return task;
 }
 
-/** The content of the first of these files that is there. */
+/** The content of the first of these files that exists. */
 async function firstOf(directory: string, ...names: readonly string[]): Promise<string> {
   const name = names.find((candidate) => existsSync(`${directory}/${candidate}`));
   return name === undefined ? "" : (await readFile(`${directory}/${name}`, "utf8")).trim();
@@ -38,7 +38,7 @@ async function firstOf(directory: string, ...names: readonly string[]): Promise<
 test("pids_limit bounds processes", async () => {
   const task = await up({ pids_limit: 20 });
   const directory = (await cgroupsOf(task)).of("pids");
-  // A host whose systemd manages no such controller limits it by no means; the vm level has one that does.
+  // A host whose systemd does not manage this controller cannot limit it; the vm level has one that does.
   if (directory === undefined) return;
   expect(await firstOf(directory, "pids.max")).toBe("20");
   const forks = "for i in $(seq 1 100); do sleep 100 & done; echo; echo end";
@@ -47,7 +47,7 @@ test("pids_limit bounds processes", async () => {
   expect(end.stderr).toContain("fork");
 });
 
-test("cpu_hard_limit is a quota; without it there is none", async () => {
+test("cpu_hard_limit sets a quota; without it none is set", async () => {
   const resources = { linuxResources: { cpuShares: 512n, percentTicks: 0.25 } };
   const [limited, free] = [await up({ cpu_hard_limit: true }, { resources }), await up({}, { resources })];
   const directory = (await cgroupsOf(limited)).of("cpu");
@@ -58,7 +58,7 @@ test("cpu_hard_limit is a quota; without it there is none", async () => {
   expect(await firstOf(other, "cpu.max", "cpu.cfs_quota_us")).toMatch(/^(max 100000|-1)$/);
 });
 
-test("a task that runs out of memory is told to have been killed for it, with limit and highest use", async () => {
+test("a task that runs out of memory is reported as OOM-killed, with limit and peak usage", async () => {
   const probe = await up({}, { resources: megabytes(64) });
   const limited = (await cgroupsOf(probe)).of("memory") !== undefined;
   if (!limited) return;
@@ -72,7 +72,7 @@ test("a task that runs out of memory is told to have been killed for it, with li
   );
 });
 
-test("a task that the driver kills is not told to have run out of memory, though a process of it once did", async () => {
+test("a task that the driver kills is not reported as OOM-killed, although one of its processes was earlier", async () => {
   const probe = await up({}, { resources: megabytes(64) });
   if ((await cgroupsOf(probe)).of("memory") === undefined) return;
   const script =

@@ -8,21 +8,21 @@ import { inside, sentence } from "./inside";
 import { went } from "./places";
 import { copyTree, shell, useWorkbench, type Workbench } from "./workbench";
 
-/** What is in the place of a task's log is never opened, unless it is the FIFO that Nomad made there or the null device. */
+/** A replacement of a task's log is never opened; only the FIFO that Nomad created there, or the null device, is. */
 
 let bench: Workbench;
 useWorkbench((opened) => {
   bench = opened;
 });
 
-/** A file of the host that has to stay as it is. */
+/** A file of the host that must not change. */
 async function victim(): Promise<string> {
   const path = join(bench.scratch, crypto.randomUUID());
   await writeFile(path, "of the host\n");
   return path;
 }
 
-/** Replaces a log by something else; gives what is to be said about it. */
+/** Replaces a log by something else; returns the expected error. */
 const replacements: readonly (readonly [string, (log: string, file: string, task: PreparedTask) => Promise<RegExp>])[] =
   [
     ["a symlink", async (log, file) => symlink(file, log).then(() => /because it is a symlink/)],
@@ -58,7 +58,7 @@ const owned = (path: string) => run(["chown", "1000", path]).then(() => /is a FI
 
 function socketAt(path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    // A path that is short enough for a socket's name, and stays when its server is gone.
+    // A path that is short enough for a socket's name, and remains when its server has exited.
     const short = `/tmp/${crypto.randomUUID().slice(0, 8)}`;
     const server = createServer().once("error", reject);
     server.listen(short, () => {
@@ -83,7 +83,7 @@ describe("in place of a log", () => {
     });
   }
 
-  test("the null device is taken, and nothing is kept", async () => {
+  test("the null device is accepted, and the output is discarded", async () => {
     const task = await bench.task(shell(bench.busybox, "echo lost; echo lost >&2; echo again > /dev/stdout; exit 3"));
     task.config.stdoutPath = "/dev/null";
     task.config.stderrPath = "/dev/null";
@@ -92,7 +92,7 @@ describe("in place of a log", () => {
     expect((await stat("/dev/null")).isCharacterDevice()).toBe(true);
   });
 
-  test("a symlink above the allocation is the operator's", async () => {
+  test("a symlink above the allocation is followed, because it is the operator's", async () => {
     const task = await bench.task(shell(bench.busybox, "echo through"));
     const linked = join(bench.scratch, "linked");
     await symlink(join(task.config.allocDir, ".."), linked);
@@ -123,19 +123,19 @@ describe("the directory of the logs", () => {
     expect(await inside(bench, script, more)).toBe(".task.stderr.fifo\n.task.stdout.fifo\n");
   });
 
-  test("is held by the kernel against root in a user namespace", async () => {
+  test("is protected by the kernel from root in a user namespace", async () => {
     const script =
       "umount /alloc/logs 2>/dev/null && echo gone; mount -o remount,bind,rw /alloc/logs 2>/dev/null && echo open; :";
     expect(await inside(bench, script)).toBe("");
   });
 
-  test("leaves standard output usable by every name", async () => {
+  test("leaves standard output usable under every name", async () => {
     const script = "echo 1; echo 2 > /dev/stdout; echo 3 > /alloc/logs/.task.stdout.fifo";
-    // In a user namespace the FIFO is not the container's to open again by /dev/stdout; see giveLogs().
+    // In a user namespace the container may open the FIFO again by /dev/stdout only if it owns it; see giveLogs().
     expect(await inside(bench, script, { user_namespacing: false })).toBe("1\n2\n3\n");
   });
 
-  test("is the job's where it mounts something there", async () => {
+  test("is the job's if it mounts something there", async () => {
     const { stdout, code } = await went(
       bench,
       shell(bench.busybox, "cat /alloc/logs/f; echo x > /alloc/logs/g", { bind: { "local/mine": "/alloc/logs" } }),
@@ -147,14 +147,14 @@ describe("the directory of the logs", () => {
     expect({ stdout, code }).toEqual({ stdout: "mine\n", code: 0 });
   });
 
-  test("needs no place in an image that is read-only", async () => {
+  test("needs no mount point in a read-only image", async () => {
     const image = await copyTree(bench.busybox, join(bench.scratch, "fixed"));
     for (const name of ["alloc", "local", "secrets"]) await mkdir(join(image, name), { recursive: true });
     const more = { image, volatile: "no", read_only: true, private_users_ownership: "off" };
     expect(await inside(bench, "touch /alloc/logs/x 2>/dev/null || echo fixed", more)).toBe("fixed\n");
   });
 
-  test("a second start after a task's attempt is as the first", async () => {
+  test("a second start after a task's attempt works like the first", async () => {
     const script = "ln -sf /etc/passwd /alloc/logs/.task.stdout.fifo; echo started";
     const { task } = await went(bench, shell(bench.busybox, script));
     task.stdout.resume();

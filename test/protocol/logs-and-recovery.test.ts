@@ -10,7 +10,7 @@ useWorkbench((opened) => {
   bench = opened;
 });
 
-/** Counts until it is told to end with code 5. */
+/** Counts until a signal makes it exit with code 5. */
 const counter = "trap 'exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done";
 
 function numbers(text: string): number[] {
@@ -18,14 +18,14 @@ function numbers(text: string): number[] {
 }
 
 describe("logs", () => {
-  test("stdout and stderr are apart", async () => {
+  test("stdout and stderr are separate", async () => {
     const end = await bench.finished(shell(bench.busybox, "echo out; echo err >&2"));
     expect(end.stdout).toBe("out\n");
-    // systemd-nspawn adds a line of its own where /run is no tmpfs.
+    // systemd-nspawn adds its own line if /run is not a tmpfs.
     expect(end.stderr.split("\n")[0]).toBe("err");
   });
 
-  test("a missing reader neither holds a start back nor loses a line", async () => {
+  test("a missing reader neither delays a start nor loses a line", async () => {
     const task = await bench.task(shell(bench.busybox, counter));
     await Promise.all([task.stdout.stop(), task.stderr.stop()]);
     await bench.start(task);
@@ -45,20 +45,20 @@ describe("logs", () => {
   });
 });
 
-/** Starts a task and gives its handle as the agent keeps it. */
+/** Starts a task and returns its handle, as the agent keeps it. */
 async function handled(script: string, more: Readonly<Record<string, unknown>> = {}) {
   const task = await bench.task(shell(bench.busybox, script, more));
   return { task, handle: await bench.start(task) };
 }
 
-/** Waits for the end of a process that is not ours. */
+/** Waits for the exit of a process that is not our child. */
 async function processGone(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`)) await Bun.sleep(20);
 }
 
 describe("after a kill -9 of the plugin", () => {
   test.each([{}, { process_two: true }])(
-    "a task goes on, with its PID, its log and its exit code (%j)",
+    "a task keeps running, with its PID, its log and its exit code (%j)",
     async (more) => {
       const { task, handle } = await handled(counter, more);
       await task.stdout.waitFor("line 10\n");
@@ -81,7 +81,7 @@ describe("after a kill -9 of the plugin", () => {
   test.each([
     ["exit 0", 0, 0],
     ["exit 6", 6, 0],
-  ])("the end meanwhile is known: %s", async (end, exitCode, signal) => {
+  ])("an exit in the meantime is known: %s", async (end, exitCode, signal) => {
     const { task, handle } = await handled(`echo up; while [ ! -e /alloc/end ]; do sleep 0.05; done; ${end}`);
     await task.stdout.waitFor("up");
     const pid = Number((await bench.client().inspectTask(task.id)).driver?.attributes["pid"]);
@@ -92,7 +92,7 @@ describe("after a kill -9 of the plugin", () => {
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode, signal });
   });
 
-  test("a task of this plugin process is recovered by saying so", async () => {
+  test("a task of this plugin process is recovered without effect", async () => {
     const { handle, task } = await handled("sleep 1000");
     await bench.client().recoverTask(handle);
     expect((await bench.client().inspectTask(task.id)).task?.state).toBe(TaskState.RUNNING);
@@ -103,7 +103,7 @@ describe("after a kill -9 of the plugin", () => {
     await task.stdout.waitFor("first");
     await bench.replacePlugin();
     await bench.start(task);
-    // The first container's end was the end of the log for its reader.
+    // The exit of the first container was the end of the log for its reader.
     await task.stdout.stop();
     task.stdout.resume();
     await task.stdout.waitFor(/first\n(.*\n)*first/);
@@ -111,8 +111,8 @@ describe("after a kill -9 of the plugin", () => {
   });
 });
 
-describe("what cannot be recovered is said", () => {
-  test("a task that this host never had", async () => {
+describe("what cannot be recovered is reported", () => {
+  test("a task that never ran on this host", async () => {
     const { handle, task } = await handled("exit 0");
     await bench.client().waitTask(task.id);
     await bench.client().destroyTask(task.id);

@@ -6,7 +6,7 @@ import { sentence } from "./inside";
 import { owner, type Places, usePlaces, went } from "./places";
 import { shell, useWorkbench, type Workbench } from "./workbench";
 
-/** Whose files are on both sides of a mount, in containers with user IDs of their own: the default. */
+/** File ownership on both sides of a mount, in containers with their own user IDs: the default. */
 
 let bench: Workbench;
 let places: Places;
@@ -25,7 +25,7 @@ describe("the task's directories", () => {
   const write =
     "cat /secrets/token && echo a > /alloc/f && echo l >> /local/f && echo s > /secrets/f && mkdir /local/d && chown 1000 /alloc/f && echo all";
 
-  test("are the container's root's inside, and the host's root's outside", async () => {
+  test("belong to the container's root inside, and to the host's root outside", async () => {
     const { task, stdout, stderr, events } = await went(bench, shell(bench.busybox, write), async ({ dirs }) => {
       await writeFile(join(dirs.secrets, "token"), "t\n", { mode: 0o600 });
       await writeFile(join(dirs.local, "f"), "", { mode: 0o644 });
@@ -38,7 +38,7 @@ describe("the task's directories", () => {
     expect(events.join()).not.toContain("nobody");
   });
 
-  test("as Nomad makes them (nobody's, open to all), for a user of the image too", async () => {
+  test("as Nomad creates them (owned by nobody, open to all), for a user of the image too", async () => {
     const script = "echo l > /local/f && echo s > /secrets/f && ls -ln /local/f | cut -d' ' -f1-12";
     const { task, stdout } = await went(bench, shell(bench.busybox, script, { user: "app" }), async ({ dirs }) => {
       for (const directory of [dirs.local, dirs.secrets]) {
@@ -64,7 +64,7 @@ describe("the task's directories", () => {
     expect(await owner(join(task.dirs.local, "d"))).toBe("0:0 755");
   });
 
-  test("are so for commands that are run in it later", async () => {
+  test("have the same owners for commands that run in it later", async () => {
     const task = await bench.started(shell(bench.busybox, "echo up; while :; do sleep 1; done"));
     await task.stdout.waitFor("up");
     expect(await exec(bench.client(), task.id, "echo x > /local/x && echo y > /secrets/y && echo both")).toMatchObject({
@@ -73,7 +73,7 @@ describe("the task's directories", () => {
     expect(await owner(join(task.dirs.secrets, "y"))).toBe("0:0 644");
   });
 
-  test("with relative binds, also those with an option of their own", async () => {
+  test("with relative binds, also those with their own option", async () => {
     const bind = { "local/own": "/own", "local/kept": "/kept:noidmap" };
     const script = "touch /own/f && ls -ldn /kept /own/f | tr -s ' ' | cut -d' ' -f3,4; touch /kept/f || echo refused";
     const { stdout } = await went(bench, shell(bench.busybox, script, { bind }), async ({ dirs }) => {
@@ -85,10 +85,10 @@ describe("the task's directories", () => {
 });
 
 describe("a file system that cannot map owners", () => {
-  test("is told in an event, and readable as far as it is open to all", async () => {
+  test("is reported in a task event, and readable as far as it is open to all", async () => {
     const script = "cat /secrets/open; cat /secrets/closed || echo closed; echo x > /secrets/new && echo wrote";
     const { task, code, stdout, events } = await went(bench, shell(bench.busybox, script), async ({ dirs }) => {
-      // As tmpfs is before Linux 6.3.
+      // Like tmpfs before Linux 6.3.
       await places.mount("ramfs", dirs.secrets);
       await chmod(dirs.secrets, 0o777);
       await writeFile(join(dirs.secrets, "open"), "o\n", { mode: 0o644 });
@@ -127,7 +127,7 @@ describe("volumes", () => {
     expect(await owner(join(data, "f"))).toBe("0:0 644");
   });
 
-  test("that were given to the container's IDs as they are outside stay so", async () => {
+  test("that belong to the container's IDs on the host are not mapped", async () => {
     const data = await places.folder("shifted", 1_310_720 + 1000, 0o700);
     const more = { private_users: "1310720:65536", user: "app" };
     const { stdout, stderr, events } = await went(bench, {
@@ -140,7 +140,7 @@ describe("volumes", () => {
     expect(events.join()).not.toContain("nobody");
   });
 
-  test("of somebody the container does not know are told", async () => {
+  test("with an owner that the container does not have are reported", async () => {
     const data = await places.folder("stranger", 2_000_000, 0o777);
     const { stdout, events } = await went(bench, {
       ...shell(bench.busybox, "touch /data/f && echo ok"),
@@ -150,7 +150,7 @@ describe("volumes", () => {
     expect(events.join("\n")).toContain("its owner 2000000:2000000 is none of the container's 65536 IDs");
   });
 
-  test("with further mounts below stay as they are, whole", async () => {
+  test("with further mounts below are not mapped, and mounted completely", async () => {
     const top = await places.mount("tmpfs", await places.folder("csi"));
     await places.mount("tmpfs", join(top, "below"));
     await writeFile(join(top, "below/f"), "found\n");
@@ -161,7 +161,7 @@ describe("volumes", () => {
 });
 
 describe("paths of the host in bind", () => {
-  test("keep their owners unless the job has them mapped", async () => {
+  test("keep their owners unless the job maps them", async () => {
     const root = await places.folder("root", 0, 0o755);
     const script = "ls -ldn /data | tr -s ' ' | cut -d' ' -f3; touch /data/f 2>/dev/null && echo wrote";
     expect((await went(bench, shell(bench.busybox, script, { bind: { [root]: "/data" } }))).stdout).toBe("65534\n");

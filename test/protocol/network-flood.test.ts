@@ -30,7 +30,7 @@ async function leaderOf(task: PreparedTask): Promise<string> {
 const address = (number: number) => `10.99.${number >> 8}.${number & 0xff}/32`;
 
 test.each(["host0", "lo"])(
-  "five thousand addresses that come and go at %s do not keep the driver busy",
+  "five thousand added and removed addresses at %s do not keep the driver busy",
   async (link) => {
     const [task, other] = await Promise.all([
       bench.started({ ...shell(bench.busybox, forever, { network_veth: true }) }),
@@ -67,7 +67,7 @@ test.each(["host0", "lo"])(
     const used = (await cpuSeconds(plugin)) - cpu;
     expect(used).toBeLessThan((0.2 * seconds + 0.4) * pace);
     expect(Math.max(...slowest)).toBeLessThan(1_000 * pace);
-    // What it has in the end is noticed, if later.
+    // The final addresses are noticed, possibly later.
     for (const deadline = performance.now() + 15_000 * pace; performance.now() < deadline; await Bun.sleep(200)) {
       if ((await bench.client().inspectTask(task.id)).networkOverride?.addr === before?.addr) break;
     }

@@ -7,7 +7,7 @@ import { addNeighbour, type Neighbour } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
 import { shell, useWorkbench, type Workbench } from "./workbench";
 
-/** The host believes nothing that a container says about its network. */
+/** The host ignores everything that a container announces about its network. */
 
 const forwarding = "/proc/sys/net/ipv6/conf/all/forwarding";
 const advertiser = resolve(import.meta.dir, "../support/router-advertisement.ts");
@@ -16,7 +16,7 @@ let neighbour: Neighbour;
 let forwardedBefore: string;
 beforeAll(async () => {
   neighbour = await addNeighbour();
-  // A host that has its route by router advertisements does not forward, and takes such from every link.
+  // A host that gets its route from router advertisements does not forward, and accepts them on every link.
   forwardedBefore = await readFile(forwarding, "utf8");
   await writeFile(forwarding, "0");
   await run(["ip", "-6", "route", "add", "default", "via", "2001:db8::9", "dev", "neighbour", "proto", "ra"]);
@@ -74,7 +74,7 @@ describe.each([
     if (bridge) await run(["ip", "link", "delete", "br-trust"]);
   });
 
-  test("takes no router advertisement, redirect or source route", async () => {
+  test("accepts no router advertisement, redirect or source route", async () => {
     const task = await bench.task(shell(bench.busybox, "ip link set host0 up; echo up; sleep 1000", config));
     const handle = await bench.start(task);
     await task.stdout.waitFor("up\n");
@@ -90,7 +90,7 @@ describe.each([
     const { addresses, routes } = await hostState();
     expect(addresses).not.toContain("2001:db8:bad:");
     expect(routes).not.toContain("bad");
-    // As of an older driver's container.
+    // Like the link of an older driver's container.
     for (const link of links) await writeFile(`/proc/sys/net/ipv6/conf/${link}/accept_ra`, "1");
     await bench.replacePlugin();
     await bench.client().recoverTask(handle);

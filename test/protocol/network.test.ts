@@ -45,7 +45,7 @@ async function serving(name: string, config: Readonly<Record<string, unknown>>, 
   return { task, handle, override: networkOverride };
 }
 
-/** Fetches a page, or says why not; without the proxies that a machine may have. */
+/** Fetches a page, or returns the error; ignores the machine's proxies. */
 const get = `
   fetch(process.argv[1], { signal: AbortSignal.timeout(5000) })
     .then((answer) => answer.text(), (error) => String(error.name === "TimeoutError" ? error.name : error.code))
@@ -89,7 +89,7 @@ async function answerDatagrams(task: PreparedTask, name: string, port: number): 
 const udp = (address: string, port: number) => [process.execPath, "-e", datagram, address, String(port)];
 
 const rules = async () => (await run(["nft", "list", "ruleset"])).stdout;
-/** Does something by which the driver's rules are lost, and waits until they are there again. */
+/** Does something that removes the driver's rules, and waits until they are restored. */
 async function inForceAgain(lose: () => Promise<unknown>): Promise<void> {
   await lose();
   while (!(await rules()).includes("table inet nomad-nspawn")) await Bun.sleep(5);
@@ -119,8 +119,8 @@ async function leader(nspawn: number): Promise<number> {
   return Number.parseInt(children, 10);
 }
 
-describe("a network of its own", () => {
-  test("has addresses of both families before the program looks, and tells Nomad", async () => {
+describe("a private network", () => {
+  test("has addresses of both families before the command runs, and reports them to Nomad", async () => {
     const task = await bench.task(
       shell(bench.busybox, "ip -o address show dev host0; ip route; ip -6 route; cat /etc/resolv.conf; sleep 1000", {
         network_veth: true,
@@ -140,8 +140,8 @@ describe("a network of its own", () => {
     await bench.client().destroyTask(task.id, true);
   });
 
-  test("is told to a container that asks by DHCP, to no other", async () => {
-    // udhcpc hands what it got to a program; what it does with it is not of interest.
+  test("answers DHCP requests of its own container only", async () => {
+    // udhcpc passes its lease to a program; what the program does with it does not matter here.
     const script = `
       printf '#!/bin/sh\\n[ "$1" = bound ] && echo "$ip/$mask by $router of $serverid for $lease"\\nexit 0\\n' > /tmp/told
       chmod +x /tmp/told; udhcpc -f -q -n -i host0 -s /tmp/told 2>/dev/null; ip -o -4 address show dev host0`;
@@ -157,7 +157,7 @@ describe("a network of its own", () => {
     expect(end.stdout).toContain("both\n");
   });
 
-  test("is reached by this host, and by others' containers", async () => {
+  test("can be reached by this host, and by other containers", async () => {
     const { task } = await serving("alone", {});
     const { v4, v6 } = await addressesOf(task);
     expect(await fetched(here, v4, 80)).toBe("alone");
@@ -258,7 +258,7 @@ describe("ports", () => {
       expect((await from(name)(udp(address, 20_013))).stdout).toBe("ported");
     });
 
-    test("the container reaches itself and others reach it by the host's address", async () => {
+    test("the container and others reach it by the host's address", async () => {
       const script = `wget -q -O - http://${ownAddresses[4]}:20010/`;
       expect((await bench.finished(shell(bench.busybox, script, { network_veth: true }))).stdout).toBe("ported\n");
       const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script], 10_000);
@@ -266,10 +266,10 @@ describe("ports", () => {
     });
   });
 
-  test("do not follow an address that the container has no right to", async () => {
+  test("are not forwarded to an address that the container may not use", async () => {
     const execute = (script: string) => bench.client().execTask(task.id, ["/bin/sh", "-c", script]);
     const before = await rules();
-    // Somebody else's behind another link, and the host's own.
+    // That of another machine behind another link, and the host's own.
     for (const address of [neighbourAddresses[4], ownAddresses[4]]) {
       await execute(`ip address add ${address}/32 dev host0`);
       await Bun.sleep(300);
@@ -281,7 +281,7 @@ describe("ports", () => {
     );
   });
 
-  test("loopback addresses are not to be reached from containers or other hosts", async () => {
+  test("loopback addresses cannot be reached from containers or other hosts", async () => {
     await there(["ip", "route", "add", "127.0.0.1", "via", ownAddresses[4]]);
     expect(await fetched(there, "127.0.0.1", 20_010)).toMatch(/ECONNREFUSED|ConnectionRefused|TimeoutError/);
     using own = Bun.serve({ hostname: "::1", port: 0, fetch: () => new Response("the host's own") });
@@ -297,7 +297,7 @@ describe("ports", () => {
   });
 });
 
-describe("a firewall that drops what is forwarded", () => {
+describe("a firewall that drops forwarded packets", () => {
   const accept = (link: string) => [
     ["iptables", "-I", "FORWARD", "-i", link, "-j", "ACCEPT"],
     ["iptables", "-I", "FORWARD", "-o", link, "-j", "ACCEPT"],
@@ -325,7 +325,7 @@ describe("a firewall that drops what is forwarded", () => {
   ];
 
   test.each(firewalls)(
-    "%s is told by doctor, with what opens it, and is otherwise left alone",
+    "doctor reports %s, with the commands that open it, and the driver does not change it",
     async (_, close, open, remove) => {
       const { task, handle } = await serving("behind", { ports: ["port0"] }, ports([20_050, 80, ""]));
       const theirs = async () => (await rules()).replace(/table inet nomad-nspawn \{.*?\n\}\n/s, "");
@@ -349,7 +349,7 @@ describe("a firewall that drops what is forwarded", () => {
   );
 });
 
-test("datagrams that never pause go to the container that has the port now", async () => {
+test("a long-lived UDP flow is redirected to the container that now owns the port", async () => {
   const resources = ports([20_040, 53, ""]);
   const sleeping = shell(bench.busybox, "sleep 1000", { network_veth: true, ports: ["port0"] });
   const sender = `
@@ -377,7 +377,7 @@ test("datagrams that never pause go to the container that has the port now", asy
   }
 });
 
-test("a port that cannot be told from another is refused with its name", async () => {
+test("a port with an ambiguous label is refused, and the error names it", async () => {
   const task = await bench.task({
     ...shell(bench.busybox, "true", { network_veth: true, ports: ["web"] }),
     resources: ports([20_001, 80, ""]),
@@ -395,7 +395,7 @@ beforeAll(async () => {
 afterAll(async () => {
   if (filteredBefore !== undefined) await writeFile(bridgeFilter, filteredBefore);
 });
-/** Whether bridges are filtered then: a kernel may be unable to. */
+/** Whether bridges are filtered afterwards: not every kernel supports it. */
 async function filterBridges(on: boolean): Promise<boolean> {
   if (!existsSync(bridgeFilter)) return false;
   await writeFile(bridgeFilter, on ? "1" : "0");
@@ -403,8 +403,8 @@ async function filterBridges(on: boolean): Promise<boolean> {
 }
 
 describe.each([false, true])("a zone, where bridges are filtered: %p", (wanted) => {
-  test("its containers reach each other, and go with the last of them", async () => {
-    // Answers to ::1 do not come through such a bridge: this host is refused at once instead.
+  test("its containers reach each other, and the bridge is removed with the last of them", async () => {
+    // Answers to ::1 do not pass such a bridge: connections of this host are rejected at once instead.
     const filtered = await filterBridges(wanted);
     const before = await links();
     const one = await serving("one", { network_zone: "test", ports: ["port0"] }, ports([20_020, 80, ""]));
@@ -417,7 +417,7 @@ describe.each([false, true])("a zone, where bridges are filtered: %p", (wanted) 
         .execTask(one.task.id, ["wget", "-q", "-O", "-", `http://${address}/`], 10_000);
       expect(Buffer.from(stdout).toString()).toBe("two\n");
     }
-    // By the host's address the answer has to come back the same way.
+    // Through the host's address the answer has to take the same way back.
     const byHost = await bench
       .client()
       .execTask(two.task.id, ["wget", "-q", "-O", "-", `http://${ownAddresses[4]}:20020/`], 10_000);
@@ -430,15 +430,15 @@ describe.each([false, true])("a zone, where bridges are filtered: %p", (wanted) 
   });
 });
 
-describe("a bridge of the host's", () => {
+describe("a bridge of the host", () => {
   beforeAll(() => filterBridges(false));
-  test("is the operator's network: the container asks it for addresses, and its ports follow", async () => {
+  test("is the operator's network: the container requests addresses from it, and its ports are forwarded to them", async () => {
     await run(["ip", "link", "add", "br-test", "type", "bridge"]);
     try {
       await run(["ip", "address", "add", "198.51.100.1/24", "dev", "br-test"]);
       await run(["ip", "address", "add", "fd97::1/64", "dev", "br-test", "nodad"]);
       await run(["ip", "link", "set", "br-test", "up"]);
-      // Its addresses come after it was started, as from a DHCP server.
+      // Its addresses are assigned after the start, as by a DHCP server.
       const script = `echo 0 > /proc/sys/net/ipv6/conf/host0/accept_dad; sleep 0.3; ip address add 198.51.100.7/24 dev host0; ip address add fd97::7/64 dev host0; ip route add default via 198.51.100.1; ${servers("bridged")}`;
       const spec = shell(bench.busybox, script, { network_bridge: "br-test", ports: ["port0"] });
       const task = await bench.task({ ...spec, resources: ports([20_030, 80, ""]) });
@@ -463,7 +463,7 @@ describe("network_bridge", () => {
   const start = async (name: string, from: Workbench = bench) =>
     sentence(from.start(await from.task(shell(from.busybox, "sleep 1000", { network_bridge: name }))));
 
-  test("names no interface but a bridge, and nothing is left of the start", async () => {
+  test("accepts only bridges, and nothing is left of the refused start", async () => {
     const before = await links();
     await run(["ip", "link", "add", "veth-one", "type", "veth", "peer", "name", "veth-two"]);
     try {
@@ -479,13 +479,13 @@ describe("network_bridge", () => {
   });
 
   test.each(["l*", 'lo"drop;#', "br0\n", "br0 ", '"', "a;b", "br{", "../lo", "$a", "brücke"])(
-    "is no text of rules: %j",
+    "refuses text that would change rules: %j",
     async (name) => {
       expect(await start(name)).toContain("Option network_bridge = ");
     },
   );
 
-  test("is one of those that the operator allows", async () => {
+  test("accepts only bridges that the operator allows", async () => {
     await using strict = await openWorkbench({ network: { bridges: ["br-yes"] }, allow_host_network: false });
     for (const name of ["br-yes", "br-no"]) await run(["ip", "link", "add", name, "type", "bridge"]);
     try {
@@ -501,7 +501,7 @@ describe("network_bridge", () => {
   });
 });
 
-describe("a port on which something of the host listens", () => {
+describe("a port on which a program of the host listens", () => {
   const listening: readonly (readonly [string, "tcp" | "udp", string])[] = [
     ["0.0.0.0", "tcp", ""],
     ["::", "tcp", ""],
@@ -546,8 +546,8 @@ describe("a port on which something of the host listens", () => {
     }
   });
 
-  test("is the container's that had it first, also after a kill -9 of the plugin", async () => {
-    // The driver's rules lead none of 127.0.0.0/8 but 127.0.0.1 to containers.
+  test("stays with the container that had it first, even after a kill -9 of the plugin", async () => {
+    // Of 127.0.0.0/8 the driver's rules forward only 127.0.0.1 to containers.
     const other = Bun.spawn([process.execPath, "-e", script, "tcp", "127.0.0.53"], { stdout: "pipe" });
     let later: Bun.Subprocess<"ignore", "pipe"> | undefined;
     try {
@@ -570,7 +570,7 @@ describe("a port on which something of the host listens", () => {
   });
 });
 
-test("a task that gets no address runs, and an event says so", async () => {
+test("a task that gets no address runs, and a task event says so", async () => {
   await using impatient = await openWorkbench({ network: { address_wait: "200ms" } });
   await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);
   try {
@@ -585,7 +585,7 @@ test("a task that gets no address runs, and an event says so", async () => {
   }
 });
 
-test("two agents on one host, each with a driver of its own, are not in each other's way", async () => {
+test("two agents on one host, each with its own driver, do not interfere", async () => {
   await using other = await openWorkbench();
   const port = (bench: Workbench, value: number) => ({
     ...shell(bench.busybox, servers(String(value)), { network_veth: true, ports: ["port0"] }),

@@ -1,4 +1,4 @@
-/** What agents newer than the one of the nomad level send, as their protocol has it. */
+/** Calls of agents newer than the one of the nomad level, according to their protocol. */
 
 import { describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
@@ -25,7 +25,7 @@ usePlaces((opened) => {
 /** 0001-01-01T00:00:00Z, Go's zero time, in seconds since the epoch. */
 const goZero = BigInt(Date.parse("0001-01-01T00:00:00Z") / 1000);
 
-test("a task's times and result are always there, as Go's client reads them", async () => {
+test("a task's times and result are always set, because Go's client reads them", async () => {
   const task = await bench.started(shell(bench.busybox, "read line < /alloc/go; exit 3"));
   const running = (await bench.client().inspectTask(task.id)).task;
   expect(running?.startedAt === undefined ? 0 : timestampMs(running.startedAt)).toBeGreaterThan(Date.now() - 60_000);
@@ -51,7 +51,7 @@ describe("logs that are not collected", () => {
   });
 });
 
-test("memory_max = -1 reserves memory and limits nothing", async () => {
+test("memory_max = -1 reserves memory without a limit", async () => {
   const resources = { allocatedResources: { memory: { memoryMb: 256n, memoryMaxMb: -1n } } };
   const task = await bench.started({ ...shell(bench.busybox, "sleep 1000"), resources });
   const { driver } = await bench.client().inspectTask(task.id);
@@ -71,7 +71,7 @@ test("memory_max = -1 reserves memory and limits nothing", async () => {
 describe("volumes = false", () => {
   const disabled = "volumes = false in the nspawn plugin's config";
 
-  test("spares mounts without a name, once the agent has named one or called Init", async () => {
+  test("allows mounts without a name, once the agent has named one or called Init", async () => {
     await using strict = await openWorkbench({ volumes: false });
     const data = await places.folder("device-mount");
     const mount = { hostPath: data, taskPath: "/data" };
@@ -87,7 +87,7 @@ describe("volumes = false", () => {
   });
 });
 
-test("an SELinux label that cannot be set is said in an event", async () => {
+test("an SELinux label that cannot be set is reported in a task event", async () => {
   await using events = watchEvents(bench.client());
   const data = await places.folder("labelled");
   const mounts = [{ hostPath: data, taskPath: "/data", selinuxLabel: "z" }];
@@ -95,7 +95,7 @@ test("an SELinux label that cannot be set is said in an event", async () => {
   await events.waitFor('The SELinux label "z" of the volume at /data is not applied');
 });
 
-test("after Driver.Shutdown no work is taken, and tasks go on", async () => {
+test("after Driver.Shutdown no work is accepted, and tasks keep running", async () => {
   await using other = await openWorkbench();
   const task = await other.task(shell(bench.busybox, "while :; do sleep .1; done"));
   const handle = await other.start(task);
@@ -108,7 +108,7 @@ test("after Driver.Shutdown no work is taken, and tasks go on", async () => {
   expect(await failure(other.start(waiting))).toContain("the agent is shutting this plugin process down");
   expect(await failure(other.client().execTask(task.id, ["true"]))).toContain("shutting this plugin process down");
   expect((await other.client().inspectTask(task.id)).driver?.attributes["pid"]).toBe(pid);
-  // An agent that was restarted meanwhile and found the same process begins anew.
+  // An agent that was restarted in the meantime and reattached to the same process starts over.
   await other.client().init();
   expect((await other.client().execTask(task.id, ["true"])).result?.exitCode).toBe(0);
   await other.client().shutdownDriver();
@@ -119,7 +119,7 @@ test("after Driver.Shutdown no work is taken, and tasks go on", async () => {
   expect((await other.client().execTask(task.id, ["true"])).result?.exitCode).toBe(0);
 });
 
-test("enum values and fields of a later protocol fail no call", async () => {
+test("enum values and fields of a later protocol do not make a call fail", async () => {
   const later: number = 99;
   const task = await bench.task(shell(bench.busybox, "exit 6"));
   const networkIsolationSpec = create(NetworkIsolationSpecSchema, { mode: later });
@@ -127,7 +127,7 @@ test("enum values and fields of a later protocol fail no call", async () => {
   Object.assign(task.config, { $unknown: unknown, networkIsolationSpec });
   const { config } = await bench.start(task);
   expect(config?.networkIsolationSpec?.mode).toBe(later);
-  // What this driver does not know is still in the handle that the agent keeps.
+  // Fields that this driver does not know are kept in the agent's handle.
   expect(config?.$unknown).toMatchObject(unknown);
   expect((await bench.client().waitTask(task.id)).result?.exitCode).toBe(6);
 });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   before = await hostState();
   bench = await openWorkbench();
   tree = await copyTree(bench.busybox, join(bench.scratch, "tree"));
-  // Where the root is read-only, systemd-nspawn cannot make them.
+  // systemd-nspawn cannot create them in a read-only root.
   for (const name of ["alloc", "local", "secrets"]) await mkdir(join(tree, name));
 });
 afterAll(async () => {
@@ -28,11 +28,11 @@ afterAll(async () => {
   expect(await leftovers(before)).toEqual([]);
 }, 60_000);
 
-/** For containers that must keep to the files' own owners, so that no test changes what the next one sees. */
+/** For containers that must not change the owners of files, so that no test affects the next one. */
 const asRoot = { user_namespacing: false };
 
-describe("what of the image is kept", () => {
-  test("everything that is written, without volatile and ephemeral", async () => {
+describe("what is kept in the image", () => {
+  test("every change, without volatile and ephemeral", async () => {
     const image = await copyTree(bench.busybox, join(bench.scratch, "written"));
     await inside(bench, "echo kept > /kept", { image, volatile: "no", ...asRoot });
     expect(await inside(bench, "cat /kept", { image, volatile: "no", ...asRoot })).toBe("kept\n");
@@ -53,7 +53,7 @@ describe("what of the image is kept", () => {
     expect(await inside(bench, script, { image: tree, volatile: "no", read_only: true })).toBe("1\nroot:x:0:\n");
   });
 
-  test("read_only names the directory that the image lacks", async () => {
+  test("the error of read_only names the directory that the image lacks", async () => {
     const task = await bench.task(shell(bench.busybox, "true", { volatile: "no", read_only: true }));
     expect(await sentence(bench.start(task))).toContain("has no /alloc to mount something on");
   });
@@ -63,14 +63,14 @@ describe("what of the image is kept", () => {
     expect(await inside(bench, script, { image: tree, volatile: "state", ...asRoot })).toBe("x\n1\nroot:x:0:\n");
   });
 
-  test('volatile = "yes" keeps /usr alone, read-only', async () => {
+  test('volatile = "yes" keeps only /usr, read-only', async () => {
     const script = "echo x > /x && cat /x; test -e /etc/group; echo $?; echo x > /usr/x; echo $?";
     expect(await inside(bench, script, { image: tree, volatile: "yes", ...asRoot })).toBe("x\n1\n1\n");
   });
 });
 
 describe("pivot_root", () => {
-  test("makes a directory of the image the root, and shows the old one where it is asked to", async () => {
+  test("makes a directory of the image the root, and mounts the old root where the job says", async () => {
     const image = await copyTree(bench.busybox, join(bench.scratch, "outer"));
     const inner = await copyTree(bench.busybox, join(bench.scratch, "outer/deploy"));
     await Bun.write(join(inner, "which"), "inner\n");
@@ -79,17 +79,17 @@ describe("pivot_root", () => {
     const more = { image, volatile: "no", ...asRoot };
     expect(await inside(bench, "cat /which", more)).toBe("outer\n");
     expect(await inside(bench, "cat /which", { ...more, pivot_root: "/deploy" })).toBe("inner\n");
-    // systemd-nspawn 252 cannot move the old root where the host's mounts are private.
+    // systemd-nspawn 252 cannot move the old root if the host's mounts are private.
     if (!underSystemd) return;
     expect(await inside(bench, "cat /which /old/which", { ...more, pivot_root: "/deploy:/old" })).toBe(
       "inner\nouter\n",
     );
-    // The owners cannot be mapped then, so they are changed.
+    // The owners cannot be mapped in this case, so they are changed.
     expect(await inside(bench, "cat /which", { image, volatile: "no", pivot_root: "/deploy" })).toBe("inner\n");
   });
 });
 
-describe("where images come from", () => {
+describe("sources of images", () => {
   test("a name that machinectl knows, as a directory", async () => {
     const name = `protocol-test-${process.pid}`;
     const place = join("/var/lib/machines", name);
@@ -103,7 +103,7 @@ describe("where images come from", () => {
     }
   });
 
-  test("a path relative to the plugin's directory, wherever the agent runs", async () => {
+  test("a path relative to the plugin directory, independent of the agent's working directory", async () => {
     const plugins = join(bench.scratch, "plugins");
     await mkdir(plugins);
     const binary = join(plugins, "nomad-driver-nspawn");
@@ -121,7 +121,7 @@ describe("where images come from", () => {
     }
   });
 
-  test("image_paths limits it, symlinks followed", async () => {
+  test("image_paths limits images, after symlinks are resolved", async () => {
     await using limited = await openWorkbench({ image_paths: [bench.scratch] });
     expect(await inside(limited, "echo in", { image: tree })).toBe("in\n");
     await run(["ln", "-s", bench.busybox, join(bench.scratch, "out")]);
@@ -132,14 +132,14 @@ describe("where images come from", () => {
   });
 });
 
-/** Whether this machine can attach a file as a block device; systemd-nspawn needs udev for its images besides. */
+/** Whether this machine can attach a file as a block device; systemd-nspawn also needs udev for its images. */
 async function attachLoop(file: string): Promise<string | undefined> {
   const { code, stdout } = await attempt(["losetup", "--find", "--show", "--read-only", file]);
   return code === 0 ? stdout.trim() : undefined;
 }
 
 describe("images that are block devices", () => {
-  // Containers under the process supervisor are those of machines without systemd, and mostly without udev.
+  // The process supervisor is used on machines without systemd, and mostly without udev.
   const works = underSystemd || existsSync("/run/udev/control");
 
   test("a disk image file", async () => {

@@ -14,7 +14,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 const inaccessible = { inaccessible: ["/usr/lib"] };
 
-/** What a script says about the container that some options made. */
+/** What a script prints in a container with some options. */
 const cases: readonly (readonly [name: string, options: Options, script: string, said: string | RegExp])[] = [
   ["hostname", { hostname: "other" }, "hostname", "other\n"],
   ["working_directory", { working_directory: "/etc" }, "pwd", "/etc\n"],
@@ -55,7 +55,7 @@ test.each(cases)("%s", async (_name, options, script, said) => {
   else expect(end.stdout).toMatch(said);
 });
 
-test("capability adds to those there are by default, and drop_capability takes away", async () => {
+test("capability adds to the default set, and drop_capability removes from it", async () => {
   /** Numbers of linux/capability.h. */
   const [chown, netAdmin] = [0n, 12n];
   const has = async (capability: bigint, options: Options) => {
@@ -68,14 +68,14 @@ test("capability adds to those there are by default, and drop_capability takes a
   expect(await has(netAdmin, { capability: ["CAP_NET_ADMIN"] })).toBe(true);
 });
 
-test("inaccessible says what it needs where systemd is not PID 1", async () => {
+test("inaccessible names what it needs if systemd is not PID 1", async () => {
   const task = await bench.task(shell(bench.busybox, "true", inaccessible));
   const sentence = await failure(bench.start(task));
   if (underSystemd) expect(sentence).toBe("");
   else expect(sentence).toContain("needs /run/systemd/inaccessible");
 });
 
-test("network_veth gives the container a network of its own", async () => {
+test("network_veth gives the container a private network", async () => {
   const end = await bench.finished(shell(bench.busybox, "ls /sys/class/net", { network_veth: true }));
   expect(end.stdout).toBe("host0\nlo\n");
 });

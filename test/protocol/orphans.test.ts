@@ -11,9 +11,9 @@ import { openWorkbench, shell, type Workbench } from "./workbench";
 
 let before: HostState;
 let bench: Workbench;
-/** The allocations of the one agent that this is about. */
+/** The allocations of the agent under test. */
 let allocRoot: string;
-/** Milliseconds until it is looked for containers: longer than a start takes on a busy machine. */
+/** Milliseconds until dangling containers are listed: longer than a start takes on a busy machine. */
 const delay = 4_000;
 beforeAll(async () => {
   before = await hostState();
@@ -32,7 +32,7 @@ async function machineOf(task: PreparedTask): Promise<string> {
   return (await bench.client().inspectTask(task.id)).driver?.attributes["machine"] ?? "";
 }
 
-/** Settles when the machines that an agent has are these. */
+/** Resolves when the agent has exactly these machines. */
 async function machinesBecome(owner: string, machines: readonly string[]): Promise<void> {
   const deadline = performance.now() + 20_000;
   for (;;) {
@@ -44,7 +44,7 @@ async function machinesBecome(owner: string, machines: readonly string[]): Promi
   }
 }
 
-test("what no task belongs to is removed, when the agent had its chance; everything else is left alone", async () => {
+test("dangling containers are removed after the delay; all others stay", async () => {
   const own = { allocRoot };
   const start = async (spec: object) => {
     const task = await bench.task({ ...shell(bench.busybox, forever, { environment: { A: "b\nc" } }), ...spec });
@@ -59,13 +59,13 @@ test("what no task belongs to is removed, when the agent had its chance; everyth
   await bench.replacePlugin();
   await bench.client().recoverTask(recovered.handle);
   const late = await start(own);
-  // Nothing is touched before the time is over.
+  // Nothing is removed before the delay is over.
   expect(await machinesOf(allocRoot)).toHaveLength(3);
   await machinesBecome(allocRoot, [recovered.machine, late.machine]);
   expect(existsSync(settingsFilePath(forgotten.machine))).toBe(false);
   const warned = bench.plugin().logs.filter((line) => line["@message"].includes("no task belongs to"));
   expect(warned.map((line) => line["machine"])).toEqual([forgotten.machine]);
-  // The others run on, another agent's too.
+  // The others keep running, including another agent's.
   for (const { task } of [recovered, late]) {
     await bench.client().signalTask(task.id, "SIGKILL");
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ signal: 9 });
@@ -74,7 +74,7 @@ test("what no task belongs to is removed, when the agent had its chance; everyth
   expect(await machineOf(another.task)).toBe(another.machine);
 });
 
-test("a plugin that is killed in the middle of a start leaves what the next one removes", async () => {
+test("the next plugin removes what a plugin killed in the middle of a start leaves", async () => {
   for (const delay of [2, 5, 8, 12, 16, 20, 30, 40, 60]) {
     const task = await bench.task({ ...shell(bench.busybox, forever), allocRoot });
     const start = bench
@@ -85,7 +85,7 @@ test("a plugin that is killed in the middle of a start leaves what the next one 
     await bench.replacePlugin();
     await start;
   }
-  // Another task tells the plugin whose it is.
+  // Another task shows the plugin which agent it belongs to.
   await bench.finished({ ...shell(bench.busybox, "true"), allocRoot });
   await machinesBecome(allocRoot, []);
 });

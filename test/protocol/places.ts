@@ -1,4 +1,4 @@
-/** Things of the host that tests mount into containers; all of them go with the place they were made in. */
+/** Host directories and devices that tests mount into containers; all of them are removed with the scratch directory they were made in. */
 
 import { afterAll, beforeAll } from "bun:test";
 import { chmod, chown, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
@@ -9,18 +9,18 @@ import type { PreparedTask, TaskSpec } from "../support/task";
 import { underSystemd } from "./inside";
 import type { Workbench } from "./workbench";
 
-/** A directory on a disk, for device nodes work on no memory file system of /tmp. */
+/** A directory on a disk, because device nodes do not work on a tmpfs such as /tmp. */
 export interface Places extends AsyncDisposable {
   readonly directory: string;
   /** Makes a directory, with its owner (0) and mode (0755). */
   folder(name: string, owner?: number, mode?: number): Promise<string>;
-  /** Mounts a fresh file system of a type at a directory, which is made where it is missing. */
+  /** Mounts a new file system of a type at a directory, which is created if missing. */
   mount(type: "tmpfs" | "ramfs", directory: string): Promise<string>;
   /** Makes a node of a character device. */
   node(path: string, numbers: readonly [major: number, minor: number], mode?: number): Promise<string>;
 }
 
-/** Makes an empty directory for the things of a test. */
+/** Creates an empty scratch directory for a test. */
 async function openPlaces(): Promise<Places> {
   const stack = new AsyncDisposableStack();
   const directory = await mkdtemp("/var/tmp/places-");
@@ -52,10 +52,10 @@ async function openPlaces(): Promise<Places> {
 
 /**
  * Whether this machine limits the devices a container opens. The driver's own supervisor does it by a v1 devices controller or
- * by BPF in a v2 tree; systemd likewise, but one that is itself in a container beside v1 controllers takes the setting and
- * does nothing. So that is tried, without the driver.
+ * by BPF in a v2 tree; so does systemd, but a systemd that itself runs in a container next to v1 controllers accepts the setting
+ * without effect. This is therefore tested, without the driver.
  *
- * @param node a device that nobody may open unasked
+ * @param node a device that a container may open only if the job names it
  */
 export async function confinesDevices(node: string): Promise<boolean> {
   if (!underSystemd) {
@@ -80,7 +80,7 @@ export async function owner(path: string): Promise<string> {
   return `${uid}:${gid} ${(mode & 0o7777).toString(8)}`;
 }
 
-/** How a task went that was run to its end. */
+/** The result of a task that has exited. */
 export interface Went {
   readonly task: PreparedTask;
   readonly code: number;
@@ -121,8 +121,8 @@ export async function went(
 }
 
 /**
- * Opens places for the tests of a file, and removes them after those. To be called before useWorkbench(): some places are mounted
- * in tasks' directories, which go with the workbench.
+ * Creates places for the tests of a file, and removes them after the tests. Call it before useWorkbench(): some places are mounted
+ * in tasks' directories, which are removed with the workbench.
  */
 export function usePlaces(use: (places: Places) => void): void {
   let places: Places;

@@ -20,7 +20,7 @@ async function connected(): Promise<PreparedTask> {
   return task;
 }
 
-/** The one network record there is. */
+/** The only existing network record. */
 async function recordFile(): Promise<string> {
   const names = (await readdir(records)).filter((name) => name.endsWith(".json"));
   expect(names).toHaveLength(1);
@@ -28,7 +28,7 @@ async function recordFile(): Promise<string> {
 }
 
 test.each(["{", "", "[]", "null", '{"machine":7}', "\u0000\u0000", "x".repeat(1_000_000)])(
-  "a network record that cannot be read goes with its task (%j)",
+  "a network record that cannot be read is removed with its task (%j)",
   async (text) => {
     const task = await connected();
     const path = await recordFile();
@@ -54,7 +54,7 @@ test("a task whose network record cannot be read is recovered, and destroyed", a
   expect(existsSync(records)).toBe(false);
 });
 
-test("what could not be given back is still found by its owner, and given back when it is tried again", async () => {
+test("resources that could not be released keep their owner record, and are released by a retry", async () => {
   const task = await connected();
   const path = await recordFile();
   const kept = join(bench.scratch, "record");

@@ -85,14 +85,14 @@ test("a second signal kills", async () => {
   expect((await finish(run)).code).toBe(137);
 });
 
-test("a reader that goes away stops the task", async () => {
+test("a reader that exits stops the task", async () => {
   const run = start("while :; do echo line; sleep 0.1; done");
   await said(run, "line");
   await run.reader.cancel();
   expect(await run.child.exited).toBeGreaterThan(0);
 });
 
-test("the task goes with its plugin", async () => {
+test("the task ends with its plugin", async () => {
   const run = start("hostname; echo up; exec sleep 1000");
   const [machine = ""] = (await said(run, "up")).split("\n");
   const traces = async () =>
@@ -105,7 +105,7 @@ test("the task goes with its plugin", async () => {
   expect(await traces()).toEqual([]);
 });
 
-test("a task that cannot start is told in the driver's sentence", async () => {
+test("a task that cannot start is reported with the driver's error", async () => {
   const { code, stdout, stderr } = await finish(start("true", "--set", "console=loud"));
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toContain('Option console = "loud" is not valid');

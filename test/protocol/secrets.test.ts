@@ -10,7 +10,7 @@ import { sentence, underSystemd } from "./inside";
 import { went } from "./places";
 import { openWorkbench, shell, type Workbench } from "./workbench";
 
-/** Where a task's secrets must not be seen: argument vectors, units, logs, files of everybody. */
+/** Where a task's secrets must not appear: argument vectors, units, logs, world-readable files. */
 
 let before: HostState;
 let bench: Workbench;
@@ -23,10 +23,10 @@ afterAll(async () => {
   expect(await leftovers(before)).toEqual([]);
 }, 60_000);
 
-/** A word that is nowhere else on this machine. */
+/** A word that appears nowhere else on this machine. */
 const secretWord = () => `s3cret-${crypto.randomUUID()}`;
 
-/** A file of each process, by PID; not even root may read it of every process where security modules say so. */
+/** A file of each process, by PID; security modules may forbid even root to read that of some processes. */
 async function ofProcesses(file: string): Promise<[pid: string, content: string][]> {
   const found: [string, string][] = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
@@ -39,7 +39,7 @@ async function ofProcesses(file: string): Promise<[pid: string, content: string]
   return found;
 }
 
-/** All that systemd tells of its units, and the journal; nothing where there is no systemd. */
+/** Everything that systemd shows about its units, and the journal; empty without systemd. */
 async function toldBySystemd(): Promise<string> {
   if (!underSystemd) return "";
   const { stdout: units } = await run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full"]);
@@ -51,7 +51,7 @@ async function toldBySystemd(): Promise<string> {
   return [shown.stdout, files.stdout, journal.stdout].join("\n");
 }
 
-/** Looks everywhere while the task runs. */
+/** Searches all these places while the task runs. */
 async function expectHidden(secrets: readonly string[]): Promise<void> {
   const commandLines = (await ofProcesses("cmdline")).map(([, text]) => text).join("\n");
   expect(commandLines).toContain("systemd-nspawn");
@@ -69,7 +69,7 @@ describe("a task's variables", () => {
   test.each([
     ["of one line", ""],
     ["of several lines", "\nmore\r\n"],
-  ])("%s are seen by the task alone", async (_name, end) => {
+  ])("%s are visible to the task only", async (_name, end) => {
     const [config, nomad, device] = [secretWord(), secretWord(), secretWord()];
     const task = await up(
       { environment: { A: config + end }, ...(underSystemd ? { properties: { IOWeight: "50" } } : {}) },
@@ -81,7 +81,7 @@ describe("a task's variables", () => {
     for (const secret of [config, nomad, device]) expect(stdout).toContain(secret);
   });
 
-  test("lie in files of root alone while it runs, and in none afterwards", async () => {
+  test("are in files that only root can read while it runs, and in no file afterwards", async () => {
     const secret = secretWord();
     const task = await up({ environment: { A: secret, B: "two\nlines" } });
     const directories = ["/run/systemd", "/run/nomad-driver-nspawn", "/etc/systemd", "/var/lib/systemd"];
@@ -108,7 +108,7 @@ describe("a task's variables", () => {
     expect(await holders()).toEqual([]);
   });
 
-  test("with names that would change systemd-nspawn are the exception, and only beside one of several lines", async () => {
+  test("with names that would change systemd-nspawn are the exception, and only next to a multi-line value", async () => {
     const [open, hidden] = [secretWord(), secretWord()];
     await up({ environment: { LD_LIBRARY_PATH: open, KEY: hidden } });
     await expectHidden([open, hidden]);
@@ -119,7 +119,7 @@ describe("a task's variables", () => {
     );
   });
 
-  test("are in no error of a start that fails", async () => {
+  test("do not appear in the error of a failed start", async () => {
     const secret = secretWord();
     for (const more of [
       { environment: { A: secret, "not-a-name": secret } },
@@ -141,7 +141,7 @@ async function toldBySystemdOrNothing(): Promise<string> {
   return underSystemd ? (await run(["journalctl", "--no-pager", "--output=export", "--all"])).stdout : "";
 }
 
-test("a command that is run in a task is entered by a process that shows nothing of it", async () => {
+test("the process that enters a task for a command shows nothing of the command", async () => {
   const [variable, argument] = [secretWord(), secretWord()];
   const task = await up({ environment: { A: variable } });
   const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", "echo ready; read line", argument]);
@@ -152,14 +152,14 @@ test("a command that is run in a task is entered by a process that shows nothing
   expect(commandLine).toBe("nomad-nspawn-exec\0");
   expect(await readFile(`/proc/${pid}/environ`, "utf8")).toBe("");
   await expectHidden([variable]);
-  // The command itself has its arguments, as it must; the driver's log does not.
+  // The command itself has its arguments; they do not appear in the driver's log.
   expect(JSON.stringify(bench.plugin().logs)).not.toContain(argument);
   expect((await ofProcesses("environ")).filter(([, text]) => text.includes(variable)).length).toBeGreaterThan(0);
   await running.endInput();
   await running.ended;
 });
 
-test("what is in a task's secrets directory is told by nobody, whether the task starts or not", async () => {
+test("the content of a task's secrets directory appears nowhere, whether the task starts or not", async () => {
   const secret = secretWord();
   const fill = (task: PreparedTask) => writeFile(join(task.dirs.secrets, "template"), secret, { mode: 0o600 });
   const { code } = await went(bench, shell(bench.busybox, "test -s /secrets/template"), fill);
@@ -172,7 +172,7 @@ test("what is in a task's secrets directory is told by nobody, whether the task 
   expect(await toldBySystemdOrNothing()).not.toContain(secret);
 });
 
-test("a registry's password is in no error and no log line", async () => {
+test("a registry's password appears in no error and no log line", async () => {
   const secret = secretWord();
   for (const auth of [
     { username: "u", password: secret },

@@ -6,7 +6,7 @@ import { inside, sentence } from "./inside";
 import { type Places, usePlaces, went } from "./places";
 import { copyTree, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
 
-/** What operators can forbid, and what no job can do whatever they allow. */
+/** What operators can forbid, and what no job can do in any configuration. */
 
 let bench: Workbench;
 let places: Places;
@@ -19,7 +19,7 @@ useWorkbench((opened) => {
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** The sentence with which a start is refused; "" where it is not. */
+/** The error with which a start is refused; "" if it is not refused. */
 async function refusal(
   on: Workbench,
   more: Options,
@@ -30,7 +30,7 @@ async function refusal(
   return sentence(on.start(task));
 }
 
-test("require_user_namespacing refuses user IDs of the host, and a task without a word about it runs", async () => {
+test("require_user_namespacing refuses user IDs of the host, and accepts a task that does not mention them", async () => {
   await using strict = await openWorkbench({ require_user_namespacing: true });
   for (const more of [{ user_namespacing: false }, { private_users: "identity" }, { private_users: "0" }]) {
     expect(await refusal(strict, more)).toContain("can give the container user IDs of the host's own");
@@ -38,13 +38,13 @@ test("require_user_namespacing refuses user IDs of the host, and a task without 
   expect(await inside(strict, "cat /proc/self/uid_map")).toMatch(/^\s+0\s+[1-9]\d{5,}\s+65536\n$/);
 });
 
-test("a negative oom_score_adjust needs the operator's word", async () => {
+test("a negative oom_score_adjust needs the operator's permission", async () => {
   for (const score of [-1, -1000]) {
     expect(await refusal(bench, { oom_score_adjust: score })).toContain(`oom_score_adjust asks for ${score}`);
   }
   expect(await inside(bench, "cat /proc/self/oom_score_adj", { oom_score_adjust: 0 })).toBe("0\n");
   await using open = await openWorkbench({ allow_negative_oom_score_adjust: true });
-  // What the kernel allows of it is another matter: not every host of these tests has CAP_SYS_RESOURCE.
+  // The kernel may still refuse it: not every host of these tests has CAP_SYS_RESOURCE.
   expect(await refusal(open, { oom_score_adjust: -5 })).toMatch(
     /^(Option oom_score_adjust = -5 cannot be set on this client: .* CAP_SYS_RESOURCE, .*)?$/,
   );
@@ -53,7 +53,7 @@ test("a negative oom_score_adjust needs the operator's word", async () => {
 describe("allow_caps", () => {
   const bounding = "grep CapBnd /proc/self/status | cut -f 2";
 
-  test("[] refuses every capability by its name, and a task that asks for none runs", async () => {
+  test("[] refuses every named capability, and a task that asks for none runs", async () => {
     await using strict = await openWorkbench({ allow_caps: [] });
     for (const [asked, name] of [
       ["CAP_NET_ADMIN", "CAP_NET_ADMIN"],
@@ -105,7 +105,7 @@ describe("allow_privileged_binds = false", () => {
     expect(said).toContain(option);
   });
 
-  test("leaves the task directory to the job", async () => {
+  test("allows the task directory", async () => {
     const more = { bind: { "local/a": "/a" }, bind_read_only: { "./local": "/l" } };
     const { stdout } = await went(strict, shell(bench.busybox, "echo x > /a/f && cat /l/a/f", more), ({ dirs }) =>
       mkdir(join(dirs.local, "a")),
@@ -113,7 +113,7 @@ describe("allow_privileged_binds = false", () => {
     expect(stdout).toBe("x\n");
   });
 
-  test("leaves volumes and devices of Nomad to the operator's own configuration", async () => {
+  test("allows volumes and devices of Nomad, which the operator configures", async () => {
     const data = await places.folder("data");
     const { stdout } = await went(strict, {
       ...shell(bench.busybox, "touch /data/f && test -c /dev/x && echo both"),
@@ -124,7 +124,7 @@ describe("allow_privileged_binds = false", () => {
   });
 });
 
-test("volumes = false refuses volumes, and nothing else", async () => {
+test("volumes = false refuses only volumes", async () => {
   await using strict = await openWorkbench({ volumes: false });
   const data = await places.folder("volume");
   const task = await strict.task({ ...shell(bench.busybox, "true"), mounts: [{ hostPath: data, taskPath: "/data" }] });
@@ -165,7 +165,7 @@ describe("image_paths", () => {
     ["a name that begins alike", "images-evil/bad"],
     ["the directory above", "."],
     ["the host's root", "../../../.."],
-  ])("refuses what lies elsewhere: %s", async (_name, image) => {
+  ])("refuses images elsewhere: %s", async (_name, image) => {
     const path = `${places.directory}/${image}`;
     const said = await refusal(limited, { image: path, ephemeral: true, volatile: "no" });
     expect(said).toMatch(
@@ -177,8 +177,8 @@ describe("image_paths", () => {
     expect(await refusal(limited, { image })).toMatch(/image_paths does not allow|not found/);
   });
 
-  test("refuses what a container, or a user of the host, could exchange between the check and the start", async () => {
-    // Running from the image around it, a task can put a symlink to any directory of the host in the place of /srv.
+  test("refuses images that a container, or a user of the host, could exchange between the check and the start", async () => {
+    // A task that runs from the enclosing image can replace /srv by a symlink to any directory of the host.
     expect(await refusal(limited, { image: join(allowed, "good/srv/nested") })).toMatch(
       /is inside .*\/images\/good, which is itself a root filesystem/,
     );
@@ -188,7 +188,7 @@ describe("image_paths", () => {
   });
 
   test.each(["images/good", "images/inner-link", "link-in", "images-link/good/", "images/../images/./good"])(
-    "allows %s, whatever leads there",
+    "allows %s, by any path",
     async (image) => {
       expect(await inside(limited, "echo in", { image: join(places.directory, "/") + image })).toBe("in\n");
     },

@@ -13,7 +13,7 @@ const catchable = Array.from({ length: 64 }, (_, index) => index + 1).filter(
 );
 
 describe("signals", () => {
-  test.each([{}, { process_two: true }])("each arrives, by its name and by nothing else (%j)", async (more) => {
+  test.each([{}, { process_two: true }])("each is delivered, and only by its name (%j)", async (more) => {
     const traps = catchable.map((signal) => `trap 'echo got ${signal}.' ${signal}`).join("; ");
     const task = await bench.started(shell(bench.busybox, `${traps}; echo up; while :; do sleep 0.05; done`, more));
     await task.stdout.waitFor("up");
@@ -30,7 +30,7 @@ describe("signals", () => {
     }
   });
 
-  test("a task that has ended takes none, and says nothing of it", async () => {
+  test("a task that has exited ignores signals without an error", async () => {
     const task = await bench.started(shell(bench.busybox, "exit 3"));
     await bench.client().waitTask(task.id);
     await bench.client().signalTask(task.id, "SIGTERM");
@@ -49,7 +49,7 @@ describe("stop", () => {
     await bench.client().stopTask(task.id, { timeout: 20_000 });
     expect(performance.now() - start).toBeLessThan(15_000);
     const { result } = await bench.client().waitTask(task.id);
-    // A signal that comes before the shell has read its trap ends it with 130.
+    // A signal that arrives before the shell has set its trap makes it exit with 130.
     expect([4, 130]).toContain(result?.exitCode ?? -1);
     expect(result?.signal).toBe(0);
     await bench.client().destroyTask(task.id);
@@ -62,7 +62,7 @@ describe("stop", () => {
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9 });
   });
 
-  test("with a timeout longer than any timer waits for the task", async () => {
+  test("with a timeout longer than any timer supports waits for the task", async () => {
     const task = await bench.started(
       shell(bench.busybox, "trap 'sleep 0.5; exit 6' TERM; echo up; while :; do sleep 0.1; done"),
     );
@@ -71,7 +71,7 @@ describe("stop", () => {
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 6, signal: 0 });
   });
 
-  test("while a stop with a long timeout waits, a second one can be sharper", async () => {
+  test("while a stop with a long timeout waits, a second stop can be harsher", async () => {
     const task = await bench.started(shell(bench.busybox, stubborn));
     await task.stdout.waitFor("up");
     const patient = bench.client().stopTask(task.id, { timeout: 60_000 });
@@ -80,7 +80,7 @@ describe("stop", () => {
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ signal: 9 });
   });
 
-  test("destroy asks for force while it runs, and takes it then", async () => {
+  test("destroy requires force while the task runs, and accepts it", async () => {
     const task = await bench.started(shell(bench.busybox, stubborn));
     await task.stdout.waitFor("up");
     expect(await failure(bench.client().destroyTask(task.id))).toContain("cannot destroy running task");

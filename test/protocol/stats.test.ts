@@ -17,10 +17,10 @@ useWorkbench(
   { stats_interval: "100ms" },
 );
 
-/** systemd 257 has no memory controller on a hybrid host; the driver's own cgroups have. */
+/** systemd 257 uses no memory controller on a hybrid host; the driver's own cgroups do. */
 const memoryMeasured = !underSystemd || readCgroupLayout().kind === "v2";
 
-/** The first statistics of a task that are as wanted. */
+/** The first statistics of a task that satisfy the condition. */
 async function statsUntil(task: PreparedTask, wanted: (stats: TaskStats) => boolean): Promise<TaskStats> {
   for await (const { stats } of bench.client().taskStats(task.id, 100, { timeout: 20_000 })) {
     if (stats !== undefined && wanted(stats)) return stats;
@@ -33,13 +33,13 @@ test("a busy task uses one CPU, an idle one none", async () => {
   const idle = await bench.started(shell(bench.busybox, "echo up; sleep 1000"));
   await Promise.all([busy.stdout.waitFor("up"), idle.stdout.waitFor("up")]);
   const percent = (stats: TaskStats) => stats.aggResourceUsage?.cpu?.percent ?? 0;
-  // The machine may have others to serve: more than a CPU it cannot be.
+  // Other processes may use the machine: the usage is at most one CPU.
   const { aggResourceUsage } = await statsUntil(busy, (stats) => percent(stats) > 25);
   const cpu = aggResourceUsage?.cpu;
   expect(cpu?.percent).toBeLessThan(120);
   expect(cpu?.measuredFields).toContain(CPUUsage_Fields.PERCENT);
   expect(cpu?.measuredFields).toContain(CPUUsage_Fields.USER_MODE);
-  // The kernel tells them in files of their own, which are read one after the other.
+  // The kernel reports them in separate files, which are read one after the other.
   expect(Math.abs((cpu?.userMode ?? 0) + (cpu?.systemMode ?? 0) - (cpu?.percent ?? 0))).toBeLessThan(20);
   expect(cpu?.totalTicks).toBeGreaterThan(0);
   expect(percent(await statsUntil(idle, (stats) => percent(stats) < 5))).toBeLessThan(5);
@@ -47,7 +47,7 @@ test("a busy task uses one CPU, an idle one none", async () => {
   await bench.client().destroyTask(idle.id, true);
 });
 
-test("memory is the task's own, and told only where it is measured", async () => {
+test("memory is the task's own, and reported only if it is measured", async () => {
   const script = "dd if=/dev/zero of=/dev/shm/fill bs=1M count=40 2>/dev/null; echo filled; sleep 1000";
   const task = await bench.started(shell(bench.busybox, script));
   await task.stdout.waitFor("filled");
@@ -88,7 +88,7 @@ test("the operator's interval is the shortest there is", async () => {
   expect(performance.now() - start).toBeGreaterThan(1000);
 });
 
-test("an unknown task is told as such", async () => {
+test("an unknown task is reported as unknown", async () => {
   const ask = async () => {
     for await (const _ of bench.client().taskStats("unknown", 100)) return;
   };

@@ -1,4 +1,4 @@
-/** Image stores in odd places, and when what is in them goes. */
+/** Image stores on unusual file systems, and garbage collection. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -45,7 +45,7 @@ async function becomes(look: () => Promise<unknown>, expected: unknown): Promise
   expect(await look()).toEqual(expected);
 }
 
-test("where owners cannot be mapped they are changed, which the task is told, or that is refused", async () => {
+test("if owners cannot be mapped they are changed, which a task event reports, or the start is refused", async () => {
   const store = await places.mount("ramfs", join(places.directory, "ramfs"));
   await using bench = await openWorkbench({ image_store: store, gc: { image_min_free: "0" } });
   const { code, stdout, events } = await went(
@@ -63,7 +63,7 @@ test("where owners cannot be mapped they are changed, which the task is told, or
   expect(await readdir(join(store, "containers"))).toEqual([]);
 });
 
-test("an image goes when nobody has used it for long enough, and not before", async () => {
+test("an image is removed after it was unused for image_delay, and not before", async () => {
   const store = join(places.directory, "collected");
   await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1s" } });
   const images = () => readdir(join(store, "images")).then((names) => names.length);
@@ -73,7 +73,7 @@ test("an image goes when nobody has used it for long enough, and not before", as
   expect(await images()).toBe(2);
   await becomes(images, 1);
   await Bun.sleep(1500);
-  // A task stands on this one, also for a plugin that did not start it.
+  // A task uses this image, also from the view of a plugin that did not start the task.
   await bench.replacePlugin();
   await bench.finished(task(second, "true"));
   await becomes(images, 1);
@@ -90,14 +90,14 @@ const large = () =>
     { archive: archive([file("zeros", "", { data: Buffer.alloc(64 * 1024 * 1024) })]), kind: "zstd" },
   ]);
 
-test("with too little space on the disk, unused images go at once, and a pull that would take more fails", async () => {
+test("with too little space on the disk, unused images are removed at once, and a pull that would need more fails", async () => {
   const store = await places.mount("tmpfs", join(places.directory, "small"));
   {
     await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
     expect((await bench.finished(task(first, "true"))).code).toBe(0);
   }
   await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "1TB" } });
-  // The size of a layer makes no difference.
+  // The size of a layer does not matter.
   for (const image of [await large(), second]) {
     const refused = await bench.task(task(image, "true"));
     expect(await sentence(bench.start(refused))).toContain("The image store's disk is full");
@@ -106,13 +106,13 @@ test("with too little space on the disk, unused images go at once, and a pull th
   }
 });
 
-test("a disk that becomes full in the middle of a layer, or has room for no more files", async () => {
+test("a disk that runs out of space or of inodes in the middle of a layer", async () => {
   const store = await places.mount("tmpfs", join(places.directory, "full"));
   await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
   expect((await bench.finished(task(first, "true"))).code).toBe(0);
   const left = async () => [(await readdir(join(store, "images"))).length, await readdir(join(store, "tmp"))];
   const { files, ffree } = await statfs(store);
-  // The lock of a layer that is being made, its directory and its list, and then no more.
+  // The lock of a layer that is being unpacked, its directory and its list, and then no more inodes.
   const few = `size=1G,nr_inodes=${files - ffree + 4}`;
   for (const limit of ["size=16M", few]) {
     await run(["mount", "-o", `remount,${limit}`, store]);
@@ -121,7 +121,7 @@ test("a disk that becomes full in the middle of a layer, or has room for no more
     expect(await sentence(bench.start(refused))).toContain("The image store's disk is full");
     expect(await left()).toEqual([1, []]);
   }
-  // With room again everything is as before.
+  // With free space again everything works as before.
   await run(["mount", "-o", "remount,size=1G,nr_inodes=100k", store]);
   expect((await bench.finished(task(first, "true"))).code).toBe(0);
   expect((await bench.finished(task(second, "cat /more"))).stdout).toBe("more");

@@ -1,4 +1,4 @@
-/** Tasks on images made for container engines: the whole way from an image's files to a running container and back to nothing. */
+/** Tasks on container (OCI) images: from an image's files to a running container and complete cleanup. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -11,7 +11,7 @@ import { type ArchiveEntry, archive, directory, file, symlink } from "../support
 import { sentence, underSystemd } from "./inside";
 import { copyTree, useWorkbench, type Workbench } from "./workbench";
 
-/** On a disk: a memory file system may be no place for what an overlay writes to. */
+/** On a disk, because a tmpfs may not support an overlay's upper directory. */
 const store = `/var/tmp/stored-images-${process.pid}`;
 let bench: Workbench;
 useWorkbench(
@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await rm(layouts, { recursive: true, force: true });
-  // Every container's root is gone with its task.
+  // Every container's root is removed with its task.
   expect(await readdir(join(store, "containers"))).toEqual([]);
   expect(await readdir(join(store, "tmp"))).toEqual([]);
   await rm(store, { recursive: true });
@@ -41,7 +41,7 @@ function write(layers: readonly Layer[], config: Config = {}): Promise<string> {
   return writeImage(join(layouts, "layout"), `image-${images}`, layers, config);
 }
 
-/** An image of busybox with further layers on it; its name. */
+/** The name of a busybox image with further layers on top. */
 function image(
   layers: readonly (readonly ArchiveEntry[])[] = [],
   config: Config = {},
@@ -50,7 +50,7 @@ function image(
   return write([{ archive: base, kind }, ...layers.map((entries) => ({ archive: archive(entries), kind }))], config);
 }
 
-/** What a script prints on standard output in a container on the image; errors of the script are errors. */
+/** The standard output of a script in a container of the image; a failed script throws. */
 async function output(name: string, script: string, more: object = {}): Promise<string> {
   const end = await bench.finished({
     config: { image: name, network_veth: false, command: ["/bin/sh", "-c", script], ...more },
@@ -64,7 +64,7 @@ async function refusal(name: string, more: object = {}): Promise<string> {
   return sentence(bench.start(task));
 }
 
-describe("what an image says", () => {
+describe("the image config", () => {
   const says: Config = {
     Entrypoint: ["/bin/sh", "-c", 'echo "$0 $1 $A $B $HOME"; pwd; id -u; id -g; echo again > /dev/stdout', "zero"],
     Cmd: ["one"],
@@ -74,7 +74,7 @@ describe("what an image says", () => {
     StopSignal: "USR1",
   };
 
-  test("is what runs: Entrypoint with Cmd, environment, directory and user", async () => {
+  test("defines what runs: Entrypoint with Cmd, environment, directory and user", async () => {
     const { code, stdout } = await bench.finished({
       config: { image: await image([], says), network_veth: false, environment: { B: "task" } },
     });
@@ -84,7 +84,7 @@ describe("what an image says", () => {
     });
   });
 
-  test("is what the job's own words win over", async () => {
+  test("is overridden by the job's settings", async () => {
     const script = 'echo "$A $HOME"; pwd; id -u; id -G';
     const more = { environment: { A: "task" }, user: "7", working_directory: "/etc" };
     expect(await output(await image([], says), script, more)).toBe("task /\n/etc\n7\n0\n");
@@ -103,7 +103,7 @@ describe("what an image says", () => {
     );
   });
 
-  test("also holds for commands that are run in the task, after a restart of the plugin too, and for its stop", async () => {
+  test("also applies to commands in the task, even after a restart of the plugin, and to its stop signal", async () => {
     const script = "trap 'exit 5' USR1; echo up; while :; do sleep 0.1; done";
     const name = await image([], { ...says, Entrypoint: ["/bin/sh", "-c", script], Cmd: [] });
     const task = await bench.task({ config: { image: name, network_veth: false } });
@@ -122,7 +122,7 @@ describe("what an image says", () => {
     await bench.client().destroyTask(task.id);
   });
 
-  test("nothing to run is a sentence", async () => {
+  test("an image without a command is refused with an error", async () => {
     expect(await refusal(await image())).toContain("has no command (neither Entrypoint nor Cmd)");
     expect(await refusal(await image(), { process_two: true, boot: true })).toContain("exclude each other");
   });
@@ -172,9 +172,9 @@ describe("layers", () => {
     );
   });
 
-  test("keep a program's capabilities, and users' attributes", async () => {
+  test("keep file capabilities and user attributes", async () => {
     const busybox = await Bun.file(join(bench.busybox, "usr/bin/busybox")).bytes();
-    // struct vfs_cap_data of revision 2 with the effective bit: CAP_SETUID is number 7, which makes a byte that is no text.
+    // struct vfs_cap_data of revision 2 with the effective bit: CAP_SETUID is number 7, which gives a byte that is not text.
     const capability = Uint8Array.of(1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     const pax = { "SCHILY.xattr.security.capability": capability, "SCHILY.xattr.user.note": "text" };
     const capable: ArchiveEntry = { name: "usr/bin/busybox-capable", mode: 0o755, data: busybox, pax };
@@ -186,18 +186,18 @@ describe("layers", () => {
     }
   });
 
-  test("the same one twice is one", async () => {
+  test("the same layer twice is stored once", async () => {
     const layer = { archive: archive([directory("twice/"), file("twice/a", "a\n")]) };
     const other = { archive: archive([file("twice/.wh.a")]) };
     expect(await output(await write([{ archive: base }, layer, other, layer]), "cat /twice/a")).toBe("a\n");
   });
 
-  test("a hundred and twenty-seven of them, the most that docker makes", async () => {
+  test("127 layers, the most that docker creates", async () => {
     const layers = Array.from({ length: 126 }, (_, index) => [file(`layer-${index}`, `${index}\n`)]);
     expect(await output(await image(layers), "ls / | grep -c ^layer-; cat /layer-125")).toBe("126\n125\n");
   }, 120_000);
 
-  test("one program and nothing else is an image", async () => {
+  test("an image may consist of a single program", async () => {
     const busybox = await Bun.file(join(bench.busybox, "usr/bin/busybox")).bytes();
     const name = await write([{ archive: archive([{ name: "busybox", mode: 0o755, data: busybox }]) }], {
       Entrypoint: ["/busybox", "sh", "-c", "echo alone $(/busybox id -u)"],
@@ -211,7 +211,7 @@ describe("layers", () => {
 describe("a container's root", () => {
   const look = "stat -c %u:%g / /home/app; touch /new /home/app/new && stat -c %u /new; cut -c 1-22 /proc/self/uid_map";
 
-  test("belongs to the container's IDs, and what is written is gone with it", async () => {
+  test("belongs to the container's IDs, and changes are discarded with it", async () => {
     const name = await image();
     const first = await output(name, look);
     expect(first).toMatch(/^0:0\n1000:1000\n0\n +0 +\d{6,10}/);
@@ -232,7 +232,7 @@ describe("a container's root", () => {
     expect(out.split("\n")[3]?.trim()).toStartWith(map);
   });
 
-  test("can be read-only, with the task's directories in it", async () => {
+  test("can be read-only, and still has the task's directories", async () => {
     const script = "touch /x 2>/dev/null; echo $?; touch /local/x && ls /local; ls -d /alloc /secrets";
     expect(await output(await image(), script, { read_only: true })).toBe("1\nx\n/alloc\n/secrets\n");
   });
@@ -259,7 +259,7 @@ describe("a container's root", () => {
     expect(await output(name, look, { pivot_root: "/deploy" })).toBe("inner\n0:0\n0\n");
   });
 
-  test("the program can be PID 2", async () => {
+  test("the command can be PID 2", async () => {
     expect(await output(await image([], { User: "app" }), "echo $$ $(id -u)", { process_two: true })).toBe("2 1000\n");
   });
 
@@ -285,7 +285,7 @@ describe("a container's root", () => {
   }, 120_000);
 });
 
-describe("refused in a sentence, with nothing left", () => {
+describe("refused with an error, and nothing left", () => {
   test.each([
     ["a path that leads out", [file("../../../evil", "x")], 'is called "../../../evil", which leads out of the image'],
     ["an absolute path", [file("/evil", "x")], 'has the absolute path "/evil"'],
@@ -307,7 +307,7 @@ describe("refused in a sentence, with nothing left", () => {
   });
 });
 
-test("what an image has in the place of files and directories leads nowhere else", async () => {
+test("symlinks that an image has in place of files and directories do not lead out of it", async () => {
   const mark = `/var/tmp/leads-out-${crypto.randomUUID()}`;
   const up = "../../../../../../../../../../../../..";
   const name = await image([
@@ -318,17 +318,17 @@ test("what an image has in the place of files and directories leads nowhere else
       symlink("loop", "/loop"),
     ],
   ]);
-  // A user of the host's.
+  // A user of the host.
   expect(await refusal(name, { command: ["/bin/true"], user: "games" })).toContain('The user "games" is not known');
   for (const more of [{ working_directory: "/out/made" }, { working_directory: "/loop/made" }, { read_only: true }]) {
     const task = await bench.task({ config: { image: name, network_veth: false, command: ["/bin/true"], ...more } });
-    // Whether it starts is the image's own affair.
+    // The image may or may not start.
     await sentence(bench.start(task));
     expect(existsSync(mark)).toBe(false);
   }
 });
 
-test("a network of its own, in a root that is read-only too", async () => {
+test("a private network, with a read-only root too", async () => {
   const name = await image();
   for (const more of [{}, { read_only: true }]) {
     const out = await output(name, "grep -c localhost /etc/hosts; ls /sys/class/net", { network_veth: true, ...more });
@@ -336,7 +336,7 @@ test("a network of its own, in a root that is read-only too", async () => {
   }
 });
 
-test("ten starts of one image at once fetch it once", async () => {
+test("ten simultaneous starts of one image fetch it once", async () => {
   const name = await image([[file("unique", crypto.randomUUID())]], { Cmd: ["/bin/true"] });
   const fetched = () =>
     bench.plugin().logs.filter((line) => line["@message"] === "image fetched" && line["image"] === name);

@@ -6,7 +6,7 @@ import { sentence } from "./inside";
 import { went } from "./places";
 import { shell, useWorkbench, type Workbench } from "./workbench";
 
-/** Symlinks in a task's directory, of an artifact or of the task itself, lead no mount out of it. */
+/** Symlinks in a task's directory, of an artifact or of the task itself, cannot lead a mount out of it. */
 
 let bench: Workbench;
 useWorkbench((opened) => {
@@ -14,7 +14,7 @@ useWorkbench((opened) => {
 });
 
 describe("symlinks in the task directory", () => {
-  /** Makes a link, and gives the source that a job names. */
+  /** Creates a link, and returns the source that a job names. */
   const ways: readonly (readonly [string, (task: PreparedTask) => Promise<string>])[] = [
     ["local/a -> /etc", ({ dirs }) => link(dirs.local, "a", "/etc", "local/a")],
     ["local/a/ssl with local/a -> /etc", ({ dirs }) => link(dirs.local, "a", "/etc", "local/a/ssl/..")],
@@ -53,7 +53,7 @@ describe("symlinks in the task directory", () => {
     return source;
   }
 
-  test.each(ways)("lead no mount out: %s", async (_name, make) => {
+  test.each(ways)("cannot lead a mount out: %s", async (_name, make) => {
     for (const more of [
       (source: string) => ({ bind: { [source]: "/mnt" } }),
       (source: string) => ({ bind_read_only: { [source]: "/mnt" } }),
@@ -71,7 +71,7 @@ describe("symlinks in the task directory", () => {
     }
   });
 
-  test("within it are followed", async () => {
+  test("that stay within it are followed", async () => {
     const { stdout } = await went(
       bench,
       shell(bench.busybox, "cat /mnt/f", { bind: { "local/current": "/mnt" } }),
@@ -84,7 +84,7 @@ describe("symlinks in the task directory", () => {
     expect(stdout).toBe("v1\n");
   });
 
-  test("made by the task lead its next start nowhere", async () => {
+  test("created by the task cannot redirect its next start", async () => {
     const more = { bind: { ".": "/task" }, user_namespacing: false };
     for (const name of ["local", "secrets"]) {
       const script = `mv /task/${name} /task/was && ln -s /etc /task/${name} && ls -l /task/${name}`;

@@ -1,4 +1,4 @@
-/** What the protocol tests share: a plugin, its client, and tasks that are gone again afterwards. */
+/** The fixture of the protocol tests: a plugin, its client, and tasks that are destroyed afterwards. */
 
 import { afterAll, beforeAll, expect } from "bun:test";
 import { cp, mkdtemp, rm } from "node:fs/promises";
@@ -16,17 +16,17 @@ import { type PreparedTask, prepareTask, type TaskSpec } from "../support/task";
 export interface Workbench extends AsyncDisposable {
   plugin(): PluginProcess;
   client(): DriverClient;
-  /** The busybox tree of the cache; never to be written. */
+  /** The cached busybox tree; tests must not write to it. */
   readonly busybox: string;
   /** A directory that is removed with the workbench. */
   readonly scratch: string;
   /** Prepares a task that is destroyed with the workbench, if it still exists then. */
   task(spec: TaskSpec): Promise<PreparedTask>;
-  /** Starts a prepared task and gives its handle, as the agent keeps it. */
+  /** Starts a prepared task and returns its handle, as the agent keeps it. */
   start(task: PreparedTask): Promise<TaskHandle>;
   /** Prepares and starts a task. */
   started(spec: TaskSpec): Promise<PreparedTask>;
-  /** Runs a task to its end and tells all of it; the task stays until the workbench goes. */
+  /** Runs a task until it exits and returns the result; the task is destroyed with the workbench. */
   finished(spec: TaskSpec): Promise<{ code: number; signal: number; err: string; stdout: string; stderr: string }>;
   /** Kills the plugin with -9 and starts another. */
   replacePlugin(between?: () => Promise<unknown>): Promise<void>;
@@ -60,7 +60,7 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
     const prepared = await prepareTask({ allocRoot: join(scratch, "allocations"), ...spec });
     kept.use(prepared);
     kept.defer(async () => {
-      // A plugin that was started later knows the task only after it recovered it; of one that is gone nothing is found.
+      // A plugin that was started later knows the task only after recovering it; a destroyed task is not found.
       const handle = handles.get(prepared.id);
       if (handle !== undefined) await failure(current.client.recoverTask(handle));
       const problem = await failure(current.client.destroyTask(prepared.id, true));
@@ -107,9 +107,9 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
 }
 
 /**
- * Opens a workbench for the tests of a file, and closes it after them; then nothing of what they did may be left on the machine.
+ * Opens a workbench for the tests of a file, and closes it after them; the tests must not leave anything on the machine.
  *
- * @param use is given the workbench before the first test
+ * @param use receives the workbench before the first test
  */
 export function useWorkbench(
   use: (bench: Workbench) => void,
@@ -145,8 +145,8 @@ export async function failure(call: Promise<unknown>): Promise<string> {
 }
 
 /**
- * grpc-js undoes the percent-encoding of a status message by decodeURI(), which leaves the characters encoded that mean
- * something in a URI; grpc-go, and so the agent, undoes all of it.
+ * grpc-js decodes the percent-encoding of a status message with decodeURI(), which leaves characters with a meaning in a URI
+ * encoded; grpc-go, and so the agent, decodes all of it.
  */
 function unescapeReserved(message: string): string {
   return message.replace(/%(?:2[346BCF]|3[ABDF]|40)/gi, decodeURIComponent);

@@ -62,7 +62,7 @@ const helper = async (name: string, script: string) => {
 };
 const auth = Buffer.from(`ci:${password}`).toString("base64");
 
-/** Nothing of an error, however deep it is looked into, tells a secret. */
+/** Checks that no part of an error, at any depth, contains a secret. */
 const refused = async (name: string, options: RegistryOptions) => {
   const { error, ...rest } = await problemOf(readImage(sourceOf(name, options)));
   const everything = `${inspect(error, { depth: 20, showHidden: true })}${error.stack}`;
@@ -93,7 +93,7 @@ describe("basic authentication", () => {
     );
   });
 
-  test("the task's own are the only ones that are tried", async () => {
+  test("if the task has credentials, no others are tried", async () => {
     const good = await config({ auths: { [basic.host]: { auth } } });
     expect(await refused(image(), { ...good, credentials: { ...own, password: "wrong" } })).toMatchObject({
       problem: "unauthorized",
@@ -111,7 +111,7 @@ describe("basic authentication", () => {
     });
   });
 
-  test("with what cannot be read", async () => {
+  test("with unreadable files and helpers", async () => {
     await helper("broken", "echo geheim; echo geheim >&2; exit 3");
     await helper("silly", "echo '[geheim]'");
     await helper("empty", "echo 'credentials not found in native keychain'; exit 1");
@@ -134,7 +134,7 @@ describe("basic authentication", () => {
 });
 
 describe("tokens", () => {
-  test("for everybody, where the image is open", async () => {
+  test("without credentials, if the image is public", async () => {
     await readImage(sourceOf(`${bearer.host}/open/app:1`));
     expect(tokens.requests.at(-1)).toEqual({ user: "", scope: "repository:open/app:pull" });
     expect(await refused(`${bearer.host}/team/app:1`, {})).toMatchObject({
@@ -143,7 +143,7 @@ describe("tokens", () => {
     });
   });
 
-  test("for a user: one for all of an image", async () => {
+  test("for a user: one token for all of an image", async () => {
     const before = tokens.requests.length;
     await readImage(sourceOf(`${bearer.host}/team/app:1`, { credentials: own }));
     expect(tokens.requests.slice(before)).toEqual([{ user: "ci", scope: "repository:team/app:pull" }]);
@@ -169,7 +169,7 @@ describe("tokens", () => {
     }
   });
 
-  test("that live for a moment are renewed", async () => {
+  test("that expire quickly are renewed", async () => {
     rules.lifetime = 10;
     try {
       const before = tokens.requests.length;

@@ -27,7 +27,7 @@ beforeAll(async () => {
   kept = await keepMachines();
   site = await startDownloadSite();
   registry = await startRegistry();
-  // A certificate that the driver alone is told keeps systemd-importd out.
+  // systemd-importd is not used, because only the driver knows this certificate.
   await makeCertificate(top, "ca", ["DNS:nobody"]);
 });
 afterAll(async () => {
@@ -37,7 +37,7 @@ afterAll(async () => {
   await kept[Symbol.asyncDispose]();
 });
 
-/** Waits for something that no event tells a test. */
+/** Polls for a condition that no event reports to a test. */
 async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!condition()) {
@@ -89,7 +89,7 @@ describe.each([
     return sentence(bench.start(await bench.task(task)));
   };
 
-  test("an archive, once for all that ask", async () => {
+  test("an archive, downloaded once for all tasks that ask", async () => {
     const task = spec({ verify: "checksum" }, "cat /etc/passwd | head -n 1");
     site.requests.length = 0;
     const all = await Promise.all([1, 2, 3].map(() => bench.finished(task)));
@@ -132,7 +132,7 @@ describe.each([
     await rm(join(machines, task.config.image), { recursive: true });
   });
 
-  test("a download that takes its time is told about", async () => {
+  test("a long download is reported in task events", async () => {
     site.delay = 1500;
     try {
       const { events } = await went(bench, spec({}, "true"));
@@ -143,7 +143,7 @@ describe.each([
     }
   });
 
-  /** While `work` is done, every answer takes longer than the test. */
+  /** While `work` runs, every answer takes longer than the test. */
   const stalled = async (work: () => Promise<unknown>) => {
     site.delay = 20_000;
     site.requests.length = 0;
@@ -155,7 +155,7 @@ describe.each([
     }
   };
 
-  test("ends when the agent is not there any more", async () => {
+  test("ends when the agent has exited", async () => {
     await stalled(async () => {
       const gone = new AbortController();
       const task = await bench.task(spec({}, "true"));
@@ -171,7 +171,7 @@ describe.each([
   });
 
   if (how === "natively") {
-    test("of a killed plugin nothing is left by the next one", async () => {
+    test("the next plugin removes what a killed plugin left", async () => {
       const scratch = async () => (await readdir(machines)).filter((name) => name.startsWith(".#nomad"));
       await stalled(async () => {
         const begun = sentence(bench.start(await bench.task(spec({}, "true"))));
@@ -193,7 +193,7 @@ describe.each([
     const asked = (path = archive) => site.requests.filter((one) => one === path).length;
     const ours = async (start: string) => (await readdir(machines)).filter((name) => name.startsWith(start));
 
-    /** Kills the plugin while importd waits for the archive; gives what lets that go on. */
+    /** Kills the plugin while importd waits for the archive; returns a function that lets importd continue. */
     const killed = async (task: ReturnType<typeof spec>) => {
       site.requests.length = 0;
       site.dropped.length = 0;
@@ -204,12 +204,12 @@ describe.each([
       await begun;
       return go;
     };
-    /** Waits until a start has come as far as to its download: its directory is another than the killed one's. */
+    /** Waits until a start has reached its download: its directory differs from the killed one's. */
     const downloading = async (before: bigint) => {
       for (const deadline = performance.now() + 20_000; performance.now() < deadline; await Bun.sleep(20)) {
         const [name = ""] = await ours(".#nomad");
         const found = await stat(join(machines, name), { bigint: true }).catch(() => undefined);
-        // Then importd is asked what it is doing.
+        // The driver then asks importd what it is doing.
         if (name !== "" && found !== undefined && found.birthtimeNs !== before) return Bun.sleep(1000 * pace);
       }
       throw new Error("The start did not come to its download.");
@@ -220,7 +220,7 @@ describe.each([
     };
 
     test.each([false, true])(
-      "of a killed plugin goes on, and the next start takes it over: force = %j",
+      "of a killed plugin continues, and the next start resumes it: force = %j",
       async (force) => {
         const task = spec({ force }, "echo started");
         const go = await killed(task);
@@ -235,7 +235,7 @@ describe.each([
       },
     );
 
-    test("of a killed plugin is ended where something else is wanted by then", async () => {
+    test("of a killed plugin is cancelled if another image is wanted by then", async () => {
       await run(["cp", `${site.directory}${archive}`, `${site.directory}/other.tar.xz`]);
       const task = spec({}, "echo started");
       const go = await killed(task);
@@ -247,7 +247,7 @@ describe.each([
       await rm(join(machines, task.config.image), { recursive: true });
     });
 
-    test("of a killed plugin never becomes the image by itself, and goes with the next download", async () => {
+    test("of a killed plugin never becomes the image by itself, and is removed by the next download", async () => {
       const task = spec({}, "echo started");
       (await killed(task))();
       for (const deadline = performance.now() + 20_000; performance.now() < deadline; await Bun.sleep(50)) {
@@ -294,7 +294,7 @@ describe.each([
   });
 
   test.each(["http://me:geheim@:1/a", "htp://me:geheim@host/a.tar", "https:///me:geheim@", "x?token=geheim"])(
-    "a URL that is none does not show its credentials: %s",
+    "an invalid URL does not show its credentials: %s",
     async (url) => {
       const problem = await refused({ url });
       expect(problem).toContain("Option image_download.url is not valid");
@@ -302,7 +302,7 @@ describe.each([
     },
   );
 
-  test("one that a running container stands on is not replaced", async () => {
+  test("an image that a running container uses is not replaced", async () => {
     const first = spec({}, "echo up; while :; do sleep 1; done", { ephemeral: false });
     const task = await bench.task(first);
     await bench.start(task);
@@ -318,7 +318,7 @@ describe.each([
     await rm(path, { recursive: true });
   });
 
-  test("one that is being copied for an ephemeral container is not replaced", async () => {
+  test("an image that is being copied for an ephemeral container is not replaced", async () => {
     const tree = join(top, `many-${how}`);
     await run(["cp", "-a", bench.busybox, tree]);
     await mkdir(join(tree, "many"));
@@ -331,7 +331,7 @@ describe.each([
     const again = { ...many.config, image_download: { ...many.config.image_download, force: true } };
     expect(await sentence(bench.start(await bench.task({ config: again })))).toContain("is in use by a container");
     await task.stdout.waitFor("8000\n");
-    // Its copy is its own by then.
+    // By then the container has its own copy.
     await bench.client().destroyTask(task.id, true);
     expect((await bench.finished({ config: again })).stdout).toBe("8000\n");
     await rm(join(machines, many.config.image), { recursive: true });
@@ -353,7 +353,7 @@ describe.each([
     expect(await refused(download, more)).toMatch(words);
   });
 
-  test("what is not there, is broken, or changed", async () => {
+  test("missing, damaged and changed images", async () => {
     expect(await refused({ url: `${site.url}/nowhere.tar` })).toMatch(/404/);
     expect(await refused({ url: `${site.url}/broken.tar.xz` })).toMatch(/./);
     await writeFile(join(site.directory, "SHA256SUMS"), `${"0".repeat(64)}  busybox.tar.xz\n`);
@@ -406,7 +406,7 @@ describe("policy", () => {
     { ...native, image_paths: ["/srv/images"], image_store: join(top, "store-2") },
   );
 
-  test("image_paths hold for what is downloaded, and for what a local file is read from", async () => {
+  test("image_paths applies to downloaded images, and to local files that are imported", async () => {
     const start = async (image_download: object) =>
       sentence(bench.start(await bench.task({ config: { image: "policy", network_veth: false, image_download } })));
     expect(await start({ url: `${site.url}/busybox.tar.xz` })).toContain(
@@ -426,7 +426,7 @@ describe("an image of a registry", () => {
     { ...native, image_store: join(top, "store-3") },
   );
 
-  test("by image_download of type docker: what is there is used, until force asks", async () => {
+  test("by image_download of type docker: the existing image is used, unless force is set", async () => {
     const push = (text: string) =>
       pushImage(registry, "team/app:1", {
         layers: [{ "usr/x": "" }],

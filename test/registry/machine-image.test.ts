@@ -71,7 +71,7 @@ function lockLikeNspawn(fd: number): void {
   libc.close();
 }
 
-/** Waits for something that no event tells a test. */
+/** Polls for a condition that no event reports to a test. */
 async function until(condition: () => boolean): Promise<void> {
   for (const deadline = performance.now() + 10_000; !condition(); await Bun.sleep(10)) {
     if (performance.now() > deadline) throw new Error("It did not happen.");
@@ -94,7 +94,7 @@ beforeEach(() => {
   site.delay = 0;
 });
 afterEach(async () => {
-  // Whatever happened: nothing but images, and no locks.
+  // In every case: only images remain, and no locks.
   const left = (await readdir(context.directory).catch(() => [])).filter((name) => name.startsWith("."));
   expect(left).toEqual([]);
   expect(existsSync(join(top, `run-${counter}`))).toBe(false);
@@ -153,7 +153,7 @@ describe("a disk image", () => {
     const path = join(context.directory, "image.raw");
     expect(await readFile(path)).toEqual(await readFile(join(site.directory, "disk.raw")));
     const { blocks, mode } = await stat(path);
-    // Of three megabytes two blocks hold something.
+    // Of three megabytes two blocks have data.
     expect(blocks * 512).toBeLessThan(100_000);
     expect(mode & 0o777).toBe(0o600);
   });
@@ -188,7 +188,7 @@ describe("verify", () => {
     }
   });
 
-  test("a checksum in a file of its own, or none", async () => {
+  test("a checksum in a separate file, or none", async () => {
     await copyFile(join(site.directory, "app.tar.gz"), join(site.directory, "own.tar.gz"));
     expect(await failure(provide("own.tar.gz", { verify: "checksum" }))).toMatchObject({
       problem: "content",
@@ -229,7 +229,7 @@ describe("verify", () => {
     expect((await failure(provide("app.tar.xz", { verify: "signature" }))).message).toContain("it is not a signature");
     const old = await makeSigner(top, "old", "seconds=1");
     await old.sign(sums());
-    // Its second has to be over, wherever in it the key was made.
+    // The second in which the key was made has to be over.
     await Bun.sleep(2100);
     expect(
       (await failure(provide("app.tar.xz", { verify: "signature" }, { ...context, keyring: old.keyring }))).message,
@@ -238,7 +238,7 @@ describe("verify", () => {
 });
 
 describe("once", () => {
-  test("what is there is used, until force replaces it", async () => {
+  test("the existing image is used, until force replaces it", async () => {
     expect(await provide("app.tar")).toBe(true);
     await writeFile(join(context.directory, "image/changed"), "");
     site.requests.length = 0;
@@ -248,7 +248,7 @@ describe("once", () => {
     expect(await readdir(context.directory)).toEqual(["image.raw"]);
   });
 
-  test("the one that is replaced is there until the other is", async () => {
+  test("the old image exists until the new one replaces it", async () => {
     await provide("app.tar");
     const path = join(context.directory, "image");
     let looking = true;
@@ -265,7 +265,7 @@ describe("once", () => {
     expect(missing).toBe(0);
   });
 
-  test("many that ask at once download it once, also with force", async () => {
+  test("many tasks that ask at once download it once, also with force", async () => {
     site.delay = 300;
     const all = await Promise.all(Array.from({ length: 6 }, () => provide("app.tar", { force: true })));
     expect(all.filter(Boolean)).toHaveLength(1);
@@ -273,7 +273,7 @@ describe("once", () => {
   });
 
   test.each(["app.tar", "app.tar.xz", "disk.raw", "disk.raw.gz"])(
-    "%s is not asked for where the disk has less space than it shall keep",
+    "%s is not requested if the disk has less free space than image_min_free",
     async (file) => {
       context = { ...context, keepFree: 2 ** 60 };
       site.requests.length = 0;
@@ -287,31 +287,34 @@ describe("once", () => {
     },
   );
 
-  test.each(["large.raw", "large.tar"])("%s ends where the disk would have less than it shall keep", async (file) => {
-    const tree = join(top, "large");
-    await mkdir(tree, { recursive: true });
-    for (const part of ["one", "two", "three"]) await writeFile(join(tree, part), randomBytes(12 << 20));
-    await writeFile(join(site.directory, "large.raw"), randomBytes(36 << 20));
-    await run(["tar", "--create", `--file=${join(site.directory, "large.tar")}`, `--directory=${tree}`, "."]);
-    await mkdir(context.directory, { recursive: true });
-    await run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", context.directory]);
-    try {
-      const type = file.endsWith("raw") ? ("raw" as const) : ("tar" as const);
-      context = { ...context, keepFree: 24 << 20 };
-      expect(await failure(provide(file, { type }))).toMatchObject({
-        recoverable: true,
-        message: expect.stringMatching(/image_min_free/),
-      });
-      expect(await readdir(context.directory)).toEqual([]);
-      context = { ...context, keepFree: 4 << 20 };
-      expect(await provide(file, { type })).toBe(true);
-    } finally {
-      await run(["umount", context.directory]);
-      for (const name of ["large.raw", "large.tar"]) await rm(join(site.directory, name));
-    }
-  });
+  test.each(["large.raw", "large.tar"])(
+    "%s is cancelled when the free space falls below image_min_free",
+    async (file) => {
+      const tree = join(top, "large");
+      await mkdir(tree, { recursive: true });
+      for (const part of ["one", "two", "three"]) await writeFile(join(tree, part), randomBytes(12 << 20));
+      await writeFile(join(site.directory, "large.raw"), randomBytes(36 << 20));
+      await run(["tar", "--create", `--file=${join(site.directory, "large.tar")}`, `--directory=${tree}`, "."]);
+      await mkdir(context.directory, { recursive: true });
+      await run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", context.directory]);
+      try {
+        const type = file.endsWith("raw") ? ("raw" as const) : ("tar" as const);
+        context = { ...context, keepFree: 24 << 20 };
+        expect(await failure(provide(file, { type }))).toMatchObject({
+          recoverable: true,
+          message: expect.stringMatching(/image_min_free/),
+        });
+        expect(await readdir(context.directory)).toEqual([]);
+        context = { ...context, keepFree: 4 << 20 };
+        expect(await provide(file, { type })).toBe(true);
+      } finally {
+        await run(["umount", context.directory]);
+        for (const name of ["large.raw", "large.tar"]) await rm(join(site.directory, name));
+      }
+    },
+  );
 
-  test("one that is in use is not replaced", async () => {
+  test("an image in use is not replaced", async () => {
     await provide("app.tar");
     const path = join(context.directory, "image");
     const lockFile = join(context.directory, ".#image.lck");
@@ -329,7 +332,7 @@ describe("once", () => {
     }
   });
 
-  test("nor one that is begun to be used while the new one comes", async () => {
+  test("nor is an image that a container starts on during the download", async () => {
     await provide("app.tar");
     const path = join(context.directory, "image");
     await writeFile(join(path, "kept"), "");
@@ -357,7 +360,7 @@ describe("once", () => {
     await provide("app.tar", { name: "first" });
     const scratch = join(context.directory, ".#nomad-driver-nspawn-0123456789abcdef01234567");
     await cp(join(context.directory, "first"), scratch, { recursive: true });
-    // What systemd-importd made for it, and what only has a similar name.
+    // Files that systemd-importd created for it, and files that only have a similar name.
     const name = "nomad-driver-nspawn-0123456789abcdef01234567";
     for (const file of [`${name}-0123456789ab.raw`, `${name}-0123456789ab.nspawn`, `${name}-mine`]) {
       await writeFile(join(context.directory, file), "");
@@ -400,7 +403,7 @@ describe("errors", () => {
     }
   });
 
-  test("a password in the URL is used and not told", async () => {
+  test("a password in the URL is used and never shown", async () => {
     const { port } = new URL(site.url);
     expect(await provide(`http://me:geheim%20word@127.0.0.1:${port}/private/app.tar`)).toBe(true);
     const { message, problem } = await failure(
@@ -410,7 +413,7 @@ describe("errors", () => {
     expect(message).not.toMatch(/falsches|geheim/);
   });
 
-  test("the time runs out, in the middle and while somebody else downloads", async () => {
+  test("a timeout, during a download and while another process downloads", async () => {
     site.delay = 400;
     const short = { ...context, signal: AbortSignal.timeout(150) };
     const [one, other] = await Promise.all([

@@ -14,7 +14,7 @@ const stack = new AsyncDisposableStack();
 let registry: TestRegistry;
 let proxy: FaultProxy;
 let directory: string;
-/** Incompressible, so that the layer has its size. */
+/** Incompressible, so that the layer keeps its size. */
 const large = randomBytes(3_000_000);
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "pull-test-"));
@@ -37,7 +37,7 @@ const manifestOf = async (version: string, repository = "team/app") => {
 };
 const digestOf = (bytes: Uint8Array) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-/** A list of the images that were pushed, as buildah and docker make them. */
+/** A multi-platform image of those that were pushed, as buildah and docker create it. */
 async function pushIndex(tag: string, entries: readonly { tag: string; architecture: string; variant?: string }[]) {
   const type = "application/vnd.oci.image.index.v1+json";
   const manifests = await Promise.all(
@@ -64,13 +64,13 @@ describe("an image is read", () => {
     expect(docker.manifest.layers).toHaveLength(2);
   });
 
-  test("by its digest, which is what decides", async () => {
+  test("by its digest, which takes precedence over the tag", async () => {
     const digest = digestOf(await manifestOf("1"));
     const { manifest } = await readImage(sourceOf(`${registry.host}/team/app:arm@${digest}`));
     expect(manifest.digest).toBe(digest);
   });
 
-  test("from a list, for this machine", async () => {
+  test("from a multi-platform image, for this machine", async () => {
     const digest = await pushIndex("many", [
       { tag: "arm", architecture: "arm64", variant: "v8" },
       { tag: "1", architecture: "amd64" },
@@ -84,7 +84,7 @@ describe("an image is read", () => {
   });
 });
 
-describe("what is not there", () => {
+describe("what does not exist", () => {
   test.each([
     ["a tag", "team/app:nope", "MANIFEST_UNKNOWN"],
     ["a digest", `team/app@sha256:${"0".repeat(64)}`, "MANIFEST_UNKNOWN"],
@@ -117,18 +117,18 @@ describe("what is not there", () => {
   });
 });
 
-describe("faults on the way", () => {
+describe("faults of the network and the server", () => {
   const blobs = (path: string) => path.includes("/blobs/");
   const proxied = () => readImage(sourceOf(`${proxy.host}/team/app:1`));
 
-  test("a connection that breaks is resumed, and little is sent twice", async () => {
+  test("a broken connection is resumed, and little is sent twice", async () => {
     proxy.inject((path, before) => (blobs(path) && before < 3 ? [{ kind: "cut", after: 700_000 }] : []));
     await proxied();
     expect(proxy.requests.some(({ range }) => range !== undefined && range !== "bytes=0-")).toBe(true);
     expect(proxy.sent()).toBeLessThan(1.5 * large.length);
   });
 
-  test("also where ranges are not known", async () => {
+  test("also if the server does not support ranges", async () => {
     proxy.inject((path, before) => [
       { kind: "whole" },
       ...(blobs(path) && before < 2 ? [{ kind: "cut", after: 700_000 * (before + 1) } as const] : []),
@@ -136,14 +136,14 @@ describe("faults on the way", () => {
     await proxied();
   });
 
-  test("errors that pass, and a registry that asks to wait", async () => {
+  test("transient errors, and a registry that asks the client to wait", async () => {
     proxy.inject((_, before) => {
       if (before === 0) return [{ kind: "status", status: 500 }];
       return before === 1 ? [{ kind: "status", status: 429, headers: { "retry-after": "1" } }] : [];
     });
     const start = performance.now();
     await proxied();
-    // Once for the manifest, once for the contents, which wait together.
+    // Once for the manifest, and once for the contents, which wait together.
     expect(performance.now() - start).toBeGreaterThan(2000);
   });
 
@@ -152,7 +152,7 @@ describe("faults on the way", () => {
     await proxied();
   });
 
-  test("a slow one", async () => {
+  test("a slow server", async () => {
     proxy.inject((path) => (blobs(path) ? [{ kind: "slow", rate: 3_000_000 }] : []));
     await proxied();
   });
@@ -178,12 +178,12 @@ describe("faults on the way", () => {
     expect(found.message).toContain(`of image "${proxy.host}/team/app:1"`);
   });
 
-  test("another manifest than the registry says it is", async () => {
+  test("a manifest that differs from the registry's digest", async () => {
     proxy.inject((path) => (path.includes("/manifests/") ? [{ kind: "corrupt" }] : []));
     expect(await problemOf(proxied())).toMatchObject({ problem: "content" });
   });
 
-  test("the time runs out", async () => {
+  test("a timeout", async () => {
     proxy.inject(() => [{ kind: "status", status: 503 }]);
     expect(await problemOf(readImage(sourceOf(`${proxy.host}/team/app:1`), AbortSignal.timeout(30)))).toMatchObject({
       problem: "timeout",
@@ -194,7 +194,7 @@ describe("faults on the way", () => {
 });
 
 describe("TLS", () => {
-  test("a registry of this machine may have it; its certificate has to be known", async () => {
+  test("a registry of this machine may use it; its certificate has to be trusted", async () => {
     const tls = await makeCertificate(directory, "own", ["IP:127.0.0.1"]);
     await using secure = await startRegistry({ tls });
     const certificates = join(directory, "certificates");
@@ -216,7 +216,7 @@ describe("TLS", () => {
     });
   });
 
-  test("one elsewhere is asked without only where the operator said so", async () => {
+  test("another registry is contacted without TLS only if the operator allows it", async () => {
     const address = "192.0.2.77";
     await run(["ip", "address", "add", `${address}/32`, "dev", "lo"]);
     try {

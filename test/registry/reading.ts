@@ -1,4 +1,4 @@
-/** Reading images of test registries, as the store does. */
+/** Reads images from test registries, as the store does. */
 
 import { expect } from "bun:test";
 import { createHash } from "node:crypto";
@@ -21,7 +21,7 @@ export function sourceOf(reference: string, options: RegistryOptions = {}): Imag
   return registrySource(parseReference(reference), { timing: quick, ...options });
 }
 
-/** Everything of an image; its layers' digests are computed here once more. */
+/** All content of an image; the digests of its layers are computed again here. */
 export async function readImage(source: ImageSource, signal = AbortSignal.timeout(30_000)) {
   const manifest = await source.manifest({ signal });
   const all = [manifest.config, ...manifest.layers];
@@ -41,7 +41,7 @@ export async function readContent(source: ImageSource, content: Descriptor, sign
   return Buffer.concat(parts);
 }
 
-/** What reading fails with. */
+/** The error with which reading fails. */
 export async function problemOf(reading: Promise<unknown>) {
   try {
     await reading;

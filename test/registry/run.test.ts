@@ -1,4 +1,4 @@
-/** `run` and `images` of the executable, with the store where it is by default. */
+/** `run` and `images` of the executable, with the store in its default directory. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const driver = (...args: readonly string[]) => attempt([driverBinary(), ...args]);
 
-test("run runs what the image says, or a command in it; images tells of it and removes it", async () => {
+test("run runs the image's command, or another one; images lists and removes the image", async () => {
   expect(await driver("run", image)).toMatchObject({ code: 0, stdout: "the image says hello\n" });
   expect(await driver("run", image, "--", "id", "-u")).toMatchObject({ code: 0, stdout: "1000\n" });
   expect((await driver("images")).stdout).toContain(`${image}\n    sha256:`);

@@ -38,7 +38,7 @@ async function push(name: string, layers: readonly Layer[], config: Config): Pro
   const [, tag = ""] = name.split(":");
   const directory = await mkdtemp(join(layout, "layout-"));
   const image = await writeImage(directory, tag, layers, config);
-  // As it is: skopeo would compress layers that are not.
+  // Pushed unchanged: skopeo would compress uncompressed layers.
   const options = ["--quiet", "--preserve-digests", "--dest-tls-verify=false"];
   await run(["skopeo", "copy", ...options, image, `docker://${registry.host}/${name}`]);
 }
@@ -49,27 +49,30 @@ test("an image by its tag runs, and the next time without the registry", async (
   await push("team/app:1", [{ archive: base }], says("first"));
   const config = { image: `${registry.host}/team/app:1`, network_veth: false };
   expect((await bench.finished({ config })).stdout).toBe("first\n");
-  // The tag has moved, and the image that it meant is still here.
+  // The tag has moved, but the image it pointed to is still in the store.
   await push("team/app:1", [{ archive: base }], says("second"));
   expect((await bench.finished({ config })).stdout).toBe("first\n");
 });
 
-test.each(["gzip", "zstd", "plain"] as const)("layers of every kind come from a registry: %s", async (kind) => {
-  const upper = archive([file("which", `${kind}\n`), file("etc/.wh.hosts")]);
-  await push(
-    `team/${kind}:1`,
-    [
-      { archive: base, kind },
-      { archive: upper, kind },
-    ],
-    {},
-  );
-  const command = ["/bin/sh", "-c", "cat /which; test -e /etc/hosts; echo $?"];
-  const config = { image: `${registry.host}/team/${kind}:1`, network_veth: false, command };
-  expect((await bench.finished({ config })).stdout).toBe(`${kind}\n1\n`);
-});
+test.each(["gzip", "zstd", "plain"] as const)(
+  "layers of every compression are pulled from a registry: %s",
+  async (kind) => {
+    const upper = archive([file("which", `${kind}\n`), file("etc/.wh.hosts")]);
+    await push(
+      `team/${kind}:1`,
+      [
+        { archive: base, kind },
+        { archive: upper, kind },
+      ],
+      {},
+    );
+    const command = ["/bin/sh", "-c", "cat /which; test -e /etc/hosts; echo $?"];
+    const config = { image: `${registry.host}/team/${kind}:1`, network_veth: false, command };
+    expect((await bench.finished({ config })).stdout).toBe(`${kind}\n1\n`);
+  },
+);
 
-test("latest is asked for each time", async () => {
+test("latest is resolved at every start", async () => {
   await push("team/app:latest", [{ archive: base }], says("one"));
   const config = { image: `docker://${registry.host}/team/app`, network_veth: false };
   expect((await bench.finished({ config })).stdout).toBe("one\n");
@@ -77,7 +80,7 @@ test("latest is asked for each time", async () => {
   expect((await bench.finished({ config })).stdout).toBe("two\n");
 });
 
-test("what cannot be fetched is a sentence", async () => {
+test("an image that cannot be fetched is reported as an error", async () => {
   const start = async (image: string) =>
     sentence(bench.start(await bench.task({ config: { image, network_veth: false } })));
   expect(await start(`${registry.host}/team/nothing:1`)).toContain("team/nothing");

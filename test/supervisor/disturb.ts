@@ -1,7 +1,7 @@
 /**
- * Loaded into a supervising process before its own code, with its first argument for what befalls it: when it is to write down what it has
- * just started, it is killed ("killed") or the disk is full ("full"); or the cgroups that a container leaves when it reboots stay busy for a
- * while ("busy"), as they are until the kernel is done with their processes. Nothing of it is in the product.
+ * Loaded into a shim before its own code. Its first argument names the fault: when the shim records what it has just started, it is
+ * killed ("killed") or the disk is full ("full"); or the cgroups that a container leaves when it reboots stay busy for a while ("busy"), as
+ * they do until the kernel has finished with their processes. This file is not part of the product.
  */
 
 import { createRequire } from "node:module";
@@ -12,7 +12,7 @@ const [how] = process.argv.splice(2, 1);
 /** Milliseconds. */
 const busyFor = 300;
 
-/** Has a function fail with an error where `disturbed` says so of its arguments. */
+/** Makes a function fail with an error if `disturbed` selects its arguments. */
 function disturb(name: string, code: string, disturbed: (args: readonly unknown[]) => boolean): void {
   const original = fs[name];
   if (typeof original !== "function") throw new Error(`There is no ${name} to disturb.`);

@@ -2,14 +2,14 @@ import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, read } from "node:fs";
 import { pace } from "../support/pace";
 
-/** A log FIFO as Nomad's log collector has it. */
+/** A log FIFO like that of Nomad's log collector. */
 export interface LogFifo {
   readonly path: string;
-  /** The reader comes, as the log collector does before a task starts: what is written from then on is not lost. */
+  /** Opens the reader, as the log collector does before a task starts: what is written from then on is not lost. */
   open(): void;
-  /** Reads until a test has seen enough, or, without a pattern, until the last writer is gone. */
+  /** Reads until the pattern matches, or, without a pattern, until the last writer is gone. */
   readUntil(pattern?: RegExp): Promise<string>;
-  /** The reader goes away, as when the log collector dies. */
+  /** Closes the reader, as when the log collector dies. */
   close(): void;
 }
 
@@ -50,7 +50,7 @@ export function makeFifo(path: string): LogFifo {
   };
 }
 
-/** Undefined when there is nothing to read yet, empty when there is no writer. */
+/** Undefined while nothing can be read yet, empty without a writer. */
 function readOnce(fd: number): Promise<string | undefined> {
   const buffer = Buffer.allocUnsafe(1 << 16);
   return new Promise((resolve, reject) => {

@@ -126,14 +126,14 @@ describe("process supervisor", () => {
     return running;
   };
 
-  test("constructing and attaching in vain touch nothing", async () => {
+  test("constructing, and attaching to an unknown container, change nothing", async () => {
     const ref = { supervisor: "process", machine: "nobody", mode: "pid1", bootId: "x" } as const;
     await expect(supervisor.attach(ref)).rejects.toThrow(/no trace of container nobody/);
     expect(existsSync(stateDir)).toBe(false);
   });
 
   test(
-    "state is root's alone, and the supervising process is in a session and cgroup of its own",
+    "state is readable by root only, and the shim has its own session and cgroup",
     async () => {
       const supervised = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
@@ -154,7 +154,7 @@ describe("process supervisor", () => {
   );
 
   test(
-    "SIGINT, SIGHUP and SIGTERM for the supervising process change nothing",
+    "the shim ignores SIGINT, SIGHUP and SIGTERM",
     async () => {
       const supervised = await launch(`trap 'exit 6' USR1; echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
@@ -169,7 +169,7 @@ describe("process supervisor", () => {
   );
 
   test(
-    "a supervising process killed with -9 is an exit in words, and its container goes",
+    "a shim killed with -9 is reported as an exit with a reason, and its container is killed",
     async () => {
       const supervised = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
@@ -208,7 +208,7 @@ describe("process supervisor", () => {
   );
 
   test(
-    "the plugin's own death with -9 leaves container and logs alone",
+    "a plugin killed with -9 does not affect container and logs",
     async () => {
       const order = spec(`trap 'exit 8' USR1; i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.02; done`);
       const script = join(directory, "plugin.ts");
@@ -238,7 +238,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "what a container wrote last waits for a reader, also after its end",
+    "the last output of a container waits for a reader, even after its exit",
     async () => {
       const supervised = await launch("echo last; echo complaint >&2; exit 2");
       expect((await supervised.exit).code).toBe(2);
@@ -256,7 +256,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "a container that is stuck in a full standard error without a reader can be killed",
+    "a container that blocks on a full standard error without a reader can be killed",
     async () => {
       const supervised = await launch("echo ready; seq 1 1000000 >&2");
       await stdout.readUntil(/ready/);
@@ -286,7 +286,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "systemd-nspawn's environment: the minimum, the spec's, and the file's, that wins",
+    "systemd-nspawn's environment: the minimum, the spec's, and the file's, which takes precedence",
     async () => {
       const environmentFile = join(directory, "environment");
       writeFileSync(environmentFile, "SECRET='a b\"$c'\nPLAIN='file'\n", { mode: 0o600 });
@@ -321,7 +321,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   });
 
   test.each(["killed", "full"])(
-    "a supervising process that cannot tell what it started leaves nothing running: %s",
+    "a shim that cannot record what it started leaves nothing running: %s",
     async (how) => {
       const untold = supervisorIn(stateDir, warnings, how);
       const order = spec(`echo ready; ${LOOP}`);
@@ -336,10 +336,10 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "a container that is killed between its end and its next start is not started again",
+    "a container that is killed between its exit and its next start is not started again",
     async () => {
       const busy = supervisorIn(stateDir, warnings, "busy");
-      // Whatever its second start would do, it takes longer than the test.
+      // A second start would take longer than the test.
       const script = `echo ready; read line < /tmp/go; reboot -f; sleep 60`;
       const marks = join(directory, "marks");
       mkdirSync(marks);
@@ -360,7 +360,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "a supervising process that takes no notice does not keep its container from being killed and removed",
+    "a shim that does not respond cannot prevent its container from being killed and removed",
     async () => {
       const supervised = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
@@ -374,7 +374,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "the parent of all cgroups goes with the last one, though a supervising process takes its time to go",
+    "the parent of all cgroups is removed with the last one, although a shim exits late",
     async () => {
       const supervised = await launch("exit 0");
       await supervised.exit;
@@ -382,7 +382,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       for (const own of cgroups(SUPERVISORS_CGROUP)) writeFileSync(join(own, "cgroup.procs"), String(late.pid));
       const parents = cgroups(SUPERVISORS_CGROUP).map((own) => dirname(own));
       expect(parents).not.toEqual([]);
-      // Where containers of others run, it is theirs as well.
+      // Containers of other programs on this machine use it as well.
       const mine = [basename(SUPERVISORS_CGROUP), supervised.ref.machine];
       const others = (parent: string) =>
         readdirSync(parent, { withFileTypes: true }).some((entry) => entry.isDirectory() && !mine.includes(entry.name));
@@ -395,7 +395,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "a release that failed can be tried again",
+    "a release that failed can be retried",
     async () => {
       const supervised = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
@@ -429,7 +429,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "a limit the host cannot enforce is told once, and the container runs",
+    "a limit that the host cannot enforce is reported once, and the container runs",
     async () => {
       const limits = { cpus: "4000" };
       for (let round = 0; round < 2; round += 1) {

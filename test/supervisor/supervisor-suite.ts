@@ -25,17 +25,17 @@ const MIB = 1 << 20;
 const TEST_MS = 60_000 * pace;
 const LOOP = "while :; do sleep 0.05; done";
 
-/** What a host and a backend can do; what they cannot is not tested, and the test's name is not reported. */
+/** Features of a host and a backend; tests of missing features are not declared. */
 export interface SuiteOptions {
   /** The host enforces memory limits for this backend. */
   readonly memoryLimits: boolean;
-  /** A signal that ends PID 2 under a stub init is told as such, and not as code 255. */
+  /** A signal that kills PID 2 under a stub init is reported as a signal, not as code 255. */
   readonly exactSignalOfPid2: boolean;
-  /** What a release must not leave, beyond what every backend must not: paths and other names, for a message. */
+  /** What a release of this backend must not leave behind, in addition to the common checks: paths and other names, for a message. */
   readonly leftovers?: (machine: string) => Promise<readonly string[]> | readonly string[];
 }
 
-/** PIDFD_INFO_EXIT, that tells how PID 2 ended, is Linux 6.15's. */
+/** PIDFD_INFO_EXIT, which reports how PID 2 exited, exists since Linux 6.15. */
 export function kernelTellsExits(): boolean {
   const [major = 0, minor = 0] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(/[.-]/).map(Number);
   return major > 6 || (major === 6 && minor >= 15);
@@ -53,14 +53,14 @@ interface Start {
   readonly limits?: LaunchSpec["limits"];
   readonly extra?: readonly string[];
   readonly directory?: string;
-  /** The log is read from before the start on; without it the reader comes when a test reads. */
+  /** Whether the log is read from before the start; otherwise the reader opens when a test reads. */
   readonly read?: boolean;
 }
 
 /**
  * The tests every supervisor must pass, with real containers.
  *
- * @param make a new supervisor, as a newly started plugin has it; all of them find the same containers
+ * @param make creates a supervisor, as a newly started plugin does; all of them find the same containers
  */
 export function supervisorSuite(name: string, make: () => Promise<Supervisor>, options: SuiteOptions): void {
   describe(`supervisor ${name}`, () => {
@@ -128,11 +128,11 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       expect(await leftovers(spec.machine, options)).toEqual([]);
     };
     const run = async (script: string, start?: Start) => {
-      // A container may have ended before the launch is done, and then a FIFO without a reader is empty again.
+      // A container may exit before the launch has completed; a FIFO without a reader is then empty again.
       const container = await launch(script, { ...start, read: true });
       const reading = Promise.all([container.stdout.readUntil(), container.stderr.readUntil()]);
       const exit = await container.supervised.exit;
-      // A supervisor may hold the FIFOs open, as their last writer, until then.
+      // A supervisor may keep the FIFOs open, as their last writer, until then.
       await container.supervised.release();
       const [out, err] = await reading;
       await finish(container);
@@ -146,8 +146,8 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         test.each([
           ["exit 0", "code 0 signal 0"],
           ["exit 7", "code 7 signal 0"],
-          // systemd-nspawn's own code for a container that reboots: the kernel's record has to tell it apart.
-          // It is asked for the end of a payload it saw.
+          // systemd-nspawn's own code for a container that reboots: only the kernel's record distinguishes it.
+          // The record exists only for a payload that was seen while it ran.
           ["sleep 0.3; exit 133", options.exactSignalOfPid2 ? "code 133 signal 0" : "code 1 signal 0"],
           ["exit 255", "code 255 signal 0"],
           ["sleep 0.3; exit 1", "code 1 signal 0"],
@@ -205,7 +205,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       }
 
       test(
-        "a start that fails tells systemd-nspawn's own sentence",
+        "a start that fails reports systemd-nspawn's own message",
         async () => {
           const { exit } = await run("true", { directory: join(tmpdir(), "no-such-tree") });
           expect(exit.code).toBe(1);
@@ -231,7 +231,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
 
     describe("logs", () => {
       test(
-        "standard output and error are apart, complete, and can be opened again",
+        "standard output and error are separate, complete, and can be opened again",
         async () => {
           const { out, err } = await run(
             "echo one; echo two >&2; echo three > /dev/stdout; echo four > /dev/stderr; seq 1 50000; seq 1 50000 >&2",
@@ -254,7 +254,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
 
       test(
-        "a start without a reader waits for nobody, and nothing is lost",
+        "a start without a reader does not wait, and no output is lost",
         async () => {
           const container = await launch(`echo early; echo complaint >&2; touch /tmp/x; ${LOOP}`);
           await started1(container.supervised);
@@ -267,7 +267,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
 
       test(
-        "a reader that dies and comes back costs no line and no task",
+        "a reader that dies and comes back loses no line and kills no task",
         async () => {
           const container = await launch("for i in $(seq 1 40); do echo line $i; echo error $i >&2; sleep 0.03; done");
           const first = await container.stdout.readUntil(/line 3\n/);
@@ -312,7 +312,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
 
       test(
-        "a later plugin finds one that ended meanwhile, until it is released",
+        "a later plugin finds a container that exited in the meantime, until it is released",
         async () => {
           const container = await launch("exit 9");
           const exit = await container.supervised.exit;
@@ -332,7 +332,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
 
       test(
-        "what never was, or was before a reboot, is not found",
+        "a container that never existed, or existed before a reboot, is not found",
         async () => {
           const ref = { supervisor: supervisor.name, machine: "suite-nobody", mode: "pid1", bootId: bootId() } as const;
           await expect(supervisor.attach(ref)).rejects.toBeInstanceOf(NotSupervisedError);
@@ -347,7 +347,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
 
     describe("ends", () => {
       test(
-        "kill, more than once, and release of what still runs",
+        "kill, more than once, and release of a running container",
         async () => {
           const container = await launch(`trap '' TERM INT; echo ready; ${LOOP}`, { mode: "pid2" });
           await container.stdout.readUntil(/ready/);
@@ -384,7 +384,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
 
       test(
-        "an --ephemeral copy goes with its container, killed or not",
+        "an --ephemeral copy is removed with its container, killed or not",
         async () => {
           const before = copies(tree);
           const ended = await run("exit 0", { extra: ["--ephemeral"] });
@@ -399,7 +399,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
 
       test(
-        "a SIGKILLed systemd-nspawn is an exit, its container is killed, and nothing of it stays",
+        "a SIGKILLed systemd-nspawn is reported as an exit, its container is killed, and nothing of it remains",
         async () => {
           const before = copies(tree);
           const container = await launch(`echo ready; ${LOOP}`, { extra: ["--ephemeral"] });
@@ -445,7 +445,7 @@ function copies(tree: BusyboxTree): readonly string[] {
   return readdirSync(join(tree.path, "..")).filter((entry) => /#(machine|snapshot)\.busybox-tree-/.test(entry));
 }
 
-/** What is left of a machine: processes, mounts, shared directories, cgroups. */
+/** Leftovers of a machine: processes, mounts, shared directories, cgroups. */
 async function leftovers(machine: string, options: SuiteOptions): Promise<readonly string[]> {
   const processes = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && runsMachine(Number(pid), machine));
   const mounts = readMounts().flatMap(({ path }) => (path.split("/").includes(machine) ? [path] : []));

@@ -9,7 +9,7 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** Makes a certificate that signs itself, for names such as "DNS:localhost" and "IP:127.0.0.1". */
+/** Creates a self-signed certificate, for names such as "DNS:localhost" and "IP:127.0.0.1". */
 export async function makeCertificate(
   directory: string,
   name: string,

@@ -11,21 +11,21 @@ import { attempt, run } from "../../scripts/command";
 export interface DownloadSite extends AsyncDisposable {
   /** URL of its directory, without a slash at the end. */
   readonly url: string;
-  /** The directory that it shows: files put there are there to be downloaded. */
+  /** The directory that it serves: files in it can be downloaded. */
   readonly directory: string;
-  /** Paths that were asked for. */
+  /** Requested paths. */
   readonly requests: string[];
-  /** Paths of requests whose client went away. */
+  /** Paths of requests whose client disconnected. */
   readonly dropped: string[];
-  /** Milliseconds that every answer takes to begin. */
+  /** Milliseconds before every response. */
   delay: number;
-  /** Holds back the answers for a path; gives what lets them go, which also happens when the site ends. */
+  /** Holds back the responses for a path; returns a function that releases them, as does the end of the site. */
   hold(path: string): () => void;
-  /** Writes SHA256SUMS of the files of the directory. */
+  /** Writes SHA256SUMS for the files of the directory. */
   writeSums(): Promise<void>;
 }
 
-/** Starts a site that asks for a user and password below /private/. */
+/** Starts a site that requires a user and password below /private/. */
 export async function startDownloadSite(): Promise<DownloadSite> {
   const directory = await mkdtemp(join(tmpdir(), "download-site-"));
   const requests: string[] = [];
@@ -90,7 +90,7 @@ export async function startDownloadSite(): Promise<DownloadSite> {
   };
 }
 
-/** Removes what is in /var/lib/machines besides what was there; systemd-importd keeps what it downloaded, unchangeable. */
+/** Removes new entries from /var/lib/machines; systemd-importd keeps its downloads, with the immutable flag. */
 export async function keepMachines(): Promise<AsyncDisposable> {
   const machines = "/var/lib/machines";
   const names = async (): Promise<string[]> => (existsSync(machines) ? readdir(machines) : []);
@@ -99,7 +99,7 @@ export async function keepMachines(): Promise<AsyncDisposable> {
     [Symbol.asyncDispose]: async () => {
       for (const name of await names()) {
         if (before.includes(name)) continue;
-        // Of a disk image, or where the file system has no such flags, it says that it cannot.
+        // chattr fails for a disk image, or if the file system has no such flags.
         await attempt(["chattr", "-R", "-i", join(machines, name)]);
         await rm(join(machines, name), { recursive: true, force: true });
       }
@@ -126,13 +126,13 @@ export async function pack(file: string): Promise<void> {
   }
 }
 
-/** A key of GnuPG that signs, and a keyring with it. */
+/** A signing key of GnuPG, and a keyring with it. */
 export interface Signer {
   readonly keyring: string;
   sign(file: string, options?: { readonly armor?: boolean }): Promise<void>;
 }
 
-/** Makes a key in a directory. @param expire as gpg takes it, "never" or "seconds=1" */
+/** Creates a key in a directory. @param expire in gpg's format, "never" or "seconds=1" */
 export async function makeSigner(directory: string, name: string, expire = "never"): Promise<Signer> {
   const home = join(directory, `${name}.home`);
   await mkdir(home, { mode: 0o700 });

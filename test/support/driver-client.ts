@@ -19,7 +19,7 @@ type TaskConfig = MessageInitShape<typeof TaskConfigSchema>;
 
 /** A connection to one plugin. Every method is one RPC; errors are grpc-js ServiceErrors. */
 export class DriverClient {
-  /** For calls that have no method here, such as the broker's. */
+  /** For calls without a method here, such as the broker's. */
   readonly grpc: GrpcCaller;
 
   constructor(socketPath: string) {
@@ -114,14 +114,14 @@ export class DriverClient {
     return this.grpc.unary(Driver.method.execTask, { taskId, command, timeout: durationFromMs(timeout) });
   }
 
-  /** The first message to send is the setup. */
+  /** The first message must be the setup. */
   execTaskStreaming(
     limits?: CallLimits,
   ): Conversation<MessageInitShape<typeof ExecTaskStreamingRequestSchema>, ExecTaskStreamingResponse> {
     return this.grpc.bidi(Driver.method.execTaskStreaming, limits);
   }
 
-  /** Asks the plugin to end, as an agent does that stops as planned. */
+  /** Asks the plugin to exit, like an agent during a planned stop. */
   shutdown() {
     return this.grpc.unary(GRPCController.method.shutdown, {});
   }

@@ -1,4 +1,4 @@
-/** The driver's events while a test goes on, as the agent reads them. */
+/** The driver's events during a test, as the agent reads them. */
 
 import type { DriverClient } from "./driver-client";
 import { type TextWatch, watchText } from "./text-watch";
@@ -6,7 +6,7 @@ import { type TextWatch, watchText } from "./text-watch";
 /** Texts of events, a line each. */
 export interface EventWatch extends AsyncDisposable, Pick<TextWatch, "text" | "waitFor"> {}
 
-/** Listens from now on, until it is disposed of. An event comes by a stream of its own: what is to have come is to be waited for. */
+/** Listens until it is disposed of. Events arrive on a separate stream, so tests have to wait for them. */
 export function watchEvents(client: DriverClient): EventWatch {
   const stop = new AbortController();
   const { append, text, waitFor } = watchText();

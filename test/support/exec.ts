@@ -4,7 +4,7 @@ import type { ExecTaskStreamingResponse } from "../../gen/hashicorp/nomad/plugin
 import type { DriverClient } from "./driver-client";
 import { type TextWatch, watchText } from "./text-watch";
 
-/** How a command went. */
+/** The result of a command. */
 export interface ExecEnd {
   readonly code: number;
   readonly signal: number;
@@ -17,12 +17,12 @@ export interface RunningExec {
   readonly stdout: Pick<TextWatch, "text" | "waitFor">;
   /** Sends input. */
   type(text: string): Promise<void>;
-  /** Says that no more input comes. */
+  /** Ends the input. */
   endInput(): Promise<void>;
   resize(rows: number, columns: number): Promise<void>;
-  /** Goes away, as a client does whose connection breaks. */
+  /** Disconnects, like a client whose connection breaks. */
   disconnect(): void;
-  /** Settles when the command has ended; rejects when it never ran. */
+  /** Resolves when the command has exited; rejects if it never ran. */
   readonly ended: Promise<ExecEnd>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Loaded into a plugin before its own code (BUN_OPTIONS=--preload): once SIGUSR2 has come, the first time it reads a file whose path
- * matches FAIL_TO_READ, it has no descriptor left for it. Nothing of it is in the product.
+ * Loaded into a plugin before its own code (BUN_OPTIONS=--preload): after SIGUSR2, the first read of a file whose path matches
+ * FAIL_TO_READ fails because no descriptor is left. This file is not part of the product.
  */
 
 import { createRequire } from "node:module";

@@ -1,20 +1,20 @@
-/** A server in front of another one that does to its answers what networks and servers do at their worst. */
+/** A proxy that applies faults of networks and servers to the responses of the server behind it. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
-/** What happens to an answer. */
+/** A fault of a response. */
 export type Fault =
   /** The connection breaks after so many bytes. */
   | { readonly kind: "cut"; readonly after: number }
-  /** Nothing more comes after so many bytes. */
+  /** The transfer stalls after so many bytes. */
   | { readonly kind: "hang"; readonly after: number }
-  /** One byte is another. */
+  /** One byte is changed. */
   | { readonly kind: "corrupt" }
-  /** So many bytes a second. */
+  /** So many bytes per second. */
   | { readonly kind: "slow"; readonly rate: number }
-  /** Ranges are not known. */
+  /** Range requests are not supported. */
   | { readonly kind: "whole" }
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> };
 
@@ -22,11 +22,11 @@ export type Fault =
 export interface FaultProxy extends AsyncDisposable {
   /** Address and port. */
   readonly host: string;
-  /** Paths that were asked for, with the range. */
+  /** Requested paths, with the range. */
   readonly requests: readonly { readonly path: string; readonly range: string | undefined }[];
-  /** Bytes of bodies that were sent on. */
+  /** Bytes of bodies that were forwarded. */
   readonly sent: () => number;
-  /** Sets what happens from now on: asked for each request, with how many came for that path before. */
+  /** Sets the fault of later requests: called for each request, with the number of earlier requests for that path. */
   inject(fault: (path: string, before: number) => readonly Fault[]): void;
 }
 
@@ -89,7 +89,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   };
 }
 
-/** What a fault does to the bytes of a body. */
+/** Applies a fault to the bytes of a body. */
 function spoil(fault: Fault, response: ServerResponse): Transform {
   let passed = 0;
   return new Transform({
@@ -105,7 +105,7 @@ function spoil(fault: Fault, response: ServerResponse): Transform {
         return void setTimeout(() => done(undefined, chunk), (chunk.length / fault.rate) * 1000);
       if ((fault.kind === "cut" || fault.kind === "hang") && passed > fault.after) {
         this.push(chunk.subarray(0, Math.max(0, fault.after - at)));
-        // A moment later, so that what was sent arrives.
+        // A moment later, so that the sent bytes arrive.
         if (fault.kind === "cut") setTimeout(() => response.destroy(), 50);
         return;
       }

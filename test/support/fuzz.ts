@@ -1,9 +1,9 @@
-/** Feeding parsers with what nobody meant: bytes and JSON like good ones, with something changed in them. */
+/** Fuzzes parsers with malformed input: valid bytes and JSON with some changes. */
 
 import { expect } from "bun:test";
 import fc from "fast-check";
 
-/** What a parser may take for one input, in milliseconds, and for all of them in bytes of memory. */
+/** Limits of a parser: milliseconds for one input, and bytes of memory for all of them. */
 const longestMs = 1_000;
 const mostMemory = 512 * 1024 * 1024;
 
@@ -11,7 +11,7 @@ const mostMemory = 512 * 1024 * 1024;
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
 /**
- * Runs a parser on thousands of inputs: it may throw its own errors, and neither anything else, nor take a second, nor 512 MiB. A failure
+ * Runs a parser on thousands of inputs: it may only throw its own errors, and may not take a second or 512 MiB. A failure
  * prints seed and input.
  */
 export function fuzz<Input>(
@@ -34,7 +34,7 @@ export function fuzz<Input>(
   expect(process.memoryUsage().rss - before).toBeLessThan(mostMemory);
 }
 
-/** Any bytes, and good ones that are cut off, repeated or changed at some places. */
+/** Arbitrary bytes, and valid ones that are truncated, repeated or changed at some places. */
 export function bytesLike(...good: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
   const change = fc.record({ at: fc.nat(), value: fc.oneof(fc.constantFrom(0, 1, 0x7f, 0x80, 0xff), fc.nat(255)) });
   const changed = fc
@@ -52,13 +52,13 @@ export function bytesLike(...good: readonly Uint8Array[]): fc.Arbitrary<Uint8Arr
   return fc.oneof({ weight: 4, arbitrary: changed }, { weight: 1, arbitrary: fc.uint8Array({ maxLength: 2048 }) });
 }
 
-/** The same as text, with any characters besides. */
+/** The same as text, with arbitrary characters in addition. */
 export function textLike(...good: readonly string[]): fc.Arbitrary<string> {
   const bytes = bytesLike(...good.map((text) => Buffer.from(text))).map((all) => Buffer.from(all).toString("utf8"));
   return fc.oneof(bytes, fc.string({ maxLength: 300, unit: "binary" }));
 }
 
-/** Any JSON, and a good value in which some parts are any JSON instead; as text, which may be damaged. */
+/** Arbitrary JSON, and a valid value in which some parts are replaced by arbitrary JSON; as text, which may be damaged. */
 export function jsonLike(...good: readonly unknown[]): fc.Arbitrary<string> {
   const changed = fc
     .record({

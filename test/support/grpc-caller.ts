@@ -20,10 +20,10 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 
-/** What the agent's own client allows for one message. */
+/** The message size limit of the agent's own client. */
 const messageLimit = 64 * 1024 * 1024;
 
-/** A method of a generated service, reduced to what a call needs. */
+/** The parts of a generated service method that a call needs. */
 interface Callable {
   readonly name: string;
   readonly parent: { readonly typeName: string };
@@ -37,7 +37,7 @@ type ServerStreaming<I extends DescMessage, O extends DescMessage> = Callable &
 type BiDi<I extends DescMessage, O extends DescMessage> = Callable &
   Pick<DescMethodBiDiStreaming<I, O>, "methodKind" | "input" | "output">;
 
-/** How long a call may take and what ends it early. */
+/** Timeout and cancellation of a call. */
 export interface CallLimits {
   /** Milliseconds until the call ends with DEADLINE_EXCEEDED; none where absent. */
   readonly timeout?: number;
@@ -45,7 +45,7 @@ export interface CallLimits {
   readonly signal?: AbortSignal;
 }
 
-/** Messages that a server sends one after the other; leaving a loop over them cancels the call. */
+/** The messages of a server stream; leaving a loop over them cancels the call. */
 export interface Responses<T> extends AsyncIterable<T> {
   cancel(): void;
 }
@@ -54,7 +54,7 @@ export interface Responses<T> extends AsyncIterable<T> {
 export interface Conversation<I, O> {
   /** Resolves once the message was accepted by flow control. */
   send(message: I): Promise<void>;
-  /** Says that no more is sent. */
+  /** Ends the sending side. */
   end(): void;
   readonly responses: Responses<O>;
 }
@@ -72,7 +72,7 @@ export class GrpcCaller {
     });
   }
 
-  /** One request, one answer. */
+  /** One request, one response. */
   unary<I extends DescMessage, O extends DescMessage>(
     method: Unary<I, O>,
     request: MessageInitShape<I>,
@@ -96,7 +96,7 @@ export class GrpcCaller {
     });
   }
 
-  /** One request, a stream of answers. */
+  /** One request, a stream of responses. */
   serverStream<I extends DescMessage, O extends DescMessage>(
     method: ServerStreaming<I, O>,
     request: MessageInitShape<I>,
@@ -140,7 +140,7 @@ export class GrpcCaller {
     };
   }
 
-  /** Ends the connection; calls under way fail. */
+  /** Closes the connection; calls in progress fail. */
   close(): void {
     this.#client.close();
   }
@@ -172,7 +172,7 @@ function cancelOn(signal: AbortSignal | undefined, call: { cancel(): void }): vo
   else signal?.addEventListener("abort", () => call.cancel(), { once: true });
 }
 
-/** Ends quietly where the stream was cancelled from this side, rejects for every other error. */
+/** Resolves if the stream was cancelled from this side, rejects for every other error. */
 function responses<T>(call: AsyncIterable<T> & { cancel(): void }): Responses<T> {
   let cancelled = false;
   const cancel = () => {

@@ -1,4 +1,4 @@
-/** Config blocks that try to be something else, made of the option table itself, so that no option can be forgotten. */
+/** Config blocks with injection attempts, derived from the option table, so that they cover every option. */
 
 import fc from "fast-check";
 import type { HclType, OptionTable } from "../../src/config/option";
@@ -22,7 +22,7 @@ export const hostileText: fc.Arbitrary<string> = fc.oneof(
 const hostilePath = hostileText.map((text) => `/${text}`);
 const maybePath = fc.oneof(hostileText, hostilePath);
 
-/** Where values of a certain form get further than any text. */
+/** Options for which values of a certain form pass more checks than arbitrary text. */
 const better: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   capability: fc.array(fc.oneof(hostileText, fc.constantFrom("CAP_NET_ADMIN", "all")), { maxLength: 2 }),
   drop_capability: fc.array(fc.oneof(hostileText, fc.constantFrom("cap_chown", "7")), { maxLength: 2 }),
@@ -43,7 +43,7 @@ const better: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   rlimits: fc.dictionary(fc.oneof(hostileText, fc.constantFrom("NOFILE")), hostileText, { maxKeys: 1 }),
 };
 
-/** A value, right or wrong, for an option of a type; undefined for types that hold no text. */
+/** A valid or invalid value for an option of a type; undefined for types without text. */
 function hostileValue(type: HclType): fc.Arbitrary<unknown> | undefined {
   switch (type.kind) {
     case "string":
@@ -71,10 +71,10 @@ function arbitraries(table: OptionTable): Record<string, fc.Arbitrary<unknown>> 
   );
 }
 
-/** A value, right or wrong, for each option that takes text. */
+/** A valid or invalid value for each option that accepts text. */
 export const hostileValues: Readonly<Record<string, fc.Arbitrary<unknown>>> = arbitraries(taskOptions);
 
-/** Config blocks of any such options. */
+/** Config blocks of arbitrary such options. */
 export const hostileConfig: fc.Arbitrary<Readonly<Record<string, unknown>>> = fc.record(hostileValues, {
   requiredKeys: [],
 });

@@ -1,7 +1,7 @@
 /**
- * Loaded into a plugin before its own code (BUN_OPTIONS=--preload): once SIGUSR2 has come, it counts the plugin's steps outside of its
- * own memory (files, processes, connections), and kills it before the one whose number KILL_AT_STEP says. Nothing of it is in
- * the product.
+ * Loaded into a plugin before its own code (BUN_OPTIONS=--preload): after SIGUSR2 it counts the plugin's steps outside of its own
+ * memory (files, processes, connections), and kills the plugin before step number KILL_AT_STEP. This file is not part of the
+ * product.
  */
 
 import { createRequire } from "node:module";

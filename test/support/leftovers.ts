@@ -9,10 +9,10 @@ import { pace } from "./pace";
 /** Traces by kind ("mount", "process" …), each as one line of text. */
 export type HostState = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Milliseconds that the kernel gets to take down a dead container's cgroups and interfaces; it tells nobody when. */
+/** Milliseconds that the kernel gets to remove a dead container's cgroups and interfaces; no event reports when it has. */
 const settleTime = 5_000 * pace;
 
-/** Looks at the machine. */
+/** Records the state of the machine. */
 export async function hostState(): Promise<HostState> {
   const kinds: Readonly<Record<string, () => Promise<string[]>>> = {
     unit: units,
@@ -30,7 +30,7 @@ export async function hostState(): Promise<HostState> {
   return state;
 }
 
-/** Sentences about what is there now and was not before; empty when all is well. */
+/** Messages about traces that exist now and did not before; empty if none do. */
 export function differences(before: HostState, after: HostState): string[] {
   const sentences: string[] = [];
   for (const [kind, found] of after) {
@@ -40,7 +40,7 @@ export function differences(before: HostState, after: HostState): string[] {
   return sentences;
 }
 
-/** Sentences about what is still there, compared with `before`, after the kernel had its time to clean up. */
+/** Messages about traces that still exist, compared with `before`, after the kernel had time to clean up. */
 export async function leftovers(before: HostState, patience: number = settleTime): Promise<string[]> {
   const deadline = performance.now() + patience;
   for (;;) {
@@ -90,7 +90,7 @@ async function processes(): Promise<string[]> {
     ]);
     if (executable === undefined || stat === undefined || commandLine === undefined) continue;
     const ours = /\/(systemd-nspawn|nomad-driver-nspawn|nomad)( \(deleted\))?$/.test(executable);
-    // A virtual machine of the tests (vm.ts), and no other.
+    // Only a virtual machine of the tests (vm.ts).
     const vm = /\/qemu-system-[^/]+$/.test(executable) && commandLine.includes("/nspawn-test-vm-");
     if (!ours && !vm) continue;
     const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
@@ -99,7 +99,7 @@ async function processes(): Promise<string[]> {
   return found;
 }
 
-/** Directories of ours and systemd-nspawn's, and our names in directories of everybody. */
+/** Directories of the driver and systemd-nspawn, and the driver's names in shared directories. */
 async function files(): Promise<string[]> {
   const found: string[] = [];
   const ours = ["/run/nomad-driver-nspawn", "/var/lib/nomad-driver-nspawn", "/run/systemd/nspawn-uid", "/run/netns"];
@@ -129,7 +129,7 @@ async function interfaces(): Promise<string[]> {
 }
 
 async function packetFilterRules(): Promise<string[]> {
-  // Where there is none (the virtual machine), the driver can make no rules.
+  // Without nft (in the virtual machine) the driver cannot create rules.
   if (Bun.which("nft") === null) return [];
   const { stdout } = await run(["nft", "list", "ruleset"]);
   return stdout.split("\n").filter((line) => line.trim() !== "" && line.trim() !== "}");
@@ -154,12 +154,12 @@ async function namesIn(directory: string): Promise<string[]> {
   return (await readdir(directory).catch(gone)) ?? [];
 }
 
-/** Not even root may look at every process's executable where security modules say so; none of those is ours. */
+/** Security modules may forbid even root to read a process's executable; those processes are not the driver's. */
 function goneOrHidden(error: NodeJS.ErrnoException): undefined {
   return error.code === "EACCES" || error.code === "EPERM" ? undefined : gone(error);
 }
 
-/** What is looked at may go away meanwhile; everything else is an error. */
+/** A file may disappear before it is read; every other failure is an error. */
 function gone(error: NodeJS.ErrnoException): undefined {
   if (error.code === "ENOENT" || error.code === "ESRCH" || error.code === "ENODEV" || error.code === "ENOTDIR") return;
   throw error;

@@ -22,14 +22,14 @@ test("collects until the last writer is gone", async () => {
   expect(await pipe.ended()).toBe("one\ntwo\n");
 });
 
-test("says what came instead of what was awaited", async () => {
+test("reports the text that was read instead of the expected one", async () => {
   const pipe = await makeLogPipe(join(directory, "b"));
   await appendFile(pipe.path, "something else");
   await pipe.ended();
   await expect(pipe.waitFor("missing", 10)).rejects.toThrow("something else");
 });
 
-test("stops while no writer has come, and reads on later", async () => {
+test("stops before a writer has opened the FIFO, and continues later", async () => {
   const pipe = await makeLogPipe(join(directory, "c"));
   await pipe.stop();
   pipe.resume();

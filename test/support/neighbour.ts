@@ -15,7 +15,7 @@ export interface Neighbour extends AsyncDisposable {
   run(argv: readonly string[]): Promise<Finished>;
 }
 
-/** Adds such a host; everything of it goes when it is disposed of. */
+/** Adds such a host; it is removed completely when disposed of. */
 export async function addNeighbour(): Promise<Neighbour> {
   const name = `neighbour-${process.pid}`;
   await using made = new AsyncDisposableStack();

@@ -1,4 +1,4 @@
-/** Images made for container engines, written as an OCI image layout (OCI image spec, image-layout.md). */
+/** Container (OCI) images, written as an OCI image layout (OCI image spec, image-layout.md). */
 
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ export type LayerKind = "gzip" | "zstd" | "plain";
 export interface Layer {
   readonly archive: Uint8Array;
   readonly kind?: LayerKind;
-  /** Stands in for the archive's own digest in the image's config. */
+  /** Replaces the archive's own digest in the image's config. */
   readonly diffId?: string;
 }
 
@@ -30,7 +30,7 @@ export interface Config {
 
 const SUFFIX: Readonly<Record<LayerKind, string>> = { gzip: "+gzip", zstd: "+zstd", plain: "" };
 
-/** An archive of a directory, with owners and links; nothing of its /dev. */
+/** An archive of a directory, with owners and links, without its /dev. */
 export async function archiveOf(directory: string): Promise<Uint8Array> {
   const scratch = await mkdtemp(join(tmpdir(), "archive-"));
   try {
@@ -43,7 +43,7 @@ export async function archiveOf(directory: string): Promise<Uint8Array> {
   }
 }
 
-/** Writes an image into a directory, which may have others already. Returns the name a job calls it by. */
+/** Writes an image into a directory, which may contain others already. Returns its name in a job. */
 export async function writeImage(
   directory: string,
   tag: string,
@@ -83,7 +83,7 @@ export async function writeImage(
   return `oci:${directory}:${tag}`;
 }
 
-/** The digest of bytes, as images write it. */
+/** The digest of bytes, in the format of images. */
 export function digest(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }

@@ -1,4 +1,4 @@
-/** Images made by umoci, and brought into a registry by skopeo. */
+/** Images built by umoci, and pushed to a registry by skopeo. */
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { run } from "../../scripts/command";
 import type { TestRegistry } from "./registry";
 
-/** What an image is made of. */
+/** The content of an image. */
 export interface ImageRecipe {
   /** From the lowest up: path → content. */
   readonly layers: readonly Readonly<Record<string, string | Uint8Array>>[];
@@ -26,7 +26,7 @@ export interface PushOptions {
 
 const TAG = "latest";
 
-/** Makes an image and pushes it as NAME, such as "team/app:1". */
+/** Builds an image and pushes it as NAME, such as "team/app:1". */
 export async function pushImage(
   registry: TestRegistry,
   name: string,

@@ -1,12 +1,12 @@
-/** A cgroup of our own in every hierarchy of the machine, v1, v2 or both, so that nothing a test does lands in another one. */
+/** A separate cgroup in every hierarchy of the machine, v1, v2 or both, so that a test does not affect other cgroups. */
 
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** One mounted cgroup hierarchy and where this process sits in it. */
+/** A mounted cgroup hierarchy and the cgroup of this process in it. */
 interface Hierarchy {
   readonly mountPoint: string;
-  /** Our own cgroup's directory. */
+  /** The directory of this process's cgroup. */
   readonly own: string;
   readonly cpuset: boolean;
 }
@@ -21,7 +21,7 @@ export async function makeOwnCgroups(name: string): Promise<string[]> {
     const directory = join(own, name);
     await mkdir(directory);
     made.push(directory);
-    // A v1 cpuset takes no process before it has CPUs and memory nodes.
+    // A v1 cpuset accepts no process before it has CPUs and memory nodes.
     if (cpuset) {
       for (const file of ["cpuset.cpus", "cpuset.mems"]) {
         await writeFile(join(directory, file), await readFile(join(own, file), "utf8"));
@@ -42,7 +42,7 @@ async function removeCgroup(directory: string): Promise<void> {
     throw error;
   });
   for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(directory, entry.name));
-  // A cgroup stays busy for a moment after its last process was killed, and nothing tells when the moment is over.
+  // A cgroup stays busy for a moment after its last process was killed, and no event reports when that moment is over.
   for (const deadline = performance.now() + busyTime; ; await Bun.sleep(20)) {
     const failure = await rmdir(directory).then(
       () => undefined,

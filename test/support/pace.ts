@@ -1,7 +1,7 @@
-/** What tests may expect of the machine they run on. */
+/** The speed that tests may expect of the machine they run on. */
 
-/** The variable that a machine without KVM is told its pace by (vm.ts). */
+/** The variable that sets the pace of a machine without KVM (vm.ts). */
 export const paceVariable = "NSPAWN_TEST_PACE";
 
-/** How many times longer than usual anything may take here; for times that only a hanging test reaches. */
+/** How many times longer than usual an operation may take here; for timeouts that only a hanging test reaches. */
 export const pace: number = Number(process.env[paceVariable] ?? 1);

@@ -12,14 +12,14 @@ const magicCookie = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91
 /** Milliseconds until a plugin that printed no handshake counts as broken. */
 const handshakeTimeout = 10_000 * pace;
 
-/** A line of the plugin's log: hclog's JSON, or what else it printed as `@message` with level "raw". */
+/** A line of the plugin's log: hclog's JSON, or other output as `@message` with level "raw". */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly "@level": string; readonly "@message": string };
 
 /** How to start a plugin. */
 export interface PluginOptions {
-  /** Executable; the built one where absent. */
+  /** Executable; by default the built one. */
   readonly binary?: string;
-  /** Added to the agent's variables; undefined takes one away. */
+  /** Added to the agent's variables; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
 }
@@ -31,13 +31,13 @@ export interface PluginProcess {
   readonly socket: string;
   /** The handshake line as printed. */
   readonly handshake: string;
-  /** Everything it logged so far. */
+  /** Its log so far. */
   readonly logs: readonly LogLine[];
-  /** What it printed on stdout after the handshake; a correct plugin prints nothing. */
+  /** Its stdout after the handshake; a correct plugin prints nothing. */
   readonly stdout: () => string;
-  /** Settles with the exit code, or 128 + N for signal N. */
+  /** Resolves with the exit code, or 128 + N for signal N. */
   readonly exited: Promise<number>;
-  /** Sends a signal, SIGKILL where none is named, and waits for the end. */
+  /** Sends a signal, by default SIGKILL, and waits for the exit. */
   kill(signal?: NodeJS.Signals): Promise<number>;
   /** Kills it if it still runs and removes its socket directory. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -46,7 +46,7 @@ export interface PluginProcess {
 /**
  * Starts a plugin and waits for its handshake.
  *
- * @throws Error with what it printed where it ends or says nothing
+ * @throws Error with its output if it exits or prints no handshake
  */
 export async function startPlugin(options: PluginOptions = {}): Promise<PluginProcess> {
   const binary = options.binary ?? driverBinary();
@@ -128,7 +128,7 @@ function parseLogLine(line: string): LogLine {
     const parsed: unknown = JSON.parse(line);
     if (isLogLine(parsed)) return parsed;
   } catch {
-    // Not JSON: a crash report, for example. It is kept as it is.
+    // Not JSON, for example a crash report. It is kept unchanged.
   }
   return { "@level": "raw", "@message": line };
 }

@@ -1,18 +1,18 @@
-/** Debian's docker-registry with what a test puts into it. */
+/** Debian's docker-registry with the images of a test. */
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Certificate } from "./certificate";
 
-/** How a registry treats its clients. */
+/** Configuration of a registry. */
 export interface RegistrySetup {
   readonly tls?: Certificate;
   /** Users and their passwords. */
   readonly users?: Readonly<Record<string, string>>;
-  /** A token server: its URL, and the certificate that its tokens are signed by. */
+  /** A token server: its URL, and the certificate that signs its tokens. */
   readonly token?: { readonly realm: string; readonly service: string; readonly certificate: string };
-  /** Address to listen on; 127.0.0.1 where absent. */
+  /** Address to listen on; by default 127.0.0.1. */
   readonly address?: string;
 }
 
@@ -22,7 +22,7 @@ export interface TestRegistry extends AsyncDisposable {
   readonly host: string;
 }
 
-/** @throws Error with what the registry said where it does not start */
+/** @throws Error with the registry's output if it does not start */
 export async function startRegistry({
   tls,
   users,
@@ -59,7 +59,7 @@ export async function startRegistry({
     ...(Object.keys(auth).length === 0 ? {} : { auth }),
   };
   const file = join(directory, "config.yml");
-  // YAML holds JSON.
+  // JSON is valid YAML.
   await writeFile(file, JSON.stringify(config));
   const child = Bun.spawn(["docker-registry", "serve", file], {
     env: { PATH: process.env["PATH"] },
@@ -76,7 +76,7 @@ export async function startRegistry({
   return { host, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** Where it says that it listens; what it says afterwards is read and dropped. */
+/** The address that it reports to listen on; later output is read and discarded. */
 function listening(output: ReadableStream<Uint8Array>): Promise<string> {
   return new Promise((resolve, reject) => {
     (async () => {

@@ -1,6 +1,6 @@
 /**
- * `bun router-advertisement.ts LINK`: says on a link, some times, that it is a router for every destination and for 2001:db8:bad::/64
- * (RFC 4861, 4.2 and 4.6.2), as a container may that is after its host's packets. To be run in the container's network namespace.
+ * `bun router-advertisement.ts LINK`: announces itself repeatedly on a link as a router for every destination and for 2001:db8:bad::/64
+ * (RFC 4861, 4.2 and 4.6.2), like a container that attacks its host. Run it in the container's network namespace.
  */
 
 import { dlopen, FFIType, ptr } from "bun:ffi";
@@ -41,7 +41,7 @@ function checksum(message: Buffer): number {
 function advertisement(): Buffer {
   const router = Buffer.from([134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0]);
   const information = Buffer.concat([
-    // The prefix is on this link, and hosts may make addresses of it, for an hour.
+    // The prefix is on this link, and hosts may derive addresses from it, for an hour.
     Buffer.from([3, 4, 64, 0xc0, 0, 0, 0x0e, 0x10, 0, 0, 0x0e, 0x10, 0, 0, 0, 0]),
     prefix,
   ]);

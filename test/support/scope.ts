@@ -1,8 +1,8 @@
-/** Commands inside a test host or a virtual machine, each in a scope of the systemd that is there. */
+/** Commands inside a test host or a virtual machine, each in a scope of its systemd. */
 
 /**
- * The command with a short standard environment (PATH, HOME, LANG) and what is added to it, in a scope of its own, with
- * cgroups below it to make as it likes. Not a service that systemd-run waits for: that ends with the D-Bus daemon.
+ * The command with a short standard environment (PATH, HOME, LANG) and additional variables, in its own scope, in which it may
+ * create cgroups. Not a service that systemd-run waits for, because that wait ends with the D-Bus daemon.
  */
 export function inScope(argv: readonly string[], env: Readonly<Record<string, string>> = {}): string[] {
   const environment = {

@@ -1,6 +1,6 @@
-/** Tar archives entry by entry, also such as no program would write. */
+/** Tar archives entry by entry, including malformed ones. */
 
-/** One entry; what is absent has a sensible value. */
+/** One entry; absent fields have sensible defaults. */
 export interface ArchiveEntry {
   readonly name: string;
   /** Type flag: "0" file, "1" hard link, "2" symlink, "3" and "4" devices, "5" directory, "6" FIFO, "x" extended header. */
@@ -11,18 +11,18 @@ export interface ArchiveEntry {
   readonly mtime?: number;
   readonly link?: string;
   readonly data?: string | Uint8Array;
-  /** What the header says in place of the data's real size. */
+  /** Replaces the data's real size in the header. */
   readonly size?: number | Uint8Array;
   readonly device?: readonly [major: number, minor: number];
   /** Extended header records, written before the entry. */
   readonly pax?: Readonly<Record<string, string | Uint8Array>>;
-  /** The header's checksum, where it is to be wrong. */
+  /** Replaces the header's correct checksum. */
   readonly checksum?: number;
 }
 
 const BLOCK = 512;
 
-/** An archive of these entries. Without its end it is cut off after the last one. */
+/** An archive of these entries. Without its end it is truncated after the last one. */
 export function archive(entries: readonly ArchiveEntry[], { end = true }: { readonly end?: boolean } = {}): Buffer {
   const parts = entries.flatMap((entry) => {
     const pax = entry.pax === undefined ? [] : [...blocks({ name: "pax", type: "x", data: paxRecords(entry.pax) })];
@@ -83,4 +83,14 @@ export function paxRecords(records: Readonly<Record<string, string | Uint8Array>
       return Buffer.concat([Buffer.from(String(length)), rest]);
     }),
   );
+}
+
+/** A header block of an entry, changed by hand, with its checksum corrected afterwards. */
+export function headerBlock(entry: ArchiveEntry, change: (header: Buffer) => void = () => {}): Buffer {
+  const header = archive([entry]).subarray(0, BLOCK);
+  change(header);
+  header.fill(0x20, 148, 156);
+  const sum = header.reduce((all, byte) => all + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  return header;
 }

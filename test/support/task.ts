@@ -16,7 +16,7 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { type LogPipe, makeLogPipe } from "./log-pipe";
 
-/** What to put into a task; everything has a value that works. */
+/** Parameters of a task; all have working defaults. */
 export interface TaskSpec {
   /** The job file's `config {}` block. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ export interface TaskSpec {
   readonly devices?: readonly MessageInitShape<typeof DeviceSchema>[];
   readonly deviceEnv?: Readonly<Record<string, string>>;
   readonly network?: MessageInitShape<typeof NetworkIsolationSpecSchema>;
-  /** Directory of the agent's allocations, which tells one agent from another; each task has an agent of its own without it. */
+  /** Directory of the agent's allocations, which identifies the agent; without it each task has its own agent. */
   readonly allocRoot?: string;
   readonly dns?: MessageInitShape<typeof DNSConfigSchema>;
 }
@@ -41,7 +41,7 @@ export interface PreparedTask {
   readonly dirs: { readonly alloc: string; readonly local: string; readonly secrets: string; readonly task: string };
   readonly stdout: LogPipe;
   readonly stderr: LogPipe;
-  /** Stops reading and removes the directories; the task itself must be destroyed before. */
+  /** Stops reading and removes the directories; the task itself must be destroyed first. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -17,11 +17,11 @@ afterAll(async () => {
   expect((await leftovers(before)).filter((sentence) => sentence.includes("test-host-"))).toEqual([]);
 });
 
-test("is up, with every unit well", () => {
+test("is up, without failed units", () => {
   expect(host.state).toBe("running");
 });
 
-test("runs commands with what they are given and returns what they leave", async () => {
+test("runs commands with their input and environment and returns their results", async () => {
   const ran = await host.exec(["sh", "-c", 'echo "$GREETING"; pwd; cat; echo oops >&2; exit 7'], {
     cwd: "/usr",
     env: { GREETING: "hello there" },
@@ -36,7 +36,7 @@ test("has systemd as PID 1 and this bun on its PATH", async () => {
   expect(version.stdout.trim()).toBe(Bun.version);
 });
 
-test("runs containers from a directory, with a user namespace and a network of their own", async () => {
+test("runs containers from a directory, with a user namespace and a private network", async () => {
   await host.exec(["cp", "-a", await busyboxImage(), "/var/lib/machines/tiny"]);
   const nspawn = [
     "systemd-nspawn",

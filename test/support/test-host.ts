@@ -1,4 +1,4 @@
-/** A machine with a real systemd as PID 1 for tests, on any Linux where one is root: a container in namespaces of its own. */
+/** A machine with a real systemd as PID 1 for tests, on any Linux as root: a container in its own namespaces. */
 
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -17,18 +17,18 @@ const bootSeconds = 60;
 export interface TestHost extends TestMachine {
   /** PID of its systemd, as this machine sees it. */
   readonly leader: number;
-  /** A directory both sides may write to. */
+  /** A directory that both sides may write to. */
   readonly share: { readonly outside: string; readonly inside: string };
-  /** Runs a command in the host's namespaces without asking its systemd, for looking around. */
+  /** Runs a command in the host's namespaces without its systemd, for inspection. */
   enter(argv: readonly string[], options?: CommandOptions): Promise<Finished>;
 }
 
 /**
- * Boots a test host. The repository and the cache are inside at their own paths, read-only, and `bun` is on the PATH.
- * It has its own network namespace with nothing but a loopback interface, and dies with this process.
+ * Boots a test host. It contains the repository and the cache at the same paths, read-only, and `bun` is on the PATH.
+ * It has its own network namespace with only a loopback interface, and dies with this process.
  *
  * @param suite the Debian suite it is made of, and with it the version of systemd
- * @throws Error with the end of the console where the boot fails
+ * @throws Error with the end of the console output if the boot fails
  */
 export async function startTestHost(
   say: (line: string) => void = () => {},
@@ -49,7 +49,7 @@ export async function startTestHost(
   const { child, leader, state } = await boot({ tree, share, cgroups, name, suite });
   made.defer(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
-    // Its death ends every process of the host; systemd-nspawn sees it, cleans up and exits.
+    // Its death ends every process of the host; systemd-nspawn notices, cleans up and exits.
     process.kill(leader, "SIGKILL");
     await child.exited;
   });
@@ -85,7 +85,7 @@ interface Boot {
   readonly suite: HostSuite;
 }
 
-/** systemd 258 and later start with cgroup v2 alone; systemd-nspawn gives a container that, whatever the machine has. */
+/** systemd 258 and later start with cgroup v2 only; with this, systemd-nspawn gives a container v2 on any machine. */
 const cgroupV2 = { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" };
 
 /**
@@ -153,7 +153,7 @@ async function makeControllersWritable(leader: number): Promise<void> {
   }
 }
 
-/** systemd-nspawn mounts /proc/sys read-only; what is below net there is the host's own, as its network is. */
+/** systemd-nspawn mounts /proc/sys read-only; its net directory belongs to the test host, which has its own network. */
 async function makeNetworkSettingsWritable(leader: number): Promise<void> {
   const directory = "/proc/sys/net";
   await run([...nsenter(leader), "mount", "--bind", directory, directory]);
@@ -172,8 +172,8 @@ function processSide({ output, stdin }: InsideOptions): CommandOptions {
 const loopDevices = 8;
 
 /**
- * Makes the nodes of loop devices, which image files need. Mounts of the machine's would not do: systemd removes devices that it
- * has used up, and with them the machine's nodes.
+ * Creates the nodes of loop devices, which image files need. Bind mounts of the machine's nodes do not work: systemd removes
+ * devices after their use, and with them the machine's nodes.
  */
 async function makeLoopNodes(leader: number): Promise<void> {
   const nodes = [["loop-control", "c", "10", "237"]];

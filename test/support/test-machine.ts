@@ -1,4 +1,4 @@
-/** A machine that tests boot for themselves, whatever it is made of. */
+/** A machine that tests boot: a container or a virtual machine. */
 
 import type { CommandOptions, Finished } from "../../scripts/command";
 
@@ -11,17 +11,17 @@ export interface InsideOptions {
   readonly stdin?: string;
 }
 
-/** A booted machine. The repository is inside at its own path, read-only, and `bun` is on the PATH. */
+/** A booted machine. It contains the repository at the same path, read-only, and `bun` is on the PATH. */
 export interface TestMachine {
-  /** A directory that commands inside may write to; gone with the machine. */
+  /** A directory that commands inside may write to; removed with the machine. */
   readonly share: { readonly inside: string };
   /** What `systemctl is-system-running` said at the end of the boot: "running", or "degraded". */
   readonly state: string;
   /** Runs a command in a scope of the machine's own systemd. */
   exec(argv: readonly string[], options?: InsideOptions): Promise<Finished>;
-  /** The text of a file inside, undefined where there is none. */
+  /** The text of a file inside, undefined if it does not exist. */
   read(path: string): Promise<string | undefined>;
-  /** Ends the machine and removes everything it was made of; may be called again. */
+  /** Stops the machine and removes all its files; may be called again. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

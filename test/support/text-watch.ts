@@ -1,10 +1,10 @@
-/** Text that grows, and waiting for a part of it without looking again and again. */
+/** Growing text, and waiting for a part of it without polling. */
 
 import { pace } from "./pace";
 
-/** Output of something that runs. */
+/** Output of a running process. */
 export interface TextWatch {
-  /** Everything so far. */
+  /** The text so far. */
   text(): string;
   append(part: string): void;
   /**
@@ -46,7 +46,7 @@ export function watchText(): TextWatch {
   };
 }
 
-/** Appends what a stream gives; resolves at its end. */
+/** Appends the text of a stream; resolves at its end. */
 export async function pour(stream: ReadableStream<Uint8Array>, into: TextWatch): Promise<void> {
   const decoder = new TextDecoder();
   for await (const chunk of stream) into.append(decoder.decode(chunk, { stream: true }));

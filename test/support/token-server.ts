@@ -4,25 +4,25 @@ import { createPrivateKey, sign } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Certificate } from "./certificate";
 
-/** Who may pull and push, and what everybody may pull. */
+/** Users who may pull and push, and the images that may be pulled without credentials. */
 export interface TokenRules {
   readonly users: Readonly<Record<string, string>>;
-  /** Refresh tokens (identity tokens), and whose they are. */
+  /** Refresh tokens (identity tokens), and their users. */
   readonly identities: Readonly<Record<string, string>>;
   readonly publicRepositories: readonly string[];
   readonly service: string;
-  /** Seconds that a token is told to live; it is good for some more. */
+  /** The lifetime of a token in seconds, as announced; it stays valid a little longer. */
   lifetime: number;
 }
 
 /** A running token server. */
 export interface TokenServer extends AsyncDisposable {
   readonly realm: string;
-  /** What was asked for so far: who ("" for nobody) and what. */
+  /** Requests so far: user ("" without credentials) and scope. */
   readonly requests: readonly { readonly user: string; readonly scope: string }[];
 }
 
-/** @param signer whose certificate the registry was told */
+/** @param signer its certificate is configured in the registry */
 export async function startTokenServer(rules: TokenRules, signer: Certificate): Promise<TokenServer> {
   const key = createPrivateKey(await readFile(signer.key));
   const certificate = (await readFile(signer.certificate, "utf8")).replace(/-----[^-]+-----|\s/g, "");
@@ -65,7 +65,7 @@ export async function startTokenServer(rules: TokenRules, signer: Certificate): 
   };
 }
 
-/** "" for somebody without credentials, undefined for wrong ones. */
+/** "" for a request without credentials, undefined for wrong ones. */
 function basicUser(request: Request, { users }: TokenRules): string | undefined {
   const header = request.headers.get("authorization");
   if (header === null) return "";

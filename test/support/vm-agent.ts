@@ -1,6 +1,6 @@
 /**
- * Runs inside the virtual machine of the tests: `vm-agent.ts PORT` runs what it is asked for on a virtio-serial port
- * and tells there what came of it.
+ * Runs inside the virtual machine of the tests: `vm-agent.ts PORT` runs commands that it receives on a virtio-serial port
+ * and sends the results back.
  */
 
 import { createReadStream, openSync, writeSync } from "node:fs";
@@ -12,7 +12,7 @@ const port = process.argv[2];
 if (port === undefined) throw new Error("usage: vm-agent.ts PORT");
 const fd = openSync(port, "r+");
 
-/** Waits where the harness does not read: then the command that prints waits too. */
+/** Waits if the harness does not read: the command that prints then waits too. */
 function tell(reply: VmReply): void {
   const line = Buffer.from(toLine(reply));
   for (let written = 0; written < line.length; ) written += writeSync(fd, line, written);

@@ -1,11 +1,11 @@
-/** What the test harness and the agent in a virtual machine tell each other: JSON, one message a line. */
+/** The messages between the test harness and the agent in a virtual machine: JSON, one per line. */
 
 import * as v from "valibot";
 
 const id = v.number();
 const bytes = v.string();
 
-/** What the harness asks for: to run a command. */
+/** A request of the harness: to run a command. */
 export const vmRequest = v.object({
   id,
   argv: v.array(v.string()),
@@ -13,7 +13,7 @@ export const vmRequest = v.object({
   stdin: v.string(),
 });
 
-/** What the agent tells: that the boot is over, a part of a command's output in base64, or a command's end. */
+/** A message of the agent: the end of the boot, a part of a command's output in base64, or a command's exit. */
 export const vmReply = v.variant("kind", [
   v.object({ kind: v.literal("ready"), state: v.string() }),
   v.object({ kind: v.literal("stdout"), id, bytes }),
@@ -25,7 +25,7 @@ export const vmReply = v.variant("kind", [
 export type VmRequest = v.InferOutput<typeof vmRequest>;
 export type VmReply = v.InferOutput<typeof vmReply>;
 
-/** Calls back with every whole line that comes, in order, each after the one before was dealt with. */
+/** Calls back with every complete line, in order, each after the previous one was handled. */
 export async function forEachMessage(
   input: AsyncIterable<Uint8Array>,
   callback: (message: unknown) => void,
@@ -39,7 +39,7 @@ export async function forEachMessage(
   }
 }
 
-/** A message as it is sent. */
+/** A message in its wire format. */
 export function toLine(message: VmRequest | VmReply): string {
   return `${JSON.stringify(message)}\n`;
 }

@@ -5,7 +5,7 @@ import { openCommands } from "./vm-commands";
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
-test("commands at once have their own output, whole characters, and codes", async () => {
+test("simultaneous commands have separate output with complete characters, and exit codes", async () => {
   const sent: VmRequest[] = [];
   const commands = openCommands((request) => sent.push(request));
   const [one, two] = [commands.run(["one"], { cwd: "/usr", stdin: "typed" }), commands.run(["two"])];
@@ -24,7 +24,7 @@ test("commands at once have their own output, whole characters, and codes", asyn
   expect(await two).toEqual({ code: 7, stdout: "out", stderr: "err" });
 });
 
-test("a command that cannot be started, and all of a machine that is gone, fail", async () => {
+test("a command that cannot be started fails, and so do all commands of a machine that is gone", async () => {
   const commands = openCommands(() => {});
   const wrong = commands.run(["wrong"]);
   commands.take({ kind: "failed", id: 1, reason: "no such program" });
@@ -35,7 +35,7 @@ test("a command that cannot be started, and all of a machine that is gone, fail"
   expect(commands.run(["later"])).rejects.toThrow("the machine is gone");
 });
 
-test("messages are found in whatever parts they come", async () => {
+test("messages are found in parts of any size", async () => {
   const replies = [
     { kind: "ready", state: "running" },
     { kind: "ended", id: 1, code: 255 },

@@ -1,4 +1,4 @@
-/** The commands that run in a virtual machine, and waiting for their ends. */
+/** The commands that run in a virtual machine, and their results. */
 
 import type { Finished } from "../../scripts/command";
 import type { InsideOptions } from "./test-machine";
@@ -6,11 +6,11 @@ import type { VmReply, VmRequest } from "./vm-channel";
 
 /** All commands of one machine. */
 export interface Commands {
-  /** Runs a command to its end. Rejects when it cannot be started or the machine is gone. */
+  /** Runs a command until it exits. Rejects if it cannot be started or the machine is gone. */
   run(argv: readonly string[], options?: Omit<InsideOptions, "env">): Promise<Finished>;
-  /** Takes what the machine's agent tells of one of them. */
+  /** Handles a message of the machine's agent about a command. */
   take(reply: Exclude<VmReply, { kind: "ready" }>): void;
-  /** Fails those that run, and all later ones. */
+  /** Makes all running and later commands fail. */
   abandon(error: Error): void;
 }
 
@@ -21,7 +21,7 @@ interface Running {
   readonly settle: PromiseWithResolvers<Finished>;
 }
 
-/** @param send brings a request to the machine */
+/** @param send sends a request to the machine */
 export function openCommands(send: (request: VmRequest) => void): Commands {
   const running = new Map<number, Running>();
   let last = 0;

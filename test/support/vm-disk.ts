@@ -8,16 +8,16 @@ import { busyboxImage, debianImage, diskImage } from "../../scripts/images/image
 import { makeFileSystem, vmWork } from "../../scripts/images/vm";
 import { conformanceTests } from "../../scripts/setup/nomad";
 
-/** Of the repository: what no test in a machine reads, and what is built anew. */
+/** Parts of the repository that no test in a machine reads, or that are rebuilt. */
 const leftOut = new Set([".git", "dist", "node_modules"]);
-/** Of node_modules: tools that look at sources, most of its size. */
+/** Parts of node_modules: tools that check sources, most of its size. */
 const tools = /^(\.bin|\.cache|@biomejs|@typescript|typescript|bun-types|@bufbuild\/buf(-.+)?)$/;
 
 /**
  * Makes the disk as `work.raw` in a directory and returns its path.
  *
- * Not a directory shared by 9p: Debian's cloud kernel has none, and a file system of the machine's own is quicker
- * without KVM, carries overlays and mapped owners, and cannot be written to from inside. Made in two seconds.
+ * Not a directory shared by 9p: Debian's cloud kernel does not support it, and the machine's own file system is faster
+ * without KVM, supports overlays and mapped owners, and changes inside do not reach the repository. Creating it takes two seconds.
  */
 export async function makeWorkDisk(directory: string): Promise<string> {
   const tree = join(directory, "work");
@@ -38,7 +38,7 @@ export async function makeWorkDisk(directory: string): Promise<string> {
   await copy([...images, dirname(await conformanceTests())], cache);
   const { stdout } = await run(["du", "--summarize", "--block-size=1M", tree]);
   const image = join(directory, "work.raw");
-  // A sixth more, for what the file system itself needs.
+  // A sixth more, for the file system's own data.
   await makeFileSystem(tree, image, Math.ceil(Number.parseInt(stdout, 10) * 1.17) + 32, vmWork.label);
   await rm(tree, { recursive: true });
   return image;
@@ -52,7 +52,7 @@ async function copyPackages(from: string, to: string): Promise<void> {
   });
 }
 
-/** As `cp --archive` does, with owners and devices. */
+/** Like `cp --archive`, with owners and devices. */
 async function copy(sources: readonly string[], target: string): Promise<void> {
   await run(["cp", "--archive", "--reflink=auto", ...sources, target]);
 }

@@ -15,13 +15,13 @@ import { makeWorkDisk } from "./vm-disk";
 /** Seconds a boot may take before the start counts as failed; it takes about twenty on two quiet cores. */
 const bootSeconds = 180;
 
-/** A kernel that fails ends, and with it QEMU: nobody waits for a machine that is stuck. */
+/** A kernel panic ends QEMU, so that no test waits for a machine that is stuck. */
 const kernelCommand = "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off oops=panic panic=-1";
 
-/** How many times slower the machine is than this one, roughly: every instruction of it is translated. */
+/** How many times slower the machine is than this one, roughly: all its instructions are translated. */
 const pace = 10;
 
-/** Of every command. Tests are over before bun's optimizing compiler pays off, whose code QEMU would have to translate again. */
+/** For every command. Tests finish before bun's optimizing compiler pays off, whose code QEMU would have to translate again. */
 const environment = { [paceVariable]: String(pace), BUN_JSC_useDFGJIT: "0" };
 
 /** A booted virtual machine. */
@@ -31,10 +31,10 @@ export interface TestVm extends TestMachine {
 }
 
 /**
- * Boots a machine. The repository, with what was built, is inside at its own path, read-only; so are the test images in
- * their cache, and `bun` on the PATH. There is no network, and what is written inside is lost. It dies with this process.
+ * Boots a machine. It contains the repository, with the build, at the same path, read-only, the test images in their cache,
+ * and `bun` on the PATH. It has no network, and changes inside are discarded. It dies with this process.
  *
- * @throws Error with the end of the console where the boot fails
+ * @throws Error with the end of the console output if the boot fails
  */
 export async function startVm(say: (line: string) => void = () => {}): Promise<TestVm> {
   const image = await vmImage(say);
@@ -63,7 +63,7 @@ export async function startVm(say: (line: string) => void = () => {}): Promise<T
     else commands.take(reply);
   });
   const complaints = new Response(qemu.stderr).text();
-  // Never resolves: it tells whoever waits for the machine that there is none any more.
+  // Never resolves, but rejects when the machine no longer exists.
   const gone = Promise.all([talk, qemu.exited]).then(async ([, code]): Promise<never> => {
     const error = new Error(
       `The virtual machine ended with exit code ${code}:\n${await complaints}${await tail(console)}`,

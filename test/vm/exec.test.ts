@@ -25,7 +25,7 @@ async function sessions({ directory }: TaskUnit): Promise<Record<string, number>
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await count(name)] as const)));
 }
 
-/** A command is in a cgroup of its own in its task's, told alike inside and outside, and gone with it. */
+/** A command has its own cgroup below its task's, with the same path inside and outside, which is removed with it. */
 async function expectInUnit(unit: TaskUnit): Promise<void> {
   const script = "cat /proc/self/cgroup; echo told; sleep 1000 & cat > /dev/null; kill $!";
   const running = await startExec(bench.client(), unit.task.id, ["/bin/sh", "-c", script]);
@@ -47,7 +47,7 @@ describe("a command in a container", () => {
     expect(existsSync(unit.directory)).toBe(false);
   });
 
-  test("has its memory counted as the task's, and is killed where that is too much; the task goes on", async () => {
+  test("has its memory counted as the task's, and is killed if it exceeds the limit; the task keeps running", async () => {
     await using events = watchEvents(bench.client());
     const unit = await upUnit(bench, { tmpfs: ["/fill"] }, { resources: megabytes(48) });
     const free = Number(await unit.file("memory.current"));
@@ -73,7 +73,7 @@ describe("a command in a container", () => {
 });
 
 test(
-  "a booted system has its limits and its commands in its unit, before and after a reboot",
+  "a booted container has its limits and its commands in its unit, before and after a reboot",
   async () => {
     const config = { image: await debianImage(), network_veth: false, volatile: "overlay" };
     const task = await bench.started({ config, resources: megabytes(512) });
@@ -83,7 +83,7 @@ test(
     await expectInUnit(unit);
     const { stdout } = await exec(bench.client(), task.id, "systemctl is-system-running --wait; cat /proc/1/cgroup");
     expect(stdout).toBe("running\n0::/init.scope\n");
-    // What systemd as PID 1 takes for a reboot (systemd(1), SIGRTMIN+5).
+    // systemd as PID 1 reboots on this signal (systemd(1), SIGRTMIN+5).
     await bench.client().signalTask(task.id, "SIGRTMIN+5");
     await task.stdout.waitFor(/Reached target[^\n]*Multi-User[\s\S]*Reached target[^\n]*Multi-User/, bootTimeout);
     expect(await unit.file("memory.max")).toBe(String(512 * 1024 * 1024));

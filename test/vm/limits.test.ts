@@ -18,7 +18,7 @@ useWorkbench((opened) => {
   bench = opened;
 });
 
-test("the node's attributes tell of pure cgroup v2 and of systemd", async () => {
+test("the node's attributes show pure cgroup v2 and systemd", async () => {
   for await (const { attributes, healthDescription } of bench.client().fingerprint()) {
     const text = (name: string) => attributes[`driver.nspawn.${name}`]?.value.value;
     expect({ cgroup: text("cgroup"), supervisor: text("supervisor"), healthDescription }).toMatchObject({
@@ -29,7 +29,7 @@ test("the node's attributes tell of pure cgroup v2 and of systemd", async () => 
   }
 });
 
-test("a task that takes more memory than it has is killed, and told so", async () => {
+test("a task that exceeds its memory limit is killed, and reported as OOM-killed", async () => {
   await using events = watchEvents(bench.client());
   for (const more of [{}, { user_namespacing: false }]) {
     const task = await bench.started({ ...shell(bench.busybox, eat, more), resources: megabytes(32) });
@@ -43,23 +43,23 @@ test("a task that takes more memory than it has is killed, and told so", async (
   expect(events.text().match(sentence)).toHaveLength(2);
 });
 
-test("a task whose child is killed for memory, and that ends with the shell's code for it, is told so too", async () => {
+test("so is a task whose child is OOM-killed, and that exits with the shell's code for it", async () => {
   const spec = { ...shell(bench.busybox, `(${eat}); exit $?`), resources: megabytes(32) };
   const task = await bench.started(spec);
   const { result } = await bench.client().waitTask(task.id);
   expect(result).toMatchObject({ exitCode: 137, signal: 0, oomKilled: true });
 });
 
-test("the same is told of the command of process_two, in whose stead an init ends", async () => {
+test("so is the command of process_two, although the init exits in its place", async () => {
   const spec = { ...shell(bench.busybox, eat, { process_two: true }), resources: megabytes(32) };
   const task = await bench.started(spec);
   const { result } = await bench.client().waitTask(task.id);
-  // Before Linux 6.15 the signal is not told.
+  // Before Linux 6.15 the signal is not reported.
   const end = kernelTellsExits() ? { exitCode: 0, signal: 9 } : { exitCode: 255, signal: 0 };
   expect(result).toMatchObject({ ...end, oomKilled: true });
 });
 
-test("the same is told by a later plugin, when it happened while there was none", async () => {
+test("a later plugin reports an OOM kill that happened while no plugin ran", async () => {
   const script = `echo up; read line < /local/go; ${eat}`;
   const task = await bench.task({ ...shell(bench.busybox, script), resources: megabytes(32) });
   const go = join(task.dirs.local, "go");
@@ -74,7 +74,7 @@ test("the same is told by a later plugin, when it happened while there was none"
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
 });
 
-test("one that the driver kills has not run out of memory, though a process of it once did", async () => {
+test("a task that the driver kills is not reported as OOM-killed, although one of its processes was earlier", async () => {
   const script = `trap '' INT; (${eat}); echo code $?; while :; do sleep 0.1; done`;
   const task = await bench.started({ ...shell(bench.busybox, script), resources: megabytes(32) });
   await task.stdout.waitFor("code 137");
@@ -82,12 +82,12 @@ test("one that the driver kills has not run out of memory, though a process of i
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: false });
 });
 
-test("a task that keeps to its memory is not killed", async () => {
+test("a task within its memory limit is not killed", async () => {
   const spec = { resources: megabytes(64) };
   expect(await inside(bench, "dd if=/dev/zero of=/dev/null bs=8M count=1; echo fine", {}, spec)).toBe("fine\n");
 });
 
-test("memory is protected, memory_max the limit; cpu is a weight, cores are the only ones there", async () => {
+test("memory is protected, memory_max is the limit; cpu is a weight, and only the given cores are available", async () => {
   const resources = {
     allocatedResources: { memory: { memoryMb: 64n, memoryMaxMb: 128n } },
     linuxResources: { cpuShares: 1024n, cpusetCpus: "1" },
@@ -108,7 +108,7 @@ test("cpu_hard_limit is a quota of the unit", async () => {
   expect(await unit.file("cpu.max")).toBe("50000 100000");
 });
 
-test("pids_limit stops a fork bomb, and the machine goes on", async () => {
+test("pids_limit stops a fork bomb, and the machine keeps running", async () => {
   const bomb = "bomb() { sleep 1000 & bomb | bomb; }; echo up; bomb; sleep 1000";
   const task = await bench.started(shell(bench.busybox, bomb, { pids_limit: 30 }));
   await task.stderr.waitFor(/can't fork/);
@@ -117,7 +117,7 @@ test("pids_limit stops a fork bomb, and the machine goes on", async () => {
   await bench.client().destroyTask(task.id);
 });
 
-test("a task that runs out of memory without end is told so now and then, and others do not notice", async () => {
+test("the events of a task that keeps running out of memory are rate-limited, and other tasks are not affected", async () => {
   await using events = watchEvents(bench.client());
   const other = await bench.started(shell(bench.busybox, "sleep 1000"));
   const begun = performance.now();
@@ -129,7 +129,7 @@ test("a task that runs out of memory without end is told so now and then, and ot
   expect(await exec(bench.client(), other.id, "echo here")).toMatchObject({ code: 0, stdout: "here\n" });
   await Bun.sleep(5000);
   const told = events.text().match(/^Out of memory/gm)?.length ?? 0;
-  // Five at once, and one a second from then on.
+  // Five at once, and then one per second.
   expect(told).toBeLessThanOrEqual(6 + Math.ceil((performance.now() - begun) / 1000));
   await bench.client().destroyTask(storm.id, true);
 });

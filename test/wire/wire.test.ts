@@ -1,4 +1,4 @@
-/** The plugin as agents' own libraries see it: hashicorp/go-plugin and grpc-go, which are stricter than grpc-js. */
+/** The plugin, tested with the agents' own libraries: hashicorp/go-plugin and grpc-go, which are stricter than grpc-js. */
 
 import { expect, test } from "bun:test";
 import * as v from "valibot";
@@ -9,28 +9,28 @@ import { wireClient } from "../../scripts/setup/nomad";
 const driver = "/hashicorp.nomad.plugins.drivers.proto.Driver";
 const base = "/hashicorp.nomad.plugins.base.proto.BasePlugin";
 
-test("go-plugin and grpc-go get what a current agent needs", async () => {
+test("go-plugin and grpc-go receive what a current agent needs", async () => {
   const { stdout } = await run([await wireClient(), driverBinary()]);
   const results = v.parse(v.record(v.string(), v.string()), JSON.parse(stdout));
   expect(results).toEqual({
     "first handshake": "ok",
     "first ping": "ok",
     "first dispense": "ok",
-    // With fields that this driver does not know.
+    // Includes fields that this driver does not know.
     [`${base}/PluginInfo`]: "OK",
     [`${base}/SetConfig`]: "OK",
     [`${driver}/Capabilities`]: "OK",
     // Agents from 2.0.4 on call these two.
     [`${driver}/Init`]: "OK",
     [`${driver}/Shutdown`]: "OK",
-    // Whatever this driver does not have; an agent takes this status for "not supported" and goes on.
+    // Methods that this driver does not implement; an agent treats this status as "not supported" and continues.
     [`${driver}/NoSuchMethod`]: "Unimplemented",
     [`${driver}/CreateNetwork`]: "Unimplemented",
     [`stream ${driver}/NoSuchStream`]: "Unimplemented",
     "/hashicorp.nomad.plugins.Nothing/Method": "Unimplemented",
     "/ä%25/Method": "Unimplemented",
     "stream /no.Service/Stream": "Unimplemented",
-    // An agent that was restarted finds the process it had; its own client ends it.
+    // A restarted agent reattaches to its plugin process; its own client ends the process.
     "reattached handshake": "ok",
     "reattached ping": "ok",
     "reattached dispense": "ok",

@@ -66,7 +66,7 @@ export function decodeFlow(attributes: Attributes): Flow | undefined {
   const number = protocol.get(CTA_PROTO_NUM)?.[0];
   const port = protocol.get(CTA_PROTO_DST_PORT);
   const address = addressOfBytes(answerer.get(CTA_IP_V4_SRC) ?? answerer.get(CTA_IP_V6_SRC) ?? new Uint8Array());
-  if (number === undefined || port === undefined || address === undefined) return undefined;
+  if (number === undefined || address === undefined || port === undefined || port.length < 2) return undefined;
   return { protocol: number, port: Buffer.from(port).readUInt16BE(0), answerer: formatAddress(address) };
 }
 

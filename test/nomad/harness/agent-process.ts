@@ -9,7 +9,7 @@ export interface AgentProcess {
   readonly pid: number;
   /** Its log so far, and waiting for a line of it. */
   readonly log: Pick<TextWatch, "text" | "waitFor">;
-  /** Settles when it is gone, with the exit code or 128 + N. */
+  /** Resolves when it has exited, with the exit code or 128 + N. */
   readonly exited: Promise<number>;
   /** Ends it: SIGINT is a planned stop, SIGKILL a crash. Returns the exit code, or 128 + N. */
   stop(signal: "SIGINT" | "SIGKILL"): Promise<number>;
@@ -20,7 +20,7 @@ export function startAgentProcess(binary: string, configFile: string): AgentProc
   const child = Bun.spawn([binary, "agent", "-config", configFile], {
     stdin: "ignore",
     stdout: "pipe",
-    // The agent logs to stdout; stderr has only what goes wrong before that or in a crash.
+    // The agent logs to stdout; stderr has only errors before that, or of a crash.
     stderr: "pipe",
     env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root", LANG: "C.UTF-8" },
   });
@@ -33,14 +33,14 @@ export function startAgentProcess(binary: string, configFile: string): AgentProc
     stop: async (signal) => {
       child.kill(constants.signals[signal]);
       const code = await child.exited;
-      // A killed agent's plugins keep its pipes open: the log's end is awaited only where it comes.
+      // A killed agent's plugins keep its pipes open: wait for the end of the log only if it comes.
       if (signal === "SIGINT") await output;
       return code;
     },
   };
 }
 
-/** Rejects, with the end of the agent's log, where `wanted` does not happen or the agent ends before. */
+/** Rejects, with the end of the agent's log, if `wanted` does not happen or the agent exits before. */
 export async function orAgentLog<T>(agent: AgentProcess, wanted: Promise<T>): Promise<T> {
   const ended = agent.exited.then((code): never => {
     throw new Error(`The agent ended with exit code ${code}.`);

@@ -1,10 +1,10 @@
-/** Commands in tasks, by the program that users have. */
+/** Commands in tasks, through the nomad command line. */
 
 import { run } from "../../../scripts/command";
 import { nomadAgent } from "../../../scripts/setup/nomad";
 import type { NomadApi } from "./api";
 
-/** Runs a command in a task and gives what it printed. @throws CommandFailedError where it fails */
+/** Runs a command in a task and returns its output. @throws CommandFailedError if it fails */
 export async function allocExec(
   api: NomadApi,
   allocId: string,

@@ -1,4 +1,4 @@
-/** Nomad's HTTP API, as far as the tests need it, with answers checked at the edge. */
+/** The parts of Nomad's HTTP API that the tests need, with validated responses. */
 
 import * as v from "valibot";
 
@@ -58,7 +58,7 @@ export type Service = v.InferOutput<typeof service>;
 export type Job = v.InferOutput<typeof job>;
 export type Evaluation = v.InferOutput<typeof evaluation>;
 
-/** Thrown for an answer other than 200; the message is the agent's. */
+/** Thrown for a response other than 200; the message is the agent's. */
 export class NomadApiError extends Error {
   override readonly name = "NomadApiError";
   readonly status: number;
@@ -69,7 +69,7 @@ export class NomadApiError extends Error {
   }
 }
 
-/** Milliseconds that something may take to come about unless a caller says otherwise. */
+/** Default timeout in milliseconds. */
 const defaultTimeout = 30_000;
 
 /** One agent's HTTP API. */
@@ -129,7 +129,7 @@ export class NomadApi {
     return this.#until(`/v1/evaluation/${id}`, evaluation, until, timeout);
   }
 
-  /** Allocations of a job as soon as they are as wanted. */
+  /** Waits for allocations of a job that satisfy the condition. */
   allocations(jobId: string, until: (found: Allocation[]) => boolean, timeout?: number): Promise<Allocation[]> {
     return this.#until(
       `/v1/job/${encodeURIComponent(jobId)}/allocations?all=true`,
@@ -139,17 +139,17 @@ export class NomadApi {
     );
   }
 
-  /** An allocation as soon as it is as wanted. */
+  /** Waits for an allocation to satisfy the condition. */
   allocation(id: string, until: (found: Allocation) => boolean, timeout?: number): Promise<Allocation> {
     return this.#until(`/v1/allocation/${id}`, allocation, until, timeout);
   }
 
-  /** Where Nomad's own service discovery finds a service, as soon as it is as wanted. */
+  /** Waits for the addresses of a service in Nomad's service discovery to satisfy the condition. */
   services(name: string, until: (found: Service[]) => boolean, timeout?: number): Promise<Service[]> {
     return this.#until(`/v1/service/${name}`, v.array(service), until, timeout);
   }
 
-  /** A node as soon as it is as wanted. */
+  /** Waits for a node to satisfy the condition. */
   node(id: string, until: (found: Node) => boolean, timeout?: number): Promise<Node> {
     return this.#until(`/v1/node/${id}`, node, until, timeout);
   }
@@ -197,7 +197,7 @@ export class NomadApi {
     throw new Error(`${task} did not log ${String(part)} to ${type} within ${timeout} ms, only:\n${text}`);
   }
 
-  /** Has the servers and the client forget what has ended, so that the client removes its directories. */
+  /** Makes servers and client garbage-collect finished allocations, so that the client removes their directories. */
   async collectGarbage(): Promise<void> {
     await this.request("PUT", "/v1/system/gc");
   }

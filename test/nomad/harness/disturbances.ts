@@ -1,8 +1,8 @@
-/** What befalls a client while its tasks run. */
+/** Faults of a client while its tasks run. */
 
 import type { Nomad } from "./nomad";
 
-/** Kills the plugin with -9; the agent starts another, which finds the tasks again. */
+/** Kills the plugin with -9; the agent starts another, which recovers the tasks. */
 export async function killPlugin(nomad: Nomad): Promise<void> {
   const client = nomad.client();
   process.kill(await nomad.pluginPid(), "SIGKILL");

@@ -1,4 +1,4 @@
-/** Running jobs and asking how they went. */
+/** Runs jobs and reads their results. */
 
 import type { Allocation, NomadApi, TaskEvent, TaskState } from "./api";
 
@@ -12,7 +12,7 @@ export interface RunningJob {
 /**
  * Submits a job file and waits until it has an allocation.
  *
- * @throws Error with the evaluation where it is not placed
+ * @throws Error with the evaluation if it is not placed
  */
 export async function runJob(
   api: NomadApi,
@@ -30,12 +30,12 @@ export async function runJob(
   return { id: job.ID, allocId: allocation.ID };
 }
 
-/** State of an allocation's task; a task that was not begun yet has none. */
+/** State of an allocation's task; undefined before the task was started. */
 export function taskState(allocation: Allocation, task: string): TaskState | undefined {
   return allocation.TaskStates?.[task];
 }
 
-/** Waits until a task runs; a task that died instead is an error that tells its events. */
+/** Waits until a task runs; throws an error with the task's events if it died instead. */
 export async function untilRunning(api: NomadApi, allocId: string, task: string, timeout?: number): Promise<TaskState> {
   const state = await untilTask(api, allocId, task, ({ State }) => State !== "pending", timeout);
   if (state.State === "running") return state;
@@ -47,7 +47,7 @@ export async function untilDead(api: NomadApi, allocId: string, task: string, ti
   return untilTask(api, allocId, task, ({ State }) => State === "dead", timeout);
 }
 
-/** Waits until a task's state is as wanted. */
+/** Waits until a task's state satisfies the condition. */
 export async function untilTask(
   api: NomadApi,
   allocId: string,

@@ -1,7 +1,6 @@
 /**
- * A real Nomad of one server and one client, each a process of its own, so that the client can be restarted and
- * killed while the server keeps the jobs. Meant to run inside a test host: the agent needs a cgroup tree and a
- * network namespace that are nobody else's.
+ * A real Nomad of one server and one client in separate processes, so that the client can be restarted and killed while the
+ * server keeps the jobs. It has to run inside a test host, because the agent needs its own cgroup tree and network namespace.
  */
 
 import { copyFile, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
@@ -12,7 +11,7 @@ import { nomadAgent } from "../../../scripts/setup/nomad";
 import { type AgentProcess, orAgentLog, startAgentProcess } from "./agent-process";
 import { type Node, NomadApi } from "./api";
 
-/** The agent finds a plugin's block by the name of its executable: `plugin "nspawn"` is about plugin_dir/nspawn. */
+/** The agent finds a plugin's block by the name of its executable: `plugin "nspawn"` configures plugin_dir/nspawn. */
 const pluginFile = "nspawn";
 
 /** How to start a Nomad. */
@@ -27,10 +26,10 @@ export interface NomadOptions {
 
 /** A running Nomad. */
 export interface Nomad {
-  /** The server's API; it forwards to the client what only the client can answer. */
+  /** The server's API; it forwards requests that only the client can answer. */
   readonly api: NomadApi;
   readonly nodeId: string;
-  /** Directory of the driver's executable; relative image paths begin there. */
+  /** Directory of the driver's executable; image paths are relative to it. */
   readonly pluginDir: string;
   /** Directory of the allocations. */
   readonly allocDir: string;
@@ -68,7 +67,7 @@ export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
   const server = startAgentProcess(binary, serverFile);
   made.defer(async () => void (await server.stop("SIGINT")));
   const api = new NomadApi(`http://127.0.0.1:${ports.server[0]}`);
-  // Before the keyring is there, a client's registration fails and is tried again only after 15 s.
+  // Before the keyring exists, a client's registration fails and is retried only after 15 s.
   await orAgentLog(server, server.log.waitFor("initialized keyring", 30_000));
 
   let client = startAgentProcess(binary, clientFile);
@@ -142,7 +141,7 @@ function clientConfig({ dataDir, pluginDir, ports, options }: ClientSettings) {
       options: { "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul,vault" },
       ...options.client,
     },
-    // Its own store, which goes with the agent.
+    // A separate store, which is removed with the agent.
     plugin: [{ [pluginFile]: [{ config: [{ image_store: join(dataDir, "images"), ...options.pluginConfig }] }] }],
   };
 }
@@ -153,7 +152,7 @@ async function configured(root: string, name: string, config: unknown): Promise<
   return file;
 }
 
-/** Ports that nobody listens on right now. */
+/** Ports that no program currently listens on. */
 function freePorts(count: number): number[] {
   const listeners = Array.from({ length: count }, () =>
     Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
@@ -173,7 +172,7 @@ async function stopJobs(api: NomadApi): Promise<void> {
 
 const terminal: ReadonlySet<string> = new Set(["complete", "failed", "lost"]);
 
-/** The one process that serves as plugin: after a crash of the agent it is no child of the next one. */
+/** The plugin process: after a crash of the agent it is not a child of the next agent. */
 async function pluginProcess(file: string): Promise<number> {
   const found: number[] = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
@@ -181,7 +180,7 @@ async function pluginProcess(file: string): Promise<number> {
       readlink(`/proc/${pid}/exe`).catch(() => ""),
       readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
     ]);
-    // The plugin is started without arguments; with some, the binary is something else.
+    // The plugin is started without arguments; with arguments the binary has another role.
     if (executable === file && commandLine === `${file}\0`) found.push(Number(pid));
   }
   const [pid, ...others] = found;
@@ -191,7 +190,7 @@ async function pluginProcess(file: string): Promise<number> {
   return pid;
 }
 
-/** Where the agent keeps network namespaces; it mounts the directory on itself and leaves it so. */
+/** Where the agent keeps network namespaces; it bind-mounts the directory on itself and never unmounts it. */
 const namespaces = "/run/netns";
 
 async function unmountNamespaces(): Promise<void> {
