@@ -27,7 +27,7 @@ test("an empty config has the defaults", () => {
   });
 });
 
-describe("refused with one sentence", () => {
+describe("rejected with one sentence", () => {
   test.each([
     [{ enabled: "yes" }, 'Option enabled = "yes" is not valid: it must be true or false.'],
     [
@@ -128,16 +128,16 @@ describe("the operator's policy", () => {
   });
 
   test.each(["no", "yes", "identity", "0", "1000:65536", "524287", "1879048000:65536"])(
-    "requires user IDs of the container's own: refuses %s",
+    "requires separate user IDs for the container: rejects %s",
     (users) => {
       expect(() => checkPolicy(task({ private_users: users }), plugin({ require_user_namespacing: true }))).toThrow(
         new ConfigError(
-          `Option private_users = "${users}" can give the container user IDs of the host's own, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from 524288 to 1879048191.`,
+          `Option private_users = "${users}" can give the container user IDs of the host, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from 524288 to 1879048191.`,
         ),
       );
     },
   );
-  test("and refuses to go without", () => {
+  test("and rejects a task without them", () => {
     const without = task({ user_namespacing: false });
     expect(() => checkPolicy(without, plugin({ require_user_namespacing: true }))).toThrow("user_namespacing = false");
   });

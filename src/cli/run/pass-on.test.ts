@@ -24,7 +24,7 @@ test("the next chunk waits for the one before", async () => {
   expect(over).toBe(true);
 });
 
-test("a reader that went away is told once, and what follows is dropped", async () => {
+test("a reader that went away is reported once, and what follows is dropped", async () => {
   let told = 0;
   let writes = 0;
   const stream = new Writable({
