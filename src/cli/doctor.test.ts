@@ -144,7 +144,12 @@ test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
   ["empty", { ...installed, files: [] }, "contains no nspawn driver", "error"],
   ["another's file", { ...installed, files: [{ ...file, owner: 1000 }] }, "writable by users other than root", "error"],
   ["a file for all", { ...installed, files: [{ ...file, mode: 0o777 }] }, "writable by users other than root", "error"],
-  ["not executable", { ...installed, files: [{ ...file, mode: 0o644, executable: false }] }, "its mode is 644", "error"],
+  [
+    "not executable",
+    { ...installed, files: [{ ...file, mode: 0o644, executable: false }] },
+    "its mode is 644",
+    "error",
+  ],
   ["twice", { ...installed, files: [file, { ...file, name: "nomad-driver-nspawn" }] }, "more than once", "warning"],
   ["named as the release", { ...installed, files: [{ ...file, name: "x" }] }, 'plugin "x" {}', "ok"],
   [

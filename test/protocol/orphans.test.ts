@@ -63,7 +63,7 @@ test("what no task belongs to is removed, when the agent had its chance; everyth
   expect(await machinesOf(allocRoot)).toHaveLength(3);
   await machinesBecome(allocRoot, [recovered.machine, late.machine]);
   expect(existsSync(settingsFilePath(forgotten.machine))).toBe(false);
-  const warned = bench.plugin().logs.filter((line) => line["@message"].includes("no task belongs to"));
+  const warned = bench.plugin().logs.filter((line) => line["@message"].includes("removing dangling container"));
   expect(warned.map((line) => line["machine"])).toEqual([forgotten.machine]);
   // The others run on, another agent's too.
   for (const { task } of [recovered, late]) {
