@@ -23,7 +23,7 @@ test.each([
   expect([plan.options.private_users, plan.options.private_users_ownership]).toEqual([users, ownership]);
 });
 
-test("copies that are made anyway are not made twice", () => {
+test("options for copies are dropped, because the root is a copy already", () => {
   expect(withoutCopies(decode({ ephemeral: true, volatile: "overlay" }))).toMatchObject({
     ephemeral: false,
     volatile: "no",

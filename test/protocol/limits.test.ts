@@ -58,7 +58,7 @@ test("cpu_hard_limit is a quota; without it there is none", async () => {
   expect(await firstOf(other, "cpu.max", "cpu.cfs_quota_us")).toMatch(/^(max 100000|-1)$/);
 });
 
-test("a task that runs out of memory is told to have been killed for it, with limit and highest use", async () => {
+test("a task that runs out of memory is reported as OOM-killed, with limit and peak usage", async () => {
   const probe = await up({}, { resources: megabytes(64) });
   const limited = (await cgroupsOf(probe)).of("memory") !== undefined;
   if (!limited) return;
@@ -68,7 +68,7 @@ test("a task that runs out of memory is told to have been killed for it, with li
   const { result } = await bench.client().waitTask(task.id);
   expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
   await events.waitFor(
-    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d/m,
+    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the peak usage was \d/m,
   );
 });
 

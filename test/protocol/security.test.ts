@@ -129,7 +129,7 @@ test("volumes = false refuses volumes, and nothing else", async () => {
   const data = await places.folder("volume");
   const task = await strict.task({ ...shell(bench.busybox, "true"), mounts: [{ hostPath: data, taskPath: "/data" }] });
   expect(await sentence(strict.start(task))).toBe(
-    `The volume at "/data" is refused: volumes are disabled on this client (volumes = false in the nspawn plugin's config).`,
+    `The volume at "/data" is not allowed: volumes are disabled on this client (volumes = false in the nspawn plugin's config).`,
   );
   expect(await inside(strict, "ls /data", { bind: { [data]: "/data" } })).toBe("");
 });
