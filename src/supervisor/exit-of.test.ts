@@ -6,7 +6,7 @@ const base: Ending = {
   mode: "pid1",
   nspawn: { code: 0 },
   payloadSeen: true,
-  lastWords: "",
+  stderrTail: "",
   oomKills: 0,
   killed: false,
   at: 5,
@@ -17,30 +17,38 @@ const KILLED = "Container web terminated by signal KILL.\n";
 const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
   ["code 0", {}, { code: 0, signal: 0 }],
   ["code 7", { nspawn: { code: 7 } }, { code: 7, signal: 0 }],
-  ["code 1 with the payload's own words", { nspawn: { code: 1 }, lastWords: "no such user\n" }, { code: 1, signal: 0 }],
+  [
+    "code 1 with the payload's own output",
+    { nspawn: { code: 1 }, stderrTail: "no such user\n" },
+    { code: 1, signal: 0 },
+  ],
   [
     "a start that failed",
     {
       nspawn: { code: 1 },
       payloadSeen: false,
-      lastWords: `Directory /x doesn't look like it has an OS tree.\n${CLEANUP}`,
+      stderrTail: `Directory /x doesn't look like it has an OS tree.\n${CLEANUP}`,
     },
     { code: 1, signal: 0, message: "Directory /x doesn't look like it has an OS tree." },
   ],
-  ["told by systemd-nspawn", { nspawn: { code: 1 }, lastWords: `bye\n${KILLED}${CLEANUP}` }, { code: 0, signal: 9 }],
+  [
+    "reported by systemd-nspawn",
+    { nspawn: { code: 1 }, stderrTail: `bye\n${KILLED}${CLEANUP}` },
+    { code: 0, signal: 9 },
+  ],
   [
     "a real-time signal",
-    { nspawn: { code: 1 }, lastWords: "Container web terminated by signal RTMIN+3.\n" },
+    { nspawn: { code: 1 }, stderrTail: "Container web terminated by signal RTMIN+3.\n" },
     { code: 0, signal: 37 },
   ],
   [
     "another machine's line",
-    { nspawn: { code: 1 }, lastWords: "Container api terminated by signal KILL.\n" },
+    { nspawn: { code: 1 }, stderrTail: "Container api terminated by signal KILL.\n" },
     { code: 1, signal: 0 },
   ],
   [
     "the payload writes such a line and exits with 3",
-    { nspawn: { code: 3 }, lastWords: KILLED },
+    { nspawn: { code: 3 }, stderrTail: KILLED },
     { code: 3, signal: 0 },
   ],
   ["the kernel told the signal", { nspawn: { code: 1 }, payloadStatus: 11 }, { code: 0, signal: 11 }],
@@ -63,24 +71,24 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
   ["stub init powered off by signal", { mode: "pid2", nspawn: { code: 0 }, payloadStatus: 15 }, { code: 0, signal: 0 }],
   [
     "killed while it started",
-    { nspawn: { code: 1 }, killed: true, lastWords: "Child died too early.\n" },
+    { nspawn: { code: 1 }, killed: true, stderrTail: "Child died too early.\n" },
     { code: 0, signal: 9 },
   ],
   ["killed while it rebooted", { mode: "boot", nspawn: { code: 133 }, killed: true }, { code: 0, signal: 9 }],
   [
     "killed by the driver, after a child was for memory",
-    { nspawn: { code: 1 }, lastWords: KILLED, oomKills: 1, killed: true },
+    { nspawn: { code: 1 }, stderrTail: KILLED, oomKills: 1, killed: true },
     { code: 0, signal: 9 },
   ],
   ["exits with 7 while it is killed", { nspawn: { code: 7 }, killed: true }, { code: 7, signal: 0 }],
   [
     "systemd-nspawn killed",
     { nspawn: { signal: 9 } },
-    { code: 0, signal: 9, message: "systemd-nspawn itself was ended by SIGKILL." },
+    { code: 0, signal: 9, message: "systemd-nspawn itself was killed by SIGKILL." },
   ],
   [
     "killed for memory",
-    { nspawn: { code: 1 }, lastWords: KILLED, oomKills: 1 },
+    { nspawn: { code: 1 }, stderrTail: KILLED, oomKills: 1 },
     { code: 0, signal: 9, oomKilled: true },
   ],
   [

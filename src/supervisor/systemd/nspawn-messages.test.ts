@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { journalArguments, ownMessages } from "./nspawn-messages";
 
-test("the journal is asked for one process, and for what systemd-nspawn wrote since its start", () => {
+test("the journal query selects one process, and what systemd-nspawn wrote since its start", () => {
   const args = journalArguments({ execMainPid: 42, startedAt: 5_000_000 });
   expect(args).toContain("--since=@4");
   expect(args.slice(-3)).toEqual(["_PID=42", "+", "SYSLOG_IDENTIFIER=systemd-nspawn"]);
 });
 
-test("another container's messages are not ours, a child's without a unit are", () => {
+test("another container's messages are ignored, a child's without a unit are used", () => {
   const lines = [
     { MESSAGE: "of the process", _PID: "42" },
     { MESSAGE: "of a child that is known", _PID: "43", _SYSTEMD_UNIT: "ours.service" },
@@ -23,7 +23,7 @@ test("another container's messages are not ours, a child's without a unit are", 
   expect(ownMessages("ours.service", 42, "")).toBe("");
 });
 
-describe("a line of the journal that is not as expected", () => {
+describe("an unexpected line of the journal", () => {
   const whole = JSON.stringify({ MESSAGE: "whole", _PID: "42" });
   test.each<[string, string, string]>([
     ["a message that is too long is null", JSON.stringify({ MESSAGE: null, _PID: "42" }), ""],
