@@ -51,9 +51,13 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
     { nspawn: { code: 3 }, stderrTail: KILLED },
     { code: 3, signal: 0 },
   ],
-  ["the kernel told the signal", { nspawn: { code: 1 }, payloadStatus: 11 }, { code: 0, signal: 11 }],
-  ["the kernel told the signal, core dumped", { nspawn: { code: 1 }, payloadStatus: 0x8b }, { code: 0, signal: 11 }],
-  ["the kernel told a code", { nspawn: { code: 7 }, payloadStatus: 7 << 8 }, { code: 7, signal: 0 }],
+  ["the kernel reported the signal", { nspawn: { code: 1 }, payloadStatus: 11 }, { code: 0, signal: 11 }],
+  [
+    "the kernel reported the signal, core dumped",
+    { nspawn: { code: 1 }, payloadStatus: 0x8b },
+    { code: 0, signal: 11 },
+  ],
+  ["the kernel reported a code", { nspawn: { code: 7 }, payloadStatus: 7 << 8 }, { code: 7, signal: 0 }],
   [
     "a code that systemd-nspawn takes for a reboot",
     { nspawn: { code: 1 }, payloadStatus: 133 << 8 },

@@ -12,7 +12,7 @@ import type { Features } from "../nspawn/features";
 /**
  * Owners of mounted files in a container with a user namespace.
  *
- * By default systemd-nspawn mounts files without mapping their owners: inside, all of them appear as owned by the user "nobody", and the
+ * By default systemd-nspawn mounts files without mapping their owners: inside, all of them appear as owned by the user "nobody" (65534), and the
  * container's root can neither write files that are not world-writable nor read a secret of mode 0600. Files that it writes belong to a
  * picked user ID of the host, which the next allocation does not have. With ":idmap", ID N inside is ID N outside for this mount, as
  * without user namespaces. Measured with 252 and 257: systemd-nspawn fails if the file system does not support it (tmpfs
