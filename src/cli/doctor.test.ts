@@ -22,7 +22,7 @@ const good: HostFacts = {
   overlayfs: true,
   pidfd: true,
   ownFilters: 0,
-  imageStore: { path: "/var/lib/nomad-driver-nspawn", there: true, free: 50e9, fileSystem: "ext4" },
+  imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   network: {
     nft: "/usr/sbin/nft",
@@ -142,8 +142,18 @@ const file = { name: "nspawn", owner: 0, mode: 0o755, executable: true };
 test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
   ["missing", { path: "/p", problem: "/p does not exist." }, "/p does not exist.", "error"],
   ["empty", { ...installed, files: [] }, "contains no nspawn driver", "error"],
-  ["another's file", { ...installed, files: [{ ...file, owner: 1000 }] }, "writable by users other than root", "error"],
-  ["a file for all", { ...installed, files: [{ ...file, mode: 0o777 }] }, "writable by users other than root", "error"],
+  [
+    "another user's file",
+    { ...installed, files: [{ ...file, owner: 1000 }] },
+    "writable by users other than root",
+    "error",
+  ],
+  [
+    "a world-writable file",
+    { ...installed, files: [{ ...file, mode: 0o777 }] },
+    "writable by users other than root",
+    "error",
+  ],
   [
     "not executable",
     { ...installed, files: [{ ...file, mode: 0o644, executable: false }] },
@@ -159,7 +169,7 @@ test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
     "error",
   ],
   [
-    "below another's directory",
+    "below another user's directory",
     { ...installed, directories: [...installed.directories, { path: "/home/u", owner: 1000, mode: 0o755 }] },
     "/home/u is writable by user 1000",
     "error",

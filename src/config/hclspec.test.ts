@@ -5,7 +5,7 @@ import { pluginConfigSpec, taskConfigSpec } from "./hclspec";
 import { taskOptions } from "./options";
 
 function attributes(spec: ReturnType<typeof taskConfigSpec>) {
-  if (spec.block.case !== "object") throw new Error("the spec is no object");
+  if (spec.block.case !== "object") throw new Error("the spec is not an object");
   return spec.block.value.attributes;
 }
 

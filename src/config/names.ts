@@ -43,7 +43,7 @@ export const CAPABILITIES: readonly string[] = [
   "CAP_CHECKPOINT_RESTORE",
 ];
 
-/** System call groups of systemd 249 to 258 (seccomp-util.c); an unknown group ends systemd-nspawn, an unknown call does not. */
+/** System call groups of systemd 249 to 258 (seccomp-util.c); systemd-nspawn fails on an unknown group, but not on an unknown call. */
 const SYSTEM_CALL_GROUPS: readonly string[] = [
   "@default",
   "@aio",

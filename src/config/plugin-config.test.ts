@@ -93,7 +93,7 @@ describe("the operator's policy", () => {
   test.each([
     ["any capability by default", { capability: ["CAP_SYS_ADMIN"] }, {}],
     ["a capability that is listed", { capability: ["cap_kill"] }, { allow_caps: ["CAP_KILL"] }],
-    ["everything where all is listed", { capability: ["all"] }, { allow_caps: ["CAP_KILL", "all"] }],
+    ["everything if all is listed", { capability: ["all"] }, { allow_caps: ["CAP_KILL", "all"] }],
     ["the host's user IDs by default", { user_namespacing: false }, {}],
     ["picked user IDs", {}, { require_user_namespacing: true }],
     ["a container's user IDs", { private_users: "524288:65536" }, { require_user_namespacing: true }],
@@ -123,7 +123,7 @@ describe("the operator's policy", () => {
       {},
       'Option properties asks for "IOWeight", which this client does not allow: allow_properties of the plugin\'s config allows nothing.',
     ],
-  ])("refuses %j with %j", (config, policy, sentence) => {
+  ])("rejects %j with %j", (config, policy, sentence) => {
     expect(() => checkPolicy(task(config), plugin(policy))).toThrow(new ConfigError(sentence));
   });
 

@@ -408,9 +408,9 @@ describe("rejected with one sentence", () => {
   });
 
   test.each([
-    ["no msgpack", Uint8Array.of(0xc1), "The config block cannot be read: it is not valid msgpack."],
+    ["invalid msgpack", Uint8Array.of(0xc1), "The config block cannot be read: it is not valid msgpack."],
     [
-      "a name that JavaScript takes for something else",
+      "a name that is special in JavaScript",
       encode({ bind: Object.fromEntries([["__proto__", "/x"]]) }),
       'The config block cannot be read: the name "__proto__" cannot be used in it.',
     ],

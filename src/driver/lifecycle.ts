@@ -5,7 +5,7 @@ export class ShuttingDownError extends RecoverableError {
   override readonly name = "ShuttingDownError";
 
   constructor(action: string) {
-    super(`${action} is refused: the agent is shutting this plugin process down.`, { recoverable: true });
+    super(`${action} was rejected: the agent is shutting this plugin process down.`, { recoverable: true });
   }
 }
 

@@ -179,7 +179,7 @@ describe("what the driver adds", () => {
     ["a group's host name", {}, { network: "joined", groupHostname: "web" }, ["--hostname=web"]],
     ["the job's own host name", { hostname: "own" }, { network: "joined", groupHostname: "web" }, ["--hostname=own"]],
     ["a resolv.conf by the network", {}, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=copy-uplink"]],
-    ["the config's goes before it", { resolv_conf: "off" }, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=off"]],
+    ["the config's takes precedence", { resolv_conf: "off" }, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=off"]],
     ["a hosts file", {}, { hosts: "/run/a:b/hosts" }, ["--bind-ro=/run/a\\:b/hosts:/etc/hosts"]],
   ];
 

@@ -20,7 +20,7 @@ describe("checkHandshake", () => {
   test.each([
     [{ PLUGIN_PROTOCOL_VERSIONS: "3" }, "supports version 2"],
     [{ PLUGIN_PROTOCOL_VERSIONS: "2", PLUGIN_CLIENT_CERT: "-----BEGIN CERTIFICATE-----" }, "mutual TLS"],
-  ])("refuses %p", (env, text) => {
+  ])("rejects %p", (env, text) => {
     expect(() => checkHandshake(env)).toThrow(HandshakeError);
     expect(() => checkHandshake(env)).toThrow(text);
   });

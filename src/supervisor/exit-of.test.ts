@@ -59,7 +59,7 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
   ],
   ["the kernel reported a code", { nspawn: { code: 7 }, payloadStatus: 7 << 8 }, { code: 7, signal: 0 }],
   [
-    "a code that systemd-nspawn takes for a reboot",
+    "a code that systemd-nspawn interprets as a reboot",
     { nspawn: { code: 1 }, payloadStatus: 133 << 8 },
     { code: 133, signal: 0 },
   ],
@@ -80,7 +80,7 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
   ],
   ["killed while it rebooted", { mode: "boot", nspawn: { code: 133 }, killed: true }, { code: 0, signal: 9 }],
   [
-    "killed by the driver, after a child was for memory",
+    "killed by the driver, after a child was OOM-killed",
     { nspawn: { code: 1 }, stderrTail: KILLED, oomKills: 1, killed: true },
     { code: 0, signal: 9 },
   ],
@@ -90,18 +90,14 @@ const cases: readonly (readonly [string, Partial<Ending>, object])[] = [
     { nspawn: { signal: 9 } },
     { code: 0, signal: 9, message: "systemd-nspawn itself was killed by SIGKILL." },
   ],
+  ["OOM-killed", { nspawn: { code: 1 }, stderrTail: KILLED, oomKills: 1 }, { code: 0, signal: 9, oomKilled: true }],
   [
-    "killed for memory",
-    { nspawn: { code: 1 }, stderrTail: KILLED, oomKills: 1 },
-    { code: 0, signal: 9, oomKilled: true },
-  ],
-  [
-    "a child killed for memory, then code 137",
+    "a child OOM-killed, then code 137",
     { nspawn: { code: 137 }, oomKills: 1 },
     { code: 137, signal: 0, oomKilled: true },
   ],
-  ["a child killed for memory, then an end of its own", { nspawn: { code: 4 }, oomKills: 1 }, { code: 4, signal: 0 }],
-  ["a child killed for memory, but all well", { oomKills: 1 }, { code: 0, signal: 0 }],
+  ["a child OOM-killed, then an exit for another reason", { nspawn: { code: 4 }, oomKills: 1 }, { code: 4, signal: 0 }],
+  ["a child OOM-killed, then code 0", { oomKills: 1 }, { code: 0, signal: 0 }],
 ];
 
 describe("exitOf", () => {

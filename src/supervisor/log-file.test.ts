@@ -36,8 +36,8 @@ function facts(kind: keyof typeof kinds, more: Partial<Pick<LogFacts, "rdev" | "
 describe("logProblem", () => {
   test.each([
     ["a FIFO of root's", facts("fifo"), [0], undefined],
-    ["a FIFO that was given away", facts("fifo", { uid: 524_288 }), [0, 524_288], undefined],
-    ["anyone's FIFO where that is asked for", facts("fifo", { uid: 7 }), undefined, undefined],
+    ["a FIFO with another owner", facts("fifo", { uid: 524_288 }), [0, 524_288], undefined],
+    ["any user's FIFO if any owner is allowed", facts("fifo", { uid: 7 }), undefined, undefined],
     ["the null device", facts("character", { rdev: 259 }), [0], undefined],
     ["the null device of a user", facts("character", { rdev: 259, uid: 7, nlink: 2 }), [0], undefined],
     ["a FIFO of another user", facts("fifo", { uid: 1000 }), [0, 524_288], "is a FIFO of user 1000"],

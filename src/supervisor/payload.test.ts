@@ -51,7 +51,7 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
     [102, 103, 103],
   ],
   [
-    "PID 2 ended, orphans left",
+    "PID 2 exited, orphans left",
     "pid2",
     [nspawn, leader(100, "nspawn"), [90, 102, [90, 7], "orphan"]],
     [102, undefined, undefined],
@@ -66,7 +66,7 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
     [102, 102, 102],
   ],
   [
-    "a container within the container is not ours",
+    "a container within the container is ignored",
     "pid1",
     [nspawn, leader(100, "app"), [104, 102, [104, 3, 1], "inner"]],
     [102, 102, 102],

@@ -11,7 +11,7 @@ import { signalName } from "../host/signals";
 import type { PayloadMode } from "./supervisor";
 
 const SIGKILL = 9;
-/** systemd-nspawn forks an outer child, which forks the container's PID 1; there are no more levels. */
+/** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
 const FIRST_DELAY_MS = 1;
 /** Most containers start within a second; after that, polling is slower. */

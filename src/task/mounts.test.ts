@@ -27,7 +27,7 @@ describe("resolveSource", () => {
     ["local/in", "task/local/data"],
     ["./local/file", "task/local/file"],
     [".", "task"],
-  ])("%p lies in the task directory", async (source, expected) => {
+  ])("%p is in the task directory", async (source, expected) => {
     expect(await resolve(source)).toBe(join(root, expected));
   });
 

@@ -25,7 +25,7 @@ describe("ownerPlan", () => {
   test.each([
     ["root's", {}, picked, "map"],
     ["a user's", { uid: 999, gid: 999 }, picked, "map"],
-    ["a file system that cannot", { mappable: false }, picked, because("kernel or the file system")],
+    ["a file system without support", { mappable: false }, picked, because("kernel or the file system")],
     ["mounts below", { mountsBelow: true }, picked, because("mounted below")],
     ["the container's IDs, as they are outside", { uid: 1_310_720 }, { count: 65_536, first: 1_310_720 }, "leave"],
     ["another container's IDs", { uid: 2_000_000 }, picked, because("2000000:0 is outside")],

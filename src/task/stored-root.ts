@@ -29,7 +29,7 @@ const usualFiles = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
 /** How the owners of a root's files are mapped to the container's IDs. */
 export interface OwnerPlan {
   /** The IDs to which the kernel maps the layers' files; undefined if they are not mapped. */
-  readonly owners: RootOwners | "to be chosen" | undefined;
+  readonly owners: RootOwners | "pick" | undefined;
   /** The options with which systemd-nspawn is started then. */
   readonly options: TaskOptions;
 }
@@ -53,7 +53,7 @@ export function ownerPlan(options: TaskOptions): OwnerPlan {
     // With these it cannot change owners (nspawn.c, verify_arguments()).
     const fixed = read_only || volatile !== "no";
     return {
-      owners: "to be chosen",
+      owners: "pick",
       options: { ...options, private_users: "pick", private_users_ownership: fixed ? "off" : "chown" },
     };
   }
@@ -139,7 +139,7 @@ interface Stacked {
 
 async function stack({ store, machine, image, options }: StoredRootRequest): Promise<Stacked> {
   const plan = ownerPlan(options);
-  const owners = plan.owners === "to be chosen" ? await choose(store, machine) : plan.owners;
+  const owners = plan.owners === "pick" ? await pickRange(store, machine) : plan.owners;
   try {
     const path = await store.makeRoot({ machine, image, owners });
     return { path, options: plan.options, owner: owners?.first ?? 0, notes: [] };
@@ -164,7 +164,7 @@ async function stack({ store, machine, image, options }: StoredRootRequest): Pro
   }
 }
 
-async function choose(store: ImageStore, machine: string): Promise<RootOwners> {
+async function pickRange(store: ImageStore, machine: string): Promise<RootOwners> {
   const taken = await store.takenIds();
   const first = chooseRange(machine, (id) => taken.has(id) || existsSync(`${RANGE_LOCKS}/${id}`));
   if (first === undefined) {

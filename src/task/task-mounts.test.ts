@@ -79,7 +79,7 @@ describe("volumeMounts", () => {
     ["a missing path", { hostPath: "/no/such" }, /"\/data" cannot be mounted: \/no\/such does not exist/],
     ["an unknown propagation", { propagationMode: "shared" }, /"shared" of a volume_mount is unknown/],
     ["a relative target", { taskPath: "data" }, /must be an absolute path in the container/],
-  ] as const)("%s is said before the start", async (_name, mount, sentence) => {
+  ] as const)("%s is reported before the start", async (_name, mount, sentence) => {
     await expect(volumes(mount)).rejects.toThrow(sentence);
   });
 
@@ -96,8 +96,8 @@ describe("volumesAmong", () => {
 
   test.each([
     ["an agent that names none: every mount counts", false, ["", ""], ["", ""]],
-    ["an agent that named one: the others are none", false, ["data", ""], ["data"]],
-    ["an agent that called Init: those without a name are none", true, ["", ""], []],
+    ["an agent that named one: the others are not volumes", false, ["data", ""], ["data"]],
+    ["an agent that called Init: those without a name are not volumes", true, ["", ""], []],
     ["an agent that called Init", true, ["", "data", "logs"], ["data", "logs"]],
     ["no mount", false, [], []],
   ])("%s", (_name, initialized, names, expected) => {

@@ -10,7 +10,7 @@ export type NspawnFact =
   | { readonly kind: "missing" }
   | { readonly kind: "broken"; readonly reason: string };
 
-/** One of our executables in a plugin_dir. */
+/** One of the driver's executables in a plugin_dir. */
 export interface PluginFile {
   readonly name: string;
   readonly owner: number;
@@ -42,7 +42,7 @@ export type PluginDirectory =
 export interface ImageStoreFact {
   readonly path: string;
   /** Whether it exists; otherwise the other fields describe the directory in which it would be created. */
-  readonly there: boolean;
+  readonly exists: boolean;
   /** Why it cannot be used; undefined if it can. */
   readonly problem?: string;
   /** Bytes. */

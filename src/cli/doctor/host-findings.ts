@@ -153,9 +153,9 @@ function idmappedMounts({ kernel }: HostFacts): Finding {
       };
 }
 
-function overlayfs({ overlayfs: there }: HostFacts): Finding {
+function overlayfs({ overlayfs: available }: HostFacts): Finding {
   const check = "overlayfs";
-  return there
+  return available
     ? { check, level: "ok", text: "The kernel has overlayfs." }
     : {
         check,
@@ -165,9 +165,9 @@ function overlayfs({ overlayfs: there }: HostFacts): Finding {
       };
 }
 
-function pidfd({ pidfd: there }: HostFacts): Finding {
+function pidfd({ pidfd: available }: HostFacts): Finding {
   const check = "pidfd";
-  return there
+  return available
     ? { check, level: "ok", text: "The kernel has pidfds: signals are sent safely." }
     : {
         check,

@@ -7,7 +7,7 @@ const mappedLayersSince = [5, 19] as const;
 /** File systems that cannot be an overlay's upper directory: overlayfs itself, and those without the attributes that it needs. */
 const unfit = ["overlay", "nfs", "nfs4", "cifs", "smb3", "vfat", "exfat", "9p", "fuse.sshfs", "ramfs", "squashfs"];
 /** Free bytes below which `doctor` warns. */
-const usualLeast = 5e9;
+const lowSpaceBytes = 5e9;
 
 /** Evaluates what container (OCI) images need. */
 export function imageStoreFindings(facts: HostFacts): Finding[] {
@@ -16,7 +16,7 @@ export function imageStoreFindings(facts: HostFacts): Finding[] {
 
 function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   const check = "image store";
-  const { path, there, problem, free, fileSystem } = imageStore;
+  const { path, exists, problem, free, fileSystem } = imageStore;
   const warning = (text: string, fix: string): Finding => ({ check, level: "warning", text, fix });
   if (problem !== undefined && root) {
     return warning(
@@ -37,7 +37,7 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
     );
   }
   const space = `${(free / 1e9).toFixed(1)} GB free`;
-  if (free < usualLeast) {
+  if (free < lowSpaceBytes) {
     return warning(
       `The disk of ${path} has ${space}: registry images may not fit.`,
       "Free space, or set the plugin option image_store to a directory on another disk.",
@@ -46,7 +46,7 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   return {
     check,
     level: "ok",
-    text: `Registry images are stored in ${path} (${there ? "" : "not created yet, "}${fileSystem}, ${space}).`,
+    text: `Registry images are stored in ${path} (${exists ? "" : "not created yet, "}${fileSystem}, ${space}).`,
   };
 }
 

@@ -8,7 +8,7 @@ import type { ImageStoreFact } from "./facts";
 
 /** Inspects an image store, or the directory in which it would be created. */
 export function readImageStore(path: string): ImageStoreFact {
-  const there = existsSync(path);
+  const exists = existsSync(path);
   let at = path;
   while (!existsSync(at)) at = dirname(at);
   const real = realpathSync(at);
@@ -17,16 +17,16 @@ export function readImageStore(path: string): ImageStoreFact {
   const mount = readMounts()
     .filter((each) => real === each.path || real.startsWith(each.path === "/" ? "/" : `${each.path}/`))
     .reduce((best, each) => (each.path.length >= best.path.length ? each : best));
-  const problem = problemOf(path, real, there);
-  return { path, there, free: bavail * bsize, fileSystem: mount.type, ...(problem === undefined ? {} : { problem }) };
+  const problem = problemOf(path, real, exists);
+  return { path, exists, free: bavail * bsize, fileSystem: mount.type, ...(problem === undefined ? {} : { problem }) };
 }
 
-function problemOf(path: string, real: string, there: boolean): string | undefined {
+function problemOf(path: string, real: string, exists: boolean): string | undefined {
   try {
     if (!statSync(real).isDirectory()) return `${real} is not a directory`;
     accessSync(real, constants.W_OK | constants.X_OK);
     const { format } = storePaths(path);
-    const found = there && existsSync(format) ? readFileSync(format, "utf8") : FORMAT;
+    const found = exists && existsSync(format) ? readFileSync(format, "utf8") : FORMAT;
     return found === FORMAT || found === "" ? undefined : "it was created by another version of the driver";
   } catch (error) {
     return `it is not writable (${errnoCode(error) ?? "unknown error"})`;

@@ -37,11 +37,11 @@ test.each([
   [["web", "--stop-timeout", "soon"], "--stop-timeout soon"],
   [["web", "--env", "SECRET"], "Expected --env NAME=VALUE"],
   [["web", "--set", "nope=1"], 'Unknown option "nope"'],
-])("%j is refused", (args, sentence) => {
+])("%j is rejected", (args, sentence) => {
   expect(() => runOptions(args)).toThrow(UsageError);
   expect(() => runOptions(args)).toThrow(sentence);
 });
 
-test("a refused variable's value is not repeated", () => {
+test("the value of a rejected variable is not printed", () => {
   expect(() => runOptions(["web", "--env", "a b=secret"])).toThrow(/^(?!.*secret)/);
 });

@@ -26,7 +26,7 @@ test.each([
   ["boot.x=1", "neither a map nor a block"],
   ["bind=/a", "must be JSON"],
   ["tmpfs=[/a", "must be JSON"],
-])("%p is refused", (assignment, sentence) => {
+])("%p is rejected", (assignment, sentence) => {
   expect(() => configOf([assignment])).toThrow(UsageError);
   expect(() => configOf([assignment])).toThrow(sentence);
 });

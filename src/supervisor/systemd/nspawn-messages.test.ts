@@ -30,7 +30,7 @@ describe("an unexpected line of the journal", () => {
     ["a message that occurs twice", JSON.stringify({ MESSAGE: ["one", "two"], _PID: "42" }), "one\ntwo\n"],
     ["one of two in bytes", JSON.stringify({ MESSAGE: ["one", [33]], _PID: "42" }), "one\n!\n"],
     ["one of two too long", JSON.stringify({ MESSAGE: [null, "two"], _PID: "42" }), "two\n"],
-    ["bytes that are no UTF-8", JSON.stringify({ MESSAGE: [0xff, 33], _PID: "42" }), "\ufffd!\n"],
+    ["invalid UTF-8", JSON.stringify({ MESSAGE: [0xff, 33], _PID: "42" }), "\ufffd!\n"],
     ["an empty list", JSON.stringify({ MESSAGE: [], _PID: "42" }), ""],
     ["a number", JSON.stringify({ MESSAGE: 7, _PID: "42" }), ""],
     ["an object", JSON.stringify({ MESSAGE: { text: "x" }, _PID: "42" }), ""],
@@ -41,7 +41,7 @@ describe("an unexpected line of the journal", () => {
     ["a list", "[1]", ""],
     ["null", "null", ""],
     ["half an object", '{"MESSAGE":"x", "_PI', ""],
-    ["no JSON", "-- No entries --", ""],
+    ["invalid JSON", "-- No entries --", ""],
     ["a huge line", JSON.stringify({ MESSAGE: "x".repeat(2_000_000), _PID: "43", _SYSTEMD_UNIT: "theirs" }), ""],
   ])("is skipped, or read where it can be: %s", (_, line, expected) => {
     expect(ownMessages("ours.service", 42, `${line}\n${whole}\n`)).toBe(`${expected}whole\n`);

@@ -41,7 +41,7 @@ describe("unitProperties", () => {
     [253, "SuccessExitStatus"],
     [254, "RestartForceExitStatus"],
     [262, "RestartForceExitStatus"],
-  ])("only a system that booted may begin again when it reboots: systemd %d", (systemd, name) => {
+  ])("only a booted container may be restarted when it reboots: systemd %d", (systemd, name) => {
     const statuses = ["SuccessExitStatus", "RestartForceExitStatus"];
     const set = [...propertiesOf({ mode: "boot" }, systemd)].filter(([property]) => statuses.includes(property));
     expect(set).toEqual([[name, ["(aiai)", [[133], []]]]]);
