@@ -55,7 +55,7 @@ function kindOf(facts: LogFacts): string {
  * @throws LaunchError if it is anything but a FIFO of root or `owner`, or the null device
  */
 export function openLog(path: string, owner: number = ROOT): number {
-  return withLog(path, [ROOT, owner], (place) => openSync(place, constants.O_RDWR | constants.O_APPEND));
+  return withLog(path, [ROOT, owner], (fdPath) => openSync(fdPath, constants.O_RDWR | constants.O_APPEND));
 }
 
 /**
@@ -67,24 +67,24 @@ export function openLog(path: string, owner: number = ROOT): number {
 export function withLog<Result>(
   path: string,
   owners: readonly number[] | undefined,
-  use: (place: string, isFifo: boolean) => Result,
+  use: (fdPath: string, isFifo: boolean) => Result,
 ): Result {
-  const fd = openPlace(path);
+  const fd = openPath(path);
   try {
     const facts = fstatSync(fd);
     const problem = logProblem(facts, owners);
-    if (problem !== undefined) throw refusal(path, `it ${problem}`);
-    return use(place(fd), facts.isFIFO());
+    if (problem !== undefined) throw logError(path, `it ${problem}`);
+    return use(fdPath(fd), facts.isFIFO());
   } finally {
     closeSync(fd);
   }
 }
 
-const place = (fd: number): string => `/proc/self/fd/${fd}`;
+const fdPath = (fd: number): string => `/proc/self/fd/${fd}`;
 
-function openPlace(path: string): number {
+function openPath(path: string): number {
   if (!path.startsWith("/") || path.split("/").includes("..") || path.includes("\0")) {
-    throw refusal(path, 'its path is not absolute, or contains ".."');
+    throw logError(path, 'its path is not absolute, or contains ".."');
   }
   return openWithoutSymlinks(path, O_PATH | constants.O_NOFOLLOW) ?? openByNames(path);
 }
@@ -103,10 +103,10 @@ export function openByNames(path: string): number {
     const last = index === names.length - 1;
     let next: number;
     try {
-      next = openSync(`${place(current)}/${name}`, O_PATH | constants.O_NOFOLLOW);
+      next = openSync(`${fdPath(current)}/${name}`, O_PATH | constants.O_NOFOLLOW);
     } catch (error) {
       const what = isMissing(error) ? "does not exist" : `cannot be opened (${errorText(error)})`;
-      throw refusal(path, `/${names.slice(0, index + 1).join("/")} ${what}`, error);
+      throw logError(path, `/${names.slice(0, index + 1).join("/")} ${what}`, error);
     } finally {
       closeSync(current);
     }
@@ -114,12 +114,12 @@ export function openByNames(path: string): number {
     if (last || fstatSync(current).isDirectory()) continue;
     const problem = `is ${kindOf(fstatSync(current))}, not a directory`;
     closeSync(current);
-    throw refusal(path, `/${names.slice(0, index + 1).join("/")} ${problem}`);
+    throw logError(path, `/${names.slice(0, index + 1).join("/")} ${problem}`);
   }
   return current;
 }
 
-function refusal(path: string, problem: string, cause?: unknown): LaunchError {
+function logError(path: string, problem: string, cause?: unknown): LaunchError {
   const recoverable = ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"].includes(errnoCode(cause) ?? "");
   return new LaunchError(
     `Cannot open the task's log ${path}: ${problem}. The driver opens only the FIFO that Nomad creates as root, and follows no symlinks. A task of the allocation may have replaced it.`,

@@ -68,15 +68,15 @@ export class TaskImages {
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
-    const whole = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
+    const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
     try {
-      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: whole, onProgress });
+      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress });
       this.unused();
       return acquired;
     } catch (error) {
       // An abort while waiting for another pull or for the unpacking has no source in its error.
-      if (!whole.aborted || error instanceof SourceError) throw error;
-      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, whole);
+      if (!cancelled.aborted || error instanceof SourceError) throw error;
+      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, cancelled);
     }
   }
 

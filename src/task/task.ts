@@ -25,13 +25,13 @@ export interface TaskIdentity {
 }
 
 /** The states of a task, each with the states that may follow. */
-const next = {
+const transitions = {
   running: ["exited"],
   exited: ["destroyed"],
   destroyed: [],
 } as const satisfies Record<string, readonly string[]>;
 
-export type TaskLife = keyof typeof next;
+export type TaskLife = keyof typeof transitions;
 
 /** The parts of a task. */
 export interface TaskParts {
@@ -78,8 +78,8 @@ export class Task {
     this.#release = release;
     this.#oom = new OomMonitor(supervised);
     this.ended = certain(
-      supervised.exit.then((exit) => this.#over(exit)),
-      (error) => this.#over(lostExit(error)),
+      supervised.exit.then((exit) => this.#recordExit(exit)),
+      (error) => this.#recordExit(lostExit(error)),
     );
   }
 
@@ -108,21 +108,21 @@ export class Task {
     const signal = stopSignal(this.supervised.ref.mode, requested === "" ? this.#stopSignal : requested);
     if (this.#life !== "running") return;
     if (signal === SIGKILL) this.#markKilled();
-    let over = false;
+    let exited = false;
     // Not awaited: a container that is still starting gets its signal later, and the SIGKILL below follows on time
     // whether or not the signal could be sent.
     const send = async () => {
-      while (!over && !(await this.supervised.signal(signal))) await settles(this.supervised.exit, retryMs);
+      while (!exited && !(await this.supervised.signal(signal))) await settles(this.supervised.exit, retryMs);
     };
     const sendUnwaited = () => void send().catch(() => {});
     // A container that is rebooting misses the signal: it is sent again after the reboot.
-    const forget = this.supervised.onRestart(sendUnwaited);
+    const unsubscribe = this.supervised.onRestart(sendUnwaited);
     try {
       sendUnwaited();
       await settles(this.supervised.exit, timeoutMs);
     } finally {
-      over = true;
-      forget();
+      exited = true;
+      unsubscribe();
     }
     this.#markKilled();
     await this.supervised.kill();
@@ -151,20 +151,20 @@ export class Task {
     this.#markKilled();
     await this.supervised.release();
     await this.#release();
-    this.#become("exited");
-    this.#become("destroyed");
+    this.#transition("exited");
+    this.#transition("destroyed");
   }
 
-  #over(exit: Exit): Exit {
-    let whole = exit;
+  #recordExit(exit: Exit): Exit {
+    let result = exit;
     try {
-      whole = this.#oom.end(exit, this.#killed);
+      result = this.#oom.end(exit, this.#killed);
     } catch {
       // Only the OOM state is unknown then; the exit status is known.
     }
-    this.#exit = whole;
-    this.#become("exited");
-    return whole;
+    this.#exit = result;
+    this.#transition("exited");
+    return result;
   }
 
   /** Records that the driver kills the container from now on, if it is still running. */
@@ -172,8 +172,8 @@ export class Task {
     if (this.#life === "running") this.#killed = true;
   }
 
-  #become(life: TaskLife): void {
-    const allowed: readonly string[] = next[this.#life];
+  #transition(life: TaskLife): void {
+    const allowed: readonly string[] = transitions[this.#life];
     if (allowed.includes(life)) this.#life = life;
   }
 }

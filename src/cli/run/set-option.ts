@@ -30,10 +30,12 @@ function assign(config: RawConfig, assignment: string): void {
     throw new UsageError(`Unknown option ${JSON.stringify(name)}: "nomad-driver-nspawn docs" lists all options.`);
   }
   config[name] =
-    key === undefined ? whole(row.type, name, value, config[name]) : entry(row.type, name, key, value, config[name]);
+    key === undefined
+      ? wholeValue(row.type, name, value, config[name])
+      : mapEntry(row.type, name, key, value, config[name]);
 }
 
-function whole(type: HclType, name: string, value: string, before: unknown): unknown {
+function wholeValue(type: HclType, name: string, value: string, before: unknown): unknown {
   switch (type.kind) {
     case "strings":
       return value.startsWith("[") ? json(name, value) : [...(Array.isArray(before) ? before : []), value];
@@ -46,7 +48,7 @@ function whole(type: HclType, name: string, value: string, before: unknown): unk
 }
 
 /** A key may contain dots and slashes, but no "=": write `bind` paths with "=" as JSON. */
-function entry(type: HclType, name: string, key: string, value: string, before: unknown): unknown {
+function mapEntry(type: HclType, name: string, key: string, value: string, before: unknown): unknown {
   if (type.kind !== "map" && type.kind !== "block") {
     throw new UsageError(`Option ${name} is neither a map nor a block: use --set ${name}=VALUE.`);
   }

@@ -47,9 +47,9 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
   };
   const gone = (): void => {
     if (!closed) listener.gone();
-    forget();
+    settleRequests();
   };
-  const forget = (): void => {
+  const settleRequests = (): void => {
     closed = true;
     for (const word of ["looked", "stopping"] as const) answered(word);
   };
@@ -73,7 +73,7 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
     stop: () => ask("stop", "stopping"),
     look: () => ask("look", "looked"),
     close: () => {
-      forget();
+      settleRequests();
       socket.end();
     },
   };

@@ -38,7 +38,7 @@ const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const UNCONFINED =
-  "Device cgroup control is unavailable: neither a v1 devices controller nor BPF in a v2 hierarchy can be used on this host. Containers may open any device node that they have, but cannot create device nodes (CAP_MKNOD) unless the job requests it.";
+  "Device cgroup control is unavailable: neither a v1 devices controller nor BPF in a v2 hierarchy can be used on this host. The devices that containers open are therefore not restricted; containers cannot create device nodes (CAP_MKNOD) unless the job requests it.";
 
 /** A shim's report to the plugin that started it, as one line of JSON. */
 export interface StartReport {

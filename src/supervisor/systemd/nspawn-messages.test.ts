@@ -43,7 +43,7 @@ describe("an unexpected line of the journal", () => {
     ["half an object", '{"MESSAGE":"x", "_PI', ""],
     ["invalid JSON", "-- No entries --", ""],
     ["a huge line", JSON.stringify({ MESSAGE: "x".repeat(2_000_000), _PID: "43", _SYSTEMD_UNIT: "theirs" }), ""],
-  ])("is skipped, or read where it can be: %s", (_, line, expected) => {
+  ])("is read if possible, or skipped: %s", (_, line, expected) => {
     expect(ownMessages("ours.service", 42, `${line}\n${whole}\n`)).toBe(`${expected}whole\n`);
   });
 });
