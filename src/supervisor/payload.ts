@@ -111,9 +111,9 @@ export async function signalPayload(
   // A payload that is the host's own systemd-nspawn cannot be distinguished from one before its exec.
   const target = payload ?? findPayload(mainPid, mode);
   if (target !== undefined) {
-    const heeds = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
+    const delivered = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
     signalProcess(target, signal);
-    return heeds;
+    return delivered;
   }
   if (identify(mainPid) !== undefined) {
     throw new Error(

@@ -45,16 +45,16 @@ function fromPlugin({ hostPath, taskPath, cgroupPermissions }: Device): DeviceNo
   return { host: hostPath, container: taskPath || hostPath, permissions: cgroupPermissions || "rwm" };
 }
 
-async function containerDevice(who: string, device: DeviceNode): Promise<ContainerDevice> {
+async function containerDevice(subject: string, device: DeviceNode): Promise<ContainerDevice> {
   const { host, container, permissions } = device;
   const source = await realpath(host).catch((error: unknown) => {
-    throw new ConfigError(`${who} asks for "${host}", which does not exist on this client.`, { cause: error });
+    throw new ConfigError(`${subject} asks for "${host}", which does not exist on this client.`, { cause: error });
   });
   const stats = await stat(source);
   const kind = stats.isCharacterDevice() ? "char" : stats.isBlockDevice() ? "block" : undefined;
   if (kind === undefined) {
     throw new ConfigError(
-      `${who} asks for "${host}", which is not a device node${stats.isFile() || stats.isDirectory() ? ": use bind" : ""}.`,
+      `${subject} asks for "${host}", which is not a device node${stats.isFile() || stats.isDirectory() ? ": use bind" : ""}.`,
     );
   }
   // If the mode grants access to all users, keep the owner: the container then need not own the node, and an owner could change its

@@ -28,9 +28,9 @@ test("every subscriber gets an event, and none that has left", async () => {
   const events = new TaskEvents();
   const stops = [new AbortController(), new AbortController()] as const;
   const [first, second] = stops.map(({ signal }) => events.listen(signal));
-  const heard = [first?.next(), second?.next()];
+  const received = [first?.next(), second?.next()];
   events.emit(event("to both"));
-  expect((await Promise.all(heard)).map((item) => item?.value?.message)).toEqual(["to both", "to both"]);
+  expect((await Promise.all(received)).map((item) => item?.value?.message)).toEqual(["to both", "to both"]);
   const ends = [first?.next(), second?.next()];
   for (const stop of stops) stop.abort();
   await Promise.all(ends);

@@ -20,8 +20,8 @@ const endSignals = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"];
 export function stopSignal(mode: PayloadMode, requested: string): number {
   const name = requested === "" ? defaultSignal : requested;
   const number = requireSignal(name);
-  const meansEnd = endSignals.some((end) => signalNumber(end) === number);
-  return mode === "boot" && meansEnd ? requireSignal(halt) : number;
+  const terminates = endSignals.some((end) => signalNumber(end) === number);
+  return mode === "boot" && terminates ? requireSignal(halt) : number;
 }
 
 /**

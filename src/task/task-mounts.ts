@@ -46,8 +46,8 @@ export async function ownMounts(config: TaskConfig, taken: readonly string[]): P
  * mounts, leaves the name empty for other mounts, such as those of a device plugin. For older agents every mount counts as a volume.
  */
 export function volumesAmong(mounts: readonly Mount[], named: boolean): readonly Mount[] {
-  const tellApart = named || mounts.some(({ requestName }) => requestName !== "");
-  return tellApart ? mounts.filter(({ requestName }) => requestName !== "") : mounts;
+  const distinguishable = named || mounts.some(({ requestName }) => requestName !== "");
+  return distinguishable ? mounts.filter(({ requestName }) => requestName !== "") : mounts;
 }
 
 /** A note for each mount whose SELinux label is not applied: systemd-nspawn does not relabel bind mounts (systemd-nspawn(1)). */

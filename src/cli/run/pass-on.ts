@@ -4,17 +4,17 @@
  */
 export function passOn(stream: NodeJS.WritableStream, readerGone: () => void): (chunk: Uint8Array) => Promise<void> {
   let gone = false;
-  const lose = (): void => {
+  const dropFurther = (): void => {
     if (gone) return;
     gone = true;
     readerGone();
   };
-  stream.on("error", lose);
+  stream.on("error", dropFurther);
   return (chunk) =>
     new Promise((resolve) => {
       if (gone) return resolve();
       stream.write(chunk, (error) => {
-        if (error) lose();
+        if (error) dropFurther();
         resolve();
       });
     });
