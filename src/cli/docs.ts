@@ -5,7 +5,7 @@ import { type Command, orUsageError } from "./command";
 /** `docs`: the reference of the options that this build supports. */
 export const docsCommand: Command = {
   name: "docs",
-  summary: "reference of all options, in Markdown",
+  summary: "print the reference of all options, in Markdown",
   usage: "",
   help: "Prints all task and plugin options that this build supports, in Markdown.",
   async run(args, terminal) {

@@ -8,7 +8,7 @@ const program = "nomad-driver-nspawn";
 export function helpCommand(commands: readonly Command[]): Command {
   const help: Command = {
     name: "help",
-    summary: "this list, or the help of one command",
+    summary: "show this list, or the help of one command",
     usage: "[COMMAND]",
     help: "Lists the commands, or shows the help of one.",
     async run(args, terminal) {

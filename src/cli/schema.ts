@@ -7,7 +7,7 @@ const schemas = { task: taskJsonSchema, plugin: pluginJsonSchema } as const;
 /** `schema`: the options as JSON Schema, for editors and for validating job files. */
 export const schemaCommand: Command = {
   name: "schema",
-  summary: "options as JSON Schema",
+  summary: "print the options as JSON Schema",
   usage: "task | plugin",
   help: 'Prints the JSON Schema (2020-12) of a task\'s config block, or of the plugin "nspawn" config block.',
   async run(args, terminal) {
