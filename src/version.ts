@@ -2,7 +2,7 @@
 
 import { version as packageVersion } from "../package.json";
 
-/** Put in place by the bundler (scripts/build/compile.ts); not there when the sources are run as they are. */
+/** Defined by the bundler (scripts/build/compile.ts); undefined when the sources are run directly. */
 declare const BUILD_COMMIT: string;
 
 /** Version from package.json, such as "0.1.0". */

@@ -41,32 +41,32 @@ test("docs prints what docs/options.md holds", async () => {
   expect((await run("docs")).out).toBe(page);
 });
 
-test("help lists every command, and tells more about one", async () => {
+test("help lists every command, and shows the details of one", async () => {
   const { out } = await run();
   for (const name of ["doctor", "run", "exec", "schema", "docs", "version", "help"])
     expect(out).toContain(`\n  ${name}`);
   expect((await run("help", "doctor")).out).toContain("--plugin-dir DIR");
 });
 
-test("exec in a machine that is not there is an error, not a wrong use", async () => {
+test("exec in a missing machine is an error, not wrong usage", async () => {
   const { code, err } = await run("exec", "no-such-machine", "true");
   expect(code).toBe(1);
-  expect(err).toContain('No container "no-such-machine" of the driver\'s runs on this host');
+  expect(err).toContain('No container "no-such-machine" of this driver is running on this host');
 });
 
 test.each([
-  [["bogus"], 'There is no command "bogus": doctor, run, exec, images, schema'],
-  [["help", "bogus"], 'There is no command "bogus".'],
-  [["schema"], 'Say which schema: "schema task" or "schema plugin".'],
-  [["schema", "job"], "Say which schema"],
+  [["bogus"], 'Unknown command "bogus". Available commands: doctor, run, exec, images, schema'],
+  [["help", "bogus"], 'Unknown command "bogus".'],
+  [["schema"], 'Expected "task" or "plugin".'],
+  [["schema", "job"], "Expected"],
   [["version", "--nope"], "--nope"],
-  [["exec"], "Say in which machine."],
-  [["exec", "--user", "app", "web"], "Say which command."],
+  [["exec"], "Missing argument: MACHINE."],
+  [["exec", "--user", "app", "web"], "Missing argument: COMMAND."],
   [["exec", "--tty", "--no-tty", "web", "sh"], "exclude each other"],
   [["exec", "--tty", "web", "sh"], "needs a terminal"],
   [["exec", "--nope", "web", "sh"], "--nope"],
   [["docs", "extra"], "extra"],
-])("%j is refused in a sentence, with exit code 2", async (args, sentence) => {
+])("%j is rejected with a message and exit code 2", async (args, sentence) => {
   const { code, out, err } = await run(...args);
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(err).toContain(sentence);

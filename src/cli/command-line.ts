@@ -20,7 +20,7 @@ const commands: readonly Command[] = [
   versionCommand,
 ];
 
-/** Usual spellings of commands. */
+/** Options that are aliases of commands. */
 const spellings: Readonly<Record<string, string>> = {
   "--version": "version",
   "-v": "version",
@@ -28,13 +28,13 @@ const spellings: Readonly<Record<string, string>> = {
   "-h": "help",
 };
 
-/** Exit code for a command line that makes no sense. */
+/** Exit code for wrong usage. */
 const usageCode = 2;
 
 /**
- * Runs the command that the arguments name; without any, help is shown.
+ * Runs the command that the arguments name; without arguments it shows the help.
  *
- * @returns exit code: the command's own, 1 for an error, 2 for arguments that make no sense
+ * @returns exit code: the command's own, 1 for an error, 2 for wrong usage
  */
 export async function commandLine(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
   const [word = "help", ...rest] = args;
@@ -43,7 +43,7 @@ export async function commandLine(args: readonly string[], terminal: Terminal = 
   const command = all.find((candidate) => candidate.name === name);
   if (command === undefined) {
     terminal.err(
-      `There is no command ${JSON.stringify(word)}: ${all.map((known) => known.name).join(", ")} are known.\n`,
+      `Unknown command ${JSON.stringify(word)}. Available commands: ${all.map((known) => known.name).join(", ")}.\n`,
     );
     return usageCode;
   }

@@ -3,7 +3,7 @@ import type { Terminal } from "./terminal";
 /** One command of the command line. */
 export interface Command {
   readonly name: string;
-  /** Half a line for the list of commands. */
+  /** A short description for the list of commands. */
   readonly summary: string;
   /** What `help NAME` shows, without the line of the command itself. */
   readonly help: string;
@@ -11,12 +11,12 @@ export interface Command {
   readonly usage: string;
   /**
    * @returns exit code
-   * @throws UsageError for arguments that make no sense
+   * @throws UsageError for invalid arguments
    */
   run(args: readonly string[], terminal: Terminal): Promise<number>;
 }
 
-/** Thrown for arguments a command cannot make sense of; the message is a sentence. */
+/** Thrown for invalid arguments of a command; the message is a sentence. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

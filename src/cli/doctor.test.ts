@@ -22,7 +22,7 @@ const good: HostFacts = {
   overlayfs: true,
   pidfd: true,
   ownFilters: 0,
-  imageStore: { path: "/var/lib/nomad-driver-nspawn", there: true, free: 50e9, fileSystem: "ext4" },
+  imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   network: {
     nft: "/usr/sbin/nft",
@@ -48,7 +48,7 @@ const installed: PluginDirectory = {
   ],
 };
 
-test("a good host has nothing but good findings", () => {
+test("a good host has only good findings", () => {
   const findings = judge({ ...good, pluginDirectory: installed });
   expect(findings.filter(({ level }) => level !== "ok")).toEqual([]);
   expect(findings.map(({ check }) => check)).toEqual([
@@ -79,7 +79,7 @@ test("a good host has nothing but good findings", () => {
   ]);
 });
 
-test("without systemd as PID 1 its services are no matter, and the other supervisor is named", () => {
+test("without systemd as PID 1 its services are not checked, and the other supervisor is named", () => {
   const findings = judge({ ...good, booted: false, manager: "missing", bus: "missing", machined: false });
   expect(hasErrors(findings)).toBe(false);
   expect(findings.find(({ check }) => check === "supervisor")?.text).toContain('supervisor "process"');
@@ -87,9 +87,9 @@ test("without systemd as PID 1 its services are no matter, and the other supervi
 });
 
 test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
-  ["not root", { root: false }, "error", "does not run as root"],
+  ["not root", { root: false }, "error", "Not running as root"],
   ["no systemd-nspawn", { nspawn: { kind: "missing" } }, "error", "not installed"],
-  ["a broken one", { nspawn: { kind: "broken", reason: "It told no version." } }, "error", "It told no version."],
+  ["a broken one", { nspawn: { kind: "broken", reason: "Unknown version." } }, "error", "Unknown version."],
   ["an old one", { nspawn: { kind: "found", path: "/n", version: 248 } }, "error", "needs 249"],
   ["a later one", { nspawn: { kind: "found", path: "/n", version: 263 } }, "warning", "made for 249 to 262"],
   ["PID 1 unreachable", { manager: "refused" }, "error", "refuses connections"],
@@ -99,11 +99,16 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     "no importd and no xz",
     { downloads: { ...good.downloads, importd: false, xz: false } },
     "warning",
-    "neither systemd-importd nor xz",
+    "Neither systemd-importd nor xz",
   ],
   ["no gpg", { downloads: { ...good.downloads, gpg: false } }, "warning", "gpg is not installed"],
-  ["no keyring", { downloads: { ...good.downloads, keyring: undefined } }, "warning", "no keyring of images"],
-  ["no journal", { journald: "missing" }, "warning", "reason is lost"],
+  [
+    "no keyring",
+    { downloads: { ...good.downloads, keyring: undefined } },
+    "warning",
+    "No keyring for image signatures",
+  ],
+  ["no journal", { journald: "missing" }, "warning", "error message is lost"],
   ["no user namespaces", { userNamespaces: undefined }, "error", "CONFIG_USER_NS"],
   ["forbidden user namespaces", { userNamespaces: 0 }, "error", "max_user_namespaces is 0"],
   ["an old kernel", { kernel: "5.10.0-33-amd64" }, "warning", "owner of every file"],
@@ -116,7 +121,7 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     "an advertised route",
     { network: { ...good.network, forwarding: { ipv4: true, ipv6: false }, advertisedRoute: true } },
     "warning",
-    "IPv6 is not forwarded",
+    "does not enable IPv6 forwarding",
   ],
   [
     "a strict firewall",
@@ -124,7 +129,7 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     "warning",
     "(ip filter FORWARD)",
   ],
-  ["no pids controller", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "controller pids is not there"],
+  ["no pids controller", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "controller pids is not available"],
 ])("%s", (_, facts, level, text) => {
   const findings = judge({ ...good, ...facts });
   const found = findings.find((finding) => finding.text.includes(text));
@@ -135,23 +140,38 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
 
 const file = { name: "nspawn", owner: 0, mode: 0o755, executable: true };
 test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
-  ["not there", { path: "/p", problem: "/p does not exist." }, "/p does not exist.", "error"],
-  ["empty", { ...installed, files: [] }, "holds no nspawn driver", "error"],
-  ["another's file", { ...installed, files: [{ ...file, owner: 1000 }] }, "changed by others", "error"],
-  ["a file for all", { ...installed, files: [{ ...file, mode: 0o777 }] }, "changed by others", "error"],
-  ["not executable", { ...installed, files: [{ ...file, mode: 0o644, executable: false }] }, "(644)", "error"],
+  ["missing", { path: "/p", problem: "/p does not exist." }, "/p does not exist.", "error"],
+  ["empty", { ...installed, files: [] }, "contains no nspawn driver", "error"],
+  [
+    "another user's file",
+    { ...installed, files: [{ ...file, owner: 1000 }] },
+    "writable by users other than root",
+    "error",
+  ],
+  [
+    "a world-writable file",
+    { ...installed, files: [{ ...file, mode: 0o777 }] },
+    "writable by users other than root",
+    "error",
+  ],
+  [
+    "not executable",
+    { ...installed, files: [{ ...file, mode: 0o644, executable: false }] },
+    "its mode is 644",
+    "error",
+  ],
   ["twice", { ...installed, files: [file, { ...file, name: "nomad-driver-nspawn" }] }, "more than once", "warning"],
   ["named as the release", { ...installed, files: [{ ...file, name: "x" }] }, 'plugin "x" {}', "ok"],
   [
     "writable",
     { ...installed, directories: [{ path: "/tmp", owner: 0, mode: 0o1777 }] },
-    "/tmp can be written by others than root",
+    "/tmp is writable by users other than root",
     "error",
   ],
   [
-    "below another's directory",
+    "below another user's directory",
     { ...installed, directories: [...installed.directories, { path: "/home/u", owner: 1000, mode: 0o755 }] },
-    "/home/u can be written by user 1000",
+    "/home/u is writable by user 1000",
     "error",
   ],
 ])("plugin_dir: %s", (_, pluginDirectory, text, level) => {
@@ -166,15 +186,15 @@ test("a sticky directory above the plugin_dir is fine", () => {
 });
 
 test.each([
-  [{ kernel: "5.4.0-100-generic" }, "cannot join a container by its process"],
-  [{ ownFilters: 2 }, "has system call filters of its own"],
-])("exec with %j is warned of", (change, text) => {
+  [{ kernel: "5.4.0-100-generic" }, "cannot enter a container's namespaces"],
+  [{ ownFilters: 2 }, "runs under a seccomp filter"],
+])("exec with %j is a warning", (change, text) => {
   const found = judge({ ...good, ...change }).find(({ check }) => check === "exec");
   expect(found).toMatchObject({ level: "warning", text: expect.stringContaining(text) });
 });
 
 test.each([
-  [{ problem: "it cannot be written to (EROFS)" }, /is of no use, because it cannot be written to/],
+  [{ problem: "it is not writable (EROFS)" }, /is unusable: it is not writable/],
   [{ fileSystem: "overlay" }, /is on overlay, which overlayfs cannot write to/],
   [{ free: 1e9 }, /has 1\.0 GB free/],
 ] as const)("an image store %j", (store, text) => {
@@ -184,7 +204,7 @@ test.each([
   expect(found).toMatchObject({ level: "warning", text: expect.stringMatching(text) });
 });
 
-test("owners of layers are mapped since 5.19", () => {
+test("layers are ID-mapped since 5.19", () => {
   const level = (kernel: string) => judge({ ...good, kernel }).find(({ check }) => check === "mapped layers")?.level;
   expect([level("5.15.0-91-generic"), level("5.19.0"), level("6.1.0-18-amd64")]).toEqual(["warning", "ok", "ok"]);
 });

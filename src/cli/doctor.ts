@@ -12,15 +12,15 @@ import { pluginDirFindings } from "./doctor/plugin-dir-findings";
 import { readHost } from "./doctor/read-host";
 import { reportText } from "./doctor/report";
 
-/** `doctor`: whether this host can run tasks, and what to do where it cannot. */
+/** `doctor`: checks whether this host can run tasks, and reports how to fix what is missing. */
 export const doctorCommand: Command = {
   name: "doctor",
-  summary: "whether this host can run tasks, and how to mend it",
+  summary: "check whether this host can run tasks, and how to fix what is missing",
   usage: "[--plugin-dir DIR] [--store DIR] [--json]",
   help: [
-    "Looks at systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
-    "--store names the image store, where the plugin option image_store is set.",
-    "Changes nothing. Exit code 0 when tasks can run, 1 when something has to be mended first.",
+    "Checks systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
+    "--store names the image store; needed if the plugin option image_store is set.",
+    "Changes nothing. Exit code 0 if tasks can run, 1 if something has to be fixed first.",
   ].join("\n"),
   async run(args, terminal) {
     const { values } = orUsageError(() =>

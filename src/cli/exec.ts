@@ -9,17 +9,17 @@ import { joinStreams } from "./exec/join-streams";
 /** `exec`: a command in a running container, without Nomad. */
 export const execCommand: Command = {
   name: "exec",
-  summary: "a command in a running container of the driver's",
+  summary: "run a command in a running container of this driver",
   usage: "[--tty | --no-tty] [--user USER] MACHINE [--] COMMAND…",
   help: [
-    "Runs a command in a container that the driver started, and ends with its exit code; 128 + N where signal N ended it.",
-    "It runs in the container's namespaces and cgroup, with its capabilities, system call filters and variables, as root or",
-    "as the user named. For tasks, `nomad alloc exec` does the same through the agent.",
+    "Runs a command in a container that the driver started, and exits with its exit code; 128 + N if signal N killed it.",
+    "It runs in the container's namespaces and cgroup, with its capabilities, seccomp filters and environment, as root or",
+    "as USER. For tasks, `nomad alloc exec` does the same through the agent.",
     "",
-    "MACHINE is the machine's name, which the task's events and machinectl tell.",
+    "MACHINE is the name of the machine; see `nomad alloc status` or `machinectl list`.",
     "",
-    "  --tty        give the command a terminal; the default where this runs in one",
-    "  --no-tty     give it none",
+    "  --tty        allocate a terminal; the default if this command runs in one",
+    "  --no-tty     do not allocate a terminal",
     "  --user USER  a user of the container, by name or number",
     "",
     "Example: nomad-driver-nspawn exec web-4be1e5b0-8b1c-0d44-9ad4-3a0f6e5a9a52 /bin/sh",
@@ -55,7 +55,7 @@ interface ExecOptions {
   readonly tty: boolean;
 }
 
-/** Options end where the machine's name begins: those behind it are the command's. */
+/** Options end at the machine's name: those after it belong to the command. */
 function execOptions(args: readonly string[]): ExecOptions {
   const known = { tty: { type: "boolean" }, "no-tty": { type: "boolean" }, user: { type: "string" } } as const;
   const first = args.findIndex((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--user");
@@ -63,10 +63,10 @@ function execOptions(args: readonly string[]): ExecOptions {
   const { values } = orUsageError(() => parseArgs({ args: args.slice(0, end), options: known }));
   const [machine, ...rest] = args.slice(end);
   const command = rest[0] === "--" ? rest.slice(1) : rest;
-  if (machine === undefined) throw new UsageError("Say in which machine.");
-  if (command.length === 0) throw new UsageError("Say which command.");
+  if (machine === undefined) throw new UsageError("Missing argument: MACHINE.");
+  if (command.length === 0) throw new UsageError("Missing argument: COMMAND.");
   if (values.tty === true && values["no-tty"] === true) throw new UsageError("--tty and --no-tty exclude each other.");
   const here = process.stdin.isTTY === true && process.stdout.isTTY === true;
-  if (values.tty === true && !here) throw new UsageError("--tty needs a terminal, and this does not run in one.");
+  if (values.tty === true && !here) throw new UsageError("--tty needs a terminal, but stdin or stdout is not one.");
   return { machine, command, user: values.user, tty: here && values["no-tty"] !== true };
 }

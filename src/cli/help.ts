@@ -4,19 +4,19 @@ import { paint, type Terminal } from "./terminal";
 
 const program = "nomad-driver-nspawn";
 
-/** `help`: the list of commands, or one of them. */
+/** `help`: the list of commands, or the help of one. */
 export function helpCommand(commands: readonly Command[]): Command {
   const help: Command = {
     name: "help",
-    summary: "this list, or the help of one command",
+    summary: "show this list, or the help of one command",
     usage: "[COMMAND]",
-    help: "Shows what there is.",
+    help: "Lists the commands, or shows the help of one.",
     async run(args, terminal) {
       const [name] = orUsageError(() => parseArgs({ args: [...args], allowPositionals: true })).positionals;
       const command = [...commands, help].find((candidate) => candidate.name === name);
       if (command !== undefined) terminal.out(commandHelp(command, terminal));
       else if (name === undefined) terminal.out(overview([...commands, help], terminal));
-      else throw new UsageError(`There is no command ${JSON.stringify(name)}.`);
+      else throw new UsageError(`Unknown command ${JSON.stringify(name)}.`);
       return 0;
     },
   };
@@ -28,11 +28,11 @@ function overview(commands: readonly Command[], terminal: Terminal): string {
   return [
     `${paint(terminal, "bold", program)} runs systemd-nspawn containers for HashiCorp Nomad.`,
     "",
-    "A Nomad agent starts it from its plugin_dir. Started by hand it is a tool:",
+    "A Nomad agent starts it from its plugin_dir. Run from a shell, it offers these commands:",
     "",
     ...commands.map(({ name, summary }) => `  ${paint(terminal, "bold", name.padEnd(width))}  ${summary}`),
     "",
-    `${program} help COMMAND tells more about each.`,
+    `Run "${program} help COMMAND" for details.`,
     "",
   ].join("\n");
 }

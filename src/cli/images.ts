@@ -16,24 +16,24 @@ import type { Terminal } from "./terminal";
 const verbs = ["list", "prune", "verify"] as const;
 type Verb = (typeof verbs)[number];
 
-/** Problems of one layer that are printed; there may be as many as files. */
+/** Maximum number of problems printed per layer; a layer may have one per file. */
 const SHOWN_PROBLEMS = 20;
 
-/** `images`: what the store of images made for container engines holds. */
+/** `images`: lists, prunes and verifies the store of container (OCI) images. */
 export const imagesCommand: Command = {
   name: "images",
-  summary: "images of registries that are on this client",
+  summary: "list, prune or verify the registry images of this client",
   usage: "[list | prune | verify] [--store DIR] [--json]",
   help: [
-    "list    which images there are, the one used last first",
-    "prune   removes those that no container stands on now, without waiting for gc.image_delay",
-    "verify  compares what is unpacked with what was noted then; exit code 1 if anything differs",
+    "list    list the images, the most recently used first",
+    "prune   remove the images that no container uses, without waiting for gc.image_delay",
+    "verify  compare the unpacked files with the records of their unpacking; exit code 1 if anything differs",
     "",
-    "  --store DIR   the plugin option image_store, if it is set",
+    "  --store DIR   the image store, if the plugin option image_store is set",
     "  --json        print JSON (list)",
     "",
-    "verify finds what a disk or a hand has changed: names, owners, modes, times, sizes and checksums of files. It cannot find what",
-    "somebody changed who changed the notes too, and looks at no extended attributes.",
+    "verify detects bit rot and manual changes: names, owners, modes, times, sizes and checksums of files. It does not detect",
+    "changes by an attacker who also rewrote the records, and does not check extended attributes.",
   ].join("\n"),
   async run(args, terminal) {
     const { values, positionals } = orUsageError(() =>
@@ -45,11 +45,11 @@ export const imagesCommand: Command = {
     );
     const [word = "list", ...more] = positionals;
     const verb = verbs.find((known) => known === word);
-    if (verb === undefined || more.length > 0) throw new UsageError(`Say one of ${verbs.join(", ")}.`);
+    if (verb === undefined || more.length > 0) throw new UsageError(`Expected one of: ${verbs.join(", ")}.`);
     const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
     if (!existsSync(storePaths(directory).format)) {
       terminal.err(
-        `There is no image store in ${directory}: none has been fetched yet, or the plugin option image_store names another.\n`,
+        `No image store exists in ${directory}: no image was pulled yet, or the plugin option image_store names another directory.\n`,
       );
       return verb === "list" ? 0 : 1;
     }
@@ -71,14 +71,14 @@ async function run(verb: Verb, directory: string, json: boolean, terminal: Termi
   }
 }
 
-/** A table of images for people. */
+/** The list of images as text. */
 export function listText(images: readonly ListedImage[]): string {
-  if (images.length === 0) return "There are no images.\n";
+  if (images.length === 0) return "No images.\n";
   return images
     .map(({ digest, names, bytes, layers, machines, lastUse }) => {
       const used =
         machines.length === 0 ? `unused since ${new Date(lastUse).toISOString()}` : `used by ${machines.join(", ")}`;
-      const title = names.length === 0 ? "(no name any more)" : names.join(", ");
+      const title = names.length === 0 ? "(untagged)" : names.join(", ");
       return `${title}\n    ${digest}\n    ${(bytes / 1e6).toFixed(1)} MB in ${layers} layers, ${used}\n`;
     })
     .join("");
@@ -91,19 +91,19 @@ async function prune(directory: string, terminal: Terminal): Promise<number> {
   const collected = await store.collect(Date.now(), 0);
   if (collected === undefined) {
     terminal.err(
-      "An image of this store is just being fetched, verified or made the root of a task: nothing was removed. Try again.\n",
+      "An image of this store is being pulled, verified or prepared for a task: nothing was removed. Try again.\n",
     );
     return 1;
   }
   const freed = Math.max(0, store.freeBytes() - before);
   terminal.out(
-    `Removed ${collected.images.length} images and ${collected.layers.length} layers; ${(freed / 1e6).toFixed(1)} MB more are free.\n`,
+    `Removed ${collected.images.length} images and ${collected.layers.length} layers; freed ${(freed / 1e6).toFixed(1)} MB.\n`,
   );
   return 0;
 }
 
 async function verify(directory: string, terminal: Terminal): Promise<number> {
-  // What is looked at does not go meanwhile.
+  // The lock keeps the layers from being removed while they are verified.
   using _lock = await fileLock(storePaths(directory).lock, "shared");
   const { problems, layers } = await wholeness(storePaths(directory));
   for (const problem of problems) terminal.out(`${problem}\n`);
@@ -120,9 +120,9 @@ async function verify(directory: string, terminal: Terminal): Promise<number> {
     wrong += inLayer;
   }
   if (wrong === 0) {
-    terminal.out(`All ${layers.length} layers are as they were unpacked.\n`);
+    terminal.out(`All ${layers.length} layers are intact.\n`);
     return 0;
   }
-  terminal.err('What differs can be fetched again: stop the tasks on these images, then run "images prune".\n');
+  terminal.err('To pull damaged images again, stop the tasks that use them and run "images prune".\n');
   return 1;
 }

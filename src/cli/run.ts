@@ -5,13 +5,13 @@ import { runHelp, runOptions } from "./run/options";
 import { runTask } from "./run/run-task";
 
 const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** As shells count: 128 + the signal's number. */
+/** As in shells: 128 + the signal's number. */
 const signalBase = 128;
 
-/** `run`: a container through the real plugin protocol, without Nomad. */
+/** `run`: runs a container through the real plugin protocol, without Nomad. */
 export const runCommand: Command = {
   name: "run",
-  summary: "a container through the plugin protocol, without Nomad",
+  summary: "run a container through the plugin protocol, without Nomad",
   usage: "IMAGE [OPTIONS] [-- COMMAND…]",
   help: runHelp,
   async run(args, terminal) {
@@ -26,7 +26,7 @@ export const runCommand: Command = {
         return;
       }
       interrupted = signal;
-      // A booted system knows its own way down; the driver does too.
+      // No signal is named: the driver chooses the one that shuts a booted container down.
       stop.abort(String(options.config["boot"]) === "true" ? "" : signal);
     };
     for (const signal of stopSignals) process.on(signal, onSignal);
@@ -40,9 +40,9 @@ export const runCommand: Command = {
         kill: kill.signal,
       });
       if (exit === undefined) return signalBase + (signalNumber(interrupted) ?? 0);
-      if (exit.oomKilled) say(`The kernel killed the task: it used more than its ${options.memory} MiB of memory.`);
+      if (exit.oomKilled) say(`The kernel killed the task: it exceeded its memory limit of ${options.memory} MiB.`);
       if (exit.signal === 0) return exit.exitCode;
-      if (interrupted === "") say(`The task was ended by ${signalName(exit.signal)}.`);
+      if (interrupted === "") say(`The task was killed by ${signalName(exit.signal)}.`);
       return signalBase + exit.signal;
     } finally {
       for (const signal of stopSignals) process.off(signal, onSignal);

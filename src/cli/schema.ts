@@ -4,17 +4,17 @@ import { type Command, orUsageError, UsageError } from "./command";
 
 const schemas = { task: taskJsonSchema, plugin: pluginJsonSchema } as const;
 
-/** `schema`: the options as JSON Schema, for editors and checks of job files. */
+/** `schema`: the options as JSON Schema, for editors and for validating job files. */
 export const schemaCommand: Command = {
   name: "schema",
-  summary: "options as JSON Schema",
+  summary: "print the options as JSON Schema",
   usage: "task | plugin",
   help: 'Prints the JSON Schema (2020-12) of a task\'s config block, or of the plugin "nspawn" config block.',
   async run(args, terminal) {
     const { positionals } = orUsageError(() => parseArgs({ args: [...args], allowPositionals: true }));
     const [which, ...more] = positionals;
     if ((which !== "task" && which !== "plugin") || more.length > 0) {
-      throw new UsageError('Say which schema: "schema task" or "schema plugin".');
+      throw new UsageError('Expected "task" or "plugin".');
     }
     terminal.out(`${JSON.stringify(schemas[which](), undefined, 2)}\n`);
     return 0;

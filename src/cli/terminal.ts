@@ -2,9 +2,9 @@
 export interface Terminal {
   /** Results. */
   out(text: string): void;
-  /** Everything that is said beside the results. */
+  /** Diagnostics. */
   err(text: string): void;
-  /** Whether results go to a person's terminal that shows colours. */
+  /** Whether results go to a terminal that supports colours. */
   readonly colours: boolean;
 }
 
@@ -21,10 +21,10 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** The colours there are, as SGR parameters. */
+/** Colours, as SGR parameters. */
 const sgr = { green: "32", yellow: "33", red: "31", dim: "2", bold: "1" } as const;
 
-/** Paints a text where the terminal shows colours. */
+/** Colours a text if the terminal supports colours. */
 export function paint(terminal: Pick<Terminal, "colours">, colour: keyof typeof sgr, text: string): string {
   return terminal.colours ? `\x1b[${sgr[colour]}m${text}\x1b[0m` : text;
 }

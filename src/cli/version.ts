@@ -2,12 +2,12 @@ import { parseArgs } from "node:util";
 import { commit, version } from "../version";
 import { type Command, orUsageError } from "./command";
 
-/** `version`: which build this is. */
+/** `version`: the version of this build. */
 export const versionCommand: Command = {
   name: "version",
-  summary: "which build this is",
+  summary: "print the version of this build",
   usage: "[--json]",
-  help: "Prints the version, the commit it was built from, and the version of bun inside.",
+  help: "Prints the version, the commit it was built from, and the version of the Bun runtime in it.",
   async run(args, terminal) {
     const { values } = orUsageError(() => parseArgs({ args: [...args], options: { json: { type: "boolean" } } }));
     const build = { version, commit, bun: Bun.version };

@@ -1,7 +1,7 @@
 import { splitBindTarget } from "./mounts";
 import type { TaskOptions } from "./options";
 
-/** Options that are right alone and wrong together; each rule gives a sentence, or nothing where it is kept. */
+/** Options that are valid alone and invalid together; each rule returns a sentence, or undefined if it is satisfied. */
 const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
   ({ boot, process_two }) =>
     boot && process_two
@@ -16,7 +16,7 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
   ({ command, boot }) =>
     !boot && command[0] === "" ? 'Option command[0] = "" is not valid: it must name a program.' : undefined,
 
-  // verify_arguments() of nspawn.c refuses these after the start; "no" is no volatile mode.
+  // verify_arguments() of nspawn.c rejects these after the start; volatile = "no" is the same as none.
   ({ private_users_ownership: ownership, volatile, read_only }) => {
     if (ownership !== "chown") return undefined;
     const other =
@@ -30,7 +30,7 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : `Options private_users_ownership = "chown" and ${other} exclude each other: the image's files could not be changed; use "auto" or "map".`;
   },
 
-  // Upstream ignores these silently; what asks for the opposite of what would happen is refused.
+  // The Go driver silently ignores these; here a setting that contradicts the result is rejected.
   ({ user_namespacing, private_users }) =>
     !user_namespacing && private_users !== undefined && private_users !== "no"
       ? `Option private_users = ${JSON.stringify(private_users)} needs user_namespacing = true: remove it, or set it to "no".`
@@ -44,7 +44,7 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
 
   ({ network_bridge, network_zone }) =>
     network_bridge !== undefined && network_zone !== undefined
-      ? `Options network_bridge = ${JSON.stringify(network_bridge)} and network_zone = ${JSON.stringify(network_zone)} exclude each other: a container has one link.`
+      ? `Options network_bridge = ${JSON.stringify(network_bridge)} and network_zone = ${JSON.stringify(network_zone)} exclude each other: a container has one network interface.`
       : undefined,
 
   ({ ports, port_map }) =>
@@ -92,12 +92,12 @@ export function combinationProblem(options: TaskOptions): string | undefined {
   return undefined;
 }
 
-/** True where the container gets user IDs of its own. */
+/** True if the container runs in a user namespace with its own user IDs. */
 export function namespaced(options: Pick<TaskOptions, "user_namespacing" | "private_users">): boolean {
   return options.user_namespacing && options.private_users !== "no";
 }
 
-/** What is mounted where, by option. */
+/** Mount targets, by option. */
 export function mountTargets(options: TaskOptions): [option: string, path: string][] {
   const { bind, bind_read_only, tmpfs, overlay, inaccessible, devices } = options;
   return [
@@ -113,7 +113,7 @@ export function mountTargets(options: TaskOptions): [option: string, path: strin
   ];
 }
 
-/** A path without doubled, final and "." components, as path_simplify() of systemd. */
+/** A path without repeated and final slashes and "." components, like path_simplify() of systemd. */
 export function simplify(path: string): string {
   return `/${path
     .split("/")

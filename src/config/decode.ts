@@ -4,12 +4,12 @@ import { ConfigError } from "./config-error";
 import { normalizeTable } from "./normalize";
 import { type AnyOption, allowedText, isRequired, type OptionTable } from "./option";
 
-/** Longest part of a value that an error repeats, in characters. */
+/** Longest part of a value that an error message quotes, in characters. */
 const SHOWN_CHARACTERS = 120;
 
 /**
  * Decodes a config block as Nomad sends it (a msgpack map shaped by the hclspec) and validates it. Empty input is an
- * empty block. `table` holds the rows `schema` was made of.
+ * empty block. `table` has the rows that `schema` was made from.
  *
  * @throws ConfigError one sentence that names the option, its value unless it is secret, and what is allowed
  */
@@ -31,14 +31,14 @@ function decodeMap(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     value = decodeMsgpack(bytes, { useBigInt64: true });
   } catch (cause) {
-    // The decoder's own rule, for JavaScript takes the name for something else; it does not tell where.
+    // The decoder's own rule, because the name is special in JavaScript; its error does not say where the name is.
     const reserved = cause instanceof Error && cause.message.includes("__proto__");
-    const why = reserved ? 'the name "__proto__" cannot be used in it' : "it is no valid msgpack";
+    const why = reserved ? 'the name "__proto__" cannot be used in it' : "it is not valid msgpack";
     throw new ConfigError(`The config block cannot be read: ${why}.`, { cause });
   }
   if (value === null) return {};
   if (typeof value !== "object" || Array.isArray(value)) {
-    throw new ConfigError("The config block cannot be read: it is no map of options.");
+    throw new ConfigError("The config block cannot be read: it is not a map of options.");
   }
   return Object.fromEntries(Object.entries(value));
 }
@@ -58,7 +58,7 @@ function refuseUnknown(table: OptionTable, raw: Readonly<Record<string, unknown>
   }
 }
 
-/** True where one edit, or a different separator or case, makes one name of the other. */
+/** True if the names differ by one edit, or only in separators or case. */
 function resembles(known: string, name: string): boolean {
   const a = known.toLowerCase().replace(/[-_]/g, "");
   const b = name.toLowerCase().replace(/[-_]/g, "");
@@ -72,7 +72,7 @@ function resembles(known: string, name: string): boolean {
   return swapped || (restA.length <= 1 && restB.length <= 1);
 }
 
-/** The sentence for what valibot found. Our own checks give its last clause; a wrong type gets the row's. */
+/** The sentence for a valibot issue. The driver's own checks provide its last clause; for a wrong type the row does. */
 function sentence(table: OptionTable, issue: v.BaseIssue<unknown>): string {
   const keys = (issue.path ?? []).map((item) => item.key);
   const { row, name, inner } = locate(table, keys);
@@ -80,21 +80,21 @@ function sentence(table: OptionTable, issue: v.BaseIssue<unknown>): string {
   const label = `Option ${name}${inner.map((key) => `[${clip(JSON.stringify(key))}]`).join("")}`;
   if (issue.input === undefined && isRequired(row)) return `${label} is missing: it must be ${allowedText(row)}.`;
   const clause = issue.kind === "schema" ? `it must be ${expected(row, inner.length > 0)}` : issue.message;
-  // A check of a whole block that is about one of its options has the block as its input.
+  // A check of a whole block about one of its options has the block as its input.
   const value = issue.path?.at(-1)?.value;
   const secret = typeof row.secret === "function" ? row.secret(value) : row.secret === true;
   const shown = secret || value === undefined ? "" : ` = ${show(value)}`;
   return `${label}${shown} is not valid: ${clause}.`;
 }
 
-/** What an element of a list or map must be differs from what the option must be. */
+/** What is allowed for an element of a list or map differs from what is allowed for the option. */
 function expected(row: AnyOption, element: boolean): string {
   if (!element) return allowedText(row);
   if (row.type.kind === "map" && row.type.of === "number") return "a number";
   return "a string";
 }
 
-/** Walks a valibot path through nested blocks: the row it ends in, its dotted name, and what lies within its value. */
+/** Follows a valibot path through nested blocks: the row it ends in, its dotted name, and the rest of the path in its value. */
 function locate(table: OptionTable, keys: readonly unknown[]) {
   let options = table;
   const names: string[] = [];

@@ -6,7 +6,7 @@ import { taskOptions } from "./options";
 import { pluginOptions } from "./plugin-options";
 import { decodeTaskConfig } from "./task-config";
 
-test("docs/options.md is what the tables say (else run: bun scripts/gen-docs.ts)", async () => {
+test("docs/options.md is up to date with the tables (else run: bun scripts/gen-docs.ts)", async () => {
   expect(await Bun.file(new URL("../../docs/options.md", import.meta.url)).text()).toBe(optionsPage());
 });
 
@@ -29,7 +29,7 @@ describe("JSON Schema", () => {
     expect(member(taskJsonSchema(), "additionalProperties")).toBe(false);
   });
 
-  test("requires the image, and knows values, types and defaults", () => {
+  test("requires the image, and has values, types and defaults", () => {
     const properties = member(taskJsonSchema(), "properties");
     expect(member(taskJsonSchema(), "required")).toEqual(["image"]);
     expect(member(properties, "console")).toMatchObject({ enum: ["interactive", "read-only", "passive", "pipe"] });
@@ -40,7 +40,7 @@ describe("JSON Schema", () => {
     expect(member(properties, "image_download")).toMatchObject({ required: ["url"], additionalProperties: false });
   });
 
-  test("has only values the validator accepts", () => {
+  test("has only values that the validator accepts", () => {
     const properties = member(taskJsonSchema(), "properties");
     for (const name of Object.keys(taskOptions)) {
       const values = member(member(properties, name), "enum");

@@ -37,7 +37,7 @@ function table(options: OptionTable): string {
   return ["| Option | Type | Default | Allowed | Meaning |", "|---|---|---|---|---|", ...rows].join("\n");
 }
 
-/** Options with those of their blocks after them, by dotted name. */
+/** Options by dotted name, each followed by the options of its block. */
 function flatten(options: OptionTable, prefix: string): [name: string, row: AnyOption][] {
   return Object.entries(options).flatMap(([name, row]) => [
     [prefix + name, row] satisfies [string, AnyOption],

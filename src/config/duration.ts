@@ -10,7 +10,7 @@ const UNITS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Milliseconds of a Go duration such as "3m", "1h30m" or "1.5s"; undefined for anything else, negative ones included. */
+/** Milliseconds of a Go duration such as "3m", "1h30m" or "1.5s"; undefined for anything else, including negative durations. */
 export function parseDuration(text: string): number | undefined {
   if (text === "0") return 0;
   if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return undefined;

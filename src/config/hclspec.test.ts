@@ -5,7 +5,7 @@ import { pluginConfigSpec, taskConfigSpec } from "./hclspec";
 import { taskOptions } from "./options";
 
 function attributes(spec: ReturnType<typeof taskConfigSpec>) {
-  if (spec.block.case !== "object") throw new Error("the spec is no object");
+  if (spec.block.case !== "object") throw new Error("the spec is not an object");
   return spec.block.value.attributes;
 }
 
@@ -19,27 +19,27 @@ describe("the task's spec", () => {
     expect(Object.keys(attributes(taskConfigSpec()))).toEqual(Object.keys(taskOptions));
   });
 
-  test("requires the image alone", () => {
+  test("requires only the image", () => {
     expect(json(taskConfigSpec(), "image")).toEqual({ attr: { name: "image", type: "string", required: true } });
   });
 
-  test.each(["network_veth", "user_namespacing"])("has Nomad fill in upstream's default of %s", (name) => {
+  test.each(["network_veth", "user_namespacing"])("has Nomad fill in the Go driver's default of %s", (name) => {
     expect(json(taskConfigSpec(), name)).toEqual({
       default: { primary: { attr: { name, type: "bool" } }, default: { literal: { value: "true" } } },
     });
   });
 
-  test("leaves other defaults out, as upstream does", () => {
+  test("omits other defaults, like the Go driver", () => {
     expect(json(taskConfigSpec(), "ephemeral")).toEqual({ attr: { name: "ephemeral", type: "bool" } });
   });
 
-  test("takes maps in every form a job file can give them", () => {
+  test("accepts maps in every form that a job file allows", () => {
     for (const name of ["bind", "bind_read_only", "environment", "port_map", "rlimits", "properties"]) {
       expect(json(taskConfigSpec(), name)).toEqual({ attr: { name, type: "any" } });
     }
   });
 
-  test("has upstream's image_download block", () => {
+  test("has the Go driver's image_download block", () => {
     const literal = (value: string) => ({ literal: { value } });
     expect(json(taskConfigSpec(), "image_download")).toEqual({
       blockValue: {
@@ -59,7 +59,7 @@ describe("the task's spec", () => {
   });
 });
 
-test("the plugin's spec has upstream's rows with their defaults", () => {
+test("the plugin's spec has the Go driver's rows with their defaults", () => {
   for (const name of ["enabled", "volumes"]) {
     expect(json(pluginConfigSpec(), name)).toEqual({
       default: { primary: { attr: { name, type: "bool" } }, default: { literal: { value: "true" } } },

@@ -37,8 +37,8 @@ function valueSpec(name: string, row: AnyOption): Spec {
 }
 
 /**
- * HCL's type expression. A map is "any": Nomad's job file parser hands on `a { k = "v" }` and `a = { k = "v" }` as a list
- * of maps, a JSON job has the map itself, and no type but "any" takes both. The validator then names what is wrong.
+ * HCL's type expression. A map is "any": Nomad's job file parser passes `a { k = "v" }` and `a = { k = "v" }` as a list
+ * of maps, a JSON job has the map itself, and only the type "any" accepts both. The validator then reports what is wrong.
  */
 function typeExpression(type: Exclude<HclType, { kind: "block" }>): string {
   switch (type.kind) {

@@ -1,6 +1,6 @@
 import { absolutePathProblem, Problem, splitColons, textProblem } from "./validators";
 
-/** Options systemd-nspawn knows for a bind mount (nspawn-mount.c, parse_mount_bind_options). */
+/** Bind mount options that systemd-nspawn knows (nspawn-mount.c, parse_mount_bind_options). */
 const BIND_OPTIONS: readonly string[] = ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"];
 
 /** Where a bind mount appears in the container, and how. */
@@ -12,15 +12,15 @@ export interface BindTarget {
 /** A fresh tmpfs in the container. */
 export interface TmpfsMount {
   readonly target: string;
-  /** Mount options, empty for systemd-nspawn's own. */
+  /** Mount options; empty for systemd-nspawn's defaults. */
   readonly options: string;
 }
 
-/** An overlay file system in the container; its directories lie on the host. */
+/** An overlay file system in the container; its directories are on the host. */
 export interface OverlayMount {
-  /** Read-only directories, the lowest first, as systemd-nspawn takes them. Relative ones lie in the task directory. */
+  /** Read-only directories, the lowest first, as systemd-nspawn expects them. Relative ones are below the task directory. */
   readonly lower: readonly string[];
-  /** The writable directory; undefined for one that is thrown away at the end. */
+  /** The writable directory; undefined for one that is removed when the task ends. */
   readonly upper: string | undefined;
   readonly target: string;
 }
@@ -47,14 +47,14 @@ export function splitBindTarget(target: string): BindTarget {
 /** Why SOURCE cannot be bound into the container, or undefined. */
 export function bindSourceProblem(source: string): string | undefined {
   if (source === "") return "the source must not be empty";
-  // systemd-nspawn would follow the image's own symbolic links out of it, with the host's eyes.
-  if (source.startsWith("+")) return "the source must lie on the host, not in the image (+)";
+  // systemd-nspawn would follow the image's symbolic links out of the image, in the host's file system.
+  if (source.startsWith("+")) return "the source must be on the host, not in the image (+)";
   return textProblem(source);
 }
 
 /**
  * Why a directory of the host cannot be part of an overlay, or undefined. systemd-nspawn escapes these characters once
- * and undoes it twice (mount_overlay, mount_option_mangle), so that the kernel takes them for separators; quotes are
+ * and undoes it twice (mount_overlay, mount_option_mangle), so the kernel takes them for separators; quotes are
  * parsed there too.
  */
 export function overlaySourceProblem(source: string): string | undefined {
@@ -113,7 +113,7 @@ export function parseOverlay(value: string): OverlayMount | Problem {
 /** Parses `HOST[:CONTAINER[:PERMISSIONS]]`. */
 export function parseDevice(value: string): DeviceNode | Problem {
   const [host = "", second, third, ...rest] = value.split(":");
-  // Docker's driver takes HOST:PERMISSIONS too.
+  // Nomad's Docker driver accepts HOST:PERMISSIONS too.
   const short = second !== undefined && third === undefined && /^[rwm]+$/.test(second);
   const container = short || second === undefined || second === "" ? host : second;
   const permissions = (short ? second : third) ?? "rwm";

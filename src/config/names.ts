@@ -43,7 +43,7 @@ export const CAPABILITIES: readonly string[] = [
   "CAP_CHECKPOINT_RESTORE",
 ];
 
-/** System call groups of systemd 249 to 258 (seccomp-util.c); an unknown group ends systemd-nspawn, an unknown call does not. */
+/** System call groups of systemd 249 to 258 (seccomp-util.c); systemd-nspawn fails on an unknown group, but not on an unknown call. */
 const SYSTEM_CALL_GROUPS: readonly string[] = [
   "@default",
   "@aio",
@@ -88,7 +88,7 @@ export function canonicalCapability(name: string): string | undefined {
   return CAPABILITIES.includes(upper) ? upper : undefined;
 }
 
-/** Why a name is none of a host or machine by systemd's hostname_is_valid(), or undefined. */
+/** Why systemd's hostname_is_valid() rejects a host or machine name, or undefined. */
 export function hostnameProblem(name: string): string | undefined {
   if (name.length > 64) return "it must not be longer than 64 characters";
   const label = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";
@@ -98,7 +98,7 @@ export function hostnameProblem(name: string): string | undefined {
 }
 
 /**
- * Why a name is none of a network interface by systemd's ifname_valid(), or undefined. `prefix` is what systemd-nspawn
+ * Why systemd's ifname_valid() rejects a network interface name, or undefined. `prefix` is what systemd-nspawn
  * puts before it.
  */
 export function interfaceNameProblem(name: string, prefix = ""): string | undefined {
@@ -114,8 +114,8 @@ export function interfaceNameProblem(name: string, prefix = ""): string | undefi
 }
 
 /**
- * True for what can be the name of a host's bridge here: a part of what the kernel takes (dev_valid_name()), without anything that means
- * something to nft(8), a shell or a path. Linux itself, Docker, libvirt, CNI plugins and distributions use no other.
+ * True for a valid name of a host's bridge: stricter than the kernel's dev_valid_name(), without characters that are special in nft(8), a
+ * shell or a path. Linux itself, Docker, libvirt, CNI plugins and distributions use only such names.
  */
 export function isBridgeName(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/.test(name) && interfaceNameProblem(name) === undefined;
@@ -135,13 +135,13 @@ export function isEnvironmentName(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);
 }
 
-/** Why a name cannot be looked up as a user of the container, or undefined: what can be no name field of /etc/passwd. */
+/** Why a name cannot be a user of the container, or undefined: it cannot be a name field of /etc/passwd. */
 export function userNameProblem(name: string): string | undefined {
   const usable = name !== "" && !/[:/\p{Cc}]/u.test(name) && !/^[ -]| $/.test(name) && name !== "." && name !== "..";
   return usable ? undefined : "it must be the name or number of a user in the container";
 }
 
-/** Why an entry of a system call filter means nothing to systemd-nspawn, or undefined. */
+/** Why systemd-nspawn does not understand an entry of a system call filter, or undefined. */
 export function systemCallProblem(entry: string): string | undefined {
   const name = entry.startsWith("~") ? entry.slice(1) : entry;
   if (name.startsWith("@")) {
@@ -152,7 +152,7 @@ export function systemCallProblem(entry: string): string | undefined {
     : 'it must be the name of a system call or group such as "@keyring", with "~" before it to deny it';
 }
 
-/** True for what can be the name of a unit property, such as "CPUWeight". */
+/** True for a syntactically valid name of a unit property, such as "CPUWeight". */
 export function isUnitProperty(name: string): boolean {
   return /^[A-Z][A-Za-z0-9]*$/.test(name);
 }

@@ -55,7 +55,7 @@ describe("a task's config as Nomad sends it", () => {
 });
 
 describe("the plugin's config as Nomad sends it", () => {
-  test("an empty block is the same as none", () => {
+  test("an empty block is the same as an absent one", () => {
     const bytes = Buffer.from(
       "iqphbGxvd19jYXBzwLZhbGxvd19wcml2aWxlZ2VkX2JpbmRzwLBhbGxvd19wcm9wZXJ0aWVzwKRhdXRowKdlbmFibGVkw6JnY8CraW1hZ2VfcGF0aHPArHB1bGxfdGltZW91dMCuc3RhdHNfaW50ZXJ2YWzAp3ZvbHVtZXPD",
       "base64",
@@ -63,7 +63,7 @@ describe("the plugin's config as Nomad sends it", () => {
     expect(decodePluginConfig(bytes)).toEqual(decodePluginConfig(new Uint8Array()));
   });
 
-  test("a block within keeps the defaults of what it leaves out", () => {
+  test("a nested block keeps the defaults of absent options", () => {
     const bytes = Buffer.from(
       "iqphbGxvd19jYXBzwLZhbGxvd19wcml2aWxlZ2VkX2JpbmRzwLBhbGxvd19wcm9wZXJ0aWVzwKRhdXRowKdlbmFibGVkw6JnY4OpY29udGFpbmVywKVpbWFnZcCraW1hZ2VfZGVsYXmiMWiraW1hZ2VfcGF0aHORoi9hrHB1bGxfdGltZW91dMCuc3RhdHNfaW50ZXJ2YWzAp3ZvbHVtZXPD",
       "base64",

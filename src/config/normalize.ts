@@ -1,6 +1,6 @@
 import type { HclType, OptionTable } from "./option";
 
-/** A msgpack map as decoded: its values are not known yet. */
+/** A decoded msgpack map; its values are not validated yet. */
 type RawMap = Readonly<Record<string, unknown>>;
 
 function isMap(value: unknown): value is RawMap {
@@ -8,9 +8,9 @@ function isMap(value: unknown): value is RawMap {
 }
 
 /**
- * Brings the shapes one value can arrive in to one: Nomad sends a map written as a block, and in most versions one
- * written as an attribute too, as a list of maps; null is an absent option, and so is an empty string, because upstream's
- * driver cannot tell them apart. What does not fit the type is passed on for the validator to name.
+ * Normalizes the different encodings of one value: Nomad sends a map written as a block, and in most versions one
+ * written as an attribute too, as a list of maps; null is an absent option, and so is an empty string, because the Go
+ * driver cannot distinguish them. A value of a wrong type is passed through, and the validator reports it.
  */
 export function normalize(type: HclType, raw: unknown): unknown {
   if (raw === null || raw === "") return undefined;
@@ -35,7 +35,7 @@ export function normalize(type: HclType, raw: unknown): unknown {
   }
 }
 
-/** Normalizes every option of a block; names the table does not know are kept. */
+/** Normalizes every option of a block; unknown names are kept. */
 export function normalizeTable(table: OptionTable, raw: RawMap): Record<string, unknown> {
   const entries = Object.entries(raw).map(([name, value]) => {
     const row = Object.hasOwn(table, name) ? table[name] : undefined;
@@ -44,7 +44,7 @@ export function normalizeTable(table: OptionTable, raw: RawMap): Record<string, 
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
-/** One map out of a list of maps, later entries winning, as Nomad's own drivers merge repeated blocks. */
+/** Merges a list of maps; later entries win, as in Nomad's own drivers. */
 function merge(raw: unknown): unknown {
   if (!Array.isArray(raw)) return raw;
   const maps = raw.filter((element) => element !== null);
@@ -60,7 +60,7 @@ function mapValues(map: RawMap, convert: (value: unknown) => unknown): Record<st
   );
 }
 
-/** HCL converts numbers and booleans to strings where it knows that a string is wanted; here it does not. */
+/** HCL converts numbers and booleans to strings only where the type is known to be a string; here it is not. */
 function scalarText(value: unknown): unknown {
   return typeof value === "number" || typeof value === "bigint" || typeof value === "boolean" ? String(value) : value;
 }

@@ -10,8 +10,8 @@ export type HclType =
   | { readonly kind: "block"; readonly options: OptionTable };
 
 /**
- * One row of an option table: everything the driver knows about an option. hclspec, validation, systemd-nspawn's
- * switch, JSON Schema and documentation are all made from it.
+ * One row of an option table: everything the driver knows about an option. The hclspec, validation, systemd-nspawn's
+ * switch, JSON Schema and documentation are all generated from it.
  */
 export interface Option<TSchema extends v.GenericSchema> {
   readonly type: HclType;
@@ -25,11 +25,11 @@ export interface Option<TSchema extends v.GenericSchema> {
   readonly nspawn?: string;
   /** HCL for the documentation. */
   readonly example?: string;
-  /** Values are never printed, or those are not of which it says so. */
+  /** Never print the value; a predicate selects which values are secret. */
   readonly secret?: true | ((value: unknown) => boolean);
-  /** Nomad fills in the default, as the upstream driver has it do, so that it shows in `nomad job inspect` tools. */
+  /** The default is in the hclspec, as in the Go driver, so that Nomad fills it in and `nomad job inspect` shows it. */
   readonly defaultInSpec?: true;
-  /** argv of systemd-nspawn where the value alone decides it; a method, so that a table of mixed rows stays typed. */
+  /** Arguments of systemd-nspawn, if the value alone determines them; a method, so that a table of mixed rows stays typed. */
   switches?(value: NonNullable<v.InferOutput<TSchema>>): readonly string[];
 }
 
@@ -39,7 +39,7 @@ export type AnyOption = Option<v.GenericSchema>;
 /** Options by name. */
 export type OptionTable = Readonly<Record<string, AnyOption>>;
 
-/** Keeps the row's own type, so that the type of its value is inferred from it. */
+/** Keeps the row's exact type, from which the type of its value is inferred. */
 export function option<TSchema extends v.GenericSchema>(row: Option<TSchema>): Option<TSchema> {
   return row;
 }
@@ -52,17 +52,17 @@ export function schemasOf(table: OptionTable): Record<string, v.GenericSchema> {
   return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.schema]));
 }
 
-/** True where a config without the option is refused. */
+/** True if a config without the option is rejected. */
 export function isRequired(row: AnyOption): boolean {
   return row.schema.type !== "optional";
 }
 
-/** The value an absent option gets, or undefined where it has none. */
+/** The default of an absent option, or undefined if it has none. */
 export function defaultOf(row: AnyOption): unknown {
   return v.getDefault(row.schema);
 }
 
-/** The values an option can have, as the end of a sentence that begins "it must be". */
+/** The allowed values of an option, as the end of a sentence that begins "it must be". */
 export function allowedText(row: AnyOption): string {
   if (row.allowed !== undefined) return row.allowed;
   switch (row.type.kind) {

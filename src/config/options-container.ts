@@ -10,39 +10,39 @@ export interface PivotRoot {
   readonly oldRoot: string | undefined;
 }
 
-/** What runs in the container and how it begins. */
+/** What runs in the container and how it is started. */
 export const containerOptions = {
   image: option({
     type: { kind: "string" },
     schema: filledText,
     allowed:
-      "a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines",
+      "a directory, a disk image, a block device, the name of an image known to machinectl, or the reference of a container (OCI) image",
     meaning:
-      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`; or an image for container engines (docs/images.md), `oci:/PATH:TAG` in an OCI layout directory of the client. A relative path is looked up in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
+      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`; or a container (OCI) image (docs/images.md), as `oci:/PATH:TAG` from an OCI layout directory on the client. A relative path is resolved in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
     nspawn: "--directory=, --image=",
     example: 'image = "/var/lib/machines/debian"',
   }),
   boot: option({
     type: { kind: "bool" },
-    // Without a default in Nomad's spec: that would not tell what the job says from what it does not.
+    // No default in Nomad's spec: with one, a value that the job sets could not be distinguished from an absent one.
     schema: v.optional(v.boolean()),
     meaning:
-      "Find an init program in the image and run it as PID 1; `command` holds its arguments. By default `true`, and `false` for images made for container engines.",
+      "Find an init program in the image and run it as PID 1; `command` holds its arguments. The default is `true`, and `false` for container (OCI) images.",
     nspawn: "--boot",
   }),
   process_two: option({
     ...flag(false),
-    meaning: "Run `command` as PID 2 below a small init of systemd-nspawn's own. Needs `boot = false`.",
+    meaning: "Run `command` as PID 2, with systemd-nspawn's own minimal init as PID 1. Needs `boot = false`.",
     nspawn: "--as-pid2",
   }),
   command: option({
     ...strings(text),
-    meaning: "Program and arguments to run; with `boot`, the arguments of the init program.",
+    meaning: "Program to run and its arguments; with `boot`, the arguments of the init program.",
     example: 'command = ["/bin/sh", "-c", "exec sleep 60"]',
   }),
   ephemeral: option({
     ...flag(false),
-    meaning: "Run on a copy of the image that is removed at the end.",
+    meaning: "Run on a copy of the image that is removed when the task ends.",
     nspawn: "--ephemeral",
     switches: (on) => (on ? ["--ephemeral"] : []),
   }),
@@ -55,20 +55,20 @@ export const containerOptions = {
   volatile: option({
     ...choice(["yes", "state", "overlay", "no"]),
     meaning:
-      "How much of the image is forgotten at the end: everything but `/usr` (`yes`), `/var` alone (`state`), or every change, kept in memory meanwhile (`overlay`). `yes` and `state` together with user namespaces need systemd-nspawn 257.",
+      "Which changes are discarded when the task ends: `yes` mounts only `/usr` of the image, `state` replaces only `/var` (by a tmpfs), `overlay` keeps every change in memory. `yes` and `state` together with user namespaces need systemd-nspawn 257.",
     nspawn: "--volatile=",
     switches: (mode) => [`--volatile=${mode}`],
   }),
   console: option({
     ...choice(["interactive", "read-only", "passive", "pipe"]),
     meaning:
-      "How the container's standard streams are set up. Without it the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr apart.",
+      "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate.",
     nspawn: "--console=",
   }),
   hostname: option({
     ...string(v.pipe(filledText, checked(hostnameProblem))),
     allowed: "a host name",
-    meaning: "The container's host name; without it the machine name, which is made of task name and allocation ID.",
+    meaning: "The container's host name; by default the machine name, which consists of task name and allocation ID.",
     nspawn: "--hostname=",
     example: 'hostname = "web-1"',
     switches: (name) => [`--hostname=${name}`],
@@ -76,7 +76,7 @@ export const containerOptions = {
   user: option({
     ...string(v.pipe(text, checked(userNameProblem))),
     allowed: "the name or number of a user in the container",
-    meaning: "User of the container the command runs as; wins over the task's own `user`.",
+    meaning: "User in the container that the command runs as; overrides the task's own `user`.",
     nspawn: "--user=",
     example: 'user = "www-data"',
   }),
@@ -84,14 +84,14 @@ export const containerOptions = {
     ...string(
       v.pipe(
         normalizedPath,
-        // systemd 257 refuses these, earlier versions fail later.
+        // systemd 257 rejects these; earlier versions fail later.
         checked((path: string) =>
-          /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not lie in /proc, /sys or /dev" : undefined,
+          /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not be in /proc, /sys or /dev" : undefined,
         ),
       ),
     ),
     allowed: "an absolute path in the container",
-    meaning: "Directory of the container the command starts in.",
+    meaning: "Working directory of the command in the container.",
     nspawn: "--chdir=",
     example: 'working_directory = "/srv"',
     switches: (path) => [`--chdir=${path}`],
@@ -104,7 +104,7 @@ export const containerOptions = {
     nspawn: "--pivot-root=",
     example: 'pivot_root = "/ostree/deploy:/sysroot"',
     switches: ({ newRoot, oldRoot }) => [
-      // Only the first path is unescaped by pivot_root_parse(); the second is taken as it is.
+      // pivot_root_parse() unescapes only the first path, not the second.
       `--pivot-root=${newRoot.replace(/[\\:]/g, "\\$&")}${oldRoot === undefined ? "" : `:${oldRoot}`}`,
     ],
   }),

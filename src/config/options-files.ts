@@ -14,13 +14,13 @@ function environmentNameProblem(name: string): string | undefined {
     : "the name of a variable must consist of letters, digits and underscores and not begin with a digit";
 }
 
-/** What the container sees besides its image. */
+/** Files, mounts, devices and environment that the container gets besides its image. */
 export const fileOptions = {
   bind: option({
     ...stringMap(bindChecks),
     allowed: bindAllowed,
     meaning:
-      "Files and directories of the host to mount into the container. A relative source lies in the task directory. Mount options may follow the target after a colon: `norbind`, `idmap`, `noidmap`, `rootidmap`, `owneridmap`. In a user namespace relative sources are mapped to the container's users, paths of the host with `idmap` only.",
+      "Files and directories of the host to mount into the container. A relative source is resolved in the task directory. Mount options may follow the target after a colon: `norbind`, `idmap`, `noidmap`, `rootidmap`, `owneridmap`. With user namespaces, owners are mapped to the container's user IDs for relative sources, and for host paths only with `idmap`.",
     nspawn: "--bind=",
     example: 'bind = {\n  "/var/lib/postgresql" = "/postgres"\n}',
   }),
@@ -34,7 +34,7 @@ export const fileOptions = {
   tmpfs: option({
     ...strings(v.pipe(text, parsed(parseTmpfs))),
     allowed: 'a list of "TARGET" or "TARGET:OPTIONS"',
-    meaning: "Memory file systems to mount; a colon within the path is written `\\:`.",
+    meaning: "tmpfs file systems to mount; write a colon in the path as `\\:`.",
     nspawn: "--tmpfs=",
     example: 'tmpfs = ["/scratch:size=64M,mode=1777"]',
   }),
@@ -42,14 +42,14 @@ export const fileOptions = {
     ...strings(v.pipe(text, parsed(parseOverlay))),
     allowed: 'a list of "LOWER:UPPER" or "LOWER:UPPER:TARGET"',
     meaning:
-      "Overlay mounts of host directories: read-only ones, the writable one, the target. An empty writable one is thrown away at the end. Relative directories lie in the task directory.",
+      "Overlay mounts of host directories: read-only lower directories, the writable upper directory, the target. If the upper directory is empty (`LOWER::TARGET`), changes are discarded when the task ends. Relative directories are resolved in the task directory.",
     nspawn: "--overlay=",
     example: 'overlay = ["/srv/base::/srv"]',
   }),
   inaccessible: option({
     ...strings(absolutePath),
     allowed: "a list of absolute paths in the container",
-    meaning: "Paths of the container that nothing in it can use.",
+    meaning: "Paths in the container that are made inaccessible.",
     nspawn: "--inaccessible=",
     example: 'inaccessible = ["/proc/kallsyms"]',
     switches: (paths) => paths.map((path) => `--inaccessible=${path}`),
@@ -57,7 +57,7 @@ export const fileOptions = {
   environment: option({
     ...stringMap({ name: environmentNameProblem }),
     secret: true,
-    meaning: "Environment variables for the container's first process, merged over those Nomad sets.",
+    meaning: "Environment variables of the container's first process; they override those that Nomad sets.",
     nspawn: "--setenv=",
     example: 'environment = {\n  FOO = "bar"\n}',
   }),
@@ -79,14 +79,14 @@ export const fileOptions = {
       "delete",
       "auto",
     ]),
-    meaning: "Where the container's `/etc/resolv.conf` comes from. Nomad's `dns` block wins over it.",
+    meaning: "How the container's `/etc/resolv.conf` is created. Nomad's `dns` block overrides it.",
     nspawn: "--resolv-conf=",
   }),
   devices: option({
     ...strings(v.pipe(text, parsed(parseDevice))),
     allowed: 'a list of "HOST", "HOST:CONTAINER" or "HOST:CONTAINER:PERMISSIONS"',
     meaning:
-      "Device nodes of the host to make available, with permissions of `r`, `w` and `m` (all by default). In a user namespace the node has to be open to all.",
+      "Device nodes of the host to make available, with permissions of `r`, `w` and `m` (all by default). With user namespaces, the node must be accessible to all users.",
     nspawn: "--bind=",
     example: 'devices = ["/dev/fuse", "/dev/net/tun:/dev/net/tun:rw"]',
   }),

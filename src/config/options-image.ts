@@ -6,7 +6,7 @@ import { checked, filledText } from "./validators";
 const IMAGE_TYPES = ["tar", "raw", "docker", "oci"] as const;
 const VERIFICATIONS = ["no", "checksum", "signature"] as const;
 
-/** Whether a URL, or what was meant as one, may have a password in it, or a query that is as good as one. A digest has an @ as well. */
+/** Whether a URL, even an invalid one, may contain a password, or a query with a secret. A digest contains an @ as well. */
 function mayHoldCredentials(url: unknown): boolean {
   return typeof url === "string" && /\?|\/\/.*@|:.*@(?!sha\d+:)/s.test(url);
 }
@@ -28,20 +28,20 @@ const downloadOptions = {
     schema: v.optional(v.picklist(IMAGE_TYPES), "tar"),
     defaultInSpec: true,
     meaning:
-      "What is downloaded: an archive of a root directory (`tar`) or a disk image (`raw`), each plain or compressed by gzip, zstd, xz or bzip2, or an image for container engines (`docker` and `oci` are the same).",
+      "What is downloaded: an archive of a root directory (`tar`) or a disk image (`raw`), each plain or compressed by gzip, zstd, xz or bzip2, or a container (OCI) image (`docker` and `oci` are the same).",
   }),
   verify: option({
     type: { kind: "string", values: VERIFICATIONS },
     schema: v.optional(v.picklist(VERIFICATIONS), "no"),
     defaultInSpec: true,
     meaning:
-      "How a download of type `tar` or `raw` is checked before it is used: by a list of checksums beside it (`SHA256SUMS` or `NAME.sha256`), or by one that is signed too.",
+      "How a download of type `tar` or `raw` is verified before it is used: by a checksum file beside it (`SHA256SUMS` or `NAME.sha256`), or also by the signature of that file.",
   }),
   force: option({
     type: { kind: "bool" },
     schema: v.optional(v.boolean(), false),
     defaultInSpec: true,
-    meaning: "Download even when the image is there already, and replace that one.",
+    meaning: "Download the image even if it exists, and replace the existing one.",
   }),
 };
 
@@ -80,14 +80,14 @@ export const imageOptions = {
       ),
     ),
     meaning:
-      "Download the image before the task starts, where there is none called `image`. Those of type `tar` and `raw` are kept in `/var/lib/machines` (docs/images.md).",
+      "Download the image before the task starts, unless an image named `image` exists. Images of type `tar` and `raw` are stored in `/var/lib/machines` (docs/images.md).",
     example: 'image_download {\n  url  = "https://example.com/debian.tar.xz"\n  type = "tar"\n}',
   }),
   auth: option({
     type: { kind: "block", options: authOptions },
     schema: v.optional(v.strictObject(schemasOf(authOptions))),
     secret: true,
-    meaning: "Credentials for the registry the image comes from.",
+    meaning: "Credentials for the image's registry.",
     example: 'auth {\n  username = "ci"\n  password = "secret"\n}',
   }),
 };

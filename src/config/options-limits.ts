@@ -6,18 +6,18 @@ import { checked } from "./validators";
 /** Most processes a Linux host can have (PID_MAX_LIMIT). */
 const MAX_PIDS = 4_194_304;
 
-/** How much the container may use, beyond what the job's `resources` say. */
+/** Limits beyond those of the job's `resources`. */
 export const limitOptions = {
   cpu_hard_limit: option({
     ...flag(false),
     meaning:
-      "Never give the task more CPU time than its `resources` say. Without it `cpu` is a weight: what others leave can be used.",
+      "Never give the task more CPU time than its `resources` specify. By default `cpu` is a weight: unused CPU time may be used.",
   }),
   pids_limit: option({
     type: { kind: "number", min: 1, max: MAX_PIDS },
     schema: v.optional(v.pipe(v.number(), checked(pidsProblem))),
     allowed: `a whole number from 1 to ${MAX_PIDS}`,
-    meaning: "How many processes and threads the container may have; 16384 without it.",
+    meaning: "Maximum number of processes and threads of the container; 16384 by default.",
     example: "pids_limit = 512",
   }),
 };

@@ -4,12 +4,12 @@ import { option } from "./option";
 import { flag, numberMap, string, strings } from "./shapes";
 import { checked, filledText, text } from "./validators";
 
-/** How the container is connected. */
+/** The container's network. */
 export const networkOptions = {
   network_veth: option({
     ...flag(true),
     defaultInSpec: true,
-    meaning: "Give the container a network of its own, connected to the host by a virtual Ethernet link.",
+    meaning: "Give the container a private network, connected to the host by a virtual Ethernet link.",
     nspawn: "--network-veth",
   }),
   network_bridge: option({
@@ -20,7 +20,7 @@ export const networkOptions = {
       ),
     ),
     allowed: "the name of a bridge of the client",
-    meaning: "Existing bridge of the host the container's link is attached to.",
+    meaning: "Existing bridge of the host to attach the container's link to.",
     nspawn: "--network-bridge=",
     example: 'network_bridge = "br0"',
   }),
@@ -32,7 +32,7 @@ export const networkOptions = {
       ),
     ),
     allowed: "the name of a network zone of at most 12 characters",
-    meaning: "Network zone the container is placed in; all containers of one zone reach each other.",
+    meaning: "Network zone of the container; all containers in a zone reach each other.",
     nspawn: "--network-zone=",
     example: 'network_zone = "backend"',
   }),

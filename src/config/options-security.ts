@@ -31,27 +31,26 @@ export const securityOptions = {
   user_namespacing: option({
     ...flag(true),
     defaultInSpec: true,
-    meaning: "Give the container user IDs of its own, so that its root is not the host's.",
+    meaning: "Run the container in a user namespace, so that its root is not the host's root.",
     nspawn: "-U",
   }),
   private_users: option({
     ...string(v.pipe(text, checked(privateUsersProblem))),
     allowed: '"yes", "no", "pick", "identity", a user ID or "ID:COUNT"',
-    meaning: "Which user IDs the container gets; without it an unused range is picked. Needs `user_namespacing`.",
+    meaning: "Which user IDs the container gets; by default an unused range is picked. Needs `user_namespacing`.",
     nspawn: "--private-users=",
     example: 'private_users = "524288:65536"',
   }),
   private_users_ownership: option({
     ...choice(["auto", "map", "chown", "off"]),
     meaning:
-      "How the image's files come to belong to the container's user IDs; `auto` by default. Needs `user_namespacing`.",
+      "How the image's files are mapped to the container's user IDs; `auto` by default. Needs `user_namespacing`.",
     nspawn: "--private-users-ownership=",
   }),
   capability: option({
     ...strings(capability),
     allowed: "a list of capabilities",
-    meaning:
-      "Capabilities the container gets beyond systemd-nspawn's own set. The operator may limit them by `allow_caps`.",
+    meaning: "Capabilities to add to systemd-nspawn's default set. The operator may limit them with `allow_caps`.",
     nspawn: "--capability=",
     example: 'capability = ["CAP_NET_ADMIN"]',
     switches: (names) => (names.length === 0 ? [] : [`--capability=${names.join(",")}`]),
@@ -59,21 +58,22 @@ export const securityOptions = {
   drop_capability: option({
     ...strings(capability),
     allowed: "a list of capabilities",
-    meaning: "Capabilities the container does not get.",
+    meaning: "Capabilities to remove from the container.",
     nspawn: "--drop-capability=",
     example: 'drop_capability = ["CAP_NET_RAW"]',
     switches: (names) => (names.length === 0 ? [] : [`--drop-capability=${names.join(",")}`]),
   }),
   no_new_privileges: option({
     ...flag(false),
-    meaning: "Set-user-ID programs in the container gain nothing.",
+    meaning: "Set-user-ID bits and file capabilities are ignored in the container (PR_SET_NO_NEW_PRIVS).",
     nspawn: "--no-new-privileges=",
     switches: (on) => (on ? ["--no-new-privileges=yes"] : []),
   }),
   system_call_filter: option({
     ...strings(v.pipe(text, checked(systemCallProblem))),
     allowed: "a list of system calls and groups",
-    meaning: "System calls and groups to allow beyond systemd-nspawn's own set, or with `~` before them to deny.",
+    meaning:
+      "System calls and groups to allow in addition to systemd-nspawn's default set, or, with a leading `~`, to deny.",
     nspawn: "--system-call-filter=",
     example: 'system_call_filter = ["@keyring", "~ptrace"]',
     switches: (entries) => entries.map((entry) => `--system-call-filter=${entry}`),
@@ -90,13 +90,13 @@ export const securityOptions = {
     type: { kind: "number", min: -1000, max: 1000 },
     schema: v.optional(v.pipe(v.number(), checked(oomScoreProblem))),
     allowed: "a whole number from -1000 to 1000",
-    // Not by --oom-score-adjust=: with user namespaces systemd-nspawn 252 to 257 may not write the value any more.
-    meaning: "How readily the kernel kills the container when memory runs out (proc_pid_oom_score_adj(5)).",
+    // Not with --oom-score-adjust=: with user namespaces, systemd-nspawn 252 to 257 no longer has the permission to write the value.
+    meaning: "Adjusts the OOM killer's preference for this container (proc_pid_oom_score_adj(5)).",
     example: "oom_score_adjust = 100",
   }),
   properties: option({
     ...stringMap({ name: propertyNameProblem, value: propertyValueProblem }),
-    meaning: "Further properties of the task's systemd unit, of those the operator allows by `allow_properties`.",
+    meaning: "Additional properties of the task's systemd unit; the operator must allow each with `allow_properties`.",
     example: 'properties = {\n  IOWeight = "50"\n}',
   }),
 };

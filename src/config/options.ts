@@ -22,5 +22,5 @@ export const taskSchema = v.strictObject(schemasOf(taskOptions));
 
 type Validated = Readonly<v.InferOutput<typeof taskSchema>>;
 
-/** A task's config after validation; every option is there, undefined where it is absent and has no default. */
+/** A task's config after validation; every option is present, and undefined if it is absent and has no default. */
 export type TaskOptions = Omit<Validated, "boot"> & { readonly boot: boolean };

@@ -27,7 +27,7 @@ test("an empty config has the defaults", () => {
   });
 });
 
-describe("refused with one sentence", () => {
+describe("rejected with one sentence", () => {
   test.each([
     [{ enabled: "yes" }, 'Option enabled = "yes" is not valid: it must be true or false.'],
     [
@@ -93,7 +93,7 @@ describe("the operator's policy", () => {
   test.each([
     ["any capability by default", { capability: ["CAP_SYS_ADMIN"] }, {}],
     ["a capability that is listed", { capability: ["cap_kill"] }, { allow_caps: ["CAP_KILL"] }],
-    ["everything where all is listed", { capability: ["all"] }, { allow_caps: ["CAP_KILL", "all"] }],
+    ["everything if all is listed", { capability: ["all"] }, { allow_caps: ["CAP_KILL", "all"] }],
     ["the host's user IDs by default", { user_namespacing: false }, {}],
     ["picked user IDs", {}, { require_user_namespacing: true }],
     ["a container's user IDs", { private_users: "524288:65536" }, { require_user_namespacing: true }],
@@ -123,21 +123,21 @@ describe("the operator's policy", () => {
       {},
       'Option properties asks for "IOWeight", which this client does not allow: allow_properties of the plugin\'s config allows nothing.',
     ],
-  ])("refuses %j with %j", (config, policy, sentence) => {
+  ])("rejects %j with %j", (config, policy, sentence) => {
     expect(() => checkPolicy(task(config), plugin(policy))).toThrow(new ConfigError(sentence));
   });
 
   test.each(["no", "yes", "identity", "0", "1000:65536", "524287", "1879048000:65536"])(
-    "requires user IDs of the container's own: refuses %s",
+    "requires separate user IDs for the container: rejects %s",
     (users) => {
       expect(() => checkPolicy(task({ private_users: users }), plugin({ require_user_namespacing: true }))).toThrow(
         new ConfigError(
-          `Option private_users = "${users}" can give the container user IDs of the host's own, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from 524288 to 1879048191.`,
+          `Option private_users = "${users}" can give the container user IDs of the host, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from 524288 to 1879048191.`,
         ),
       );
     },
   );
-  test("and refuses to go without", () => {
+  test("and rejects a task without them", () => {
     const without = task({ user_namespacing: false });
     expect(() => checkPolicy(without, plugin({ require_user_namespacing: true }))).toThrow("user_namespacing = false");
   });

@@ -3,7 +3,7 @@ import { type PluginOptions, pluginOptions, pluginSchema } from "./plugin-option
 
 /**
  * Decodes and validates the plugin's config from the msgpack Nomad sends (SetConfigRequest.msgpack_config); empty input
- * gives the defaults.
+ * yields the defaults.
  *
  * @throws ConfigError one sentence for the operator
  */

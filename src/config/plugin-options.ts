@@ -38,23 +38,23 @@ function bytesOf(value: string): number | Problem {
 }
 
 const gcOptions = {
-  image: option({ ...flag(true), meaning: "Remove images the driver downloaded once nothing uses them." }),
+  image: option({ ...flag(true), meaning: "Remove unused images that the driver downloaded." }),
   image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
   image_min_free: option({
     type: { kind: "string" },
     schema: v.optional(v.pipe(text, parsed(bytesOf)), "500MB"),
     allowed: SIZE,
     meaning:
-      "Free space that the disk of `image_store` shall keep: with less, unused images are removed before `image_delay`, and a pull that would take more fails; so does an `image_download`, for the disk of `/var/lib/machines`.",
+      "Free space to keep on the disk of `image_store`: below it, unused images are removed before `image_delay`, and a pull that needs more space fails; the same applies to `image_download` and the disk of `/var/lib/machines`.",
   }),
   container: option({
     ...flag(true),
-    meaning: "Remove containers that this client's driver started and that no task belongs to any more.",
+    meaning: "Remove dangling containers: those that this client's driver started and that no longer belong to a task.",
   }),
   container_delay: option({
     ...duration("5m", 0),
     meaning:
-      "How long after its start the driver waits for the agent to recover its tasks, before it looks for such containers.",
+      "How long the driver waits after its start for the agent to recover its tasks before it looks for dangling containers.",
   }),
 };
 
@@ -67,7 +67,7 @@ const networkOptions = {
       ),
     ),
     allowed: "a list of names of bridges",
-    meaning: "Bridges that `network_bridge` may name; empty for any bridge of the client.",
+    meaning: "Bridges that `network_bridge` may name; empty allows any bridge of the client.",
     example: 'bridges = ["br0"]',
   }),
   ipv4_pool: option({
@@ -79,7 +79,7 @@ const networkOptions = {
     ),
     allowed: 'a network such as "10.213.0.0/16", or "none"',
     meaning:
-      "IPv4 network that the driver gives containers addresses of, /30 for a `network_veth` and /24 for a zone; by default the first of `10.213.0.0/16`, `172.30.208.0/20` and `192.168.208.0/20` that the client has no route to.",
+      "IPv4 network from which containers get addresses, a /30 per `network_veth` and a /24 per zone; by default the first of `10.213.0.0/16`, `172.30.208.0/20` and `192.168.208.0/20` to which the client has no route.",
   }),
   ipv6_pool: option({
     ...string(
@@ -89,16 +89,17 @@ const networkOptions = {
       ),
     ),
     allowed: 'a network such as "fd12:3456:789a::/48", or "none"',
-    meaning: "The same for IPv6, a /64 each; by default a unique local one made of the client's machine ID.",
+    meaning:
+      "The same for IPv6, with a /64 each; by default a unique local network derived from the client's machine ID.",
   }),
   address_wait: option({
     ...duration("5s", 0),
     meaning:
-      "How long the start of a task waits for an address that somebody else gives its container, before it goes on without.",
+      "How long a task's start waits for an address that is assigned externally (DHCP on the bridge) before it continues without one.",
   }),
 };
 
-/** A network too small for one link with two hosts is none to choose from. */
+/** Rejects a network that is too small for one link with two hosts. */
 function poolProblem(value: string, family: 4 | 6): string | undefined {
   if (value === "none") return undefined;
   const subnet = parseSubnet(value);
@@ -118,7 +119,7 @@ const authOptions = {
     ...string(v.pipe(text, checked(helperNameProblem))),
     allowed: 'what follows "docker-credential-" in the name of a credential helper',
     meaning:
-      "Credential helper that is asked about registries which `config` does not know: the program `docker-credential-` and this name, in the agent's `PATH`.",
+      "Credential helper for registries that are not in `config`: the program `docker-credential-NAME` in the agent's `PATH`.",
     example: 'helper = "ecr-login"',
   }),
 };
@@ -135,20 +136,19 @@ const registryOptions = {
     type: { kind: "string" },
     schema: v.optional(registryHostText, DOCKER_REGISTRY),
     allowed: "a registry's host, with or without a port",
-    meaning: "Registry of images whose name has no host in it.",
+    meaning: "Default registry, for image names without a host.",
   }),
   ca: option({
     ...string(absolutePath),
     allowed: "the absolute path of a file",
-    meaning:
-      "File with certificates (PEM) that are trusted for registries and `image_download`, beside those that the host trusts.",
+    meaning: "File with CA certificates (PEM) to trust for registries and `image_download`, in addition to the host's.",
     example: 'ca = "/etc/nomad.d/registry-ca.pem"',
   }),
   plain_http: option({
     ...strings(registryHostText),
     allowed: "a list of registries' hosts",
     meaning:
-      "Registries that are spoken to without TLS, as they are named in images. Those of this machine (`localhost`, `127.…`) are where they have no TLS.",
+      "Plain-HTTP registries, by their host as written in image names. Registries on this machine (`localhost`, `127.…`) use plain HTTP automatically if they have no TLS.",
     example: 'plain_http = ["registry.lan:5000"]',
   }),
 };
@@ -165,7 +165,7 @@ export const pluginOptions = {
     ...strings(absolutePath),
     allowed: "a list of absolute paths",
     meaning:
-      "Directories images may come from; empty for any. Images of registries come from `image_store`, and those of `image_download` from `/var/lib/machines`.",
+      "Directories that images may come from; empty allows any. Registry images come from `image_store`, and those of `image_download` from `/var/lib/machines`.",
     example: 'image_paths = ["/var/lib/machines"]',
   }),
   image_store: option({
@@ -173,7 +173,7 @@ export const pluginOptions = {
     schema: v.optional(absolutePath, "/var/lib/nomad-driver-nspawn"),
     allowed: "an absolute path",
     meaning:
-      "Directory for images made for container engines, unpacked, and for what containers on them write (docs/images.md). Agents of one host may share it.",
+      "Directory for unpacked container (OCI) images and for the writable layers of their containers (docs/images.md). Agents on one host may share it.",
   }),
   allow_caps: option({
     type: { kind: "strings" },
@@ -191,7 +191,7 @@ export const pluginOptions = {
       ["all"],
     ),
     allowed: "a list of capabilities",
-    meaning: 'Capabilities a task may ask for by `capability`; `["all"]` for any.',
+    meaning: 'Capabilities that a task may request with `capability`; `["all"]` allows any.',
     example: 'allow_caps = ["CAP_NET_ADMIN"]',
   }),
   allow_properties: option({
@@ -203,13 +203,13 @@ export const pluginOptions = {
         ),
       ),
     ),
-    meaning: "Unit properties a task may set by `properties`; none by default.",
+    meaning: "Unit properties that a task may set with `properties`; none by default.",
     example: 'allow_properties = ["IOWeight"]',
   }),
   allow_negative_oom_score_adjust: option({
     ...flag(false),
     meaning:
-      "Whether a task may ask by `oom_score_adjust` for a value below 0: when memory runs out the kernel then kills others before it, and with -1000 never it.",
+      "Whether tasks may set `oom_score_adjust` below 0: when memory runs out, the kernel then kills other processes first, and with -1000 never the task.",
   }),
   allow_privileged_binds: option({
     ...flag(true),
@@ -219,28 +219,30 @@ export const pluginOptions = {
   allow_host_network: option({
     ...flag(true),
     meaning:
-      "Whether tasks may be in the client's own network (`network_veth = false` without a network of the group): there a container reaches what listens on the client's loopback addresses and abstract sockets. Such a task of a group with `network { mode = \"bridge\" }` is in the group's network, and allowed.",
+      "Whether tasks may use the client's own network (`network_veth = false` without a group network): in it a container reaches services on the client's loopback addresses and abstract sockets. In a group with `network { mode = \"bridge\" }` such a task uses the group's network and is allowed.",
   }),
   require_user_namespacing: option({
     ...flag(false),
     meaning:
-      "Whether every task has to have user IDs apart from the host's: refuses `user_namespacing = false`, and any `private_users` but `pick` and IDs that systemd keeps for containers (524288 to 1879048191). Without it a job's author can be as good as root on the client.",
+      "Whether every task must have user IDs separate from the host's: rejects `user_namespacing = false`, and any `private_users` except `pick` and IDs that systemd reserves for containers (524288 to 1879048191). Without it, a job's author may get the equivalent of root on the client.",
   }),
   gc: option({
     type: { kind: "block", options: gcOptions },
     schema: v.optional(v.strictObject(schemasOf(gcOptions)), {}),
-    meaning: "What is cleaned up, and when.",
+    meaning: "Garbage collection: what is removed, and when.",
     example: 'gc {\n  image       = true\n  image_delay = "1h"\n}',
   }),
   network: option({
     type: { kind: "block", options: networkOptions },
     schema: v.optional(v.strictObject(schemasOf(networkOptions)), {}),
-    meaning:
-      "Networks of containers: which bridges they may be attached to, and addresses of those with a network of their own.",
+    meaning: "Container networks: which bridges may be used, and the address pools of private networks.",
     example: 'network {\n  bridges      = ["br0"]\n  ipv4_pool    = "10.99.0.0/16"\n  address_wait = "10s"\n}',
   }),
   pull_timeout: option({ ...duration("10m", 1000), meaning: "How long the download of an image may take." }),
-  stats_interval: option({ ...duration("1s", 100), meaning: "Shortest interval at which a task's usage is measured." }),
+  stats_interval: option({
+    ...duration("1s", 100),
+    meaning: "Shortest interval at which a task's resource usage is measured.",
+  }),
   auth: option({
     type: { kind: "block", options: authOptions },
     schema: v.optional(v.strictObject(schemasOf(authOptions)), {}),
@@ -250,7 +252,7 @@ export const pluginOptions = {
   registry: option({
     type: { kind: "block", options: registryOptions },
     schema: v.optional(v.strictObject(schemasOf(registryOptions)), {}),
-    meaning: "Which registries images come from, and how they are reached.",
+    meaning: "Default registry, and how registries are reached.",
     example: 'registry {\n  default    = "registry.lan:5000"\n  plain_http = ["registry.lan:5000"]\n}',
   }),
 };

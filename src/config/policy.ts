@@ -4,9 +4,9 @@ import type { TaskOptions } from "./options";
 import type { PluginOptions } from "./plugin-options";
 
 /**
- * Checks a task against what the operator allows. Paths are not checked here: they have to be resolved first.
+ * Checks a task against the operator's policy. Paths are not checked here, because they have to be resolved first.
  *
- * @throws ConfigError naming what is asked for and what is allowed
+ * @throws ConfigError with what is requested and what is allowed
  */
 export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   const { allow_caps: caps, allow_properties: properties } = plugin;
@@ -17,18 +17,18 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   const { oom_score_adjust: score = 0 } = options;
   if (score < 0 && !plugin.allow_negative_oom_score_adjust) {
     throw new ConfigError(
-      `Option oom_score_adjust asks for ${score}, by which the kernel kills others before this task when memory runs out. This client does not allow that (allow_negative_oom_score_adjust = false): use a value from 0 to 1000.`,
+      `Option oom_score_adjust asks for ${score}, with which the kernel kills other processes before this task when memory runs out. This client does not allow that (allow_negative_oom_score_adjust = false): use a value from 0 to 1000.`,
     );
   }
   if (plugin.require_user_namespacing) requireOwnUsers(options);
 }
 
-/** What systemd keeps for containers (its documentation, "Users, Groups, UIDs and GIDs on systemd Systems"). */
+/** The IDs that systemd reserves for containers (its documentation, "Users, Groups, UIDs and GIDs on systemd Systems"). */
 const CONTAINER_IDS = { first: 524_288, last: 1_879_048_191 } as const;
 
 /**
- * systemd-nspawn(1): its sandbox holds only where the container's root is nobody in particular outside. With "yes" the image's
- * owner decides, who may be the host's root.
+ * systemd-nspawn(1): its sandbox is only secure if the container's root is an unprivileged user on the host. With "yes" the
+ * image's owner determines the IDs, and may be the host's root.
  */
 function requireOwnUsers(options: TaskOptions): void {
   const { private_users: users = "pick" } = options;
@@ -41,7 +41,7 @@ function requireOwnUsers(options: TaskOptions): void {
   if (namespaced(options) && apart) return;
   const asked = options.user_namespacing ? `private_users = ${JSON.stringify(users)}` : "user_namespacing = false";
   throw new ConfigError(
-    `Option ${asked} can give the container user IDs of the host's own, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from ${CONTAINER_IDS.first} to ${CONTAINER_IDS.last}.`,
+    `Option ${asked} can give the container user IDs of the host, which this client does not allow (require_user_namespacing = true): use private_users = "pick", or IDs from ${CONTAINER_IDS.first} to ${CONTAINER_IDS.last}.`,
   );
 }
 

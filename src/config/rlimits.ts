@@ -1,6 +1,6 @@
 import { alternatives } from "./option";
 
-/** What a limit counts decides how systemd's rlimit-util.c reads it. */
+/** How systemd's rlimit-util.c parses a limit depends on its unit. */
 type Unit = "count" | "size" | "seconds" | "microseconds" | "nice";
 
 const UNITS: Readonly<Record<string, Unit>> = {
@@ -49,12 +49,12 @@ export function canonicalLimit(name: string): string | undefined {
   return Object.hasOwn(UNITS, bare) ? bare : undefined;
 }
 
-/** Why a name is not that of a limit, or undefined. */
+/** Why a name is not the name of a limit, or undefined. */
 export function limitNameProblem(name: string): string | undefined {
   return canonicalLimit(name) === undefined ? `a limit must be ${alternatives(Object.keys(UNITS))}` : undefined;
 }
 
-/** Why `SOFT[:HARD]` cannot be a limit of that name, or undefined. */
+/** Why `SOFT[:HARD]` is not a valid value of that limit, or undefined. */
 export function limitValueProblem(name: string, value: string): string | undefined {
   const unit = UNITS[canonicalLimit(name) ?? ""];
   if (unit === undefined) return limitNameProblem(name);
@@ -91,11 +91,11 @@ function amount(unit: Unit, part: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w)?$/.exec(part);
   if (match === null) return undefined;
   const seconds = match[2] === undefined ? undefined : TIME_SECONDS[match[2]];
-  // Without a unit the number counts what the limit itself counts.
+  // Without a suffix the number is in the limit's own unit.
   return Number(match[1]) * (seconds === undefined ? 1 : seconds * (unit === "seconds" ? 1 : 1e6));
 }
 
-/** RLIM_INFINITY itself is no number systemd takes. */
+/** systemd does not accept RLIM_INFINITY as a number. */
 function bounded(value: number | undefined): number | undefined {
   return value !== undefined && value < 2 ** 64 ? value : undefined;
 }

@@ -12,7 +12,7 @@ export function choice<const TValues extends readonly [string, ...string[]]>(val
   return { type: { kind: "string", values } satisfies HclType, schema: v.optional(v.picklist(values)) } as const;
 }
 
-/** A string that may be absent; `schema` validates it where it is there. */
+/** A string that may be absent; `schema` validates it if present. */
 export function string<TSchema extends v.GenericSchema<string, unknown>>(schema: TSchema) {
   return { type: { kind: "string" } satisfies HclType, schema: v.optional(schema) } as const;
 }
@@ -22,10 +22,10 @@ export function strings<TSchema extends v.GenericSchema<string, unknown>>(elemen
   return { type: { kind: "strings" } satisfies HclType, schema: v.optional(v.array(element), []) } as const;
 }
 
-/** Says why a part of a map cannot be used, or nothing. */
+/** Returns why a part of a map is invalid, or undefined. */
 type Check = (text: string, name: string) => string | undefined;
 
-/** A map of strings, empty when absent; `name` and `value` say what is wrong with an entry's. */
+/** A map of strings, empty when absent; `name` and `value` validate an entry's name and value. */
 export function stringMap(checks: { readonly name?: Check; readonly value?: Check }) {
   return {
     type: { kind: "map", of: "string" } satisfies HclType,
@@ -42,7 +42,7 @@ export function stringMap(checks: { readonly name?: Check; readonly value?: Chec
   } as const;
 }
 
-/** A map of numbers, empty when absent; `value` says what is wrong with an entry's. */
+/** A map of numbers, empty when absent; `value` validates an entry's value. */
 export function numberMap(checks: { readonly value: (value: number) => string | undefined }) {
   return {
     type: { kind: "map", of: "number" } satisfies HclType,
@@ -57,7 +57,7 @@ export function numberMap(checks: { readonly value: (value: number) => string | 
   } as const;
 }
 
-/** A map of any names: valibot's own v.record() leaves out entries called "constructor" or "prototype" without a word. */
+/** A map with any names: valibot's own v.record() silently drops entries named "constructor" or "prototype". */
 function mapOf<T>(element: (name: string, value: unknown) => T | Problem) {
   return v.pipe(
     v.custom<Readonly<Record<string, unknown>>>(
@@ -67,7 +67,7 @@ function mapOf<T>(element: (name: string, value: unknown) => T | Problem) {
       const entries: [string, T][] = [];
       for (const [key, value] of Object.entries(dataset.value)) {
         const result =
-          textProblem(key) === undefined ? element(key, value) : new Problem("its name must be usable text");
+          textProblem(key) === undefined ? element(key, value) : new Problem("its name must be valid text");
         if (result instanceof Problem) {
           const path = { type: "object", origin: "value", input: {}, key, value } as const;
           addIssue({ message: result.clause, input: value, path: [path] });

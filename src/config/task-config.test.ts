@@ -10,7 +10,7 @@ function decode(config: unknown) {
   return decodeTaskConfig(encode(config, { useBigInt64: true }));
 }
 
-/** The sentence a config is refused with. */
+/** The error message for an invalid config. */
 function refusal(config: unknown): string {
   try {
     decode(config);
@@ -21,8 +21,8 @@ function refusal(config: unknown): string {
   throw new Error("the config was accepted");
 }
 
-describe("a config with nothing but an image", () => {
-  test("has every option, with upstream's defaults", () => {
+describe("a config with only an image", () => {
+  test("has every option, with the Go driver's defaults", () => {
     const { image, boot, network_veth, user_namespacing, ...rest } = decode(IMAGE);
     expect({ image, boot, network_veth, user_namespacing }).toEqual({
       image: "/srv/image",
@@ -42,7 +42,7 @@ describe("a config with nothing but an image", () => {
   });
 });
 
-test("an empty string is as good as nothing, as with upstream", () => {
+test("an empty string is the same as an absent option, as in the Go driver", () => {
   expect(decode({ ...IMAGE, user: "", volatile: "", console: "", private_users: "" })).toEqual(decode(IMAGE));
 });
 
@@ -144,20 +144,20 @@ describe("accepted", () => {
   });
 });
 
-describe("refused with one sentence", () => {
+describe("rejected with one sentence", () => {
   const cases: readonly [object, string][] = [
     [
       { image: undefined },
-      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
+      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or the reference of a container (OCI) image.",
     ],
     [
       { image: "" },
-      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
+      "Option image is missing: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or the reference of a container (OCI) image.",
     ],
     [{ image: "a\0b" }, 'Option image = "a\\u0000b" is not valid: it must not contain a NUL character.'],
     [
       { image: ["x"] },
-      "Option image = a list is not valid: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or that of an image for container engines.",
+      "Option image = a list is not valid: it must be a directory, a disk image, a block device, the name of an image known to machinectl, or the reference of a container (OCI) image.",
     ],
     [{ imagee: "x" }, "Option imagee is unknown: did you mean image?"],
     [{ processTwo: true }, "Option processTwo is unknown: did you mean process_two?"],
@@ -233,7 +233,7 @@ describe("refused with one sentence", () => {
     [{ working_directory: "/a/../b" }, 'Option working_directory = "/a/../b" is not valid: it must not contain "..".'],
     [
       { working_directory: "/proc/1" },
-      'Option working_directory = "/proc/1" is not valid: it must not lie in /proc, /sys or /dev.',
+      'Option working_directory = "/proc/1" is not valid: it must not be in /proc, /sys or /dev.',
     ],
     [
       { pivot_root: "new" },
@@ -259,7 +259,7 @@ describe("refused with one sentence", () => {
     ],
     [
       { bind: { "+/a": "/b" } },
-      'Option bind["+/a"] = "/b" is not valid: the source must lie on the host, not in the image (+).',
+      'Option bind["+/a"] = "/b" is not valid: the source must be on the host, not in the image (+).',
     ],
     [{ bind: "x" }, 'Option bind = "x" is not valid: it must be a map of host path to absolute path in the container.'],
     [
@@ -295,7 +295,7 @@ describe("refused with one sentence", () => {
     ],
     [
       { network_bridge: "br0", network_zone: "z" },
-      'Options network_bridge = "br0" and network_zone = "z" exclude each other: a container has one link.',
+      'Options network_bridge = "br0" and network_zone = "z" exclude each other: a container has one network interface.',
     ],
     [
       { network_bridge: "a-bridge-too-far" },
@@ -401,21 +401,21 @@ describe("refused with one sentence", () => {
     expect(refusal({ ...IMAGE, ...config })).toBe(sentence);
   });
 
-  test("no sentence shows what an environment or auth block holds", () => {
+  test("no error message shows values of an environment or auth block", () => {
     for (const [config] of cases) {
       expect(refusal({ ...IMAGE, ...config })).not.toContain("hidden");
     }
   });
 
   test.each([
-    ["no msgpack", Uint8Array.of(0xc1), "The config block cannot be read: it is no valid msgpack."],
+    ["invalid msgpack", Uint8Array.of(0xc1), "The config block cannot be read: it is not valid msgpack."],
     [
-      "a name that JavaScript takes for something else",
+      "a name that is special in JavaScript",
       encode({ bind: Object.fromEntries([["__proto__", "/x"]]) }),
       'The config block cannot be read: the name "__proto__" cannot be used in it.',
     ],
-    ["half a map", Uint8Array.of(0x82, 0xa1), "The config block cannot be read: it is no valid msgpack."],
-    ["a list", encode([1]), "The config block cannot be read: it is no map of options."],
+    ["half a map", Uint8Array.of(0x82, 0xa1), "The config block cannot be read: it is not valid msgpack."],
+    ["a list", encode([1]), "The config block cannot be read: it is not a map of options."],
   ])("%s", (_, bytes, sentence) => {
     expect(() => decodeTaskConfig(bytes)).toThrow(sentence);
   });

@@ -6,7 +6,7 @@ import { type TaskOptions, taskOptions, taskSchema } from "./options";
 /**
  * Decodes and validates a task's `config` block from the msgpack Nomad sends (TaskConfig.msgpack_driver_config).
  *
- * @param runsCommand whether the image is one that a command is run in, where the job does not say whether it boots
+ * @param runsCommand whether the image runs a command by default; used if the job does not set `boot`
  * @throws ConfigError one sentence for the user, without secrets
  */
 export function decodeTaskConfig(

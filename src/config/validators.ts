@@ -3,7 +3,7 @@ import * as v from "valibot";
 /** The longest string the kernel passes to a new process, in bytes: MAX_ARG_STRLEN (32 pages) without the final NUL. */
 export const MAX_ARGUMENT_BYTES = 131_071;
 
-/** What a parser returns instead of a value: the clause that ends the sentence "Option x = y is not valid: …". */
+/** What a parser returns on failure: the clause that ends the sentence "Option x = y is not valid: …". */
 export class Problem {
   readonly clause: string;
 
@@ -12,7 +12,7 @@ export class Problem {
   }
 }
 
-/** A valibot action that refuses a value for which `problemOf` names a problem. */
+/** A valibot action that rejects a value for which `problemOf` returns a problem. */
 export function checked<T>(problemOf: (value: T) => string | undefined): v.RawCheckAction<T> {
   return v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return;
@@ -21,7 +21,7 @@ export function checked<T>(problemOf: (value: T) => string | undefined): v.RawCh
   });
 }
 
-/** A valibot action that turns a value into another one, or refuses it with the problem's clause. */
+/** A valibot action that transforms a value, or rejects it with the problem's clause. */
 export function parsed<TInput, TOutput>(
   parse: (value: TInput) => TOutput | Problem,
 ): v.RawTransformAction<TInput, TOutput> {
@@ -33,7 +33,7 @@ export function parsed<TInput, TOutput>(
   });
 }
 
-/** Why a string can be no part of an argument vector, or undefined. */
+/** Why a string cannot be an argument of a program, or undefined. */
 export function textProblem(text: string): string | undefined {
   if (text.includes("\0")) return "it must not contain a NUL character";
   if (Buffer.byteLength(text) > MAX_ARGUMENT_BYTES) return `it must not be longer than ${MAX_ARGUMENT_BYTES} bytes`;
@@ -45,12 +45,12 @@ export function absolutePathProblem(path: string): string | undefined {
   return path.startsWith("/") ? textProblem(path) : "it must be an absolute path";
 }
 
-/** True where a path has a ".." component, which systemd-nspawn calls not normalized. */
+/** True if a path has a ".." component, which systemd-nspawn calls not normalized. */
 export function climbs(path: string): boolean {
   return path.split("/").includes("..");
 }
 
-/** Any string that fits an argument vector. */
+/** Any string that can be an argument of a program. */
 export const text = v.pipe(v.string(), checked(textProblem));
 
 /** A string that is not empty. */
@@ -62,7 +62,7 @@ export const filledText = v.pipe(
 /** An absolute path inside the container. */
 export const absolutePath = v.pipe(v.string(), checked(absolutePathProblem));
 
-/** A path that systemd-nspawn resolves itself and wants absolute and without "..". */
+/** A path that systemd-nspawn resolves itself; it must be absolute and without "..". */
 export const normalizedPath = v.pipe(
   absolutePath,
   checked((path: string) => (climbs(path) ? 'it must not contain ".."' : undefined)),
@@ -70,7 +70,7 @@ export const normalizedPath = v.pipe(
 
 /**
  * Splits `a:b:c` at colons; `\:` is a colon and `\\` a backslash, as in systemd's extract_first_word().
- * At most `limit` parts are split off, the last one keeps the rest as it is written.
+ * At most `limit` parts are returned; the last one is the unsplit rest.
  */
 export function splitColons(value: string, limit = Number.POSITIVE_INFINITY): string[] {
   const parts: string[] = [];

@@ -8,10 +8,10 @@ import { rpc } from "./rpc";
 
 /** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */
 export const pluginName = "nspawn";
-/** The one version of Nomad's driver API there is. */
+/** The only version of Nomad's driver API. */
 const apiVersion = "0.1.0";
 
-/** Registers BasePlugin: who the plugin is, and its config. */
+/** Registers the BasePlugin service: the plugin's name, its version, and its config. */
 export function registerBasePlugin(router: ConnectRouter, driver: Driver): void {
   router.service(BasePlugin, {
     pluginInfo: () => ({

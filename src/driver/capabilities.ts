@@ -7,7 +7,7 @@ import {
   NetworkIsolationSpec_NetworkIsolationMode,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 
-/** What the driver can do. */
+/** The driver's capabilities. */
 export function capabilities(): CapabilitiesResponse {
   return create(CapabilitiesResponseSchema, {
     capabilities: {

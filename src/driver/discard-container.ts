@@ -3,8 +3,8 @@ import { releaseContainer } from "../task/release";
 import type { Driver } from "./driver";
 
 /**
- * Ends a container that nobody has a handle of, whoever supervises it, and removes everything of it. Does nothing where there is
- * nothing.
+ * Kills a container for which no task handle exists, whichever supervisor started it, and removes everything of it. Does nothing
+ * if the container does not exist.
  */
 export async function discardContainer(
   { supervisorNamed, log }: Pick<Driver, "supervisorNamed" | "log">,

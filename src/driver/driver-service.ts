@@ -55,7 +55,7 @@ export function registerDriver(router: ConnectRouter, driver: Driver): void {
     execTask: rpc((request) => execTask(driver, request)),
     execTaskStreaming: (requests, context) => rpcStream(execTaskStreaming(driver, requests, context.signal)),
     init: () => {
-      // Images that an earlier process left unused go also on a client that gets no task.
+      // Unused images of an earlier process are removed even on a client that gets no tasks.
       if (driver.lifecycle.init()) driver.images.unused();
       return {};
     },

@@ -15,7 +15,7 @@ import { UsageClock } from "../task/usage-clock";
 import { Lifecycle } from "./lifecycle";
 import { OrphanSweep } from "./orphan-sweep";
 
-/** Everything the driver's services share in one plugin process. */
+/** Everything that the driver's services share in one plugin process. */
 export interface Driver {
   readonly log: Logger;
   readonly tasks: TaskStore;
@@ -27,18 +27,18 @@ export interface Driver {
   readonly machineImages: MachineImages;
   readonly rulesKeeper: RulesKeeper;
   readonly lifecycle: Lifecycle;
-  /** Ends with the plugin: downloads for tasks that are being started. */
+  /** Aborts when the plugin shuts down; cancels downloads of tasks that are being started. */
   readonly ended: AbortSignal;
-  /** What relative image paths are relative to: where the plugin's executable lies, the agent's plugin_dir. */
+  /** Base of relative image paths: the directory of the plugin's executable, the agent's plugin_dir. */
   readonly pluginDir: string;
   /** The supervisor for new tasks on this host. */
   readonly supervisor: Supervisor["name"];
-  /** A supervisor by name; a task may have been started by the other one. */
+  /** A supervisor by name; a recovered task may have been started by the other one. */
   supervisorNamed(name: Supervisor["name"]): Supervisor;
   close(): Promise<void>;
 }
 
-/** The plugin's config, which the agent may set several times. */
+/** The plugin's config; the agent may set it several times. */
 export class ConfigHolder {
   readonly #listeners = new Set<() => void>();
   #options: PluginOptions = decodePluginConfig(new Uint8Array());
@@ -60,8 +60,8 @@ export class ConfigHolder {
 }
 
 /**
- * Makes the driver of one plugin process. Nothing on the host is touched before a task is started or recovered: the agent
- * starts the plugin several times and uses one process only.
+ * Creates the driver of one plugin process. It changes nothing on the host before a task is started or recovered, because the
+ * agent starts the plugin several times and uses only one of the processes.
  *
  * @param self argv that starts this program again
  */

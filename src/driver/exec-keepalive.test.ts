@@ -11,7 +11,7 @@ async function* slow(gate: Promise<void>, closed: () => void): AsyncGenerator<st
   }
 }
 
-test("a silent source is filled with beats, and nothing of it is lost", async () => {
+test("beats fill the silence of a source, and none of its values is lost", async () => {
   const gate = Promise.withResolvers<void>();
   const seen: string[] = [];
   for await (const item of withKeepalive(

@@ -1,9 +1,9 @@
 import { settles } from "../supervisor/settles";
 
 /**
- * Passes on what `source` yields, and `beat` whenever it yields nothing for `idleMs` milliseconds.
+ * Yields what `source` yields, and `beat` whenever `source` yields nothing for `idleMs` milliseconds.
  *
- * Leaving the loop over it ends `source` too.
+ * Leaving the loop also ends `source`.
  */
 export async function* withKeepalive<T>(source: AsyncIterable<T>, beat: T, idleMs: number): AsyncGenerator<T> {
   const items = source[Symbol.asyncIterator]();
@@ -16,7 +16,7 @@ export async function* withKeepalive<T>(source: AsyncIterable<T>, beat: T, idleM
       yield item.value;
     }
   } finally {
-    // Not waited for: a source that is in the middle of waiting ends when what it waits for does.
+    // Not awaited: a source that is suspended in an await only returns when that await settles.
     items.return?.().catch(() => {});
   }
 }

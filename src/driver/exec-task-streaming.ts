@@ -12,19 +12,19 @@ import { openTaskSession } from "./task-session";
 
 type Response = MessageInitShape<typeof ExecTaskStreamingResponseSchema>;
 
-/** What a terminal takes for the end of the input: VEOF, Ctrl-D (termios(3)). */
+/** The terminal's end-of-input character: VEOF, Ctrl-D (termios(3)). */
 const endOfInput = Uint8Array.of(4);
 
 /**
  * Milliseconds of silence after which an empty response is sent. The agent notices that the caller of `nomad alloc exec` is gone only
- * when it passes something on to the caller (nomad's client.go, ExecTaskStreamingRaw(), waits for the plugin's next response); without
- * it a silent command would outlive a caller that was killed. Nomad's clients take an empty response for a heartbeat.
+ * when it forwards something to the caller (nomad's client.go, ExecTaskStreamingRaw(), waits for the plugin's next response); without
+ * it, a silent command would outlive a caller that was killed. Nomad's clients treat an empty response as a heartbeat.
  */
 const keepaliveMs = 3000;
 
 /**
- * Runs a command in a task's container with its streams going to and from the caller. One that goes away takes the command and
- * all that it started with it.
+ * Runs a command in a task's container and forwards its streams to and from the caller. If the caller disconnects, the command and
+ * all its child processes are killed.
  */
 export async function* execTaskStreaming(
   driver: Driver,
@@ -34,7 +34,7 @@ export async function* execTaskStreaming(
   const messages = requests[Symbol.asyncIterator]();
   const { value } = await messages.next();
   const setup = value?.setup;
-  if (setup === undefined) throw new Error("ExecTaskStreaming began without a setup.");
+  if (setup === undefined) throw new Error("ExecTaskStreaming: the first request has no setup.");
   const session = await openTaskSession(driver, setup.taskId, setup.command, setup.tty);
   const gone = () => void session.kill();
   signal.addEventListener("abort", gone, { once: true });
@@ -48,7 +48,7 @@ export async function* execTaskStreaming(
   }
 }
 
-/** What the command writes, and how it ended. */
+/** The command's output, and its exit status. */
 async function* sessionResponses(session: Session): AsyncGenerator<Response> {
   for await (const { stream, bytes } of sessionOutput(session)) {
     yield { [stream]: bytes === undefined ? { close: true } : { data: bytes } };
@@ -58,7 +58,7 @@ async function* sessionResponses(session: Session): AsyncGenerator<Response> {
   yield { exited: true, result: { exitCode: exitCode(end), signal: end.signal } };
 }
 
-/** Passes on what the caller sends; rejects when the caller is gone. */
+/** Forwards the caller's input; rejects when the caller is gone. */
 async function feed(
   session: Session,
   messages: AsyncIterator<ExecTaskStreamingRequest>,
@@ -72,6 +72,6 @@ async function feed(
     if (stdin.data.length > 0) await session.stdin.write(stdin.data);
     if (stdin.close) await endInput();
   }
-  // A caller that sends no more has no more input.
+  // The end of the caller's stream is the end of the input.
   if (!terminal) session.stdin.close();
 }

@@ -10,13 +10,13 @@ import { settles } from "../supervisor/settles";
 import type { Driver } from "./driver";
 import { openTaskSession } from "./task-session";
 
-/** What is kept of each stream, in bytes: the end of it. */
+/** How many bytes of the end of each stream are kept. */
 const maxOutput = 1024 * 1024;
 
 /**
- * Runs a command without input in a task's container and waits for its end, as script checks of services do.
+ * Runs a command without input in a task's container and waits until it exits. Script checks of services use this.
  *
- * @throws Error when it takes longer than the request allows; it is killed then
+ * @throws Error if it exceeds the request's timeout; it is killed then
  */
 export async function execTask(
   driver: Driver,

@@ -12,20 +12,20 @@ import { MINIMUM_VERSION } from "../nspawn/features";
 import type { Supervisor } from "../supervisor/supervisor";
 import type { Driver } from "./driver";
 
-/** What was found on the host. */
+/** The host's properties that the fingerprint depends on. */
 export interface HostFacts {
   readonly enabled: boolean;
   readonly root: boolean;
   /** Major version of systemd-nspawn; undefined when it is not installed. */
   readonly nspawnVersion: number | undefined;
-  /** Why systemd-nspawn could not be asked, where it is there but does not run. */
+  /** Why systemd-nspawn does not run although it is installed. */
   readonly nspawnProblem?: string;
   readonly volumes: boolean;
   readonly cgroup: "v1" | "v2";
   readonly supervisor: Supervisor["name"];
 }
 
-/** Why no task can run on this host, in a sentence; undefined when all is well. */
+/** Why no task can run on this host, as a sentence; undefined if the driver is healthy. */
 export function healthProblem(facts: HostFacts): string | undefined {
   if (!facts.enabled) return "The driver is disabled (enabled = false in the nspawn plugin's config).";
   if (!facts.root) return "The driver must run as root: run the Nomad agent as root.";
@@ -39,7 +39,7 @@ export function healthProblem(facts: HostFacts): string | undefined {
   return undefined;
 }
 
-/** The fingerprint for what was found: attributes only where tasks can run. */
+/** The fingerprint of a host; it has attributes only if tasks can run. */
 export function fingerprint(facts: HostFacts): FingerprintResponse {
   const problem = healthProblem(facts);
   if (problem !== undefined) {
@@ -64,7 +64,7 @@ export function fingerprint(facts: HostFacts): FingerprintResponse {
   });
 }
 
-/** Looks at the host. */
+/** Inspects the host. */
 export async function readHostFacts(driver: Driver): Promise<HostFacts> {
   const { enabled, volumes } = driver.config.options;
   const nspawn = await readNspawn().catch((error: unknown) => errorText(error));
@@ -79,7 +79,7 @@ export async function readHostFacts(driver: Driver): Promise<HostFacts> {
   };
 }
 
-/** The host's fingerprint now, and again whenever systemd-nspawn comes or goes or the config changes. */
+/** The host's fingerprint now, and again whenever systemd-nspawn is installed or removed or the config changes. */
 export async function* fingerprints(driver: Driver, signal: AbortSignal): AsyncGenerator<FingerprintResponse> {
   let wake = () => {};
   let changed = true;

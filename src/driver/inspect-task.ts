@@ -9,7 +9,7 @@ import { exitResult } from "./wait-task";
 const goZeroSeconds = -62_135_596_800n;
 
 /**
- * A time as Nomad's Go client wants it: it rejects a status whose timestamps are unset (plugins/drivers/utils.go,
+ * A time as Nomad's Go client expects it: the client rejects a status with unset timestamps (plugins/drivers/utils.go,
  * taskStatusFromProto()), and Go's server sends its zero time, 0001-01-01T00:00:00Z, for what has not happened yet.
  *
  * @param at milliseconds since the epoch
@@ -18,7 +18,7 @@ export function goTimestamp(at: number | undefined): Timestamp {
   return at === undefined ? create(TimestampSchema, { seconds: goZeroSeconds }) : timestampFromMs(at);
 }
 
-/** What is known of a task. */
+/** A task's status. */
 export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResponseSchema> {
   const { identity, supervised, startedAt, exit, network } = task;
   const networkOverride = network?.override();
@@ -30,7 +30,7 @@ export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResp
       state: exit === undefined ? TaskState.RUNNING : TaskState.EXITED,
       startedAt: goTimestamp(startedAt),
       completedAt: goTimestamp(exit?.at),
-      // Also of a running task: the Go client reads it without looking whether it is there.
+      // Set for a running task too: the Go client reads it without checking whether it is present.
       result: exit === undefined ? {} : exitResult(exit),
     },
     ...(networkOverride === undefined ? {} : { networkOverride }),

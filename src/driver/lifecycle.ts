@@ -1,35 +1,35 @@
 import { RecoverableError } from "../host/recoverable-error";
 
-/** Thrown for work that comes after Driver.Shutdown; the agent may try again with the plugin's next process. */
+/** Thrown for work that arrives after Driver.Shutdown; the agent may retry it with the plugin's next process. */
 export class ShuttingDownError extends RecoverableError {
   override readonly name = "ShuttingDownError";
 
   constructor(action: string) {
-    super(`${action} is refused: the agent is shutting this plugin process down.`, { recoverable: true });
+    super(`${action} was rejected: the agent is shutting this plugin process down.`, { recoverable: true });
   }
 }
 
-/** What the agent said about this plugin process: agents from Nomad 2.0.4 on call Driver.Init and Driver.Shutdown. */
+/** The state of this plugin process as announced by the agent: since Nomad 2.0.4, agents call Driver.Init and Driver.Shutdown. */
 export class Lifecycle {
   #stopping = new AbortController();
   #initialized = false;
 
   /**
-   * Whether the agent called Init. Such an agent also gives each mount of a volume the volume's name (Mount.request_name, Nomad
-   * 2.0.0), so that a mount without one is no volume.
+   * Whether the agent called Init. Such an agent also sets the volume's name in each mount of a volume (Mount.request_name, Nomad
+   * 2.0.0), so a mount without a name is not a volume.
    */
   get initialized(): boolean {
     return this.#initialized;
   }
 
-  /** Aborts when this process takes no more work. */
+  /** Aborts when this process accepts no more work. */
   get stopping(): AbortSignal {
     return this.#stopping.signal;
   }
 
   /**
-   * Driver.Init. Also the begin of work after a Shutdown: an agent that was restarted before it ended the process finds it again.
-   * Returns whether it was the first call: what may be done once per process is done then.
+   * Driver.Init. It also makes the process accept work again after a Shutdown: an agent that was restarted before it ended the
+   * process reattaches to it. Returns whether it was the first call, for work that is done once per process.
    */
   init(): boolean {
     const first = !this.#initialized;
@@ -38,7 +38,7 @@ export class Lifecycle {
     return first;
   }
 
-  /** Driver.Shutdown: new work is refused from now on. Running tasks are not touched. */
+  /** Driver.Shutdown: from now on, new work is rejected. Running tasks are not touched. */
   shutdown(): void {
     this.#stopping.abort();
   }

@@ -4,49 +4,49 @@ import { machinesOf } from "../task/files";
 import { discardContainer } from "./discard-container";
 import type { Driver } from "./driver";
 
-/** What of the driver the sweep needs. */
-type Surroundings = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed" | "images">;
+/** The parts of the driver that the sweep needs. */
+type Deps = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed" | "images">;
 
 /**
- * Removes what an earlier plugin process left that was killed in the middle of a start, or whose task the agent forgot: a
- * container of this very agent that belongs to no task. It runs once, when the agent had time to recover its tasks. Nothing
- * of another agent's, or of anybody else's, is ever looked at.
+ * Removes dangling containers: containers of this agent that belong to no task, because an earlier plugin process was killed
+ * during a start, or because the agent lost the task. It runs once, after the agent had time to recover its tasks. Containers
+ * of other agents and other programs are never touched.
  */
 export class OrphanSweep {
-  readonly #around: Surroundings;
-  /** Removals under way, by machine; they never reject. */
+  readonly #deps: Deps;
+  /** Removals in progress, by machine; they never reject. */
   readonly #removals = new Map<string, Promise<void>>();
-  #begun = false;
+  #started = false;
 
-  constructor(around: Surroundings) {
-    this.#around = around;
+  constructor(deps: Deps) {
+    this.#deps = deps;
   }
 
-  /** Called with each task: the first one tells that the agent uses this process, and who the agent is. */
+  /** Called for each task: the first call shows that the agent uses this process, and which agent it is. */
   begin(owner: string): void {
-    if (this.#begun) return;
-    this.#begun = true;
-    // Of those that an earlier process did not come to remove.
-    this.#around.images.unused();
-    const { container, container_delay } = this.#around.config.options.gc;
+    if (this.#started) return;
+    this.#started = true;
+    // An earlier process may have exited before it removed its unused images.
+    this.#deps.images.unused();
+    const { container, container_delay } = this.#deps.config.options.gc;
     if (!container) return;
     startTimer(container_delay, () => {
       this.#sweep(owner).catch((error: unknown) => {
-        this.#around.log.warn("containers without a task could not be looked for", { error: errorText(error) });
+        this.#deps.log.warn("cannot list dangling containers", { error: errorText(error) });
       });
     });
   }
 
-  /** Resolves when a container of that machine is not being removed any more: what is made anew then stays. */
+  /** Resolves when no removal of that machine is in progress; a container that is created after that is not removed. */
   async removed(machine: string): Promise<void> {
     await this.#removals.get(machine);
   }
 
   async #sweep(owner: string): Promise<void> {
-    const { tasks, log } = this.#around;
+    const { tasks, log } = this.#deps;
     for (const machine of await machinesOf(owner)) {
       if (tasks.knowsMachine(machine)) continue;
-      log.warn("removing a container that no task belongs to", { machine });
+      log.warn("removing dangling container", { machine });
       const removal = this.#remove(machine);
       this.#removals.set(machine, removal);
       await removal;
@@ -56,9 +56,9 @@ export class OrphanSweep {
 
   async #remove(machine: string): Promise<void> {
     try {
-      await discardContainer(this.#around, machine);
+      await discardContainer(this.#deps, machine);
     } catch (error) {
-      this.#around.log.warn("a container that no task belongs to could not be removed", {
+      this.#deps.log.warn("cannot remove dangling container", {
         machine,
         error: errorText(error),
       });

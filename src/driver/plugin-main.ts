@@ -11,23 +11,23 @@ import { registerDriver } from "./driver-service";
 
 const stdout = 1;
 
-/** True when a process of that PID exists. */
+/** True if a process with that PID exists. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: it exists and belongs to somebody else.
+    // EPERM: it exists and belongs to another user.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
 
-/** Runs as a Nomad plugin until the agent ends it; gives the process's exit code. */
+/** Runs as a Nomad plugin until the agent shuts it down; returns the process's exit code. */
 export async function runPlugin(): Promise<number> {
-  // An agent that was killed leaves nobody to read stderr: writing fails from then on, and must not end the plugin.
+  // After the agent was killed, no process reads stderr: writes fail, and must not end the plugin.
   process.stderr.on("error", () => {});
   process.stdout.on("error", () => {});
-  // Ctrl-C in the agent's terminal reaches its whole process group; only the agent decides when the plugin ends.
+  // Ctrl-C in the agent's terminal reaches its whole process group; only the agent decides when the plugin exits.
   process.on("SIGINT", () => {});
   process.on("SIGPIPE", () => {});
   const ended = new AbortController();
@@ -35,8 +35,8 @@ export async function runPlugin(): Promise<number> {
 
   const log = createLogger("nspawn", (line) => process.stderr.write(line));
   const driver = createDriver(log, selfCommand());
-  process.on("unhandledRejection", (error) => log.error("an unexpected failure", { error: errorText(error) }));
-  process.on("uncaughtException", (error) => log.error("an unexpected failure", { error: errorText(error) }));
+  process.on("unhandledRejection", (error) => log.error("unexpected error", { error: errorText(error) }));
+  process.on("uncaughtException", (error) => log.error("unexpected error", { error: errorText(error) }));
   try {
     await serve({
       env: process.env,
@@ -52,7 +52,7 @@ export async function runPlugin(): Promise<number> {
     });
     return 0;
   } catch (error) {
-    log.error(error instanceof HandshakeError ? error.message : `the plugin failed: ${errorText(error)}`);
+    log.error(error instanceof HandshakeError ? error.message : `plugin failed: ${errorText(error)}`);
     return 1;
   } finally {
     await driver.close();

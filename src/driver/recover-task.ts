@@ -15,13 +15,13 @@ import { Task } from "../task/task";
 import type { Driver } from "./driver";
 import { watchTask } from "./task-events";
 
-/** Finds a task again that an earlier plugin process, or this one, started: running, or ended meanwhile. */
+/** Recovers a task that an earlier plugin process, or this one, started; it may be running or have exited meanwhile. */
 export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest): Promise<void> {
   const config = handle?.config;
-  if (handle === undefined || config === undefined) throw new Error("RecoverTask came without a handle.");
+  if (handle === undefined || config === undefined) throw new Error("RecoverTask: the request has no handle.");
   // The agent leaves the request's own task_id empty (nomad's plugins/drivers/client.go).
   const { id } = config;
-  // An agent that was killed finds the plugin process it had, which knows its tasks.
+  // A restarted agent may reattach to its earlier plugin process, which still has its tasks.
   if (driver.tasks.has(id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
   driver.orphans.begin(ownerOf(config));
@@ -43,7 +43,7 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
   watchTask(driver, task);
 }
 
-/** What the image of the task says where the job says nothing, as when it was started. */
+/** Applies the image's defaults to the task's options, as at its start. */
 async function withImage(
   { env, deviceEnv, user }: TaskConfig,
   machine: string,
@@ -56,7 +56,7 @@ async function withImage(
   return withImageDefaults(options, { environment: { ...env, ...deviceEnv }, user }, config);
 }
 
-/** The task's config, which an earlier version of the driver may have accepted and this one does not. */
+/** The task's config; undefined if an earlier version of the driver accepted it and this one does not. */
 function readableConfig(driver: Driver, config: TaskConfig): TaskOptions | undefined {
   try {
     const { pluginDir } = driver;
@@ -65,7 +65,7 @@ function readableConfig(driver: Driver, config: TaskConfig): TaskOptions | undef
       (wanted) => taskImageOrigin(wanted, { pluginDir }).kind !== "host",
     );
   } catch (error) {
-    driver.log.warn("the config of a recovered task is not valid any more; the task goes on", {
+    driver.log.warn("recovered task has a config that this version rejects; keeping it running with defaults", {
       task: config.name,
       alloc: config.allocId,
       error: errorText(error),

@@ -3,9 +3,9 @@ import { RecoverableErrorSchema } from "../../gen/hashicorp/nomad/plugins/shared
 import { errorText } from "../host/error-text";
 
 /**
- * Any error as the gRPC status a Nomad agent expects: code Unknown with the sentence as its message.
+ * An error as the gRPC status that a Nomad agent expects: code Unknown, with the sentence as its message.
  *
- * @param recoverable for a start: whether the agent may try again by itself, told as a detail of the status
+ * @param recoverable for a start: whether the agent may retry it; sent as a detail of the status
  */
 export function rpcError(error: unknown, recoverable?: boolean): ConnectError {
   if (error instanceof ConnectError) return error;
@@ -13,7 +13,7 @@ export function rpcError(error: unknown, recoverable?: boolean): ConnectError {
   return new ConnectError(errorText(error), Code.Unknown, undefined, details, error);
 }
 
-/** Wraps a handler so that what it throws reaches the agent as it is; Connect would hide it as an internal error. */
+/** Wraps a handler so that its errors reach the agent unchanged; Connect would replace them by an internal error. */
 export function rpc<Request, Response>(
   handler: (request: Request) => Promise<Response> | Response,
 ): (request: Request) => Promise<Response> {
@@ -26,7 +26,7 @@ export function rpc<Request, Response>(
   };
 }
 
-/** Wraps a stream of answers so that what it throws reaches the agent as it is. */
+/** Wraps a response stream so that its errors reach the agent unchanged. */
 export async function* rpcStream<Response>(responses: AsyncIterable<Response>): AsyncGenerator<Response> {
   try {
     yield* responses;
@@ -35,10 +35,10 @@ export async function* rpcStream<Response>(responses: AsyncIterable<Response>): 
   }
 }
 
-/** Settles like `promise`, unless the caller goes away first. */
+/** Settles like `promise`, or rejects once the caller has disconnected. */
 export function whileAsked<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const aborted = () => reject(new ConnectError("the caller went away", Code.Canceled));
+    const aborted = () => reject(new ConnectError("the caller disconnected", Code.Canceled));
     if (signal.aborted) return aborted();
     signal.addEventListener("abort", aborted, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));

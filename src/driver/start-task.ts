@@ -26,17 +26,17 @@ import { rpcError } from "./rpc";
 import { tellEvent, tellProgress, watchTask } from "./task-events";
 
 /**
- * Starts a task's container. Everything that was acquired is given back when it fails.
+ * Starts a task's container. If the start fails, everything that was acquired is released.
  *
- * @param gone aborts when the agent is not there any more: a download is ended then. An agent that only stops the job waits for
- * the start to be over, and tells nobody (Nomad 1.11.3, task_runner.go, runDriver())
+ * @param gone aborts when the agent has disconnected: a download is then cancelled. An agent that only stops the job waits until
+ * the start has finished, without a signal to the driver (Nomad 1.11.3, task_runner.go, runDriver())
  */
 export async function startTask(
   driver: Driver,
   { task: config }: StartTaskRequest,
   gone: AbortSignal,
 ): Promise<MessageInitShape<typeof StartTaskResponseSchema>> {
-  if (config === undefined) throw rpcError(new Error("StartTask came without a task."));
+  if (config === undefined) throw rpcError(new Error("StartTask: the request has no task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
   const notes: string[] = [];
   using progress = tellProgress(driver, identity);
@@ -51,7 +51,7 @@ export async function startTask(
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
       await driver.orphans.removed(machine);
-      // What an interrupted start of this very task left ends first: it may still write to the root that is about to be made anew.
+      // First remove what an interrupted start of the same task left: it may still write to the root that is about to be created.
       if (isClaimed(machine)) await discardContainer(driver, machine);
       const prepared = await prepareTask(config, machine, {
         plugin: driver.config.options,
@@ -89,10 +89,10 @@ export async function startTask(
           release,
         });
       } catch (error) {
-        // Where it cannot be ended, its files stay: by them it is found again.
+        // If the container cannot be killed, keep its files so that the dangling sweep finds it later.
         const problem = await supervised?.release().then(() => undefined, errorText);
         if (problem === undefined) await release();
-        else driver.log.warn("a container whose start failed could not be removed", { machine, error: problem });
+        else driver.log.warn("cannot remove the container of a failed start", { machine, error: problem });
         throw error;
       }
     });
@@ -117,7 +117,7 @@ export async function startTask(
     };
   } catch (error) {
     const recoverable = error instanceof RecoverableError && error.recoverable;
-    driver.log.error("a task could not be started", {
+    driver.log.error("cannot start task", {
       task: config.name,
       alloc: config.allocId,
       error: errorText(error),

@@ -6,7 +6,7 @@ import { type ImageProgress, type ProgressNote, ProgressNotes } from "../task/pu
 import type { Task, TaskIdentity } from "../task/task";
 import type { Driver } from "./driver";
 
-/** Tells the users of a task something. */
+/** Emits a task event, which `nomad alloc status` shows. */
 export function tellEvent(
   driver: Driver,
   { id, name, allocId }: TaskIdentity,
@@ -16,15 +16,15 @@ export function tellEvent(
   driver.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
 }
 
-/** How often it is looked whether something is to be told of a download, also of one that stands still; milliseconds. */
-const lookAtProgressMs = 500;
+/** How often the progress of a download is checked, also if it stalls; milliseconds. */
+const progressIntervalMs = 500;
 
-/** Tells the users of a task that is being started how far the download of its image is, until it is disposed of. */
+/** Reports the progress of the image download of a starting task as task events, until it is disposed. */
 export function tellProgress(driver: Driver, identity: TaskIdentity) {
   let notes: ProgressNotes | undefined;
   let last: ImageProgress | undefined;
   let timer: NodeJS.Timeout | undefined;
-  const tell = (note: ProgressNote | undefined) => {
+  const emit = (note: ProgressNote | undefined) => {
     if (note !== undefined) tellEvent(driver, identity, note.message, note.annotations);
   };
   return {
@@ -32,25 +32,25 @@ export function tellProgress(driver: Driver, identity: TaskIdentity) {
       notes ??= new ProgressNotes(progress.image, performance.now());
       last = progress;
       timer ??= setInterval(() => {
-        if (last !== undefined) tell(notes?.update(last, performance.now()));
-      }, lookAtProgressMs);
+        if (last !== undefined) emit(notes?.update(last, performance.now()));
+      }, progressIntervalMs);
     },
-    /** The image is there. */
+    /** The download is complete. */
     finish: (): void => {
-      if (last !== undefined) tell(notes?.finish(last, performance.now()));
+      if (last !== undefined) emit(notes?.finish(last, performance.now()));
     },
     [Symbol.dispose]: (): void => clearInterval(timer),
   };
 }
 
-/** Tells a task's users when memory runs out, logs its end, and tells why where systemd-nspawn said so. */
+/** Emits an event when a task runs out of memory, logs its exit, and emits systemd-nspawn's error message if it has one. */
 export function watchTask(driver: Driver, task: Task): void {
   task.onOutOfMemory((state) => {
     const annotations = { oom_kills: String(state.kills) };
     tellEvent(driver, task.identity, oomSentence(state), annotations);
   });
   task.ended.then(({ code, signal, oomKilled, message }) => {
-    driver.log.info("container ended", {
+    driver.log.info("container exited", {
       task: task.identity.name,
       alloc: task.identity.allocId,
       machine: task.supervised.ref.machine,
@@ -62,7 +62,7 @@ export function watchTask(driver: Driver, task: Task): void {
   });
 }
 
-/** The driver's events as the agent reads them. */
+/** The driver's events in the protocol's format. */
 export async function* taskEvents(
   driver: Driver,
   signal: AbortSignal,

@@ -13,8 +13,8 @@ import type { Driver } from "./driver";
 type Response = MessageInitShape<typeof TaskStatsResponseSchema>;
 
 /**
- * A task's usage, again and again until it ends or nobody asks any more. Nothing is queued for a caller that does not take it:
- * it gets the next one.
+ * Yields a task's usage periodically until the task exits or the caller disconnects. Samples are not queued for a slow caller:
+ * it gets the latest one.
  */
 export async function* taskStats(
   driver: Driver,
@@ -63,7 +63,7 @@ export async function* taskStats(
   }
 }
 
-/** Reads one task's cgroups, which are looked up again only when its systemd-nspawn is another one. */
+/** Reads one task's cgroups; they are looked up again only when its systemd-nspawn process has changed. */
 class Meter {
   readonly #task: Task;
   #mainPid: number | undefined;

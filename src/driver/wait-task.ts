@@ -7,12 +7,12 @@ import type { Exit } from "../supervisor/supervisor";
 import type { Driver } from "./driver";
 import { whileAsked } from "./rpc";
 
-/** An exit as Nomad has it. */
+/** An exit status as Nomad's ExitResult. */
 export function exitResult({ code, signal, oomKilled }: Exit): MessageInitShape<typeof ExitResultSchema> {
   return { exitCode: code, signal, oomKilled };
 }
 
-/** Waits until a task has ended; several callers may wait for one task. */
+/** Waits until a task has exited; several callers may wait for one task. */
 export async function waitTask(
   driver: Driver,
   taskId: string,

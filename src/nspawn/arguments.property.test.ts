@@ -13,7 +13,7 @@ import { featuresOf } from "./features";
 
 const FLAGS = ["--quiet", "--keep-unit", "--boot", "--as-pid2", "--ephemeral", "--read-only", "--network-veth"];
 
-/** Reads an argument vector as getopt_long() with "+" does: switches up to "--" or the first word that is none. */
+/** Reads an argument vector as getopt_long() with "+" does: switches up to "--" or the first argument that is not one. */
 function parse(args: readonly string[]) {
   const switches: [name: string, value: string][] = [];
   for (const [index, argument] of args.entries()) {
@@ -30,7 +30,7 @@ function values(switches: readonly [string, string][], name: string): string[] {
   return switches.flatMap(([key, value]) => (key === name ? [value] : []));
 }
 
-/** What systemd-nspawn takes a bind for: bind_mount_parse(). */
+/** How systemd-nspawn parses a bind: bind_mount_parse(). */
 function bound(value: string): [source: string, path: string, options: string] {
   const [source = "", path = "", options = ""] = splitColons(value, 3);
   return [source, path, options];
@@ -43,7 +43,7 @@ function wanted(bind: TaskOptions["bind"]): [string, string, string][] {
   });
 }
 
-/** The options with sources as they are when the driver resolved them: absolute. */
+/** The options with absolute sources, as after the driver resolved them. */
 function resolved(options: TaskOptions): TaskOptions {
   const absolute = (path: string) => (path.startsWith("/") ? path : `/task/${path}`);
   const map = (binds: TaskOptions["bind"]) =>
@@ -60,7 +60,7 @@ function resolved(options: TaskOptions): TaskOptions {
   };
 }
 
-/** @throws ConfigError where the driver refuses it only now */
+/** @throws ConfigError if only this step rejects it */
 function check(given: TaskOptions): void {
   const options = resolved(given);
   const features = featuresOf(258);
@@ -122,7 +122,7 @@ const ALL_SWITCHES = [
   ...Object.values(taskOptions).flatMap((row) => (row.nspawn ?? "").replaceAll("=", "").split(", ")),
 ];
 
-/** A config that is taken on, or undefined; a refusal must be a sentence of one line that names one of the options. */
+/** A valid config, or undefined; the error must be a sentence of one line that names one of the options. */
 function accepted(whole: Readonly<Record<string, unknown>>): TaskOptions | undefined {
   try {
     return decodeTaskConfig(encode({ image: "i", ...whole }));
@@ -139,7 +139,7 @@ function refused(error: unknown, names: readonly string[]): void {
   expect(names.some((name) => error.message.toLowerCase().includes(name))).toBe(true);
 }
 
-/** Checks a config that was taken on; false where it was refused on the way. */
+/** Checks a valid config; false if a later step rejects it. */
 function checked(options: TaskOptions, names: readonly string[]): boolean {
   try {
     check(options);
@@ -152,30 +152,27 @@ function checked(options: TaskOptions, names: readonly string[]): boolean {
 
 const RUNS = 400;
 
-/** Never taken on yet (src/config/not-yet.ts), or with names that no text of these hits. */
+/** Options for which the random values are never valid. */
 const NEVER = ["auth", "image_download", "ports", "port_map"];
 
-test("every option that takes text is among those tried", () => {
+test("every option with text values is tested", () => {
   const withText = Object.entries(taskOptions).filter(([, { type }]) => type.kind !== "bool" && type.kind !== "number");
   expect(Object.keys(hostileValues).sort()).toEqual(withText.map(([name]) => name).sort());
 });
 
-test.each(Object.entries(hostileValues))(
-  "no value of %s adds an argument or ends up in another option",
-  (name, value) => {
-    let taken = 0;
-    fc.assert(
-      fc.property(value, (text) => {
-        const options = accepted({ [name]: text });
-        if (options !== undefined && checked(options, [name])) taken++;
-      }),
-      { numRuns: RUNS },
-    );
-    if (!NEVER.includes(name)) expect(taken).toBeGreaterThan(0);
-  },
-);
+test.each(Object.entries(hostileValues))("no value of %s adds an argument or changes another option", (name, value) => {
+  let taken = 0;
+  fc.assert(
+    fc.property(value, (text) => {
+      const options = accepted({ [name]: text });
+      if (options !== undefined && checked(options, [name])) taken++;
+    }),
+    { numRuns: RUNS },
+  );
+  if (!NEVER.includes(name)) expect(taken).toBeGreaterThan(0);
+});
 
-test("no values of any options do so together", () => {
+test("no combination of option values does so", () => {
   let taken = 0;
   fc.assert(
     fc.property(hostileConfig, (given) => {
@@ -191,7 +188,7 @@ test("no values of any options do so together", () => {
   expect(taken).toBeGreaterThan(1000);
 });
 
-test("bytes that are no text are text or refused", () => {
+test("bytes that are not valid text are converted or rejected", () => {
   const strings = Object.entries(taskOptions).flatMap(([name, { type }]) => (type.kind === "string" ? [name] : []));
   fc.assert(
     fc.property(fc.constantFrom(...strings), fc.uint8Array({ minLength: 1, maxLength: 24 }), (name, bytes) => {
@@ -205,14 +202,14 @@ test("bytes that are no text are text or refused", () => {
   );
 });
 
-/** A config block in msgpack whose option is a string of any bytes; Go's strings may hold them. */
+/** A config block in msgpack whose option is a string of arbitrary bytes, which Go's strings may contain. */
 function blockOf(name: string, bytes: Uint8Array): Uint8Array {
   const map = encode({ image: "i" });
   const value = Uint8Array.of(0xd9, bytes.length, ...bytes);
   return Uint8Array.of(0x82, ...map.subarray(1), ...encode(name), ...value);
 }
 
-test("a refusal tells no secret", () => {
+test("an error message contains no secret", () => {
   const secret = fc.tuple(fc.constant("s3cret-"), hostileText).map((parts) => parts.join(""));
   fc.assert(
     fc.property(fc.constantFrom("username", "password", "other"), secret, hostileText, (field, value, name) => {

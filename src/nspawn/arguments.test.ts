@@ -19,12 +19,12 @@ function args(config: object, input: Partial<NspawnInput> = {}): string[] {
   });
 }
 
-/** Nothing but what is always there. */
+/** Only what is always present. */
 const PLAIN = { boot: false, network_veth: false, user_namespacing: false };
 
 const START = ["--quiet", "--keep-unit", "--register=yes", "--machine=web-1", "--directory=/srv/image"];
 
-test("a config with nothing but an image boots as upstream does", () => {
+test("a config with only an image boots, like in the Go driver", () => {
   expect(args({})).toEqual([
     ...START,
     "--boot",
@@ -127,7 +127,7 @@ describe("options", () => {
     ],
   ];
 
-  /** What only the plain form has where the option does not speak of it. */
+  /** Arguments of the plain form that an option may replace. */
   const ALWAYS = ["--console=", "--private-users="];
 
   test.each(cases)("%j", (config, added) => {
@@ -177,9 +177,9 @@ describe("what the driver adds", () => {
     ],
     ["names of variables", {}, { environment: ["--setenv=A"] }, ["--setenv=A"]],
     ["a group's host name", {}, { network: "joined", groupHostname: "web" }, ["--hostname=web"]],
-    ["a host name of its own", { hostname: "own" }, { network: "joined", groupHostname: "web" }, ["--hostname=own"]],
+    ["the job's own host name", { hostname: "own" }, { network: "joined", groupHostname: "web" }, ["--hostname=own"]],
     ["a resolv.conf by the network", {}, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=copy-uplink"]],
-    ["the config's goes before it", { resolv_conf: "off" }, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=off"]],
+    ["the config's takes precedence", { resolv_conf: "off" }, { resolvConfMode: "copy-uplink" }, ["--resolv-conf=off"]],
     ["a hosts file", {}, { hosts: "/run/a:b/hosts" }, ["--bind-ro=/run/a\\:b/hosts:/etc/hosts"]],
   ];
 
@@ -189,7 +189,7 @@ describe("what the driver adds", () => {
     expect(all.filter((argument) => !without.includes(argument)).sort()).toEqual([...wanted].sort());
   });
 
-  test("a joined network has no switch, whatever the config says", () => {
+  test("a joined network has no switch, whatever the config contains", () => {
     expect(args({ ...PLAIN, network_veth: true, network_bridge: "br0" }, { network: "joined" })).toEqual(args(PLAIN));
   });
 
@@ -198,20 +198,20 @@ describe("what the driver adds", () => {
     [260, ["--user=daemon"]],
     [261, ["--uid=daemon", "--restrict-address-families="]],
     [262, ["--uid=daemon", "--restrict-address-families="]],
-  ])("%d is given nothing that it warns of", (version, wanted) => {
+  ])("%d gets no argument that it warns about", (version, wanted) => {
     const all = args(PLAIN, { taskUser: "daemon", features: featuresOf(version) });
     expect(all.filter((argument) => !args(PLAIN).includes(argument))).toEqual(wanted);
   });
 
-  test("an empty task user is none", () => {
+  test("an empty task user is the same as no user", () => {
     expect(args(PLAIN, { taskUser: "" })).toEqual(args(PLAIN));
   });
 });
 
-describe("refused", () => {
+describe("rejected", () => {
   const cases: readonly [string, object, Partial<NspawnInput>, string][] = [
     [
-      "a task's user that can be none",
+      "an invalid task user",
       {},
       { taskUser: "a:b" },
       'The task\'s user = "a:b" is not valid: it must be the name or number of a user in the container.',
@@ -220,7 +220,7 @@ describe("refused", () => {
       "propagation back to the host",
       {},
       { mounts: [{ source: "/a", target: "/b", readOnly: false, propagation: "bidirectional" }] },
-      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".',
+      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn does not propagate mounts to the host; use "private" or "host-to-task".',
     ],
     [
       "a bind option of a later version",

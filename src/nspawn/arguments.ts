@@ -7,60 +7,60 @@ import { type TaskOptions, taskOptions } from "../config/options";
 import { dropInPath } from "../network/networkd-drop-in";
 import { bindOptionSince, type Features } from "./features";
 
-/** Something of the host the driver mounts into every or this container: task directories and volumes. */
+/** A host path that the driver mounts into the container: a task directory or a volume. */
 export interface TaskMount {
   /** Absolute path on the host. */
   readonly source: string;
   /** Absolute path in the container. */
   readonly target: string;
   readonly readOnly: boolean;
-  /** Nomad's propagation_mode; systemd-nspawn always passes on the host's later mounts and never the container's. */
+  /** Nomad's propagation_mode; systemd-nspawn always propagates the host's later mounts and never the container's. */
   readonly propagation?: "private" | "host-to-task" | "bidirectional";
   /** Options of --bind=, such as "idmap". */
   readonly options?: readonly string[];
 }
 
-/** Everything the argument vector is made of; paths are resolved, and nothing in it is secret. */
+/** The input of the argument vector; paths are resolved, and nothing in it is secret. */
 export interface NspawnInput {
-  /** With the sources of bind, bind_read_only and overlay resolved to absolute paths. */
+  /** The sources of bind, bind_read_only and overlay are resolved to absolute paths. */
   readonly options: TaskOptions;
   readonly features: Features;
   /** See machineName(). */
   readonly machine: string;
-  /** Machine ID for an image that has none: 32 hexadecimal digits, or a UUID. */
+  /** Machine ID for an image without one: 32 hexadecimal digits, or a UUID. */
   readonly uuid?: string;
   readonly image: { readonly kind: "directory" | "image"; readonly path: string };
   readonly mounts: readonly TaskMount[];
-  /** File to show as /etc/resolv.conf instead of what the config says: Nomad's dns block, or the host's servers. */
+  /** File to mount as /etc/resolv.conf instead of the option's: from Nomad's dns block, or with the host's servers. */
   readonly resolvConf?: string;
-  /** Value of --resolv-conf= where the config has none. */
+  /** Value of --resolv-conf= if the config has none. */
   readonly resolvConfMode?: string;
-  /** The task's own `user`, where the config names none. */
+  /** The task's own `user`, used if the config has none. */
   readonly taskUser?: string;
   /** Whether to register with systemd-machined. */
   readonly register: boolean;
-  /** "config": as the options say. "joined": the network is that of systemd-nspawn itself, a namespace of the group's. */
+  /** "config": from the options. "joined": systemd-nspawn runs in the group's network namespace, and the container shares it. */
   readonly network: "config" | "joined";
-  /** Host name of the group's network, where the config gives none. */
+  /** Host name of the group's network, used if the config has none. */
   readonly groupHostname?: string;
-  /** File to show as /etc/hosts. */
+  /** File to mount as /etc/hosts. */
   readonly hosts?: string;
-  /** File to show where systemd-networkd in the container reads it. */
+  /** File to mount where systemd-networkd in the container reads it. */
   readonly networkd?: string;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
 }
 
 /**
- * The arguments of systemd-nspawn, without the program itself. Every value is attached to its switch by "=", so that
- * none can be taken for a switch, and the command follows "--".
+ * The arguments of systemd-nspawn, without the program itself. Every value is attached to its switch with "=", so that
+ * none can be parsed as a switch, and the command follows "--".
  *
- * @throws ConfigError where this host's systemd-nspawn cannot do what is asked
+ * @throws ConfigError if this host's systemd-nspawn does not support what is requested
  */
 export function nspawnArguments(input: NspawnInput): string[] {
   const { options, features } = input;
   refuseUnknownGroups(options, features);
-  refuseVolatileMapped(options, features);
+  rejectVolatileMapped(options, features);
   return [
     "--quiet",
     "--keep-unit",
@@ -72,7 +72,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
     `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
     ...rowSwitches(options),
     ...userSwitches(input),
-    // Explicitly none: the container may use what it could use before.
+    // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
     ...(features.restrictAddressFamilies ? ["--restrict-address-families="] : []),
     ...userNamespaceSwitches(options),
     ...networkSwitches(options, input.network),
@@ -88,7 +88,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
   ];
 }
 
-/** The switches an option's own row makes of its value. */
+/** The switches that an option's row makes from its value. */
 function rowSwitches(options: TaskOptions): string[] {
   const table: OptionTable = taskOptions;
   return Object.entries(options).flatMap(([name, value]) =>
@@ -105,18 +105,18 @@ function userSwitches({ options, taskUser, features }: NspawnInput): string[] {
   return [`${features.userSwitch}=${user}`];
 }
 
-/** What -U means, with its two parts as the options change them. */
+/** The equivalent of -U, with its two parts modified by the options. */
 function userNamespaceSwitches(options: TaskOptions): string[] {
   if (!namespaced(options)) return ["--private-users=no"];
   return [`--private-users=${options.private_users ?? "pick"}`, `--private-users-ownership=${ownership(options)}`];
 }
 
-/** "auto" maps the owners where it can, which systemd-nspawn 249 to 258 does not get done together with --pivot-root=. */
+/** "auto" maps the owners if possible, but with --pivot-root= that fails in systemd-nspawn 249 to 258. */
 function ownership({ private_users_ownership: asked, pivot_root }: TaskOptions): string {
   return asked === undefined || asked === "auto" ? (pivot_root === undefined ? "auto" : "chown") : asked;
 }
 
-function refuseVolatileMapped(options: TaskOptions, features: Features): void {
+function rejectVolatileMapped(options: TaskOptions, features: Features): void {
   const { volatile, private_users_ownership: asked = "auto" } = options;
   if (features.volatileMapped || !namespaced(options) || (volatile !== "yes" && volatile !== "state")) return;
   if (asked === "off") return;
@@ -161,7 +161,7 @@ function mountSwitches({ options, features, mounts }: NspawnInput): string[] {
 function taskMountSwitch(mount: TaskMount, features: Features): string {
   if (mount.propagation === "bidirectional") {
     throw new ConfigError(
-      `The mount at ${JSON.stringify(mount.target)} cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".`,
+      `The mount at ${JSON.stringify(mount.target)} cannot have propagation_mode "bidirectional": systemd-nspawn does not propagate mounts to the host; use "private" or "host-to-task".`,
     );
   }
   const words = mount.options ?? [];
@@ -188,15 +188,15 @@ function overlaySwitch({ lower, upper, target }: OverlayMount): string {
   return `--overlay=${[...sources, escapeColons(target)].join(":")}`;
 }
 
-/** A relative path would be taken from the driver's working directory, and "+" from the image: neither is meant. */
+/** A relative path would be resolved in the driver's working directory, and "+" in the image: neither is intended. */
 function hostPath(path: string): string {
   if (path.startsWith("/")) return escapeColons(path);
   throw new ConfigError(`The path ${JSON.stringify(path)} cannot be mounted: it is not absolute.`);
 }
 
 /**
- * What extract_first_word() of systemd undoes without its unescape flags: a backslash takes the next character as it is;
- * quotes and commas mean nothing.
+ * Escapes for extract_first_word() of systemd without its unescape flags: a backslash makes the next character literal;
+ * quotes and commas are not special.
  */
 function escapeColons(path: string): string {
   return path.replace(/[\\:]/g, "\\$&");

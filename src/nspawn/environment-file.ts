@@ -1,6 +1,6 @@
 /**
- * systemd's EnvironmentFile= format (env-file.c): within single quotes everything is literal, line ends included, and quoted
- * parts that follow each other make one value.
+ * systemd's EnvironmentFile= format (env-file.c): in single quotes everything is literal, including line breaks, and adjacent quoted
+ * parts are joined to one value.
  */
 export function environmentFile(environment: Readonly<Record<string, string>>): string {
   return Object.entries(environment)
@@ -8,14 +8,14 @@ export function environmentFile(environment: Readonly<Record<string, string>>): 
     .join("");
 }
 
-/** Reads back what environmentFile() writes, for a supervisor that has no systemd to do it. */
+/** Parses the output of environmentFile(), for the supervisor without systemd. */
 export function parseEnvironmentFile(text: string): Record<string, string> {
   const entries: [string, string][] = [];
   const assignment = /([A-Za-z_][A-Za-z0-9_]*)=((?:'[^']*'|"'")*)\n/y;
   while (assignment.lastIndex < text.length) {
     const at = assignment.lastIndex;
     const match = assignment.exec(text);
-    if (match === null) throw new Error(`The environment file cannot be read: no assignment at character ${at}.`);
+    if (match === null) throw new Error(`Cannot parse the environment file: no assignment at character ${at}.`);
     const [, name = "", quoted = ""] = match;
     entries.push([name, quoted.replace(/'([^']*)'|"(')"/g, "$1$2")]);
   }

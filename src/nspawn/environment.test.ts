@@ -16,7 +16,7 @@ describe("values of one line", () => {
     });
   });
 
-  test("none still make a settings file, so that none beside the image is read", () => {
+  test("without variables a settings file is still written, so that systemd-nspawn reads none beside the image", () => {
     expect(taskEnvironment({}, FEATURES)).toEqual({ settingsFile: "[Exec]\n", arguments: [] });
   });
 
@@ -26,7 +26,7 @@ describe("values of one line", () => {
 });
 
 describe("a value of several lines", () => {
-  test("has all go by name, with values out of the arguments", () => {
+  test("has all variables passed by name, with no value in the arguments", () => {
     expect(taskEnvironment({ A: "1\n2", TOKEN: "it's" }, FEATURES)).toEqual({
       settingsFile: "[Exec]\n",
       arguments: ["--setenv=A", "--setenv=TOKEN"],
@@ -80,10 +80,10 @@ describe("a value of several lines", () => {
   });
 });
 
-describe("refused, without the value", () => {
+describe("rejected, without the value in the message", () => {
   const cases: readonly [string, Record<string, string>, number, string][] = [
     [
-      "a name that is none",
+      "an invalid name",
       { "A-B": "hidden" },
       257,
       'Environment variable "A-B" cannot be passed: its name must consist of letters, digits and underscores and not begin with a digit.',
@@ -101,19 +101,19 @@ describe("refused, without the value", () => {
       'Environment variable "A" cannot be passed: its value contains characters that are not valid Unicode text.',
     ],
     [
-      "a noncharacter, which systemd would drop the variable for",
+      "a noncharacter, for which systemd would drop the variable",
       { A: "hidden\ufdd0" },
       257,
       'Environment variable "A" cannot be passed: its value contains characters that are not valid Unicode text.',
     ],
     [
-      "a value no process can be given",
+      "a value too long for a process",
       { A: "h".repeat(131_070) },
       257,
       'Environment variable "A" cannot be passed: name and value must not be longer than 131071 bytes.',
     ],
     [
-      "more than a process can be given",
+      "more than a process accepts",
       Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`A${i}`, "h".repeat(100_000)])),
       257,
       "The task's environment variables take 2000250 bytes together: no more than 1835008 can be passed to a process.",
@@ -141,7 +141,7 @@ test("the largest value is passed", () => {
   expect(taskEnvironment({ A: "x".repeat(131_069) }, FEATURES).arguments).toEqual([]);
 });
 
-test("the settings file lies where systemd-nspawn trusts it", () => {
+test("the settings file is in a directory that systemd-nspawn trusts", () => {
   expect(settingsFilePath("web-1")).toBe("/run/systemd/nspawn/web-1.nspawn");
 });
 
@@ -154,7 +154,7 @@ test.each([
   expect(settingsFile({ A: value })).toBe(`[Exec]\n${line}\n`);
 });
 
-test("an environment file is read back as it was", () => {
+test("an environment file is read back unchanged", () => {
   const names = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/);
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
@@ -168,10 +168,10 @@ test("an environment file is read back as it was", () => {
 });
 
 test.each(["A", "A=b\n", "A='b'", "A='b\n", "=''\n", "A='b'c\n"])(
-  "an environment file of another make is refused: %j",
+  "an environment file of another format is rejected: %j",
   (text) => {
     expect(() => parseEnvironmentFile(text)).toThrow(
-      "The environment file cannot be read: no assignment at character 0.",
+      "Cannot parse the environment file: no assignment at character 0.",
     );
   },
 );

@@ -5,26 +5,26 @@ import { environmentFile } from "./environment-file";
 import type { Features } from "./features";
 import { fitsSettingsFile, settingsFile } from "./settings-file";
 
-/** All variables together, in bytes: a quarter of the usual stack limit is what execve(2) takes, less some for the arguments. */
+/** Limit of all variables together, in bytes: execve(2) accepts a quarter of the usual stack limit; the rest is for the arguments. */
 const MAX_TOTAL_BYTES = 2 * 1024 * 1024 - 256 * 1024;
 
-/** How the task's environment reaches the container without its values being seen in any argument vector. */
+/** How the task's environment is passed to the container without its values in an argument vector. */
 export interface TaskEnvironment {
   /** Text of the machine's settings file (settingsFilePath), to be written with mode 0600 before the start. */
   readonly settingsFile: string;
-  /** Arguments for systemd-nspawn; empty unless a value has more than one line. */
+  /** Arguments of systemd-nspawn; empty unless a value has more than one line. */
   readonly arguments: readonly string[];
   /** Text for LaunchSpec.environmentFile, to be written with mode 0600; absent unless a value has more than one line. */
   readonly environmentFile?: string;
 }
 
 /**
- * Decides how the variables travel. Normally all go into the settings file. That cannot hold line ends, and one --setenv=
- * makes systemd-nspawn ignore the file's variables, so with a value of several lines all of them travel in
- * systemd-nspawn's own environment, and are named by `--setenv=NAME`. Names that would change systemd-nspawn itself, or a
- * library in it, cannot: they go as `--setenv=NAME=VALUE`, which any user of the host can read.
+ * Decides how the variables are passed. Normally all are in the settings file. It cannot contain line breaks, and any --setenv=
+ * makes systemd-nspawn ignore the file's variables, so if a value has several lines, all variables are passed in
+ * systemd-nspawn's own environment and named with `--setenv=NAME`. That is not possible for names that affect systemd-nspawn itself
+ * or one of its libraries: they are passed as `--setenv=NAME=VALUE`, which any user of the host can read.
  *
- * @throws ConfigError naming the variable, never its value
+ * @throws ConfigError with the variable's name, never its value
  */
 export function taskEnvironment(environment: Readonly<Record<string, string>>, features: Features): TaskEnvironment {
   const names = Object.keys(environment);
@@ -76,13 +76,13 @@ function variableProblem(name: string, value: string): string | undefined {
   return undefined;
 }
 
-/** What utf8_is_valid() of systemd accepts: neither lone surrogates nor noncharacters. It would drop the variable otherwise. */
+/** Whether systemd's utf8_is_valid() accepts it: no lone surrogates and no noncharacters. Otherwise systemd would drop the variable. */
 function isSystemdText(value: string): boolean {
   return value.isWellFormed() && !/\p{Noncharacter_Code_Point}/u.test(value);
 }
 
 /**
- * Names that systemd-nspawn, the dynamic loader, glibc or a library it loads reads: glibc's unsecure variables and those
+ * Variables that systemd-nspawn, the dynamic loader, glibc or a library it loads reads: glibc's unsecure variables and those
  * of sd-daemon, libsystemd, libmount, libblkid, libcryptsetup, libtss2, p11-kit, OpenSSL, xtables and the sanitizers.
  */
 const AFFECTS_NSPAWN = new RegExp(
@@ -98,7 +98,7 @@ const AFFECTS_NSPAWN = new RegExp(
   ].join("|")})$`,
 );
 
-/** True where systemd-nspawn must not have the variable in its own environment. */
+/** True if systemd-nspawn must not have the variable in its own environment. */
 function affectsNspawn(name: string): boolean {
   return AFFECTS_NSPAWN.test(name);
 }

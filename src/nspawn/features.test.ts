@@ -17,7 +17,7 @@ test.each([
   [252, true, false, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], ["@sandbox"]],
   [254, true, false, ["rbind", "norbind", "idmap", "noidmap", "rootidmap"], []],
   [258, true, true, ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"], []],
-])("what %d can do", (version, setenvByName, volatileMapped, bindOptions, unknownSystemCallGroups) => {
+])("the features of %d", (version, setenvByName, volatileMapped, bindOptions, unknownSystemCallGroups) => {
   expect(featuresOf(version)).toMatchObject({
     version,
     setenvByName,
@@ -32,10 +32,10 @@ test.each([
   [260, "--user", false],
   [261, "--uid", true],
   [262, "--uid", true],
-])("%d names the user by %s", (version, userSwitch, restrictAddressFamilies) => {
+])("%d has the user switch %s", (version, userSwitch, restrictAddressFamilies) => {
   expect(featuresOf(version)).toMatchObject({ userSwitch, restrictAddressFamilies });
 });
 
-test("the oldest version is the one that knows every switch we always give", () => {
+test("the oldest version knows every switch that the driver always passes", () => {
   expect(MINIMUM_VERSION).toBe(249);
 });

@@ -1,48 +1,48 @@
-/** The oldest systemd-nspawn the driver runs with: 249 brought --private-users-ownership= and identity mappings. */
+/** The oldest supported systemd-nspawn: 249 introduced --private-users-ownership= and identity mappings. */
 export const MINIMUM_VERSION = 249;
 
-/** The newest systemd the driver was made for and is tested with. */
+/** The newest systemd that the driver supports and is tested with. */
 export const NEWEST_VERSION = 262;
 
-/** The versions of systemd that test hosts have: of Debian bookworm, trixie and sid. */
+/** The systemd versions of the test hosts: Debian bookworm, trixie and sid. */
 export const TESTED_VERSIONS = [252, 257, NEWEST_VERSION] as const;
 
-/** What one version of systemd-nspawn can do beyond the oldest supported one. */
+/** The features of a systemd-nspawn version that the oldest supported one lacks. */
 export interface Features {
   readonly version: number;
-  /** Words allowed after the target of --bind= and --bind-ro=. */
+  /** Options allowed after the target of --bind= and --bind-ro=. */
   readonly bindOptions: readonly string[];
   /** `--setenv=NAME` takes the value from systemd-nspawn's own environment. */
   readonly setenvByName: boolean;
-  /** volatile = "yes" and "state" work while the owners of the image's files are mapped. */
+  /** volatile = "yes" and "state" work with mapped owners of the image's files. */
   readonly volatileMapped: boolean;
-  /** System call groups a --system-call-filter= may not name, because this version does not know them. */
+  /** System call groups that this version does not know, so that --system-call-filter= must not contain them. */
   readonly unknownSystemCallGroups: readonly string[];
-  /** The switch that names the user of the command; the other one is refused, or warned of on the task's stderr. */
+  /** The switch for the user of the command; the other one is rejected, or causes a warning on the task's stderr. */
   readonly userSwitch: "--uid" | "--user";
   /**
-   * `--restrict-address-families=` is known: without it this version says on the task's stderr that a later one will permit
-   * no more than AF_INET, AF_INET6 and AF_UNIX, and a later one does.
+   * `--restrict-address-families=` is known: without it, this version warns on the task's stderr that a later one will permit
+   * only AF_INET, AF_INET6 and AF_UNIX, and a later one does so.
    */
   readonly restrictAddressFamilies: boolean;
 }
 
 /**
- * Since which version, as in systemd's NEWS. What else is new and asks nothing of the driver: cgroup v1 is gone (258), and so is
- * NAT by iptables (259), for the driver limits and forwards by itself; `.mstack` images (260), `--forward-journal=` (261) and the
- * default of PrivateUsersOwnership= (262) are for those who ask for them, and the driver always says which ownership it wants.
+ * The versions that introduced features, from systemd's NEWS. Other changes do not affect the driver: the removal of cgroup v1 (258)
+ * and of NAT by iptables (259), because the driver limits and forwards itself; `.mstack` images (260) and `--forward-journal=` (261),
+ * which are opt-in; and the default of PrivateUsersOwnership= (262), because the driver always sets the ownership.
  */
 const SINCE = {
   uidSwitch: 261,
   restrictAddressFamilies: 261,
   setenvByName: 250,
-  // systemd issue 34254, seen up to 256.
+  // systemd issue 34254, observed up to 256.
   volatileMapped: 257,
   bindOptions: { rbind: 0, norbind: 0, idmap: 250, noidmap: 250, rootidmap: 252, owneridmap: 256 },
   systemCallGroups: { "@sandbox": 254 },
 } as const;
 
-/** What systemd-nspawn of that version can do. */
+/** The features of a systemd-nspawn version. */
 export function featuresOf(version: number): Features {
   return {
     version,
@@ -55,12 +55,12 @@ export function featuresOf(version: number): Features {
   };
 }
 
-/** The version that brought a bind option, for an error; undefined for one no version has. */
+/** The version that introduced a bind option, for an error; undefined for an unknown option. */
 export function bindOptionSince(name: string): number | undefined {
   return Object.entries(SINCE.bindOptions).find(([known]) => known === name)?.[1];
 }
 
-/** The major version in the output of `systemd-nspawn --version`, such as 257; undefined where there is none. */
+/** The major version in the output of `systemd-nspawn --version`, such as 257; undefined if there is none. */
 export function parseNspawnVersion(text: string): number | undefined {
   const match = /^systemd (\d+)\b/m.exec(text);
   return match === null ? undefined : Number(match[1]);

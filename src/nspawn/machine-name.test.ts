@@ -5,13 +5,13 @@ import { machineName } from "./machine-name";
 
 const ALLOC = "d5b4a7c6-1f0e-4a3b-9c8d-7e6f5a4b3c2d";
 
-describe("upstream's name where systemd accepts it", () => {
+describe("the Go driver's name if systemd accepts it", () => {
   test.each(["web", "Web-1", "a.b", "x".repeat(27)])("%s", (task) => {
     expect(machineName(task, ALLOC)).toBe(`${task}-${ALLOC}`);
   });
 });
 
-describe("a name made fit", () => {
+describe("a sanitized name", () => {
   test.each([
     ["under_score", "under-score-"],
     ["with space", "with-space-"],
@@ -26,7 +26,7 @@ describe("a name made fit", () => {
   });
 });
 
-test("any two names give different valid machine names, and always the same", () => {
+test("different names give different valid machine names, and the same name always the same one", () => {
   const task = fc.oneof(
     fc.string({ minLength: 1 }),
     fc.string({ unit: "binary" }),

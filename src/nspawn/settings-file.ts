@@ -1,17 +1,17 @@
 /**
- * systemd-nspawn's settings file of a machine (systemd.nspawn(5)). One in this directory is trusted, and keeps
- * systemd-nspawn from looking for one beside the image.
+ * systemd-nspawn's settings file of a machine (systemd.nspawn(5)). A file in this directory is trusted, and keeps
+ * systemd-nspawn from searching for one beside the image.
  */
 export const SETTINGS_DIRECTORY = "/run/systemd/nspawn";
 
-/** Where the settings file of a machine lies. */
+/** The path of a machine's settings file. */
 export function settingsFilePath(machine: string): string {
   return `${SETTINGS_DIRECTORY}/${machine}.nspawn`;
 }
 
 /**
- * True where a value can be written into a settings file. A line ends at a line feed or carriage return, quoted or not, and
- * there is no escape for either.
+ * True if a value can be written into a settings file. A line ends at a line feed or carriage return, quoted or not, and
+ * the format has no escape for either.
  */
 export function fitsSettingsFile(value: string): boolean {
   return !/[\r\n]/.test(value);
@@ -24,8 +24,8 @@ export function settingsFile(environment: Readonly<Record<string, string>>): str
 }
 
 /**
- * Quotes a word for config_parse_strv(): quotes end where they began, adjoining ones make one word, and a backslash is
- * nothing special (EXTRACT_UNQUOTE, EXTRACT_RETAIN_ESCAPE). The final quote also keeps a backslash at the end from
+ * Quotes a word for config_parse_strv(): adjacent quoted parts make one word, and a backslash is not
+ * special (EXTRACT_UNQUOTE, EXTRACT_RETAIN_ESCAPE). The final quote also keeps a trailing backslash from
  * continuing the line.
  */
 function quote(word: string): string {

@@ -7,7 +7,7 @@ import { GRPCStdio } from "../../gen/plugin/grpc_stdio_pb";
 
 const pluginService = "plugin";
 
-/** Resolves when the stream's client goes away or the plugin ends. */
+/** Resolves when the stream's client disconnects or the plugin shuts down. */
 function closed(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
@@ -28,7 +28,7 @@ export function registerHealth(router: ConnectRouter): void {
   });
 }
 
-/** Registers GRPCController: its Shutdown ends the plugin after the answer has gone out. */
+/** Registers GRPCController: its Shutdown stops the plugin after the response has been sent. */
 export function registerController(router: ConnectRouter, shutdown: () => void): void {
   router.service(GRPCController, {
     shutdown: () => {
@@ -38,7 +38,7 @@ export function registerController(router: ConnectRouter, shutdown: () => void):
   });
 }
 
-/** Registers GRPCStdio: nothing is ever printed after the handshake, but the client wants the stream open. */
+/** Registers GRPCStdio: the plugin prints nothing after the handshake, but the client expects an open stream. */
 export function registerStdio(router: ConnectRouter): void {
   router.service(GRPCStdio, {
     async *streamStdio(_request, context) {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { checkHandshake, HandshakeError, handshakeLine, isPluginEnvironment, magicCookieValue } from "./handshake";
 
 describe("isPluginEnvironment", () => {
-  test("only the agent's cookie makes a plugin", () => {
+  test("only the agent's cookie starts a plugin", () => {
     expect(isPluginEnvironment({ NOMAD_PLUGIN_MAGIC_COOKIE: magicCookieValue })).toBe(true);
     expect(isPluginEnvironment({ NOMAD_PLUGIN_MAGIC_COOKIE: "x" })).toBe(false);
     expect(isPluginEnvironment({})).toBe(false);
@@ -18,9 +18,9 @@ describe("checkHandshake", () => {
   );
 
   test.each([
-    [{ PLUGIN_PROTOCOL_VERSIONS: "3" }, "speaks version 2"],
+    [{ PLUGIN_PROTOCOL_VERSIONS: "3" }, "supports version 2"],
     [{ PLUGIN_PROTOCOL_VERSIONS: "2", PLUGIN_CLIENT_CERT: "-----BEGIN CERTIFICATE-----" }, "mutual TLS"],
-  ])("refuses %p", (env, text) => {
+  ])("rejects %p", (env, text) => {
     expect(() => checkHandshake(env)).toThrow(HandshakeError);
     expect(() => checkHandshake(env)).toThrow(text);
   });

@@ -11,7 +11,7 @@ describe("formatLogLine", () => {
     expect(JSON.parse(line)["@timestamp"]).toBe(expected);
   });
 
-  test("is one line whatever the message holds", () => {
+  test("is one line whatever the message contains", () => {
     const line = formatLogLine("warn", "nspawn", "two\nlines", { reason: "a\nb", count: 2 }, 0);
     expect(line.endsWith("\n")).toBe(true);
     expect(line.slice(0, -1)).not.toContain("\n");

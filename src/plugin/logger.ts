@@ -1,10 +1,10 @@
-/** Extra values of a log line; the agent shows them as key=value. Never put secrets here. */
+/** Fields of a log line; the agent shows them as key=value. Never put secrets here. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** The levels of go-hclog that the agent understands. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
-/** A logger that names its lines after the module that writes them. */
+/** A logger whose lines have the name of the module that writes them. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -15,7 +15,7 @@ export interface Logger {
 }
 
 /**
- * Formats a line as go-hclog's JSON: the agent prints a line raw when the timestamp has not exactly six fraction digits.
+ * Formats a line as go-hclog's JSON: the agent prints a line raw if its timestamp does not have exactly six fraction digits.
  *
  * @param at milliseconds since the epoch; its fraction becomes microseconds
  */
@@ -26,7 +26,7 @@ export function formatLogLine(level: LogLevel, module: string, message: string, 
   return `${JSON.stringify({ "@level": level, "@message": message, "@module": module, "@timestamp": timestamp, ...fields })}\n`;
 }
 
-/** A logger that hands each finished line to `write`. */
+/** A logger that passes each formatted line to `write`. */
 export function createLogger(module: string, write: (line: string) => void): Logger {
   const log = (level: LogLevel, message: string, fields: LogFields = {}) =>
     write(formatLogLine(level, module, message, fields, performance.timeOrigin + performance.now()));

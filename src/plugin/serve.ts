@@ -8,31 +8,31 @@ import type { Logger } from "./logger";
 import { createSocketDirectory } from "./socket";
 import { answerUnknownMethod } from "./unknown-method";
 
-/** Exec frames and job configs may be large; gRPC's usual 4 MiB is too little. */
+/** Exec frames and job configs may be large; gRPC's default of 4 MiB is too small. */
 const maxMessageBytes = 256 * 1024 * 1024;
 /** The agent sends SIGKILL about 2 s after Controller.Shutdown. */
 const closeTimeoutMs = 1000;
 
-/** What a plugin gives to serve(). */
+/** Options of serve(). */
 export interface PluginOptions {
   readonly env: Environment;
   readonly log: Logger;
-  /** Where sockets go without PLUGIN_UNIX_SOCKET_DIR. */
+  /** Directory for sockets if PLUGIN_UNIX_SOCKET_DIR is not set. */
   readonly temporaryDirectory: string;
   readonly isAlive: (pid: number) => boolean;
   /** Prints the handshake; nothing else is ever printed on stdout. */
   readonly print: (line: string) => void;
   /** Adds the plugin's own services. */
   readonly register: (router: ConnectRouter) => void;
-  /** Ends the process early, as a signal would. */
+  /** Stops serving, as a signal would. */
   readonly signal?: AbortSignal;
 }
 
 /**
  * Serves a go-plugin plugin on a unix socket until the agent calls Controller.Shutdown or `signal` aborts.
- * The socket and its directory are gone when it returns.
+ * The socket and its directory are removed when it returns.
  *
- * @throws HandshakeError when the agent asks for what this plugin does not speak
+ * @throws HandshakeError if the agent requests a protocol that this plugin does not support
  */
 export async function serve(options: PluginOptions): Promise<void> {
   checkHandshake(options.env);
@@ -72,7 +72,7 @@ export async function serve(options: PluginOptions): Promise<void> {
   server.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
-    session.on("error", (error) => options.log.debug("an agent connection failed", { error: errorText(error) }));
+    session.on("error", (error) => options.log.debug("connection to the agent failed", { error: errorText(error) }));
   });
 
   try {
@@ -89,7 +89,7 @@ export async function serve(options: PluginOptions): Promise<void> {
   }
 }
 
-/** Lets answers under way go out, then drops what is left. */
+/** Waits for responses in progress, then drops the rest. */
 async function closeServer(
   server: ReturnType<typeof createServer>,
   sessions: ReadonlySet<Http2Session>,

@@ -19,14 +19,14 @@ test.each([
   expect(socketDirectoryPid(name)).toBe(pid);
 });
 
-test("the directory is private and goes away again", async () => {
+test("the directory is private and is removed again", async () => {
   const directory = await createSocketDirectory(parent, () => true);
   expect((await stat(dirname(directory.socketPath))).mode & 0o777).toBe(0o700);
   await directory.remove();
   expect(await readdir(parent)).toEqual([]);
 });
 
-test("directories of dead plugins are removed, those of living ones and of others are kept", async () => {
+test("directories of dead plugins are removed, those of running ones and of other programs are kept", async () => {
   for (const name of ["nomad-driver-nspawn-1-dead", "nomad-driver-nspawn-2-live", "other"]) {
     await mkdir(join(parent, name), { mode: 0o700 });
   }
@@ -35,7 +35,7 @@ test("directories of dead plugins are removed, those of living ones and of other
   expect((await readdir(parent)).sort()).toEqual(["nomad-driver-nspawn-2-live", "other"]);
 });
 
-test("what others put in their place is kept, for it may change while it is removed", async () => {
+test("what other users put in their place is kept, because it may change during the removal", async () => {
   const names = ["nomad-driver-nspawn-1-link", "nomad-driver-nspawn-1-open", "nomad-driver-nspawn-1-theirs"] as const;
   const [link, open, theirs] = names.map((name) => join(parent, name));
   await symlink("/nowhere", link ?? "");

@@ -4,25 +4,25 @@ import { absent } from "../host/errno";
 
 const prefix = "nomad-driver-nspawn-";
 
-/** A directory of our own (0700) for the plugin's socket. */
+/** A private directory (0700) for the plugin's socket. */
 export interface SocketDirectory {
   readonly socketPath: string;
   /** Removes the directory and the socket in it. */
   remove(): Promise<void>;
 }
 
-/** The PID in the name of one of our socket directories, or undefined for any other name. */
+/** The PID in the name of one of the driver's socket directories, or undefined for any other name. */
 export function socketDirectoryPid(name: string): number | undefined {
   const match = /^nomad-driver-nspawn-(\d+)-/.exec(name);
   return match?.[1] === undefined ? undefined : Number(match[1]);
 }
 
 /**
- * Makes the socket's directory below `parent` and removes those that dead plugin processes left there.
+ * Creates the socket's directory below `parent` and removes those that dead plugin processes left there.
  *
  * @param parent PLUGIN_UNIX_SOCKET_DIR, or the temporary directory
  * @param isAlive whether a process with that PID exists
- * @throws when `parent` cannot be written
+ * @throws if `parent` is not writable
  */
 export async function createSocketDirectory(
   parent: string,
@@ -43,7 +43,7 @@ export async function createSocketDirectory(
   };
 }
 
-/** In a directory of everybody, others may make one of such a name, and put links in it while it is being removed. */
+/** In a world-writable directory, other users may create a directory of such a name, and put links in it while it is being removed. */
 async function isOurs(path: string): Promise<boolean> {
   const stats = await lstat(path).catch(absent);
   return stats?.isDirectory() === true && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;

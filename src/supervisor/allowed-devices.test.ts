@@ -4,12 +4,12 @@ import { allowedDevices } from "./allowed-devices";
 const paths = (argv: string[], devices: { path: string; permissions: string }[] = []) =>
   allowedDevices({ argv, devices }).map(({ path }) => path);
 
-test("loop devices are for disk images", () => {
+test("loop devices are allowed for disk images only", () => {
   expect(paths(["n", "--directory=/x"])).not.toContain("block-loop");
   expect(paths(["n", "--image=/x.raw"])).toContain("block-loop");
 });
 
-test("the job's command cannot ask for them", () => {
+test("the job's command cannot request them", () => {
   expect(paths(["n", "--directory=/x", "--", "/bin/sh", "--image=/x.raw"])).not.toContain("block-loop");
 });
 

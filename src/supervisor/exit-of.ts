@@ -2,22 +2,22 @@ import { SIGKILL, signalName, signalNumber } from "../host/signals";
 import { looksKilled, STUB_EXCEPTION } from "./looks-killed";
 import type { Exit, PayloadMode } from "./supervisor";
 
-/** What a supervising process knows about an end. */
+/** The facts about the exit of a container. */
 export interface Ending {
   readonly machine: string;
   readonly mode: PayloadMode;
-  /** How systemd-nspawn itself ended: an exit code, or the signal that ended it. */
+  /** The exit code of systemd-nspawn itself, or the signal that killed it. */
   readonly nspawn: { readonly code: number } | { readonly signal: number };
-  /** Wait status of the payload, where the kernel told it (Linux 6.15). */
+  /** Wait status of the payload, if the kernel reports it (Linux 6.15). */
   readonly payloadStatus?: number | undefined;
-  /** Whether the payload was seen to run its own program. */
+  /** Whether the payload was observed to have executed its own program. */
   readonly payloadSeen: boolean;
-  /** The last that was written to standard error, by systemd-nspawn or by the payload. */
-  readonly lastWords: string;
+  /** The end of standard error, written by systemd-nspawn or by the payload. */
+  readonly stderrTail: string;
   readonly oomKills: number;
   /**
-   * Whether the driver killed the container: one in the middle of its start ends with a failure then, and it is no longer the kernel's
-   * doing that kills for memory, which may have killed a process of it before.
+   * Whether the driver killed the container: if it was still starting, systemd-nspawn then reports a failure; and the exit is not an
+   * OOM kill, even if the kernel killed one of its processes before.
    */
   readonly killed: boolean;
   /** Milliseconds since the epoch. */
@@ -26,38 +26,38 @@ export interface Ending {
 
 const SIGHUP = 1;
 const SIGINT = 2;
-/** systemd-nspawn's code when it failed, and when a signal ended the container's PID 1 (nspawn.c, wait_for_container). */
+/** systemd-nspawn's exit code when it failed, and when a signal killed the container's PID 1 (nspawn.c, wait_for_container). */
 const FAILURE = 1;
-/** systemd-nspawn's code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
+/** systemd-nspawn's exit code for a container that reboots, with --keep-unit (nspawn.c, EXIT_FORCE_RESTART). */
 export const RESTART = 133;
 const MAX_MESSAGE = 500;
-/** systemd-nspawn complains about its cleaning up after the line that tells the end, a few lines at most. */
+/** systemd-nspawn may print cleanup errors after the line with the signal, a few lines at most. */
 const LAST_LINES = 8;
-/** What it says when the child that sets the container up has failed; that one's own words tell why (nspawn.c, run_container). */
+/** Its message when the child that sets the container up has failed; the child's own message has the reason (nspawn.c, run_container). */
 const CONSEQUENCE = /^Short read while reading|^Child died too early|^Failed to read .* from outer child/;
 const CLEANUP = /^Attempted to remove disk file system|^Can(?:not|'t) remove .*ignoring/;
 
 /**
- * How the container ended. systemd-nspawn passes the payload's code on, but has no code for a signal: it exits with 1 and
- * writes "Container NAME terminated by signal KILL.", or, with a stub init, exits with 255 without a word. So
- * the kernel's own record of the payload comes first, then that line. Where both are missing (mode "pid2" before
- * Linux 6.15, or a payload that ended faster than it could be looked at) a signal is reported as code 255.
+ * The container's exit status. systemd-nspawn exits with the payload's exit code, but has no code for a signal: it exits with 1 and
+ * writes "Container NAME terminated by signal KILL.", or, with a stub init, exits with 255 without a message. So
+ * the kernel's own record of the payload is used first, then that line. If both are missing (mode "pid2" before
+ * Linux 6.15, or a payload that exited before it was observed), a signal is reported as code 255.
  */
 export function exitOf(ending: Ending): Exit {
   const { nspawn, at } = ending;
   if ("signal" in nspawn) {
-    const message = `systemd-nspawn itself was ended by ${signalName(nspawn.signal)}.`;
+    const message = `systemd-nspawn itself was killed by ${signalName(nspawn.signal)}.`;
     return { ...outcome(ending, 0, nspawn.signal), message, at };
   }
   const code = payloadCode(ending, nspawn.code) ?? nspawn.code;
-  const told = code === FAILURE ? signalInWords(ending) : undefined;
-  // Also of one that was about to be started again.
+  const printed = code === FAILURE ? printedSignal(ending) : undefined;
+  // Includes a container that was about to be restarted after a reboot.
   const unfinished = code === FAILURE || (ending.mode === "boot" && code === RESTART);
   const killed = unfinished && ending.killed ? SIGKILL : 0;
-  const signal = told ?? payloadSignal(ending, code) ?? killed;
+  const signal = printed ?? payloadSignal(ending, code) ?? killed;
   if (signal !== 0) return { ...outcome(ending, 0, signal), at };
-  const words = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.lastWords) : "";
-  const message = words === "" ? {} : { message: words };
+  const sentence = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.stderrTail) : "";
+  const message = sentence === "" ? {} : { message: sentence };
   return { ...outcome(ending, code, 0), ...message, at };
 }
 
@@ -69,7 +69,7 @@ function outcome(
   return { code, signal, oomKilled: oomKills > 0 && !killed && looksKilled({ code, signal }, mode) };
 }
 
-/** The last line that tells why a start failed, without a terminal's colours, shortened to what fits an event. */
+/** The last line with the reason of a failed start, without colour codes, shortened to fit a task event. */
 export function lastSentence(text: string): string {
   const lines = linesOf(text).filter((line) => !CLEANUP.test(line));
   return (lines.findLast((line) => !CONSEQUENCE.test(line)) ?? lines.at(-1) ?? "").slice(0, MAX_MESSAGE);
@@ -83,17 +83,17 @@ function linesOf(text: string): readonly string[] {
 }
 
 /**
- * The payload's own exit code where systemd-nspawn ended with 1: a code of 133, which is its own word for a reboot, it takes for a
- * failure (measured with 252 and 257).
+ * The payload's own exit code if systemd-nspawn exited with 1: systemd-nspawn treats a payload's code of 133, its own code for a
+ * reboot, as a failure (measured with 252 and 257).
  */
 function payloadCode({ mode, payloadStatus }: Ending, code: number): number | undefined {
   const exited = payloadStatus !== undefined && (payloadStatus & 0x7f) === 0;
   return exited && mode !== "boot" && code === FAILURE ? (payloadStatus >> 8) & 0xff : undefined;
 }
 
-function signalInWords({ lastWords, machine }: Ending): number | undefined {
+function printedSignal({ stderrTail, machine }: Ending): number | undefined {
   const prefix = `Container ${machine} terminated by signal `;
-  const line = linesOf(lastWords)
+  const line = linesOf(stderrTail)
     .slice(-LAST_LINES)
     .findLast((candidate) => candidate.startsWith(prefix) && candidate.endsWith("."));
   return line === undefined ? undefined : signalNumber(line.slice(prefix.length, -1));
@@ -101,7 +101,7 @@ function signalInWords({ lastWords, machine }: Ending): number | undefined {
 
 /**
  * The signal in the payload's wait status. PID 1 of a PID namespace is "killed" by SIGINT and SIGHUP when the container
- * powers off and reboots (reboot(2)): those are no signals to report, and systemd-nspawn's code is right.
+ * powers off and reboots (reboot(2)): those signals are not reported, and systemd-nspawn's code is right.
  */
 function payloadSignal({ mode, payloadStatus }: Ending, code: number): number | undefined {
   if (payloadStatus === undefined) return undefined;

@@ -36,12 +36,12 @@ function facts(kind: keyof typeof kinds, more: Partial<Pick<LogFacts, "rdev" | "
 describe("logProblem", () => {
   test.each([
     ["a FIFO of root's", facts("fifo"), [0], undefined],
-    ["a FIFO that was given away", facts("fifo", { uid: 524_288 }), [0, 524_288], undefined],
-    ["anyone's FIFO where that is asked for", facts("fifo", { uid: 7 }), undefined, undefined],
+    ["a FIFO with another owner", facts("fifo", { uid: 524_288 }), [0, 524_288], undefined],
+    ["any user's FIFO if any owner is allowed", facts("fifo", { uid: 7 }), undefined, undefined],
     ["the null device", facts("character", { rdev: 259 }), [0], undefined],
     ["the null device of a user", facts("character", { rdev: 259, uid: 7, nlink: 2 }), [0], undefined],
     ["a FIFO of another user", facts("fifo", { uid: 1000 }), [0, 524_288], "is a FIFO of user 1000"],
-    ["a FIFO with another name", facts("fifo", { nlink: 2 }), undefined, "is a FIFO that has 2 names"],
+    ["a FIFO with another link", facts("fifo", { nlink: 2 }), undefined, "is a FIFO with 2 links"],
     ["a symlink", facts("symlink"), [0], "is a symlink"],
     ["a directory", facts("directory"), [0], "is a directory"],
     ["a file", facts("file"), [0], "is a regular file"],
@@ -51,8 +51,8 @@ describe("logProblem", () => {
   ] as const)("%s", (_name, found, owners, problem) => expect(logProblem(found, owners)).toBe(problem));
 });
 
-describe("openByNames, where an agent's filter forbids openat2(2),", () => {
-  test("opens what openat2 opens, and follows no symlink", async () => {
+describe("openByNames, if the agent's seccomp filter forbids openat2(2),", () => {
+  test("opens the same paths as openat2, and follows no symlink", async () => {
     const root = await realpath(await mkdtemp(join(tmpdir(), "log-file-")));
     try {
       await mkdir(join(root, "logs"));

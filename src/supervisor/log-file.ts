@@ -6,16 +6,16 @@ import { openWithoutSymlinks } from "../host/libc";
 import { LaunchError } from "./supervisor";
 
 /**
- * The place of a task's log, opened so that nothing but a log is ever opened. A program of the allocation that can write to
- * alloc/logs can put anything in a log's place, and what is opened here becomes the container's standard output: of a symlink to a
- * file of the host, that file.
+ * Opens a task's log safely: it never opens anything but a log. A program of the allocation that can write to
+ * alloc/logs can replace a log by anything, and what is opened here becomes the container's standard output: if a symlink to a
+ * host file were followed, that file.
  */
 
 const ROOT = 0;
-/** Device number of /dev/null: major 1, minor 3 (the kernel's admin-guide/devices.txt), as makedev(3) puts them together. */
+/** Device number of /dev/null: major 1, minor 3 (the kernel's admin-guide/devices.txt), as combined by makedev(3). */
 const NULL_DEVICE = (1 << 8) | 3;
 
-/** What of a file decides on whether it can be a log. */
+/** The properties of a file that decide whether it can be a log. */
 export type LogFacts = Pick<
   Stats,
   "isFIFO" | "isCharacterDevice" | "isSymbolicLink" | "isDirectory" | "isFile" | "isSocket"
@@ -26,15 +26,15 @@ export type LogFacts = Pick<
 };
 
 /**
- * Why a file is no log, as the end of a sentence about it; undefined for one that is: a FIFO with one name that belongs to one of
- * `owners`, or the null device.
+ * Why a file cannot be a log, as the end of a sentence about it; undefined for a valid log: a FIFO with one link that belongs to one
+ * of `owners`, or the null device.
  *
- * @param owners user IDs of the host; undefined: anyone's
+ * @param owners user IDs of the host; undefined: any owner
  */
 export function logProblem(facts: LogFacts, owners: readonly number[] | undefined): string | undefined {
   if (facts.isCharacterDevice() && facts.rdev === NULL_DEVICE) return undefined;
   if (!facts.isFIFO()) return `is ${kindOf(facts)}`;
-  if (facts.nlink !== 1) return `is a FIFO that has ${facts.nlink} names`;
+  if (facts.nlink !== 1) return `is a FIFO with ${facts.nlink} links`;
   if (owners === undefined || owners.includes(facts.uid)) return undefined;
   return `is a FIFO of user ${facts.uid}`;
 }
@@ -47,19 +47,19 @@ function kindOf(facts: LogFacts): string {
 }
 
 /**
- * Opens a task's log to read and write: without a reader such an open neither waits nor fails, and no write ever ends in SIGPIPE.
+ * Opens a task's log for reading and writing: such an open neither blocks nor fails without a reader, and writes never raise SIGPIPE.
  *
- * @param path absolute, without a symlink anywhere
- * @param owner a user ID of the host that the log was given to (see giveLogs()); absent: root's alone is taken
- * @returns a descriptor that no child inherits; the caller closes it
- * @throws LaunchError when there is anything but a FIFO of root's or `owner`'s, or the null device
+ * @param path absolute, without symlinks
+ * @param owner the host's user ID that owns the log (see giveLogs()); absent: only root may own it
+ * @returns a descriptor with O_CLOEXEC; the caller closes it
+ * @throws LaunchError if it is anything but a FIFO of root or `owner`, or the null device
  */
 export function openLog(path: string, owner: number = ROOT): number {
-  return withLog(path, [ROOT, owner], (place) => openSync(place, constants.O_RDWR | constants.O_APPEND));
+  return withLog(path, [ROOT, owner], (fdPath) => openSync(fdPath, constants.O_RDWR | constants.O_APPEND));
 }
 
 /**
- * Does something with a task's log by a path of /proc that leads to what was checked, whatever becomes of its name.
+ * Calls back with a path in /proc that refers to the checked log, even if its name is replaced afterwards.
  *
  * @param owners see logProblem()
  * @throws LaunchError as openLog() does
@@ -67,34 +67,34 @@ export function openLog(path: string, owner: number = ROOT): number {
 export function withLog<Result>(
   path: string,
   owners: readonly number[] | undefined,
-  use: (place: string, isFifo: boolean) => Result,
+  use: (fdPath: string, isFifo: boolean) => Result,
 ): Result {
-  const fd = openPlace(path);
+  const fd = openPath(path);
   try {
     const facts = fstatSync(fd);
     const problem = logProblem(facts, owners);
-    if (problem !== undefined) throw refusal(path, `it ${problem}`);
-    return use(place(fd), facts.isFIFO());
+    if (problem !== undefined) throw logError(path, `it ${problem}`);
+    return use(fdPath(fd), facts.isFIFO());
   } finally {
     closeSync(fd);
   }
 }
 
-const place = (fd: number): string => `/proc/self/fd/${fd}`;
+const fdPath = (fd: number): string => `/proc/self/fd/${fd}`;
 
-function openPlace(path: string): number {
+function openPath(path: string): number {
   if (!path.startsWith("/") || path.split("/").includes("..") || path.includes("\0")) {
-    throw refusal(path, "its path is not absolute, or has .. in it");
+    throw logError(path, 'its path is not absolute, or contains ".."');
   }
   return openWithoutSymlinks(path, O_PATH | constants.O_NOFOLLOW) ?? openByNames(path);
 }
 
 /**
- * Opens a path name by name, each without following a symlink. It finds out what is in the way of openWithoutSymlinks(), and opens the path
- * where a system call filter of the agent forbids openat2(2).
+ * Opens a path component by component, without following symlinks. It finds the reason why openWithoutSymlinks() failed, and opens the
+ * path if a seccomp filter of the agent forbids openat2(2).
  *
  * @param path absolute
- * @throws LaunchError saying which name is missing, or what it is
+ * @throws LaunchError with the component that is missing, or its type
  */
 export function openByNames(path: string): number {
   const names = path.split("/").filter((name) => name !== "" && name !== ".");
@@ -103,10 +103,10 @@ export function openByNames(path: string): number {
     const last = index === names.length - 1;
     let next: number;
     try {
-      next = openSync(`${place(current)}/${name}`, O_PATH | constants.O_NOFOLLOW);
+      next = openSync(`${fdPath(current)}/${name}`, O_PATH | constants.O_NOFOLLOW);
     } catch (error) {
       const what = isMissing(error) ? "does not exist" : `cannot be opened (${errorText(error)})`;
-      throw refusal(path, `/${names.slice(0, index + 1).join("/")} ${what}`, error);
+      throw logError(path, `/${names.slice(0, index + 1).join("/")} ${what}`, error);
     } finally {
       closeSync(current);
     }
@@ -114,15 +114,15 @@ export function openByNames(path: string): number {
     if (last || fstatSync(current).isDirectory()) continue;
     const problem = `is ${kindOf(fstatSync(current))}, not a directory`;
     closeSync(current);
-    throw refusal(path, `/${names.slice(0, index + 1).join("/")} ${problem}`);
+    throw logError(path, `/${names.slice(0, index + 1).join("/")} ${problem}`);
   }
   return current;
 }
 
-function refusal(path: string, problem: string, cause?: unknown): LaunchError {
+function logError(path: string, problem: string, cause?: unknown): LaunchError {
   const recoverable = ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"].includes(errnoCode(cause) ?? "");
   return new LaunchError(
-    `The task's log ${path} cannot be opened, because ${problem}: only the FIFO that Nomad makes for root is opened, without following symlinks. A task of the allocation may have replaced it.`,
+    `Cannot open the task's log ${path}: ${problem}. The driver opens only the FIFO that Nomad creates as root, and follows no symlinks. A task of the allocation may have replaced it.`,
     { recoverable, cause },
   );
 }

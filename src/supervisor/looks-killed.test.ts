@@ -9,6 +9,6 @@ test.each([
   [{ code: 1, signal: 0 }, "pid1", false],
   [{ code: 0, signal: 15 }, "pid2", false],
   [{ code: 0, signal: 0 }, "boot", false],
-] as const)("%j in mode %s may be the kernel's doing: %p", (end, mode, expected) => {
+] as const)("%j in mode %s may be an OOM kill: %p", (end, mode, expected) => {
   expect(looksKilled(end, mode)).toBe(expected);
 });

@@ -5,22 +5,22 @@ import { findLeader, findPayload, findStartedPayload, waitForProcess } from "./p
 import { heldLocks } from "./remains";
 import type { PayloadMode } from "./supervisor";
 
-/** A container's processes, as far as they are known. */
+/** A container's processes, as far as they were found. */
 export interface PayloadWatch {
   readonly leader: ProcessIdentity | undefined;
-  /** The lock files systemd-nspawn holds: what a killed one leaves is found by them. */
+  /** The lock files that systemd-nspawn holds: with them, the leftovers of a killed one are found. */
   readonly locks: readonly string[];
-  /** Whether the payload was seen to run its own program. */
+  /** Whether the payload was observed to have executed its own program. */
   readonly seen: boolean;
-  /** The payload's wait status once it is reaped; undefined where it was not seen or the kernel does not tell. */
+  /** The payload's wait status once it is reaped; undefined if it was not observed or the kernel does not report it. */
   status(): number | undefined;
-  /** Looks now, for a payload that is about to get a signal. */
+  /** Searches immediately, for a payload that is about to get a signal. */
   look(): void;
   close(): void;
 }
 
 /**
- * Looks for the container's processes while it starts and keeps a pidfd of the payload, that knows its end afterwards.
+ * Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later.
  *
  * @param found called when leader and locks are known
  */
@@ -70,7 +70,7 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
     },
   };
   waitForProcess(mainPid, look).catch(() => {
-    // Only exactness is lost: the exit is then told from systemd-nspawn's code and last line.
+    // The exit is then derived from systemd-nspawn's code and last line, which is less exact.
   });
   return watch;
 }

@@ -51,7 +51,7 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
     [102, 103, 103],
   ],
   [
-    "PID 2 ended, orphans left",
+    "PID 2 exited, orphans left",
     "pid2",
     [nspawn, leader(100, "nspawn"), [90, 102, [90, 7], "orphan"]],
     [102, undefined, undefined],
@@ -66,7 +66,7 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
     [102, 102, 102],
   ],
   [
-    "a container within the container is not ours",
+    "a container within the container is ignored",
     "pid1",
     [nspawn, leader(100, "app"), [104, 102, [104, 3, 1], "inner"]],
     [102, 102, 102],
@@ -86,11 +86,11 @@ describe("from systemd-nspawn to the payload", () => {
   });
 });
 
-test("a process without a container is waited for only so long, then told in a sentence", async () => {
+test("the wait for a process without a container has a deadline and ends with an error message", async () => {
   const child = Bun.spawn(["/bin/sleep", "60"]);
   try {
     await expect(signalPayload(child.pid, "pid1", 15, { timeoutMs: 30 })).rejects.toThrow(
-      /SIGTERM could not be sent: .*within 0.03 s/,
+      /Cannot send SIGTERM: .*within 0.03 s/,
     );
     child.kill(9);
     await child.exited;

@@ -10,10 +10,10 @@ import {
 import { SIGKILL, signalName } from "../host/signals";
 import type { PayloadMode } from "./supervisor";
 
-/** systemd-nspawn forks an outer child that forks the container's PID 1, no deeper. */
+/** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
 const FIRST_DELAY_MS = 1;
-/** A container is started within a second as a rule; what takes longer can be looked at less often. */
+/** Most containers start within a second; after that, polling is slower. */
 const LONGEST_DELAY_MS = { atFirst: 4, later: 100 } as const;
 const AT_FIRST_MS = 1_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -35,8 +35,8 @@ export function findLeader(mainPid: number, table: ProcessTable = hostProcesses)
 }
 
 /**
- * The process a signal to the task is for: the leader, or with mode "pid2" the leader's child that is PID 2 (the stub
- * init adopts orphans, so its children are more than that). Undefined while it does not exist.
+ * The process that receives the task's signals: the leader, or with mode "pid2" the leader's child with PID 2 (the stub
+ * init adopts orphans, so it may have more children). Undefined while it does not exist.
  */
 export function findPayload(
   mainPid: number,
@@ -51,7 +51,7 @@ export function findPayload(
 }
 
 /**
- * The payload once it runs the container's own program. Before that exec it is a copy of systemd-nspawn, in which a
+ * The payload once it has executed the container's own program. Before that exec it is a copy of systemd-nspawn, in which a
  * signal would be lost: it has the signals blocked, and as PID 1 without a handler it ignores them afterwards.
  */
 export function findStartedPayload(
@@ -66,9 +66,9 @@ export function findStartedPayload(
 }
 
 /**
- * Repeats a look at the process table until it gives something, `mainPid` is gone, or the time is over: at once, then
- * after 1, 2, 4, 4… ms, and 100 ms apart after the first second. Linux tells nobody that a process forked or exec'ed, so the wait is bounded
- * rather than driven by an event; only a container in the middle of its start is ever waited for.
+ * Repeats a search of the process table until it finds something, `mainPid` is gone, or the time is over: immediately, then
+ * after 1, 2, 4, 4… ms, and every 100 ms after the first second. Linux has no event for a fork or exec of another process, so this
+ * polls with a deadline; it only waits for containers that are still starting.
  */
 export async function waitForProcess<Found>(
   mainPid: number,
@@ -91,11 +91,11 @@ export async function waitForProcess<Found>(
 
 /**
  * Sends a signal to the payload of the systemd-nspawn with this PID: to the container's PID 1, or to PID 2 with mode
- * "pid2". A container in the middle of its start is waited for, `timeoutMs` at most. Does nothing when it is gone.
+ * "pid2". If the container is still starting, waits for it, at most `timeoutMs`. Does nothing if it is gone.
  *
- * @returns false where the payload is PID 1 of its container and has no handler for the signal: the kernel dropped it then
- * @param hold called right before: whoever wants to know how the signal ends the payload takes hold of it then
- * @throws Error when the container is still not started after that time
+ * @returns false if the payload is PID 1 of its container and has no handler for the signal: the kernel then dropped it
+ * @param hold called right before the signal, to take a pidfd of the payload from which its wait status is read later
+ * @throws Error if the container is still not started after that time
  */
 export async function signalPayload(
   mainPid: number,
@@ -103,23 +103,23 @@ export async function signalPayload(
   signal: number,
   { timeoutMs = DEFAULT_TIMEOUT_MS, hold }: { readonly timeoutMs?: number; readonly hold?: () => unknown } = {},
 ): Promise<boolean> {
-  // SIGKILL is never lost, and a container that hangs in its start must be killable.
+  // SIGKILL is never lost, and it must be possible to kill a container that hangs in its start.
   const look = signal === SIGKILL ? findPayload : findStartedPayload;
   const payload = await waitForProcess(mainPid, () => look(mainPid, mode), timeoutMs);
   await hold?.();
-  // A payload that is the host's own systemd-nspawn cannot be told from one before its exec.
+  // A payload that is the host's own systemd-nspawn cannot be distinguished from one before its exec.
   const target = payload ?? findPayload(mainPid, mode);
   if (target !== undefined) {
-    const heeds = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
+    const delivered = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
     signalProcess(target, signal);
-    return heeds;
+    return delivered;
   }
   if (identify(mainPid) !== undefined) {
     throw new Error(
-      `${signalName(signal)} could not be sent: systemd-nspawn (PID ${mainPid}) has not started the container's process within ${timeoutMs / 1000} s.`,
+      `Cannot send ${signalName(signal)}: systemd-nspawn (PID ${mainPid}) did not start the container's process within ${timeoutMs / 1000} s.`,
     );
   }
-  // It is gone, and needs no signal any more.
+  // The process is gone and needs no signal.
   return true;
 }
 

@@ -23,7 +23,7 @@ describe("copyOfLocks", () => {
   ] as const)("%s", (_, files, expected) => expect(copyOfLocks(files)).toBe(expected));
 });
 
-test("mountsOfMachine takes this machine's alone, deepest first", () => {
+test("mountsOfMachine lists only this machine's mounts, deepest first", () => {
   const names = ["unix-export/web", "unix-export/web/deep", "unix-export/web2", "propagate/web", "locks/web"];
   const mounts = [...names, "web/unix-export", "web2/unix-export"].map(
     (path, index) => `${index} 1 0:1 / /run/systemd/nspawn/${path} rw - tmpfs tmpfs rw`,
@@ -49,7 +49,7 @@ describe("removeRemains", () => {
     expect(await removeRemains("web", { runDirectory: directory })).toEqual({ removed: [], problems: [] });
   });
 
-  test("the directory that a machine has for itself goes last, and others' stay", async () => {
+  test("the machine's own directory is removed last, and others are kept", async () => {
     for (const name of ["web/unix-export", "web2/unix-export"]) mkdirSync(shared(name), { recursive: true });
     const { removed, problems } = await removeRemains("web", { runDirectory: directory });
     expect({ removed, problems }).toEqual({ removed: [shared("web/unix-export"), shared("web")], problems: [] });
@@ -69,7 +69,7 @@ describe("removeRemains", () => {
     }
   });
 
-  test("a copy goes with its lock; something else is left alone", async () => {
+  test("a copy is removed with its lock; other files are kept", async () => {
     const copy = join(directory, ".#machine.tree0123456789abcdef");
     const lock = join(directory, ".#.#machine.tree0123456789abcdef.lck");
     mkdirSync(join(copy, "usr/bin"), { recursive: true });
@@ -81,7 +81,7 @@ describe("removeRemains", () => {
     expect(existsSync(tree)).toBe(true);
   });
 
-  test("a lock that somebody holds is left alone", async () => {
+  test("a lock that another process holds is kept", async () => {
     const locks = [join(directory, ".#held.lck"), join(directory, ".#free.lck")];
     for (const lock of locks) writeFileSync(lock, "");
     const holder = Bun.spawn(["flock", "--shared", locks[0] ?? "", "sh", "-c", "echo held; read line"], {
@@ -98,7 +98,7 @@ describe("removeRemains", () => {
     }
   });
 
-  test.each(["", ".", "..", "a/b", "a\0b"])("refuses %p as a name", async (name) => {
-    await expect(removeRemains(name, { runDirectory: directory })).rejects.toThrow(/is no machine name/);
+  test.each(["", ".", "..", "a/b", "a\0b"])("rejects the name %p", async (name) => {
+    await expect(removeRemains(name, { runDirectory: directory })).rejects.toThrow(/is not a valid machine name/);
   });
 });

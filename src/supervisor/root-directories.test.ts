@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeRootDirectories } from "./root-directories";
 
-test("root's empty directories of systemd-nspawn go, and only when none of them may be needed", () => {
+test("systemd-nspawn's empty directories are removed if root owns them, and only when none of them may be needed", () => {
   const directory = mkdtempSync(join(tmpdir(), "roots-"));
   try {
     const kept = ["nspawn-root-aaaaaa", "nspawn-root-user00", "nspawn-root-toolong", "nspawn-other-aaaaaa"];

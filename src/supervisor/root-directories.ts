@@ -6,30 +6,30 @@ import { findLeader } from "./payload";
 /** Name of the directory on which systemd-nspawn 262 mounts a container's root before it moves it to its place. */
 const ROOT = /^nspawn-root-[A-Za-z0-9]{6}$/;
 
-/** Where to look; the tests have directories of their own. */
+/** Directories and checks; tests use other ones. */
 export interface RootDirectoryPlaces {
-  /** Where systemd-nspawn makes these directories. */
+  /** Where systemd-nspawn creates these directories. */
   readonly directory?: string;
-  /** True while some systemd-nspawn may still need its directory. */
+  /** True while any systemd-nspawn may still need its directory. */
   readonly someStarts?: () => boolean;
 }
 
 /**
- * Removes the empty directories /tmp/nspawn-root-XXXXXX that SIGKILLed systemd-nspawns left. Nothing says whose each is, and a
- * running container needs its own no more, so all of them go, unless a systemd-nspawn is in the middle of its start: then they
- * stay until the next container goes.
+ * Removes the empty directories /tmp/nspawn-root-XXXXXX that SIGKILLed systemd-nspawns left. Which machine one belongs to is unknown,
+ * and a running container no longer needs its own, so all are removed, unless a systemd-nspawn is still starting: then they
+ * are kept until the next container is removed.
  *
  * @returns the paths that were removed
  */
 export function removeRootDirectories(places: RootDirectoryPlaces = {}): readonly string[] {
   const { directory = "/tmp", someStarts = nspawnStarts } = places;
-  // Listed before the processes: of what is made later nothing is removed.
+  // Listed before the processes, so that directories created later are not removed.
   const found = readdirSync(directory).flatMap((name) => (ROOT.test(name) ? [join(directory, name)] : []));
   if (found.length === 0 || someStarts()) return [];
   return found.filter(removeOwnEmpty);
 }
 
-/** Anybody may make such a directory in /tmp; systemd-nspawn's are root's, and rmdir(2) removes no other than empty ones. */
+/** Any user may create such a directory in /tmp; those of systemd-nspawn belong to root, and rmdir(2) removes only empty ones. */
 function removeOwnEmpty(path: string): boolean {
   try {
     const { uid } = lstatSync(path);
@@ -41,7 +41,7 @@ function removeOwnEmpty(path: string): boolean {
   }
 }
 
-/** Whether there is a systemd-nspawn whose container has no first process yet. */
+/** Whether any systemd-nspawn is running whose container has no first process yet. */
 function nspawnStarts(): boolean {
   return readdirSync("/proc").some((name) => {
     if (!/^\d+$/.test(name)) return false;
@@ -49,7 +49,7 @@ function nspawnStarts(): boolean {
       if (readFileSync(`/proc/${name}/comm`, "utf8") !== "systemd-nspawn\n") return false;
       return findLeader(Number(name)) === undefined;
     } catch (error) {
-      // One that is gone.
+      // The process is gone.
       if (isMissing(error)) return false;
       throw error;
     }

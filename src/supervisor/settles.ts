@@ -1,6 +1,6 @@
 import { longestTimer } from "../host/long-timer";
 
-/** Waits until a promise settles, `ms` at most; true when it settled in time. */
+/** Waits until a promise settles, at most `ms`; true if it settled in time. */
 export async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
   const timeout = Promise.withResolvers<false>();
   const timer = setTimeout(() => timeout.resolve(false), Math.min(ms, longestTimer));

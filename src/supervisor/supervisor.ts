@@ -1,12 +1,12 @@
 /**
- * What runs a task's systemd-nspawn and remembers how it ended, independent of this plugin process:
- * PID 1 (systemd/) or, on hosts without systemd as PID 1, a small detached process (process/).
+ * Runs a task's systemd-nspawn and records its exit status, independent of this plugin process:
+ * PID 1 (systemd/) or, on hosts without systemd as PID 1, a small detached process, the shim (process/).
  */
 
 import type { Certain } from "../host/certain";
 import { RecoverableError } from "../host/recoverable-error";
 
-/** How the payload sits in the container; decides which process a signal is for. */
+/** How the payload runs in the container; determines which process receives signals. */
 export type PayloadMode =
   /** An init system is PID 1 (`--boot`). */
   | "boot"
@@ -15,7 +15,7 @@ export type PayloadMode =
   /** The command is PID 1. */
   | "pid1";
 
-/** Limits of a task's cgroup; an absent value is no limit. */
+/** Limits of a task's cgroup; an absent value means no limit. */
 export interface ResourceLimits {
   /** Hard limit, bytes. */
   readonly memoryMax?: number;
@@ -23,64 +23,64 @@ export interface ResourceLimits {
   readonly memoryLow?: number;
   /** cgroup v2 weight, 1 to 10000. */
   readonly cpuWeight?: number;
-  /** CPU time it may use at most, in CPUs: 0.5 is half of one. */
+  /** Maximum CPU time, in CPUs: 0.5 is half of one CPU. */
   readonly cpuQuota?: number;
   /** Processes and threads. */
   readonly pids?: number;
-  /** CPUs the task may run on, as a cpuset list such as "0-3,7". */
+  /** CPUs that the task may run on, as a cpuset list such as "0-3,7". */
   readonly cpus?: string;
 }
 
-/** A container ready to be started: every value is decided, checked and resolved. */
+/** A container that is ready to start: every value is resolved and validated. */
 export interface LaunchSpec {
   /** Machine name, unique on the host (see nspawn/machine-name.ts). */
   readonly machine: string;
   readonly mode: PayloadMode;
-  /** argv of systemd-nspawn; the first element is its absolute path. Never holds a secret. */
+  /** argv of systemd-nspawn; the first element is its absolute path. It never contains a secret. */
   readonly argv: readonly string[];
   /** Environment of the systemd-nspawn process itself, never the task's. Not secret. */
   readonly environment: Readonly<Record<string, string>>;
-  /** A 0600 file in systemd's EnvironmentFile= format that systemd-nspawn's own environment is extended by. */
+  /** A 0600 file in systemd's EnvironmentFile= format that is added to systemd-nspawn's own environment. */
   readonly environmentFile?: string;
   /** FIFOs of the agent's log collector, or /dev/null, by paths without symlinks; see openLog(). */
   readonly stdoutPath: string;
   readonly stderrPath: string;
-  /** A user ID of the host that the FIFOs were given to; absent: they are root's. */
+  /** The host's user ID that owns the FIFOs; absent: root owns them. */
   readonly logOwner?: number;
   readonly limits: ResourceLimits;
-  /** proc_pid_oom_score_adj(5) of everything in the container; absent: as the supervisor has it. */
+  /** proc_pid_oom_score_adj(5) of everything in the container; absent: inherited from the supervisor. */
   readonly oomScoreAdjust?: number;
-  /** A network namespace that systemd-nspawn is to run in, and the container with it; absent: the host's. */
+  /** The network namespace of systemd-nspawn and the container; absent: the host's. */
   readonly networkNamespace?: string;
-  /** Device nodes the container may open beyond the usual ones, with cgroup permissions such as "rwm". */
+  /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */
   readonly devices: readonly { readonly path: string; readonly permissions: string }[];
-  /** Further unit properties as the operator allows them; refused by a supervisor that has no units. */
+  /** Additional unit properties that the operator allows; rejected by a supervisor without units. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
-/** What a later plugin process needs to find a container again; stored in the task handle as plain data. */
+/** What a later plugin process needs to recover a container; stored in the task handle as plain data. */
 export interface SupervisedRef {
   readonly supervisor: "systemd" | "process";
   readonly machine: string;
   readonly mode: PayloadMode;
-  /** Boot id of the host (/proc/sys/kernel/random/boot_id): after a reboot nothing can be found again. */
+  /** Boot ID of the host (/proc/sys/kernel/random/boot_id): containers do not survive a reboot. */
   readonly bootId: string;
 }
 
-/** How a container ended. */
+/** The exit status of a container. */
 export interface Exit {
-  /** Exit code of the payload; 0 when a signal ended it. */
+  /** Exit code of the payload; 0 if a signal killed it. */
   readonly code: number;
-  /** Number of the signal that ended the payload, or 0. */
+  /** Number of the signal that killed the payload, or 0. */
   readonly signal: number;
   readonly oomKilled: boolean;
-  /** systemd-nspawn's own last error sentence, where it printed one (a failed start, mostly). */
+  /** systemd-nspawn's own last error message, if it printed one (mostly for a failed start). */
   readonly message?: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
 
-/** One started container. All methods are idempotent and safe to call in any order. */
+/** A started container. All methods are idempotent and safe to call in any order. */
 export interface Supervised {
   readonly ref: SupervisedRef;
   /** Milliseconds since the epoch. */
@@ -88,59 +88,59 @@ export interface Supervised {
   /** PID of systemd-nspawn itself, or undefined once it is gone. */
   mainPid(): number | undefined;
   /**
-   * Calls `listener` whenever systemd-nspawn was started again because the container rebooted, until the returned function
+   * Calls `listener` whenever systemd-nspawn was restarted because the container rebooted, until the returned function
    * is called.
    */
   onRestart(listener: () => void): () => void;
-  /** Settles once, when systemd-nspawn is gone; never rejects. */
+  /** Resolves when systemd-nspawn has exited; never rejects. */
   readonly exit: Certain<Exit>;
   /**
    * Sends a signal to the payload: the container's PID 1, or PID 2 with mode "pid2".
-   * Resolves without effect when the container is already gone.
+   * Resolves without effect if the container is already gone.
    *
-   * @returns false where the payload is PID 1 and has no handler for the signal (yet), so that the kernel dropped it
+   * @returns false if the payload is PID 1 and has no handler for the signal (yet), so that the kernel dropped it
    */
   signal(signal: number): Promise<boolean>;
-  /** SIGKILLs everything of the container; resolves when `exit` has settled. */
+  /** Kills all processes of the container; resolves when `exit` has settled. */
   kill(): Promise<void>;
   /**
-   * Removes every trace the supervisor kept (unit, state, cgroup, mounts that a killed systemd-nspawn left);
-   * kills first if it still runs. After it the container cannot be attached to again.
+   * Removes everything that the supervisor keeps (unit, state, cgroup, mounts that a killed systemd-nspawn left);
+   * kills the container first if it is running. Afterwards attach() does not find the container.
    */
   release(): Promise<void>;
 }
 
-/** Thrown by attach when no trace of the container exists on this host. */
+/** Thrown by attach() if the container does not exist on this host. */
 export class NotSupervisedError extends Error {
   override readonly name = "NotSupervisedError";
 }
 
-/** Thrown by launch when the container could not be started at all; the message is systemd-nspawn's or systemd's own. */
+/** Thrown by launch() if the container could not be started; the message is from systemd-nspawn or systemd. */
 export class LaunchError extends RecoverableError {
   override readonly name = "LaunchError";
 }
 
-/** Starts containers and finds them again. */
+/** Starts and recovers containers. */
 export interface Supervisor {
   readonly name: "systemd" | "process";
   /**
-   * Starts a container. Resolves as soon as systemd-nspawn was forked by its supervisor: a payload that ends at
-   * once is an exit with its code, not a failed launch. Everything acquired is given back when it throws.
+   * Starts a container. Resolves as soon as its supervisor has forked systemd-nspawn: a payload that exits
+   * immediately is an exit with its code, not a failed launch. If it throws, everything acquired is released.
    *
    * @throws LaunchError
    */
   launch(spec: LaunchSpec): Promise<Supervised>;
   /**
-   * Finds a container that this or an earlier plugin process started, running or ended.
+   * Finds a container that this or an earlier plugin process started, running or exited.
    *
    * @throws NotSupervisedError
    */
   attach(ref: SupervisedRef): Promise<Supervised>;
   /**
-   * Removes what there is of a container that nobody will ask for any more, whatever state its start or end was left in.
-   * Does nothing where there is nothing.
+   * Removes everything of a container for which no handle exists, whatever state an interrupted start or removal left it in.
+   * Does nothing if nothing exists.
    */
   discard(machine: string): Promise<void>;
-  /** Lets go of connections and watchers; containers run on. */
+  /** Closes connections and watchers; containers keep running. */
   close(): Promise<void>;
 }

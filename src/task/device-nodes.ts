@@ -7,22 +7,22 @@ import { majorOf, minorOf } from "../host/device-rules";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import type { MountRequest } from "./owner-mapping";
 
-/** What a mode grants to all (inode(7)), by letter of a device's permissions; making nodes is no matter of the node. */
+/** Mode bits that grant access to all users (inode(7)), by permission letter; "m" (mknod) does not depend on the node's mode. */
 const othersBits: Readonly<Record<string, number>> = { r: 0o4, w: 0o2 };
 
-/** A device of the host for a container: its node there, and what may be done with it. */
+/** A host device for a container: its node on the host, and its permissions. */
 export interface ContainerDevice {
   readonly mount: MountRequest;
   readonly rule: LaunchSpec["devices"][number];
 }
 
 /**
- * The device nodes a container gets: those of its `devices` option, and what Nomad's device plugins chose for it. All are
- * bind mounts of the host's nodes, for in a user namespace no node can be made.
+ * The device nodes that a container gets: those of its `devices` option, and those that Nomad's device plugins selected. All are
+ * bind mounts of the host's nodes, because device nodes cannot be created in a user namespace.
  *
- * @param privileged whether the operator allows paths of the host (allow_privileged_binds); device plugins are the operator's
- *   own choice
- * @throws ConfigError for what is not allowed, or no device
+ * @param privileged whether the operator allows paths of the host (allow_privileged_binds); device plugins are always allowed,
+ *   because the operator installs them
+ * @throws ConfigError for a path that is not allowed or is not a device
  */
 export async function containerDevices(
   config: Pick<TaskConfig, "devices">,
@@ -45,25 +45,26 @@ function fromPlugin({ hostPath, taskPath, cgroupPermissions }: Device): DeviceNo
   return { host: hostPath, container: taskPath || hostPath, permissions: cgroupPermissions || "rwm" };
 }
 
-async function containerDevice(who: string, device: DeviceNode): Promise<ContainerDevice> {
+async function containerDevice(subject: string, device: DeviceNode): Promise<ContainerDevice> {
   const { host, container, permissions } = device;
   const source = await realpath(host).catch((error: unknown) => {
-    throw new ConfigError(`${who} asks for "${host}", which does not exist on this client.`, { cause: error });
+    throw new ConfigError(`${subject} asks for "${host}", which does not exist on this client.`, { cause: error });
   });
   const stats = await stat(source);
   const kind = stats.isCharacterDevice() ? "char" : stats.isBlockDevice() ? "block" : undefined;
   if (kind === undefined) {
     throw new ConfigError(
-      `${who} asks for "${host}", which is no device node${stats.isFile() || stats.isDirectory() ? ": use bind" : ""}.`,
+      `${subject} asks for "${host}", which is not a device node${stats.isFile() || stats.isDirectory() ? ": use bind" : ""}.`,
     );
   }
-  // Then the container need not own the node, and had better not: the owner can change its mode on the host.
+  // If the mode grants access to all users, keep the owner: the container then need not own the node, and an owner could change its
+  // mode on the host.
   const open = [...permissions].every(
     (letter) => (stats.mode & (othersBits[letter] ?? 0)) === (othersBits[letter] ?? 0),
   );
   return {
     mount: { source, target: container, readOnly: false, ...(open ? { keepOwners: true } : {}) },
-    // By its numbers, for DeviceAllow= takes only paths below /dev.
+    // By major and minor number, because DeviceAllow= accepts only paths below /dev.
     rule: { path: `/dev/${kind}/${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`, permissions },
   };
 }

@@ -10,7 +10,7 @@ const event = (message: string): TaskEvent => ({
   annotations: {},
 });
 
-test("what was told before anybody listened is heard first", async () => {
+test("events from before the first subscription are delivered first", async () => {
   const events = new TaskEvents();
   events.emit(event("early"));
   const stop = new AbortController();
@@ -24,13 +24,13 @@ test("what was told before anybody listened is heard first", async () => {
   expect((await end).done).toBe(true);
 });
 
-test("every listener hears an event, and none that has gone", async () => {
+test("every subscriber gets an event, and none that has left", async () => {
   const events = new TaskEvents();
   const stops = [new AbortController(), new AbortController()] as const;
   const [first, second] = stops.map(({ signal }) => events.listen(signal));
-  const heard = [first?.next(), second?.next()];
+  const received = [first?.next(), second?.next()];
   events.emit(event("to both"));
-  expect((await Promise.all(heard)).map((item) => item?.value?.message)).toEqual(["to both", "to both"]);
+  expect((await Promise.all(received)).map((item) => item?.value?.message)).toEqual(["to both", "to both"]);
   const ends = [first?.next(), second?.next()];
   for (const stop of stops) stop.abort();
   await Promise.all(ends);
@@ -39,7 +39,7 @@ test("every listener hears an event, and none that has gone", async () => {
   expect((await next.next()).value?.message).toBe("kept for the next");
 });
 
-test("a listener that does not read on misses the oldest, and costs no more memory", async () => {
+test("a slow subscriber loses the oldest events, and uses no more memory", async () => {
   const events = new TaskEvents();
   const stream = events.listen(new AbortController().signal);
   const first = stream.next();

@@ -1,4 +1,4 @@
-/** Something a user shall read in `nomad alloc status`. */
+/** A task event, which `nomad alloc status` shows. */
 export interface TaskEvent {
   readonly taskId: string;
   readonly allocId: string;
@@ -9,10 +9,10 @@ export interface TaskEvent {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** Events kept for an agent that has not asked yet, or does not read on; the oldest go first. */
+/** Maximum number of events kept for an agent that has not subscribed yet or reads slowly; the oldest are dropped first. */
 const maxPending = 1000;
 
-/** Hands the driver's events to every stream that listens; keeps them while none does. */
+/** Delivers the driver's events to every subscribed stream; queues them while no stream is subscribed. */
 export class TaskEvents {
   readonly #listeners = new Set<(event: TaskEvent) => void>();
   #pending: TaskEvent[] = [];
@@ -26,7 +26,7 @@ export class TaskEvents {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** The events from now on, with those that nobody has heard yet, until `signal` aborts. */
+  /** The queued events that were not delivered yet, and all further ones until `signal` aborts. */
   async *listen(signal: AbortSignal): AsyncGenerator<TaskEvent> {
     const queue: TaskEvent[] = this.#pending;
     this.#pending = [];

@@ -3,9 +3,9 @@ import type { TaskOptions } from "../config/options";
 import type { ExecContext } from "../exec/session-plan";
 
 /**
- * What a command that is run in the task's container has in common with the task's own.
+ * The context that a command in the task's container shares with the task's own command.
  *
- * @param options undefined where the config of a recovered task cannot be read any more
+ * @param options undefined if this version rejects the config of a recovered task
  */
 export function execContext(config: TaskConfig, options: TaskOptions | undefined): ExecContext {
   const user = options?.user ?? (config.user === "" ? undefined : config.user);

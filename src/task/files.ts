@@ -9,12 +9,12 @@ import { removeIfEmpty } from "../host/remove-if-empty";
 import { settingsFilePath } from "../nspawn/settings-file";
 import { LaunchError } from "../supervisor/supervisor";
 
-/** Where the files of running containers lie; gone after a reboot, as the containers are. */
+/** Directory of the files of running containers; like the containers, it does not survive a reboot. */
 const filesDirectory = "/run/nomad-driver-nspawn/files";
-/** Whose they are: a link for each container to its owner, which is there as a whole or not at all. */
+/** Owners: one symlink per container to its owner, because a symlink is created atomically. */
 const ownersDirectory = "/run/nomad-driver-nspawn/owners";
 
-/** Texts a container's start needs as files. */
+/** Contents of the files that a container's start needs. */
 export interface ContainerFileTexts {
   readonly settings: string;
   readonly environment?: string | undefined;
@@ -22,12 +22,12 @@ export interface ContainerFileTexts {
   readonly hosts?: string | undefined;
 }
 
-/** Where they were written. */
+/** Their paths. */
 export interface ContainerFiles {
   readonly environmentFile?: string;
   readonly resolvConf?: string;
   readonly hosts?: string;
-  /** For systemd-networkd in the container: written later, see writeNetworkdFile(). */
+  /** For systemd-networkd in the container; written later, see writeNetworkdFile(). */
   readonly networkd?: string;
 }
 
@@ -46,16 +46,16 @@ const paths = (machine: string) => {
 };
 
 /**
- * Writes down whose a container is, before anything else of it is made: what a plugin leaves that is killed from here on, is found
- * by it. Replaces what an earlier start left.
+ * Records the owner of a container before anything else of it is created: if the plugin is killed after that, the remains are
+ * found by this record. Replaces what an earlier start left.
  *
  * @param owner see ownerOf()
- * @param root where the container's root is going to be in an image store; absent for one that is not
- * @throws LaunchError when /run cannot be written; nothing is left then
+ * @param root path that the container's root will have in an image store; absent if its root is not in one
+ * @throws LaunchError if /run cannot be written; everything is removed then
  */
 export async function claimContainer(machine: string, owner: string, root?: string): Promise<void> {
   await removeContainerFiles(machine);
-  await orNothing(machine, async () => {
+  await rollbackOnError(machine, async () => {
     const files = paths(machine);
     await inDirectory(ownersDirectory, () => symlink(owner, files.owner));
     await inDirectory(filesDirectory, () => mkdir(files.directory, { mode: 0o700 }));
@@ -66,29 +66,29 @@ export async function claimContainer(machine: string, owner: string, root?: stri
 /**
  * Writes the files of a claimed container.
  *
- * @throws LaunchError when /run cannot be written; nothing is left then
+ * @throws LaunchError if /run cannot be written; everything is removed then
  */
 export async function writeContainerFiles(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
-  return orNothing(machine, () => write(machine, texts));
+  return rollbackOnError(machine, () => write(machine, texts));
 }
 
-/** Writes the program that a claimed container begins with; gives its path. @throws as writeContainerFiles() */
+/** Writes the first program of a claimed container and returns its path. @throws as writeContainerFiles() */
 export async function writeContainerProgram(machine: string, program: Uint8Array): Promise<string> {
   const path = paths(machine).program;
-  // Everybody in the container runs it; on the host the directory keeps others out.
-  await orNothing(machine, () => writeFile(path, program, { mode: 0o755, flag: "wx" }));
+  // Every user in the container can execute it; on the host the directory's mode (0700) prevents access.
+  await rollbackOnError(machine, () => writeFile(path, program, { mode: 0o755, flag: "wx" }));
   return path;
 }
 
-async function orNothing<T>(machine: string, write: () => Promise<T>): Promise<T> {
+async function rollbackOnError<T>(machine: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
-    // The root goes before the note where it is.
+    // A root must be removed before the record of its path.
     if ((await containerRoot(machine)) === undefined) await removeContainerFiles(machine);
     const full = errnoCode(error) === "ENOSPC";
     const why = full ? "the file system of /run is full" : errorText(error);
-    throw new LaunchError(`The files of container ${machine} could not be written below ${filesDirectory}: ${why}.`, {
+    throw new LaunchError(`Cannot write the files of container ${machine} below ${filesDirectory}: ${why}.`, {
       recoverable: full,
       cause: error,
     });
@@ -98,11 +98,11 @@ async function orNothing<T>(machine: string, write: () => Promise<T>): Promise<T
 async function write(machine: string, texts: ContainerFileTexts): Promise<ContainerFiles> {
   const { environment, resolvConf, hosts } = paths(machine);
   const settings = settingsFilePath(machine);
-  // systemd-nspawn makes this directory itself, with the same mode, when it first runs.
+  // systemd-nspawn creates this directory itself, with the same mode, when it first runs.
   await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
   await writeFile(settings, texts.settings, { mode: 0o600, flag: "wx" });
   if (texts.environment !== undefined) await writeFile(environment, texts.environment, { mode: 0o600, flag: "wx" });
-  // Everybody in the container reads it; on the host the directory keeps others out.
+  // Every user in the container can read it; on the host the directory's mode (0700) prevents access.
   if (texts.resolvConf !== undefined) await writeFile(resolvConf, texts.resolvConf, { mode: 0o644, flag: "wx" });
   if (texts.hosts !== undefined) await writeFile(hosts, texts.hosts, { mode: 0o644, flag: "wx" });
   return {
@@ -112,17 +112,17 @@ async function write(machine: string, texts: ContainerFileTexts): Promise<Contai
   };
 }
 
-/** Where a container has its root in an image store; undefined for one that has none there. */
+/** The path of a container's root in an image store; undefined if its root is not in one. */
 export async function containerRoot(machine: string): Promise<string | undefined> {
   return readFile(paths(machine).root, "utf8").catch(absent);
 }
 
-/** Whether a container is claimed, by whichever agent of this host. */
+/** Whether a container is claimed by any agent on this host. */
 export function isClaimed(machine: string): boolean {
   return lstatSync(paths(machine).owner, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Adds what a container's systemd-networkd is to read to its files. */
+/** Adds the configuration of the container's systemd-networkd to its files. */
 export async function writeNetworkdFile(machine: string, text: string): Promise<string> {
   const { networkd } = paths(machine);
   await writeFile(networkd, text, { mode: 0o644, flag: "wx" });
@@ -130,14 +130,14 @@ export async function writeNetworkdFile(machine: string, text: string): Promise<
 }
 
 /**
- * Who owns a task's container: the agent, known by the directory of its allocations. Several agents on one host have
- * one each.
+ * The owner of a task's container: its agent, identified by the directory of its allocations, which differs between the agents of
+ * a host.
  */
 export function ownerOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
   return dirname(allocDir);
 }
 
-/** The machines whose containers an owner has started, and not removed yet. */
+/** The machines that an owner has started and not removed yet. */
 export async function machinesOf(owner: string): Promise<string[]> {
   const found: string[] = [];
   for (const machine of await namesIn(ownersDirectory)) {
@@ -151,15 +151,15 @@ async function namesIn(directory: string): Promise<string[]> {
 }
 
 /**
- * Removes a container's files, and the directories of all with the last one's; does nothing where there are none.
+ * Removes a container's files, and with the last container's also the directories; does nothing if none exist.
  *
- * @param removed.owner false where something else of the container is left, that is found again by its owner
+ * @param removed.owner false if something else of the container is left, which has to be found by its owner record
  */
 export async function removeContainerFiles(machine: string, removed = { owner: true }): Promise<void> {
   const { directory, owner } = paths(machine);
   await rm(settingsFilePath(machine), { force: true });
   await rm(directory, { recursive: true, force: true });
-  // The last of all: whoever is killed before is found by it.
+  // Removed last: if the driver is killed before, the remains are found by it.
   if (removed.owner) await rm(owner, { force: true });
   for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);
 }

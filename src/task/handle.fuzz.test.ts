@@ -8,12 +8,12 @@ const state = {
   startedAt: 1_700_000_000_000,
 } as const;
 
-test("a task's handle is read or refused, whatever is in it", () => {
+test("any task handle is decoded or rejected", () => {
   expect(decodeTaskState(encodeTaskState(state))).toMatchObject(state);
   fuzz(bytesLike(encodeTaskState(state)), decodeTaskState, [HandleError], 5_000);
 });
 
-test("a network's record is read or refused, whatever is in it", () => {
+test("any network record is decoded or rejected", () => {
   const record = {
     machine: "machine",
     link: "veth",

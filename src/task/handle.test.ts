@@ -16,6 +16,6 @@ test.each([
   ["the Go driver's state", encode({ ReattachConfig: null, MachineName: "x", StartedAt: 1 })],
   ["a newer version", encode({ version: 2, ...state })],
   ["another supervisor", encode({ version: 1, ...state, ref: { ...state.ref, supervisor: "magic" } })],
-])("%s is refused with a sentence", (_name, bytes) => {
+])("%s is rejected with a message", (_name, bytes) => {
   expect(() => decodeTaskState(bytes)).toThrow("was not written by this version");
 });

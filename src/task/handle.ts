@@ -2,10 +2,10 @@ import { decode, encode } from "@msgpack/msgpack";
 import * as v from "valibot";
 import type { SupervisedRef } from "../supervisor/supervisor";
 
-/** Version of the task handle this driver writes (TaskHandle.version). */
+/** Version of the task handles that this driver writes (TaskHandle.version). */
 export const handleVersion = 1;
 
-/** What RecoverTask needs of a task beyond its config. */
+/** What RecoverTask needs besides the task's config. */
 export interface TaskState {
   readonly ref: SupervisedRef;
   /** Milliseconds since the epoch. */
@@ -28,7 +28,7 @@ export function encodeTaskState(state: TaskState): Uint8Array {
   return encode({ version: handleVersion, ref: state.ref, startedAt: state.startedAt });
 }
 
-/** Thrown for a handle that cannot be read. */
+/** Thrown for an invalid handle. */
 export class HandleError extends Error {
   override readonly name = "HandleError";
 }
@@ -36,14 +36,14 @@ export class HandleError extends Error {
 /**
  * Reads TaskHandle.driver_state.
  *
- * @throws HandleError when it is not of this driver, or of a version it does not know
+ * @throws HandleError if it was written by another driver or by an unknown version
  */
 export function decodeTaskState(bytes: Uint8Array): TaskState {
   try {
     return v.parse(schema, bytes.length === 0 ? undefined : decode(bytes));
   } catch (cause) {
     throw new HandleError(
-      "The task's handle was not written by this version of the nspawn driver (another driver's, or a newer version's): the task cannot be recovered.",
+      "Cannot recover the task: its handle was not written by this version of the nspawn driver, but by another driver or a newer version.",
       { cause },
     );
   }

@@ -16,23 +16,23 @@ import type { Logger } from "../plugin/logger";
 import { isClaimed } from "./files";
 import { registryOptions } from "./registry-options";
 
-/** How long after somebody was using the store it is tried again to collect what nobody uses. */
+/** Delay until garbage collection is retried when the store was locked. */
 const AGAIN_MS = 10_000;
-/** How long after collecting it is looked again whether something younger has become old enough, at least. */
+/** Minimum delay until the next garbage collection while unused images are left that are not old enough yet. */
 const SOONEST_MS = 1000;
 
-/** What the images of a plugin process depend on. */
+/** What TaskImages depends on. */
 export interface ImagesContext {
-  /** The operator's config as it is now. */
+  /** The current plugin config. */
   readonly options: () => PluginOptions;
   readonly self: readonly string[];
   readonly log: Logger;
 }
 
-/** Where an image made for container engines comes from. */
+/** Where a container (OCI) image comes from. */
 type StoredOrigin = Exclude<ImageOrigin, { kind: "host" }>;
 
-/** The images made for container engines that this process's tasks stand on, and when they are removed. */
+/** The container (OCI) images that this process's tasks use, and their garbage collection. */
 export class TaskImages {
   readonly #context: ImagesContext;
   #store: ImageStore | undefined;
@@ -42,7 +42,7 @@ export class TaskImages {
     this.#context = context;
   }
 
-  /** The store that the config names. */
+  /** The configured image store. */
   get store(): ImageStore {
     const directory = this.#context.options().image_store;
     if (this.#store?.directory !== directory) {
@@ -53,9 +53,9 @@ export class TaskImages {
   }
 
   /**
-   * Sees to it that an image is here. What a tag of a registry stood for the last time is good enough, but for "latest".
+   * Makes sure that an image is in the store. Except for "latest", a tag that was resolved before is not resolved again.
    *
-   * @param task the image as the job names it, and its credentials
+   * @param task the image as in the job, and its credentials
    * @throws StoreError, SourceError, ImageError, ImageReferenceError
    */
   async acquire(
@@ -68,19 +68,19 @@ export class TaskImages {
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
-    const whole = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
+    const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
     try {
-      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: whole, onProgress });
+      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress });
       this.unused();
       return acquired;
     } catch (error) {
-      // Whoever waits for another's pull, or for the unpacking, knows nothing of where the image comes from.
-      if (!whole.aborted || error instanceof SourceError) throw error;
-      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, whole);
+      // An abort while waiting for another pull or for the unpacking has no source in its error.
+      if (!cancelled.aborted || error instanceof SourceError) throw error;
+      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, cancelled);
     }
   }
 
-  /** Somebody has stopped using an image: it is removed when nobody has again for long enough. */
+  /** Called when an image may have become unused: schedules the garbage collection. */
   unused(): void {
     const { gc } = this.#context.options();
     if (gc.image) this.#collectIn(gc.image_delay + 1);
@@ -95,7 +95,7 @@ export class TaskImages {
       const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
       return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
     }
-    // The directories that images may come from: what registries give lies in the store.
+    // image_paths applies to the store, because registry images are stored there.
     await requireAllowed(origin.reference, options.image_store, options.image_paths);
     const reference = parseReference(origin.reference, options.registry.default);
     return {
@@ -107,13 +107,13 @@ export class TaskImages {
 
   #collectIn(delay: number): void {
     const at = performance.now() + delay;
-    // The one that was asked for first may find something younger, and asks again.
+    // The earlier collection schedules another one if it leaves images that are not old enough.
     if (this.#timer !== undefined && this.#timer.at <= at) return;
     this.#timer?.stop();
     const stop = startTimer(delay, () => {
       this.#timer = undefined;
       this.#collect().catch((error: unknown) => {
-        this.#context.log.warn("unused images could not be removed", { error: errorText(error) });
+        this.#context.log.warn("cannot remove unused images", { error: errorText(error) });
       });
     });
     this.#timer = { at, stop };
@@ -121,7 +121,7 @@ export class TaskImages {
 
   async #collect(): Promise<void> {
     const { gc } = this.#context.options();
-    // A client on which no such image was ever used gets no store.
+    // Do not create a store on a client that never used such an image.
     if (!gc.image || !existsSync(this.store.directory)) return;
     const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
     if (collected === undefined) {

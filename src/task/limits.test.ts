@@ -44,7 +44,7 @@ describe("resourceLimits", () => {
   ])("memory %i with memory_max %i", (memory, memoryMax, expected) => {
     expect(limits(memory, memoryMax)).toEqual(expected);
   });
-  test("cpu is a limit where it is asked for: the task's part of all CPUs", () => {
+  test("with cpu_hard_limit, cpu is a limit: the task's share of all CPUs", () => {
     const resources = create(ResourcesSchema, { linuxResources: { percentTicks: 0.125 } });
     expect(resourceLimits(resources, { cpu_hard_limit: true }, 4)).toEqual({ cpuQuota: 0.5 });
     expect(resourceLimits(resources, { cpu_hard_limit: false }, 4)).toEqual({});

@@ -3,14 +3,14 @@ import type { Resources } from "../../gen/hashicorp/nomad/plugins/drivers/proto/
 import type { TaskOptions } from "../config/options";
 import type { ResourceLimits } from "../supervisor/supervisor";
 
-/** The options of a task that limit it further. */
+/** The task options that set further limits. */
 export type LimitOptions = Partial<Pick<TaskOptions, "cpu_hard_limit" | "pids_limit">>;
 
 const mebibyte = 1024 * 1024;
 
 /**
- * cgroup v1 CPU shares (2 to 262144) as a cgroup v2 weight (1 to 10000), by the linear mapping that container runtimes
- * agreed on (opencontainers/runc, ConvertCPUSharesToCgroupV2Value).
+ * cgroup v1 CPU shares (2 to 262144) as a cgroup v2 weight (1 to 10000), by the linear mapping of
+ * container runtimes (opencontainers/runc, ConvertCPUSharesToCgroupV2Value).
  */
 export function weightOfShares(shares: number): number {
   const clamped = Math.min(262_144, Math.max(2, shares));
@@ -19,11 +19,11 @@ export function weightOfShares(shares: number): number {
 
 /**
  * The limits of a task's memory. With memory_max, `memory` is what the scheduler reserved (protected, not limited) and
- * memory_max the limit; without it `memory` is the limit. A negative memory_max is no limit at all (Nomad since 1.11.2 sends -1
+ * memory_max the limit; without it `memory` is the limit. A negative memory_max means no limit (since 1.11.2 Nomad sends -1
  * for it).
  *
- * @param memory bytes, 0 where the job names none
- * @param memoryMax bytes, 0 where the job names none
+ * @param memory bytes, 0 if not set
+ * @param memoryMax bytes, 0 if not set
  */
 function memoryLimits(memory: number, memoryMax: number): Pick<ResourceLimits, "memoryMax" | "memoryLow"> {
   const reserved = memory > 0 ? { memoryLow: memory } : {};
@@ -35,7 +35,7 @@ function memoryLimits(memory: number, memoryMax: number): Pick<ResourceLimits, "
 /**
  * The limits of a task's cgroup.
  *
- * @param hostCpus how many CPUs the host has
+ * @param hostCpus number of the host's CPUs
  */
 export function resourceLimits(
   resources: Resources | undefined,
@@ -46,7 +46,7 @@ export function resourceLimits(
   const memoryMax = Number(resources?.allocatedResources?.memory?.memoryMaxMb ?? 0n) * mebibyte;
   const shares = Number(resources?.linuxResources?.cpuShares ?? 0n);
   const cpus = resources?.linuxResources?.cpusetCpus ?? "";
-  // The task's part of all the host's CPU time, as Nomad computes it from its MHz.
+  // The task's share of the host's total CPU time, as Nomad computes it from its MHz.
   const share = resources?.linuxResources?.percentTicks ?? 0;
   return {
     ...memoryLimits(memory, memoryMax),

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { logPaths } from "./logs";
 
-test("symlinks above an allocation are followed, those below and other paths stay as they are", async () => {
+test("symlinks above an allocation are resolved, those below and other paths are unchanged", async () => {
   const root = await realpath(await mkdtemp(join(tmpdir(), "logs-")));
   try {
     await mkdir(join(root, "data/a/alloc/real"), { recursive: true });

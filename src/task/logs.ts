@@ -12,9 +12,9 @@ export interface LogPaths {
 }
 
 /**
- * A task's logs by paths in which only the allocation's own part can have symlinks: one above the allocation, in the agent's data_dir,
- * is the operator's and is followed; one below may be a task's, and openLog() refuses it. An empty path means that the output is discarded:
- * Nomad's clients send it where nothing reads the log.
+ * The paths of a task's logs, with the symlinks above the allocation resolved: those, in the agent's data_dir, belong to the operator
+ * and are followed; a symlink below the allocation may have been put there by a task, and openLog() rejects it. An empty path means that
+ * the output is discarded: Nomad's clients send it if nothing reads the log.
  */
 export async function logPaths(config: Pick<TaskConfig, "allocDir" | "stdoutPath" | "stderrPath">): Promise<LogPaths> {
   const { allocDir, stdoutPath, stderrPath } = config;
@@ -28,9 +28,9 @@ export async function logPaths(config: Pick<TaskConfig, "allocDir" | "stdoutPath
 }
 
 /**
- * Gives the FIFOs of a task's log to a user of the host, that its container's first program is there: images' programs like to open
- * /dev/stdout and /dev/stderr again, which asks for a right to the FIFO itself. An earlier start may have given them to another user. What
- * is in the way is left alone, and refused when the container is started.
+ * Changes the owner of a task's log FIFOs to the host user that the container's first program runs as: programs in images often reopen
+ * /dev/stdout and /dev/stderr, which needs permission on the FIFO itself. An earlier start may have changed the owner to another user.
+ * Other files in place of the FIFOs are left unchanged here, and rejected when the container is started.
  */
 export function giveLogs(paths: readonly string[], user: { readonly uid: number; readonly gid: number }): void {
   for (const path of paths) {

@@ -13,26 +13,26 @@ import { type DownloadContext, isForImportd, type MachineImage } from "../image/
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "../image/resolve";
 import type { Progress } from "./pull-progress";
 
-/** Where machinectl keeps images, and so does image_download. */
+/** Directory of images of machinectl and image_download. */
 const MACHINES = "/var/lib/machines";
 const LOCKS = "/run/nomad-driver-nspawn/downloads";
 
-/** What the downloads of a plugin process depend on. */
+/** What MachineImages depends on. */
 export interface MachineImagesContext {
-  /** The operator's config as it is now. */
+  /** The current plugin config. */
   readonly options: () => PluginOptions;
   readonly self: readonly string[];
-  /** What relative image paths are relative to. */
+  /** Base of relative image paths. */
   readonly pluginDir: string;
 }
 
-/** Who watches a download. */
+/** Cancellation and progress of a download. */
 export interface DownloadWatch {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
 }
 
-/** Machine images that tasks want downloaded by image_download, of type tar or raw. */
+/** Downloads the machine images (type tar or raw) of image_download blocks. */
 export class MachineImages {
   readonly #context: MachineImagesContext;
 
@@ -41,8 +41,8 @@ export class MachineImages {
   }
 
   /**
-   * Sees to it that the image of a task is there, where it has an image_download block. Without `force` nothing is done where there
-   * is one of that name already.
+   * Makes sure that the image of a task with an image_download block exists. Without `force`, does nothing if an image of that name
+   * exists.
    *
    * @throws ConfigError, ImageError, SourceError, StoreError
    */
@@ -57,7 +57,7 @@ export class MachineImages {
     if (!download.force && (await isOnHost(name, { pluginDir }))) return;
     if (!isMachineName(name)) {
       throw new ConfigError(
-        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is kept in ${MACHINES}.`,
+        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is stored in ${MACHINES}.`,
       );
     }
     const result = join(MACHINES, download.type === "raw" ? `${name}.raw` : name);
@@ -93,12 +93,12 @@ export class MachineImages {
     const { path } = await resolveImage(name, { pluginDir, imagePaths });
     if (path.startsWith(`${MACHINES}/`)) return;
     throw new ConfigError(
-      `Option image = ${JSON.stringify(name)} stands for ${path}, which comes before the downloaded ${result}: give the image another name.`,
+      `Option image = ${JSON.stringify(name)} refers to ${path}, which takes precedence over the downloaded ${result}: give the image another name.`,
     );
   }
 }
 
-/** A path is a file of this host, from where images have to be allowed to come. */
+/** A path is a file on this host, which image_paths must allow. */
 async function sourceUrl(text: string, imagePaths: readonly string[]): Promise<URL> {
   const url = text.startsWith("/") ? pathToFileURL(text) : new URL(text);
   if (url.protocol !== "file:") return url;
@@ -108,7 +108,7 @@ async function sourceUrl(text: string, imagePaths: readonly string[]): Promise<U
     real = await realpath(path);
   } catch (error) {
     throw new ConfigError(
-      `Option image_download.url = ${JSON.stringify(text)} cannot be read: ${errnoCode(error) ?? "no reason given"}.`,
+      `Option image_download.url = ${JSON.stringify(text)} cannot be read: ${errnoCode(error) ?? "unknown error"}.`,
     );
   }
   await requireAllowed(text, real, imagePaths);

@@ -3,12 +3,12 @@ import type { TaskOptions } from "../config/options";
 import { missingMountPoint } from "../image/os-tree";
 import type { ResolvedImage } from "../image/resolve";
 
-/** Where systemd-nspawn mounts memory file systems before anything else (nspawn-mount.c, mount_all). */
+/** Where systemd-nspawn mounts tmpfs file systems before anything else (nspawn-mount.c, mount_all). */
 const memoryDirectories = ["/tmp", "/run", "/dev"];
 
 /**
- * The first of some paths that systemd-nspawn would have to make in the image to mount something there, and cannot because the
- * image is read-only for the task; undefined where all are well.
+ * The first of the given mount points that does not exist in the image and that systemd-nspawn cannot create, because the image is
+ * read-only for the task; undefined if there is no such path.
  */
 export async function missingInImage(
   { kind, path }: ResolvedImage,
@@ -19,7 +19,7 @@ export async function missingInImage(
   const fixed = volatile === "no" ? read_only : volatile === "state";
   if (!fixed || pivot_root !== undefined || kind !== "directory") return undefined;
   const writable = [...memoryDirectories, ...(volatile === "state" ? ["/var"] : [])];
-  // What is mounted below another mount has its place in that one.
+  // A mount point below another mount is created in that mount.
   const wanted = targets.filter(
     (target) => ![...writable, ...targets].some((directory) => target.startsWith(`${directory}/`)),
   );
@@ -27,7 +27,7 @@ export async function missingInImage(
 }
 
 /**
- * Refuses mounts for which there is no place: the sentence that systemd-nspawn ends with then helps nobody.
+ * Rejects mounts without a mount point, because systemd-nspawn's own error message does not explain the problem.
  *
  * @throws ConfigError
  */
@@ -40,6 +40,6 @@ export async function refuseMissingMountPoints(
   if (missing === undefined) return;
   const { volatile = "no" } = options;
   throw new ConfigError(
-    `The image ${image.path} is read-only for this task (${volatile === "no" ? "read_only = true" : `volatile = ${JSON.stringify(volatile)}`}) and has no ${missing} to mount something on: make it in the image, or use volatile = "overlay" instead.`,
+    `The image ${image.path} is read-only for this task (${volatile === "no" ? "read_only = true" : `volatile = ${JSON.stringify(volatile)}`}) and has no mount point ${missing}: create it in the image, or use volatile = "overlay" instead.`,
   );
 }

@@ -27,23 +27,23 @@ describe("resolveSource", () => {
     ["local/in", "task/local/data"],
     ["./local/file", "task/local/file"],
     [".", "task"],
-  ])("%p lies in the task directory", async (source, expected) => {
+  ])("%p is in the task directory", async (source, expected) => {
     expect(await resolve(source)).toBe(join(root, expected));
   });
 
   test.each(["local/out", "local/out/passwd", "..", "../task-evil", "local/sibling"])(
-    "%p leads out and is refused",
+    "%p is outside the task directory and is rejected",
     async (source) => {
-      await expect(resolve(source)).rejects.toThrow("leads out of the task directory");
+      await expect(resolve(source)).rejects.toThrow("is outside the task directory");
     },
   );
 
-  test("what does not exist is said before the start", async () => {
+  test("a missing source is reported before the start", async () => {
     await expect(resolve("local/none")).rejects.toThrow("does not exist on this client");
     await expect(resolve("/no/such/path")).rejects.toThrow("does not exist on this client");
   });
 
-  test("absolute paths are the operator's to allow", async () => {
+  test("absolute paths need the operator's permission", async () => {
     expect(await resolve("/etc")).toBe("/etc");
     await expect(resolve("/etc", false)).rejects.toThrow("allow_privileged_binds");
   });
@@ -52,7 +52,7 @@ describe("resolveSource", () => {
 describe("bindMounts", () => {
   const policy = () => ({ taskDirectory: task, privileged: true });
 
-  test("those of the task directory are the container's, those of the host stay as they are", async () => {
+  test("owners are mapped for paths in the task directory, and unchanged for host paths", async () => {
     const mounts = await bindMounts(
       { bind: { "local/data": "/data:norbind", "local/in": "/again" }, bind_read_only: { "/etc": "/host" } },
       policy(),
@@ -64,13 +64,13 @@ describe("bindMounts", () => {
     ]);
   });
 
-  test("both directories of an overlay are looked at", async () => {
+  test("both directories of an overlay are checked", async () => {
     const overlay = (lower: string, upper: string | undefined) =>
       overlayMounts([{ lower: [lower], upper, target: "/o" }], policy());
     expect(await overlay("local/data", undefined)).toEqual([
       { lower: [join(task, "local/data")], upper: undefined, target: "/o" },
     ]);
-    await expect(overlay("local/out", undefined)).rejects.toThrow('overlay "local/out" leads out');
-    await expect(overlay("local/data", "local/sibling")).rejects.toThrow("leads out of the task directory");
+    await expect(overlay("local/out", undefined)).rejects.toThrow('overlay "local/out" is outside');
+    await expect(overlay("local/data", "local/sibling")).rejects.toThrow("is outside the task directory");
   });
 });

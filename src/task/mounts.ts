@@ -6,7 +6,7 @@ import { type OverlayMount, splitBindTarget } from "../config/mounts";
 import type { TaskOptions } from "../config/options";
 import type { MountRequest } from "./owner-mapping";
 
-/** The directories Nomad makes for a task (nomad's client/allocdir). */
+/** The directories that Nomad creates for a task (nomad's client/allocdir). */
 export interface TaskDirectories {
   readonly task: string;
   readonly alloc: string;
@@ -14,24 +14,24 @@ export interface TaskDirectories {
   readonly secrets: string;
 }
 
-/** Where Nomad put the directories of a task. */
+/** The paths of a task's directories. */
 export function taskDirectories(config: Pick<TaskConfig, "allocDir" | "name">): TaskDirectories {
   const task = join(config.allocDir, config.name);
   return { task, alloc: join(config.allocDir, "alloc"), local: join(task, "local"), secrets: join(task, "secrets") };
 }
 
-/** What decides which paths of the host a job may mount. */
+/** Policy on the host paths that a job may mount. */
 export interface SourcePolicy {
   readonly taskDirectory: string;
-  /** Whether absolute paths, anywhere on the host, are allowed (allow_privileged_binds). */
+  /** Whether absolute paths on the host are allowed (allow_privileged_binds). */
   readonly privileged: boolean;
 }
 
 /**
- * A mount's source as an absolute path without symlinks. A relative one lies in the task directory, also after every
- * symlink in it was followed: an artifact must not lead a mount out.
+ * A mount's source as an absolute path without symlinks. A relative source must be in the task directory even after all
+ * its symlinks are resolved: an artifact must not redirect a mount to a path outside.
  *
- * @throws ConfigError when it does not exist, leaves the task directory, or is absolute where that is not allowed
+ * @throws ConfigError if it does not exist, is outside the task directory, or is absolute and that is not allowed
  */
 export async function resolveSource(option: string, source: string, policy: SourcePolicy): Promise<string> {
   const absolute = isAbsolute(source);
@@ -49,16 +49,16 @@ export async function resolveSource(option: string, source: string, policy: Sour
   const root = await realpath(policy.taskDirectory);
   if (!absolute && real !== root && !real.startsWith(root + sep)) {
     throw new ConfigError(
-      `${option} "${source}" leads out of the task directory (to ${real}): a relative path must stay inside it.`,
+      `${option} "${source}" is outside the task directory (it resolves to ${real}): a relative path must stay inside it.`,
     );
   }
   return real;
 }
 
 /**
- * The mounts of `bind` and `bind_read_only`. Those of the task directory belong to the container; what a path of the host
- * shows keeps its owners, unless the job says otherwise, as in the upstream driver: a job that only could read a directory of
- * the host's root is not to write it of a sudden.
+ * The mounts of `bind` and `bind_read_only`. Owners of paths in the task directory are mapped to the container's user IDs; host
+ * paths keep their owners unless the job requests a mapping, as in the Go driver: otherwise a job that could only read files of
+ * the host's root would be able to write them after an upgrade.
  *
  * @throws ConfigError as resolveSource() does
  */

@@ -6,19 +6,19 @@ import { joinedAddresses } from "../network/joined-namespace";
 import type { JoinedNetwork, NetworkPlan } from "../network/plan";
 import { resolvConf } from "./resolv-conf";
 
-/** How names are looked up in a container, as texts of resolv.conf(5) and hosts(5). */
+/** Name resolution in a container, as contents of resolv.conf(5) and hosts(5). */
 export interface NameService {
   /** Nomad's dns block. */
   readonly asked: string | undefined;
-  /** The host's servers, where nobody said which and the container can use them. */
+  /** The host's name servers, if the job sets none and the container can use them. */
   readonly resolvers: string | undefined;
-  /** Undefined where the image's own stays. */
+  /** Undefined if the image's own file is kept. */
   readonly hosts: string | undefined;
 }
 
 /**
- * What a container's network makes necessary. Nomad's dns block comes first, then the option resolv_conf. Without both a container
- * in a network that is not the host's asks the host's own servers.
+ * The name resolution for a container's network. Nomad's dns block takes precedence over the option resolv_conf. Without both, a
+ * container that is not in the host's network uses the host's name servers.
  */
 export async function nameService(
   { dns }: Pick<TaskConfig, "dns">,
@@ -35,7 +35,7 @@ export async function nameService(
   };
 }
 
-/** The agent tells name and address for networks that the Docker driver has made; of others both are found out here. */
+/** The agent provides host name and address only for networks created by the Docker driver; for others both are determined here. */
 function groupHosts({ path, hosts }: JoinedNetwork, hostname: string): string | undefined {
   const addresses = hosts === undefined ? joinedAddresses(path) : [hosts.address];
   if (addresses.length === 0) return undefined;

@@ -8,14 +8,14 @@ import type { PrepareContext } from "./prepare";
 
 /** A task's network before its container is started. */
 export interface PreparedNetwork {
-  /** Absent where the container has no network of its own. */
+  /** Absent if the container has no private network. */
   readonly record: NetworkRecord | undefined;
   readonly files: Pick<ContainerFiles, "networkd">;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author, as sentences. */
   readonly notes: readonly string[];
 }
 
-/** What it depends on beside the plan. */
+/** What it depends on besides the plan. */
 export interface NetworkPreparation {
   readonly boot: boolean;
   /** Text of a resolv.conf(5) that the container can use. */
@@ -24,9 +24,9 @@ export interface NetworkPreparation {
 }
 
 /**
- * Makes a task's network ready for its container: what releaseContainer() gives back.
+ * Prepares a task's network for its container; releaseContainer() releases it.
  *
- * @throws FirewallError where ports cannot be forwarded, Error where the group has no such network
+ * @throws FirewallError if ports cannot be forwarded, Error if the group has no such network
  */
 export async function prepareNetwork(
   machine: string,

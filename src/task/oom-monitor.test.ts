@@ -4,7 +4,7 @@ import { oomSentence } from "./oom-monitor";
 const mebibyte = 1024 * 1024;
 
 test.each([
-  [{ kills: 1, limit: 64 * mebibyte, peak: 63.5 * mebibyte }, ": the limit is 64 MiB, the highest use was 63.5 MiB"],
+  [{ kills: 1, limit: 64 * mebibyte, peak: 63.5 * mebibyte }, ": the limit is 64 MiB, the peak usage was 63.5 MiB"],
   [{ kills: 1, limit: 64 * mebibyte }, ": the limit is 64 MiB"],
   [{ kills: 3 }, ""],
 ])("%j", (state, more) => {

@@ -3,21 +3,21 @@ import { type OomState, readOomState, watchOom } from "../host/oom-watch";
 import { looksKilled } from "../supervisor/looks-killed";
 import type { Exit, PayloadMode, Supervised } from "../supervisor/supervisor";
 
-/** Notices when the kernel kills a task's processes for memory, while it runs and at its end. */
+/** Detects OOM kills of a task's processes, while the task is running and when it exits. */
 export class OomMonitor {
   readonly #cgroups: ContainerCgroups;
   readonly #stop: () => void;
   readonly #before: number;
   readonly #listeners = new Set<(state: OomState) => void>();
   readonly #mode: PayloadMode;
-  #told: OomState | undefined;
+  #reported: OomState | undefined;
 
   constructor(supervised: Supervised) {
     this.#mode = supervised.ref.mode;
     const pid = supervised.mainPid();
     this.#cgroups = pid === undefined ? { legacy: new Map() } : findContainerCgroups(pid, supervised.ref.machine);
     this.#before = readOomState(this.#cgroups)?.kills ?? 0;
-    this.#stop = watchOom(this.#cgroups, (state) => this.#tell(state));
+    this.#stop = watchOom(this.#cgroups, (state) => this.#report(state));
   }
 
   listen(listener: (state: OomState) => void): void {
@@ -25,31 +25,32 @@ export class OomMonitor {
   }
 
   /**
-   * The exit with what is known of memory; stops watching.
+   * Stops watching and returns the exit status with its OOM flag.
    *
-   * @param killed whether the driver killed the container: then the kernel did not, whatever it did to a process of it before
+   * @param killed whether the driver killed the container: then its exit is not an OOM kill, even if the kernel killed one of its
+   *   processes before
    */
   end(exit: Exit, killed = false): Exit {
     this.#stop();
-    // The last kill may not have been told yet, and cgroup v1 tells none.
+    // The last kill may not have been reported yet, and cgroup v1 reports none.
     const last = readOomState(this.#cgroups);
-    if (last !== undefined && last.kills > (this.#told?.kills ?? this.#before)) this.#tell(last);
-    else if (exit.oomKilled && this.#told === undefined) this.#tell(last ?? { kills: 1 });
-    const kills = this.#told?.kills ?? this.#before;
+    if (last !== undefined && last.kills > (this.#reported?.kills ?? this.#before)) this.#report(last);
+    else if (exit.oomKilled && this.#reported === undefined) this.#report(last ?? { kills: 1 });
+    const kills = this.#reported?.kills ?? this.#before;
     return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && !killed && looksKilled(exit, this.#mode)) };
   }
 
-  #tell(state: OomState): void {
-    this.#told = state;
+  #report(state: OomState): void {
+    this.#reported = state;
     for (const listener of this.#listeners) listener(state);
   }
 }
 
-/** What happened, for the task's users. */
+/** The message of the task event for an OOM kill. */
 export function oomSentence({ limit, peak }: OomState): string {
   const facts = [
     ...(limit === undefined ? [] : [`the limit is ${mebibytes(limit)}`]),
-    ...(peak === undefined ? [] : [`the highest use was ${mebibytes(peak)}`]),
+    ...(peak === undefined ? [] : [`the peak usage was ${mebibytes(peak)}`]),
   ];
   const more = facts.length === 0 ? "" : `: ${facts.join(", ")}`;
   return `Out of memory: the kernel killed a process of the task${more}`;

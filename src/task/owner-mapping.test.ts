@@ -25,17 +25,17 @@ describe("ownerPlan", () => {
   test.each([
     ["root's", {}, picked, "map"],
     ["a user's", { uid: 999, gid: 999 }, picked, "map"],
-    ["a file system that cannot", { mappable: false }, picked, because("kernel or file system")],
+    ["a file system without support", { mappable: false }, picked, because("kernel or the file system")],
     ["mounts below", { mountsBelow: true }, picked, because("mounted below")],
     ["the container's IDs, as they are outside", { uid: 1_310_720 }, { count: 65_536, first: 1_310_720 }, "leave"],
-    ["another container's IDs", { uid: 2_000_000 }, picked, because("2000000:0 is none of")],
+    ["another container's IDs", { uid: 2_000_000 }, picked, because("2000000:0 is outside")],
     ["a group beyond", { gid: 70_000 }, picked, because("0:70000")],
     ["more IDs than the container has", { uid: 1000 }, { count: 1000, first: 1_310_720 }, because("1000 IDs")],
   ] as const)("%s", (_name, change, ids, expected) => {
     expect(ownerPlan({ ...facts, ...change }, ids, featuresOf(252))).toEqual(expected);
   });
 
-  test("an old systemd-nspawn cannot", () => {
+  test("an old systemd-nspawn does not support it", () => {
     expect(ownerPlan(facts, picked, featuresOf(249))).toEqual(because("older than 250"));
   });
 });

@@ -10,28 +10,28 @@ import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
 
 /**
- * Owners of mounted files where a container has user IDs of its own.
+ * Owners of mounted files in a container with a user namespace.
  *
- * Without further ado systemd-nspawn mounts them as they are: all of them belong to nobody inside, and the container's root
- * can neither write what is not everybody's nor read a secret of mode 0600. What it writes belongs to a picked user ID of the
- * host, that the next allocation does not have. With ":idmap" ID N inside is ID N outside for this one mount, as it is
- * without user namespaces. Measured with 252 and 257: systemd-nspawn ends with an error where the file system cannot (tmpfs
- * before Linux 6.3, NFS, overlayfs, devtmpfs: "Invalid argument"), where other mounts lie below ("Device or resource busy"),
- * and where the container's IDs begin at the host's 0. So that is found out before, and such a mount stays as it is.
+ * By default systemd-nspawn mounts files without mapping their owners: inside, all of them appear as owned by the user "nobody" (65534), and the
+ * container's root can neither write files that are not world-writable nor read a secret of mode 0600. Files that it writes belong to a
+ * picked user ID of the host, which the next allocation does not have. With ":idmap", ID N inside is ID N outside for this mount, as
+ * without user namespaces. Measured with 252 and 257: systemd-nspawn fails if the file system does not support it (tmpfs
+ * before Linux 6.3, NFS, overlayfs, devtmpfs: "Invalid argument"), if other mounts are below ("Device or resource busy"),
+ * and if the container's IDs begin at the host's 0. So the driver checks that first, and leaves such a mount unmapped.
  */
 
-/** The user IDs that are a container's own. */
+/** The user IDs of a container's user namespace. */
 export interface ContainerIds {
-  /** How many; they are 0 to count - 1 inside. */
+  /** Number of IDs; inside they are 0 to count - 1. */
   readonly count: number;
-  /** What its 0 is outside; undefined where systemd-nspawn picks it. */
+  /** The host's ID of the container's ID 0; undefined if systemd-nspawn picks it. */
   readonly first: number | undefined;
 }
 
-/** systemd-nspawn's own number of IDs (nspawn.c, UID_SHIFT_PICK and arg_uid_range). */
+/** systemd-nspawn's default number of IDs (nspawn.c, UID_SHIFT_PICK and arg_uid_range). */
 const usualCount = 0x1_0000;
 
-/** The IDs that are the container's own; undefined where they are the host's. */
+/** The IDs of the container's user namespace; undefined if it uses the host's IDs. */
 export function containerIds(
   options: Pick<TaskOptions, "user_namespacing" | "private_users">,
 ): ContainerIds | undefined {
@@ -42,15 +42,15 @@ export function containerIds(
   return Number(first) === 0 ? undefined : { count: Number(count ?? usualCount), first: Number(first) };
 }
 
-/** A mount whose owners are still to be decided on. */
+/** A mount for which owner mapping is not decided yet. */
 export interface MountRequest extends TaskMount {
-  /** The job or the driver wants them as they are. */
+  /** The job or the driver requests unmapped owners. */
   readonly keepOwners?: true;
-  /** It only protects what the container has by another mount: that its owners cannot be mapped is nothing to be said. */
+  /** It only protects a directory of another mount: no note if its owners cannot be mapped. */
   readonly shield?: true;
 }
 
-/** What is to be known of a mount's source. */
+/** Properties of a mount's source. */
 export interface SourceFacts {
   readonly uid: number;
   readonly gid: number;
@@ -59,23 +59,23 @@ export interface SourceFacts {
   readonly device: boolean;
   /** Whether other things are mounted below it. */
   readonly mountsBelow: boolean;
-  /** Whether kernel and file system can map its owners. */
+  /** Whether the kernel and the file system support ID-mapping it. */
   readonly mappable: boolean;
 }
 
-/** What becomes of a mount's owners: mapped, left as they are, or left although that is a pity. */
+/** How a mount's owners are handled: mapped, left unmapped, or left unmapped for a reason that is reported. */
 export type OwnerPlan = "map" | "leave" | { readonly because: string };
 
-/** Words of --bind= that map owners, and the one that forbids it. */
-const mappingWords: readonly string[] = ["idmap", "rootidmap", "owneridmap"];
+/** Options of --bind= that map owners, and the one that disables mapping. */
+const mappingOptions: readonly string[] = ["idmap", "rootidmap", "owneridmap"];
 const noMapping = "noidmap";
 
-/** Decides on a mount for which nobody said how. */
+/** Decides on a mount for which the job sets no mapping option. */
 export function ownerPlan(facts: SourceFacts, ids: ContainerIds, features: Features): OwnerPlan {
-  // Somebody gave it to the container's IDs as they are outside: a mapping would take it away.
+  // The owner was chosen for this container's IDs on the host: with a mapping the container would lose access.
   if (ids.first !== undefined && facts.uid >= ids.first && facts.uid < ids.first + ids.count) return "leave";
   if (facts.uid >= ids.count || facts.gid >= ids.count) {
-    return { because: `its owner ${facts.uid}:${facts.gid} is none of the container's ${ids.count} IDs` };
+    return { because: `its owner ${facts.uid}:${facts.gid} is outside the container's range of ${ids.count} IDs` };
   }
   if (!features.bindOptions.includes("idmap")) return { because: "this client's systemd-nspawn is older than 250" };
   const because = unmappable(facts);
@@ -84,10 +84,10 @@ export function ownerPlan(facts: SourceFacts, ids: ContainerIds, features: Featu
 
 function unmappable(facts: SourceFacts): string | undefined {
   if (facts.mountsBelow) return "other things are mounted below it";
-  return facts.mappable ? undefined : "kernel or file system cannot do it";
+  return facts.mappable ? undefined : "the kernel or the file system does not support it";
 }
 
-/** Mounts with their owners mapped where that is possible, and sentences about the others. */
+/** Mounts with their owners mapped where possible, and notes about the others. */
 export interface MappedMounts {
   readonly mounts: readonly TaskMount[];
   readonly notes: readonly string[];
@@ -96,7 +96,7 @@ export interface MappedMounts {
 /**
  * Maps the owners of mounts for a container.
  *
- * @throws ConfigError for a mount that nothing in the container could use, or that the job wants mapped and cannot be
+ * @throws ConfigError for a mount that the container could not use at all, or for which a requested mapping is not possible
  */
 export async function mapOwners(
   requests: readonly MountRequest[],
@@ -110,10 +110,10 @@ export async function mapOwners(
     const mounts: TaskMount[] = [];
     for (const { keepOwners, shield, ...mount } of requests) {
       const { options = [], source, target } = mount;
-      const asked = options.find((word) => mappingWords.includes(word));
+      const asked = options.find((word) => mappingOptions.includes(word));
       if (asked !== undefined && ids === undefined) {
         throw new ConfigError(
-          `The mount option ${JSON.stringify(asked)} at ${JSON.stringify(target)} needs a container with user IDs of its own: set user_namespacing = true, and private_users to other than "no", "identity" and 0.`,
+          `The mount option ${JSON.stringify(asked)} at ${JSON.stringify(target)} needs user namespaces: set user_namespacing = true, and private_users to other than "no", "identity" and 0.`,
         );
       }
       if (ids === undefined || options.includes(noMapping) || (keepOwners === true && asked === undefined)) {
@@ -134,12 +134,12 @@ export async function mapOwners(
       const plan = ownerPlan(facts, ids, features);
       mounts.push(plan === "map" ? { ...mount, options: [...options, "idmap"] } : mount);
       if (typeof plan === "string" || shield === true) continue;
-      // IDs that the job chooses may have been given access otherwise, by an access control list for example.
+      // IDs that the job chooses may have access by other means, such as an access control list.
       if (ids.first === undefined && (facts.device || (facts.mode & 0o7) === 0)) {
         throw new ConfigError(unusable(mount, facts, plan.because));
       }
       notes.push(
-        `What is mounted at ${target} belongs to nobody in the container, because its owners cannot be mapped: ${plan.because}.`,
+        `Files at ${target} will appear as owned by nobody (65534) in the container, because their owners cannot be mapped: ${plan.because}.`,
       );
     }
     return { mounts, notes };
@@ -150,9 +150,9 @@ export async function mapOwners(
 
 function unusable({ source, target }: TaskMount, { uid, gid, mode }: SourceFacts, because: string): string {
   return (
-    `The container could not use ${source} at ${target}: on the host it belongs to ${uid}:${gid} with mode 0${mode.toString(8)}, ` +
-    `and the container has user IDs of its own, to which owners cannot be mapped here, because ${because}. ` +
-    "Give others access on the host, or set user_namespacing = false."
+    `The container could not use ${source} at ${target}: on the host it is owned by ${uid}:${gid} with mode 0${mode.toString(8)}, ` +
+    `and its owner cannot be mapped into the container's user namespace, because ${because}. ` +
+    "Grant other users access on the host, or set user_namespacing = false."
   );
 }
 
@@ -173,7 +173,7 @@ async function sourceFacts(
   };
 }
 
-/** Tries it on a copy of the mount that nobody sees. */
+/** Tries it on a detached copy of the mount. */
 function isMappable(source: string, namespace: number): boolean {
   const copy = detachedMount(source);
   if (copy === undefined) return false;

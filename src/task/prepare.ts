@@ -31,45 +31,45 @@ import { makeStoredRoot } from "./stored-root";
 import { taskImage } from "./task-image";
 import { labelNotes, ownMounts, volumeMounts } from "./task-mounts";
 
-/** What of the host and the operator's config a start depends on. */
+/** What a start depends on besides the task. */
 export interface PrepareContext {
   readonly plugin: PluginOptions;
   readonly nspawn: InstalledNspawn;
-  /** What relative image paths are relative to. */
+  /** Base of relative image paths. */
   readonly pluginDir: string;
-  /** Whether systemd-machined shall know the container. */
+  /** Whether to register the container with systemd-machined. */
   readonly register: boolean;
   readonly images: TaskImages;
   readonly machineImages: MachineImages;
-  /** Whether the agent is one that gives each mount of a volume the volume's name. */
+  /** Whether the agent sets the volume's name in each mount of a volume. */
   readonly namesVolumes: boolean;
-  /** Told how far the download of the task's image is. */
+  /** Receives the progress of the image download. */
   readonly onProgress: (progress: ImageProgress) => void;
-  /** Ends the download of the task's image. */
+  /** Cancels the image download. */
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
-/** A task that can be started: the files of `launch` are written, and whoever has it removes them. */
+/** A task that is ready to start: the files of `launch` are written, and the caller must remove them. */
 export interface Prepared {
   readonly options: TaskOptions;
   readonly launch: LaunchSpec;
-  /** The signal that stops the task where the job names none; absent: the driver's own default. */
+  /** The stop signal if the job sets none; absent: the driver's default. */
   readonly stopSignal?: string;
-  /** The private network that was reserved; absent where the container has none. */
+  /** The reserved private network; absent if the container has none. */
   readonly network: NetworkRecord | undefined;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author, as sentences. */
   readonly notes: readonly string[];
 }
 
-/** How the payload of a task sits in its container. */
+/** How the payload of a task runs in its container. */
 export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
   if (options.boot) return "boot";
   return options.process_two ? "pid2" : "pid1";
 }
 
 /**
- * Turns what Nomad tells of a task into a container that can be launched: checks everything that can be known before the
+ * Turns Nomad's task config into a container that can be launched: checks everything that can be checked before the
  * start, and writes the container's files last.
  *
  * @param machine see machineName()
@@ -93,7 +93,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
   const devices = await containerDevices(config, decoded, policy.privileged);
   using image = await taskImage(config, decoded, machine, context);
   const { place, stored } = image;
-  // From here on they are mounts like the others.
+  // From here on they are treated like the other mounts.
   const options = { ...image.options, bind: {}, bind_read_only: {}, overlay, devices: [] };
   const features = featuresOf(context.nspawn.version);
   const environmentWith = (more: Readonly<Record<string, string>>) =>
@@ -130,7 +130,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
       ...(network.kind === "joined" && network.hosts !== undefined ? { groupHostname: network.hosts.hostname } : {}),
       environment,
     });
-  // Everything that can be refused is refused before anything is written.
+  // Everything is validated before anything is written.
   const early = {
     options: { ...options, user: stored === undefined ? options.user : undefined },
     image: place,
@@ -143,7 +143,7 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
       ...mountTargets(options).map(([, target]) => target),
     ]);
   }
-  // Nobody asked for these two: they are left out where they cannot be. In a stored image there is a place for everything.
+  // The job did not request these two mounts: they are omitted if they have no mount point. A stored image has one for all mounts.
   const shown = async (path: string, content: string | undefined) => {
     const missing = stored === undefined ? await missingInImage(place, options, [path]) : undefined;
     return !taken.includes(path) && missing === undefined ? content : undefined;
@@ -197,5 +197,5 @@ export async function prepareTask(config: TaskConfig, machine: string, context: 
   }
 }
 
-/** What of systemd-nspawn's arguments the root has a say in. */
+/** The arguments of systemd-nspawn that depend on the root. */
 type RootParts = Pick<NspawnInput, "options" | "image" | "mounts">;

@@ -4,7 +4,7 @@ import { ProgressNotes } from "./pull-progress";
 const mebibyte = 1024 * 1024;
 
 describe("ProgressNotes", () => {
-  test("tells percent, bytes and rate", () => {
+  test("reports percent, bytes and rate", () => {
     const notes = new ProgressNotes("alpine:3", 5000);
     expect(notes.update({ received: mebibyte, total: 266 * mebibyte }, 5999)).toBeUndefined();
     expect(notes.update({ received: 120 * mebibyte, total: 266 * mebibyte }, 7400)).toEqual({
@@ -19,7 +19,7 @@ describe("ProgressNotes", () => {
     });
   });
 
-  test("the rate is that since the last note", () => {
+  test("the rate is measured since the last note", () => {
     const notes = new ProgressNotes("a", 0);
     notes.update({ received: 100 * mebibyte, total: 200 * mebibyte }, 1000);
     expect(notes.update({ received: 104 * mebibyte, total: 200 * mebibyte }, 3000)?.message).toBe(
@@ -31,7 +31,7 @@ describe("ProgressNotes", () => {
     ["no total", { received: 2.5 * mebibyte }, "2.5 MiB, 2.5 MiB/s"],
     ["nothing yet", {}, ""],
     ["a percentage alone", { percent: 35 }, "35 %"],
-    ["more than was told", { received: 3 * mebibyte, total: 2 * mebibyte }, "100 % (3.0 of 2.0 MiB, 3.0 MiB/s)"],
+    ["more than the total", { received: 3 * mebibyte, total: 2 * mebibyte }, "100 % (3.0 of 2.0 MiB, 3.0 MiB/s)"],
     ["nothing at all", { received: 0, total: 0 }, "0.0 of 0.0 MiB, 0.0 MiB/s"],
   ] as const)("with %s", (_, progress, text) =>
     expect(new ProgressNotes("a", 0).update(progress, 1000)?.message).toBe(
@@ -41,13 +41,13 @@ describe("ProgressNotes", () => {
 
   test("becomes rarer", () => {
     const notes = new ProgressNotes("a", 0);
-    const told: number[] = [];
+    const reported: number[] = [];
     for (let now = 0; now < 200_000; now += 100)
-      if (notes.update({ received: now, total: 1e9 }, now) !== undefined) told.push(now);
-    expect(told).toEqual([1000, 3000, 7000, 15_000, 31_000, 63_000, 123_000, 183_000]);
+      if (notes.update({ received: now, total: 1e9 }, now) !== undefined) reported.push(now);
+    expect(reported).toEqual([1000, 3000, 7000, 15_000, 31_000, 63_000, 123_000, 183_000]);
   });
 
-  test("tells the end of what was told about, and nothing of a quick one", () => {
+  test("reports the end of a download only if it was reported before", () => {
     const quick = new ProgressNotes("a", 0);
     expect(quick.finish({ received: 5 }, 500)).toBeUndefined();
     const slow = new ProgressNotes("a", 0);

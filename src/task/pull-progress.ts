@@ -1,35 +1,35 @@
-/** How far a download is. */
+/** The progress of a download. */
 export interface Progress {
-  /** Bytes; of a transfer that tells only a percentage undefined. */
+  /** Bytes; undefined for a transfer that reports only a percentage. */
   readonly received?: number;
   readonly total?: number | undefined;
-  /** Where bytes are not known. */
+  /** Used if bytes are not known. */
   readonly percent?: number;
 }
 
-/** How far the download of a task's image is. */
+/** The progress of a task's image download. */
 export interface ImageProgress extends Progress {
-  /** As the job names it. */
+  /** The name as in the job. */
   readonly image: string;
 }
 
-/** Something to tell the users of a task. */
+/** A progress report, for a task event. */
 export interface ProgressNote {
   readonly message: string;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
 /**
- * The first note comes early, so that somebody who looks sees that something happens; later ones become rarer, for Nomad keeps the
- * last ten events of a task (task_runner.go, defaultMaxEvents).
+ * The first note comes early, so that an operator sees that the download is running; later ones become rarer, because Nomad keeps
+ * only the last ten events of a task (task_runner.go, defaultMaxEvents).
  */
 const FIRST_MS = 1000;
 const LONGEST_MS = 60_000;
 const MEBIBYTE = 1024 * 1024;
 
 /**
- * Turns the progress of a download into few notes: after a second, then each time after twice as long as before, up to a minute. Pure: it is told
- * the time, in milliseconds of any clock.
+ * Turns the progress of a download into few notes: the first after a second, then with intervals that double up to a minute. Pure: the
+ * caller passes the time, in milliseconds of any clock.
  */
 export class ProgressNotes {
   readonly #image: string;
@@ -46,7 +46,7 @@ export class ProgressNotes {
     this.#last = { at: now, received: 0 };
   }
 
-  /** What is to be told now; undefined mostly. */
+  /** The note that is due now; mostly undefined. */
   update(progress: Progress, now: number): ProgressNote | undefined {
     if (now < this.#next) return undefined;
     this.#notes += 1;
@@ -58,7 +58,7 @@ export class ProgressNotes {
     return this.#note(progress, rate);
   }
 
-  /** What is to be told at the end; undefined for a download that was over before anything was told. */
+  /** The final note; undefined if the download finished before the first note. */
   finish({ received }: Progress, now: number): ProgressNote | undefined {
     if (this.#notes === 0) return undefined;
     const seconds = (now - this.#began) / 1000;
@@ -101,7 +101,7 @@ function size(bytes: number): string {
   return `${mebibytes(bytes)} MiB`;
 }
 
-/** Whole numbers, but for what would be less than ten. */
+/** Rounded to whole numbers, except below ten. */
 function mebibytes(bytes: number): string {
   const amount = bytes / MEBIBYTE;
   return amount < 10 ? amount.toFixed(1) : String(Math.round(amount));

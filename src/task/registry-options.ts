@@ -2,7 +2,7 @@ import type { TaskOptions } from "../config/options";
 import type { PluginOptions } from "../config/plugin-options";
 import type { RegistryOptions } from "../image/registry/registry-source";
 
-/** What the operator's config and a task's `auth` block say about registries. */
+/** Registry options from the plugin config and a task's `auth` block. */
 export function registryOptions(
   { auth: operator, registry }: Pick<PluginOptions, "auth" | "registry">,
   auth: TaskOptions["auth"],

@@ -4,11 +4,11 @@ import type { Logger } from "../plugin/logger";
 import { containerRoot, removeContainerFiles } from "./files";
 
 /**
- * Gives back everything the driver made for a container beside what its supervisor keeps. It is called when a task is destroyed,
- * after a failed start, and for what a killed plugin left, so nothing of it needs to be there. The owner's name goes last, and stays
- * where something could not be given back: a release that was interrupted or failed is found again by it.
+ * Releases everything that the driver created for a container, except what its supervisor keeps. It is called when a task is destroyed,
+ * after a failed start, and for what a killed plugin left, so any part may be missing. The owner record is removed last, and is kept
+ * if something could not be released, so that an interrupted or failed release is found and retried later.
  *
- * @throws the first error, when everything else has been given back
+ * @throws the first error, after everything else has been released
  */
 export async function releaseContainer(machine: string, log: Pick<Logger, "warn">): Promise<void> {
   const network = await failureOf(releaseNetwork(machine, log));

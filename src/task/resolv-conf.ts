@@ -1,9 +1,9 @@
 import type { DNSConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 
 /**
- * The text of /etc/resolv.conf for Nomad's dns block (resolv.conf(5)); undefined where the block is absent or empty.
+ * The text of /etc/resolv.conf for Nomad's dns block (resolv.conf(5)); undefined if the block is absent or empty.
  *
- * @throws Error when a value would end its line
+ * @throws Error if a value contains a line break
  */
 export function resolvConf(dns: DNSConfig | undefined): string | undefined {
   if (dns === undefined) return undefined;
@@ -16,7 +16,7 @@ export function resolvConf(dns: DNSConfig | undefined): string | undefined {
   const broken = lines.find((line) => /[\n\r\0]/.test(line));
   if (broken !== undefined) {
     throw new Error(
-      `The dns block holds ${JSON.stringify(broken)}, which has a line end in it: write one value per item.`,
+      `The dns block has the value ${JSON.stringify(broken)} with a line break: write one value per item.`,
     );
   }
   return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;

@@ -1,38 +1,38 @@
 import { signalNumber } from "../host/signals";
 import type { PayloadMode } from "../supervisor/supervisor";
 
-/** Nomad's documented default of kill_signal. */
+/** Nomad's documented default for kill_signal. */
 const defaultSignal = "SIGINT";
 /** The orderly shutdown of systemd as PID 1, and systemd-nspawn's own --kill-signal= when it boots (systemd(1)). */
 const halt = "SIGRTMIN+3";
 /**
- * Signals that mean "end" to a process, but something else to an init system: to systemd SIGTERM is "re-execute yourself",
- * SIGINT "reboot" and SIGHUP "reload" (systemd(1)).
+ * Signals that terminate an ordinary process, but have another meaning for an init system: systemd re-executes itself on SIGTERM,
+ * reboots on SIGINT and reloads on SIGHUP (systemd(1)).
  */
 const endSignals = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"];
 
 /**
  * The signal that stops a task.
  *
- * @param requested the task's kill_signal, or "" where the job names none
- * @throws Error for a name that is no signal
+ * @param requested the task's kill_signal, or "" if the job sets none
+ * @throws Error for an unknown signal
  */
 export function stopSignal(mode: PayloadMode, requested: string): number {
   const name = requested === "" ? defaultSignal : requested;
   const number = requireSignal(name);
-  const meansEnd = endSignals.some((end) => signalNumber(end) === number);
-  return mode === "boot" && meansEnd ? requireSignal(halt) : number;
+  const terminates = endSignals.some((end) => signalNumber(end) === number);
+  return mode === "boot" && terminates ? requireSignal(halt) : number;
 }
 
 /**
- * The number of a signal by its name.
+ * The number of a signal.
  *
- * @throws Error for a name that is no signal
+ * @throws Error for an unknown signal
  */
 export function requireSignal(name: string): number {
   const number = signalNumber(name);
   if (number === undefined) {
-    throw new Error(`"${name}" is no signal of Linux: use a name such as "SIGTERM" or "SIGRTMIN+3".`);
+    throw new Error(`Unknown signal "${name}": use a name such as "SIGTERM" or "SIGRTMIN+3".`);
   }
   return number;
 }

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { TaskStore } from "./store";
 
-test("an unknown task is told in the words that agents compare", () => {
+test("the error for an unknown task is the text that agents compare", () => {
   expect(() => new TaskStore().get("x")).toThrow("task not found for given id");
 });
 
-test("while a task of an id is being made, there is no second one", async () => {
+test("while a task is being added, a second one with its ID is rejected", async () => {
   const store = new TaskStore();
   const never = Promise.withResolvers<never>();
   const first = store.add("x", "machine-x", () => never.promise);

@@ -1,9 +1,9 @@
 import type { Task } from "./task";
 
-/** What the agent compares, as text, to know a task it asks for is unknown (nomad's plugins/drivers/errors.go). */
+/** The agent compares this text to detect that a task is unknown (nomad's plugins/drivers/errors.go). */
 export const taskNotFound = "task not found for given id";
 
-/** Thrown for a task id that this plugin process does not know. */
+/** Thrown for a task ID that this plugin process does not have. */
 export class TaskNotFoundError extends Error {
   override readonly name = "TaskNotFoundError";
 
@@ -12,10 +12,10 @@ export class TaskNotFoundError extends Error {
   }
 }
 
-/** The tasks this plugin process knows, and those it is just starting or recovering. */
+/** The tasks of this plugin process, including those that it is starting or recovering. */
 export class TaskStore {
   readonly #tasks = new Map<string, Task>();
-  readonly #arriving = new Map<string, string>();
+  readonly #starting = new Map<string, string>();
 
   /** @throws TaskNotFoundError */
   get(id: string): Task {
@@ -32,28 +32,28 @@ export class TaskStore {
     this.#tasks.delete(id);
   }
 
-  /** Whether a machine is a task's that is here or is just arriving. */
+  /** Whether a machine belongs to a task that exists or is being started or recovered. */
   knowsMachine(machine: string): boolean {
     const here = [...this.#tasks.values()].map(({ supervised }) => supervised.ref.machine);
-    return here.includes(machine) || [...this.#arriving.values()].includes(machine);
+    return here.includes(machine) || [...this.#starting.values()].includes(machine);
   }
 
   /**
-   * Adds the task that `make` brings; meanwhile nobody else can make one of the same id.
+   * Adds the task that `make` creates; while it runs, no other task with the same ID can be added.
    *
    * @param machine the machine it will have
    *
-   * @throws Error when there is, or is about to be, a task of that id; and whatever `make` throws
+   * @throws Error if a task with that ID exists or is being added; and the errors of `make`
    */
   async add(id: string, machine: string, make: () => Promise<Task>): Promise<Task> {
-    if (this.#tasks.has(id) || this.#arriving.has(id)) throw new Error(`Task "${id}" was already started.`);
-    this.#arriving.set(id, machine);
+    if (this.#tasks.has(id) || this.#starting.has(id)) throw new Error(`Task "${id}" was already started.`);
+    this.#starting.set(id, machine);
     try {
       const task = await make();
       this.#tasks.set(id, task);
       return task;
     } finally {
-      this.#arriving.delete(id);
+      this.#starting.delete(id);
     }
   }
 }

@@ -6,11 +6,11 @@ import { ownerPlan, withoutCopies } from "./stored-root";
 const decode = (config: object) => decodeTaskConfig(encode({ image: "i", ...config }), () => true);
 
 test.each([
-  [{}, "to be chosen", "pick", "chown"],
-  [{ private_users: "yes" }, "to be chosen", "pick", "chown"],
-  [{ private_users_ownership: "map" }, "to be chosen", "pick", "chown"],
-  [{ read_only: true }, "to be chosen", "pick", "off"],
-  [{ volatile: "state" }, "to be chosen", "pick", "off"],
+  [{}, "pick", "pick", "chown"],
+  [{ private_users: "yes" }, "pick", "pick", "chown"],
+  [{ private_users_ownership: "map" }, "pick", "pick", "chown"],
+  [{ read_only: true }, "pick", "pick", "off"],
+  [{ volatile: "state" }, "pick", "pick", "off"],
   [{ private_users: "700000:1000" }, { first: 700_000, count: 1000 }, "700000:1000", "off"],
   [{ private_users: "0" }, undefined, "0", undefined],
   [{ private_users: "identity" }, undefined, "identity", undefined],
@@ -23,7 +23,7 @@ test.each([
   expect([plan.options.private_users, plan.options.private_users_ownership]).toEqual([users, ownership]);
 });
 
-test("copies that are made anyway are not made twice", () => {
+test("options for copies are dropped, because the root is a copy already", () => {
   expect(withoutCopies(decode({ ephemeral: true, volatile: "overlay" }))).toMatchObject({
     ephemeral: false,
     volatile: "no",

@@ -18,27 +18,27 @@ import type { TaskMount } from "../nspawn/arguments";
 import { writeContainerProgram } from "./files";
 import { containerIds } from "./owner-mapping";
 
-/** Where the program that takes on the task's user is in its container. */
+/** Path in the container of the program that switches to the task's user. */
 const PROGRAM = "/run/nomad-driver-nspawn/as-user";
-/** Locks of ranges that systemd-nspawn uses, one file each (nspawn.c, uid_shift_pick()). */
+/** systemd-nspawn's locks of ID ranges, one file per range (nspawn.c, uid_shift_pick()). */
 const RANGE_LOCKS = "/run/systemd/nspawn-uid";
 
 /** Files that the driver or systemd-nspawn may mount something on. */
 const usualFiles = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
 
-/** How the owners of a root's files come to be the container's. */
+/** How the owners of a root's files are mapped to the container's IDs. */
 export interface OwnerPlan {
-  /** The kernel maps the layers' files to these; undefined where they stay as they are. */
-  readonly owners: RootOwners | "to be chosen" | undefined;
-  /** What systemd-nspawn is told then. */
+  /** The IDs to which the kernel maps the layers' files; undefined if they are not mapped. */
+  readonly owners: RootOwners | "pick" | undefined;
+  /** The options with which systemd-nspawn is started then. */
   readonly options: TaskOptions;
 }
 
 /**
- * Decides on owners. systemd-nspawn's own mapping does not work on an overlay, and changing owners there would copy every file: so the
- * layers are mapped before they are stacked, and systemd-nspawn finds a root that belongs to the container's IDs already. Of those
- * it picks itself it takes the ones that the root belongs to, if they are free, and holds their lock as long as it runs; if
- * somebody was faster it takes others and changes the owners, which is slow and right.
+ * Decides how owners are mapped. systemd-nspawn's own mapping does not work on an overlay, and changing owners there would copy every
+ * file: so the layers are ID-mapped before they are stacked, and the root that systemd-nspawn gets already belongs to the container's IDs.
+ * When systemd-nspawn picks IDs itself, it takes those of the root if they are free, and holds their lock as long as it runs; if
+ * another process was faster, it takes others and changes the owners, which is slow but correct.
  */
 export function ownerPlan(options: TaskOptions): OwnerPlan {
   const {
@@ -53,7 +53,7 @@ export function ownerPlan(options: TaskOptions): OwnerPlan {
     // With these it cannot change owners (nspawn.c, verify_arguments()).
     const fixed = read_only || volatile !== "no";
     return {
-      owners: "to be chosen",
+      owners: "pick",
       options: { ...options, private_users: "pick", private_users_ownership: fixed ? "off" : "chown" },
     };
   }
@@ -62,36 +62,36 @@ export function ownerPlan(options: TaskOptions): OwnerPlan {
   return { owners: { first: ids.first, count: ids.count }, options: { ...options, private_users_ownership: "off" } };
 }
 
-/** What of a job means something else on a stored image: whatever is written to one is forgotten with the container. */
+/** Removes the options that are redundant on a stored image: all changes to it are discarded with the container anyway. */
 export function withoutCopies(options: TaskOptions): TaskOptions {
   const { volatile } = options;
   return { ...options, ephemeral: false, volatile: volatile === "overlay" ? "no" : volatile };
 }
 
-/** What a container's root is made for. */
+/** What a container's root is created for. */
 export interface StoredRootRequest {
   readonly store: ImageStore;
   readonly machine: string;
   readonly image: StoredImage;
-  /** With the image's defaults. */
+  /** Includes the image's defaults. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
 }
 
-/** A root that systemd-nspawn can be started on. */
+/** A root filesystem for systemd-nspawn. */
 export interface StoredRoot {
   readonly path: string;
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
-  /** Set unless the job or image says otherwise. */
+  /** Environment variables that are set unless the job or the image sets them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
-  /** Whom the container's first program is outside. */
+  /** The host's user ID of the container's first program. */
   readonly user: { readonly uid: number; readonly gid: number };
 }
 
 /**
- * Makes the root of a claimed container on an image of the store.
+ * Creates the root of a claimed container from an image of the store.
  *
  * @throws ConfigError, StoreError, LaunchError
  */
@@ -99,7 +99,7 @@ export async function makeStoredRoot(request: StoredRootRequest): Promise<Stored
   const { machine, mounts } = request;
   const { path, options, owner, notes } = await stack(request);
   using tree = openTree(path);
-  // systemd-nspawn takes what has none for no system, and many an image consists of one program.
+  // systemd-nspawn rejects a root without /usr, and many images contain only one program.
   if (!existsInTree(tree, "/usr")) makeInTree(tree, "/usr", "directory", owner);
   const problem = await osTreeProblem(path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
   if (problem !== undefined) {
@@ -132,14 +132,14 @@ export async function makeStoredRoot(request: StoredRootRequest): Promise<Stored
 interface Stacked {
   readonly path: string;
   readonly options: TaskOptions;
-  /** Whom the root belongs to outside. */
+  /** The host's user ID that owns the root. */
   readonly owner: number;
   readonly notes: readonly string[];
 }
 
 async function stack({ store, machine, image, options }: StoredRootRequest): Promise<Stacked> {
   const plan = ownerPlan(options);
-  const owners = plan.owners === "to be chosen" ? await choose(store, machine) : plan.owners;
+  const owners = plan.owners === "pick" ? await pickRange(store, machine) : plan.owners;
   try {
     const path = await store.makeRoot({ machine, image, owners });
     return { path, options: plan.options, owner: owners?.first ?? 0, notes: [] };
@@ -148,7 +148,7 @@ async function stack({ store, machine, image, options }: StoredRootRequest): Pro
     const fixed = options.private_users_ownership === "map" || options.read_only;
     if (!error.owners || fixed || (options.volatile ?? "no") !== "no") {
       throw new StoreError(
-        `The root of the image ${JSON.stringify(options.image)} could not be made: ${error.message}.${error.owners ? " Set user_namespacing = false, or give the client a newer kernel or another file system for image_store." : ""}`,
+        `Cannot create the root filesystem of the image ${JSON.stringify(options.image)}: ${error.message}.${error.owners ? " Set user_namespacing = false, or use a newer kernel or another file system for image_store." : ""}`,
         { recoverable: false, cause: error },
       );
     }
@@ -157,12 +157,14 @@ async function stack({ store, machine, image, options }: StoredRootRequest): Pro
       path,
       options: { ...options, private_users_ownership: "chown" },
       owner: 0,
-      notes: [`The owners of the image's files were changed one by one, which copies all of them: ${error.message}.`],
+      notes: [
+        `The image's files were copied to change their owners, because they cannot be ID-mapped: ${error.message}.`,
+      ],
     };
   }
 }
 
-async function choose(store: ImageStore, machine: string): Promise<RootOwners> {
+async function pickRange(store: ImageStore, machine: string): Promise<RootOwners> {
   const taken = await store.takenIds();
   const first = chooseRange(machine, (id) => taken.has(id) || existsSync(`${RANGE_LOCKS}/${id}`));
   if (first === undefined) {
@@ -173,7 +175,7 @@ async function choose(store: ImageStore, machine: string): Promise<RootOwners> {
   return { first, count: CONTAINER_IDS.count };
 }
 
-/** In a read-only root systemd-nspawn cannot make them. */
+/** In a read-only root systemd-nspawn cannot create them. */
 async function makeMountPoints(
   tree: TreeRoot,
   owner: number,
@@ -194,6 +196,6 @@ function userOf(tree: TreeRoot, name: string, image: string): ContainerUser {
   const user = findUser(name, readInTree(tree, "/etc/passwd"), readInTree(tree, "/etc/group"));
   if (user !== undefined) return user;
   throw new ConfigError(
-    `The user ${JSON.stringify(name)} is not known to the image ${JSON.stringify(image)}: its /etc/passwd or /etc/group has no such name. A number is taken as it is.`,
+    `The user ${JSON.stringify(name)} does not exist in the image ${JSON.stringify(image)}: its /etc/passwd or /etc/group has no such name. Numeric IDs need no entry.`,
   );
 }

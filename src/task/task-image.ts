@@ -11,23 +11,23 @@ import type { PrepareContext } from "./prepare";
 import type { Progress } from "./pull-progress";
 import { withoutCopies } from "./stored-root";
 
-/** A task with the image it runs from. */
+/** A task with its image. */
 export interface TaskImage extends Disposable {
-  /** Where systemd-nspawn finds it; of a stored image, where its root is going to be made. */
+  /** The image for systemd-nspawn; for a stored image, the path that its root will have. */
   readonly place: ResolvedImage;
-  /** The image in the store, that is kept until this is disposed of; absent for an image of the host. */
+  /** The image in the store, which is not removed until this is disposed; absent for an image of the host. */
   readonly stored?: StoredImage;
-  /** The task's options with what the image says where the job says nothing. */
+  /** The task's options, with the image's defaults. */
   readonly options: TaskOptions;
   readonly stopSignal?: string;
   readonly notes: readonly string[];
 }
 
 /**
- * Finds the image of a task, downloading it where need be.
+ * Finds the image of a task; downloads it if necessary.
  *
- * @param decoded the task's options as the job has them
- * @throws ConfigError, ImageError, StoreError, SourceError and what a download throws
+ * @param decoded the task's options as in the job
+ * @throws ConfigError, ImageError, StoreError, SourceError and the errors of a download
  */
 export async function taskImage(
   config: Pick<TaskConfig, "env" | "deviceEnv" | "user">,

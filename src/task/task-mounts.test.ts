@@ -23,7 +23,7 @@ const config = (name: string, allocDir = "a") =>
   create(TaskConfigSchema, { allocDir: join(root, allocDir), name, env: { NOMAD_TASK_DIR: "/elsewhere" } });
 
 describe("ownMounts", () => {
-  test("the directories are where their variables say", async () => {
+  test("the directories are at the paths in their variables", async () => {
     expect(await ownMounts(config("t"), [])).toEqual([
       { source: join(root, "a/alloc"), target: "/alloc", readOnly: false },
       { source: join(root, "a/t/local"), target: "/elsewhere", readOnly: false },
@@ -31,7 +31,7 @@ describe("ownMounts", () => {
     ]);
   });
 
-  test("the logs in the directory of the allocation cannot be written", async () => {
+  test("the logs in the allocation directory are read-only", async () => {
     expect(await ownMounts(config("t", "logged"), [])).toContainEqual({
       source: join(root, "logged/alloc/logs"),
       target: "/alloc/logs",
@@ -43,7 +43,7 @@ describe("ownMounts", () => {
     await expect(ownMounts(config("t", "moved"), [])).rejects.toThrow(/logs was replaced by a symlink/);
   });
 
-  test("a symlink above the allocation is the operator's", async () => {
+  test("a symlink above the allocation is followed", async () => {
     expect((await ownMounts(config("t", "data"), []))[0]?.source).toBe(join(root, "a/alloc"));
   });
 
@@ -51,11 +51,11 @@ describe("ownMounts", () => {
     await expect(ownMounts(config("led"), [])).rejects.toThrow(/local was replaced by a symlink \(to \/etc\)/);
   });
 
-  test("one that is not there is said before the start", async () => {
+  test("a missing directory is reported before the start", async () => {
     await expect(ownMounts(config("none"), [])).rejects.toThrow("none/local does not exist on this client");
   });
 
-  test("what the job mounts there wins", async () => {
+  test("a mount of the job takes precedence", async () => {
     const targets = (await ownMounts(config("t"), ["/alloc", "/secrets"])).map(({ target }) => target);
     expect(targets).toEqual(["/elsewhere"]);
   });
@@ -69,7 +69,7 @@ describe("volumeMounts", () => {
       taken,
     );
 
-  test("are what Nomad says", async () => {
+  test("are as Nomad sends them", async () => {
     expect(await volumes({ readonly: true, propagationMode: "private" })).toEqual([
       { source: join(root, "volume"), target: "/data", readOnly: true, propagation: "private" },
     ]);
@@ -79,11 +79,11 @@ describe("volumeMounts", () => {
     ["a missing path", { hostPath: "/no/such" }, /"\/data" cannot be mounted: \/no\/such does not exist/],
     ["an unknown propagation", { propagationMode: "shared" }, /"shared" of a volume_mount is unknown/],
     ["a relative target", { taskPath: "data" }, /must be an absolute path in the container/],
-  ] as const)("%s is said before the start", async (_name, mount, sentence) => {
+  ] as const)("%s is reported before the start", async (_name, mount, sentence) => {
     await expect(volumes(mount)).rejects.toThrow(sentence);
   });
 
-  test("can be disabled, and share no target with another mount", async () => {
+  test("can be disabled, and cannot share a target with another mount", async () => {
     await expect(volumes({}, false)).rejects.toThrow("volumes = false");
     await expect(volumes({ taskPath: "/data/" }, true, ["/data"])).rejects.toThrow("one path can be mounted once");
   });
@@ -96,8 +96,8 @@ describe("volumesAmong", () => {
 
   test.each([
     ["an agent that names none: every mount counts", false, ["", ""], ["", ""]],
-    ["an agent that named one: the others are none", false, ["data", ""], ["data"]],
-    ["an agent that called Init: those without a name are none", true, ["", ""], []],
+    ["an agent that named one: the others are not volumes", false, ["data", ""], ["data"]],
+    ["an agent that called Init: those without a name are not volumes", true, ["", ""], []],
     ["an agent that called Init", true, ["", "data", "logs"], ["data", "logs"]],
     ["no mount", false, [], []],
   ])("%s", (_name, initialized, names, expected) => {
@@ -105,7 +105,7 @@ describe("volumesAmong", () => {
   });
 });
 
-test("a label that is not applied is said", () => {
+test("a label that is not applied is reported", () => {
   const notes = labelNotes([
     { taskPath: "/data", selinuxLabel: "" },
     { taskPath: "/srv", selinuxLabel: "z" },

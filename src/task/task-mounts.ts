@@ -8,17 +8,17 @@ import { taskDirectories } from "./mounts";
 import type { MountRequest } from "./owner-mapping";
 
 /**
- * The directory of the logs in that of the allocation. Nomad's log collector opens files in it as root, and the driver the logs' FIFOs: no
- * container may put anything else there (Nomad's own Docker driver mounts it likewise since 2.0.1).
+ * The log directory in the allocation directory. Nomad's log collector opens files in it as root, and the driver opens the FIFOs of the
+ * logs: no container may put anything else there (since 2.0.1 Nomad's own Docker driver mounts it read-only too).
  */
 const LOGS = "logs";
 
 /**
- * The task's own directories as they appear in the container: at the paths that the variables of the same names tell the
- * task. One at whose path the job mounts something else is left out.
+ * The task's own directories as they appear in the container: at the paths in the variables NOMAD_ALLOC_DIR and so on. A
+ * directory is omitted if the job mounts something else at its path.
  *
  * @param taken targets of the job's own mounts, simplified
- * @throws ConfigError when one of them is not where Nomad made it
+ * @throws ConfigError if one of them is not where Nomad created it
  */
 export async function ownMounts(config: TaskConfig, taken: readonly string[]): Promise<MountRequest[]> {
   const directories = taskDirectories(config);
@@ -43,14 +43,14 @@ export async function ownMounts(config: TaskConfig, taken: readonly string[]): P
 
 /**
  * The mounts that are volumes of the job. An agent that names volumes (see Lifecycle.initialized), or that named one of these
- * mounts, leaves the name empty for what is no volume, such as a mount of a device plugin. From older agents every mount counts.
+ * mounts, leaves the name empty for other mounts, such as those of a device plugin. For older agents every mount counts as a volume.
  */
 export function volumesAmong(mounts: readonly Mount[], named: boolean): readonly Mount[] {
-  const tellApart = named || mounts.some(({ requestName }) => requestName !== "");
-  return tellApart ? mounts.filter(({ requestName }) => requestName !== "") : mounts;
+  const distinguishable = named || mounts.some(({ requestName }) => requestName !== "");
+  return distinguishable ? mounts.filter(({ requestName }) => requestName !== "") : mounts;
 }
 
-/** A sentence for each mount whose SELinux label is not set: systemd-nspawn relabels no bind mount (systemd-nspawn(1)). */
+/** A note for each mount whose SELinux label is not applied: systemd-nspawn does not relabel bind mounts (systemd-nspawn(1)). */
 export function labelNotes(mounts: readonly Pick<Mount, "selinuxLabel" | "taskPath">[]): readonly string[] {
   return mounts
     .filter(({ selinuxLabel }) => selinuxLabel !== "")
@@ -61,24 +61,24 @@ export function labelNotes(mounts: readonly Pick<Mount, "selinuxLabel" | "taskPa
 }
 
 /**
- * Where a directory is that Nomad made, by a path without symlinks; undefined where it is not.
+ * The path without symlinks of a directory that Nomad created; undefined if it does not exist.
  *
- * @throws ConfigError where a symlink is in its place
+ * @throws ConfigError if a symlink is in its place
  */
 async function ownDirectory(config: TaskConfig, source: string, allocation: string): Promise<string | undefined> {
   const expected = join(allocation, relative(config.allocDir, source));
   const real = await realpath(source).catch(() => undefined);
-  // A task that has the directory above mounted can put a symlink there, and be started again.
+  // A task that has the parent directory mounted can replace it by a symlink and be restarted.
   if (real === expected || real === undefined) return real;
   throw new ConfigError(`The task's directory ${source} was replaced by a symlink (to ${real}): it is not mounted.`);
 }
 
 /**
- * The volumes a job mounts, and what device plugins want mounted.
+ * The volumes that a job mounts, and the mounts of device plugins.
  *
  * @param policy whether the operator allows volumes, and whether the agent names them
  * @param taken targets of the job's own mounts, simplified
- * @throws ConfigError when the operator forbids volumes, or one cannot be mounted
+ * @throws ConfigError if the operator disabled volumes, or one cannot be mounted
  */
 export async function volumeMounts(
   wanted: readonly Mount[],
@@ -89,7 +89,7 @@ export async function volumeMounts(
   if (refused !== undefined) {
     const volume = refused.requestName === "" ? "" : ` ${JSON.stringify(refused.requestName)}`;
     throw new ConfigError(
-      `The volume${volume} at ${JSON.stringify(refused.taskPath)} is refused: volumes are disabled on this client (volumes = false in the nspawn plugin's config).`,
+      `The volume${volume} at ${JSON.stringify(refused.taskPath)} is not allowed: volumes are disabled on this client (volumes = false in the nspawn plugin's config).`,
     );
   }
   const targets = wanted.map(({ taskPath }) => simplify(taskPath));

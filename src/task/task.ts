@@ -11,53 +11,54 @@ import { OomMonitor } from "./oom-monitor";
 import { stopSignal } from "./stop-signal";
 
 /**
- * A program that is PID 1 of its container has no handler for the stop signal at first, and the kernel drops it (pid_namespaces(7)).
- * The kernel tells nobody when that changes, so it is tried again after so many milliseconds, until it is taken.
+ * Until a program that is PID 1 of its container has installed a handler for the stop signal, the kernel drops the signal
+ * (pid_namespaces(7)). The kernel does not report when that changes, so the signal is sent again after this many milliseconds until it is
+ * delivered.
  */
 const retryMs = 100;
 
-/** What a task is known by. */
+/** The identity of a task. */
 export interface TaskIdentity {
   readonly id: string;
   readonly name: string;
   readonly allocId: string;
 }
 
-/** The states of a task's life; each lists what may follow. */
-const next = {
+/** The states of a task, each with the states that may follow. */
+const transitions = {
   running: ["exited"],
   exited: ["destroyed"],
   destroyed: [],
 } as const satisfies Record<string, readonly string[]>;
 
-export type TaskLife = keyof typeof next;
+export type TaskLife = keyof typeof transitions;
 
-/** What a task is made of. */
+/** The parts of a task. */
 export interface TaskParts {
   readonly identity: TaskIdentity;
   readonly supervised: Supervised;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly exec: ExecContext;
-  /** The signal that stops it where the job names none; absent: the driver's default. */
+  /** The stop signal if the job sets none; absent: the driver's default. */
   readonly stopSignal?: string | undefined;
-  /** Absent where the container is in the host's network, or its group's. */
+  /** Absent if the container uses the host's network or its group's. */
   readonly network?: ContainerNetwork | undefined;
-  /** Gives back what was made for the container beside what its supervisor keeps. */
+  /** Releases what was created for the container, except what its supervisor keeps. */
   readonly release: () => Promise<void>;
 }
 
-/** One task: a container that was started or found again, until it is destroyed. */
+/** One task: a container that was started or recovered, until it is destroyed. */
 export class Task {
   readonly identity: TaskIdentity;
   readonly supervised: Supervised;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** What commands that are run in the container have in common with the task's own. */
+  /** The context that commands in the container share with the task's own command. */
   readonly exec: ExecContext;
   readonly network: ContainerNetwork | undefined;
   readonly filters = new FilterCache();
-  /** Settles when the container has ended; never rejects. */
+  /** Resolves when the container has exited; never rejects. */
   readonly ended: Certain<Exit>;
   readonly #oom: OomMonitor;
   readonly #release: () => Promise<void>;
@@ -77,12 +78,12 @@ export class Task {
     this.#release = release;
     this.#oom = new OomMonitor(supervised);
     this.ended = certain(
-      supervised.exit.then((exit) => this.#over(exit)),
-      (error) => this.#over(lostExit(error)),
+      supervised.exit.then((exit) => this.#recordExit(exit)),
+      (error) => this.#recordExit(lostExit(error)),
     );
   }
 
-  /** Calls `listener` when the kernel has killed a process of the task for memory; the task may go on. */
+  /** Calls `listener` when the kernel has OOM-killed a process of the task; the task may keep running. */
   onOutOfMemory(listener: (state: OomState) => void): void {
     this.#oom.listen(listener);
   }
@@ -91,51 +92,51 @@ export class Task {
     return this.#life;
   }
 
-  /** How the container ended; undefined while it runs. */
+  /** The container's exit status; undefined while it is running. */
   get exit(): Exit | undefined {
     return this.#exit;
   }
 
   /**
-   * Sends the stop signal, and SIGKILL when the container still runs after `timeoutMs`. Resolves when it has ended; does
-   * nothing when it already has. A second call while one is under way keeps its own timeout.
+   * Sends the stop signal, and SIGKILL if the container is still running after `timeoutMs`. Resolves when it has exited; does
+   * nothing if it already has. A second call while one is in progress has its own timeout.
    *
    * @param requested the job's kill_signal, or ""
-   * @throws Error for a name that is no signal
+   * @throws Error for an unknown signal
    */
   async stop(requested: string, timeoutMs: number): Promise<void> {
     const signal = stopSignal(this.supervised.ref.mode, requested === "" ? this.#stopSignal : requested);
     if (this.#life !== "running") return;
-    if (signal === SIGKILL) this.#kills();
-    let over = false;
-    // Not waited for: a container in the middle of its start takes its signal later, and the SIGKILL below follows in time
-    // whether or not it could be sent.
+    if (signal === SIGKILL) this.#markKilled();
+    let exited = false;
+    // Not awaited: a container that is still starting gets its signal later, and the SIGKILL below follows on time
+    // whether or not the signal could be sent.
     const send = async () => {
-      while (!over && !(await this.supervised.signal(signal))) await settles(this.supervised.exit, retryMs);
+      while (!exited && !(await this.supervised.signal(signal))) await settles(this.supervised.exit, retryMs);
     };
     const sendUnwaited = () => void send().catch(() => {});
-    // One that reboots just now takes no notice: it is told again.
-    const forget = this.supervised.onRestart(sendUnwaited);
+    // A container that is rebooting misses the signal: it is sent again after the reboot.
+    const unsubscribe = this.supervised.onRestart(sendUnwaited);
     try {
       sendUnwaited();
       await settles(this.supervised.exit, timeoutMs);
     } finally {
-      over = true;
-      forget();
+      exited = true;
+      unsubscribe();
     }
-    this.#kills();
+    this.#markKilled();
     await this.supervised.kill();
   }
 
   /** Sends a signal to the payload. */
   async signal(signal: number): Promise<void> {
-    if (signal === SIGKILL) this.#kills();
+    if (signal === SIGKILL) this.#markKilled();
     await this.supervised.signal(signal);
   }
 
   /**
-   * Removes everything of the container, killing it first if need be. Further calls wait for the first; after a failed
-   * one it can be tried again.
+   * Removes everything of the container; kills it first if it is running. Further calls wait for the first; after a failure
+   * it can be retried.
    */
   destroy(): Promise<void> {
     this.#destroying ??= this.#destroy().catch((error: unknown) => {
@@ -147,32 +148,32 @@ export class Task {
 
   async #destroy(): Promise<void> {
     this.network?.close();
-    this.#kills();
+    this.#markKilled();
     await this.supervised.release();
     await this.#release();
-    this.#become("exited");
-    this.#become("destroyed");
+    this.#transition("exited");
+    this.#transition("destroyed");
   }
 
-  #over(exit: Exit): Exit {
-    let whole = exit;
+  #recordExit(exit: Exit): Exit {
+    let result = exit;
     try {
-      whole = this.#oom.end(exit, this.#killed);
+      result = this.#oom.end(exit, this.#killed);
     } catch {
-      // Only what the kernel killed for memory is not known then; the end is.
+      // Only the OOM state is unknown then; the exit status is known.
     }
-    this.#exit = whole;
-    this.#become("exited");
-    return whole;
+    this.#exit = result;
+    this.#transition("exited");
+    return result;
   }
 
-  /** What still runs is ended by the driver from now on. */
-  #kills(): void {
+  /** Records that the driver kills the container from now on, if it is still running. */
+  #markKilled(): void {
     if (this.#life === "running") this.#killed = true;
   }
 
-  #become(life: TaskLife): void {
-    const allowed: readonly string[] = next[this.#life];
+  #transition(life: TaskLife): void {
+    const allowed: readonly string[] = transitions[this.#life];
     if (allowed.includes(life)) this.#life = life;
   }
 }

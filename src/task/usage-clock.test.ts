@@ -19,7 +19,7 @@ test("listeners of one interval are called together, until they leave", async ()
   expect(calls).toHaveLength(before);
 });
 
-test("an interval longer than any timer is not one of a millisecond", async () => {
+test("an interval beyond the timer's maximum does not become one millisecond", async () => {
   const clock = new UsageClock();
   let calls = 0;
   const leave = clock.every(40 * 86_400_000, () => {

@@ -1,6 +1,6 @@
 import { longestTimer } from "../host/long-timer";
 
-/** One timer for everything that is measured at the same interval, so that all tasks are read in one pass. */
+/** One timer per interval, so that all tasks with that interval are measured in one pass. */
 export class UsageClock {
   readonly #beats = new Map<number, { readonly listeners: Set<() => void>; readonly timer: Timer }>();
 

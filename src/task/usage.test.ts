@@ -30,7 +30,7 @@ describe("taskUsage", () => {
     });
   });
 
-  test("throttling is told where it is measured", () => {
+  test("throttling is reported if it is measured", () => {
     const cpu = { usage: 1n, throttledPeriods: 3n, throttled: 9n };
     const usage = taskUsage(at(0, { cpu }), at(1, { cpu }), 1);
     expect(usage.cpu).toMatchObject({ throttledPeriods: 3n, throttledTime: 9n });
@@ -42,11 +42,11 @@ describe("taskUsage", () => {
     ]);
   });
 
-  test("a container that began anew has used nothing, not less than nothing", () => {
+  test("after a reboot of the container, the usage is 0 and not negative", () => {
     expect(taskUsage(at(0, { cpu: { usage: 900n } }), at(1, { cpu: { usage: 1n } }), 1).cpu?.percent).toBe(0);
   });
 
-  test("memory: what is not measured is not told", () => {
+  test("memory: what is not measured is not reported", () => {
     const usage = taskUsage(at(0, {}), at(1, { memory: { usage: 7n, rss: 3n, swap: 0n } }), 1);
     expect(usage).toEqual({
       memory: {

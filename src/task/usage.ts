@@ -6,17 +6,17 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { CgroupFigures, CpuFigures, MemoryFigures } from "../host/cgroup-figures";
 
-/** Figures and when they were read. */
+/** Figures and the time at which they were read. */
 export interface Sample {
   readonly figures: CgroupFigures;
-  /** Milliseconds on a clock that is never set. */
+  /** Milliseconds on a monotonic clock. */
   readonly at: number;
 }
 
 const NS_PER_MS = 1e6;
 
 /**
- * A task's usage between two samples as Nomad tells it. Only what both samples have is told to be measured.
+ * A task's usage between two samples, in Nomad's format. Only what both samples have is reported as measured.
  *
  * @param clock of one CPU, MHz
  */
@@ -35,9 +35,9 @@ export function taskUsage(
   };
 }
 
-/** Percent of one CPU: two that are busy are 200. */
+/** Percent of one CPU: two busy CPUs are 200. */
 function cpuUsage(before: CpuFigures, now: CpuFigures, elapsed: number, clock: number) {
-  // A container that rebooted got a new cgroup, whose clock begins anew.
+  // A container that rebooted has a new cgroup, whose counters start at 0.
   const percent = (from: bigint | undefined, to: bigint | undefined) =>
     from === undefined || to === undefined ? undefined : Math.max(0, (Number(to - from) / elapsed) * 100);
   const total = percent(before.usage, now.usage) ?? 0;

@@ -356,7 +356,7 @@ describe("images", () => {
   }
 
   test("lists, verifies and prunes", async () => {
-    expect(await command("list")).toMatchObject({ code: 0, err: expect.stringContaining("There is no image store") });
+    expect(await command("list")).toMatchObject({ code: 0, err: expect.stringContaining("No image store exists") });
     const store = openStore();
     const one = await acquire(store, "one");
     const two = await acquire(store, "two");
@@ -369,13 +369,13 @@ describe("images", () => {
     expect(out).toMatch(/in 3 layers, used by machine/);
     expect(out).toMatch(/in 2 layers, unused since 20/);
     expect(JSON.parse((await command("list", "--json")).out).images).toHaveLength(2);
-    expect(await command("verify")).toMatchObject({ code: 0, out: "All 4 layers are as they were unpacked.\n" });
+    expect(await command("verify")).toMatchObject({ code: 0, out: "All 4 layers are intact.\n" });
     // The container's directory has no owner: it has no files.
     expect(await command("prune")).toMatchObject({
       code: 0,
       out: expect.stringMatching(/^Removed 2 images and 4 layers;/),
     });
-    expect(await command("list")).toMatchObject({ code: 0, out: "There are no images.\n" });
+    expect(await command("list")).toMatchObject({ code: 0, out: "No images.\n" });
     expect(await command("nothing")).toMatchObject({ code: 2 });
   });
 

@@ -77,7 +77,7 @@ describe("devices", () => {
     const ramfs = await places.mount("ramfs", await places.folder("dev"));
     const closed = await places.node(join(ramfs, "closed"), [1, 3], 0o660);
     expect(await refusal(shell(bench.busybox, "true", { devices: [closed] }))).toContain(
-      `could not use ${closed} at ${closed}: on the host it belongs to 0:0 with mode 0660`,
+      `could not use ${closed} at ${closed}: on the host it is owned by 0:0 with mode 0660`,
     );
     const readable = await places.node(join(ramfs, "readable"), [1, 3], 0o664);
     expect(await refusal(shell(bench.busybox, "true", { devices: [`${readable}:/dev/n:rw`] }))).toContain("0664");
@@ -108,8 +108,8 @@ describe("devices", () => {
 
   test.each([
     ["a missing one", "/dev/no-such", 'Option devices asks for "/dev/no-such", which does not exist on this client.'],
-    ["a directory", "/etc", 'Option devices asks for "/etc", which is no device node: use bind.'],
-    ["a file", "/etc/passwd:/dev/x", 'Option devices asks for "/etc/passwd", which is no device node: use bind.'],
+    ["a directory", "/etc", 'Option devices asks for "/etc", which is not a device node: use bind.'],
+    ["a file", "/etc/passwd:/dev/x", 'Option devices asks for "/etc/passwd", which is not a device node: use bind.'],
   ])("%s is refused before the start", async (_name, device, said) => {
     expect(await refusal(shell(bench.busybox, "true", { devices: [device] }))).toBe(said);
   });

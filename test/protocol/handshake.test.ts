@@ -32,7 +32,7 @@ describe("the handshake", () => {
 
   test.each([
     [{ PLUGIN_CLIENT_CERT: "-----BEGIN CERTIFICATE-----" }, "mutual TLS"],
-    [{ PLUGIN_PROTOCOL_VERSIONS: "7" }, "speaks version 2"],
+    [{ PLUGIN_PROTOCOL_VERSIONS: "7" }, "supports version 2"],
   ])("%j is refused with an error", async (env, part) => {
     const { code, stdout, stderr } = await attempt([driverBinary()], {
       env: { ...agentEnvironment("/tmp"), ...env },

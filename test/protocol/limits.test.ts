@@ -68,7 +68,7 @@ test("a task that runs out of memory is reported as OOM-killed, with limit and p
   const { result } = await bench.client().waitTask(task.id);
   expect(result).toMatchObject({ exitCode: 0, signal: 9, oomKilled: true });
   await events.waitFor(
-    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d/m,
+    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the peak usage was \d/m,
   );
 });
 

@@ -25,24 +25,23 @@ async function victim(): Promise<string> {
 /** Replaces a log by something else; returns the expected error. */
 const replacements: readonly (readonly [string, (log: string, file: string, task: PreparedTask) => Promise<RegExp>])[] =
   [
-    ["a symlink", async (log, file) => symlink(file, log).then(() => /because it is a symlink/)],
-    ["a symlink to nothing", async (log, file) => symlink(`${file}.no`, log).then(() => /because it is a symlink/)],
+    ["a symlink", async (log, file) => symlink(file, log).then(() => /: it is a symlink/)],
+    ["a symlink to nothing", async (log, file) => symlink(`${file}.no`, log).then(() => /: it is a symlink/)],
     ["a symlink to a FIFO", async (log) => run(["mkfifo", `${log}2`]).then(() => symlinked(`${log}2`, log))],
     ["a symlink to /dev/null", async (log) => symlinked("/dev/null", log)],
-    ["a hard link to a file", async (log, file) => link(file, log).then(() => /because it is a regular file/)],
+    ["a hard link to a file", async (log, file) => link(file, log).then(() => /: it is a regular file/)],
     [
       "a hard link to another FIFO",
-      async (log) =>
-        run(["mkfifo", `${log}2`]).then(() => link(`${log}2`, log).then(() => /is a FIFO that has 2 names/)),
+      async (log) => run(["mkfifo", `${log}2`]).then(() => link(`${log}2`, log).then(() => /is a FIFO with 2 links/)),
     ],
-    ["a regular file", async (log) => writeFile(log, "").then(() => /because it is a regular file/)],
-    ["a directory", async (log) => mkdir(log).then(() => /because it is a directory/)],
-    ["a socket", async (log) => socketAt(log).then(() => /because it is a socket/)],
-    ["a terminal's device", async (log) => run(["mknod", log, "c", "5", "2"]).then(() => /because it is a device/)],
-    ["the memory's device", async (log) => run(["mknod", log, "c", "1", "1"]).then(() => /because it is a device/)],
-    ["a disk", async (log) => run(["mknod", log, "b", "7", "0"]).then(() => /because it is a device/)],
-    ["somebody's FIFO", async (log) => run(["mkfifo", log]).then(() => owned(log))],
-    ["nothing", async () => /fifo cannot be opened, because \S+fifo does not exist/],
+    ["a regular file", async (log) => writeFile(log, "").then(() => /: it is a regular file/)],
+    ["a directory", async (log) => mkdir(log).then(() => /: it is a directory/)],
+    ["a socket", async (log) => socketAt(log).then(() => /: it is a socket/)],
+    ["a terminal's device", async (log) => run(["mknod", log, "c", "5", "2"]).then(() => /: it is a device/)],
+    ["the memory's device", async (log) => run(["mknod", log, "c", "1", "1"]).then(() => /: it is a device/)],
+    ["a disk", async (log) => run(["mknod", log, "b", "7", "0"]).then(() => /: it is a device/)],
+    ["another user's FIFO", async (log) => run(["mkfifo", log]).then(() => owned(log))],
+    ["nothing", async () => /Cannot open the task's log \S+fifo: \S+fifo does not exist/],
     [
       "a symlink in place of logs",
       async (_log, _file, { dirs }) => {
@@ -53,7 +52,7 @@ const replacements: readonly (readonly [string, (log: string, file: string, task
     ],
   ];
 
-const symlinked = (target: string, path: string) => symlink(target, path).then(() => /because it is a symlink/);
+const symlinked = (target: string, path: string) => symlink(target, path).then(() => /: it is a symlink/);
 const owned = (path: string) => run(["chown", "1000", path]).then(() => /is a FIFO of user 1000/);
 
 function socketAt(path: string): Promise<void> {

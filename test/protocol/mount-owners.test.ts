@@ -96,7 +96,7 @@ describe("a file system that cannot map owners", () => {
     });
     expect({ code, stdout }).toEqual({ code: 0, stdout: "o\nclosed\nwrote\n" });
     expect(events).toContain(
-      "What is mounted at /secrets belongs to nobody in the container, because its owners cannot be mapped: kernel or file system cannot do it.",
+      "Files at /secrets will appear as owned by nobody (65534) in the container, because their owners cannot be mapped: the kernel or the file system does not support it.",
     );
     expect(await owner(join(task.dirs.secrets, "open"))).toBe("0:0 644");
   });
@@ -106,7 +106,7 @@ describe("a file system that cannot map owners", () => {
     await chmod(closed, 0o700);
     const spec = { ...shell(bench.busybox, "true"), ...volume(closed) };
     expect(await sentence(bench.start(await bench.task(spec)))).toBe(
-      `The container could not use ${closed} at /data: on the host it belongs to 0:0 with mode 0700, and the container has user IDs of its own, to which owners cannot be mapped here, because kernel or file system cannot do it. Give others access on the host, or set user_namespacing = false.`,
+      `The container could not use ${closed} at /data: on the host it is owned by 0:0 with mode 0700, and its owner cannot be mapped into the container's user namespace, because the kernel or the file system does not support it. Grant other users access on the host, or set user_namespacing = false.`,
     );
     const more = { user_namespacing: false };
     expect(
@@ -147,7 +147,7 @@ describe("volumes", () => {
       ...volume(data),
     });
     expect(stdout).toBe("ok\n");
-    expect(events.join("\n")).toContain("its owner 2000000:2000000 is none of the container's 65536 IDs");
+    expect(events.join("\n")).toContain("its owner 2000000:2000000 is outside the container's range of 65536 IDs");
   });
 
   test("with further mounts below are not mapped, and mounted completely", async () => {
@@ -179,10 +179,12 @@ describe("paths of the host in bind", () => {
       const spec = shell(bench.busybox, "true", { bind: { [source]: "/data:idmap" }, ...more });
       return sentence(bench.start(await bench.task(spec)));
     };
-    expect(await refused(ramfs)).toContain(`"idmap" is not possible for ${ramfs} at /data: kernel or file system`);
+    expect(await refused(ramfs)).toContain(
+      `"idmap" is not possible for ${ramfs} at /data: the kernel or the file system`,
+    );
     expect(await refused(top)).toContain("other things are mounted below it");
     for (const more of [{ user_namespacing: false }, { private_users: "identity" }, { private_users: "0:65536" }]) {
-      expect(await refused(top, more)).toContain('"idmap" at "/data" needs a container with user IDs of its own');
+      expect(await refused(top, more)).toContain('"idmap" at "/data" needs user namespaces');
     }
   });
 });

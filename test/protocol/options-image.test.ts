@@ -55,7 +55,7 @@ describe("what is kept in the image", () => {
 
   test("the error of read_only names the directory that the image lacks", async () => {
     const task = await bench.task(shell(bench.busybox, "true", { volatile: "no", read_only: true }));
-    expect(await sentence(bench.start(task))).toContain("has no /alloc to mount something on");
+    expect(await sentence(bench.start(task))).toContain("has no mount point /alloc");
   });
 
   test('volatile = "state" keeps everything but /var, read-only', async () => {

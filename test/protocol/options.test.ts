@@ -121,7 +121,7 @@ describe("mounts", () => {
 
     const led = await bench.task(shell(bench.busybox, "ls /mnt/d", { bind: { "local/data": "/mnt/d" } }));
     await symlink("/etc", join(led.dirs.local, "data"));
-    expect(await failure(bench.client().startTask(led.config))).toContain("leads out of the task directory");
+    expect(await failure(bench.client().startTask(led.config))).toContain("is outside the task directory");
   });
 
   test("volumes, read-only and not, unless the operator forbids them", async () => {

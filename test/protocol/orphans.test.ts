@@ -63,7 +63,7 @@ test("dangling containers are removed after the delay; all others stay", async (
   expect(await machinesOf(allocRoot)).toHaveLength(3);
   await machinesBecome(allocRoot, [recovered.machine, late.machine]);
   expect(existsSync(settingsFilePath(forgotten.machine))).toBe(false);
-  const warned = bench.plugin().logs.filter((line) => line["@message"].includes("no task belongs to"));
+  const warned = bench.plugin().logs.filter((line) => line["@message"].includes("removing dangling container"));
   expect(warned.map((line) => line["machine"])).toEqual([forgotten.machine]);
   // The others keep running, including another agent's.
   for (const { task } of [recovered, late]) {

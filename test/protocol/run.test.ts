@@ -101,7 +101,7 @@ test("the task ends with its plugin", async () => {
   const children = await readFile(`/proc/${run.child.pid}/task/${run.child.pid}/children`, "utf8");
   process.kill(Number(children.trim().split(" ")[0]), "SIGKILL");
   const { code, stderr } = await finish(run);
-  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("was ended by SIGKILL") });
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("was killed by SIGKILL") });
   expect(await traces()).toEqual([]);
 });
 

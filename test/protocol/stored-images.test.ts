@@ -99,7 +99,7 @@ describe("the image config", () => {
       expect(await output(await image([], { User }), "echo $(id -u) $(id -G)")).toBe(ids);
     }
     expect(await refusal(await image([], { User: "stranger", Cmd: ["/bin/true"] }))).toContain(
-      'The user "stranger" is not known to the image',
+      'The user "stranger" does not exist in the image',
     );
   });
 

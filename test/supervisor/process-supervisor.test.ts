@@ -128,7 +128,7 @@ describe("process supervisor", () => {
 
   test("constructing, and attaching to an unknown container, change nothing", async () => {
     const ref = { supervisor: "process", machine: "nobody", mode: "pid1", bootId: "x" } as const;
-    await expect(supervisor.attach(ref)).rejects.toThrow(/no trace of container nobody/);
+    await expect(supervisor.attach(ref)).rejects.toThrow(/Container nobody does not exist/);
     expect(existsSync(stateDir)).toBe(false);
   });
 
@@ -178,7 +178,7 @@ describe("process supervisor", () => {
       process.kill(own.pid, SIGKILL);
       const exit = await supervised.exit;
       expect(exit).toMatchObject({ signal: SIGKILL, oomKilled: false });
-      expect(exit.message).toMatch(/process that supervised container .* was killed, so the container was killed/);
+      expect(exit.message).toMatch(/shim of container .* was killed, so the driver killed the container/);
       expect(isAlive(main)).toBe(false);
       expect(leader !== undefined && isAlive(leader)).toBe(false);
       const later = supervisorIn(stateDir);
@@ -307,7 +307,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
 
   test.each([
     ["unit properties", { properties: { IOWeight: "10" } }, /Unit properties \(IOWeight\) need systemd as PID 1/],
-    ["a name that is a path", { machine: "../x" }, /"\.\.\/x" cannot be a machine name/],
+    ["a name that is a path", { machine: "../x" }, /"\.\.\/x" is not a valid machine name/],
     ["a relative program", { argv: ["systemd-nspawn"] }, /path must be absolute/],
     ["a program that is not there", { argv: ["/nowhere/systemd-nspawn"] }, /nowhere\/systemd-nspawn/],
     ["a FIFO that is not there", { stdoutPath: "/nowhere/out" }, /\/nowhere\/out/],

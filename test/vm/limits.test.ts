@@ -38,7 +38,7 @@ test("a task that exceeds its memory limit is killed, and reported as OOM-killed
     await bench.client().destroyTask(task.id);
   }
   const sentence =
-    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the highest use was \d.*$/gm;
+    /^Out of memory: the kernel killed a process of the task: the limit is 32 MiB, the peak usage was \d.*$/gm;
   await events.waitFor(new RegExp(`(?:${sentence.source}[^]*){2}`, "m"));
   expect(events.text().match(sentence)).toHaveLength(2);
 });

@@ -1,7 +1,7 @@
 import type { CgroupLayout } from "../../host/cgroup-layout";
 import type { Finding } from "./finding";
 
-/** Controllers the driver uses and what is lost without each. */
+/** Controllers that the driver uses, and what does not work without each. */
 const controllers = {
   memory: "memory limits are not enforced",
   cpu: "the cpu shares of tasks are not enforced",
@@ -10,19 +10,19 @@ const controllers = {
 } as const;
 
 const kinds = {
-  v2: "one tree for everything (v2)",
-  hybrid: "v1 controllers beside a v2 tree (hybrid)",
-  v1: "a tree per controller (v1)",
+  v2: "one unified hierarchy (v2)",
+  hybrid: "v1 controllers beside a v2 hierarchy (hybrid)",
+  v1: "one hierarchy per controller (v1)",
 } as const;
 
-/** Judges control groups: their version, and the controllers tasks need. */
+/** Evaluates control groups: their version, and the controllers that tasks need. */
 export function cgroupFindings(layout: CgroupLayout): Finding[] {
   if (layout.kind === "none") {
     return [
       {
         check: "cgroups",
         level: "error",
-        text: "No control groups are mounted: tasks cannot be limited, counted or ended as a whole.",
+        text: "No control groups are mounted: tasks cannot be limited, measured or killed as a whole.",
         fix: "Boot with systemd, or: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
       },
     ];
@@ -46,15 +46,15 @@ function missing(layout: CgroupLayout): Finding[] {
   const lacking = Object.entries(controllers).filter(([name]) => !has(name));
   if (lacking.length === 0) {
     const names = Object.keys(controllers).join(", ");
-    return [{ check: "controllers", level: "ok", text: `The controllers ${names} are there.` }];
+    return [{ check: "controllers", level: "ok", text: `The cgroup controllers ${names} are available.` }];
   }
   return lacking.map(([name, loss]) => ({
     check: "controllers",
     level: "warning" as const,
-    text: `The controller ${name} is not there: ${loss}.`,
+    text: `The cgroup controller ${name} is not available: ${loss}.`,
     fix:
       name === "memory"
         ? "Boot with cgroup_enable=memory on the kernel's command line."
-        : `Use a kernel with the controller ${name}, and see that nothing took it away from the root cgroup.`,
+        : `Use a kernel with the controller ${name}, and check that no program disabled it in the root cgroup.`,
   }));
 }

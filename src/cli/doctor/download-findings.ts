@@ -1,7 +1,7 @@
 import type { HostFacts } from "./facts";
 import type { Finding } from "./finding";
 
-/** Judges what downloads of images need (docs/images.md). */
+/** Evaluates what image downloads need (docs/images.md). */
 export function downloadFindings(facts: HostFacts): Finding[] {
   return [downloads(facts), signatures(facts), certificates(facts)];
 }
@@ -11,11 +11,11 @@ function downloads({ downloads: { importd, xz } }: HostFacts): Finding {
   if (importd) {
     return { check, level: "ok", text: "systemd-importd downloads images (image_download of type tar and raw)." };
   }
-  if (xz) return { check, level: "ok", text: "The driver downloads images itself: there is no systemd-importd." };
+  if (xz) return { check, level: "ok", text: "The driver downloads images itself: systemd-importd is not available." };
   return {
     check,
     level: "warning",
-    text: "There is neither systemd-importd nor xz: image_download cannot use what is compressed by xz, as most images are.",
+    text: "Neither systemd-importd nor xz is installed: image_download cannot unpack xz-compressed images, which most images are.",
     fix: 'Install the package "xz-utils" (Debian, Ubuntu) or "xz".',
   };
 }
@@ -34,11 +34,11 @@ function signatures({ downloads: { gpg, keyring } }: HostFacts): Finding {
     return {
       check,
       level: "warning",
-      text: 'There is no keyring of images: image_download with verify = "signature" fails.',
-      fix: "Put the keys that images are signed by into /etc/systemd/import-pubring.gpg.",
+      text: 'No keyring for image signatures exists: image_download with verify = "signature" fails.',
+      fix: "Import the public keys that your images are signed with into /etc/systemd/import-pubring.gpg.",
     };
   }
-  return { check, level: "ok", text: `Signatures of images are checked by ${keyring}.` };
+  return { check, level: "ok", text: `Image signatures are checked with the keyring ${keyring}.` };
 }
 
 function certificates({ downloads: { certificates: count } }: HostFacts): Finding {
@@ -47,11 +47,11 @@ function certificates({ downloads: { certificates: count } }: HostFacts): Findin
     ? {
         check,
         level: "ok",
-        text: `Registries are trusted by ${count} certificates of this host, and by those in the driver.`,
+        text: `Registry TLS uses ${count} CA certificates of this host and the driver's built-in ones.`,
       }
     : {
         check,
         level: "ok",
-        text: "This host has no certificates of authorities: registries are trusted by those in the driver, and by registry { ca }.",
+        text: "This host has no CA certificates: registry TLS uses the driver's built-in ones and registry { ca }.",
       };
 }

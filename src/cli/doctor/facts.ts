@@ -1,7 +1,7 @@
 import type { CgroupLayout } from "../../host/cgroup-layout";
 import type { NetworkFacts } from "./read-network";
 
-/** Whether a socket of the system answers: "yes", or why not. */
+/** Whether a system socket accepts connections: "yes", or why not. */
 export type Reach = "yes" | "missing" | "refused";
 
 /** What is known about the installed systemd-nspawn. */
@@ -10,13 +10,13 @@ export type NspawnFact =
   | { readonly kind: "missing" }
   | { readonly kind: "broken"; readonly reason: string };
 
-/** One of our executables in a plugin_dir. */
+/** One of the driver's executables in a plugin_dir. */
 export interface PluginFile {
   readonly name: string;
   readonly owner: number;
   /** Permission bits. */
   readonly mode: number;
-  /** This process may execute it: its mode and the mount say so. */
+  /** Whether this process may execute it, by its mode and its mount. */
   readonly executable: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface Directory {
   readonly mode: number;
 }
 
-/** A plugin_dir as it lies on disk; without `directories` it cannot be read, for `problem`. */
+/** A plugin_dir as found on disk; if it cannot be read, `problem` is the reason. */
 export type PluginDirectory =
   | { readonly path: string; readonly problem: string }
   | {
@@ -38,37 +38,37 @@ export type PluginDirectory =
       readonly directories: readonly Directory[];
     };
 
-/** The directory of images made for container engines. */
+/** The image store: the directory of container (OCI) images. */
 export interface ImageStoreFact {
   readonly path: string;
-  /** Whether it exists; otherwise the rest is about the directory that it would be made in. */
-  readonly there: boolean;
-  /** Why it cannot be used; undefined where it can. */
+  /** Whether it exists; otherwise the other fields describe the directory in which it would be created. */
+  readonly exists: boolean;
+  /** Why it cannot be used; undefined if it can. */
   readonly problem?: string;
   /** Bytes. */
   readonly free: number;
-  /** The file system it is on, as mountinfo calls it. */
+  /** The type of its file system, as in mountinfo. */
   readonly fileSystem: string;
 }
 
-/** What downloads of images need. */
+/** What image downloads need. */
 export interface DownloadFact {
-  /** systemd-importd downloads them: it is installed, the bus that starts it answers, and systemd is PID 1. */
+  /** systemd-importd is usable: it is installed, the bus that starts it responds, and systemd is PID 1. */
   readonly importd: boolean;
   readonly gpg: boolean;
   readonly xz: boolean;
-  /** File of the keys that images are signed by. */
+  /** Keyring file for image signatures. */
   readonly keyring: string | undefined;
-  /** How many certificates of authorities the host has. */
+  /** Number of the host's CA certificates. */
   readonly certificates: number;
 }
 
-/** Everything `doctor` looks at. */
+/** Everything that `doctor` inspects. */
 export interface HostFacts {
   readonly root: boolean;
   /** Path of the running executable. */
   readonly self: string;
-  /** As `uname -r` tells it. */
+  /** As `uname -r` prints it. */
   readonly kernel: string;
   readonly nspawn: NspawnFact;
   /** systemd is PID 1. */
@@ -77,7 +77,7 @@ export interface HostFacts {
   readonly manager: Reach;
   /** The system bus. */
   readonly bus: Reach;
-  /** systemd-machined is installed, and the bus that starts it answers. */
+  /** systemd-machined is installed, and the bus that starts it responds. */
   readonly machined: boolean;
   readonly journald: Reach;
   readonly cgroups: CgroupLayout;
@@ -85,7 +85,7 @@ export interface HostFacts {
   readonly userNamespaces: number | undefined;
   readonly overlayfs: boolean;
   readonly pidfd: boolean;
-  /** How many system call filters this process has. */
+  /** Number of seccomp filters of this process. */
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
   readonly downloads: DownloadFact;

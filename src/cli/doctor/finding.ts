@@ -1,12 +1,12 @@
-/** How much a finding matters: an error keeps tasks from running, a warning takes something away. */
+/** Severity of a finding: an error keeps tasks from running, a warning means that a feature does not work. */
 export type Level = "ok" | "warning" | "error";
 
-/** What `doctor` says about one thing. */
+/** What `doctor` reports about one check. */
 export interface Finding {
-  /** Name of the check, for machines and for the first column. */
+  /** Name of the check, for the JSON output and for the first column. */
   readonly check: string;
   readonly level: Level;
-  /** One sentence: what was found, and what follows from it. */
+  /** One sentence: what was found, and its consequence. */
   readonly text: string;
   /** What to do about it. */
   readonly fix?: string;

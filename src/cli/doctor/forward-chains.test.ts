@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { droppingForwardChains } from "./forward-chains";
 
-test("chains that drop what is passed on", () => {
+test("chains that drop forwarded packets", () => {
   const base = {
     chain: {
       family: "ip",

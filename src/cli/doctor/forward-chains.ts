@@ -12,8 +12,8 @@ const chain = v.object({
 const list = v.object({ nftables: v.array(v.unknown()) });
 
 /**
- * The chains that drop forwarded packets by their policy, from what `nft --json list chains` prints (libnftables-json(5)), as
- * "FAMILY TABLE CHAIN". iptables-nft's are among them.
+ * The chains whose policy drops forwarded packets, parsed from the output of `nft --json list chains` (libnftables-json(5)), as
+ * "FAMILY TABLE CHAIN". They include those of iptables-nft.
  */
 export function droppingForwardChains(json: string): string[] {
   if (json === "") return [];

@@ -3,12 +3,12 @@ import type { HostFacts } from "./facts";
 import type { Finding } from "./finding";
 import { isAtLeast } from "./kernel";
 
-/** Version of Linux whose mounts can map user IDs (mount_setattr(2)). */
+/** First version of Linux with ID-mapped mounts (mount_setattr(2)). */
 const idmapSince = [5, 12] as const;
-/** Version of Linux whose setns(2) takes a pidfd. */
+/** First version of Linux whose setns(2) accepts a pidfd. */
 const setnsByPidfdSince = [5, 8] as const;
 
-/** Judges everything but the plugin_dir. */
+/** Evaluates everything but control groups, image store, downloads, network and plugin_dir. */
 export function hostFindings(facts: HostFacts): Finding[] {
   return [
     root(facts),
@@ -25,11 +25,11 @@ export function hostFindings(facts: HostFacts): Finding[] {
 
 function root(facts: HostFacts): Finding {
   return facts.root
-    ? { check: "root", level: "ok", text: "This runs as root, as the Nomad agent has to." }
+    ? { check: "root", level: "ok", text: "Running as root, as the Nomad agent must." }
     : {
         check: "root",
         level: "error",
-        text: "This does not run as root: containers cannot be started, and some checks see too little.",
+        text: "Not running as root: containers cannot be started, and some checks are incomplete.",
         fix: "Run the Nomad agent, and this command, as root.",
       };
 }
@@ -64,7 +64,7 @@ function nspawn({ nspawn: found }: HostFacts): Finding {
       check,
       level: "warning",
       text: `${named}; the driver was made for ${range}.`,
-      fix: "Look for a newer version of the driver if something behaves oddly.",
+      fix: "Check for a newer version of the driver if containers misbehave.",
     };
   }
   return { check, level: "ok", text: `${named}; the driver is made for ${range}.` };
@@ -76,7 +76,7 @@ function supervisor({ booted, manager }: HostFacts): Finding {
     return {
       check,
       level: "ok",
-      text: 'systemd is not PID 1: supervisor "process", a small process of the driver stays beside each task. The option properties needs systemd as PID 1.',
+      text: 'systemd is not PID 1: supervisor "process", each task has a shim process. The option properties needs systemd as PID 1.',
     };
   }
   if (manager === "yes") {
@@ -86,17 +86,17 @@ function supervisor({ booted, manager }: HostFacts): Finding {
     check,
     level: "error",
     text: `systemd is PID 1, but its socket /run/systemd/private ${manager === "missing" ? "is missing" : "refuses connections"}: tasks cannot be started.`,
-    fix: 'Run as root; then "systemctl daemon-reexec" makes the socket again.',
+    fix: 'Run as root; "systemctl daemon-reexec" creates the socket again.',
   };
 }
 
-/** What only a systemd host has. */
+/** Services that only a host with systemd has. */
 function services(facts: HostFacts): Finding[] {
   if (!facts.booted) return [];
   const { bus, machined, journald } = facts;
   return [
     bus === "yes"
-      ? { check: "dbus", level: "ok", text: "The system bus answers." }
+      ? { check: "dbus", level: "ok", text: "The system bus responds." }
       : {
           check: "dbus",
           level: "warning",
@@ -104,19 +104,19 @@ function services(facts: HostFacts): Finding[] {
           fix: 'Install the package "dbus" (or "dbus-broker") and start it: systemctl enable --now dbus.socket',
         },
     machined
-      ? { check: "machined", level: "ok", text: "systemd-machined is there: machinectl lists the tasks." }
+      ? { check: "machined", level: "ok", text: "systemd-machined is available: machinectl lists the tasks." }
       : {
           check: "machined",
           level: "warning",
-          text: "systemd-machined is not there: machinectl does not list the tasks.",
-          fix: 'Install the package "systemd-container"; the system bus has to answer too.',
+          text: "systemd-machined is not available: machinectl does not list the tasks.",
+          fix: 'Install the package "systemd-container"; the system bus has to respond too.',
         },
     journald === "yes"
-      ? { check: "journald", level: "ok", text: "The journal takes systemd-nspawn's own messages." }
+      ? { check: "journald", level: "ok", text: "The journal receives systemd-nspawn's own messages." }
       : {
           check: "journald",
           level: "warning",
-          text: "The journal does not answer: when a container does not start, systemd-nspawn's reason is lost.",
+          text: "The journal does not respond: if a container fails to start, systemd-nspawn's error message is lost.",
           fix: "systemctl restart systemd-journald",
         },
   ];
@@ -144,31 +144,31 @@ function userNamespaces({ userNamespaces: most }: HostFacts): Finding {
 function idmappedMounts({ kernel }: HostFacts): Finding {
   const check = "idmapped mounts";
   return isAtLeast(kernel, idmapSince)
-    ? { check, level: "ok", text: `Linux ${kernel} can map user IDs of a mount, where the file system can.` }
+    ? { check, level: "ok", text: `Linux ${kernel} supports ID-mapped mounts, on file systems that support them.` }
     : {
         check,
         level: "warning",
-        text: `Linux ${kernel} cannot map user IDs of a mount: systemd-nspawn changes the owner of every file of an image instead.`,
+        text: `Linux ${kernel} has no ID-mapped mounts: systemd-nspawn changes the owner of every file of an image instead.`,
         fix: "Use Linux 5.12 or later, or keep one image per task.",
       };
 }
 
-function overlayfs({ overlayfs: there }: HostFacts): Finding {
+function overlayfs({ overlayfs: available }: HostFacts): Finding {
   const check = "overlayfs";
-  return there
+  return available
     ? { check, level: "ok", text: "The kernel has overlayfs." }
     : {
         check,
         level: "warning",
         text: 'The kernel has no overlayfs: the option overlay and volatile = "overlay" do not work.',
-        fix: "Install the kernel's module overlay.",
+        fix: "Install the kernel module overlay.",
       };
 }
 
-function pidfd({ pidfd: there }: HostFacts): Finding {
+function pidfd({ pidfd: available }: HostFacts): Finding {
   const check = "pidfd";
-  return there
-    ? { check, level: "ok", text: "The kernel has pidfds: signals reach the right process." }
+  return available
+    ? { check, level: "ok", text: "The kernel has pidfds: signals are sent safely." }
     : {
         check,
         level: "error",
@@ -177,14 +177,14 @@ function pidfd({ pidfd: there }: HostFacts): Finding {
       };
 }
 
-/** What entering a container needs beside its namespaces. */
+/** What is needed to run a command in a container. */
 function exec({ kernel, ownFilters }: HostFacts): Finding {
   const check = "exec";
   if (!isAtLeast(kernel, setnsByPidfdSince)) {
     return {
       check,
       level: "warning",
-      text: `Linux ${kernel} cannot join a container by its process (setns(2) with a pidfd): nomad alloc exec does not work.`,
+      text: `Linux ${kernel} cannot enter a container's namespaces (setns(2) with a pidfd): nomad alloc exec does not work.`,
       fix: "Use Linux 5.8 or later.",
     };
   }
@@ -197,7 +197,7 @@ function exec({ kernel, ownFilters }: HostFacts): Finding {
     : {
         check,
         level: "warning",
-        text: "This process has system call filters of its own, so that the kernel does not tell it a task's: a command that is run in a task has the agent's instead.",
-        fix: "Run the Nomad agent without SystemCallFilter= and the like.",
+        text: "This process runs under a seccomp filter, so the kernel does not let it read a task's filters: commands in tasks run with the agent's filters instead.",
+        fix: "Run the Nomad agent without SystemCallFilter= and similar settings.",
       };
 }

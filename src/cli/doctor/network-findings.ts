@@ -1,7 +1,7 @@
 import type { Finding } from "./finding";
 import type { NetworkFacts } from "./read-network";
 
-/** Judges what networks of containers need: private ones, forwarded ports, and those of groups. */
+/** Evaluates what container networks need: private networks, forwarded ports and group networks. */
 export function networkFindings(facts: NetworkFacts): Finding[] {
   return [packetFilter(facts), forwarding(facts), forwardPolicy(facts), addresses(facts), groups(facts)];
 }
@@ -12,10 +12,14 @@ function packetFilter({ nft }: NetworkFacts): Finding {
     ? {
         check,
         level: "warning",
-        text: "The program nft is not installed: ports cannot be forwarded to containers, which reach no other hosts.",
+        text: "nft is not installed: ports cannot be forwarded, and containers cannot reach other hosts.",
         fix: 'Install the package "nftables"; firewalls that use iptables can stay.',
       }
-    : { check, level: "ok", text: `${nft} forwards ports to containers, by the table "inet nomad-nspawn".` };
+    : {
+        check,
+        level: "ok",
+        text: `${nft} is available: ports are forwarded to containers with the table "inet nomad-nspawn".`,
+      };
 }
 
 function forwarding({ forwarding: on, ipv6, advertisedRoute }: NetworkFacts): Finding {
@@ -24,7 +28,7 @@ function forwarding({ forwarding: on, ipv6, advertisedRoute }: NetworkFacts): Fi
     return {
       check,
       level: "warning",
-      text: "The host's IPv6 default route comes with router advertisements, which a forwarding kernel ignores: IPv6 is not forwarded, so that containers reach this host alone by it.",
+      text: "The host's IPv6 default route comes from router advertisements, which a forwarding kernel ignores: the driver does not enable IPv6 forwarding, and containers reach only this host over IPv6.",
       fix: "Set net.ipv6.conf.INTERFACE.accept_ra = 2 for the interface and net.ipv6.conf.all.forwarding = 1, or let systemd-networkd or NetworkManager handle router advertisements.",
     };
   }
@@ -32,27 +36,27 @@ function forwarding({ forwarding: on, ipv6, advertisedRoute }: NetworkFacts): Fi
     ? {
         check,
         level: "ok",
-        text: `The host forwards packets${on.ipv6 || !ipv6 ? "" : " of IPv4; the driver turns IPv6 on when it is needed"}.`,
+        text: `IP forwarding is enabled${on.ipv6 || !ipv6 ? "" : " for IPv4; the driver enables it for IPv6 when a container needs it"}.`,
       }
     : {
         check,
         level: "ok",
-        text: "The driver turns forwarding on (net.ipv4.ip_forward) with the first container that has a network of its own.",
+        text: "IP forwarding is disabled; the driver enables it (net.ipv4.ip_forward) with the first container that has a private network.",
       };
 }
 
 function forwardPolicy({ droppingChains }: NetworkFacts): Finding {
   const check = "firewall";
   const [first = ""] = droppingChains;
-  if (first === "") return { check, level: "ok", text: "No chain drops forwarded packets by its policy." };
+  if (first === "") return { check, level: "ok", text: "No firewall chain drops forwarded packets by policy." };
   const families = first.startsWith("ip6") ? "ip6tables" : "iptables";
   return {
     check,
     level: "warning",
-    text: `Forwarded packets are dropped unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver never changes others' rules.`,
+    text: `The firewall drops forwarded packets unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver does not modify other programs' firewall rules.`,
     fix: first.startsWith("inet")
-      ? `Accept the containers' links in that chain: nft insert rule ${first} iifname "ve-*" accept; nft insert rule ${first} oifname "ve-*" accept; the same for "vz-*" where zones are used.`
-      : `Accept the containers' links: ${families} -I FORWARD -i ve-+ -j ACCEPT; ${families} -I FORWARD -o ve-+ -j ACCEPT (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
+      ? `Accept the containers' interfaces in that chain: nft insert rule ${first} iifname "ve-*" accept; nft insert rule ${first} oifname "ve-*" accept; the same for "vz-*" where zones are used.`
+      : `Accept the containers' interfaces: ${families} -I FORWARD -i ve-+ -j ACCEPT; ${families} -I FORWARD -o ve-+ -j ACCEPT (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
   };
 }
 
@@ -62,8 +66,8 @@ function addresses({ networkd }: NetworkFacts): Finding {
     check,
     level: "ok",
     text: networkd
-      ? "systemd-networkd runs: where it manages the containers' links (80-container-ve.network), it gives them addresses."
-      : "systemd-networkd does not run: the driver gives containers their addresses.",
+      ? "systemd-networkd is running: it assigns addresses where it manages the containers' interfaces (80-container-ve.network)."
+      : "systemd-networkd is not running: the driver assigns addresses to containers.",
   };
 }
 
@@ -74,7 +78,7 @@ function groups({ cni }: NetworkFacts): Finding {
     level: "ok",
     text:
       cni === undefined
-        ? 'No CNI plugins were found: groups with network { mode = "bridge" } are not placed here. The package is "containernetworking-plugins" with Debian; cni_path of the client is where they are.'
-        : `CNI plugins are in ${cni}${cni === "/opt/cni/bin" ? "" : ` (set cni_path = "${cni}" in the client block)`}, for network { mode = "bridge" }.`,
+        ? 'No CNI plugins found: groups with network { mode = "bridge" } cannot be placed on this client. Install the package "containernetworking-plugins" (Debian, Ubuntu) and set cni_path in the client block.'
+        : `CNI plugins found in ${cni}${cni === "/opt/cni/bin" ? "" : ` (set cni_path = "${cni}" in the client block)`}, for network { mode = "bridge" }.`,
   };
 }

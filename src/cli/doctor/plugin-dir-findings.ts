@@ -7,9 +7,9 @@ const writableByOthers = 0o022;
 const sticky = 0o1000;
 
 /**
- * Judges an agent's plugin_dir: whoever can write there, or to a directory above it, decides what runs as root.
+ * Evaluates an agent's plugin_dir: a user who can write to it, or to a directory above it, can run code as root.
  *
- * @param self executable to install where none is there
+ * @param self executable to install if the directory has none
  */
 export function pluginDirFindings(found: PluginDirectory, self: string): Finding[] {
   if ("problem" in found) {
@@ -18,17 +18,17 @@ export function pluginDirFindings(found: PluginDirectory, self: string): Finding
   return [...found.directories.flatMap(directoryFindings), ...filesFindings(found.path, found.files, self)];
 }
 
-/** In a sticky directory others cannot replace what is root's, but they can add files: fine above a plugin_dir only. */
+/** In a sticky directory other users cannot replace root's files, but can add files: fine for parents of a plugin_dir only. */
 function directoryFindings({ path, owner, mode }: Directory, index: number): Finding[] {
   const sealed = (mode & writableByOthers) === 0 || (index > 0 && (mode & sticky) !== 0);
   const safe = owner === 0 && sealed;
   if (safe) return [];
-  const who = owner === 0 ? "others than root" : `user ${owner}`;
+  const who = owner === 0 ? "users other than root" : `user ${owner}`;
   return [
     {
       check,
       level: "error",
-      text: `${path} can be written by ${who}, who can so run programs as root.`,
+      text: `${path} is writable by ${who}, who could run code as root.`,
       fix: `chown root:root ${path}; chmod go-w ${path}`,
     },
   ];
@@ -40,7 +40,7 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
       {
         check,
         level: "error",
-        text: `${path} holds no nspawn driver (a file named nspawn or nomad-driver-nspawn).`,
+        text: `${path} contains no nspawn driver (a file named nspawn or nomad-driver-nspawn).`,
         fix: `install -o root -g root -m 755 ${self} ${path}/nspawn`,
       },
     ];
@@ -52,8 +52,8 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
           {
             check,
             level: "warning",
-            text: `${path} holds the driver more than once: ${files.map(({ name }) => name).join(", ")}.`,
-            fix: "Keep one: the agent loads each that a plugin block names, and takes the newest.",
+            text: `${path} contains the driver more than once: ${files.map(({ name }) => name).join(", ")}.`,
+            fix: "Keep one: the agent loads each one that a plugin block names, and uses the newest.",
           },
         ];
   return [...several, ...files.map((file) => fileFinding(path, file))];
@@ -65,7 +65,7 @@ function fileFinding(path: string, { name, owner, mode, executable }: PluginFile
     return {
       check,
       level: "error",
-      text: `${file} can be changed by others than root.`,
+      text: `${file} is writable by users other than root.`,
       fix: `chown root:root ${file}; chmod 755 ${file}`,
     };
   }
@@ -73,9 +73,9 @@ function fileFinding(path: string, { name, owner, mode, executable }: PluginFile
     return {
       check,
       level: "error",
-      text: `${file} cannot be executed: by its mode (${mode.toString(8)}), or because it lies on a file system mounted noexec.`,
+      text: `${file} is not executable: its mode is ${mode.toString(8)}, or its file system is mounted noexec.`,
       fix: `chmod 755 ${file}, or mount the file system without noexec.`,
     };
   }
-  return { check, level: "ok", text: `${file} is in place; its block in the agent's config is plugin "${name}" {}.` };
+  return { check, level: "ok", text: `${file} is installed; its block in the agent's config is plugin "${name}" {}.` };
 }

@@ -19,7 +19,7 @@ import { readImageStore } from "./read-image-store";
 import { readNetwork } from "./read-network";
 import { readPluginDirectory } from "./read-plugin-dir";
 
-/** Looks at this host; changes nothing. */
+/** Inspects this host; changes nothing. */
 export async function readHost(pluginDirectory: string | undefined, storeDirectory: string): Promise<HostFacts> {
   const [nspawn, manager, bus, journald, network] = await Promise.all([
     nspawnFact(),
@@ -65,7 +65,7 @@ async function nspawnFact(): Promise<NspawnFact> {
   }
 }
 
-/** Connects to a unix socket and lets go of it again. */
+/** Connects to a unix socket and disconnects. */
 function reach(path: string): Promise<Reach> {
   return new Promise((resolve) => {
     const socket = connect({ path });

@@ -6,25 +6,25 @@ import { networkdRuns } from "../../network/networkd";
 import { dependsOnAdvertisements, forwards, hasIpv6 } from "../../network/sysctls";
 import { droppingForwardChains } from "./forward-chains";
 
-/** Where agents look for CNI plugins (cni_path), and where distributions put them. */
+/** Where agents look for CNI plugins (cni_path), and where distributions install them. */
 const cniDirectories = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
 
-/** What networks of containers need of a host. */
+/** What container networks need from a host. */
 export interface NetworkFacts {
   /** Path of nft(8). */
   readonly nft: string | undefined;
   readonly forwarding: { readonly ipv4: boolean; readonly ipv6: boolean };
   readonly ipv6: boolean;
-  /** The host's own IPv6 default route would go with forwarding. */
+  /** The host would lose its IPv6 default route if it forwarded. */
   readonly advertisedRoute: boolean;
-  /** Chains of the packet filter that drop what is passed on, unless a rule accepts it: "ip filter FORWARD". */
+  /** Firewall chains whose policy drops forwarded packets: "ip filter FORWARD". */
   readonly droppingChains: readonly string[];
   readonly networkd: boolean;
   /** A directory with the CNI plugin "bridge". */
   readonly cni: string | undefined;
 }
 
-/** Looks at this host's network; changes nothing. */
+/** Inspects this host's network; changes nothing. */
 export async function readNetwork(): Promise<NetworkFacts> {
   using links = new Links();
   const { path, output } = await attemptNft(["--json", "list", "chains"]);

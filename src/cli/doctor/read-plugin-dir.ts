@@ -4,10 +4,10 @@ import { errnoCode, isMissing } from "../../host/errno";
 import { isExecutable } from "../../host/programs";
 import type { Directory, PluginDirectory, PluginFile } from "./facts";
 
-/** What the executable is called in a plugin_dir. */
+/** Names of the executable in a plugin_dir. */
 const names = ["nspawn", "nomad-driver-nspawn"] as const;
 
-/** Looks at a plugin_dir as an agent does: symlinks are followed. */
+/** Inspects a plugin_dir as an agent does: symlinks are followed. */
 export function readPluginDirectory(path: string): PluginDirectory {
   try {
     const real = realpathSync(path);
@@ -23,7 +23,7 @@ export function readPluginDirectory(path: string): PluginDirectory {
   }
 }
 
-/** A symlink to nowhere is no file. */
+/** A dangling symlink counts as no file. */
 function readFile(directory: string, name: string): PluginFile[] {
   const path = join(directory, name);
   try {

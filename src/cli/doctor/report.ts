@@ -3,7 +3,7 @@ import type { Finding, Level } from "./finding";
 
 const colours = { ok: "green", warning: "yellow", error: "red" } as const satisfies Record<Level, string>;
 
-/** Findings as a person reads them: a line each, and below it what to do. */
+/** Findings as text: a line each, followed by the fix. */
 export function reportText(findings: readonly Finding[], terminal: Pick<Terminal, "colours">): string {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const lines = findings.flatMap(({ check, level, text, fix }) => [

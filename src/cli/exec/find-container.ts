@@ -11,7 +11,7 @@ import { createProcessSupervisor } from "../../supervisor/process/process-superv
 import { NotSupervisedError, type PayloadMode, type Supervised, type Supervisor } from "../../supervisor/supervisor";
 import { createSystemdSupervisor } from "../../supervisor/systemd/supervisor";
 
-/** A running container of the driver's, found by its machine's name; whoever has it closes it. */
+/** A running container of this driver, found by its machine's name; the caller closes it. */
 export interface FoundContainer {
   readonly handle: ContainerHandle;
   /** As the task's first process has it. */
@@ -22,7 +22,7 @@ export interface FoundContainer {
 /**
  * Finds a container.
  *
- * @throws ContainerGoneError where no container of that name runs
+ * @throws ContainerGoneError if no container of that name is running
  */
 export async function findContainer(machine: string): Promise<FoundContainer> {
   const log = createLogger("nspawn", () => {});
@@ -43,7 +43,7 @@ export async function findContainer(machine: string): Promise<FoundContainer> {
       return { handle, context: await contextOf(pid, mode), close };
     }
     throw new ContainerGoneError(
-      `No container ${JSON.stringify(machine)} of the driver's runs on this host: the machine's name is told by "nomad alloc status" and machinectl.`,
+      `No container ${JSON.stringify(machine)} of this driver is running on this host: for machine names see "nomad alloc status" or "machinectl list".`,
     );
   } catch (error) {
     await close();
@@ -60,20 +60,20 @@ async function attach(supervisor: Supervisor, machine: string): Promise<Supervis
   }
 }
 
-/** How the payload sits in the container of a systemd-nspawn: PID 1 does not know what it was told. */
+/** How the payload runs in the container, from the command line of systemd-nspawn: the container's PID 1 does not know it. */
 function modeOf(mainPid: number): PayloadMode {
   const switches = nspawnSwitches((readIfThere(`/proc/${mainPid}/cmdline`) ?? "").split("\0"));
   if (switches.includes("--boot")) return "boot";
   return switches.includes("--as-pid2") ? "pid2" : "pid1";
 }
 
-/** One in the middle of its start is waited for: until then its process has systemd-nspawn's environment. */
+/** Waits until a starting container has executed its program: before that, its process has systemd-nspawn's environment. */
 async function contextOf(mainPid: number, mode: PayloadMode): Promise<ExecContext> {
   const payload = await waitForProcess(mainPid, () => findStartedPayload(mainPid, mode));
   return { environment: payload === undefined ? {} : environmentOf(payload.pid) };
 }
 
-/** The environment a process began with (proc_pid_environ(5)). */
+/** The initial environment of a process (proc_pid_environ(5)). */
 function environmentOf(pid: number): Record<string, string> {
   const entries = (readIfThere(`/proc/${pid}/environ`) ?? "").split("\0");
   return Object.fromEntries(

@@ -1,7 +1,7 @@
 import type { Session } from "../../exec/session";
 import { sessionOutput } from "../../exec/session-output";
 
-/** The streams of this process, as the session of a command uses them. */
+/** The streams of this process that a session uses. */
 export interface OwnStreams {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
@@ -9,8 +9,8 @@ export interface OwnStreams {
 }
 
 /**
- * Connects a session with this process's streams until the command's output ends. A terminal passes every key on, and its
- * window's size; it is as before when this returns.
+ * Connects a session to this process's streams until the command's output ends. A terminal forwards every key and its
+ * window size; its mode is restored before this returns.
  */
 export async function joinStreams(session: Session, terminal: boolean, own: OwnStreams): Promise<void> {
   const { stdin, stdout } = own;
@@ -20,7 +20,7 @@ export async function joinStreams(session: Session, terminal: boolean, own: OwnS
     resize();
     stdout.on("resize", resize);
   }
-  // Not waited for: a command may end without having read all of it.
+  // Not awaited: a command may exit without having read all of its input.
   const feeding = feed(session, stdin);
   feeding.catch(() => {});
   try {
@@ -41,7 +41,7 @@ async function feed(session: Session, stdin: NodeJS.ReadStream): Promise<void> {
   session.stdin.close();
 }
 
-/** The bytes are taken when this resolves; they are not kept. */
+/** When this resolves, the bytes are written; the caller may reuse the buffer. */
 function write(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(bytes, (error) => (error ? reject(error) : resolve()));

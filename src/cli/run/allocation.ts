@@ -6,28 +6,28 @@ import { encode } from "@msgpack/msgpack";
 import { type TaskConfig, TaskConfigSchema } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { RunOptions } from "./options";
 
-/** The task's name; the machine is named after it and the allocation. */
+/** The task's name; the machine's name is made of it and the allocation ID. */
 const taskName = "run";
 const megabyte = 1024n * 1024n;
-/** MHz, as a job file without a cpu in its resources gets. */
+/** MHz; Nomad's default for a task without `cpu` in its resources. */
 const cpuShares = 100n;
 
-/** The directories of a task, as a Nomad client makes them. */
+/** The directories of a task, as a Nomad client creates them. */
 export interface Allocation {
-  /** The allocation's own; the directory above belongs to this run alone. */
+  /** The allocation directory; its parent belongs to this run alone. */
   readonly directory: string;
-  /** Where the plugin puts its socket. */
+  /** Directory of the plugin's socket. */
   readonly sockets: string;
   readonly stdoutPath: string;
   readonly stderrPath: string;
   remove(): void;
 }
 
-/** Makes an allocation's directories below the temporary directory, for root's eyes alone. */
+/** Creates an allocation's directories below the temporary directory, accessible to root alone. */
 export function makeAllocation(): Allocation {
   const root = mkdtempSync(join(tmpdir(), "nspawn-run-"));
   const directory = join(root, "allocation");
-  // A container with user IDs of its own still has to reach what is mounted from here; the parent is 0700.
+  // A container in a user namespace must reach what is mounted from here; the parent directory is 0700.
   for (const path of ["alloc/data", "alloc/logs", "alloc/tmp", "run/local", "run/tmp"]) makeOpen(join(directory, path));
   for (const path of ["run/secrets", "run/private"]) mkdirSync(join(directory, path), { mode: 0o700 });
   const sockets = join(root, "sockets");
@@ -41,7 +41,7 @@ export function makeAllocation(): Allocation {
   };
 }
 
-/** The request to start a task, as an agent would make it of a job file. */
+/** The request to start a task, as an agent would make it from a job file. */
 export function taskConfig(allocation: Allocation, options: RunOptions): TaskConfig {
   const allocId = crypto.randomUUID();
   const memory = BigInt(options.memory);
@@ -74,7 +74,7 @@ export function taskConfig(allocation: Allocation, options: RunOptions): TaskCon
   });
 }
 
-/** Any umask leaves it open to all. */
+/** Creates a directory with mode 0777, whatever the umask. */
 function makeOpen(path: string): void {
   mkdirSync(path, { recursive: true });
   chmodSync(path, 0o777);

@@ -16,39 +16,39 @@ type DriverClient = Client<typeof Driver>;
  * @throws Error with the driver's own reason
  */
 export async function checkHealth(driver: DriverClient): Promise<void> {
-  // Leaving the loop ends the stream: only the first answer matters here.
+  // Leaving the loop ends the stream: only the first response matters here.
   for await (const { health, healthDescription, err } of driver.fingerprint({})) {
     if (health === FingerprintResponse_HealthState.HEALTHY) return;
-    throw new Error(err || healthDescription || "The driver does not run tasks on this host, and gives no reason.");
+    throw new Error(err || healthDescription || "The driver cannot run tasks on this host; it reported no reason.");
   }
-  throw new Error("The driver told nothing about its health.");
+  throw new Error("The driver reported no health.");
 }
 
 /**
  * Starts a task.
  *
- * @returns what another plugin process needs to find it again
+ * @returns what another plugin process needs to recover it
  * @throws Error with the driver's own sentence
  */
 export async function startTask(driver: DriverClient, task: TaskConfig): Promise<TaskHandle> {
   const { result, driverErrorMsg, handle } = await plainErrors(driver.startTask({ task }));
   if (result !== StartTaskResponse_Result.SUCCESS) throw new Error(driverErrorMsg);
-  if (handle === undefined) throw new Error("The driver started the task but gave no handle of it.");
+  if (handle === undefined) throw new Error("The driver started the task but returned no handle.");
   return handle;
 }
 
 /**
- * Waits for a task's end, however long it takes.
+ * Waits until a task exits, without a time limit.
  *
- * @throws Error when the driver cannot tell how it ended
+ * @throws Error if the driver does not know its exit status
  */
 export async function taskEnd(driver: DriverClient, taskId: string): Promise<ExitResult> {
   const { result, err } = await plainErrors(driver.waitTask({ taskId }));
-  if (result === undefined || err !== "") throw new Error(err || "The driver did not tell how the task ended.");
+  if (result === undefined || err !== "") throw new Error(err || "The driver returned no exit status of the task.");
   return result;
 }
 
-/** A failed call rejects with the plugin's sentence alone, without gRPC's code before it. */
+/** Makes a failed call reject with the plugin's message alone, without the gRPC code before it. */
 export async function plainErrors<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;

@@ -11,6 +11,6 @@ test.each([
   expect(logSentence(formatLogLine(level, "nspawn", "It started.", { machine: "web" }, 0), verbose)).toBe(expected);
 });
 
-test.each(["panic", "{}", "[1]", '"text"'])("what is no log line is shown as it is: %p", (line) => {
+test.each(["panic", "{}", "[1]", '"text"'])("a line that is not JSON is shown unchanged: %p", (line) => {
   expect(logSentence(line, false)).toBe(line);
 });

@@ -1,7 +1,7 @@
-/** A line of the plugin's log as a sentence for a person, or undefined for one that is not for everybody. */
+/** A line of the plugin's log as text, or undefined for one that only --verbose shows. */
 export function logSentence(line: string, verbose: boolean): string | undefined {
   const fields = parse(line);
-  // Not hclog's JSON: a crash report, for example.
+  // Not JSON of hclog: a crash report, for example.
   if (fields === undefined) return line;
   const { "@level": level, "@message": message, "@module": module, "@timestamp": _, ...more } = fields;
   const important = level === "warn" || level === "error";

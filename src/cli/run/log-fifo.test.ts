@@ -18,11 +18,11 @@ function collect(name: string) {
   return { fifo, text: () => text };
 }
 
-/** Writes as a container does, with the FIFO open for reading too, some time after it was made. */
+/** Writes as a container does, with the FIFO open for reading too, some time after it was created. */
 const writer = (path: string, script: string) =>
   Bun.spawn(["/bin/sh", "-c", `exec 3<>"$1"; ${script}`, "sh", path], { stdin: "ignore", stdout: "ignore" });
 
-test("is for its owner alone, and passes on what a late writer writes, until its end", async () => {
+test("is accessible to its owner alone, and forwards what a late writer writes, until it exits", async () => {
   const { fifo, text } = collect("stdout");
   expect(statSync(fifo.path).mode & 0o777).toBe(0o600);
   await Bun.sleep(20);
@@ -34,7 +34,7 @@ test("is for its owner alone, and passes on what a late writer writes, until its
   expect(await child.exited).toBe(0);
 });
 
-test("ends when nobody ever wrote", async () => {
+test("ends if no process ever wrote", async () => {
   const { fifo, text } = collect("stderr");
   fifo.release();
   fifo.release();
@@ -42,8 +42,8 @@ test("ends when nobody ever wrote", async () => {
   expect(text()).toBe("");
 });
 
-test("a path that is taken is an error with mkfifo's words", () => {
+test("a path that exists is an error with mkfifo's message", () => {
   const { fifo } = collect("taken");
-  expect(() => collect("taken")).toThrow(/could not be made: .*exists/);
+  expect(() => collect("taken")).toThrow(/Cannot create the FIFO .*exists/);
   fifo.release();
 });

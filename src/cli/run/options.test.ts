@@ -12,11 +12,11 @@ test.each([
   [["--boot", "--network-veth", "web"], { boot: true, network_veth: true, image: "web" }],
   [["web", "--set", "boot=true", "--set=user=app"], { ...quiet, boot: "true", user: "app", image: "web" }],
 ])("%j", (args, config) => {
-  if (config === undefined) expect(() => runOptions(args)).toThrow("Say which image to run");
+  if (config === undefined) expect(() => runOptions(args)).toThrow("Missing argument: IMAGE");
   else expect(runOptions(args).config).toEqual(config);
 });
 
-test("an existing path is made absolute, for the plugin works elsewhere", () => {
+test("an existing path is made absolute, because the plugin has another working directory", () => {
   expect(runOptions(["src"]).config["image"]).toBe(`${process.cwd()}/src`);
 });
 
@@ -30,18 +30,18 @@ test("environment, memory and times", () => {
 });
 
 test.each([
-  [[], "Say which image to run"],
+  [[], "Missing argument: IMAGE"],
   [["web", "-c"], "-c"],
   [["web", "--memory", "lots"], "--memory lots"],
   [["web", "--memory=0"], "--memory 0"],
   [["web", "--stop-timeout", "soon"], "--stop-timeout soon"],
-  [["web", "--env", "SECRET"], "Write --env NAME=VALUE"],
-  [["web", "--set", "nope=1"], 'There is no option "nope"'],
-])("%j is refused", (args, sentence) => {
+  [["web", "--env", "SECRET"], "Expected --env NAME=VALUE"],
+  [["web", "--set", "nope=1"], 'Unknown option "nope"'],
+])("%j is rejected", (args, sentence) => {
   expect(() => runOptions(args)).toThrow(UsageError);
   expect(() => runOptions(args)).toThrow(sentence);
 });
 
-test("a refused variable's value is not repeated", () => {
+test("the value of a rejected variable is not printed", () => {
   expect(() => runOptions(["web", "--env", "a b=secret"])).toThrow(/^(?!.*secret)/);
 });

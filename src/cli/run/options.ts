@@ -6,7 +6,7 @@ import { isEnvironmentName } from "../../config/names";
 import { orUsageError, UsageError } from "../command";
 import { configOf, type RawConfig } from "./set-option";
 
-/** What `run` is to do. */
+/** The options of `run`. */
 export interface RunOptions {
   /** The task's config block. */
   readonly config: RawConfig;
@@ -15,23 +15,23 @@ export interface RunOptions {
   readonly memory: number;
   /** Milliseconds between the signal and SIGKILL. */
   readonly stopTimeout: number;
-  /** Show everything the driver logs, not its warnings and errors alone. */
+  /** Show everything the driver logs, not only warnings and errors. */
   readonly verbose: boolean;
 }
 
-/** What the help shows. */
+/** The text of the help. */
 export const runHelp = [
-  "Starts a container through the plugin protocol, as a Nomad agent would, and ends with its exit code; 128 + N where",
-  "signal N ended it. Its output is shown as it comes. SIGINT and SIGTERM stop it; a second one kills it.",
-  "Nothing is left of it afterwards.",
+  "Starts a container through the plugin protocol, as a Nomad agent would, and exits with its exit code; 128 + N if",
+  "signal N killed it. Its output is streamed. SIGINT and SIGTERM stop it; a second one kills it.",
+  "All of its files are removed afterwards.",
   "",
-  "IMAGE is what a task's option image may be; a path is relative to the working directory.",
-  "Unlike a task, the container does not boot and shares the host's network, unless told otherwise.",
+  "IMAGE is a value of the task option image; a relative path is resolved in the working directory.",
+  "Unlike a task, the container by default does not boot and shares the host's network.",
   "",
   "  --boot               boot the image's init system (boot = true)",
-  "  --network-veth       a network of its own (network_veth = true)",
-  "  --set NAME=VALUE     any option of a task; NAME.KEY=VALUE for an entry of a map; lists and maps may be JSON",
-  "  --env NAME=VALUE     an environment variable of the task",
+  "  --network-veth       give the container a private network (network_veth = true)",
+  "  --set NAME=VALUE     set a task option; NAME.KEY=VALUE for an entry of a map; lists and maps may be JSON",
+  "  --env NAME=VALUE     set an environment variable of the task",
   "  --memory MIB         memory limit (512)",
   '  --stop-timeout TIME  time between the signal and SIGKILL ("5s")',
   "  --verbose            show everything the driver logs",
@@ -65,7 +65,7 @@ export function runOptions(args: readonly string[]): RunOptions {
     }),
   );
   const [image, ...words] = positionals;
-  if (image === undefined) throw new UsageError("Say which image to run: run IMAGE [OPTIONS] [-- COMMAND…].");
+  if (image === undefined) throw new UsageError("Missing argument: IMAGE. Usage: run IMAGE [OPTIONS] [-- COMMAND…].");
   const command = [...words, ...(end < 0 ? [] : args.slice(end + 1))];
   return {
     config: {
@@ -86,7 +86,8 @@ function variable(text: string): [name: string, value: string] {
   const equals = text.indexOf("=");
   const name = text.slice(0, Math.max(equals, 0));
   // The value may be a secret and is not repeated.
-  if (!isEnvironmentName(name)) throw new UsageError("Write --env NAME=VALUE, with a name a shell would take.");
+  if (!isEnvironmentName(name))
+    throw new UsageError("Expected --env NAME=VALUE, where NAME is a valid shell variable name.");
   return [name, text.slice(equals + 1)];
 }
 

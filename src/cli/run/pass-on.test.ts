@@ -24,8 +24,8 @@ test("the next chunk waits for the one before", async () => {
   expect(over).toBe(true);
 });
 
-test("a reader that went away is told once, and what follows is dropped", async () => {
-  let told = 0;
+test("a reader that went away is reported once, and what follows is dropped", async () => {
+  let reported = 0;
   let writes = 0;
   const stream = new Writable({
     write: (_chunk, _encoding, done) => {
@@ -34,9 +34,9 @@ test("a reader that went away is told once, and what follows is dropped", async 
     },
   });
   const pass = passOn(stream, () => {
-    told += 1;
+    reported += 1;
   });
   await pass(bytes("one"));
   await pass(bytes("two"));
-  expect({ told, writes }).toEqual({ told: 1, writes: 1 });
+  expect({ reported, writes }).toEqual({ reported: 1, writes: 1 });
 });

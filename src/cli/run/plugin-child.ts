@@ -1,11 +1,11 @@
 import { magicCookieKey, magicCookieValue } from "../../plugin/handshake";
 
-/** A plugin process of our own. */
+/** A plugin process that this program started. */
 export interface PluginChild {
   readonly socketPath: string;
-  /** Settles when it has ended, with how it did in words. */
+  /** Resolves when it has exited, with its exit status as text. */
   readonly ended: Promise<string>;
-  /** SIGKILLs it, where it still runs, and waits for its end. */
+  /** Sends SIGKILL, if it is still running, and waits until it has exited. */
   kill(): Promise<void>;
 }
 
@@ -15,9 +15,9 @@ const handshakePattern = /^1\|2\|unix\|([^|]+)\|grpc$/;
  * Starts a plugin as a Nomad agent does and waits for its handshake.
  *
  * @param argv this program
- * @param socketDirectory where it puts its socket
- * @param log takes each line it logs
- * @throws Error when it ends without a handshake; what it logged tells why
+ * @param socketDirectory directory for its socket
+ * @param log receives each line that it logs
+ * @throws Error if it exits without a handshake; its log has the reason
  */
 export async function startPluginChild(
   argv: readonly string[],
@@ -25,7 +25,7 @@ export async function startPluginChild(
   log: (line: string) => void,
 ): Promise<PluginChild> {
   const child = Bun.spawn([...argv], {
-    // Bun.spawn's own default is the environment this process began with, whatever was deleted since.
+    // By default Bun.spawn passes this process's initial environment, including variables deleted since.
     env: {
       PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
       [magicCookieKey]: magicCookieValue,
@@ -36,7 +36,7 @@ export async function startPluginChild(
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    // A signal for our whole process group (Ctrl-C, timeout(1), a closing terminal) is for us to act on.
+    // This program handles signals to its whole process group (Ctrl-C, timeout(1), a closing terminal); the plugin must not get them.
     detached: true,
   });
   const logged = forEachLine(child.stderr, log);
@@ -44,12 +44,12 @@ export async function startPluginChild(
   const printed = forEachLine(child.stdout, (line) => handshake.resolve(line));
   const ended = Promise.all([child.exited, logged, printed]).then(([code]) => {
     handshake.resolve("");
-    return child.signalCode === null ? `ended with code ${code}` : `was ended by ${child.signalCode}`;
+    return child.signalCode === null ? `exited with code ${code}` : `was killed by ${child.signalCode}`;
   });
   const socketPath = handshakePattern.exec(await handshake.promise)?.[1];
   if (socketPath === undefined) {
     child.kill("SIGKILL");
-    throw new Error(`The driver gave no handshake: it ${await ended}.`);
+    throw new Error(`The driver printed no handshake: it ${await ended}.`);
   }
   return {
     socketPath,

@@ -16,7 +16,7 @@ export interface PluginClient {
 
 /** Connects to a plugin's unix socket on the first call. */
 export function connectPlugin(socketPath: string): PluginClient {
-  // The URL names nobody: every connection goes to the socket.
+  // The host name in the URL is not used: every connection goes to the socket.
   const baseUrl = "http://plugin";
   const sessionManager = new Http2SessionManager(baseUrl, undefined, {
     createConnection: () => connect({ path: socketPath }),

@@ -11,29 +11,29 @@ import { passOn } from "./pass-on";
 import { type PluginChild, startPluginChild } from "./plugin-child";
 import { connectPlugin, type PluginClient } from "./plugin-client";
 
-/** An agent waits about this long before it kills a plugin that it asked to end. */
+/** An agent waits about this long before it kills a plugin that it asked to shut down. */
 const shutdownMs = 2_000;
 
-/** What surrounds a run. */
+/** The environment of a run. */
 export interface RunContext {
   /** argv that starts this program as a plugin. */
   readonly self: readonly string[];
   /** Where the task's output goes. */
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
-  /** Takes sentences that are not the task's. */
+  /** Prints a message that is not output of the task. */
   readonly say: (sentence: string) => void;
-  /** Aborted to stop the task; the reason is the signal's name, "" leaves it to the driver. */
+  /** Aborted to stop the task; the reason is the signal's name, "" lets the driver choose it. */
   readonly stop: AbortSignal;
   /** Aborted to kill the task. */
   readonly kill: AbortSignal;
 }
 
 /**
- * Runs a task from its start to its end and leaves nothing of it.
+ * Runs a task until it exits, and removes everything of it.
  *
- * @returns how it ended; undefined when it was to stop before it started
- * @throws Error with the driver's sentence where it cannot be started
+ * @returns its exit status; undefined if it was stopped before it started
+ * @throws Error with the driver's message if it cannot be started
  */
 export async function runTask(options: RunOptions, context: RunContext): Promise<ExitResult | undefined> {
   const allocation = makeAllocation();
@@ -58,7 +58,7 @@ export async function runTask(options: RunOptions, context: RunContext): Promise
       }),
     );
   } catch (error) {
-    // What a plugin started outlives it; a second one finds it again, as after the crash of an agent.
+    // The container outlives its plugin; a second plugin recovers it, as after a crash of an agent.
     const left = handle;
     if (error instanceof PluginLostError && left !== undefined) await withPlugin((client) => destroyLeft(client, left));
     throw error;
@@ -108,7 +108,7 @@ async function startAndWait(
   started(await startTask(driver, task));
   const stopTask = (signal: string, milliseconds: number): void => {
     driver.stopTask({ taskId, signal, timeout: durationFromMs(milliseconds) }).catch((error: unknown) => {
-      say(`The task could not be stopped: ${errorText(error)}`);
+      say(`Cannot stop the task: ${errorText(error)}`);
     });
   };
   const ended = new AbortController();
@@ -122,7 +122,7 @@ async function startAndWait(
   }
 }
 
-/** Calls back when a signal is, or already was, aborted, unless `unless` was before. */
+/** Calls back when a signal is aborted or if it already is, unless `unless` was aborted before. */
 function onAbort(signal: AbortSignal, unless: AbortSignal, callback: () => void): void {
   if (signal.aborted) callback();
   else signal.addEventListener("abort", callback, { once: true, signal: unless });
@@ -143,7 +143,7 @@ class PluginLostError extends Error {
   override readonly name = "PluginLostError";
 }
 
-/** Rejects when the plugin ends by itself. */
+/** Rejects if the plugin exits. */
 async function lost(child: PluginChild): Promise<never> {
   throw new PluginLostError(`The driver ${await child.ended} while the task ran; the task was removed.`);
 }
@@ -152,7 +152,7 @@ async function shutDown(client: PluginClient, child: PluginChild): Promise<void>
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, shutdownMs);
   try {
-    // Its answer may come or not: what counts is that the process is gone.
+    // A response is optional: only the exit of the process matters.
     client.controller.shutdown({}).catch(() => {});
     await Promise.race([child.ended, late.promise]);
   } finally {

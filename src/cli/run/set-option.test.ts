@@ -19,19 +19,19 @@ test.each([
 });
 
 test.each([
-  ["nothing", "Write --set NAME=VALUE"],
-  ["=x", "Write --set NAME=VALUE"],
-  ["nope=1", 'There is no option "nope"'],
-  ["toString=1", 'There is no option "toString"'],
+  ["nothing", "Expected --set NAME=VALUE"],
+  ["=x", "Expected --set NAME=VALUE"],
+  ["nope=1", 'Unknown option "nope"'],
+  ["toString=1", 'Unknown option "toString"'],
   ["boot.x=1", "neither a map nor a block"],
   ["bind=/a", "must be JSON"],
   ["tmpfs=[/a", "must be JSON"],
-])("%p is refused", (assignment, sentence) => {
+])("%p is rejected", (assignment, sentence) => {
   expect(() => configOf([assignment])).toThrow(UsageError);
   expect(() => configOf([assignment])).toThrow(sentence);
 });
 
-test("the driver understands what is made of it", () => {
+test("the driver accepts the resulting config", () => {
   const raw = configOf(["read_only=true", "oom_score_adjust=5", "environment.A=1", "bind./a=/b", "boot=false"]);
   const options = decodeTaskConfig(encode({ image: "/i", ...raw }));
   expect(options).toMatchObject({

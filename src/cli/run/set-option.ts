@@ -6,11 +6,11 @@ import { UsageError } from "../command";
 export type RawConfig = Record<string, unknown>;
 
 /**
- * Makes a config block of the command line's assignments. `name=value` sets an option, `name.key=value` an entry of a map
+ * Makes a config block from the command line's assignments. `name=value` sets an option, `name.key=value` an entry of a map
  * or block; a list takes one element per assignment or all of them as a JSON array, a map or block also a JSON object.
- * Whether the values make sense is the driver's to say.
+ * The driver validates the values.
  *
- * @throws UsageError for a name that is no option, or JSON that is none
+ * @throws UsageError for an unknown option or invalid JSON
  */
 export function configOf(assignments: readonly string[]): RawConfig {
   const config: RawConfig = {};
@@ -20,20 +20,22 @@ export function configOf(assignments: readonly string[]): RawConfig {
 
 function assign(config: RawConfig, assignment: string): void {
   const equals = assignment.indexOf("=");
-  if (equals < 1) throw new UsageError(`Write --set NAME=VALUE, not ${JSON.stringify(assignment)}.`);
+  if (equals < 1) throw new UsageError(`Expected --set NAME=VALUE, not ${JSON.stringify(assignment)}.`);
   const left = assignment.slice(0, equals);
   const value = assignment.slice(equals + 1);
   const [name = "", key] = splitOnce(left, ".");
   const table: OptionTable = taskOptions;
   const row = Object.hasOwn(table, name) ? table[name] : undefined;
   if (row === undefined) {
-    throw new UsageError(`There is no option ${JSON.stringify(name)}: "nomad-driver-nspawn docs" lists them all.`);
+    throw new UsageError(`Unknown option ${JSON.stringify(name)}: "nomad-driver-nspawn docs" lists all options.`);
   }
   config[name] =
-    key === undefined ? whole(row.type, name, value, config[name]) : entry(row.type, name, key, value, config[name]);
+    key === undefined
+      ? wholeValue(row.type, name, value, config[name])
+      : mapEntry(row.type, name, key, value, config[name]);
 }
 
-function whole(type: HclType, name: string, value: string, before: unknown): unknown {
+function wholeValue(type: HclType, name: string, value: string, before: unknown): unknown {
   switch (type.kind) {
     case "strings":
       return value.startsWith("[") ? json(name, value) : [...(Array.isArray(before) ? before : []), value];
@@ -45,10 +47,10 @@ function whole(type: HclType, name: string, value: string, before: unknown): unk
   }
 }
 
-/** A key may hold dots and slashes, but no "=": paths of bind with one are written as JSON. */
-function entry(type: HclType, name: string, key: string, value: string, before: unknown): unknown {
+/** A key may contain dots and slashes, but no "=": write `bind` paths with "=" as JSON. */
+function mapEntry(type: HclType, name: string, key: string, value: string, before: unknown): unknown {
   if (type.kind !== "map" && type.kind !== "block") {
-    throw new UsageError(`Option ${name} is neither a map nor a block: write --set ${name}=VALUE.`);
+    throw new UsageError(`Option ${name} is neither a map nor a block: use --set ${name}=VALUE.`);
   }
   return { ...(typeof before === "object" ? before : {}), [key]: value };
 }

@@ -7,16 +7,16 @@ import { heldLocks } from "../remains";
 import type { RunningState } from "./state-files";
 
 const LEADER_MS = 1_000;
-/** systemd-nspawn removes an --ephemeral copy of any size itself when it is given the time. */
+/** Time for systemd-nspawn to clean up, which includes removing an --ephemeral copy of any size. */
 const CLEANUP_MS = 10_000;
 const FIRST_DELAY_MS = 1;
 const LONGEST_DELAY_MS = 50;
 
 /**
- * SIGKILLs a container. Its PID 1 goes first, and everything in its PID namespace with it: systemd-nspawn then removes its
- * mounts, network interfaces, port forwards and copies itself. Only one that does not get done with that is killed as well.
+ * Kills a container with SIGKILL. First its PID 1, and with it everything in its PID namespace: systemd-nspawn then removes its
+ * mounts, network interfaces, port forwards and copies itself. If it does not finish in time, it is killed as well.
  *
- * @returns the lock files systemd-nspawn held
+ * @returns the lock files that systemd-nspawn held
  */
 export async function endContainer(
   layout: CgroupLayout,
@@ -36,7 +36,7 @@ export async function endContainer(
   return locks;
 }
 
-/** Waits for the end of a process that is nobody's child here, `timeoutMs` at most; false when it still runs. */
+/** Waits until a process that is not a child of this one has exited, at most `timeoutMs`; false if it is still running. */
 export async function isGone(target: ProcessIdentity, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   for (let delay = FIRST_DELAY_MS; isAlive(target); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {

@@ -1,4 +1,4 @@
-/** Readers of parsed JSON. Kept this small, instead of a schema library, for the memory of a process per container. */
+/** Readers of parsed JSON. They replace a schema library, to save memory in the shim, which every container has. */
 type Fields = Record<string, unknown>;
 
 /** The value as an object; throws for anything else. */
@@ -32,7 +32,7 @@ export function numberOf(record: Fields, key: string): number {
   return typeof value === "number" ? value : wrong(key, "a number");
 }
 
-/** The word at a key, one of those allowed. */
+/** The string at a key; it must be one of `allowed`. */
 export function wordOf<Word extends string>(record: Fields, key: string, allowed: readonly Word[]): Word {
   return allowed.find((word) => word === record[key]) ?? wrong(key, `one of ${allowed.join(", ")}`);
 }
@@ -53,7 +53,7 @@ export function stringMapOf(record: Fields, key: string): Readonly<Record<string
   );
 }
 
-/** An object with the key, or without it when it is absent: what exactOptionalPropertyTypes asks for. */
+/** An object with the key, or without it if it is absent, as exactOptionalPropertyTypes requires. */
 export function optional<Key extends string, Value>(
   record: Fields,
   key: Key,

@@ -7,14 +7,14 @@ const FIRST_DELAY_MS = 1;
 const LONGEST_DELAY_MS = 50;
 
 /**
- * The lock of an order: whoever has it decides what becomes of the container. A supervising process holds it for as long as
- * it lives; a plugin takes it to know that there is no such process, not even one that is just beginning.
+ * The lock of a launch request: its holder controls the container. A shim holds it as long as it lives; a plugin takes it to
+ * make sure that no shim is running or starting.
  */
 export interface OrderLock extends Disposable {}
 
 /**
- * Takes an order's lock; undefined where somebody else has it, or there is no such order (any more): one that was removed
- * while it was being opened must not be carried out.
+ * Takes the lock of a launch request; undefined if another process has it, or if the request does not exist (any more): a request
+ * that was removed while it was being opened must not be carried out.
  */
 export function lockOrder(files: StateFiles): OrderLock | undefined {
   let fd: number;
@@ -31,20 +31,20 @@ export function lockOrder(files: StateFiles): OrderLock | undefined {
 }
 
 /**
- * Waits until a supervising process that is just beginning has told of its container, or is gone.
+ * Waits until a starting shim has reported its container, or is gone.
  *
- * @param told whether it has
- * @returns the lock where it is gone
+ * @param reported whether it has
+ * @returns the lock if it is gone
  */
 export async function lockOrAwait(
   files: StateFiles,
-  told: () => boolean,
+  reported: () => boolean,
   timeoutMs: number,
 ): Promise<OrderLock | undefined> {
   const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; !told(); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+  for (let delay = FIRST_DELAY_MS; !reported(); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
     const lock = lockOrder(files);
-    // Without an order no such process can begin.
+    // Without a launch request no shim can start.
     if (lock !== undefined || !existsSync(files.order) || performance.now() >= deadline) return lock;
     await Bun.sleep(delay);
   }

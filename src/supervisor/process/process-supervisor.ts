@@ -17,27 +17,27 @@ import { readOrder, type StateFiles, stateFiles, writeState } from "./state-file
 import type { StartReport } from "./supervise";
 import { followContainer, type SupervisedProcess } from "./supervised-process";
 
-/** Where and how the process supervisor works. */
+/** Options of the process supervisor. */
 export interface ProcessSupervisorOptions {
-  /** Directory of the containers' state; made on the first launch, with mode 0700, and removed with the last container. */
+  /** Directory of the containers' state; created on the first launch, with mode 0700, and removed with the last container. */
   readonly stateDir?: string;
-  /** argv that starts this program in its supervising mode; the order's file and id are appended. */
+  /** argv that starts this program as a shim; the file and ID of the launch request are appended. */
   readonly self: readonly string[];
-  /** Takes sentences about limits the host does not enforce, and remains that cannot be removed. */
+  /** Logs limits that the host does not enforce, and leftovers that cannot be removed. */
   readonly log: { warn(message: string): void };
 }
 
-/** What systemd-nspawn mounts over inaccessible paths; it does not make it itself. */
+/** systemd-nspawn mounts this over inaccessible paths, but does not create it. */
 const INACCESSIBLE = "/run/systemd/inaccessible";
 const STATE_DIR = "/run/nomad-driver-nspawn";
-/** Unix sockets have paths of 107 bytes at most; Linux, unix(7). */
+/** Paths of Unix sockets have at most 107 bytes (unix(7)). */
 const MAX_SOCKET_PATH = 107;
 const MACHINE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
-/** A supervisor that gives each container a small process of its own. Constructing it touches nothing. */
+/** A supervisor that starts a shim for each container. Constructing it changes nothing on the host. */
 export function createProcessSupervisor(options: ProcessSupervisorOptions): Supervisor {
   const { stateDir = STATE_DIR, self, log } = options;
-  const told = new Set<string>();
+  const warned = new Set<string>();
   const followed = new Set<SupervisedProcess>();
 
   const follow = async (files: StateFiles, ref: SupervisedRef): Promise<Supervised> => {
@@ -47,12 +47,12 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
     return supervised;
   };
 
-  /** The same host misses the same controllers for every task: once is enough. */
+  /** Logs each kind of warning once, because a host lacks the same controllers for every task. */
   const warnOnce = (machine: string, warnings: readonly string[]): void => {
     for (const warning of warnings) {
       const kind = warning.replaceAll(machine, "").replace(/\([^)]*\)/g, "");
-      if (!told.has(kind)) log.warn(warning);
-      told.add(kind);
+      if (!warned.has(kind)) log.warn(warning);
+      warned.add(kind);
     }
   };
 
@@ -70,9 +70,9 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
         warnOnce(spec.machine, await start([...self, files.order, id]));
         return await follow(files, ref);
       } catch (error) {
-        // Whatever came of it: a container that nobody gets to know must not run.
+        // Whatever the shim did: a container without a handle must not run.
         await removeStale(files, ref, log).catch((left: unknown) => {
-          log.warn(`Of the failed start of container ${spec.machine} something may be left: ${errorText(left)}`);
+          log.warn(`Cleanup after the failed start of container ${spec.machine} is incomplete: ${errorText(left)}`);
         });
         throw asLaunchError(error);
       }
@@ -81,7 +81,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       const files = stateFiles(stateDir, ref.machine);
       const order = MACHINE_NAME.test(ref.machine) && ref.bootId === bootId() ? readOrder(files) : undefined;
       if (order === undefined || order.bootId !== ref.bootId) {
-        throw new NotSupervisedError(`There is no trace of container ${ref.machine} on this host since it was booted.`);
+        throw new NotSupervisedError(`Container ${ref.machine} does not exist (since boot).`);
       }
       return follow(files, { ...ref, mode: order.spec.mode });
     },
@@ -101,42 +101,43 @@ function check(spec: LaunchSpec, stateDir: string): void {
   const refuse = (sentence: string): never => {
     throw new LaunchError(sentence, { recoverable: false });
   };
-  if (!MACHINE_NAME.test(spec.machine)) refuse(`${JSON.stringify(spec.machine)} cannot be a machine name.`);
+  if (!MACHINE_NAME.test(spec.machine)) refuse(`${JSON.stringify(spec.machine)} is not a valid machine name.`);
   const properties = Object.keys(spec.properties);
   if (properties.length > 0) {
     refuse(
-      `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host containers are supervised by processes of the driver.`,
+      `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host the driver's shims supervise containers.`,
     );
   }
   if (
     nspawnSwitches(spec.argv).some((argument) => argument.startsWith("--inaccessible=")) &&
     !existsSync(INACCESSIBLE)
   ) {
-    refuse(`Option inaccessible needs ${INACCESSIBLE}, which systemd makes where it is PID 1; this host has none.`);
+    refuse(
+      `Option inaccessible needs ${INACCESSIBLE}, which systemd as PID 1 creates; it does not exist on this host.`,
+    );
   }
   const [program] = spec.argv;
   if (program === undefined || !program.startsWith("/")) refuse("systemd-nspawn's path must be absolute.");
   const { socket } = stateFiles(stateDir, spec.machine);
-  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) refuse(`The path ${socket} is longer than a socket's may be.`);
+  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) refuse(`The path ${socket} is too long for a socket.`);
 }
 
 /**
- * A container of the same name, ended or running, is what an interrupted launch of this very task left: no handle of it
- * was ever given out, and the task must not run twice.
+ * Removes a container of the same name, running or not: an interrupted launch of the same task left it, no handle of it was
+ * ever returned, and the task must not run twice.
  */
 async function removeStale(files: StateFiles, ref: SupervisedRef, log: { warn(message: string): void }): Promise<void> {
   if (!existsSync(files.directory)) return;
   const stale = await followContainer(files, ref, log);
-  if (stale.mainPid() !== undefined)
-    log.warn(`Container ${ref.machine} was left by an interrupted start and is removed.`);
+  if (stale.mainPid() !== undefined) log.warn(`Removing container ${ref.machine} of an interrupted start.`);
   await stale.release();
 }
 
 /**
- * Starts a supervising process in a session of its own; returns when systemd-nspawn is forked. Its working directory and
- * environment are not the agent's, for neither is to decide what a process of ours loads.
+ * Starts a shim in its own session; returns when systemd-nspawn is forked. It does not inherit the agent's working directory and
+ * environment, because they must not influence what the shim loads.
  *
- * @returns limits that are not enforced, in sentences
+ * @returns limits that are not enforced, as sentences
  */
 async function start(argv: readonly string[]): Promise<readonly string[]> {
   const child = Bun.spawn([...argv], {
@@ -150,10 +151,10 @@ async function start(argv: readonly string[]): Promise<readonly string[]> {
   const line = await firstLine(child.stdout);
   child.unref();
   if (line === undefined) {
-    const words = (await child.stderr.text()).trim().slice(0, 500);
+    const stderr = (await child.stderr.text()).trim().slice(0, 500);
     await child.exited;
-    const how = child.signalCode === null ? `with code ${child.exitCode}` : `by ${child.signalCode}`;
-    throw new LaunchError(`The supervising process ended ${how} before it started systemd-nspawn. ${words}`.trim(), {
+    const how = child.signalCode === null ? `exited with code ${child.exitCode}` : `was killed by ${child.signalCode}`;
+    throw new LaunchError(`The container's shim ${how} before it started systemd-nspawn. ${stderr}`.trim(), {
       recoverable: child.signalCode !== null,
     });
   }

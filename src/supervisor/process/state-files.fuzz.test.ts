@@ -23,7 +23,7 @@ const spec = {
   properties: {},
 };
 
-test("records of a supervising process are read or refused, whatever is in them", () => {
+test("any records of a shim are decoded or rejected", () => {
   const each = [
     [files.running, running, () => readRunning(files)],
     [files.exit, exit, () => readExit(files)],

@@ -34,7 +34,7 @@ const running: RunningState = {
   startedAt: 7,
 };
 
-test("what is written is read back, by its owner alone, and nothing else is left", () => {
+test("state is read back, is readable by its owner alone, and leaves no other files", () => {
   const files = filesIn(directory);
   const exit = { code: 7, signal: 0, oomKilled: true, message: "m", at: 8 };
   writeState(files.order, order);

@@ -6,15 +6,15 @@ import type { ProcessIdentity } from "../../host/process-info";
 import type { Exit, LaunchSpec } from "../supervisor";
 import { asRecord, numberOf, objectOf, objectsOf, optional, stringMapOf, stringOf, stringsOf, wordOf } from "./fields";
 
-/** What the plugin asks a supervising process for. */
+/** The plugin's launch request to a shim. */
 export interface Order {
-  /** Tells this start of the container from an earlier one, whose process may come too late. */
+  /** Distinguishes this start of the container from an earlier one, whose shim may still be starting. */
   readonly id: string;
   readonly bootId: string;
   readonly spec: LaunchSpec;
 }
 
-/** What a supervising process tells about a running container, so that it can be found and killed without it. */
+/** A shim's record of a running container, with which the container can be found and killed without the shim. */
 export interface RunningState {
   readonly supervisor: ProcessIdentity;
   readonly main: ProcessIdentity;
@@ -25,17 +25,17 @@ export interface RunningState {
   readonly startedAt: number;
 }
 
-/** The files of one container, in a directory of its own. */
+/** The files of one container, in its own directory. */
 export interface StateFiles {
   readonly directory: string;
   readonly order: string;
   readonly running: string;
   readonly exit: string;
-  /** Unix socket; open for as long as the supervising process lives. */
+  /** Unix socket; open as long as the shim is running. */
   readonly socket: string;
 }
 
-/** Thrown for a file that is there and cannot be understood. */
+/** Thrown for a file that exists and is invalid. */
 export class DamagedStateError extends Error {
   override readonly name = "DamagedStateError";
 }
@@ -59,8 +59,8 @@ export function filesIn(directory: string): StateFiles {
 }
 
 /**
- * Writes a file that is there completely or not at all, readable by its owner alone. Not synced to the disk: a boot id is
- * part of every reference, so after a power cut nobody asks for it, and a sync would delay each start.
+ * Writes a file atomically, readable by its owner alone. It is not synced to the disk: every reference contains the boot ID, so the
+ * file is not used after a power loss, and a sync would delay each start.
  */
 export function writeState(path: string, content: Order | RunningState | Exit): void {
   const temporary = `${path}.${process.pid}.tmp`;
@@ -78,7 +78,7 @@ export function writeState(path: string, content: Order | RunningState | Exit): 
   }
 }
 
-/** Undefined when there is none. @throws DamagedStateError */
+/** Undefined if it does not exist. @throws DamagedStateError */
 export function readOrder(files: StateFiles): Order | undefined {
   return readState(files.order, (order) => {
     const spec = objectOf(order, "spec");
@@ -115,7 +115,7 @@ export function readOrder(files: StateFiles): Order | undefined {
   });
 }
 
-/** Undefined when there is none. @throws DamagedStateError */
+/** Undefined if it does not exist. @throws DamagedStateError */
 export function readRunning(files: StateFiles): RunningState | undefined {
   return readState(files.running, (state) => ({
     supervisor: identityOf(state, "supervisor"),
@@ -126,7 +126,7 @@ export function readRunning(files: StateFiles): RunningState | undefined {
   }));
 }
 
-/** Undefined when there is none. @throws DamagedStateError */
+/** Undefined if it does not exist. @throws DamagedStateError */
 export function readExit(files: StateFiles): Exit | undefined {
   return readState(files.exit, (exit) => ({
     code: numberOf(exit, "code"),
@@ -137,7 +137,7 @@ export function readExit(files: StateFiles): Exit | undefined {
   }));
 }
 
-/** Removes a container's files; the directory of all containers goes with the last one. */
+/** Removes a container's files; with the last container also the directory of all containers. */
 export function removeState(files: StateFiles): void {
   rmSync(files.directory, { recursive: true, force: true });
   try {

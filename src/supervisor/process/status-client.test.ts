@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { connectStatus, type StatusListener } from "./status-client";
 import { serveStatus } from "./status-socket";
 
-/** Listens, and never comes to accept anybody. */
+/** Listens, and never accepts a connection. */
 const BUSY = `
   Bun.listen({ unix: process.argv.at(-1), socket: { data() {} } });
   console.log("listening");
@@ -23,17 +23,17 @@ function withSocket(body: (path: string) => Promise<void>): () => Promise<void> 
   };
 }
 
-function listener(): StatusListener & { readonly told: string[] } {
-  const told: string[] = [];
+function listener(): StatusListener & { readonly received: string[] } {
+  const received: string[] = [];
   return {
-    told,
-    running: (pid) => told.push(`running ${pid}`),
-    exited: () => told.push("exited"),
-    gone: () => told.push("gone"),
+    received,
+    running: (pid) => received.push(`running ${pid}`),
+    exited: () => received.push("exited"),
+    gone: () => received.push("gone"),
   };
 }
 
-/** Without giving way to the event loop, which must not see the connection before its other end is closed. */
+/** Without yielding to the event loop, which must not see the connection before its other end is closed. */
 function killAndAwait(pid: number): void {
   process.kill(pid, "SIGKILL");
   const ended = () =>
@@ -42,7 +42,7 @@ function killAndAwait(pid: number): void {
 }
 
 test(
-  "nobody listens where there is no socket",
+  "a missing socket has no listener",
   withSocket(async (path) => {
     expect(await connectStatus(path, listener())).toBeUndefined();
     expect(await connectStatus(join(path, "socket"), listener())).toBeUndefined();
@@ -50,7 +50,7 @@ test(
 );
 
 test(
-  "a supervising process that ends before it accepts a connection is nobody, and so is one that ended before",
+  "a shim that exits before it accepts a connection counts as not listening, and so does one that exited before",
   withSocket(async (path) => {
     const child = Bun.spawn([process.execPath, "-e", BUSY, path], { stdin: "ignore", stdout: "pipe" });
     try {
@@ -59,7 +59,7 @@ test(
       const connecting = connectStatus(path, events);
       killAndAwait(child.pid);
       expect(await connecting).toBeUndefined();
-      expect(events.told).toEqual([]);
+      expect(events.received).toEqual([]);
     } finally {
       child.kill("SIGKILL");
       await child.exited;
@@ -69,21 +69,21 @@ test(
 );
 
 test(
-  "a listener is told the state, gets its answers, and hears nothing once it has closed",
+  "a client gets the state and its responses, and nothing after it has closed",
   withSocket(async (path) => {
     const asked: string[] = [];
     const server = serveStatus(path, { stop: () => asked.push("stop"), look: () => asked.push("look") });
-    server.tell("running 7 1");
+    server.send("running 7 1");
     const events = listener();
     const connection = await connectStatus(path, events);
     await connection?.look();
     await connection?.stop();
     expect(asked).toEqual(["look", "stop"]);
-    expect(events.told).toEqual(["running 7"]);
+    expect(events.received).toEqual(["running 7"]);
     connection?.close();
     await connection?.stop();
-    server.closeDoor();
-    expect(events.told).toEqual(["running 7"]);
+    server.stopListening();
+    expect(events.received).toEqual(["running 7"]);
     expect(asked).toEqual(["look", "stop"]);
   }),
 );

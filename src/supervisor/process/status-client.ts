@@ -1,33 +1,33 @@
 import type { Socket } from "bun";
 import { errnoCode } from "../../host/errno";
 
-/** What the supervising process tells. */
+/** Receives a shim's reports. */
 export interface StatusListener {
   running(mainPid: number): void;
   /** The exit is recorded. */
   exited(): void;
-  /** The supervising process is gone, however it ended. */
+  /** The shim is gone, however it ended. */
   gone(): void;
 }
 
-/** What the supervising process answers a request with. */
+/** A shim's responses to requests. */
 type Answer = "looked" | "stopping";
 
-/** The plugin's side of a supervising process's socket. */
+/** The plugin's side of a shim's socket. */
 export interface StatusConnection {
   /**
-   * Asks that systemd-nspawn is not started again when the container reboots, and that its end is taken for the end that it was
-   * given. Resolves when the supervising process knows.
+   * Requests that systemd-nspawn is not restarted when the container reboots, and that its exit counts as a kill by the driver.
+   * Resolves when the shim has acknowledged it.
    */
   stop(): Promise<void>;
-  /** Resolves when the supervising process holds the payload, so that it sees how a signal ends it. */
+  /** Resolves when the shim holds a pidfd of the payload, from which it can read its wait status later. */
   look(): Promise<void>;
   close(): void;
 }
 
-const NOBODY = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"]);
+const NOT_LISTENING = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"]);
 
-/** Connects to a supervising process; undefined when none listens. */
+/** Connects to a shim; undefined if no process listens. */
 export async function connectStatus(path: string, listener: StatusListener): Promise<StatusConnection | undefined> {
   let rest = "";
   let closed = false;
@@ -47,9 +47,9 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
   };
   const gone = (): void => {
     if (!closed) listener.gone();
-    forget();
+    settleRequests();
   };
-  const forget = (): void => {
+  const settleRequests = (): void => {
     closed = true;
     for (const word of ["looked", "stopping"] as const) answered(word);
   };
@@ -66,20 +66,20 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
       socket: { data: (_, bytes) => lines(bytes), close: gone, error: gone, connectError: () => {} },
     });
   } catch (error) {
-    if (isNobody(error)) return undefined;
+    if (isNotListening(error)) return undefined;
     throw error;
   }
   return {
     stop: () => ask("stop", "stopping"),
     look: () => ask("look", "looked"),
     close: () => {
-      forget();
+      settleRequests();
       socket.end();
     },
   };
 }
 
-/** ECONNRESET: it ended, or closed its door, after the connection was queued and before it was accepted. */
-function isNobody(error: unknown): boolean {
-  return NOBODY.has(errnoCode(error) ?? "");
+/** ECONNRESET: it exited or stopped listening after the connection was queued and before it was accepted. */
+function isNotListening(error: unknown): boolean {
+  return NOT_LISTENING.has(errnoCode(error) ?? "");
 }

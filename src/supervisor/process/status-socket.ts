@@ -1,23 +1,23 @@
 import { chmodSync } from "node:fs";
 import type { Socket } from "bun";
 
-/** The supervising process's side of its socket: one line for the state, sent to whoever listens, and on each change. */
+/** The shim's side of its socket: it sends the state as one line to each client that connects, and to all clients on each change. */
 export interface StatusServer {
-  /** Tells a new state. */
-  tell(line: "exited" | `running ${number} ${number}`): void;
-  /** Takes no more listeners; those that are there notice the end of this process. */
-  closeDoor(): void;
+  /** Sends a new state. */
+  send(line: "exited" | `running ${number} ${number}`): void;
+  /** Accepts no more clients; connected ones notice the exit of this process. */
+  stopListening(): void;
 }
 
-/** What a listener may ask for. */
+/** The requests of a client. */
 export interface StatusRequests {
-  /** Not to start systemd-nspawn again. Answered with "stopping". */
+  /** Not to restart systemd-nspawn. The response is "stopping". */
   stop(): void;
-  /** To take hold of the payload now: a signal is about to be sent to it. Answered with "looked". */
+  /** To open a pidfd of the payload now, because a signal is about to be sent to it. The response is "looked". */
   look(): void;
 }
 
-/** Listens at a path only root can reach. */
+/** Listens on a path that only root can access. */
 export function serveStatus(path: string, requests: StatusRequests): StatusServer {
   const listeners = new Set<Socket>();
   let last: string | undefined;
@@ -29,7 +29,7 @@ export function serveStatus(path: string, requests: StatusRequests): StatusServe
         if (last !== undefined) socket.write(last);
       },
       data(socket, bytes) {
-        // Each word comes in one write of its own, far smaller than what a Unix socket would split.
+        // Each word arrives in one write, far smaller than what a Unix socket would split.
         for (const word of bytes.toString().split("\n")) {
           if (word === "stop") {
             requests.stop();
@@ -51,10 +51,10 @@ export function serveStatus(path: string, requests: StatusRequests): StatusServe
   });
   chmodSync(path, 0o600);
   return {
-    tell(line) {
+    send(line) {
       last = `${line}\n`;
       for (const socket of listeners) socket.write(last);
     },
-    closeDoor: () => server.stop(false),
+    stopListening: () => server.stop(false),
   };
 }

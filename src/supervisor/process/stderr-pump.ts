@@ -8,26 +8,26 @@ const KEEP = 8 << 10;
 export interface StderrPump {
   /** Write end of the pipe, for systemd-nspawn. */
   readonly childFd: number;
-  /** Resolves when everything was read and written; what a broken FIFO does not take is dropped. */
+  /** Resolves when everything was read and written; what a broken FIFO does not accept is dropped. */
   readonly done: Promise<void>;
   /** The last 8 KiB so far. */
-  lastWords(): string;
+  stderrTail(): string;
   /**
-   * To be called when the last writer is gone: resolves when everything written is in lastWords(), also where the FIFO
-   * has no reader and takes no more.
+   * Call it when the last writer is gone: resolves when everything written is in stderrTail(), even if the FIFO
+   * has no reader and is full.
    */
   finish(): Promise<void>;
 }
 
 /**
- * Copies a pipe into the log FIFO. systemd-nspawn tells only on standard error that a signal ended the container, so it
- * is read on the way. A full FIFO stops the reading, and then the container, as it would be without us. Both ends
- * are read and written by blocking calls on a thread of the runtime, so nothing polls, and O_NONBLOCK is never set on what
- * the container shares.
+ * Copies a pipe into the log FIFO and keeps its end, because systemd-nspawn reports only on standard error that a signal killed the
+ * container. A full FIFO stops the reading, and then the container, as it would without this pipe. Both ends
+ * are read and written with blocking calls on a thread of the runtime, so nothing polls, and O_NONBLOCK is never set on a file
+ * that the container shares.
  */
 export function pumpStderr(fifo: number): StderrPump {
   const { readEnd, writeEnd } = createPipe();
-  // A payload that is not root opens /dev/stderr again, and that asks the pipe's own permissions.
+  // A payload that is not root may reopen /dev/stderr, which needs permission on the pipe itself.
   fchmodSync(writeEnd, 0o666);
   const buffer = Buffer.allocUnsafe(CHUNK);
   let tail = Buffer.alloc(0);
@@ -43,7 +43,7 @@ export function pumpStderr(fifo: number): StderrPump {
     try {
       if (!broken) await writeAll(fifo, chunk);
     } catch {
-      // A log that takes no more (its disk is full) must not stop the container: reading goes on, for the last words.
+      // A broken log (its disk is full) must not stop the container: reading continues, for stderrTail().
       broken = true;
     }
   };
@@ -69,7 +69,7 @@ export function pumpStderr(fifo: number): StderrPump {
   return {
     childFd: writeEnd,
     done: copy(),
-    lastWords: () => tail.toString("utf8"),
+    stderrTail: () => tail.toString("utf8"),
     finish: async () => {
       closeSync(writeEnd);
       if (!writing) return end.promise;

@@ -29,38 +29,38 @@ import { pumpStderr } from "./stderr-pump";
 import { withoutNodes } from "./without-nodes";
 
 const STDOUT = 1;
-/** How long others, who look whether there is a process like this one, may hold the order's lock. */
+/** How long plugins, which check whether a shim is running, may hold the lock of the launch request. */
 const LOCK_MS = 10_000;
-/** How long the end of standard error may take after systemd-nspawn's own end. */
-const LAST_WORDS_MS = 1_000;
+/** How long standard error may take to reach its end after systemd-nspawn has exited. */
+const STDERR_END_MS = 1_000;
 const OOM_SCORE_ADJUST = "/proc/self/oom_score_adj";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const UNCONFINED =
-  "Which devices a container opens is not limited: this host lets us use neither a v1 devices controller nor BPF in a v2 tree. Containers cannot make device nodes (CAP_MKNOD) unless the job asks for it.";
+  "Device cgroup control is unavailable: neither a v1 devices controller nor BPF in a v2 hierarchy can be used on this host. The devices that containers open are therefore not restricted; containers cannot create device nodes (CAP_MKNOD) unless the job requests it.";
 
-/** What the supervising process reports to the plugin that started it, as one line of JSON. */
+/** A shim's report to the plugin that started it, as one line of JSON. */
 export interface StartReport {
   /** Why systemd-nspawn could not be started. */
   readonly failed?: string;
-  /** Limits the host does not enforce, in sentences. */
+  /** Limits that the host does not enforce, as sentences. */
   readonly warnings: readonly string[];
 }
 
 /**
- * The life of a supervising process: starts the systemd-nspawn that an order file describes, stays until its end, and
- * leaves the exit beside the order.
+ * The main function of a shim: starts the systemd-nspawn of a launch request, waits until it exits, and writes the exit status
+ * beside the request.
  *
- * @param args path of the order file, and the order's id
+ * @param args path of the launch request, and its ID
  * @returns exit code of this process
  */
 export async function superviseMain(args: readonly string[]): Promise<number> {
-  // The agent's process group gets SIGINT, a closing terminal SIGHUP, a host that goes down SIGTERM: all of them are
-  // systemd-nspawn's or nobody's business, and we are to see its end.
+  // SIGINT comes from the agent's process group, SIGHUP from a closing terminal, SIGTERM from a host that shuts down: the shim
+  // ignores them, because it must live until systemd-nspawn exits.
   for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => {});
   try {
     const [orderFile, id] = args;
-    if (orderFile === undefined || id === undefined) throw new Error("The order's file and id are missing.");
+    if (orderFile === undefined || id === undefined) throw new Error("usage: supervise FILE ID");
     return await supervise(dirname(orderFile), id);
   } catch (error) {
     report({ failed: errorText(error), warnings: [] });
@@ -70,13 +70,13 @@ export async function superviseMain(args: readonly string[]): Promise<number> {
 
 async function supervise(directory: string, id: string): Promise<number> {
   const files = filesIn(directory);
-  // Held until this process ends, also a violent end.
+  // Held until this process exits, even if it is killed.
   const lock = await lockOrAwait(files, () => false, LOCK_MS);
   const order = lock === undefined ? undefined : readOrder(files);
   const supervisor = identify(process.pid);
   if (order?.id !== id || supervisor === undefined) {
     lock?.[Symbol.dispose]();
-    throw new Error(`The order ${id} in ${directory} was withdrawn.`);
+    throw new Error(`The launch request ${id} in ${directory} was cancelled.`);
   }
   const { spec } = order;
   const layout = readCgroupLayout();
@@ -99,12 +99,12 @@ async function supervise(directory: string, id: string): Promise<number> {
 
   const startedAt = Date.now();
   let exit: Exit | undefined;
-  // Nobody would find a container again whose state cannot be written, because /run is full for example.
-  await using untold = new AsyncDisposableStack();
-  untold.defer(async () => void (await killCgroup(layout, spec.machine)));
+  // A container whose state cannot be written, for example because /run is full, could not be found again: kill it on errors.
+  await using rollback = new AsyncDisposableStack();
+  rollback.defer(async () => void (await killCgroup(layout, spec.machine)));
   for (let first = true; exit === undefined; first = false) {
     const { child, outside } = spawnInside(layout, { ...spec, argv }, environment, stdout, pump.childFd);
-    untold.defer(() => child.kill(SIGKILL));
+    rollback.defer(() => child.kill(SIGKILL));
     const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
     const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
     const stateOf = (found?: PayloadWatch): RunningState => ({
@@ -115,21 +115,21 @@ async function supervise(directory: string, id: string): Promise<number> {
       startedAt,
     });
     remember();
-    status.tell(`running ${main.pid} ${main.startTime}`);
+    status.send(`running ${main.pid} ${main.startTime}`);
     if (first) report({ warnings: [...warnings, ...outside] });
     watch = watchPayload(main.pid, spec.mode, remember);
     await child.exited;
-    // A single program may end with that code itself.
+    // A single command may exit with that code itself.
     if (spec.mode === "boot" && child.exitCode === RESTART && !stopped) {
       watch.close();
       await killCgroup(layout, spec.machine);
       await resetCgroup(layout, spec.machine);
-      // Whoever wants its end may have said so meanwhile, and found nothing to kill.
+      // A stop may have been requested meanwhile, when no container existed that could be killed.
       if (!stopped) continue;
     }
     if (child.signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
     await killCgroup(layout, spec.machine);
-    await Promise.race([pump.finish(), Bun.sleep(LAST_WORDS_MS)]);
+    await Promise.race([pump.finish(), Bun.sleep(STDERR_END_MS)]);
     exit = exitOf({
       machine: spec.machine,
       mode: spec.mode,
@@ -139,7 +139,7 @@ async function supervise(directory: string, id: string): Promise<number> {
           : { signal: signalNumber(String(child.signalCode)) ?? 0 },
       payloadStatus: watch.status(),
       payloadSeen: watch.seen,
-      lastWords: pump.lastWords(),
+      stderrTail: pump.stderrTail(),
       oomKills: oomKills(layout, spec.machine),
       killed: stopped,
       at: Date.now(),
@@ -147,20 +147,20 @@ async function supervise(directory: string, id: string): Promise<number> {
   }
   watch?.close();
   writeState(files.exit, exit);
-  untold.move();
-  await Promise.race([pump.done, Bun.sleep(LAST_WORDS_MS)]);
-  status.tell("exited");
-  status.closeDoor();
+  rollback.move();
+  await Promise.race([pump.done, Bun.sleep(STDERR_END_MS)]);
+  status.send("exited");
+  status.stopListening();
   await pump.done;
   closeWhenRead([stdout, stderr]);
   return 0;
 }
 
 /**
- * systemd-nspawn inherits the cgroups and the score it is spawned with; this process must not stay in them, under the
- * task's limits.
+ * Spawns systemd-nspawn in the task's cgroups and with its OOM score, which it inherits; this process leaves them afterwards,
+ * because the task's limits must not apply to it.
  *
- * @returns the process, and in sentences which cgroups it could not be put into
+ * @returns the process, and as sentences the cgroups that it could not be put into
  */
 function spawnInside(
   layout: CgroupLayout,
@@ -186,7 +186,7 @@ function spawnInside(
 /**
  * Sets this process's score, which a child inherits.
  *
- * @throws LaunchError where the kernel refuses it: lowering needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5))
+ * @throws LaunchError if the kernel rejects it: lowering needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5))
  */
 function setOomScoreAdjust(score: number): void {
   try {
@@ -194,24 +194,24 @@ function setOomScoreAdjust(score: number): void {
   } catch (error) {
     if (errnoCode(error) !== "EACCES") throw error;
     throw new LaunchError(
-      `Option oom_score_adjust = ${score} cannot be set on this client: it is lower than the agent's own score, which takes CAP_SYS_RESOURCE, and the agent does not have it.`,
+      `Option oom_score_adjust = ${score} cannot be set on this client: it is lower than the agent's own score, which needs CAP_SYS_RESOURCE, and the agent does not have it.`,
       { recoverable: false, cause: error },
     );
   }
 }
 
-/** As systemd does it: the file's values win. What is no error is not for the standard error of the task. */
+/** As with systemd, the file's values take precedence. The log level keeps messages that are not errors out of the task's stderr. */
 function nspawnEnvironment(spec: LaunchSpec): Readonly<Record<string, string>> {
   const { environmentFile } = spec;
   const secret = environmentFile === undefined ? {} : parseEnvironmentFile(readFileSync(environmentFile, "utf8"));
   return { PATH, SYSTEMD_LOG_LEVEL: "err", ...spec.environment, ...secret };
 }
 
-/** The plugin may be gone by now; the container is not to suffer from that. */
+/** The plugin may be gone by now; the container must keep running. */
 function report(startReport: StartReport): void {
   try {
     writeSync(STDOUT, `${JSON.stringify(startReport)}\n`);
   } catch {
-    // Nobody listens.
+    // The plugin has closed its end.
   }
 }

@@ -14,29 +14,29 @@ import { lockOrAwait } from "./order-lock";
 import { type RunningState, readExit, readRunning, removeState, type StateFiles, writeState } from "./state-files";
 import { connectStatus, type StatusConnection } from "./status-client";
 
-/** How long a supervising process may take from its own start to its container's. */
+/** How long a shim may take from its own start to the container's start. */
 const BEGIN_MS = 10_000;
-/** How long it may take to answer. */
+/** How long it may take to respond. */
 const ANSWER_MS = 1_000;
-/** How long it may take to record the end of its container: it waits for stragglers and last words. */
+/** How long it may take to record its container's exit: it waits for remaining processes and for the end of stderr. */
 const RECORD_MS = 5_000;
-/** How long a supervising process may still hand the last log lines to a reader when its container is released. */
+/** How long a shim may still write the last log lines to a reader when its container is released. */
 const LAST_LINES_MS = 500;
 
-/** A container and the connection to what supervises it. */
+/** A container and the connection to its shim. */
 export interface SupervisedProcess extends Supervised {
-  /** Lets go of the connection; the container runs on. */
+  /** Closes the connection; the container keeps running. */
   detach(): void;
 }
 
-/** What followContainer needs besides the container. */
+/** What followContainer() needs besides the container. */
 export interface FollowContext {
   warn(message: string): void;
 }
 
 /**
- * Follows a container through its supervising process. One that is gone without having recorded an exit was killed: its
- * container, that nobody would ever wait for, is killed too, and that is the exit.
+ * Follows a container through its shim. A shim that is gone without having recorded an exit was killed: its container, whose
+ * exit no process would record, is killed too, and that is the exit.
  */
 export async function followContainer(
   files: StateFiles,
@@ -62,17 +62,17 @@ export async function followContainer(
       settle(lostExit(error));
     }
   };
-  const told = () => existsSync(files.running) || existsSync(files.exit);
-  // Kept until the files are gone: then a process that is late finds nothing to carry out.
-  const lock = await lockOrAwait(files, told, BEGIN_MS);
+  const reported = () => existsSync(files.running) || existsSync(files.exit);
+  // Held until the files are removed: a late shim then finds no launch request.
+  const lock = await lockOrAwait(files, reported, BEGIN_MS);
   const restartListeners = new Set<() => void>();
-  let toldPid: number | undefined;
+  let reportedPid: number | undefined;
   let running = readRunning(files);
   const connection: StatusConnection | undefined = await connectStatus(files.socket, {
     running: (mainPid) => {
       running = readRunning(files) ?? running;
-      const restarted = toldPid !== undefined && toldPid !== mainPid;
-      toldPid = mainPid;
+      const restarted = reportedPid !== undefined && reportedPid !== mainPid;
+      reportedPid = mainPid;
       if (restarted) for (const listener of restartListeners) listener();
     },
     exited: gone,
@@ -90,13 +90,13 @@ export async function followContainer(
     exit === undefined && running !== undefined && isAlive(running.main) ? running.main.pid : undefined;
 
   const end = async (): Promise<void> => {
-    // One that is not to be reached is ended without being asked.
+    // A shim that cannot be reached is not asked to stop.
     if (connection !== undefined) await settles(connection.stop(), ANSWER_MS);
-    // Now, for a container that just rebooted has another systemd-nspawn than a moment ago, and from now on it gets no third.
+    // Read the state only now: a container that just rebooted has a new systemd-nspawn, and from now on it is not restarted again.
     const state = current();
     if (state !== undefined) locks = await endContainer(layout, ref.machine, state);
     if (state !== undefined && !(await settles(settled.promise, RECORD_MS))) {
-      context.warn(`The process that supervises container ${ref.machine} does not notice its end, and is killed.`);
+      context.warn(`The shim of container ${ref.machine} did not report its exit; killing the shim.`);
       signalProcess(state.supervisor, SIGKILL);
     }
     await settled.promise;
@@ -135,7 +135,7 @@ export async function followContainer(
     },
     signal: async (signal) => {
       const pid = mainPid();
-      // Then it is no end for want of memory, whatever the kernel did before.
+      // The exit then does not count as an OOM kill, even if the kernel killed a process before.
       if (signal === SIGKILL && pid !== undefined && connection !== undefined)
         await settles(connection.stop(), ANSWER_MS);
       return pid === undefined || signalPayload(pid, ref.mode, signal, { hold: () => connection?.look() });
@@ -155,12 +155,12 @@ export async function followContainer(
   };
 }
 
-/** Kills what a killed supervising process left and records that as the exit, for those who attach later. */
+/** Kills what a killed shim left and records that as the exit, for plugins that attach later. */
 async function abandoned(layout: CgroupLayout, files: StateFiles, ref: SupervisedRef): Promise<Exit> {
   const state = readRunning(files);
-  const message = `The process that supervised container ${ref.machine} was killed, so the container was killed as well.`;
+  const message = `The shim of container ${ref.machine} was killed, so the driver killed the container as well.`;
   const exit: Exit = { code: 0, signal: SIGKILL, oomKilled: false, message, at: Date.now() };
-  // It was killed before it could write down what it had just started.
+  // The shim was killed before it could record the process that it had just started.
   if (state === undefined) {
     await killCgroup(layout, ref.machine);
     return exit;

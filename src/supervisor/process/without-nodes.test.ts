@@ -6,9 +6,9 @@ const drop = "--drop-capability=CAP_MKNOD";
 test.each([
   ["usually", ["--boot"], true],
   ["with another capability", ["--capability=CAP_NET_ADMIN"], true],
-  ["where the job asks for it", ["--capability=CAP_NET_ADMIN,CAP_MKNOD"], false],
-  ["where the job asks for all", ["--capability=all"], false],
-  ["where only the job's command looks like it", ["--", "/bin/sh", "--capability=all"], true],
+  ["if the job requests it", ["--capability=CAP_NET_ADMIN,CAP_MKNOD"], false],
+  ["if the job requests all", ["--capability=all"], false],
+  ["if only the job's command looks like it", ["--", "/bin/sh", "--capability=all"], true],
 ] as const)("the container makes no nodes: %s", (_name, args, dropped) => {
   const argv = ["/usr/bin/systemd-nspawn", ...args];
   expect(withoutNodes(argv)).toEqual(dropped ? [argv[0] ?? "", drop, ...args] : argv);

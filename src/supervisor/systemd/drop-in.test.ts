@@ -21,7 +21,7 @@ describe("a command line", () => {
   });
 });
 
-test("a drop-in has the command and the properties, with nothing in their values expanded", () => {
+test("a drop-in has the command and the properties, without expansion of their values", () => {
   expect(dropInText({ command: ["/x"], properties: { IOWeight: "50", Description: "100%n" } })).toBe(
     '[Service]\nExecStart=:"/x"\nIOWeight=50\nDescription=100%%n\n',
   );

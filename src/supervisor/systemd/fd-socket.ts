@@ -22,7 +22,7 @@ function openLibc() {
   }).symbols;
 }
 
-/** Builds the ancillary data that hands over file descriptors (unix(7), SCM_RIGHTS). */
+/** Builds the ancillary data that passes file descriptors (unix(7), SCM_RIGHTS). */
 export function rightsMessage(fds: readonly number[]): Buffer {
   const length = CMSGHDR_SIZE + fds.length * 4;
   const control = Buffer.alloc((length + 7) & ~7);
@@ -36,7 +36,7 @@ export function rightsMessage(fds: readonly number[]): Buffer {
 /**
  * sendmsg(2) with file descriptors.
  *
- * @returns the bytes that were taken, or 0 when the socket's buffer is full
+ * @returns the number of bytes sent, or 0 if the socket's buffer is full
  * @throws Error with the errno otherwise
  */
 function sendWithFds(socket: number, data: Buffer, fds: readonly number[]): number {
@@ -54,13 +54,13 @@ function sendWithFds(socket: number, data: Buffer, fds: readonly number[]): numb
   if (sent >= 0) return sent;
   const errno = lastErrno(libc);
   if (errno === EAGAIN) return 0;
-  throw new Error(`file descriptors could not be sent over D-Bus: sendmsg failed with errno ${errno}`);
+  throw new Error(`cannot send file descriptors over D-Bus: sendmsg failed with errno ${errno}`);
 }
 
-/** The descriptor of Bun's socket, which has the property although its types do not tell. */
+/** The descriptor of Bun's socket; the property exists although the type does not declare it. */
 function descriptorOf(socket: Socket<undefined>): number {
   if ("fd" in socket && typeof socket.fd === "number" && socket.fd >= 0) return socket.fd;
-  throw new Error("this runtime does not tell the file descriptor of a socket, so that no log FIFO can be passed on");
+  throw new Error("cannot pass the log FIFOs to systemd: this runtime exposes no fd of a socket");
 }
 
 interface Chunk {
@@ -70,9 +70,9 @@ interface Chunk {
 }
 
 /**
- * A unix stream socket that can send file descriptors, which neither node:net nor Bun's sockets do, as the D-Bus library
- * wants it: a Duplex with writeWithFds(). The library's own such transport for Bun keeps a worker thread (another
- * JavaScript heap) only to receive descriptors; PID 1 never sends us any.
+ * A unix stream socket that can send file descriptors, which neither node:net nor Bun's sockets can, with the interface of the
+ * D-Bus library: a Duplex with writeWithFds(). The library's own transport of this kind for Bun keeps a worker thread (another
+ * JavaScript heap) only to receive descriptors; PID 1 never sends any.
  */
 export class FdSocket extends Duplex {
   readonly #socket: Socket<undefined>;
@@ -86,7 +86,7 @@ export class FdSocket extends Duplex {
   /**
    * Connects to a socket path.
    *
-   * @throws Error when nobody listens there
+   * @throws Error if no process listens there
    */
   static async connect(path: string): Promise<FdSocket> {
     const ready = Promise.withResolvers<FdSocket>();
@@ -105,8 +105,8 @@ export class FdSocket extends Duplex {
   }
 
   /**
-   * Sends a message and the descriptors with its first byte; the caller keeps its own copies open until the message is
-   * answered.
+   * Sends a message and the descriptors with its first byte; the caller keeps its own copies open until the response
+   * arrives.
    */
   writeWithFds(data: Buffer, fds: readonly number[]): boolean {
     this.#enqueue({ data, fds, done: (error) => error && this.destroy(error) });
@@ -140,9 +140,9 @@ export class FdSocket extends Duplex {
       try {
         const sent = this.#send(chunk);
         if (sent < chunk.data.length) {
-          // What is left follows without the descriptors, which went with the first byte.
+          // The rest follows without the descriptors, which were sent with the first byte.
           this.#queue[0] = sent > 0 ? { ...chunk, data: chunk.data.subarray(sent), fds: [] } : chunk;
-          // Bun tells of a drain only after a write of its own.
+          // Bun reports a drain only after one of its own writes.
           if (chunk.fds.length > 0) setTimeout(() => this.#pump(), 1);
           return;
         }

@@ -6,10 +6,10 @@ async function* parts(texts: readonly string[]) {
 }
 
 test.each<[string, string[], number, string]>([
-  ["all that is short", ["ab", "cd"], 10, "abcd"],
-  ["the end of what is long", ["ab", "cd", "ef"], 3, "def"],
+  ["all of a short output", ["ab", "cd"], 10, "abcd"],
+  ["the end of a long output", ["ab", "cd", "ef"], 3, "def"],
   ["the end of one long part", ["abcdef"], 2, "ef"],
-  ["nothing of nothing", [], 2, ""],
+  ["nothing of an empty output", [], 2, ""],
 ])("of what journalctl prints is kept: %s", async (_, texts, most, expected) => {
   expect(await lastBytes(parts(texts), most)).toBe(expected);
 });

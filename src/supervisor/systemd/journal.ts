@@ -1,21 +1,21 @@
 const journalctl = "journalctl";
-/** journald answers at once; a hanging one must not hold an exit back. */
+/** journald usually responds immediately; if it hangs, it must not delay an exit. */
 const timeoutMs = 5000;
-/** Entries that are asked for: the youngest. A start that failed says why in a few lines. */
+/** Number of requested entries, the newest: a failed start logs its reason in a few lines. */
 const mostEntries = 1000;
-/** Bytes that are kept of what journalctl prints: the last. Every process of the host may have written some of it. */
+/** How many bytes of the end of journalctl's output are kept: any process of the host may have written some of it. */
 const mostBytes = 4 * 1024 * 1024;
 
 /**
- * What journalctl prints of this boot for these arguments (journalctl(1)), 4 MiB at most; empty where there is no journal. What
- * was written a moment ago is waited for. Never rejects.
+ * The output of journalctl for this boot with these arguments (journalctl(1)), at most 4 MiB; empty if there is no journal. It
+ * waits until journald has stored entries that were just written. Never rejects.
  */
 export async function readJournal(args: readonly string[]): Promise<string> {
   await run(["--sync"]);
   return run(["--quiet", "--no-pager", "--boot", `--lines=${mostEntries}`, ...args]);
 }
 
-/** Seconds since the epoch at which a process's messages begin, with one to spare, as --since= takes them. */
+/** The value of --since= for a process's messages: the seconds since the epoch of its start, minus one. */
 export function sinceStart(startedAt: number): string {
   return `--since=@${Math.max(0, Math.floor(startedAt / 1_000_000) - 1)}`;
 }
@@ -32,12 +32,12 @@ async function run(args: readonly string[]): Promise<string> {
     await child.exited;
     return text;
   } catch {
-    // No journalctl: the exit is reported without what it would have told.
+    // No journalctl: the exit is reported without its message.
     return "";
   }
 }
 
-/** The end of a stream as text, of `most` bytes at most; its first line may be a part of one. */
+/** The end of a stream as text, at most `most` bytes; its first line may be incomplete. */
 export async function lastBytes(stream: AsyncIterable<Uint8Array>, most: number): Promise<string> {
   const parts: Uint8Array[] = [];
   let size = 0;

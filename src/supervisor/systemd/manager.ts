@@ -4,8 +4,8 @@ import type { Logger } from "../../plugin/logger";
 import { FdSocket } from "./fd-socket";
 
 /**
- * PID 1's own D-Bus socket, which systemctl uses as root too: it needs no bus daemon, so tasks start and stop while that
- * one restarts.
+ * PID 1's own D-Bus socket, which systemctl uses as root too: it needs no bus daemon, so tasks can start and stop while
+ * the daemon restarts.
  */
 const privateSocket = "/run/systemd/private";
 const destination = "org.freedesktop.systemd1";
@@ -15,24 +15,24 @@ const peerInterface = "org.freedesktop.DBus.Peer";
 const propertiesInterface = "org.freedesktop.DBus.Properties";
 const unitInterface = "org.freedesktop.systemd1.Unit";
 const serviceInterface = "org.freedesktop.systemd1.Service";
-/** PID 1 answers at once, except while it reloads or serialises itself. */
+/** PID 1 responds immediately, except while it reloads or serialises itself. */
 const callTimeoutMs = 60_000;
 const reconnectDelayMs = 100;
 const nudgeIntervalMs = 10;
 
-/** A unit property with its D-Bus signature; a descriptor travels as signature "h" and an index into `fds`. */
+/** A unit property with its D-Bus signature; a descriptor has signature "h" and an index into `fds`. */
 export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
 
 /** Changed or fetched property values by name; 64-bit values are bigints. */
 export type PropertyValues = Readonly<Record<string, unknown>>;
 
-/** What is told about a unit; "lost" means that changes may have been missed and must be fetched. */
+/** A change of a unit; "lost" means that changes may have been missed and must be fetched. */
 export type UnitChange =
   | { readonly kind: "properties"; readonly values: PropertyValues }
   | { readonly kind: "removed" }
   | { readonly kind: "lost" };
 
-/** An error that PID 1 answered, with its D-Bus name. */
+/** An error response of PID 1, with its D-Bus name. */
 export class ManagerError extends Error {
   override readonly name = "ManagerError";
   readonly dbusName: string;
@@ -62,7 +62,7 @@ interface Connection {
 export class SystemdManager {
   readonly #log: Logger;
   readonly #watches = new Map<string, Set<(change: UnitChange) => void>>();
-  /** Jobs that ended, told before StartTransientUnit's own answer may have been read. */
+  /** Callbacks for finished jobs by unit; a job's end may be reported before StartTransientUnit's own response is read. */
   readonly #jobs = new Map<string, (result: string) => void>();
   #connection: Promise<Connection> | undefined;
   #ended = false;
@@ -87,8 +87,8 @@ export class SystemdManager {
    * Starts a transient unit and waits until its start job has ended.
    *
    * @param fds descriptors that properties of signature "h" refer to by index
-   * @returns the job's result (org.freedesktop.systemd1(5), JobRemoved): "done" when the service told that it is ready
-   * @throws ManagerError when PID 1 refuses the unit
+   * @returns the job's result (org.freedesktop.systemd1(5), JobRemoved): "done" if the service has started
+   * @throws ManagerError if PID 1 rejects the unit
    */
   startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
     const body = [unit, "fail", properties, []];
@@ -98,16 +98,16 @@ export class SystemdManager {
   }
 
   /**
-   * Stops a unit and starts it again, as one job, and waits until that has ended.
+   * Restarts a unit as one job, and waits until the job has ended.
    *
-   * @returns the job's result, as of startTransientUnit(); "canceled" when the unit was stopped meanwhile
-   * @throws ManagerError when PID 1 refuses it
+   * @returns the job's result, as of startTransientUnit(); "canceled" if the unit was stopped meanwhile
+   * @throws ManagerError if PID 1 rejects it
    */
   restartUnit(unit: string): Promise<string> {
     return this.#job(unit, () => this.#call(managerPath, managerInterface, "RestartUnit", "ss", [unit, "replace"]));
   }
 
-  /** The version of PID 1, such as 257; 0 where it says none. */
+  /** The version of PID 1, such as 257; 0 if it reports none. */
   async version(): Promise<number> {
     let version = 0;
     await this.#call(managerPath, propertiesInterface, "Get", "ss", [managerInterface, "Version"], [], (value) => {
@@ -116,10 +116,10 @@ export class SystemdManager {
     return version;
   }
 
-  /** Has a job made by a call, and waits for its end. */
+  /** Starts a job with a call, and waits for its end. */
   async #job(unit: string, call: () => Promise<void>): Promise<string> {
     const result = Promise.withResolvers<string>();
-    // One unit has one job at a time, so the unit's name finds the job without waiting for its path.
+    // A unit has one job at a time, so the job is identified by the unit's name without waiting for the job's path.
     this.#jobs.set(unit, result.resolve);
     try {
       await call();
@@ -129,7 +129,7 @@ export class SystemdManager {
     }
   }
 
-  /** Asks PID 1 to stop a unit; resolves when the job is queued. */
+  /** Requests a stop of a unit; resolves when the job is queued. */
   async stopUnit(unit: string): Promise<void> {
     await this.#call(managerPath, managerInterface, "StopUnit", "ss", [unit, "replace"]);
   }
@@ -139,32 +139,32 @@ export class SystemdManager {
     await this.#call(managerPath, managerInterface, "KillUnit", "ssi", [unit, "all", signal]);
   }
 
-  /** Forgets a unit's failure, so that it can be unloaded. */
+  /** Resets a unit's failed state, so that it can be unloaded. */
   async resetFailed(unit: string): Promise<void> {
     await this.#call(managerPath, managerInterface, "ResetFailedUnit", "s", [unit]);
   }
 
   /**
-   * Fetches the properties of a service unit and tells them to its listeners like changes, in the order in which PID 1
-   * sent answers and changes. Of a unit that is gone only that is told: PID 1 would answer with defaults. Resolves when
-   * all was told.
+   * Fetches the properties of a service unit and notifies its listeners of them as changes, in the order in which PID 1
+   * sent responses and changes. For a unit that is gone, only LoadState is reported, because PID 1 would return defaults. Resolves
+   * when all listeners were notified.
    */
   async refresh(unit: string): Promise<void> {
     const path = unitPath(unit);
-    const tell = (values: PropertyValues) => this.#tell(path, { kind: "properties", values });
+    const notify = (values: PropertyValues) => this.#notify(path, { kind: "properties", values });
     const getAll = (iface: string, answered: (values: PropertyValues) => void) =>
       this.#call(path, propertiesInterface, "GetAll", "s", [iface], [], (values) => answered(asValues(values)));
     let loaded = true;
     await getAll(unitInterface, ({ LoadState }) => {
       loaded = LoadState !== "not-found";
-      if (!loaded) tell({ LoadState });
+      if (!loaded) notify({ LoadState });
     });
     if (!loaded) return;
-    // The service's half first: once the unit is known to have ended, how it ended must be known too.
-    await Promise.all([getAll(serviceInterface, tell), getAll(unitInterface, tell)]);
+    // The service's properties first: when the unit is known to have exited, its exit status must be known too.
+    await Promise.all([getAll(serviceInterface, notify), getAll(unitInterface, notify)]);
   }
 
-  /** Closes the connection; nothing is told any more. */
+  /** Closes the connection; listeners are not notified any more. */
   async close(): Promise<void> {
     this.#ended = true;
     const connection = await this.#connection?.catch(() => undefined);
@@ -191,12 +191,12 @@ export class SystemdManager {
       body: [...body],
       ...(fds.length > 0 ? { fds: [...fds] } : {}),
     };
-    // A promise would run after signals that came later have been told, so the answer is taken in the callback.
+    // The response is handled in the callback, because a promise would run after later signals have been dispatched.
     await new Promise<void>((resolve, reject) => {
       bus.invoke(message, { timeout: callTimeoutMs }, (error, value: unknown) => {
         if (error !== null) {
           reject(
-            new ManagerError(error.dbusName ?? "", `systemd refused ${member}: ${error.message}`, { cause: error }),
+            new ManagerError(error.dbusName ?? "", `systemd rejected ${member}: ${error.message}`, { cause: error }),
           );
           return;
         }
@@ -219,14 +219,14 @@ export class SystemdManager {
 
   async #connect(): Promise<Connection> {
     const stream = await FdSocket.connect(privateSocket).catch((error: unknown) => {
-      throw new ManagerError("", `systemd's socket ${privateSocket} cannot be reached: ${errorText(error)}`);
+      throw new ManagerError("", `cannot connect to systemd's socket ${privateSocket}: ${errorText(error)}`);
     });
     const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
     const closed = Promise.withResolvers<void>();
     const ready = Promise.withResolvers<void>();
     bus.connection.on("connect", () => ready.resolve());
     bus.connection.on("error", (error) => {
-      this.#log.debug("the connection to systemd failed", { error: error.message });
+      this.#log.debug("connection to systemd failed", { error: error.message });
       ready.reject(error);
     });
     bus.connection.on("close", () => {
@@ -241,21 +241,21 @@ export class SystemdManager {
     return connection;
   }
 
-  /** PID 1 drops its connections when it re-executes itself: everything watched must be looked at again. */
+  /** PID 1 drops its connections when it re-executes itself: everything watched must be fetched again. */
   #lost(): void {
     this.#connection = undefined;
     if (this.#ended) return;
     setTimeout(() => {
       if (this.#ended || (this.#watches.size === 0 && this.#jobs.size === 0)) return;
       this.#connected().then(
-        () => this.#tellLost(),
+        () => this.#notifyLost(),
         () => this.#lost(),
       );
     }, reconnectDelayMs);
   }
 
-  #tellLost(): void {
-    // A job that ended meanwhile is told by nobody; its unit's state says what came of it.
+  #notifyLost(): void {
+    // The end of a job during the disconnect is not reported; the state of its unit shows the result.
     for (const resolve of this.#jobs.values()) resolve("lost");
     for (const listeners of this.#watches.values()) for (const listener of listeners) listener({ kind: "lost" });
   }
@@ -266,27 +266,27 @@ export class SystemdManager {
     if (member === "PropertiesChanged" && path !== undefined) {
       const [iface, changed] = body;
       if (iface !== unitInterface && iface !== serviceInterface) return;
-      this.#tell(path, { kind: "properties", values: asValues(changed) });
+      this.#notify(path, { kind: "properties", values: asValues(changed) });
     } else if (member === "JobRemoved") {
       const [, , unit, result] = body;
       if (typeof unit === "string" && typeof result === "string") this.#jobs.get(unit)?.(result);
     } else if (member === "UnitRemoved") {
       const [, removed] = body;
-      if (typeof removed === "string") this.#tell(removed, { kind: "removed" });
+      if (typeof removed === "string") this.#notify(removed, { kind: "removed" });
     }
   }
 
-  #tell(path: string, change: UnitChange): void {
+  #notify(path: string, change: UnitChange): void {
     for (const listener of this.#watches.get(path) ?? []) listener(change);
   }
 }
 
 /**
- * Subscribes to what PID 1 tells of its units (org.freedesktop.systemd1(5), Subscribe).
+ * Subscribes to PID 1's signals about its units (org.freedesktop.systemd1(5), Subscribe).
  *
  * A message that PID 1 reads together with the "BEGIN" that ends the authentication stays in its buffer until more bytes
- * come (measured on systemd 257: the answer came at the next message, however late). So this first one is followed by
- * pings until it is answered.
+ * arrive (measured on systemd 257: the response came with the next message, however late). So this first call is followed by
+ * pings until the response arrives.
  */
 async function subscribe(bus: MessageBus): Promise<void> {
   const ping = () => bus.invoke({ destination, path: managerPath, interface: peerInterface, member: "Ping" }, () => {});

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { journalArguments, ownMessages } from "./nspawn-messages";
 
-test("the journal is asked for one process, and for what systemd-nspawn wrote since its start", () => {
+test("the journal query selects one process, and what systemd-nspawn wrote since its start", () => {
   const args = journalArguments({ execMainPid: 42, startedAt: 5_000_000 });
   expect(args).toContain("--since=@4");
   expect(args.slice(-3)).toEqual(["_PID=42", "+", "SYSLOG_IDENTIFIER=systemd-nspawn"]);
 });
 
-test("another container's messages are not ours, a child's without a unit are", () => {
+test("another container's messages are ignored, a child's without a unit are used", () => {
   const lines = [
     { MESSAGE: "of the process", _PID: "42" },
     { MESSAGE: "of a child that is known", _PID: "43", _SYSTEMD_UNIT: "ours.service" },
@@ -23,14 +23,14 @@ test("another container's messages are not ours, a child's without a unit are", 
   expect(ownMessages("ours.service", 42, "")).toBe("");
 });
 
-describe("a line of the journal that is not as expected", () => {
+describe("an unexpected line of the journal", () => {
   const whole = JSON.stringify({ MESSAGE: "whole", _PID: "42" });
   test.each<[string, string, string]>([
     ["a message that is too long is null", JSON.stringify({ MESSAGE: null, _PID: "42" }), ""],
     ["a message that occurs twice", JSON.stringify({ MESSAGE: ["one", "two"], _PID: "42" }), "one\ntwo\n"],
     ["one of two in bytes", JSON.stringify({ MESSAGE: ["one", [33]], _PID: "42" }), "one\n!\n"],
     ["one of two too long", JSON.stringify({ MESSAGE: [null, "two"], _PID: "42" }), "two\n"],
-    ["bytes that are no UTF-8", JSON.stringify({ MESSAGE: [0xff, 33], _PID: "42" }), "\ufffd!\n"],
+    ["invalid UTF-8", JSON.stringify({ MESSAGE: [0xff, 33], _PID: "42" }), "\ufffd!\n"],
     ["an empty list", JSON.stringify({ MESSAGE: [], _PID: "42" }), ""],
     ["a number", JSON.stringify({ MESSAGE: 7, _PID: "42" }), ""],
     ["an object", JSON.stringify({ MESSAGE: { text: "x" }, _PID: "42" }), ""],
@@ -41,9 +41,9 @@ describe("a line of the journal that is not as expected", () => {
     ["a list", "[1]", ""],
     ["null", "null", ""],
     ["half an object", '{"MESSAGE":"x", "_PI', ""],
-    ["no JSON", "-- No entries --", ""],
+    ["invalid JSON", "-- No entries --", ""],
     ["a huge line", JSON.stringify({ MESSAGE: "x".repeat(2_000_000), _PID: "43", _SYSTEMD_UNIT: "theirs" }), ""],
-  ])("is skipped, or read where it can be: %s", (_, line, expected) => {
+  ])("is read if possible, or skipped: %s", (_, line, expected) => {
     expect(ownMessages("ours.service", 42, `${line}\n${whole}\n`)).toBe(`${expected}whole\n`);
   });
 });

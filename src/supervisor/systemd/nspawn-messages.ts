@@ -2,12 +2,12 @@ import { isRecord } from "../../host/is-record";
 import { readJournal, sinceStart } from "./journal";
 import type { UnitState } from "./unit-state";
 
-/** LOG_ERR of syslog(3): the sentence that says why comes at this priority or above. */
+/** LOG_ERR of syslog(3): the reason of a failure is logged at this priority or above. */
 const errorPriority = "3";
 
 /**
- * The arguments that select what one systemd-nspawn process, and its children while they set the container up, may have
- * written to the journal as errors. {@link ownMessages} takes out of it what they did write.
+ * The arguments that select the journal's errors that one systemd-nspawn process, and its children while they set the container
+ * up, may have written. {@link ownMessages} selects those that they did write.
  */
 export function journalArguments(state: Pick<UnitState, "execMainPid" | "startedAt">): string[] {
   return [
@@ -19,9 +19,9 @@ export function journalArguments(state: Pick<UnitState, "execMainPid" | "started
 
 /**
  * The messages of one container, a line each, from the journal as JSON (systemd.journal-fields(7)). The process itself is known
- * by its PID, that journald has from the kernel. Of a child that has ended already, journald may not know the unit:
- * it is taken for ours where it has no other unit. What cannot be read is skipped: every process of the host can write
- * to the journal, and an end must not wait for what one of them wrote. Never throws.
+ * by its PID, which journald gets from the kernel. For a child that has already exited, journald may not know the unit:
+ * its message counts if it has no other unit. Invalid entries are skipped: any process of the host can write
+ * to the journal, and that must not affect an exit. Never throws.
  */
 export function ownMessages(unit: string, mainPid: number, json: string): string {
   return json
@@ -46,8 +46,8 @@ function parseEntry(line: string): Readonly<Record<string, unknown>> | undefined
 }
 
 /**
- * The values of a field (journalctl(1), "json"): a string; null for one that is too long; a list of bytes for one with characters
- * that cannot be printed; and a list of these where an entry has the field more than once.
+ * The values of a field (journalctl(1), "json"): a string; null for one that is too long; a list of bytes for one with unprintable
+ * characters; and a list of these if an entry has the field more than once.
  */
 function textsOf(value: unknown): readonly string[] {
   const single = textOf(value);
@@ -62,7 +62,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 /**
- * What systemd-nspawn said of its failure, from the journal; empty where there is no journal. Never rejects.
+ * systemd-nspawn's error messages from the journal; empty if there is no journal. Never rejects.
  */
 export async function nspawnErrors(unit: string, state: UnitState): Promise<string> {
   if (state.execMainPid === 0) return "";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { oomArguments } from "./oom-message";
 
-test("only PID 1's words on this start of this unit count", () => {
+test("only PID 1's messages on this start of this unit count", () => {
   expect(oomArguments("u.service", { startedAt: 5_900_000 })).toEqual([
     "--since=@4",
     "--output=cat",

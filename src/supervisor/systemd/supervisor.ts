@@ -17,9 +17,9 @@ import { ManagerError, SystemdManager } from "./manager";
 import { SystemdUnit } from "./unit";
 import { unitName, unitProperties } from "./unit-properties";
 
-/** systemd-nspawn's own messages go there, so that stdout and stderr are the container's alone. */
+/** Sends systemd-nspawn's own messages to the journal, so that stdout and stderr contain only the container's output. */
 const nspawnEnvironment = { SYSTEMD_LOG_TARGET: "journal" };
-/** Errors of StartTransientUnit that lie in what was asked for; all others may pass. */
+/** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
 const permanentErrors = [
   "org.freedesktop.DBus.Error.InvalidArgs",
   "org.freedesktop.DBus.Error.PropertyReadOnly",
@@ -28,8 +28,8 @@ const permanentErrors = [
 ];
 
 /**
- * The supervisor for hosts whose PID 1 is systemd: each container is a transient service of PID 1, which runs on and keeps
- * its exit status whatever becomes of this plugin. Nothing is connected or touched before the first call.
+ * The supervisor for hosts whose PID 1 is systemd: each container is a transient service of PID 1, which keeps running and
+ * keeps its exit status independent of this plugin. Before the first call it neither connects nor changes anything.
  */
 export function createSystemdSupervisor(log: Logger): Supervisor {
   const manager = new SystemdManager(log);
@@ -46,7 +46,7 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
       const result = await manager.startTransientUnit(unit, properties, fifos);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(
-          `systemd could not start ${unit} (${result}): see "systemctl status ${unit}" and "journalctl -u ${unit}".`,
+          `systemd failed to start ${unit} (${result}): see "systemctl status ${unit}" and "journalctl -u ${unit}".`,
           { recoverable: true },
         );
       }
@@ -58,7 +58,7 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
   const launch = async (spec: LaunchSpec): Promise<Supervised> => {
     const ref: SupervisedRef = { supervisor: "systemd", machine: spec.machine, mode: spec.mode, bootId: bootId() };
     try {
-      // What an interrupted start of this very task left: no handle of it was ever given out.
+      // Remove what an interrupted start of the same task left: no handle of it was ever returned.
       await discard(ref);
       await writeDropIn(unitName(spec.machine), { command: spec.argv, properties: spec.properties });
       await start(spec);
@@ -69,11 +69,11 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
     }
   };
 
-  /** Removes a container of which nobody will hear any more, and what is left where its unit is gone already. */
+  /** Removes a container for which no handle exists, or its leftovers if its unit is already gone. */
   const discard = async (ref: SupervisedRef): Promise<void> => {
     try {
       const left = await attachUnit(ref);
-      log.warn("removing what an interrupted start left", { machine: ref.machine });
+      log.warn("removing container of an interrupted start", { machine: ref.machine });
       await left.release();
     } catch (error) {
       if (!(error instanceof NotSupervisedError)) throw error;

@@ -20,7 +20,7 @@ const propertiesOf = (change: Partial<LaunchSpec> = {}, systemd = 257) =>
   new Map(unitProperties({ ...spec, ...change }, systemd));
 
 describe("unitProperties", () => {
-  test("limits appear only where there are some", () => {
+  test("limits appear only if set", () => {
     expect([...propertiesOf().keys()]).not.toContain("MemoryMax");
     const limited = propertiesOf({
       limits: { memoryMax: 5, memoryLow: 3, cpuWeight: 7, cpuQuota: 0.5, pids: 9, cpus: "0,2" },
@@ -41,7 +41,7 @@ describe("unitProperties", () => {
     [253, "SuccessExitStatus"],
     [254, "RestartForceExitStatus"],
     [262, "RestartForceExitStatus"],
-  ])("only a system that booted may begin again when it reboots: systemd %d", (systemd, name) => {
+  ])("only a booted container may be restarted when it reboots: systemd %d", (systemd, name) => {
     const statuses = ["SuccessExitStatus", "RestartForceExitStatus"];
     const set = [...propertiesOf({ mode: "boot" }, systemd)].filter(([property]) => statuses.includes(property));
     expect(set).toEqual([[name, ["(aiai)", [[133], []]]]]);
@@ -49,20 +49,20 @@ describe("unitProperties", () => {
     expect(others.filter((property) => statuses.includes(property))).toEqual([]);
   });
 
-  test("any device node can be made, but not opened", () => {
+  test("any device node can be created, but not opened", () => {
     const devices = JSON.stringify(propertiesOf({}).get("DeviceAllow"));
     expect(devices).toContain('["char-*","m"]');
     expect(devices).toContain('["block-*","m"]');
   });
 
-  test("loop devices are for disk images, further devices for those who ask", () => {
+  test("loop devices are allowed for disk images, further devices on request", () => {
     const paths = (change: Partial<LaunchSpec>) => JSON.stringify(propertiesOf(change).get("DeviceAllow"));
     expect(paths({})).not.toContain("block-loop");
     expect(paths({ argv: ["n", "--image=/x.raw"] })).toContain("block-loop");
     expect(paths({ devices: [{ path: "/dev/kvm", permissions: "rw" }] })).toContain('["/dev/kvm","rw"]');
   });
 
-  test("an environment file is named, its content is not", () => {
+  test("an environment file is passed by name, not by content", () => {
     expect(propertiesOf().has("EnvironmentFiles")).toBe(false);
     expect(propertiesOf({ environmentFile: "/run/e" }).get("EnvironmentFiles")).toEqual(["a(sb)", [["/run/e", false]]]);
   });
@@ -77,12 +77,12 @@ describe("cpuMask", () => {
   ])("%p", (list, bytes) => {
     expect([...cpuMask(list)]).toEqual(bytes);
   });
-  test.each(["", "a", "1-", "-1"])("%p is refused", (list) => {
-    expect(() => cpuMask(list)).toThrow("no list of CPUs");
+  test.each(["", "a", "1-", "-1"])("%p is rejected", (list) => {
+    expect(() => cpuMask(list)).toThrow("not a list of CPUs");
   });
 });
 
-test("a unit is found by its machine and back", () => {
+test("unit names and machine names convert both ways", () => {
   expect(unitName("web-1")).toBe("nomad-nspawn-web-1.service");
   expect(machineOfUnit(unitName("web-1"))).toBe("web-1");
   expect(machineOfUnit("ssh.service")).toBeUndefined();
@@ -96,7 +96,7 @@ test.each([
   expect(unitPath(unit)).toBe(path);
 });
 
-test("descriptors travel as SCM_RIGHTS", () => {
+test("descriptors are sent as SCM_RIGHTS", () => {
   const message = rightsMessage([5, 6]);
   expect(message.readBigUInt64LE(0)).toBe(24n);
   expect([message.readInt32LE(8), message.readInt32LE(12)]).toEqual([1, 1]);

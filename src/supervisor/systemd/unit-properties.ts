@@ -3,26 +3,26 @@ import { RESTART } from "../exit-of";
 import type { LaunchSpec } from "../supervisor";
 import type { UnitProperty } from "./manager";
 
-/** D-Bus says "infinity" with the largest number (org.freedesktop.systemd1(5)). */
+/** "infinity" on D-Bus is the largest number (org.freedesktop.systemd1(5)). */
 const infinity = 0xffff_ffff_ffff_ffffn;
-/** As in systemd-nspawn@.service: a machine holds more tasks than a service usually does. */
+/** As in systemd-nspawn@.service: a machine has more processes than a typical service. */
 const tasksMax = 16384n;
 
-/** The unit's name for a machine. */
+/** The name of a machine's unit. */
 export function unitName(machine: string): string {
   return `nomad-nspawn-${machine}.service`;
 }
 
-/** The machine a unit name of ours stands for, or undefined for any other unit. */
+/** The machine of one of the driver's units, or undefined for any other unit. */
 export function machineOfUnit(unit: string): string | undefined {
   return /^nomad-nspawn-(.+)\.service$/.exec(unit)?.[1];
 }
 
 /**
- * What systemd is to make of the code of a container that reboots. 254 and later start the unit again by themselves, as long
- * as the code is no success. Earlier ones do so too, but close the descriptors of stdout and stderr before, and then the
- * container's output is the journal's (systemd's unit_may_gc(), which lets go of a failed unit's resources unless it has a job).
- * With them the code counts as a success: the unit stays, with its descriptors, and SystemdUnit restarts it by a job.
+ * How systemd treats the exit code of a container that reboots. 254 and later restart the unit automatically, unless the code
+ * counts as success. Earlier versions do so too, but first close the descriptors of stdout and stderr, so that the
+ * container's output goes to the journal (systemd's unit_may_gc(), which releases a failed unit's resources unless it has a job).
+ * For them the code counts as success: the unit stays, with its descriptors, and SystemdUnit restarts it with a job.
  */
 function rebootProperty(systemd: number): "RestartForceExitStatus" | "SuccessExitStatus" {
   return systemd >= 254 ? "RestartForceExitStatus" : "SuccessExitStatus";
@@ -31,12 +31,12 @@ function rebootProperty(systemd: number): "RestartForceExitStatus" | "SuccessExi
 /**
  * A cpuset list as the bitmask that AllowedCPUs= has on D-Bus: bit 0 of the first byte is CPU 0.
  *
- * @throws RangeError when the text is not a list such as "0-3,7"
+ * @throws RangeError if the text is not a list such as "0-3,7"
  */
 export function cpuMask(list: string): Uint8Array {
   const cpus = list.split(",").flatMap((part) => {
     const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim());
-    if (match?.[1] === undefined) throw new RangeError(`"${list}" is no list of CPUs such as "0-3,7"`);
+    if (match?.[1] === undefined) throw new RangeError(`"${list}" is not a list of CPUs such as "0-3,7"`);
     const first = Number(match[1]);
     const last = Number(match[2] ?? match[1]);
     return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
@@ -47,8 +47,8 @@ export function cpuMask(list: string): Uint8Array {
 }
 
 /**
- * The transient unit of a container, but for its command, which is in its drop-in (see dropInText()). Descriptor 0 of the
- * message is the FIFO for stdout, 1 the one for stderr. `systemd` is the version of PID 1.
+ * The transient unit of a container, except its command, which is in its drop-in (see dropInText()). Descriptor 0 of the
+ * message is the FIFO for stdout, descriptor 1 the one for stderr. `systemd` is the version of PID 1.
  *
  * Descriptions of the properties: systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.kill(5).
  */
@@ -58,7 +58,7 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
   return [
     ["Description", ["s", `Nomad task ${spec.machine}`]],
     ["Slice", ["s", "machine.slice"]],
-    // Not "notify": at its end systemd-nspawn tells STOPPING=1, on which systemd drops the unit, and with it the exit
+    // Not "notify": when systemd-nspawn exits, it sends STOPPING=1, upon which systemd unloads the unit, and with it the exit
     // status, in spite of RemainAfterExit.
     ["Type", ["s", "exec"]],
     ["Environment", ["as", Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`)]],
@@ -68,16 +68,16 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     ["StandardInput", ["s", "null"]],
     ["StandardOutputFileDescriptor", ["h", 0]],
     ["StandardErrorFileDescriptor", ["h", 1]],
-    // The unit keeps how its process ended until the task is destroyed.
+    // The unit keeps its exit status until the task is destroyed.
     ["RemainAfterExit", ["b", true]],
-    // A single program may end with that code itself.
+    // A single command may exit with that code itself.
     ...(spec.mode === "boot" ? [[rebootProperty(systemd), ["(aiai)", [[RESTART], []]]] satisfies UnitProperty] : []),
     ["StartLimitIntervalUSec", ["t", 0n]],
-    // Shifting the ownership of a large image takes longer than any default; Nomad has its own deadlines.
+    // Changing the owners of a large image takes longer than any default; Nomad has its own deadlines.
     ["TimeoutStartUSec", ["t", infinity]],
     ["KillMode", ["s", "mixed"]],
     ["Delegate", ["b", true]],
-    // A container's own processes may be killed for memory without the end of the task.
+    // The OOM killer may kill processes of a container without ending the task.
     ["OOMPolicy", ["s", "continue"]],
     ["CPUAccounting", ["b", true]],
     ["MemoryAccounting", ["b", true]],
@@ -87,7 +87,7 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
       ? []
       : ([
           ["MemoryMax", ["t", BigInt(memoryMax)]],
-          // As Nomad's own drivers: a limit that is reached is not evaded by swapping.
+          // As in Nomad's own drivers: swapping must not evade the memory limit.
           ["MemorySwapMax", ["t", 0n]],
         ] satisfies UnitProperty[])),
     ...(memoryLow === undefined ? [] : [["MemoryLow", ["t", BigInt(memoryLow)]] satisfies UnitProperty]),
@@ -99,7 +99,7 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     ...(spec.oomScoreAdjust === undefined
       ? []
       : [["OOMScoreAdjust", ["i", spec.oomScoreAdjust]] satisfies UnitProperty]),
-    // The unit's, not --network-namespace-path=, which systemd-nspawn up to 258 refuses together with user namespaces
+    // The unit's property, not --network-namespace-path=, which systemd-nspawn up to 258 rejects together with user namespaces
     // (systemd issue 36363).
     ...(spec.networkNamespace === undefined
       ? []

@@ -17,12 +17,12 @@ describe("hasEnded", () => {
     expect(hasEnded({ ...unknownUnit, subState })).toBe(ended);
   });
 
-  test("a unit that is gone has ended", () => {
+  test("a unit that is gone has exited", () => {
     expect(hasEnded({ ...unknownUnit, loadState: "not-found", subState: "running" })).toBe(true);
   });
 });
 
-test("properties are merged, whatever integer type they have, and others are ignored", () => {
+test("properties of any integer type are merged, and others are ignored", () => {
   const state = mergeProperties(unknownUnit, {
     SubState: "running",
     MainPID: 7,

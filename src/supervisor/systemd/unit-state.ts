@@ -1,28 +1,28 @@
 import { RESTART } from "../exit-of";
 import type { PropertyValues } from "./manager";
 
-/** How the main process of a service ended: an exit code, or the signal that ended it. */
+/** The exit code of a service's main process, or the signal that killed it. */
 export type ProcessEnd = { readonly code: number } | { readonly signal: number };
 
-/** What is known of a unit; `Unit` and `Service` properties of org.freedesktop.systemd1(5) that matter here. */
+/** The state of a unit: the relevant `Unit` and `Service` properties of org.freedesktop.systemd1(5). */
 export interface UnitState {
   /** "loaded", or "not-found" for a unit that is gone. */
   readonly loadState: string;
   readonly subState: string;
-  /** PID of systemd-nspawn; 0 while there is none. */
+  /** PID of systemd-nspawn; 0 while it is not running. */
   readonly mainPid: number;
-  /** The main process, also after its end. */
+  /** The PID of the main process, also after its exit. */
   readonly execMainPid: number;
-  /** CLD_* code of the end; 0 while it runs. */
+  /** CLD_* code of the exit; 0 while it is running. */
   readonly execMainCode: number;
   readonly execMainStatus: number;
-  /** Microseconds since the epoch; 0 while it runs or never ran. */
+  /** Microseconds since the epoch; 0 while it is running or if it never ran. */
   readonly startedAt: number;
   readonly exitedAt: number;
   readonly result: string;
 }
 
-/** Before anything is known: not ended, whatever is told first. */
+/** The initial state: not exited, whatever is reported first. */
 export const unknownUnit: UnitState = {
   loadState: "loaded",
   subState: "unknown",
@@ -37,7 +37,7 @@ export const unknownUnit: UnitState = {
 
 const CLD_EXITED = 1;
 
-/** The state after PID 1 told of changed properties; those that are not told stay as they were. */
+/** The state after changed properties were reported; all others are unchanged. */
 export function mergeProperties(state: UnitState, values: PropertyValues): UnitState {
   const number = (name: string, before: number) => {
     const value = values[name];
@@ -68,13 +68,13 @@ export function hasEnded(state: UnitState): boolean {
   return state.loadState !== "loaded" || ["exited", "failed", "dead"].includes(state.subState);
 }
 
-/** Whether the unit of a container that rebooted waits to be started again, which an earlier systemd does not do by itself. */
+/** Whether the unit of a rebooted container has to be restarted, because this systemd version does not do it (before 254). */
 export function awaitsRestart(state: UnitState): boolean {
   const exited = state.loadState === "loaded" && state.subState === "exited" && state.result === "success";
   return exited && state.execMainCode === CLD_EXITED && state.execMainStatus === RESTART;
 }
 
-/** How systemd-nspawn ended; a unit that was removed before it ran counts as killed by SIGKILL, for nothing ran. */
+/** How systemd-nspawn exited; a unit that was removed before it ran counts as killed by SIGKILL. */
 export function processEnd(state: UnitState): ProcessEnd {
   if (state.execMainCode === CLD_EXITED) return { code: state.execMainStatus };
   if (state.execMainCode === 0) return { signal: 9 };

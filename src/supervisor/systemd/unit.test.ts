@@ -6,10 +6,10 @@ import { SystemdUnit, type UnitManager } from "./unit";
 const log = createLogger("test", () => {});
 const ref = { supervisor: "systemd", machine: `unit-test-${process.pid}`, mode: "pid1", bootId: "boot" } as const;
 
-/** systemd with one unit, that answers when the test lets it. */
+/** systemd with one unit; the test decides when it responds. */
 function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done") {
   const listeners = new Set<(change: UnitChange) => void>();
-  const tell = (change: UnitChange) => {
+  const notify = (change: UnitChange) => {
     for (const listener of listeners) listener(change);
   };
   const asked: ((values: PropertyValues) => void)[] = [];
@@ -21,7 +21,7 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     refresh: () =>
       new Promise((resolve) => {
         asked.push((values) => {
-          tell({ kind: "properties", values });
+          notify({ kind: "properties", values });
           resolve();
         });
       }),
@@ -30,40 +30,40 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     resetFailed: async () => {},
     restartUnit,
   };
-  /** Answers the oldest question, when there is one. */
+  /** Responds to the oldest call, if any. */
   const answer = async (values: PropertyValues) => {
     while (asked.length === 0) await Bun.sleep(1);
     asked.shift()?.(values);
     await Bun.sleep(1);
   };
-  return { manager, tell, answer };
+  return { manager, notify, answer };
 }
 
 const ended = { LoadState: "loaded", SubState: "exited", ExecMainPID: 7, ExecMainCode: 1, ExecMainStatus: 3 };
 
-test("a removal that is told while an older look is answered is not missed", async () => {
-  const { manager, tell, answer } = fakeManager();
+test("a removal that is reported while an older refresh is answered is not missed", async () => {
+  const { manager, notify, answer } = fakeManager();
   const attaching = SystemdUnit.attach(manager, ref, log);
   await answer(ended);
   const unit = await attaching;
   expect(await unit.exit).toMatchObject({ code: 3, signal: 0 });
-  // As while systemd reloads: it says that the unit is gone, and answers when it is there again.
-  tell({ kind: "removed" });
+  // As while systemd reloads: it reports that the unit is gone, and responds when it is loaded again.
+  notify({ kind: "removed" });
   const released = unit.release();
-  tell({ kind: "removed" });
+  notify({ kind: "removed" });
   await answer(ended);
   await answer(ended);
   await answer({ LoadState: "not-found" });
   await released;
 }, 5_000);
 
-test("a unit that the driver kills has not ended for want of memory, whatever the kernel did before", async () => {
-  const { manager, tell, answer } = fakeManager();
+test("a unit that the driver kills is not OOM-killed, even if the kernel killed a process before", async () => {
+  const { manager, notify, answer } = fakeManager();
   const attaching = SystemdUnit.attach(manager, ref, log);
   await answer({ LoadState: "loaded", SubState: "running" });
   const unit = await attaching;
   const killing = unit.kill();
-  tell({
+  notify({
     kind: "properties",
     values: { ...ended, SubState: "failed", ExecMainCode: 2, ExecMainStatus: 9, Result: "oom-kill" },
   });
@@ -94,16 +94,16 @@ test.each([
   "a reboot that systemd leaves to the driver: mode %s, job %s",
   async (mode, result, restarts, then, last, exit) => {
     let asked = 0;
-    const { manager, tell, answer } = fakeManager(async () => {
+    const { manager, notify, answer } = fakeManager(async () => {
       asked += 1;
       return result;
     });
     const attaching = SystemdUnit.attach(manager, { ...ref, mode }, log);
     await answer({ LoadState: "loaded", ...running });
     const unit = await attaching;
-    tell({ kind: "properties", values: rebooted });
+    notify({ kind: "properties", values: rebooted });
     if (restarts > 0) await answer(then);
-    tell({ kind: "properties", values: last });
+    notify({ kind: "properties", values: last });
     expect(await unit.exit).toMatchObject(exit);
     expect(asked).toBe(restarts);
   },

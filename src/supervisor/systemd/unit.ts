@@ -16,13 +16,13 @@ import { ranOutOfMemory } from "./oom-message";
 import { unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
-/** How long systemd-nspawn has to clean up behind a container that was killed. */
+/** How long systemd-nspawn may take to clean up after its container was killed. */
 const orderlyEndMs = 3000;
-/** systemd-nspawn's code for its own failure, and for a container that a signal ended: its words tell which. */
+/** systemd-nspawn's exit code for its own failure, and for a container that a signal killed: its messages show which. */
 const nspawnFailure = 1;
 const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
 
-/** What a unit asks of PID 1. */
+/** The calls of PID 1 that a unit uses. */
 export type UnitManager = Pick<
   SystemdManager,
   "watch" | "refresh" | "stopUnit" | "killUnit" | "resetFailed" | "restartUnit"
@@ -62,9 +62,9 @@ export class SystemdUnit implements Supervised {
   }
 
   /**
-   * Finds a container's unit, running or ended.
+   * Finds a container's unit, running or exited.
    *
-   * @throws NotSupervisedError when there is no such unit
+   * @throws NotSupervisedError if the unit does not exist
    */
   static async attach(manager: UnitManager, ref: SupervisedRef, log: Logger): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log);
@@ -97,7 +97,7 @@ export class SystemdUnit implements Supervised {
   async signal(signal: number): Promise<boolean> {
     const pid = this.mainPid();
     if (pid === undefined) return true;
-    // Then it is no end for want of memory, whatever the kernel did before.
+    // The exit then does not count as an OOM kill, even if the kernel killed a process before.
     if (signal === SIGKILL) this.#killed = true;
     return signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.look() });
   }
@@ -107,7 +107,7 @@ export class SystemdUnit implements Supervised {
       this.#killed = true;
       await this.#killContainer();
       if (!(await settles(this.exit, orderlyEndMs))) {
-        // Stopping first keeps a container that is just being rebooted from being started again.
+        // The stop keeps systemd from restarting a container that is rebooting.
         await this.#unlessGone(this.#manager.stopUnit(this.#unit));
         await this.#unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
       }
@@ -116,14 +116,14 @@ export class SystemdUnit implements Supervised {
   }
 
   /**
-   * Kills the container's PID 1 alone: its systemd-nspawn then ends by itself and takes its mounts, its network and its
-   * range of UIDs with it. One in the middle of its start is waited for.
+   * Kills only the container's PID 1: its systemd-nspawn then cleans up its mounts, its network and its UID range, and exits.
+   * If the container is still starting, waits for it.
    */
   async #killContainer(): Promise<void> {
     const pid = this.mainPid();
     if (pid === undefined) return;
     await signalPayload(pid, "boot", SIGKILL, { timeoutMs: orderlyEndMs }).catch((error: unknown) => {
-      this.#log.debug("a container could not be killed in order", {
+      this.#log.debug("orderly kill failed", {
         machine: this.ref.machine,
         error: errorText(error),
       });
@@ -177,7 +177,7 @@ export class SystemdUnit implements Supervised {
     return hasEnded(this.#state) && !this.#restarting;
   }
 
-  /** Starts a container again that rebooted. By a job of its own, as systemd keeps the descriptors of a unit that has one. */
+  /** Restarts a container that rebooted. Uses a job, because systemd keeps the descriptors of a unit that has one. */
   #restart(): void {
     if (this.#restarting) return;
     this.#restarting = true;
@@ -185,11 +185,11 @@ export class SystemdUnit implements Supervised {
       .restartUnit(this.#unit)
       .then(
         (result) => {
-          // By a stop of the unit that came in between.
+          // The unit was stopped meanwhile.
           if (result === "canceled") this.#killed = true;
         },
         (error: unknown) => {
-          this.#log.warn("a container that rebooted could not be started again", {
+          this.#log.warn("cannot restart rebooted container", {
             unit: this.#unit,
             error: errorText(error),
           });
@@ -202,11 +202,11 @@ export class SystemdUnit implements Supervised {
   }
 
   /**
-   * Looks at the unit itself. While systemd reloads or re-executes itself it tells of every unit that it is removed and
-   * dead, and then that it is there again; it answers when it is done.
+   * Fetches the unit's state. While systemd reloads or re-executes itself, it reports every unit as removed and dead, and then
+   * as loaded again; it responds to the fetch when it is done.
    */
   #verify(): void {
-    // What is being told just now may be older than the reason to look.
+    // The fetch in progress may return a state older than the reason for this one.
     if (this.#verifying !== undefined) {
       this.#verifyAgain = true;
       return;
@@ -218,7 +218,7 @@ export class SystemdUnit implements Supervised {
           if (this.#isOver()) this.#ended.resolve();
         },
         (error: unknown) => {
-          this.#log.debug("a unit could not be looked at", { unit: this.#unit, error: errorText(error) });
+          this.#log.debug("cannot read unit properties", { unit: this.#unit, error: errorText(error) });
         },
       )
       .finally(() => {
@@ -245,7 +245,7 @@ export class SystemdUnit implements Supervised {
     const payloadStatus = this.#payload?.status();
     const payloadSeen = this.#payload?.seen ?? false;
     this.#payload?.close();
-    const lastWords = "code" in nspawn && nspawn.code === nspawnFailure ? await nspawnErrors(this.#unit, state) : "";
+    const stderrTail = "code" in nspawn && nspawn.code === nspawnFailure ? await nspawnErrors(this.#unit, state) : "";
     const { machine, mode } = this.ref;
     const ending = {
       machine,
@@ -253,7 +253,7 @@ export class SystemdUnit implements Supervised {
       nspawn,
       payloadStatus,
       payloadSeen,
-      lastWords,
+      stderrTail,
       killed: this.#killed,
       oomKills: state.result === "oom-kill" ? 1 : 0,
       at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
@@ -263,9 +263,9 @@ export class SystemdUnit implements Supervised {
     return (await ranOutOfMemory(this.#unit, state)) ? exitOf({ ...ending, oomKills: 1 }) : exit;
   }
 
-  /** The end by what PID 1 says alone, where what else there is of it cannot be made out. */
+  /** The exit from PID 1's state alone, if the other sources cannot be read. */
   #plainExit(error: unknown): Exit {
-    this.#log.warn("how a container ended could not be made out in full", {
+    this.#log.warn("exit details of a container are incomplete", {
       machine: this.ref.machine,
       error: errorText(error),
     });
