@@ -5,7 +5,7 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText } from "../src/host/error-text";
+import { errorText } from "../src/lib/errors";
 import { hostState } from "../test/support/leftovers";
 import { binaryName, distDir, projectRoot } from "./build/project";
 import { inPrivateRun } from "./check/private-run";

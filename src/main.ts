@@ -6,10 +6,10 @@ async function main(args: readonly string[]): Promise<number> {
   for (const name of Object.keys(process.env)) if (name.startsWith("BUN_")) delete process.env[name];
   const [first, ...rest] = args;
   // Imported on demand: a shim lives as long as its task, and should hold nothing else in memory.
-  if (first === "supervise") return (await import("./supervisor/process/supervise")).superviseMain(rest);
-  if (first === "unpack") return (await import("./image/unpack/unpack-main")).unpackMain(rest);
-  if (first === "sync-store") return (await import("./image/unpack/unpack-main")).syncMain(rest);
-  if (isPluginEnvironment(process.env)) return (await import("./driver/plugin-main")).runPlugin();
+  if (first === "supervise") return (await import("./supervisor/process/shim")).shimMain(rest);
+  if (first === "unpack") return (await import("./image/archive/worker")).unpackMain(rest);
+  if (first === "sync-store") return (await import("./image/archive/worker")).syncMain(rest);
+  if (isPluginEnvironment(process.env)) return (await import("./runtime/plugin-process")).runPlugin();
   return (await import("./cli/command-line")).commandLine(args);
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import packageJson from "../../package.json";
-import { taskOptions } from "../config/options";
+import { taskOptions } from "../config/task/options";
 import { commandLine } from "./command-line";
 
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {

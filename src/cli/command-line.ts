@@ -1,11 +1,11 @@
-import { errorText } from "../host/error-text";
+import { errorText } from "../lib/errors";
 import { type Command, UsageError } from "./command";
 import { docsCommand } from "./docs";
-import { doctorCommand } from "./doctor";
-import { execCommand } from "./exec";
+import { doctorCommand } from "./doctor/doctor";
+import { execCommand } from "./exec/exec";
 import { helpCommand } from "./help";
 import { imagesCommand } from "./images";
-import { runCommand } from "./run";
+import { runCommand } from "./run/run";
 import { schemaCommand } from "./schema";
 import { processTerminal, type Terminal } from "./terminal";
 import { versionCommand } from "./version";

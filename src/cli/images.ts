@@ -1,15 +1,15 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { decodePluginConfig } from "../config/plugin-config";
-import { selfCommand } from "../host/self-command";
-import { fileLock } from "../image/store/file-lock";
+import { decodePluginConfig } from "../config/plugin/decode";
 import { ImageStore } from "../image/store/image-store";
-import { type ListedImage, listImages, wholeness } from "../image/store/inventory";
-import { digestOfName, storePaths } from "../image/store/paths";
-import { verifyLayer } from "../image/store/verify";
+import { checkIntegrity, type ListedImage, listImages } from "../image/store/inventory";
+import { verifyLayer } from "../image/store/layer-verify";
+import { digestOfName, storePaths } from "../image/store/store-format";
+import { selfCommand } from "../lib/entry-points";
+import { fileLock } from "../linux/flock";
+import { isRegistered } from "../machine/files";
 import { createLogger } from "../plugin/logger";
-import { isClaimed } from "../task/files";
 import { type Command, orUsageError, UsageError } from "./command";
 import type { Terminal } from "./terminal";
 
@@ -86,7 +86,7 @@ export function listText(images: readonly ListedImage[]): string {
 
 async function prune(directory: string, terminal: Terminal): Promise<number> {
   const log = createLogger("images", (line) => terminal.err(line));
-  const store = new ImageStore({ directory, self: selfCommand(), log, isOwned: isClaimed });
+  const store = new ImageStore({ directory, self: selfCommand(), log, isOwned: isRegistered });
   const before = store.freeBytes();
   const collected = await store.collect(Date.now(), 0);
   if (collected === undefined) {
@@ -105,7 +105,7 @@ async function prune(directory: string, terminal: Terminal): Promise<number> {
 async function verify(directory: string, terminal: Terminal): Promise<number> {
   // The lock keeps the layers from being removed while they are verified.
   using _lock = await fileLock(storePaths(directory).lock, "shared");
-  const { problems, layers } = await wholeness(storePaths(directory));
+  const { problems, layers } = await checkIntegrity(storePaths(directory));
   for (const problem of problems) terminal.out(`${problem}\n`);
   let wrong = problems.length;
   for (const layer of layers) {

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { commit, version } from "../version";
+import { commit, version } from "../lib/version";
 import { type Command, orUsageError } from "./command";
 
 /** `version`: the version of this build. */

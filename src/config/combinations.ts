@@ -1,5 +1,6 @@
+import { namespaced } from "../values/private-users";
 import { splitBindTarget } from "./mounts";
-import type { TaskOptions } from "./options";
+import type { TaskOptions } from "./task/options";
 
 /** Options that are valid alone and invalid together; each rule returns a sentence, or undefined if it is satisfied. */
 const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
@@ -90,11 +91,6 @@ export function combinationProblem(options: TaskOptions): string | undefined {
     if (problem !== undefined) return problem;
   }
   return undefined;
-}
-
-/** True if the container runs in a user namespace with its own user IDs. */
-export function namespaced(options: Pick<TaskOptions, "user_namespacing" | "private_users">): boolean {
-  return options.user_namespacing && options.private_users !== "no";
 }
 
 /** Mount targets, by option. */

@@ -2,10 +2,10 @@ import { expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import fc from "fast-check";
 import { bytesLike, fuzz, jsonLike } from "../../test/support/fuzz";
-import { ConfigError } from "./config-error";
-import { decodePluginConfig } from "./plugin-config";
+import { ConfigError } from "../lib/errors";
+import { decodePluginConfig } from "./plugin/decode";
 import { checkPolicy } from "./policy";
-import { decodeTaskConfig } from "./task-config";
+import { decodeTaskConfig } from "./task/decode";
 
 const task = {
   image: "/image",

@@ -1,6 +1,6 @@
 import { decode as decodeMsgpack } from "@msgpack/msgpack";
 import * as v from "valibot";
-import { ConfigError } from "./config-error";
+import { ConfigError } from "../lib/errors";
 import { normalizeTable } from "./normalize";
 import { type AnyOption, allowedText, isRequired, type OptionTable } from "./option";
 

@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { optionsPage } from "./docs";
 import { type Json, pluginJsonSchema, taskJsonSchema } from "./json-schema";
-import { taskOptions } from "./options";
-import { pluginOptions } from "./plugin-options";
-import { decodeTaskConfig } from "./task-config";
+import { pluginOptions } from "./plugin/options";
+import { decodeTaskConfig } from "./task/decode";
+import { taskOptions } from "./task/options";
 
 test("docs/options.md is up to date with the tables (else run: bun scripts/gen-docs.ts)", async () => {
   expect(await Bun.file(new URL("../../docs/options.md", import.meta.url)).text()).toBe(optionsPage());

@@ -1,6 +1,6 @@
 import { type AnyOption, allowedText, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
-import { taskOptions } from "./options";
-import { pluginOptions } from "./plugin-options";
+import { pluginOptions } from "./plugin/options";
+import { taskOptions } from "./task/options";
 
 /** The whole reference of options, in Markdown. */
 export function optionsPage(): string {

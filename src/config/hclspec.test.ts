@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { toJson } from "@bufbuild/protobuf";
 import { SpecSchema } from "../../gen/hashicorp/nomad/plugins/shared/hclspec/hcl_spec_pb";
 import { pluginConfigSpec, taskConfigSpec } from "./hclspec";
-import { taskOptions } from "./options";
+import { taskOptions } from "./task/options";
 
 function attributes(spec: ReturnType<typeof taskConfigSpec>) {
   if (spec.block.case !== "object") throw new Error("the spec is not an object");

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type Spec, SpecSchema } from "../../gen/hashicorp/nomad/plugins/shared/hclspec/hcl_spec_pb";
 import { type AnyOption, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
-import { taskOptions } from "./options";
-import { pluginOptions } from "./plugin-options";
+import { pluginOptions } from "./plugin/options";
+import { taskOptions } from "./task/options";
 
 /** The schema of a task's `config` block in Nomad's terms. */
 export function taskConfigSpec(): Spec {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { decodePluginConfig } from "./plugin-config";
-import { decodeTaskConfig } from "./task-config";
+import { decodePluginConfig } from "./plugin/decode";
+import { decodeTaskConfig } from "./task/decode";
 
 /**
  * Recorded from Nomad 1.11.3's own code (jobspec2, hclspecutils, hclutils.ParseHclInterface, cty's msgpack): what it makes

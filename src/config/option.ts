@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { alternatives } from "../values/names";
 
 /** How an option is written in HCL. */
 export type HclType =
@@ -79,12 +80,4 @@ export function allowedText(row: AnyOption): string {
     case "block":
       return "a block";
   }
-}
-
-/** `"a", "b" or "c"`. */
-export function alternatives(values: readonly string[]): string {
-  const quoted = values.map((value) => JSON.stringify(value));
-  const last = quoted.pop();
-  if (last === undefined) return "nothing";
-  return quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`;
 }

@@ -1,7 +1,7 @@
-import { namespaced } from "./combinations";
-import { ConfigError } from "./config-error";
-import type { TaskOptions } from "./options";
-import type { PluginOptions } from "./plugin-options";
+import { ConfigError } from "../lib/errors";
+import { namespaced } from "../values/private-users";
+import type { PluginOptions } from "./plugin/options";
+import type { TaskOptions } from "./task/options";
 
 /**
  * Checks a task against the operator's policy. Paths are not checked here, because they have to be resolved first.

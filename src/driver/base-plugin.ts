@@ -1,9 +1,9 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { BasePlugin, PluginType } from "../../gen/hashicorp/nomad/plugins/base/proto/base_pb";
 import { pluginConfigSpec } from "../config/hclspec";
-import { decodePluginConfig } from "../config/plugin-config";
-import { version } from "../version";
-import type { Driver } from "./driver";
+import { decodePluginConfig } from "../config/plugin/decode";
+import { version } from "../lib/version";
+import type { Driver } from "../runtime/driver";
 import { rpc } from "./rpc";
 
 /** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */

@@ -1,5 +1,5 @@
 import type { DestroyTaskRequest } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import type { Driver } from "./driver";
+import type { Driver } from "../runtime/driver";
 
 /** Removes everything of a task; of a running task only with `force`. */
 export async function destroyTask(driver: Driver, { taskId, force }: DestroyTaskRequest): Promise<void> {

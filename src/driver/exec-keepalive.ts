@@ -1,4 +1,4 @@
-import { settles } from "../supervisor/settles";
+import { settles } from "../lib/deadline";
 
 /**
  * Yields what `source` yields, and `beat` whenever `source` yields nothing for `idleMs` milliseconds.

@@ -6,7 +6,7 @@ import type {
 import type { Session } from "../exec/session";
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
-import type { Driver } from "./driver";
+import type { Driver } from "../runtime/driver";
 import { withKeepalive } from "./exec-keepalive";
 import { openTaskSession } from "./task-session";
 

@@ -6,8 +6,8 @@ import type {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
-import { settles } from "../supervisor/settles";
-import type { Driver } from "./driver";
+import { settles } from "../lib/deadline";
+import type { Driver } from "../runtime/driver";
 import { openTaskSession } from "./task-session";
 
 /** How many bytes of the end of each stream are kept. */

@@ -4,13 +4,12 @@ import {
   FingerprintResponse_HealthState,
   FingerprintResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { readCgroupLayout } from "../host/cgroup-layout";
-import { errorText } from "../host/error-text";
-import { readNspawn } from "../host/nspawn-version";
-import { watchNspawn } from "../host/watch-nspawn";
+import { errorText } from "../lib/errors";
+import { readCgroupLayout } from "../linux/cgroup/layout";
 import { MINIMUM_VERSION } from "../nspawn/features";
+import { readNspawn, watchNspawn } from "../nspawn/installation";
+import type { Driver } from "../runtime/driver";
 import type { Supervisor } from "../supervisor/supervisor";
-import type { Driver } from "./driver";
 
 /** The host's properties that the fingerprint depends on. */
 export interface HostFacts {

@@ -1,5 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type InspectTaskResponseSchema, TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { Task } from "../task/task";
@@ -20,9 +19,9 @@ export function goTimestamp(at: number | undefined): Timestamp {
 
 /** A task's status. */
 export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResponseSchema> {
-  const { identity, supervised, startedAt, exit, network } = task;
+  const { identity, container, startedAt, exit, network } = task;
   const networkOverride = network?.override();
-  const pid = supervised.mainPid();
+  const pid = container.mainPid();
   return {
     task: {
       id: identity.id,
@@ -36,8 +35,8 @@ export function inspectTask(task: Task): MessageInitShape<typeof InspectTaskResp
     ...(networkOverride === undefined ? {} : { networkOverride }),
     driver: {
       attributes: {
-        machine: supervised.ref.machine,
-        supervisor: supervised.ref.supervisor,
+        machine: container.ref.machine,
+        supervisor: container.ref.supervisor,
         ...(pid === undefined ? {} : { pid: String(pid) }),
       },
     },

@@ -1,4 +1,4 @@
-import { RecoverableError } from "../host/recoverable-error";
+import { RecoverableError } from "../lib/errors";
 
 /** Thrown for work that arrives after Driver.Shutdown; the agent may retry it with the plugin's next process. */
 export class ShuttingDownError extends RecoverableError {

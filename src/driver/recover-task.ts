@@ -1,19 +1,19 @@
 import type { RecoverTaskRequest, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import type { TaskOptions } from "../config/options";
-import { decodeTaskConfig } from "../config/task-config";
-import { errorText } from "../host/error-text";
-import { withImageDefaults } from "../image/defaults";
-import { taskImageOrigin } from "../image/origin";
-import { parseImageConfig } from "../image/store/image-config";
+import { decodeTaskConfig } from "../config/task/decode";
+import type { TaskOptions } from "../config/task/options";
+import { parseImageConfig } from "../image/image-config";
 import { imageOfRoot } from "../image/store/image-store";
-import { connectNetwork, recoverNetwork } from "../network/private-network";
-import { execContext } from "../task/exec-context";
-import { containerRoot, ownerOf } from "../task/files";
-import { decodeTaskState } from "../task/handle";
-import { releaseContainer } from "../task/release";
+import { execContext } from "../launch/exec-context";
+import { releaseContainer } from "../launch/release";
+import { errorText } from "../lib/errors";
+import { clientOf, containerRoot } from "../machine/files";
+import { connectNetwork, recoverNetwork } from "../network/private/private-network";
+import { withImageDefaults } from "../rootfs/image-defaults";
+import { taskImageOrigin } from "../rootfs/image-ref";
+import type { Driver } from "../runtime/driver";
 import { Task } from "../task/task";
-import type { Driver } from "./driver";
-import { watchTask } from "./task-events";
+import { decodeTaskState } from "../task/task-handle";
+import { forwardTaskEvents } from "./task-events";
 
 /** Recovers a task that an earlier plugin process, or this one, started; it may be running or have exited meanwhile. */
 export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest): Promise<void> {
@@ -24,9 +24,9 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
   // A restarted agent may reattach to its earlier plugin process, which still has its tasks.
   if (driver.tasks.has(id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
-  driver.orphans.begin(ownerOf(config));
+  driver.dangling.start(clientOf(config));
   const task = await driver.tasks.add(id, ref.machine, async () => {
-    const supervised = await driver.supervisorNamed(ref.supervisor).attach(ref);
+    const container = await driver.supervisorNamed(ref.supervisor).attach(ref);
     const identity = { id, name: config.name, allocId: config.allocId };
     const { options, stopSignal } = await withImage(config, ref.machine, readableConfig(driver, config));
     const release = async () => {
@@ -36,11 +36,11 @@ export async function recoverTask(driver: Driver, { handle }: RecoverTaskRequest
     const exec = execContext(config, options);
     const record = await recoverNetwork(ref.machine, driver.log);
     const network =
-      record === undefined ? undefined : await connectNetwork(record, ref.mode === "boot", supervised, driver);
-    return new Task({ identity, supervised, startedAt, exec, network, stopSignal, release });
+      record === undefined ? undefined : await connectNetwork(record, ref.mode === "boot", container, driver);
+    return new Task({ identity, container, startedAt, exec, network, stopSignal, release });
   });
   driver.log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
-  watchTask(driver, task);
+  forwardTaskEvents(driver, task);
 }
 
 /** Applies the image's defaults to the task's options, as at its start. */

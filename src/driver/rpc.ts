@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RecoverableErrorSchema } from "../../gen/hashicorp/nomad/plugins/shared/structs/recoverable_error_pb";
-import { errorText } from "../host/error-text";
+import { errorText } from "../lib/errors";
 
 /**
  * An error as the gRPC status that a Nomad agent expects: code Unknown, with the sentence as its message.

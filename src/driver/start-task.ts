@@ -5,25 +5,23 @@ import {
   type StartTaskResponseSchema,
   TaskState,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { errorText } from "../host/error-text";
-import { machinedAvailable } from "../host/machined";
-import { readNspawn } from "../host/nspawn-version";
-import { RecoverableError } from "../host/recoverable-error";
-import { addressNote } from "../network/address-note";
-import { connectNetwork } from "../network/private-network";
+import { discardContainer } from "../launch/discard-container";
+import { execContext } from "../launch/exec-context";
+import { prepareTask } from "../launch/prepare";
+import { releaseContainer } from "../launch/release";
+import { errorText, RecoverableError } from "../lib/errors";
+import { clientOf, isRegistered } from "../machine/files";
+import { addressNote, connectNetwork } from "../network/private/private-network";
+import { readNspawn } from "../nspawn/installation";
 import { machineName } from "../nspawn/machine-name";
-import type { Supervised } from "../supervisor/supervisor";
-import { execContext } from "../task/exec-context";
-import { isClaimed, ownerOf } from "../task/files";
-import { encodeTaskState, handleVersion } from "../task/handle";
-import { prepareTask } from "../task/prepare";
-import { releaseContainer } from "../task/release";
+import type { Driver } from "../runtime/driver";
+import type { Container } from "../supervisor/supervisor";
+import { machinedAvailable } from "../systemd/presence";
 import { Task } from "../task/task";
-import { discardContainer } from "./discard-container";
-import type { Driver } from "./driver";
+import { encodeTaskState, handleVersion } from "../task/task-handle";
 import { healthProblem, readHostFacts } from "./fingerprint";
 import { rpcError } from "./rpc";
-import { tellEvent, tellProgress, watchTask } from "./task-events";
+import { emitEvent, forwardTaskEvents, reportPullProgress } from "./task-events";
 
 /**
  * Starts a task's container. If the start fails, everything that was acquired is released.
@@ -39,20 +37,20 @@ export async function startTask(
   if (config === undefined) throw rpcError(new Error("StartTask: the request has no task."));
   const identity = { id: config.id, name: config.name, allocId: config.allocId };
   const notes: string[] = [];
-  using progress = tellProgress(driver, identity);
+  using progress = reportPullProgress(driver, identity);
   try {
     driver.lifecycle.requireWork(`The start of task "${config.name}"`);
     const machine = machineName(config.name, config.allocId);
-    driver.orphans.begin(ownerOf(config));
+    driver.dangling.start(clientOf(config));
     const task = await driver.tasks.add(config.id, machine, async () => {
       const supervisor = driver.supervisorNamed(driver.supervisor);
       const nspawn = await readNspawn();
       if (nspawn === undefined || !driver.config.options.enabled) {
         throw new Error(healthProblem(await readHostFacts(driver)) ?? "systemd-nspawn is not installed.");
       }
-      await driver.orphans.removed(machine);
+      await driver.dangling.settled(machine);
       // First remove what an interrupted start of the same task left: it may still write to the root that is about to be created.
-      if (isClaimed(machine)) await discardContainer(driver, machine);
+      if (isRegistered(machine)) await discardContainer(driver, machine);
       const prepared = await prepareTask(config, machine, {
         plugin: driver.config.options,
         nspawn,
@@ -72,16 +70,16 @@ export async function startTask(
         await releaseContainer(launch.machine, driver.log);
         driver.images.unused();
       };
-      let supervised: Supervised | undefined;
+      let container: Container | undefined;
       try {
-        supervised = await supervisor.launch(launch);
+        container = await supervisor.launch(launch);
         driver.log.info("container started", { task: config.name, alloc: config.allocId, machine: launch.machine });
-        const startedAt = supervised.startedAt || Date.now();
+        const startedAt = container.startedAt || Date.now();
         const network =
-          reserved === undefined ? undefined : await connectNetwork(reserved, options.boot, supervised, driver);
+          reserved === undefined ? undefined : await connectNetwork(reserved, options.boot, container, driver);
         return new Task({
           identity,
-          supervised,
+          container,
           startedAt,
           exec: execContext(config, options),
           network,
@@ -90,21 +88,21 @@ export async function startTask(
         });
       } catch (error) {
         // If the container cannot be killed, keep its files so that the dangling sweep finds it later.
-        const problem = await supervised?.release().then(() => undefined, errorText);
+        const problem = await container?.release().then(() => undefined, errorText);
         if (problem === undefined) await release();
         else driver.log.warn("cannot remove the container of a failed start", { machine, error: problem });
         throw error;
       }
     });
-    const { ref } = task.supervised;
+    const { ref } = task.container;
     const { address_wait: wait } = driver.config.options.network;
     if (task.network !== undefined && !(await task.network.ready(wait)) && task.exit === undefined && wait > 0) {
       notes.push(addressNote(wait, task.network.unreached));
     }
     const networkOverride = task.network?.override();
-    tellEvent(driver, identity, `Started machine ${ref.machine}`, { machine: ref.machine });
-    watchTask(driver, task);
-    for (const note of notes) tellEvent(driver, identity, note);
+    emitEvent(driver, identity, `Started machine ${ref.machine}`, { machine: ref.machine });
+    forwardTaskEvents(driver, task);
+    for (const note of notes) emitEvent(driver, identity, note);
     return {
       result: StartTaskResponse_Result.SUCCESS,
       ...(networkOverride === undefined ? {} : { networkOverride }),

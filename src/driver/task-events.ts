@@ -1,13 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DriverTaskEventSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { ImageProgress } from "../lib/progress";
+import type { Driver } from "../runtime/driver";
 import { oomSentence } from "../task/oom-monitor";
-import { type ImageProgress, type ProgressNote, ProgressNotes } from "../task/pull-progress";
+import { type ProgressNote, ProgressNotes } from "../task/pull-progress";
 import type { Task, TaskIdentity } from "../task/task";
-import type { Driver } from "./driver";
 
 /** Emits a task event, which `nomad alloc status` shows. */
-export function tellEvent(
+export function emitEvent(
   driver: Driver,
   { id, name, allocId }: TaskIdentity,
   message: string,
@@ -20,12 +21,12 @@ export function tellEvent(
 const progressIntervalMs = 500;
 
 /** Reports the progress of the image download of a starting task as task events, until it is disposed. */
-export function tellProgress(driver: Driver, identity: TaskIdentity) {
+export function reportPullProgress(driver: Driver, identity: TaskIdentity) {
   let notes: ProgressNotes | undefined;
   let last: ImageProgress | undefined;
   let timer: NodeJS.Timeout | undefined;
   const emit = (note: ProgressNote | undefined) => {
-    if (note !== undefined) tellEvent(driver, identity, note.message, note.annotations);
+    if (note !== undefined) emitEvent(driver, identity, note.message, note.annotations);
   };
   return {
     update: (progress: ImageProgress): void => {
@@ -44,21 +45,21 @@ export function tellProgress(driver: Driver, identity: TaskIdentity) {
 }
 
 /** Emits an event when a task runs out of memory, logs its exit, and emits systemd-nspawn's error message if it has one. */
-export function watchTask(driver: Driver, task: Task): void {
+export function forwardTaskEvents(driver: Driver, task: Task): void {
   task.onOutOfMemory((state) => {
     const annotations = { oom_kills: String(state.kills) };
-    tellEvent(driver, task.identity, oomSentence(state), annotations);
+    emitEvent(driver, task.identity, oomSentence(state), annotations);
   });
   task.ended.then(({ code, signal, oomKilled, message }) => {
     driver.log.info("container exited", {
       task: task.identity.name,
       alloc: task.identity.allocId,
-      machine: task.supervised.ref.machine,
+      machine: task.container.ref.machine,
       exit_code: code,
       signal,
       oom_killed: oomKilled,
     });
-    if (message !== undefined) tellEvent(driver, task.identity, `systemd-nspawn: ${message}`);
+    if (message !== undefined) emitEvent(driver, task.identity, `systemd-nspawn: ${message}`);
   });
 }
 

@@ -1,5 +1,5 @@
 import { openSession, type Session } from "../exec/session";
-import type { Driver } from "./driver";
+import type { Driver } from "../runtime/driver";
 
 /**
  * Runs a command in a task's container.
@@ -14,7 +14,7 @@ export function openTaskSession(
 ): Promise<Session> {
   const task = driver.tasks.get(taskId);
   driver.lifecycle.requireWork(`A command in task "${task.identity.name}"`);
-  return openSession(task.supervised, task.exec, {
+  return openSession(task.container, task.exec, {
     command,
     terminal,
     filters: (container) => task.filters.of(container),

@@ -4,11 +4,11 @@ import type {
   TaskStatsRequest,
   TaskStatsResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { type ContainerCgroups, findContainerCgroups, readFigures } from "../host/container-cgroups";
-import { cpuClock } from "../host/cpu-clock";
+import { type ContainerCgroups, findContainerCgroups, readFigures } from "../linux/cgroup/membership";
+import { cpuClock } from "../linux/cpu";
+import type { Driver } from "../runtime/driver";
+import { type Sample, taskUsage } from "../task/stats";
 import type { Task } from "../task/task";
-import { type Sample, taskUsage } from "../task/usage";
-import type { Driver } from "./driver";
 
 type Response = MessageInitShape<typeof TaskStatsResponseSchema>;
 
@@ -34,7 +34,7 @@ export async function* taskStats(
     over = true;
     wake();
   };
-  const stop = driver.usageClock.every(interval, () => {
+  const stop = driver.statsTicker.every(interval, () => {
     const now = meter.sample();
     latest = {
       stats: { id: taskId, timestamp: timestampFromMs(Date.now()), aggResourceUsage: taskUsage(last, now, clock) },
@@ -74,10 +74,10 @@ class Meter {
   }
 
   sample(): Sample {
-    const { supervised } = this.#task;
-    const pid = supervised.mainPid();
+    const { container } = this.#task;
+    const pid = container.mainPid();
     if (pid !== undefined && pid !== this.#mainPid) {
-      this.#cgroups = findContainerCgroups(pid, supervised.ref.machine);
+      this.#cgroups = findContainerCgroups(pid, container.ref.machine);
       this.#mainPid = pid;
     }
     return { figures: readFigures(this.#cgroups), at: performance.now() };

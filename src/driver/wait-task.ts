@@ -3,8 +3,8 @@ import type {
   ExitResultSchema,
   WaitTaskResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import type { Exit } from "../supervisor/supervisor";
-import type { Driver } from "./driver";
+import type { Exit } from "../nspawn/payload";
+import type { Driver } from "../runtime/driver";
 import { whileAsked } from "./rpc";
 
 /** An exit status as Nomad's ExitResult. */

@@ -1,14 +1,13 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
-import { isMissing } from "../host/errno";
-import { O_PATH } from "../host/file-calls";
-import { openPidfd } from "../host/libc";
-import { isAlive, type ProcessIdentity } from "../host/process-info";
-import { findLeader, findStartedPayload, waitForProcess } from "../supervisor/payload";
-import type { Supervised } from "../supervisor/supervisor";
-import { type ProcessRights, parseRights } from "./process-status";
+import { isMissing } from "../lib/errors";
+import { O_PATH } from "../linux/files";
+import { openPidfd } from "../linux/libc";
+import { isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
+import { findLeader, findStartedPayload, waitForProcess } from "../nspawn/processes";
+import type { Container } from "../supervisor/supervisor";
 
 /** A running container, referred to by its first process: a reused PID cannot make it another container. */
-export interface Container extends Disposable {
+export interface OpenContainer extends Disposable {
   readonly leader: ProcessIdentity;
   readonly pidfd: number;
   /** Its root directory; use it only through lookInside(). */
@@ -24,7 +23,7 @@ export interface Container extends Disposable {
 }
 
 /** What identifies a container. */
-export type ContainerHandle = Pick<Supervised, "mainPid" | "ref">;
+export type ContainerHandle = Pick<Container, "mainPid" | "ref">;
 
 /** CLONE_NEW* flags by names in /proc/PID/ns (namespaces(7)). */
 export const NAMESPACES = {
@@ -51,7 +50,7 @@ export class ContainerGoneError extends Error {
  *
  * @throws ContainerGoneError
  */
-export async function holdContainer(supervised: ContainerHandle): Promise<Container> {
+export async function openContainer(supervised: ContainerHandle): Promise<OpenContainer> {
   const mainPid = supervised.mainPid();
   const gone = () => new ContainerGoneError();
   if (mainPid === undefined) throw gone();

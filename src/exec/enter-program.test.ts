@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import { SYS } from "../linux/syscall-program/syscalls";
 import { enterProgram } from "./enter-program";
-import { SYS } from "./syscalls";
 
 /** The offset of a call in a program: its number and first arguments, as 64-bit words. */
 function placeOf(program: Uint8Array, ...words: readonly number[]): number {

@@ -1,14 +1,8 @@
-import { CAPABILITY_VERSION_3, O_PATH } from "../host/file-calls";
-import { SIGKILL } from "../host/signals";
-import { Label, ProgramBuilder, type Value } from "./program";
-import { SYS } from "./syscalls";
-
-/** A user, by the container's IDs. */
-export interface Credentials {
-  readonly uid: number;
-  readonly gid: number;
-  readonly groups: readonly number[];
-}
+import { CAPABILITY_VERSION_3, O_PATH } from "../linux/files";
+import { Label, ProgramBuilder, type Value } from "../linux/syscall-program/builder";
+import { SYS } from "../linux/syscall-program/syscalls";
+import type { Credentials } from "../values/passwd";
+import { SIGKILL } from "../values/signals";
 
 /** The properties of a process that runs in a container. Paths are on the host unless noted otherwise. */
 export interface EnterPlan {
@@ -66,6 +60,7 @@ export const STEPS = [
   "cannot install the seccomp filter",
   "cannot enter the working directory",
 ] as const;
+
 /** A step that can fail. */
 export type Step = (typeof STEPS)[number];
 export const FIRST_STEP = 2;
@@ -95,6 +90,7 @@ const LAST_CAPABILITY = 63;
 const SYS_ADMIN = 1n << 21n;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SOCK_FILTER_SIZE = 8;
+
 /** The highest possible descriptor number. */
 const ANY_FD = 0xffff_ffff;
 const EXIT_FAILURE = 125;

@@ -1,11 +1,11 @@
 import { closeSync, writeSync } from "node:fs";
-import { createPipe } from "../host/libc";
-import type { ProcessIdentity } from "../host/process-info";
-import { settles } from "../supervisor/settles";
-import type { Container } from "./container";
-import { type FdReader, readFd } from "./fd-streams";
+import { settles } from "../lib/deadline";
+import { type FdReader, readFd } from "../linux/fd-stream";
+import { createPipe } from "../linux/libc";
+import type { ProcessIdentity } from "../linux/proc";
+import { runProgram } from "../linux/syscall-program/run";
+import type { OpenContainer } from "./container";
 import { answerOf, ContentsParser, type Found, foundSize, isReadable, lookProgram, parseFound } from "./look-program";
-import { runProgram } from "./run-program";
 import { EnterError } from "./session-plan";
 
 /** The deadline for a container's file systems to answer. */
@@ -36,7 +36,7 @@ export interface Wanted<Opened> {
  * @throws EnterError after 5 s, and at once while an earlier inspection of that container still hangs; what `open` throws
  */
 export async function lookInside<Opened>(
-  { root, leader }: Pick<Container, "root" | "leader">,
+  { root, leader }: Pick<OpenContainer, "root" | "leader">,
   wanted: Wanted<Opened>,
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
   const key = keyOf(leader);

@@ -2,8 +2,8 @@ import { afterAll, expect, test } from "bun:test";
 import { closeSync, constants, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeFifo } from "../host/file-calls";
-import { identify } from "../host/process-info";
+import { makeFifo } from "../linux/files";
+import { identify } from "../linux/proc";
 import { lookInside } from "./look-inside";
 import { ContentsParser, type Found, parseFound } from "./look-program";
 

@@ -1,7 +1,7 @@
-import { O_PATH } from "../host/file-calls";
-import { SIGKILL } from "../host/signals";
-import { Label, ProgramBuilder } from "./program";
-import { SYS } from "./syscalls";
+import { O_PATH } from "../linux/files";
+import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
+import { SYS } from "../linux/syscall-program/syscalls";
+import { SIGKILL } from "../values/signals";
 
 const STDIN = 0;
 const STDOUT = 1;

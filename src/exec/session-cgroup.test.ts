@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CgroupLayout } from "../host/cgroup-layout";
+import type { CgroupLayout } from "../linux/cgroup/layout";
 import { ContainerGoneError } from "./container";
 import { makeSessionCgroup, sessionCgroup } from "./session-cgroup";
 

@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { CgroupLayout } from "../host/cgroup-layout";
-import { killGroups, removeEmpty } from "../host/cgroup-task";
-import { isMissing } from "../host/errno";
+import { isMissing } from "../lib/errors";
+import type { CgroupLayout } from "../linux/cgroup/layout";
+import { killGroups, removeEmpty } from "../linux/cgroup/manager";
 import { ContainerGoneError } from "./container";
 
 /** The cgroups that a session of a container runs in. */

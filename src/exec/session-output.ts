@@ -1,4 +1,4 @@
-import type { FdReader } from "./fd-streams";
+import type { FdReader } from "../linux/fd-stream";
 import type { Session } from "./session";
 
 /** A piece of a command's output; without bytes, the end of that stream. */

@@ -1,8 +1,8 @@
 import { isAbsolute } from "node:path";
-import { describeErrno } from "../host/last-errno";
-import { SIGKILL } from "../host/signals";
+import { describeErrno } from "../linux/ffi";
+import type { ContainerUser } from "../values/passwd";
+import { SIGKILL } from "../values/signals";
 import { FIRST_STEP, REPORT_KIND, STEPS } from "./enter-program";
-import type { ContainerUser } from "./users";
 
 /** The settings of a task that also apply to commands run in its container. */
 export interface ExecContext {

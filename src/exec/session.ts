@@ -1,13 +1,14 @@
 import { closeSync, readFileSync } from "node:fs";
-import { readCgroupLayout } from "../host/cgroup-layout";
-import { createPipe } from "../host/libc";
-import { settles } from "../supervisor/settles";
-import { type Container, type ContainerHandle, holdContainer, NAMESPACES } from "./container";
+import { settles } from "../lib/deadline";
+import { readCgroupLayout } from "../linux/cgroup/layout";
+import { type FdReader, type FdWriter, readFd } from "../linux/fd-stream";
+import { createPipe } from "../linux/libc";
+import { parseRights } from "../linux/proc";
+import { runProgram } from "../linux/syscall-program/run";
+import { type ContainerUser, findUser } from "../values/passwd";
+import { type ContainerHandle, NAMESPACES, type OpenContainer, openContainer } from "./container";
 import { enterProgram } from "./enter-program";
-import { type FdReader, type FdWriter, readFd } from "./fd-streams";
 import { lookInside } from "./look-inside";
-import { parseRights } from "./process-status";
-import { runProgram } from "./run-program";
 import {
   killSession,
   makeSessionCgroup,
@@ -15,6 +16,7 @@ import {
   type SessionCgroup,
   sessionCgroup,
 } from "./session-cgroup";
+import { openMaster, openStreams, PTMX, type SessionStreams } from "./session-io";
 import {
   EnterError,
   type ExecContext,
@@ -24,9 +26,6 @@ import {
   sessionEnvironment,
   workingDirectories,
 } from "./session-plan";
-import { openStreams, type SessionStreams } from "./session-streams";
-import { openMaster, PTMX } from "./terminal";
-import { type ContainerUser, findUser } from "./users";
 
 /** A command to run in a container. */
 export interface SessionRequest {
@@ -34,7 +33,7 @@ export interface SessionRequest {
   /** Whether the command gets a terminal; its output is then a single stream. */
   readonly terminal: boolean;
   /** The container's seccomp filters. */
-  readonly filters: (container: Container) => Promise<readonly Uint8Array[]>;
+  readonly filters: (container: OpenContainer) => Promise<readonly Uint8Array[]>;
 }
 
 /** A command that runs in a container. Its creator must close it in every case. */
@@ -69,7 +68,7 @@ export async function openSession(
 ): Promise<Session> {
   const [command] = request.command;
   if (command === undefined || command === "") throw new EnterError("The command to run is empty.");
-  using container = await holdContainer(supervised);
+  using container = await openContainer(supervised);
   const seen = await lookInside(container, {
     files: ["/etc/passwd", "/etc/group"],
     find: request.terminal ? PTMX : undefined,
@@ -174,7 +173,7 @@ function userOf([passwd = "", group = ""]: readonly string[], name: string): Con
 }
 
 /** A process that joins a user namespace has all capabilities in it; otherwise the driver keeps its own. */
-function permittedInside({ namespaces }: Container): bigint {
+function permittedInside({ namespaces }: OpenContainer): bigint {
   if ((namespaces & NAMESPACES.user) !== 0) return ~0n & 0xffff_ffff_ffff_ffffn;
   return parseRights(readFileSync("/proc/self/status", "utf8")).permitted;
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoCode } from "../host/errno";
+import { errnoCode } from "../lib/errors";
 import {
   DEEPEST_INDEX,
   type IndexEntry,
@@ -12,7 +12,7 @@ import {
   parseManifest,
   selectPlatform,
   THIS_PLATFORM,
-} from "./registry/manifest";
+} from "./manifest";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, SourceError } from "./source";
 
 /** Images in a directory (OCI image spec, image-layout.md), as written by skopeo, buildah and umoci. */

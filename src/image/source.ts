@@ -2,7 +2,7 @@
  * The interface between the origins of images (registry/) and where they are kept (store/): neither knows the other.
  */
 
-import { RecoverableError } from "../host/recoverable-error";
+import { RecoverableError, StoreError } from "../lib/errors";
 
 /** A piece of content by its digest (OCI image spec, descriptor.md). */
 export interface Descriptor {
@@ -66,4 +66,29 @@ export class SourceError extends RecoverableError {
     super(message, options);
     this.problem = options.problem;
   }
+}
+
+/**
+ * Reads a small piece of content.
+ *
+ * @throws StoreError if it exceeds the limit, and what reading it throws
+ */
+export async function readAll(
+  source: ImageSource,
+  content: Descriptor,
+  most: number,
+  options: ReadOptions,
+): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of source.read(content, options)) {
+    length += chunk.length;
+    if (length > most) {
+      throw new StoreError(`The image's config ${content.digest} exceeds the limit of ${most} bytes.`, {
+        recoverable: false,
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }

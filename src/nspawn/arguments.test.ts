@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
-import { ConfigError } from "../config/config-error";
-import { decodeTaskConfig } from "../config/task-config";
+import { decodeTaskConfig } from "../config/task/decode";
+import { ConfigError } from "../lib/errors";
 import { type NspawnInput, nspawnArguments } from "./arguments";
 import { featuresOf } from "./features";
 

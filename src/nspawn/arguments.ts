@@ -1,10 +1,10 @@
-import { namespaced } from "../config/combinations";
-import { ConfigError } from "../config/config-error";
 import { type OverlayMount, overlaySourceProblem, splitBindTarget, type TmpfsMount } from "../config/mounts";
-import { userNameProblem } from "../config/names";
 import type { OptionTable } from "../config/option";
-import { type TaskOptions, taskOptions } from "../config/options";
-import { dropInPath } from "../network/networkd-drop-in";
+import { type TaskOptions, taskOptions } from "../config/task/options";
+import { ConfigError } from "../lib/errors";
+import { dropInPath } from "../systemd/networkd";
+import { userNameProblem } from "../values/names";
+import { namespaced } from "../values/private-users";
 import { bindOptionSince, type Features } from "./features";
 
 /** A host path that the driver mounts into the container: a task directory or a volume. */
@@ -219,4 +219,10 @@ function refuseUnknownGroups(options: TaskOptions, features: Features): void {
   throw new ConfigError(
     `Option system_call_filter = ${JSON.stringify(unknown)} is not valid: systemd-nspawn ${features.version} of this client does not know the group.`,
   );
+}
+
+/** The arguments of systemd-nspawn itself: those after "--" are the job's command, even if they look like switches. */
+export function nspawnSwitches(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf("--");
+  return end < 0 ? argv : argv.slice(0, end);
 }

@@ -1,10 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ConfigError } from "../config/config-error";
-import { taskEnvironment } from "./environment";
-import { environmentFile, parseEnvironmentFile } from "./environment-file";
+import { ConfigError } from "../lib/errors";
+import { environmentFile, parseEnvironmentFile, settingsFile, settingsFilePath, taskEnvironment } from "./environment";
 import { featuresOf } from "./features";
-import { settingsFile, settingsFilePath } from "./settings-file";
 
 const FEATURES = featuresOf(257);
 

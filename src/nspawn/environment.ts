@@ -1,9 +1,66 @@
-import { ConfigError } from "../config/config-error";
-import { isEnvironmentName } from "../config/names";
 import { MAX_ARGUMENT_BYTES } from "../config/validators";
-import { environmentFile } from "./environment-file";
+import { ConfigError } from "../lib/errors";
+import { isEnvironmentName } from "../values/names";
 import type { Features } from "./features";
-import { fitsSettingsFile, settingsFile } from "./settings-file";
+
+/**
+ * systemd's EnvironmentFile= format (env-file.c): in single quotes everything is literal, including line breaks, and adjacent quoted
+ * parts are joined to one value.
+ */
+export function environmentFile(environment: Readonly<Record<string, string>>): string {
+  return Object.entries(environment)
+    .map(([name, value]) => `${name}='${value.replaceAll("'", `'"'"'`)}'\n`)
+    .join("");
+}
+
+/** Parses the output of environmentFile(), for the supervisor without systemd. */
+export function parseEnvironmentFile(text: string): Record<string, string> {
+  const entries: [string, string][] = [];
+  const assignment = /([A-Za-z_][A-Za-z0-9_]*)=((?:'[^']*'|"'")*)\n/y;
+  while (assignment.lastIndex < text.length) {
+    const at = assignment.lastIndex;
+    const match = assignment.exec(text);
+    if (match === null) throw new Error(`Cannot parse the environment file: no assignment at character ${at}.`);
+    const [, name = "", quoted = ""] = match;
+    entries.push([name, quoted.replace(/'([^']*)'|"(')"/g, "$1$2")]);
+  }
+  return Object.fromEntries(entries);
+}
+
+/**
+ * systemd-nspawn's settings file of a machine (systemd.nspawn(5)). A file in this directory is trusted, and keeps
+ * systemd-nspawn from searching for one beside the image.
+ */
+export const SETTINGS_DIRECTORY = "/run/systemd/nspawn";
+
+/** The path of a machine's settings file. */
+export function settingsFilePath(machine: string): string {
+  return `${SETTINGS_DIRECTORY}/${machine}.nspawn`;
+}
+
+/**
+ * True if a value can be written into a settings file. A line ends at a line feed or carriage return, quoted or not, and
+ * the format has no escape for either.
+ */
+function fitsSettingsFile(value: string): boolean {
+  return !/[\r\n]/.test(value);
+}
+
+/** The text of a settings file with these variables; each value must fit (fitsSettingsFile). */
+export function settingsFile(environment: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(environment).map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`);
+  return `[Exec]\n${lines.join("")}`;
+}
+
+/**
+ * Quotes a word for config_parse_strv(): adjacent quoted parts make one word, and a backslash is not
+ * special (EXTRACT_UNQUOTE, EXTRACT_RETAIN_ESCAPE). The final quote also keeps a trailing backslash from
+ * continuing the line.
+ */
+function quote(word: string): string {
+  const parts = word.match(/[^"]+|"+/g) ?? [];
+  return parts.map((part) => (part.startsWith('"') ? `'${part}'` : `"${part}"`)).join("");
+}
 
 /** Limit of all variables together, in bytes: execve(2) accepts a quarter of the usual stack limit; the rest is for the arguments. */
 const MAX_TOTAL_BYTES = 2 * 1024 * 1024 - 256 * 1024;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { hostnameProblem } from "../config/names";
+import { hostnameProblem } from "../values/names";
 import { machineName } from "./machine-name";
 
 const ALLOC = "d5b4a7c6-1f0e-4a3b-9c8d-7e6f5a4b3c2d";

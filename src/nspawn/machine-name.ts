@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { hostnameProblem } from "../config/names";
+import { hostnameProblem } from "../values/names";
 
 /** Longest machine name: HOST_NAME_MAX, which is also systemd-machined's limit. */
 const MAX_LENGTH = 64;

@@ -1,5 +1,4 @@
-import type { ConnectRouter } from "@connectrpc/connect";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb";
 import { GRPCBroker } from "../../gen/plugin/grpc_broker_pb";
 import { GRPCController } from "../../gen/plugin/grpc_controller_pb";

@@ -1,18 +1,4 @@
-/** Fields of a log line; the agent shows them as key=value. Never put secrets here. */
-export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
-
-/** The levels of go-hclog that the agent understands. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
-/** A logger whose lines have the name of the module that writes them. */
-export interface Logger {
-  debug(message: string, fields?: LogFields): void;
-  info(message: string, fields?: LogFields): void;
-  warn(message: string, fields?: LogFields): void;
-  error(message: string, fields?: LogFields): void;
-  /** A logger for a part of this module. */
-  named(name: string): Logger;
-}
+import type { LogFields, Logger, LogLevel } from "../lib/logger";
 
 /**
  * Formats a line as go-hclog's JSON: the agent prints a line raw if its timestamp does not have exactly six fraction digits.

@@ -1,10 +1,10 @@
 import { createServer, Http2ServerRequest, Http2ServerResponse, type Http2Session } from "node:http2";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { errorText } from "../host/error-text";
+import { errorText } from "../lib/errors";
+import type { Logger } from "../lib/logger";
 import { registerBroker, registerController, registerHealth, registerStdio } from "./go-plugin-services";
 import { checkHandshake, type Environment, handshakeLine } from "./handshake";
-import type { Logger } from "./logger";
 import { createSocketDirectory } from "./socket";
 import { answerUnknownMethod } from "./unknown-method";
 
@@ -14,7 +14,7 @@ const maxMessageBytes = 256 * 1024 * 1024;
 const closeTimeoutMs = 1000;
 
 /** Options of serve(). */
-export interface PluginOptions {
+export interface ServeOptions {
   readonly env: Environment;
   readonly log: Logger;
   /** Directory for sockets if PLUGIN_UNIX_SOCKET_DIR is not set. */
@@ -34,7 +34,7 @@ export interface PluginOptions {
  *
  * @throws HandshakeError if the agent requests a protocol that this plugin does not support
  */
-export async function serve(options: PluginOptions): Promise<void> {
+export async function serve(options: ServeOptions): Promise<void> {
   checkHandshake(options.env);
   const directory = await createSocketDirectory(
     options.env["PLUGIN_UNIX_SOCKET_DIR"] || options.temporaryDirectory,

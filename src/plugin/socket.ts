@@ -1,6 +1,6 @@
 import { lstat, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { absent } from "../host/errno";
+import { ignoreMissing } from "../lib/errors";
 
 const prefix = "nomad-driver-nspawn-";
 
@@ -45,6 +45,6 @@ export async function createSocketDirectory(
 
 /** In a world-writable directory, other users may create a directory of such a name, and put links in it while it is being removed. */
 async function isOurs(path: string): Promise<boolean> {
-  const stats = await lstat(path).catch(absent);
+  const stats = await lstat(path).catch(ignoreMissing);
   return stats?.isDirectory() === true && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;
 }

@@ -1,8 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
-import { errnoCode, isMissing } from "../host/errno";
-import { errorText } from "../host/error-text";
-import { O_PATH } from "../host/file-calls";
-import { openWithoutSymlinks } from "../host/libc";
+import { errnoCode, errorText, isMissing } from "../lib/errors";
+import { O_PATH } from "../linux/files";
+import { openWithoutSymlinks } from "../linux/libc";
 import { LaunchError } from "./supervisor";
 
 /**

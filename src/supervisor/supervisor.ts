@@ -3,33 +3,10 @@
  * PID 1 (systemd/) or, on hosts without systemd as PID 1, a small detached process, the shim (process/).
  */
 
-import type { Certain } from "../host/certain";
-import { RecoverableError } from "../host/recoverable-error";
-
-/** How the payload runs in the container; determines which process receives signals. */
-export type PayloadMode =
-  /** An init system is PID 1 (`--boot`). */
-  | "boot"
-  /** The command is PID 2 under systemd-nspawn's stub init (`--as-pid2`). */
-  | "pid2"
-  /** The command is PID 1. */
-  | "pid1";
-
-/** Limits of a task's cgroup; an absent value means no limit. */
-export interface ResourceLimits {
-  /** Hard limit, bytes. */
-  readonly memoryMax?: number;
-  /** Protected amount, bytes: what the scheduler reserved when memory_max lets the task use more. */
-  readonly memoryLow?: number;
-  /** cgroup v2 weight, 1 to 10000. */
-  readonly cpuWeight?: number;
-  /** Maximum CPU time, in CPUs: 0.5 is half of one CPU. */
-  readonly cpuQuota?: number;
-  /** Processes and threads. */
-  readonly pids?: number;
-  /** CPUs that the task may run on, as a cpuset list such as "0-3,7". */
-  readonly cpus?: string;
-}
+import type { Certain } from "../lib/certain";
+import { RecoverableError } from "../lib/errors";
+import type { ResourceLimits } from "../linux/cgroup/limits";
+import type { Exit, PayloadMode } from "../nspawn/payload";
 
 /** A container that is ready to start: every value is resolved and validated. */
 export interface LaunchSpec {
@@ -59,7 +36,7 @@ export interface LaunchSpec {
 }
 
 /** What a later plugin process needs to recover a container; stored in the task handle as plain data. */
-export interface SupervisedRef {
+export interface ContainerRef {
   readonly supervisor: "systemd" | "process";
   readonly machine: string;
   readonly mode: PayloadMode;
@@ -67,22 +44,9 @@ export interface SupervisedRef {
   readonly bootId: string;
 }
 
-/** The exit status of a container. */
-export interface Exit {
-  /** Exit code of the payload; 0 if a signal killed it. */
-  readonly code: number;
-  /** Number of the signal that killed the payload, or 0. */
-  readonly signal: number;
-  readonly oomKilled: boolean;
-  /** systemd-nspawn's own last error message, if it printed one (mostly for a failed start). */
-  readonly message?: string;
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-}
-
 /** A started container. All methods are idempotent and safe to call in any order. */
-export interface Supervised {
-  readonly ref: SupervisedRef;
+export interface Container {
+  readonly ref: ContainerRef;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** PID of systemd-nspawn itself, or undefined once it is gone. */
@@ -129,13 +93,13 @@ export interface Supervisor {
    *
    * @throws LaunchError
    */
-  launch(spec: LaunchSpec): Promise<Supervised>;
+  launch(spec: LaunchSpec): Promise<Container>;
   /**
    * Finds a container that this or an earlier plugin process started, running or exited.
    *
    * @throws NotSupervisedError
    */
-  attach(ref: SupervisedRef): Promise<Supervised>;
+  attach(ref: ContainerRef): Promise<Container>;
   /**
    * Removes everything of a container for which no handle exists, whatever state an interrupted start or removal left it in.
    * Does nothing if nothing exists.

@@ -1,7 +1,8 @@
-import { type ContainerCgroups, findContainerCgroups } from "../host/container-cgroups";
-import { type OomState, readOomState, watchOom } from "../host/oom-watch";
-import { looksKilled } from "../supervisor/looks-killed";
-import type { Exit, PayloadMode, Supervised } from "../supervisor/supervisor";
+import { type ContainerCgroups, findContainerCgroups } from "../linux/cgroup/membership";
+import { type OomState, readOomState, watchOom } from "../linux/cgroup/oom";
+import { mayBeOomKill } from "../nspawn/exit";
+import type { Exit, PayloadMode } from "../nspawn/payload";
+import type { Container } from "../supervisor/supervisor";
 
 /** Detects OOM kills of a task's processes, while the task is running and when it exits. */
 export class OomMonitor {
@@ -12,10 +13,10 @@ export class OomMonitor {
   readonly #mode: PayloadMode;
   #reported: OomState | undefined;
 
-  constructor(supervised: Supervised) {
-    this.#mode = supervised.ref.mode;
-    const pid = supervised.mainPid();
-    this.#cgroups = pid === undefined ? { legacy: new Map() } : findContainerCgroups(pid, supervised.ref.machine);
+  constructor(container: Container) {
+    this.#mode = container.ref.mode;
+    const pid = container.mainPid();
+    this.#cgroups = pid === undefined ? { legacy: new Map() } : findContainerCgroups(pid, container.ref.machine);
     this.#before = readOomState(this.#cgroups)?.kills ?? 0;
     this.#stop = watchOom(this.#cgroups, (state) => this.#report(state));
   }
@@ -37,7 +38,7 @@ export class OomMonitor {
     if (last !== undefined && last.kills > (this.#reported?.kills ?? this.#before)) this.#report(last);
     else if (exit.oomKilled && this.#reported === undefined) this.#report(last ?? { kills: 1 });
     const kills = this.#reported?.kills ?? this.#before;
-    return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && !killed && looksKilled(exit, this.#mode)) };
+    return { ...exit, oomKilled: exit.oomKilled || (kills > 0 && !killed && mayBeOomKill(exit, this.#mode)) };
   }
 
   #report(state: OomState): void {

@@ -1,5 +1,5 @@
-import { signalNumber } from "../host/signals";
-import type { PayloadMode } from "../supervisor/supervisor";
+import type { PayloadMode } from "../nspawn/payload";
+import { signalNumber } from "../values/signals";
 
 /** Nomad's documented default for kill_signal. */
 const defaultSignal = "SIGINT";

@@ -1,12 +1,13 @@
 import { FilterCache } from "../exec/seccomp";
 import type { ExecContext } from "../exec/session-plan";
-import { type Certain, certain } from "../host/certain";
-import type { OomState } from "../host/oom-watch";
-import { SIGKILL } from "../host/signals";
-import type { ContainerNetwork } from "../network/container-network";
-import { lostExit } from "../supervisor/lost-exit";
-import { settles } from "../supervisor/settles";
-import type { Exit, Supervised } from "../supervisor/supervisor";
+import { type Certain, certain } from "../lib/certain";
+import { settles } from "../lib/deadline";
+import type { OomState } from "../linux/cgroup/oom";
+import type { ContainerNetwork } from "../network/private/attachment";
+import { lostExit } from "../nspawn/exit";
+import type { Exit } from "../nspawn/payload";
+import type { Container } from "../supervisor/supervisor";
+import { SIGKILL } from "../values/signals";
 import { OomMonitor } from "./oom-monitor";
 import { stopSignal } from "./stop-signal";
 
@@ -36,7 +37,7 @@ export type TaskLife = keyof typeof transitions;
 /** The parts of a task. */
 export interface TaskParts {
   readonly identity: TaskIdentity;
-  readonly supervised: Supervised;
+  readonly container: Container;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly exec: ExecContext;
@@ -51,7 +52,7 @@ export interface TaskParts {
 /** One task: a container that was started or recovered, until it is destroyed. */
 export class Task {
   readonly identity: TaskIdentity;
-  readonly supervised: Supervised;
+  readonly container: Container;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** The context that commands in the container share with the task's own command. */
@@ -68,17 +69,17 @@ export class Task {
   #destroying: Promise<void> | undefined;
   #killed = false;
 
-  constructor({ identity, supervised, startedAt, exec, network, stopSignal, release }: TaskParts) {
+  constructor({ identity, container, startedAt, exec, network, stopSignal, release }: TaskParts) {
     this.#stopSignal = stopSignal ?? "";
     this.identity = identity;
-    this.supervised = supervised;
+    this.container = container;
     this.startedAt = startedAt;
     this.exec = exec;
     this.network = network;
     this.#release = release;
-    this.#oom = new OomMonitor(supervised);
+    this.#oom = new OomMonitor(container);
     this.ended = certain(
-      supervised.exit.then((exit) => this.#recordExit(exit)),
+      container.exit.then((exit) => this.#recordExit(exit)),
       (error) => this.#recordExit(lostExit(error)),
     );
   }
@@ -105,33 +106,33 @@ export class Task {
    * @throws Error for an unknown signal
    */
   async stop(requested: string, timeoutMs: number): Promise<void> {
-    const signal = stopSignal(this.supervised.ref.mode, requested === "" ? this.#stopSignal : requested);
+    const signal = stopSignal(this.container.ref.mode, requested === "" ? this.#stopSignal : requested);
     if (this.#life !== "running") return;
     if (signal === SIGKILL) this.#markKilled();
     let exited = false;
     // Not awaited: a container that is still starting gets its signal later, and the SIGKILL below follows on time
     // whether or not the signal could be sent.
     const send = async () => {
-      while (!exited && !(await this.supervised.signal(signal))) await settles(this.supervised.exit, retryMs);
+      while (!exited && !(await this.container.signal(signal))) await settles(this.container.exit, retryMs);
     };
     const sendUnwaited = () => void send().catch(() => {});
     // A container that is rebooting misses the signal: it is sent again after the reboot.
-    const unsubscribe = this.supervised.onRestart(sendUnwaited);
+    const unsubscribe = this.container.onRestart(sendUnwaited);
     try {
       sendUnwaited();
-      await settles(this.supervised.exit, timeoutMs);
+      await settles(this.container.exit, timeoutMs);
     } finally {
       exited = true;
       unsubscribe();
     }
     this.#markKilled();
-    await this.supervised.kill();
+    await this.container.kill();
   }
 
   /** Sends a signal to the payload. */
   async signal(signal: number): Promise<void> {
     if (signal === SIGKILL) this.#markKilled();
-    await this.supervised.signal(signal);
+    await this.container.signal(signal);
   }
 
   /**
@@ -149,7 +150,7 @@ export class Task {
   async #destroy(): Promise<void> {
     this.network?.close();
     this.#markKilled();
-    await this.supervised.release();
+    await this.container.release();
     await this.#release();
     this.#transition("exited");
     this.#transition("destroyed");

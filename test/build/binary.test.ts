@@ -8,7 +8,7 @@ import { elfNeeds } from "../../scripts/build/elf";
 import { driverBinary, projectRoot } from "../../scripts/build/project";
 import { requirementProblems } from "../../scripts/build/requirements";
 import { run } from "../../scripts/command";
-import { version } from "../../src/version";
+import { version } from "../../src/lib/version";
 
 const binary = driverBinary();
 const entry = "src/main.ts";

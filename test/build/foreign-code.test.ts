@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { driverBinary } from "../../scripts/build/project";
 import { attempt } from "../../scripts/command";
-import { version } from "../../src/version";
+import { version } from "../../src/lib/version";
 import { startPlugin } from "../support/plugin-process";
 
 const directories: string[] = [];

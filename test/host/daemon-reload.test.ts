@@ -4,14 +4,14 @@ import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, run } from "../../scripts/command";
 import { debianImage } from "../../scripts/images/images";
-import { copyTree, shell, useWorkbench, type Workbench } from "../protocol/workbench";
+import { copyTree, type Fixture, shell, useFixture } from "../protocol/workbench";
 import { megabytes } from "../support/task";
 import { unitSettings } from "./unit-view";
 
 /** systemd reloads its units at every package upgrade, and re-executes itself at its own: no task may be affected. */
 
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

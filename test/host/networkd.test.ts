@@ -4,11 +4,11 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { attempt, run } from "../../scripts/command";
 import { debianImage } from "../../scripts/images/images";
-import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, shell, useFixture } from "../protocol/workbench";
 import type { PreparedTask } from "../support/task";
 
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

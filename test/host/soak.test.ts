@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir, readFile, readlink } from "node:fs/promises";
-import { openWorkbench, shell, type Workbench } from "../protocol/workbench";
+import { type Fixture, openWorkbench, shell } from "../protocol/workbench";
 import { hostState, leftovers } from "../support/leftovers";
 import { prepareTask } from "../support/task";
 
@@ -11,7 +11,7 @@ const together = 20;
 /** Cycles after which the plugin has loaded all it needs into memory. */
 const warm = 100;
 
-let bench: Workbench;
+let bench: Fixture;
 beforeAll(async () => {
   bench = await openWorkbench();
 });

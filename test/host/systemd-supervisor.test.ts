@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { settingsFilePath } from "../../src/nspawn/settings-file";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
+import { settingsFilePath } from "../../src/nspawn/environment";
 import { createLogger } from "../../src/plugin/logger";
-import { createSystemdSupervisor } from "../../src/supervisor/systemd/supervisor";
+import { createSystemdSupervisor } from "../../src/supervisor/systemd/systemd-supervisor";
 import { unitName } from "../../src/supervisor/systemd/unit-properties";
 import { kernelTellsExits, supervisorSuite } from "../supervisor/supervisor-suite";
 

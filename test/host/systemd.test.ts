@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { attempt, run } from "../../scripts/command";
-import { failure, shell, useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, failure, shell, useFixture } from "../protocol/workbench";
 
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

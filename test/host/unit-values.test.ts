@@ -3,12 +3,12 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { run } from "../../scripts/command";
 import { sentence } from "../protocol/inside";
-import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, shell, useFixture } from "../protocol/workbench";
 
 /** A job's text becomes a value in a unit, and nothing else. */
 
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

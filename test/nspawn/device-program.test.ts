@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { attempt, run } from "../../scripts/command";
-import { attachDeviceProgram } from "../../src/host/bpf";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { removeEmpty } from "../../src/host/cgroup-task";
-import { deviceProgram } from "../../src/host/device-program";
+import { deviceProgram } from "../../src/linux/cgroup/device-program";
+import { attachDeviceProgram } from "../../src/linux/cgroup/devices";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
+import { removeEmpty } from "../../src/linux/cgroup/manager";
 
 /** The BPF program that confines devices in a v2 tree, tested by the kernel in a separate cgroup. */
 

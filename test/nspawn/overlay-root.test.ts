@@ -4,10 +4,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { closeSync } from "node:fs";
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openUserNamespace } from "../../src/exec/user-namespace";
-import { detachMount } from "../../src/host/libc";
-import { readMounts } from "../../src/host/mounts";
-import { MAX_LAYERS, mountOverlay } from "../../src/image/store/overlay-root";
+import { detachMount } from "../../src/linux/libc";
+import { readMounts } from "../../src/linux/mount";
+import { MAX_LAYERS, mountOverlay } from "../../src/linux/overlay";
+import { openUserNamespace } from "../../src/linux/user-namespace";
 
 let scratch = "";
 let top = "";

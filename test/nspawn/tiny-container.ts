@@ -2,12 +2,10 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { encode } from "@msgpack/msgpack";
-import { decodeTaskConfig } from "../../src/config/task-config";
+import { decodeTaskConfig } from "../../src/config/task/decode";
 import { nspawnArguments } from "../../src/nspawn/arguments";
-import type { TaskEnvironment } from "../../src/nspawn/environment";
-import { parseEnvironmentFile } from "../../src/nspawn/environment-file";
+import { parseEnvironmentFile, settingsFilePath, type TaskEnvironment } from "../../src/nspawn/environment";
 import { type Features, featuresOf, parseNspawnVersion } from "../../src/nspawn/features";
-import { settingsFilePath } from "../../src/nspawn/settings-file";
 
 /** A root with a single program, this machine's /bin/cat, run by the real systemd-nspawn. */
 export interface TinyContainer {

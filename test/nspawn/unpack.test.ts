@@ -7,8 +7,8 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { run } from "../../scripts/command";
-import { getAttribute } from "../../src/host/file-calls";
-import { parseReport, type UnpackReport } from "../../src/image/unpack/report";
+import { parseReport, type UnpackReport } from "../../src/image/archive/worker";
+import { getAttribute } from "../../src/linux/files";
 import { compressed } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { closeSync, readdirSync, readlinkSync } from "node:fs";
-import { openUserNamespace } from "../../src/exec/user-namespace";
+import { openUserNamespace } from "../../src/linux/user-namespace";
 
 test("creates a user namespace of its own, and leaves nothing else behind", async () => {
   const open = () => readdirSync("/proc/self/fd").length;

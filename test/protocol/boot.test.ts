@@ -3,10 +3,10 @@ import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/drive
 import { debianImage } from "../../scripts/images/images";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { megabytes } from "../support/task";
-import { openWorkbench, type Workbench } from "./workbench";
+import { type Fixture, openWorkbench } from "./workbench";
 
 let before: HostState;
-let bench: Workbench;
+let bench: Fixture;
 let debian: string;
 beforeAll(async () => {
   before = await hostState();

@@ -2,19 +2,19 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
-import { readMounts } from "../../src/host/mounts";
+import { readMounts } from "../../src/linux/mount";
 import { exec } from "../support/exec";
 import type { TaskSpec } from "../support/task";
 import { sentence } from "./inside";
 import { confinesDevices, type Places, usePlaces, went } from "./places";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
+let bench: Fixture;
 let places: Places;
 usePlaces((opened) => {
   places = opened;
 });
-useWorkbench((opened) => {
+useFixture((opened) => {
   bench = opened;
 });
 

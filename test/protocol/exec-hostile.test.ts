@@ -3,15 +3,15 @@ import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
-import { Label, ProgramBuilder } from "../../src/exec/program";
+import { Label, ProgramBuilder } from "../../src/linux/syscall-program/builder";
 import { exec, startExec } from "../support/exec";
 import { pace } from "../support/pace";
 import type { PreparedTask } from "../support/task";
 import { sentence } from "./inside";
-import { copyTree, shell, useWorkbench, type Workbench } from "./workbench";
+import { copyTree, type Fixture, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -4,10 +4,10 @@ import { driverBinary } from "../../scripts/build/project";
 import { attempt } from "../../scripts/command";
 import { exec, startExec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
-import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -5,16 +5,16 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { run } from "../../scripts/command";
-import { parseNamespacePids } from "../../src/host/process-info";
+import { parseNamespacePids } from "../../src/linux/proc";
 import { DriverClient } from "../support/driver-client";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { startPlugin } from "../support/plugin-process";
 import type { PreparedTask } from "../support/task";
-import { copyTree, failure, openWorkbench, shell, type Workbench } from "./workbench";
+import { copyTree, type Fixture, failure, openWorkbench, shell } from "./workbench";
 
 let before: HostState;
-let bench: Workbench;
+let bench: Fixture;
 let allocRoot: string;
 /** On a disk, because a tmpfs may not support an overlay's upper directory. */
 const store = `/var/tmp/faults-store-${process.pid}`;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { run } from "../../scripts/command";
 import { debianImage } from "../../scripts/images/images";
-import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./workbench";
 
 const namespace = `group-${process.pid}`;
 const path = `/run/netns/${namespace}`;
@@ -17,8 +17,8 @@ beforeAll(async () => {
   for (const link of ["lo", "eth0"]) await run(["ip", "-n", namespace, "link", "set", link, "up"]);
   await run(["ip", "-n", namespace, "address", "add", `${address}/24`, "dev", "eth0"]);
 });
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 afterAll(async () => {

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ProgramBuilder } from "../../src/exec/program";
+import { ProgramBuilder } from "../../src/linux/syscall-program/builder";
 import { exec } from "../support/exec";
 import { pace } from "../support/pace";
 import type { PreparedTask } from "../support/task";
-import { copyTree, failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { copyTree, type Fixture, failure, shell, useFixture } from "./workbench";
 
 /** What root in a container with the default options can do to the driver and to others. */
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import type { TaskSpec } from "../support/task";
-import { failure, shell, type Workbench } from "./workbench";
+import { type Fixture, failure, shell } from "./workbench";
 
 /** Whether the plugin under test uses the systemd supervisor, as it does if systemd is PID 1. */
 export const underSystemd: boolean = existsSync("/run/systemd/system");
@@ -15,7 +15,7 @@ export const underSystemd: boolean = existsSync("/run/systemd/system");
  * @throws Error with what it printed on stderr when its exit code is not 0
  */
 export async function inside(
-  bench: Workbench,
+  bench: Fixture,
   script: string,
   more: Readonly<Record<string, unknown>> = {},
   spec: Partial<TaskSpec> = {},

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

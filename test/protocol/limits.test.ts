@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { findContainerCgroups } from "../../src/host/container-cgroups";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
+import { findContainerCgroups } from "../../src/linux/cgroup/membership";
 import { watchEvents } from "../support/event-watch";
 import { megabytes, type PreparedTask } from "../support/task";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

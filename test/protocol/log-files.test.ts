@@ -6,12 +6,12 @@ import { run } from "../../scripts/command";
 import type { PreparedTask } from "../support/task";
 import { inside, sentence } from "./inside";
 import { went } from "./places";
-import { copyTree, shell, useWorkbench, type Workbench } from "./workbench";
+import { copyTree, type Fixture, shell, useFixture } from "./workbench";
 
 /** A replacement of a task's log is never opened; only the FIFO that Nomad created there, or the null device, is. */
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { create } from "@bufbuild/protobuf";
 import { encode } from "@msgpack/msgpack";
 import { TaskHandleSchema, TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -4,16 +4,16 @@ import { join } from "node:path";
 import { exec } from "../support/exec";
 import { sentence } from "./inside";
 import { owner, type Places, usePlaces, went } from "./places";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
 /** File ownership on both sides of a mount, in containers with their own user IDs: the default. */
 
-let bench: Workbench;
+let bench: Fixture;
 let places: Places;
 usePlaces((opened) => {
   places = opened;
 });
-useWorkbench((opened) => {
+useFixture((opened) => {
   bench = opened;
 });
 

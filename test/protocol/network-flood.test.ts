@@ -5,10 +5,10 @@ import { run } from "../../scripts/command";
 import { exec } from "../support/exec";
 import { pace } from "../support/pace";
 import type { PreparedTask } from "../support/task";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

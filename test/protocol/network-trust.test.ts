@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { run } from "../../scripts/command";
-import { findLeader } from "../../src/supervisor/payload";
+import { findLeader } from "../../src/nspawn/processes";
 import { addNeighbour, type Neighbour } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
 /** The host ignores everything that a container announces about its network. */
 
@@ -21,8 +21,8 @@ beforeAll(async () => {
   await writeFile(forwarding, "0");
   await run(["ip", "-6", "route", "add", "default", "via", "2001:db8::9", "dev", "neighbour", "proto", "ra"]);
 });
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 afterAll(async () => {

@@ -10,14 +10,14 @@ import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
 import { sentence } from "./inside";
 import { went } from "./places";
-import { openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, openWorkbench, shell, useFixture } from "./workbench";
 
 let neighbour: Neighbour;
 beforeAll(async () => {
   neighbour = await addNeighbour();
 });
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 afterAll(() => neighbour[Symbol.asyncDispose]());
@@ -460,7 +460,7 @@ describe("a bridge of the host", () => {
 });
 
 describe("network_bridge", () => {
-  const start = async (name: string, from: Workbench = bench) =>
+  const start = async (name: string, from: Fixture = bench) =>
     sentence(from.start(await from.task(shell(from.busybox, "sleep 1000", { network_bridge: name }))));
 
   test("accepts only bridges, and nothing is left of the refused start", async () => {
@@ -587,7 +587,7 @@ test("a task that gets no address runs, and a task event says so", async () => {
 
 test("two agents on one host, each with its own driver, do not interfere", async () => {
   await using other = await openWorkbench();
-  const port = (bench: Workbench, value: number) => ({
+  const port = (bench: Fixture, value: number) => ({
     ...shell(bench.busybox, servers(String(value)), { network_veth: true, ports: ["port0"] }),
     resources: ports([value, 80, ""]),
   });

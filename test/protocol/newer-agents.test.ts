@@ -6,15 +6,15 @@ import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { NetworkIsolationSpecSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { attempt } from "../../scripts/command";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { findContainerCgroups } from "../../src/host/container-cgroups";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
+import { findContainerCgroups } from "../../src/linux/cgroup/membership";
 import { watchEvents } from "../support/event-watch";
 import { underSystemd } from "./inside";
 import { type Places, usePlaces } from "./places";
-import { failure, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, openWorkbench, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 let places: Places;

@@ -10,10 +10,10 @@ import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { startPlugin } from "../support/plugin-process";
 import { prepareTask } from "../support/task";
 import { inside, sentence, underSystemd } from "./inside";
-import { copyTree, openWorkbench, shell, type Workbench } from "./workbench";
+import { copyTree, type Fixture, openWorkbench, shell } from "./workbench";
 
 let before: HostState;
-let bench: Workbench;
+let bench: Fixture;
 /** A tree that tests may write to. */
 let tree: string;
 beforeAll(async () => {

@@ -3,10 +3,10 @@ import { readlinkSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { underSystemd } from "./inside";
-import { failure, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, openWorkbench, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

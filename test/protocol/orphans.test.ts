@@ -3,14 +3,14 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { settingsFilePath } from "../../src/nspawn/settings-file";
-import { machinesOf } from "../../src/task/files";
+import { machinesOfClient } from "../../src/machine/files";
+import { settingsFilePath } from "../../src/nspawn/environment";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PreparedTask, prepareTask } from "../support/task";
-import { openWorkbench, shell, type Workbench } from "./workbench";
+import { type Fixture, openWorkbench, shell } from "./workbench";
 
 let before: HostState;
-let bench: Workbench;
+let bench: Fixture;
 /** The allocations of the agent under test. */
 let allocRoot: string;
 /** Milliseconds until dangling containers are listed: longer than a start takes on a busy machine. */
@@ -36,7 +36,7 @@ async function machineOf(task: PreparedTask): Promise<string> {
 async function machinesBecome(owner: string, machines: readonly string[]): Promise<void> {
   const deadline = performance.now() + 20_000;
   for (;;) {
-    const found = (await machinesOf(owner)).sort();
+    const found = (await machinesOfClient(owner)).sort();
     if (found.join() === [...machines].sort().join()) return;
     if (performance.now() > deadline)
       throw new Error(`The machines are ${found.join(", ")}, not ${machines.join(", ")}.`);
@@ -55,12 +55,12 @@ test("dangling containers are removed after the delay; all others stay", async (
   const forgotten = await start(own);
   const recovered = await start(own);
   const another = await start({});
-  expect((await machinesOf(allocRoot)).sort()).toEqual([forgotten.machine, recovered.machine].sort());
+  expect((await machinesOfClient(allocRoot)).sort()).toEqual([forgotten.machine, recovered.machine].sort());
   await bench.replacePlugin();
   await bench.client().recoverTask(recovered.handle);
   const late = await start(own);
   // Nothing is removed before the delay is over.
-  expect(await machinesOf(allocRoot)).toHaveLength(3);
+  expect(await machinesOfClient(allocRoot)).toHaveLength(3);
   await machinesBecome(allocRoot, [recovered.machine, late.machine]);
   expect(existsSync(settingsFilePath(forgotten.machine))).toBe(false);
   const warned = bench.plugin().logs.filter((line) => line["@message"].includes("removing dangling container"));
@@ -101,7 +101,7 @@ test.each([
   await keeping.replacePlugin();
   await keeping.finished({ ...shell(keeping.busybox, "true"), allocRoot: root });
   await Bun.sleep(500);
-  expect(await machinesOf(root)).toHaveLength(1);
+  expect(await machinesOfClient(root)).toHaveLength(1);
   if (handle !== undefined) await keeping.client().recoverTask(handle);
   await keeping.client().destroyTask(task.id, true);
   await task[Symbol.asyncDispose]();

@@ -4,10 +4,10 @@ import { afterAll, beforeAll } from "bun:test";
 import { chmod, chown, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, run } from "../../scripts/command";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import type { PreparedTask, TaskSpec } from "../support/task";
 import { underSystemd } from "./inside";
-import type { Workbench } from "./workbench";
+import type { Fixture } from "./workbench";
 
 /** A directory on a disk, because device nodes do not work on a tmpfs such as /tmp. */
 export interface Places extends AsyncDisposable {
@@ -96,7 +96,7 @@ export interface Went {
  * @param prepare fills its directories before the start
  */
 export async function went(
-  bench: Workbench,
+  bench: Fixture,
   spec: TaskSpec,
   prepare: (task: PreparedTask) => Promise<unknown> = async () => {},
 ): Promise<Went> {

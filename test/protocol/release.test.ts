@@ -4,10 +4,10 @@ import { copyFile, mkdir, readdir, readlink, rm, writeFile } from "node:fs/promi
 import { dirname, join } from "node:path";
 import type { PreparedTask } from "../support/task";
 import { sentence } from "./inside";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

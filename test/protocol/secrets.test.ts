@@ -2,18 +2,18 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, run } from "../../scripts/command";
-import { errnoCode, isMissing } from "../../src/host/errno";
+import { errnoCode, isMissing } from "../../src/lib/errors";
 import { startExec } from "../support/exec";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
 import { sentence, underSystemd } from "./inside";
 import { went } from "./places";
-import { openWorkbench, shell, type Workbench } from "./workbench";
+import { type Fixture, openWorkbench, shell } from "./workbench";
 
 /** Where a task's secrets must not appear: argument vectors, units, logs, world-readable files. */
 
 let before: HostState;
-let bench: Workbench;
+let bench: Fixture;
 beforeAll(async () => {
   before = await hostState();
   bench = await openWorkbench({ allow_properties: ["IOWeight"] });

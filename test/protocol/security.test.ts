@@ -4,16 +4,16 @@ import { join } from "node:path";
 import type { PreparedTask } from "../support/task";
 import { inside, sentence } from "./inside";
 import { type Places, usePlaces, went } from "./places";
-import { copyTree, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
+import { copyTree, type Fixture, openWorkbench, shell, useFixture } from "./workbench";
 
 /** What operators can forbid, and what no job can do in any configuration. */
 
-let bench: Workbench;
+let bench: Fixture;
 let places: Places;
 usePlaces((opened) => {
   places = opened;
 });
-useWorkbench((opened) => {
+useFixture((opened) => {
   bench = opened;
 });
 
@@ -21,7 +21,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 /** The error with which a start is refused; "" if it is not refused. */
 async function refusal(
-  on: Workbench,
+  on: Fixture,
   more: Options,
   prepare?: (task: PreparedTask) => Promise<unknown>,
 ): Promise<string> {
@@ -85,7 +85,7 @@ describe("allow_caps", () => {
 });
 
 describe("allow_privileged_binds = false", () => {
-  let strict: Workbench;
+  let strict: Fixture;
   beforeAll(async () => {
     strict = await openWorkbench({ allow_privileged_binds: false });
   });
@@ -135,7 +135,7 @@ test("volumes = false refuses only volumes", async () => {
 });
 
 describe("image_paths", () => {
-  let limited: Workbench;
+  let limited: Fixture;
   let allowed: string;
   beforeAll(async () => {
     allowed = await places.folder("images");

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { signalName, signalNumber } from "../../src/host/signals";
-import { failure, shell, useWorkbench, type Workbench } from "./workbench";
+import { signalName, signalNumber } from "../../src/values/signals";
+import { type Fixture, failure, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -4,13 +4,13 @@ import {
   MemoryUsage_Fields,
   type TaskStats,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import type { PreparedTask } from "../support/task";
 import { underSystemd } from "./inside";
-import { failure, openWorkbench, shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, failure, openWorkbench, shell, useFixture } from "./workbench";
 
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

@@ -9,12 +9,12 @@ import { debianImage } from "../../scripts/images/images";
 import { archiveOf, type Config, type Layer, type LayerKind, writeImage } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
 import { sentence, underSystemd } from "./inside";
-import { copyTree, useWorkbench, type Workbench } from "./workbench";
+import { copyTree, type Fixture, useFixture } from "./workbench";
 
 /** On a disk, because a tmpfs may not support an overlay's upper directory. */
 const store = `/var/tmp/stored-images-${process.pid}`;
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

@@ -4,12 +4,12 @@ import { dirname, join } from "node:path";
 import type { PreparedTask } from "../support/task";
 import { sentence } from "./inside";
 import { went } from "./places";
-import { shell, useWorkbench, type Workbench } from "./workbench";
+import { type Fixture, shell, useFixture } from "./workbench";
 
 /** Symlinks in a task's directory, of an artifact or of the task itself, cannot lead a mount out of it. */
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

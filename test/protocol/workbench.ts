@@ -6,14 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { busyboxImage } from "../../scripts/images/images";
-import { errorText } from "../../src/host/error-text";
+import { errorText } from "../../src/lib/errors";
 import { DriverClient } from "../support/driver-client";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PluginProcess, startPlugin } from "../support/plugin-process";
 import { type PreparedTask, prepareTask, type TaskSpec } from "../support/task";
 
 /** A plugin with its client; several may follow one another in a test. */
-export interface Workbench extends AsyncDisposable {
+export interface Fixture extends AsyncDisposable {
   plugin(): PluginProcess;
   client(): DriverClient;
   /** The cached busybox tree; tests must not write to it. */
@@ -39,7 +39,7 @@ export function shell(image: string, script: string, more: Readonly<Record<strin
 }
 
 /** @param pluginConfig the `config {}` of the plugin block */
-export async function openWorkbench(pluginConfig: Readonly<Record<string, unknown>> = {}): Promise<Workbench> {
+export async function openWorkbench(pluginConfig: Readonly<Record<string, unknown>> = {}): Promise<Fixture> {
   await using made = new AsyncDisposableStack();
   const scratch = await mkdtemp(join(tmpdir(), "workbench-"));
   made.defer(() => rm(scratch, { recursive: true, force: true }));
@@ -111,12 +111,9 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
  *
  * @param use receives the workbench before the first test
  */
-export function useWorkbench(
-  use: (bench: Workbench) => void,
-  pluginConfig: Readonly<Record<string, unknown>> = {},
-): void {
+export function useFixture(use: (bench: Fixture) => void, pluginConfig: Readonly<Record<string, unknown>> = {}): void {
   let before: HostState;
-  let bench: Workbench;
+  let bench: Fixture;
   beforeAll(async () => {
     before = await hostState();
     bench = await openWorkbench(pluginConfig);

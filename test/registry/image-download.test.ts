@@ -10,7 +10,7 @@ import { run } from "../../scripts/command";
 import { diskImage } from "../../scripts/images/images";
 import { sentence } from "../protocol/inside";
 import { went } from "../protocol/places";
-import { useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, useFixture } from "../protocol/workbench";
 import { makeCertificate } from "../support/certificate";
 import { type DownloadSite, keepMachines, startDownloadSite } from "../support/download-site";
 import { pushImage } from "../support/oci-images";
@@ -21,7 +21,7 @@ const machines = "/var/lib/machines";
 const top = await mkdtemp(join(tmpdir(), "image-download-"));
 let site: DownloadSite;
 let registry: TestRegistry;
-let bench: Workbench;
+let bench: Fixture;
 let kept: AsyncDisposable;
 beforeAll(async () => {
   kept = await keepMachines();
@@ -53,7 +53,7 @@ describe.each([
   ["natively", native],
   ["by systemd-importd", {}],
 ] as const)("%s", (how, pluginConfig) => {
-  useWorkbench(
+  useFixture(
     (opened) => {
       bench = opened;
     },
@@ -368,7 +368,7 @@ describe.each([
   ["natively", native],
   ["by systemd-importd", {}],
 ] as const)("a disk that is nearly full, %s", (_how, pluginConfig) => {
-  useWorkbench(
+  useFixture(
     (opened) => {
       bench = opened;
     },
@@ -399,7 +399,7 @@ describe.each([
 });
 
 describe("policy", () => {
-  useWorkbench(
+  useFixture(
     (opened) => {
       bench = opened;
     },
@@ -419,7 +419,7 @@ describe("policy", () => {
 });
 
 describe("an image of a registry", () => {
-  useWorkbench(
+  useFixture(
     (opened) => {
       bench = opened;
     },

@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { driverBinary } from "../../scripts/build/project";
 import { run } from "../../scripts/command";
-import { fetchNatively, provideMachineImage } from "../../src/image/download/machine-image";
-import type { DownloadContext, MachineImage } from "../../src/image/download/request";
+import { fetchNatively, provideMachineImage } from "../../src/image/machine/provide";
+import type { DownloadContext, MachineImage } from "../../src/image/machine/request";
 import { SourceError } from "../../src/image/source";
-import { StoreError } from "../../src/image/store/store-error";
+import { StoreError } from "../../src/lib/errors";
 import {
   type DownloadSite,
   makeSigner,

@@ -2,13 +2,13 @@
 
 import { expect } from "bun:test";
 import { createHash } from "node:crypto";
-import type { Timing } from "../../src/image/http/patience";
-import { parseReference } from "../../src/image/reference";
 import { type RegistryOptions, registrySource } from "../../src/image/registry/registry-source";
 import { type Descriptor, type ImageSource, SourceError } from "../../src/image/source";
+import type { RetryOptions } from "../../src/image/transfer/retry";
+import { parseReference } from "../../src/values/image-reference";
 
 /** Fast enough for tests. */
-export const quick: Timing = {
+export const quick: RetryOptions = {
   attempts: 5,
   firstPauseMs: 10,
   longestPauseMs: 100,

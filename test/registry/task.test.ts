@@ -6,14 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
 import { sentence } from "../protocol/inside";
-import { useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, useFixture } from "../protocol/workbench";
 import { archiveOf, type Config, type Layer, writeImage } from "../support/oci-image";
 import { startRegistry, type TestRegistry } from "../support/registry";
 import { archive, file } from "../support/tar-archive";
 
 const store = `/var/tmp/registry-task-${process.pid}`;
-let bench: Workbench;
-useWorkbench(
+let bench: Fixture;
+useFixture(
   (opened) => {
     bench = opened;
   },

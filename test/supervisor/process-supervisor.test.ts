@@ -2,16 +2,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { bootId } from "../../src/host/boot-id";
-import { readCgroupLayout } from "../../src/host/cgroup-layout";
-import { cgroupDirectories, SUPERVISORS_CGROUP } from "../../src/host/cgroup-task";
-import { readNspawn } from "../../src/host/nspawn-version";
-import { identify, isAlive } from "../../src/host/process-info";
-import { readIfThere } from "../../src/host/read-file";
-import { findLeader } from "../../src/supervisor/payload";
+import { readIfThere } from "../../src/lib/directories";
+import { readCgroupLayout } from "../../src/linux/cgroup/layout";
+import { cgroupDirectories, SUPERVISORS_CGROUP } from "../../src/linux/cgroup/manager";
+import { bootId, identify, isAlive } from "../../src/linux/proc";
+import { readNspawn } from "../../src/nspawn/installation";
+import { findLeader } from "../../src/nspawn/processes";
 import { createProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
-import { readRunning, stateFiles } from "../../src/supervisor/process/state-files";
-import { LaunchError, type LaunchSpec, type Supervised, type Supervisor } from "../../src/supervisor/supervisor";
+import { readRunning, stateFiles } from "../../src/supervisor/process/state";
+import { type Container, LaunchError, type LaunchSpec, type Supervisor } from "../../src/supervisor/supervisor";
 import { pace } from "../support/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { type LogFifo, makeFifo } from "./log-fifo";
@@ -119,7 +118,7 @@ describe("process supervisor", () => {
       ...change,
     };
   };
-  const launch = (...of: Parameters<typeof spec>): Promise<Supervised> => supervisor.launch(spec(...of));
+  const launch = (...of: Parameters<typeof spec>): Promise<Container> => supervisor.launch(spec(...of));
   const runningOf = (machine: string) => {
     const running = readRunning(stateFiles(stateDir, machine));
     if (running === undefined) throw new Error(`${machine} has no state.`);
@@ -135,19 +134,19 @@ describe("process supervisor", () => {
   test(
     "state is readable by root only, and the shim has its own session and cgroup",
     async () => {
-      const supervised = await launch(`echo ready; ${LOOP}`);
+      const container = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
-      const { supervisor: process1, main } = runningOf(supervised.ref.machine);
-      const files = stateFiles(stateDir, supervised.ref.machine);
+      const { supervisor: process1, main } = runningOf(container.ref.machine);
+      const files = stateFiles(stateDir, container.ref.machine);
       const stat = await Promise.all([stateDir, files.directory, files.order, files.running, files.socket].map(modeOf));
       expect(stat).toEqual([0o700, 0o700, 0o600, 0o600, 0o600]);
       const session = readFileSync(`/proc/${process1.pid}/stat`, "utf8").split(") ")[1]?.split(" ")[3];
       expect(Number(session)).toBe(process1.pid);
       const cgroup = readFileSync(`/proc/${process1.pid}/cgroup`, "utf8");
       expect(cgroup).toContain("/nomad-driver-nspawn/.supervisors\n");
-      expect(cgroup).not.toContain(supervised.ref.machine);
+      expect(cgroup).not.toContain(container.ref.machine);
       for (const pid of [main.pid, findLeader(main.pid)?.pid]) {
-        expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/nomad-driver-nspawn/${supervised.ref.machine}`);
+        expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/nomad-driver-nspawn/${container.ref.machine}`);
       }
     },
     TEST_MS,
@@ -156,14 +155,14 @@ describe("process supervisor", () => {
   test(
     "the shim ignores SIGINT, SIGHUP and SIGTERM",
     async () => {
-      const supervised = await launch(`trap 'exit 6' USR1; echo ready; ${LOOP}`);
+      const container = await launch(`trap 'exit 6' USR1; echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
-      const own = runningOf(supervised.ref.machine).supervisor;
+      const own = runningOf(container.ref.machine).supervisor;
       for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.kill(own.pid, signal);
       await Bun.sleep(100);
       expect(isAlive(own)).toBe(true);
-      await supervised.signal(10);
-      expect((await supervised.exit).code).toBe(6);
+      await container.signal(10);
+      expect((await container.exit).code).toBe(6);
     },
     TEST_MS,
   );
@@ -171,18 +170,18 @@ describe("process supervisor", () => {
   test(
     "a shim killed with -9 is reported as an exit with a reason, and its container is killed",
     async () => {
-      const supervised = await launch(`echo ready; ${LOOP}`);
+      const container = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
-      const { supervisor: own, main } = runningOf(supervised.ref.machine);
+      const { supervisor: own, main } = runningOf(container.ref.machine);
       const leader = findLeader(main.pid);
       process.kill(own.pid, SIGKILL);
-      const exit = await supervised.exit;
+      const exit = await container.exit;
       expect(exit).toMatchObject({ signal: SIGKILL, oomKilled: false });
       expect(exit.message).toMatch(/shim of container .* was killed, so the driver killed the container/);
       expect(isAlive(main)).toBe(false);
       expect(leader !== undefined && isAlive(leader)).toBe(false);
       const later = supervisorIn(stateDir);
-      expect(await (await later.attach(supervised.ref)).exit).toEqual(exit);
+      expect(await (await later.attach(container.ref)).exit).toEqual(exit);
       await later.close();
     },
     TEST_MS,
@@ -191,15 +190,15 @@ describe("process supervisor", () => {
   test(
     "the same, found by a later plugin",
     async () => {
-      const supervised = await launch(`echo ready; ${LOOP}`);
+      const container = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
       await supervisor.close();
-      const { supervisor: own, main } = runningOf(supervised.ref.machine);
+      const { supervisor: own, main } = runningOf(container.ref.machine);
       process.kill(own.pid, SIGKILL);
       while (isAlive(own)) await Bun.sleep(1);
       expect(isAlive(main)).toBe(true);
       const later = supervisorIn(stateDir);
-      const found = await later.attach(supervised.ref);
+      const found = await later.attach(container.ref);
       expect((await found.exit).signal).toBe(SIGKILL);
       expect(isAlive(main)).toBe(false);
       await later.close();
@@ -240,10 +239,10 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test(
     "the last output of a container waits for a reader, even after its exit",
     async () => {
-      const supervised = await launch("echo last; echo complaint >&2; exit 2");
-      expect((await supervised.exit).code).toBe(2);
+      const container = await launch("echo last; echo complaint >&2; exit 2");
+      expect((await container.exit).code).toBe(2);
       await Bun.sleep(300);
-      const { supervisor: own } = runningOf(supervised.ref.machine);
+      const { supervisor: own } = runningOf(container.ref.machine);
       expect(isAlive(own)).toBe(true);
       expect(await stdout.readUntil(/last\n/)).toBe("last\n");
       expect(await stderr.readUntil(/complaint\n/)).toContain("complaint\n");
@@ -258,11 +257,11 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test(
     "a container that blocks on a full standard error without a reader can be killed",
     async () => {
-      const supervised = await launch("echo ready; seq 1 1000000 >&2");
+      const container = await launch("echo ready; seq 1 1000000 >&2");
       await stdout.readUntil(/ready/);
       await Bun.sleep(300);
-      await supervised.kill();
-      expect((await supervised.exit).signal).toBe(SIGKILL);
+      await container.kill();
+      expect((await container.exit).signal).toBe(SIGKILL);
     },
     TEST_MS,
   );
@@ -273,14 +272,14 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const marks = join(directory, "marks");
       mkdirSync(marks);
       const script = `if test -e /tmp/once; then trap 'exit 5' USR1; echo again; ${LOOP}; fi; echo once; echo > /tmp/once; reboot -f; sleep 60`;
-      const supervised = await launch(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]);
+      const container = await launch(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]);
       expect(await stdout.readUntil(/again\n/)).toBe("once\nagain\n");
-      const { main } = runningOf(supervised.ref.machine);
+      const { main } = runningOf(container.ref.machine);
       const groups = readFileSync(`/proc/${findLeader(main.pid)?.pid}/cgroup`, "utf8");
-      expect(groups).toContain(`/nomad-driver-nspawn/${supervised.ref.machine}`);
+      expect(groups).toContain(`/nomad-driver-nspawn/${container.ref.machine}`);
       expect(groups).not.toContain("/.supervisors");
-      await supervised.signal(10);
-      expect((await supervised.exit).code).toBe(5);
+      await container.signal(10);
+      expect((await container.exit).code).toBe(5);
     },
     TEST_MS,
   );
@@ -291,9 +290,9 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const environmentFile = join(directory, "environment");
       writeFileSync(environmentFile, "SECRET='a b\"$c'\nPLAIN='file'\n", { mode: 0o600 });
       const change = { environment: { PLAIN: "spec", OTHER: "o" }, environmentFile };
-      const supervised = await launch(`echo ready; ${LOOP}`, change);
+      const container = await launch(`echo ready; ${LOOP}`, change);
       await stdout.readUntil(/ready/);
-      const environment = readFileSync(`/proc/${supervised.mainPid()}/environ`, "utf8").split("\0").filter(Boolean);
+      const environment = readFileSync(`/proc/${container.mainPid()}/environ`, "utf8").split("\0").filter(Boolean);
       expect(environment.toSorted()).toEqual([
         "OTHER=o",
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -344,17 +343,17 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const marks = join(directory, "marks");
       mkdirSync(marks);
       const go = makeFifo(join(marks, "go"));
-      const supervised = await busy.launch(spec(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]));
+      const container = await busy.launch(spec(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]));
       await stdout.readUntil(/ready/);
-      const { main } = runningOf(supervised.ref.machine);
+      const { main } = runningOf(container.ref.machine);
       writeFileSync(go.path, "now\n");
       go.close();
       while (isAlive(main)) await Bun.sleep(1);
-      await supervised.kill();
-      expect(await supervised.exit).toMatchObject({ code: 0, signal: SIGKILL });
-      await supervised.release();
+      await container.kill();
+      expect(await container.exit).toMatchObject({ code: 0, signal: SIGKILL });
+      await container.release();
       await busy.close();
-      expect(nspawnsOf(supervised.ref.machine)).toEqual([]);
+      expect(nspawnsOf(container.ref.machine)).toEqual([]);
     },
     TEST_MS,
   );
@@ -362,12 +361,12 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test(
     "a shim that does not respond cannot prevent its container from being killed and removed",
     async () => {
-      const supervised = await launch(`echo ready; ${LOOP}`);
+      const container = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
-      const { supervisor: own, main } = runningOf(supervised.ref.machine);
+      const { supervisor: own, main } = runningOf(container.ref.machine);
       process.kill(own.pid, "SIGSTOP");
-      await supervised.release();
-      expect((await supervised.exit).signal).toBe(SIGKILL);
+      await container.release();
+      expect((await container.exit).signal).toBe(SIGKILL);
       expect([own, main].map((each) => isAlive(each))).toEqual([false, false]);
     },
     TEST_MS,
@@ -376,18 +375,18 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test(
     "the parent of all cgroups is removed with the last one, although a shim exits late",
     async () => {
-      const supervised = await launch("exit 0");
-      await supervised.exit;
+      const container = await launch("exit 0");
+      await container.exit;
       const late = Bun.spawn(["/bin/sleep", "1"], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
       for (const own of cgroups(SUPERVISORS_CGROUP)) writeFileSync(join(own, "cgroup.procs"), String(late.pid));
       const parents = cgroups(SUPERVISORS_CGROUP).map((own) => dirname(own));
       expect(parents).not.toEqual([]);
       // Containers of other programs on this machine use it as well.
-      const mine = [basename(SUPERVISORS_CGROUP), supervised.ref.machine];
+      const mine = [basename(SUPERVISORS_CGROUP), container.ref.machine];
       const others = (parent: string) =>
         readdirSync(parent, { withFileTypes: true }).some((entry) => entry.isDirectory() && !mine.includes(entry.name));
       const kept = parents.filter(others);
-      await supervised.release();
+      await container.release();
       await late.exited;
       expect(parents.filter((parent) => existsSync(parent))).toEqual(kept);
     },
@@ -397,15 +396,15 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test(
     "a release that failed can be retried",
     async () => {
-      const supervised = await launch(`echo ready; ${LOOP}`);
+      const container = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
-      const { running } = stateFiles(stateDir, supervised.ref.machine);
+      const { running } = stateFiles(stateDir, container.ref.machine);
       const told = readFileSync(running);
       writeFileSync(running, "{");
-      await expect(supervised.release()).rejects.toThrow(/running.json is damaged/);
+      await expect(container.release()).rejects.toThrow(/running.json is damaged/);
       writeFileSync(running, told);
-      await supervised.release();
-      expect((await supervised.exit).signal).toBe(SIGKILL);
+      await container.release();
+      expect((await container.exit).signal).toBe(SIGKILL);
     },
     TEST_MS,
   );
@@ -433,9 +432,9 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
     async () => {
       const limits = { cpus: "4000" };
       for (let round = 0; round < 2; round += 1) {
-        const supervised = await launch("exit 0", { limits });
-        expect((await supervised.exit).code).toBe(0);
-        await supervised.release();
+        const container = await launch("exit 0", { limits });
+        expect((await container.exit).code).toBe(0);
+        await container.release();
       }
       expect(warnings.filter((text) => text.includes("limit of cores"))).toHaveLength(1);
     },
@@ -445,10 +444,10 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test(
     "costs little while it waits",
     async () => {
-      const supervised = await launch(`echo ready; exec sleep 60`);
+      const container = await launch(`echo ready; exec sleep 60`);
       await stdout.readUntil(/ready/);
       await Bun.sleep(500);
-      const { supervisor: own } = runningOf(supervised.ref.machine);
+      const { supervisor: own } = runningOf(container.ref.machine);
       const before = identify(own.pid) && ticksOf(own.pid);
       await Bun.sleep(1_000);
       expect(ticksOf(own.pid) - (before ?? 0)).toBeLessThanOrEqual(pace);

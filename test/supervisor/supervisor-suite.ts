@@ -2,18 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bootId } from "../../src/host/boot-id";
-import { readMounts } from "../../src/host/mounts";
-import { findNspawn } from "../../src/host/nspawn-version";
-import { identify, isAlive, type ProcessIdentity } from "../../src/host/process-info";
-import { findLeader, waitForProcess } from "../../src/supervisor/payload";
-import {
-  type LaunchSpec,
-  NotSupervisedError,
-  type PayloadMode,
-  type Supervised,
-  type Supervisor,
-} from "../../src/supervisor/supervisor";
+import { readMounts } from "../../src/linux/mount";
+import { bootId, identify, isAlive, type ProcessIdentity } from "../../src/linux/proc";
+import { findNspawn } from "../../src/nspawn/installation";
+import type { PayloadMode } from "../../src/nspawn/payload";
+import { findLeader, waitForProcess } from "../../src/nspawn/processes";
+import { type Container, type LaunchSpec, NotSupervisedError, type Supervisor } from "../../src/supervisor/supervisor";
 import { pace } from "../support/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { type LogFifo, makeFifo } from "./log-fifo";
@@ -41,8 +35,8 @@ export function kernelTellsExits(): boolean {
   return major > 6 || (major === 6 && minor >= 15);
 }
 
-interface Container {
-  readonly supervised: Supervised;
+interface StartedContainer {
+  readonly container: Container;
   readonly stdout: LogFifo;
   readonly stderr: LogFifo;
   readonly spec: LaunchSpec;
@@ -68,7 +62,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
     let fifos = "";
     let supervisor: Supervisor;
     let count = 0;
-    const started = new Set<Supervised>();
+    const started = new Set<Container>();
 
     beforeAll(async () => {
       tree = makeBusyboxTree();
@@ -76,7 +70,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       supervisor = await make();
     });
     afterAll(async () => {
-      for (const supervised of started) await supervised.release();
+      for (const container of started) await container.release();
       await supervisor.close();
       tree.remove();
       rmSync(fifos, { recursive: true, force: true });
@@ -111,18 +105,18 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       const paths = { stdoutPath: join(fifos, `${machine}.out`), stderrPath: join(fifos, `${machine}.err`) };
       return { machine, mode, argv, environment: {}, ...paths, limits, devices: [], properties: {} };
     };
-    const launch = async (script: string, start?: Start): Promise<Container> => {
+    const launch = async (script: string, start?: Start): Promise<StartedContainer> => {
       const spec = specOf(script, start);
       const stdout = makeFifo(spec.stdoutPath);
       const stderr = makeFifo(spec.stderrPath);
       if (start?.read === true) for (const fifo of [stdout, stderr]) fifo.open();
-      const supervised = await supervisor.launch(spec);
-      started.add(supervised);
-      return { supervised, stdout, stderr, spec };
+      const container = await supervisor.launch(spec);
+      started.add(container);
+      return { container, stdout, stderr, spec };
     };
-    const finish = async ({ supervised, stdout, stderr, spec }: Container): Promise<void> => {
-      await supervised.release();
-      started.delete(supervised);
+    const finish = async ({ container, stdout, stderr, spec }: StartedContainer): Promise<void> => {
+      await container.release();
+      started.delete(container);
       stdout.close();
       stderr.close();
       expect(await leftovers(spec.machine, options)).toEqual([]);
@@ -131,9 +125,9 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       // A container may exit before the launch has completed; a FIFO without a reader is then empty again.
       const container = await launch(script, { ...start, read: true });
       const reading = Promise.all([container.stdout.readUntil(), container.stderr.readUntil()]);
-      const exit = await container.supervised.exit;
+      const exit = await container.container.exit;
       // A supervisor may keep the FIFOs open, as their last writer, until then.
-      await container.supervised.release();
+      await container.container.release();
       const [out, err] = await reading;
       await finish(container);
       return { out, err, exit };
@@ -162,12 +156,12 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           async () => {
             const container = await launch(`echo ready; ${LOOP}`, { mode });
             await container.stdout.readUntil(/ready/);
-            await container.supervised.signal(SIGKILL);
-            expect(outcome(await container.supervised.exit)).toBe(
+            await container.container.signal(SIGKILL);
+            expect(outcome(await container.container.exit)).toBe(
               mode === "pid1" || options.exactSignalOfPid2 ? "code 0 signal 9" : "code 255 signal 0",
             );
-            expect(container.supervised.mainPid()).toBeUndefined();
-            await container.supervised.signal(SIGTERM);
+            expect(container.container.mainPid()).toBeUndefined();
+            await container.container.signal(SIGTERM);
             await finish(container);
           },
           TEST_MS,
@@ -179,11 +173,11 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
             const script = `trap 'echo usr' USR1; trap 'echo bye; exit 3' TERM; echo ready; ${LOOP}`;
             const container = await launch(script, { mode });
             await container.stdout.readUntil(/ready/);
-            await container.supervised.signal(SIGUSR1);
+            await container.container.signal(SIGUSR1);
             await container.stdout.readUntil(/usr/);
-            await container.supervised.signal(SIGTERM);
+            await container.container.signal(SIGTERM);
             await container.stdout.readUntil(/bye/);
-            expect(outcome(await container.supervised.exit)).toBe("code 3 signal 0");
+            expect(outcome(await container.container.exit)).toBe("code 3 signal 0");
             await finish(container);
           },
           TEST_MS,
@@ -196,8 +190,8 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           async () => {
             const container = await launch("echo ready; exec sleep 60", { mode: "pid2" });
             await container.stdout.readUntil(/ready/);
-            await container.supervised.signal(SIGTERM);
-            expect(outcome(await container.supervised.exit)).toBe("code 0 signal 15");
+            await container.container.signal(SIGTERM);
+            expect(outcome(await container.container.exit)).toBe("code 0 signal 15");
             await finish(container);
           },
           TEST_MS,
@@ -257,7 +251,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         "a start without a reader does not wait, and no output is lost",
         async () => {
           const container = await launch(`echo early; echo complaint >&2; touch /tmp/x; ${LOOP}`);
-          await started1(container.supervised);
+          await started1(container.container);
           await Bun.sleep(300);
           expect(await container.stdout.readUntil(/early/)).toBe("early\n");
           expect(await container.stderr.readUntil(/complaint/)).toContain("complaint\n");
@@ -280,7 +274,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           const lines = (word: string) => Array.from({ length: 40 }, (_, index) => `${word} ${index + 1}\n`).join("");
           expect(out).toBe(lines("line"));
           expect(err).toStartWith(lines("error"));
-          expect(outcome(await container.supervised.exit)).toBe("code 0 signal 0");
+          expect(outcome(await container.container.exit)).toBe("code 0 signal 0");
           await finish(container);
         },
         TEST_MS,
@@ -295,12 +289,12 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           await container.stdout.readUntil(/ready/);
           const later = await make();
           try {
-            const found = await later.attach(container.supervised.ref);
-            expect(found.mainPid()).toBe(container.supervised.mainPid());
+            const found = await later.attach(container.container.ref);
+            expect(found.mainPid()).toBe(container.container.mainPid());
             expect(found.mainPid()).toBeGreaterThan(1);
-            expect(Math.abs(found.startedAt - container.supervised.startedAt)).toBeLessThan(2_000);
+            expect(Math.abs(found.startedAt - container.container.startedAt)).toBeLessThan(2_000);
             await found.signal(SIGTERM);
-            const [exit, same] = await Promise.all([found.exit, container.supervised.exit]);
+            const [exit, same] = await Promise.all([found.exit, container.container.exit]);
             expect(outcome(exit)).toBe("code 4 signal 0");
             expect(same).toEqual(exit);
           } finally {
@@ -315,14 +309,14 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         "a later plugin finds a container that exited in the meantime, until it is released",
         async () => {
           const container = await launch("exit 9");
-          const exit = await container.supervised.exit;
+          const exit = await container.container.exit;
           const later = await make();
           try {
-            const found = await later.attach(container.supervised.ref);
+            const found = await later.attach(container.container.ref);
             expect(await found.exit).toEqual(exit);
             expect(found.mainPid()).toBeUndefined();
             await found.release();
-            await expect(later.attach(container.supervised.ref)).rejects.toBeInstanceOf(NotSupervisedError);
+            await expect(later.attach(container.container.ref)).rejects.toBeInstanceOf(NotSupervisedError);
           } finally {
             await later.close();
           }
@@ -337,7 +331,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           const ref = { supervisor: supervisor.name, machine: "suite-nobody", mode: "pid1", bootId: bootId() } as const;
           await expect(supervisor.attach(ref)).rejects.toBeInstanceOf(NotSupervisedError);
           const container = await launch(LOOP);
-          const before = { ...container.supervised.ref, bootId: "00000000-0000-0000-0000-000000000000" };
+          const before = { ...container.container.ref, bootId: "00000000-0000-0000-0000-000000000000" };
           await expect(supervisor.attach(before)).rejects.toBeInstanceOf(NotSupervisedError);
           await finish(container);
         },
@@ -351,20 +345,20 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         async () => {
           const container = await launch(`trap '' TERM INT; echo ready; ${LOOP}`, { mode: "pid2" });
           await container.stdout.readUntil(/ready/);
-          const leader = leaderOf(container.supervised);
-          await Promise.all([container.supervised.kill(), container.supervised.kill()]);
-          expect((await container.supervised.exit).signal).toBe(SIGKILL);
+          const leader = leaderOf(container.container);
+          await Promise.all([container.container.kill(), container.container.kill()]);
+          expect((await container.container.exit).signal).toBe(SIGKILL);
           expect(isAlive(leader)).toBe(false);
-          await container.supervised.kill();
-          await Promise.all([container.supervised.release(), container.supervised.release()]);
+          await container.container.kill();
+          await Promise.all([container.container.release(), container.container.release()]);
           await finish(container);
 
           const running = await launch(`echo ready; ${LOOP}`);
           await running.stdout.readUntil(/ready/);
-          const other = leaderOf(running.supervised);
+          const other = leaderOf(running.container);
           await finish(running);
           expect(isAlive(other)).toBe(false);
-          expect((await running.supervised.exit).signal).toBe(SIGKILL);
+          expect((await running.container.exit).signal).toBe(SIGKILL);
         },
         TEST_MS,
       );
@@ -375,8 +369,8 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           for (const delay of [0, 10, 20, 40, 60]) {
             const container = await launch(LOOP);
             await Bun.sleep(delay);
-            await container.supervised.kill();
-            expect(await container.supervised.exit).toMatchObject({ code: 0, signal: SIGKILL });
+            await container.container.kill();
+            expect(await container.container.exit).toMatchObject({ code: 0, signal: SIGKILL });
             await finish(container);
           }
         },
@@ -405,10 +399,10 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           const container = await launch(`echo ready; ${LOOP}`, { extra: ["--ephemeral"] });
           await container.stdout.readUntil(/ready/);
           await Bun.sleep(200);
-          const leader = leaderOf(container.supervised);
-          process.kill(container.supervised.mainPid() ?? 0, SIGKILL);
-          expect(outcome(await container.supervised.exit)).toBe("code 0 signal 9");
-          await container.supervised.release();
+          const leader = leaderOf(container.container);
+          process.kill(container.container.mainPid() ?? 0, SIGKILL);
+          expect(outcome(await container.container.exit)).toBe("code 0 signal 9");
+          await container.container.release();
           expect(isAlive(leader)).toBe(false);
           await finish(container);
           expect(copies(tree)).toEqual(before);
@@ -429,12 +423,12 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
     });
 
-    const started1 = async (supervised: Supervised): Promise<void> => {
-      const pid = supervised.mainPid() ?? 0;
+    const started1 = async (container: Container): Promise<void> => {
+      const pid = container.mainPid() ?? 0;
       expect(await waitForProcess(pid, () => findLeader(pid))).toBeDefined();
     };
-    const leaderOf = (supervised: Supervised): ProcessIdentity => {
-      const leader = findLeader(supervised.mainPid() ?? 0);
+    const leaderOf = (container: Container): ProcessIdentity => {
+      const leader = findLeader(container.mainPid() ?? 0);
       if (leader === undefined) throw new Error("The container has no PID 1.");
       return leader;
     };

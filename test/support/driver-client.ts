@@ -13,7 +13,7 @@ import {
   type TaskHandle,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { GRPCController } from "../../gen/plugin/grpc_controller_pb";
-import { type CallLimits, type Conversation, GrpcCaller } from "./grpc-caller";
+import { type CallLimits, type DhcpSession, GrpcCaller } from "./grpc-caller";
 
 type TaskConfig = MessageInitShape<typeof TaskConfigSchema>;
 
@@ -117,7 +117,7 @@ export class DriverClient {
   /** The first message must be the setup. */
   execTaskStreaming(
     limits?: CallLimits,
-  ): Conversation<MessageInitShape<typeof ExecTaskStreamingRequestSchema>, ExecTaskStreamingResponse> {
+  ): DhcpSession<MessageInitShape<typeof ExecTaskStreamingRequestSchema>, ExecTaskStreamingResponse> {
     return this.grpc.bidi(Driver.method.execTaskStreaming, limits);
   }
 

@@ -51,7 +51,7 @@ export interface Responses<T> extends AsyncIterable<T> {
 }
 
 /** Both directions of a bidirectional call. */
-export interface Conversation<I, O> {
+export interface DhcpSession<I, O> {
   /** Resolves once the message was accepted by flow control. */
   send(message: I): Promise<void>;
   /** Ends the sending side. */
@@ -118,7 +118,7 @@ export class GrpcCaller {
   bidi<I extends DescMessage, O extends DescMessage>(
     method: BiDi<I, O>,
     limits: CallLimits = {},
-  ): Conversation<MessageInitShape<I>, MessageShape<O>> {
+  ): DhcpSession<MessageInitShape<I>, MessageShape<O>> {
     const call: ClientDuplexStream<MessageShape<I>, MessageShape<O>> = this.#client.makeBidiStreamRequest(
       path(method),
       encoder(method.input),

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import type { HclType, OptionTable } from "../../src/config/option";
-import { taskOptions } from "../../src/config/options";
+import { taskOptions } from "../../src/config/task/options";
 
 /** Text that looks like switches, separators, escapes, quotes, specifiers, variables, line ends or other bytes. */
 export const hostileText: fc.Arbitrary<string> = fc.oneof(

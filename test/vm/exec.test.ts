@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { debianImage } from "../../scripts/images/images";
-import { useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, useFixture } from "../protocol/workbench";
 import { watchEvents } from "../support/event-watch";
 import { exec, startExec } from "../support/exec";
 import { megabytes } from "../support/task";
@@ -11,8 +11,8 @@ import { type TaskUnit, unitOf, upUnit } from "./unit";
 
 const bootTimeout = 120_000;
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
 import { inside } from "../protocol/inside";
-import { shell, useWorkbench, type Workbench } from "../protocol/workbench";
+import { type Fixture, shell, useFixture } from "../protocol/workbench";
 import { kernelTellsExits } from "../supervisor/supervisor-suite";
 import { watchEvents } from "../support/event-watch";
 import { exec } from "../support/exec";
@@ -13,8 +13,8 @@ import { upUnit } from "./unit";
 const mebibyte = 1024 * 1024;
 const eat = "exec dd if=/dev/zero of=/dev/null bs=256M count=1";
 
-let bench: Workbench;
-useWorkbench((opened) => {
+let bench: Fixture;
+useFixture((opened) => {
   bench = opened;
 });
 

@@ -1,7 +1,7 @@
 /** Looking at the unit of a task on a machine with pure cgroup v2. */
 
 import { readFile } from "node:fs/promises";
-import { shell, type Workbench } from "../protocol/workbench";
+import { type Fixture, shell } from "../protocol/workbench";
 import type { PreparedTask, TaskSpec } from "../support/task";
 
 /** A task and the cgroup of its unit. */
@@ -14,7 +14,7 @@ export interface TaskUnit {
 }
 
 /** Looks at a running task's unit. */
-export async function unitOf(bench: Workbench, task: PreparedTask): Promise<TaskUnit> {
+export async function unitOf(bench: Fixture, task: PreparedTask): Promise<TaskUnit> {
   const { driver } = await bench.client().inspectTask(task.id);
   const directory = `/sys/fs/cgroup/machine.slice/nomad-nspawn-${driver?.attributes["machine"]}.service`;
   return { task, directory, file: async (name) => (await readFile(`${directory}/${name}`, "utf8")).trim() };
@@ -22,7 +22,7 @@ export async function unitOf(bench: Workbench, task: PreparedTask): Promise<Task
 
 /** Starts a busybox container that says "up" and stays. */
 export async function upUnit(
-  bench: Workbench,
+  bench: Fixture,
   more: Readonly<Record<string, unknown>> = {},
   spec: Partial<TaskSpec> = {},
 ): Promise<TaskUnit> {

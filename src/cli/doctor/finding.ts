@@ -1,5 +1,7 @@
+import { paint, type Terminal } from "../terminal";
+
 /** Severity of a finding: an error keeps tasks from running, a warning means that a feature does not work. */
-export type Level = "ok" | "warning" | "error";
+type Level = "ok" | "warning" | "error";
 
 /** What `doctor` reports about one check. */
 export interface Finding {
@@ -15,4 +17,25 @@ export interface Finding {
 /** Whether anything keeps tasks from running. */
 export function hasErrors(findings: readonly Finding[]): boolean {
   return findings.some(({ level }) => level === "error");
+}
+
+const colours = { ok: "green", warning: "yellow", error: "red" } as const satisfies Record<Level, string>;
+
+/** Findings as text: a line each, followed by the fix. */
+export function reportText(findings: readonly Finding[], terminal: Pick<Terminal, "colours">): string {
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const lines = findings.flatMap(({ check, level, text, fix }) => [
+    `${paint(terminal, colours[level], level.padEnd(7))}  ${check.padEnd(width)}  ${text}`,
+    ...(fix === undefined ? [] : [`${" ".repeat(9 + width)}  ${paint(terminal, "dim", "→")} ${fix}`]),
+  ]);
+  return [...lines, "", summary(findings), ""].join("\n");
+}
+
+function summary(findings: readonly Finding[]): string {
+  const count = (level: Level, noun: string) => {
+    const number = findings.filter((finding) => finding.level === level).length;
+    return `${number === 0 ? "no" : number} ${noun}${number === 1 ? "" : "s"}`;
+  };
+  const text = `${count("error", "error")}, ${count("warning", "warning")}.`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,23 +1,58 @@
-import { closeSync, existsSync, readFileSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { release } from "node:os";
+import { dirname } from "node:path";
 import { getCACertificates } from "node:tls";
-import { parseRights } from "../../exec/process-status";
-import { readCgroupLayout } from "../../host/cgroup-layout";
-import { errnoCode } from "../../host/errno";
-import { errorText } from "../../host/error-text";
-import { importdAvailable } from "../../host/importd";
-import { openPidfd } from "../../host/libc";
-import { machinedAvailable } from "../../host/machined";
-import { readNspawn } from "../../host/nspawn-version";
-import { findProgram } from "../../host/programs";
-import { readIfThere } from "../../host/read-file";
-import { systemdPresence } from "../../host/systemd-booted";
-import { findKeyring } from "../../image/download/signature";
-import type { HostFacts, NspawnFact, Reach } from "./facts";
-import { readImageStore } from "./read-image-store";
-import { readNetwork } from "./read-network";
-import { readPluginDirectory } from "./read-plugin-dir";
+import { findKeyring } from "../../image/machine/verify";
+import { FORMAT, storePaths } from "../../image/store/store-format";
+import { readIfThere } from "../../lib/directories";
+import { errnoCode, errorText } from "../../lib/errors";
+import { readCgroupLayout } from "../../linux/cgroup/layout";
+import { openPidfd } from "../../linux/libc";
+import { readMounts } from "../../linux/mount";
+import { parseRights } from "../../linux/proc";
+import { findProgram } from "../../linux/programs";
+import { readNspawn } from "../../nspawn/installation";
+import { importdAvailable, machinedAvailable, systemdPresence } from "../../systemd/presence";
+import type { HostFacts, ImageStoreFact, NspawnFact, Reachability } from "./host-facts";
+import { readNetwork } from "./network-checks";
+import { readPluginDirectory } from "./plugin-dir-checks";
+
+/** Inspects an image store, or the directory in which it would be created. */
+function readImageStore(path: string): ImageStoreFact {
+  const exists = existsSync(path);
+  let at = path;
+  while (!existsSync(at)) at = dirname(at);
+  const real = realpathSync(at);
+  const { bavail, bsize } = statfsSync(real);
+  // The longest mount point above the path is its mount; if several are mounted at one point, the last one is.
+  const mount = readMounts()
+    .filter((each) => real === each.path || real.startsWith(each.path === "/" ? "/" : `${each.path}/`))
+    .reduce((best, each) => (each.path.length >= best.path.length ? each : best));
+  const problem = problemOf(path, real, exists);
+  return { path, exists, free: bavail * bsize, fileSystem: mount.type, ...(problem === undefined ? {} : { problem }) };
+}
+
+function problemOf(path: string, real: string, exists: boolean): string | undefined {
+  try {
+    if (!statSync(real).isDirectory()) return `${real} is not a directory`;
+    accessSync(real, constants.W_OK | constants.X_OK);
+    const { format } = storePaths(path);
+    const found = exists && existsSync(format) ? readFileSync(format, "utf8") : FORMAT;
+    return found === FORMAT || found === "" ? undefined : "it was created by another version of the driver";
+  } catch (error) {
+    return `it is not writable (${errnoCode(error) ?? "unknown error"})`;
+  }
+}
 
 /** Inspects this host; changes nothing. */
 export async function readHost(pluginDirectory: string | undefined, storeDirectory: string): Promise<HostFacts> {
@@ -66,7 +101,7 @@ async function nspawnFact(): Promise<NspawnFact> {
 }
 
 /** Connects to a unix socket and disconnects. */
-function reach(path: string): Promise<Reach> {
+function reach(path: string): Promise<Reachability> {
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.once("connect", () => {

@@ -1,15 +1,16 @@
 import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
-import { bootId } from "../../host/boot-id";
-import { readIfThere } from "../../host/read-file";
-import { selfCommand } from "../../host/self-command";
-import { systemdPresence } from "../../host/systemd-booted";
+import { readIfThere } from "../../lib/directories";
+import { selfCommand } from "../../lib/entry-points";
+import { bootId } from "../../linux/proc";
+import { nspawnSwitches } from "../../nspawn/arguments";
+import type { PayloadMode } from "../../nspawn/payload";
+import { findStartedPayload, waitForProcess } from "../../nspawn/processes";
 import { createLogger } from "../../plugin/logger";
-import { nspawnSwitches } from "../../supervisor/nspawn-switches";
-import { findStartedPayload, waitForProcess } from "../../supervisor/payload";
 import { createProcessSupervisor } from "../../supervisor/process/process-supervisor";
-import { NotSupervisedError, type PayloadMode, type Supervised, type Supervisor } from "../../supervisor/supervisor";
-import { createSystemdSupervisor } from "../../supervisor/systemd/supervisor";
+import { type Container, NotSupervisedError, type Supervisor } from "../../supervisor/supervisor";
+import { createSystemdSupervisor } from "../../supervisor/systemd/systemd-supervisor";
+import { systemdPresence } from "../../systemd/presence";
 
 /** A running container of this driver, found by its machine's name; the caller closes it. */
 export interface FoundContainer {
@@ -35,11 +36,11 @@ export async function findContainer(machine: string): Promise<FoundContainer> {
   };
   try {
     for (const supervisor of supervisors) {
-      const supervised = await attach(supervisor, machine);
-      const pid = supervised?.mainPid();
-      if (supervised === undefined || pid === undefined) continue;
+      const container = await attach(supervisor, machine);
+      const pid = container?.mainPid();
+      if (container === undefined || pid === undefined) continue;
       const mode = modeOf(pid);
-      const handle = { mainPid: () => supervised.mainPid(), ref: { ...supervised.ref, mode } };
+      const handle = { mainPid: () => container.mainPid(), ref: { ...container.ref, mode } };
       return { handle, context: await contextOf(pid, mode), close };
     }
     throw new ContainerGoneError(
@@ -51,7 +52,7 @@ export async function findContainer(machine: string): Promise<FoundContainer> {
   }
 }
 
-async function attach(supervisor: Supervisor, machine: string): Promise<Supervised | undefined> {
+async function attach(supervisor: Supervisor, machine: string): Promise<Container | undefined> {
   try {
     return await supervisor.attach({ supervisor: supervisor.name, machine, mode: "pid1", bootId: bootId() });
   } catch (error) {

@@ -1,15 +1,13 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { encode } from "@msgpack/msgpack";
 import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { errorText } from "../../host/error-text";
+import { errorText } from "../../lib/errors";
 import { type Allocation, makeAllocation, taskConfig } from "./allocation";
-import { checkHealth, plainErrors, startTask, taskEnd } from "./driver-calls";
 import { logSentence } from "./driver-log";
-import { openLogFifo } from "./log-fifo";
+import { forwardOutput, openLogFifo } from "./log-pipe";
 import type { RunOptions } from "./options";
-import { passOn } from "./pass-on";
-import { type PluginChild, startPluginChild } from "./plugin-child";
-import { connectPlugin, type PluginClient } from "./plugin-client";
+import { checkHealth, connectPlugin, type PluginClient, plainErrors, startTask, taskEnd } from "./plugin-client";
+import { type PluginChild, startPluginChild } from "./plugin-process";
 
 /** An agent waits about this long before it kills a plugin that it asked to shut down. */
 const shutdownMs = 2_000;
@@ -80,11 +78,11 @@ async function runOn(
   const readerGone = new AbortController();
   const stdout = openLogFifo(
     allocation.stdoutPath,
-    passOn(context.stdout, () => readerGone.abort("")),
+    forwardOutput(context.stdout, () => readerGone.abort("")),
   );
   const stderr = openLogFifo(
     allocation.stderrPath,
-    passOn(context.stderr, () => readerGone.abort("")),
+    forwardOutput(context.stderr, () => readerGone.abort("")),
   );
   try {
     const stop = AbortSignal.any([context.stop, readerGone.signal]);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { findCredentials, helperNameProblem } from "./credentials";
+import { helperNameProblem } from "../../values/names";
+import { findCredentials } from "./credentials";
 
 const auth = (text: string) => ({ auth: Buffer.from(text).toString("base64") });
 const find = (config: unknown, registry: string) => findCredentials(JSON.stringify(config), registry, "/etc/auth.json");

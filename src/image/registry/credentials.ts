@@ -1,3 +1,9 @@
+import { readFile } from "node:fs/promises";
+import { errnoCode, errorText } from "../../lib/errors";
+import { findProgram, searchDirectories } from "../../linux/programs";
+import { DOCKER_REGISTRY } from "../../values/image-reference";
+import { helperNameProblem } from "../../values/names";
+
 /** Credentials for a registry; never shown in logs or errors. */
 export type Credentials =
   | { readonly kind: "password"; readonly username: string; readonly password: string }
@@ -20,15 +26,8 @@ export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 
-/** Why a text is not a helper's name, or undefined. */
-export function helperNameProblem(name: string): string | undefined {
-  return /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)
-    ? undefined
-    : 'it must be the part after "docker-credential-" in the helper\'s file name, such as "ecr-login"';
-}
-
 /** docker.io's name in Docker's file, and for its helpers. */
-export const DOCKER_INDEX_URL = "https://index.docker.io/v1/";
+const DOCKER_INDEX_URL = "https://index.docker.io/v1/";
 
 const DOCKER_NAMES: ReadonlySet<string> = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);
 
@@ -97,4 +96,108 @@ function parseJson(text: string, file: string): Record<string, unknown> {
 
 function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A helper may contact a server of its own. */
+const TIMEOUT_MS = 30_000;
+const MAX_OUTPUT = 1024 * 1024;
+
+/** A helper's output on stdout if it has no credentials (docker-credential-helpers, credentials/error.go). */
+const NOT_FOUND = "credentials not found in native keychain";
+
+/** The user name that marks the secret as an identity token. */
+const TOKEN_USER = "<token>";
+
+/**
+ * Asks docker-credential-NAME, found in the agent's PATH, for the credentials of a server. It gets the agent's environment, as with
+ * Docker: helpers of cloud providers are configured by it.
+ *
+ * @param directories to search for helpers
+ * @returns undefined if the helper has none
+ * @throws CredentialsError if it cannot be run or fails; its output is not shown, because it may contain a secret
+ */
+async function askHelper(
+  name: string,
+  server: string,
+  signal: AbortSignal,
+  directories = searchDirectories(process.env["PATH"]),
+): Promise<Credentials | undefined> {
+  const problem = helperNameProblem(name);
+  if (problem !== undefined)
+    throw new CredentialsError(`The credential helper ${JSON.stringify(name)} is not valid: ${problem}.`);
+  const program = `docker-credential-${name}`;
+  const path = findProgram(program, directories);
+  if (path === undefined) {
+    throw new CredentialsError(`The credential helper ${program} was not found in ${directories.join(", ")}.`);
+  }
+  const child = Bun.spawn([path, "get"], {
+    env: helperEnvironment(process.env),
+    stdin: Buffer.from(server),
+    stdout: "pipe",
+    stderr: "ignore",
+    timeout: TIMEOUT_MS,
+    killSignal: "SIGKILL",
+    maxBuffer: MAX_OUTPUT,
+    signal,
+  });
+  const [output] = await Promise.all([child.stdout.text(), child.exited]);
+  if (child.exitCode === 0) return parseAnswer(output, path);
+  if (output.includes(NOT_FOUND)) return undefined;
+  const ended = child.exitCode === null ? `was killed by ${child.signalCode}` : `exited with code ${child.exitCode}`;
+  throw new CredentialsError(`The credential helper ${path} returned no credentials for ${server}: it ${ended}.`);
+}
+
+/** go-plugin's variables are for the plugin only: a program that believes to be one would wait for a handshake. */
+export function helperEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const given = Object.entries(env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
+  return Object.fromEntries(given.filter(([key]) => !/^(?:BUN_|PLUGIN_|NOMAD_PLUGIN_)/.test(key)));
+}
+
+function parseAnswer(output: string, path: string): Credentials | undefined {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(output);
+  } catch {
+    // Reported below, without the text.
+  }
+  if (typeof answer !== "object" || answer === null || !("Username" in answer) || !("Secret" in answer)) {
+    throw new CredentialsError(`The credential helper ${path} did not return JSON with Username and Secret.`);
+  }
+  const { Username: username, Secret: secret } = answer;
+  if (typeof username !== "string" || typeof secret !== "string" || secret === "") return undefined;
+  return username === TOKEN_USER
+    ? { kind: "identity", token: secret }
+    : { kind: "password", username, password: secret };
+}
+
+/**
+ * The credentials for a registry from the plugin's config: the file first, then the helper. Both are read each time, because
+ * they may change while the agent runs.
+ *
+ * @returns undefined if none are configured: the registry is accessed without
+ * @throws CredentialsError
+ */
+export async function operatorCredentials(
+  registry: string,
+  { config, helper }: CredentialSources,
+  signal: AbortSignal,
+): Promise<Credentials | undefined> {
+  const server = registry === DOCKER_REGISTRY ? DOCKER_INDEX_URL : registry;
+  if (config !== undefined) {
+    const entry = findCredentials(await readText(config), registry, config);
+    const found = entry?.kind === "helper" ? await askHelper(entry.name, server, signal) : entry;
+    if (found !== undefined) return found;
+  }
+  return helper === undefined ? undefined : askHelper(helper, server, signal);
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const why = errnoCode(error) ?? errorText(error);
+    throw new CredentialsError(
+      `The registry credentials (auth.config = ${JSON.stringify(file)}) cannot be read: ${why}.`,
+    );
+  }
 }

@@ -2,12 +2,12 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import type { Timing } from "../http/patience";
-import { parseReference } from "../reference";
+import { parseReference } from "../../values/image-reference";
 import { type Descriptor, type ImageSource, SourceError } from "../source";
+import type { RetryOptions } from "../transfer/retry";
 import { registrySource } from "./registry-source";
 
-const quick: Timing = { attempts: 4, firstPauseMs: 4, longestPauseMs: 20, longestAskedMs: 500, silenceMs: 1000 };
+const quick: RetryOptions = { attempts: 4, firstPauseMs: 4, longestPauseMs: 20, longestAskedMs: 500, silenceMs: 1000 };
 const credentials = { kind: "password", username: "ci", password: "geheim" } as const;
 const basic = `Basic ${btoa("ci:geheim")}`;
 const signal = AbortSignal.timeout(20_000);

@@ -1,13 +1,5 @@
 import { createHash } from "node:crypto";
-import { httpClient } from "../http/client";
-import { download } from "../http/download";
-import { TIMING, type Timing } from "../http/patience";
-import { readBytes } from "../http/read-bytes";
-import { contentError } from "../http/transfer-error";
-import { formatReference, type ImageReference } from "../reference";
-import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "../source";
-import type { CredentialSources, Credentials } from "./credentials";
-import { operatorCredentials } from "./find-credentials";
+import { formatReference, type ImageReference } from "../../values/image-reference";
 import {
   DEEPEST_INDEX,
   MANIFEST_TYPES,
@@ -16,7 +8,13 @@ import {
   parseManifest,
   selectPlatform,
   THIS_PLATFORM,
-} from "./manifest";
+} from "../manifest";
+import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "../source";
+import { httpClient, readBytes } from "../transfer/client";
+import { download } from "../transfer/download";
+import { contentError } from "../transfer/errors";
+import { RETRY_OPTIONS, type RetryOptions } from "../transfer/retry";
+import { type CredentialSources, type Credentials, operatorCredentials } from "./credentials";
 import { Repository } from "./repository";
 
 /** The settings of the job and the operator about registries. */
@@ -29,7 +27,7 @@ export interface RegistryOptions {
   readonly plainHttp?: readonly string[];
   /** File of additional trusted certificates. */
   readonly ca?: string | undefined;
-  readonly timing?: Timing;
+  readonly timing?: RetryOptions;
 }
 
 /** An image in a registry (OCI distribution spec, "Pull"). No request is made before something is read. */
@@ -41,12 +39,12 @@ class RegistrySource implements ImageSource {
   readonly #reference: ImageReference;
   readonly #name: string;
   readonly #repository: Repository;
-  readonly #timing: Timing;
+  readonly #timing: RetryOptions;
 
   constructor(reference: ImageReference, { credentials, operator = {}, plainHttp = [], ca, timing }: RegistryOptions) {
     this.#reference = reference;
     this.#name = `image ${JSON.stringify(formatReference(reference))}`;
-    this.#timing = timing ?? TIMING;
+    this.#timing = timing ?? RETRY_OPTIONS;
     this.#repository = new Repository(reference, {
       send: httpClient(ca),
       credentials: async (signal) => credentials ?? operatorCredentials(reference.registry, operator, signal),

@@ -1,8 +1,7 @@
-import { errnoCode } from "../../host/errno";
-import { basic } from "../http/basic";
-import { refusal, type SendRequest } from "../http/client";
-import { capital, TransferError } from "../http/transfer-error";
-import { type ImageReference, isLocalRegistry, registryHost } from "../reference";
+import { errnoCode } from "../../lib/errors";
+import { type ImageReference, isLocalRegistry, registryHost } from "../../values/image-reference";
+import { basic, refusal, type SendRequest } from "../transfer/client";
+import { capital, TransferError } from "../transfer/errors";
 import { type Challenge, parseChallenge } from "./challenge";
 import { type Credentials, CredentialsError } from "./credentials";
 import { requestToken } from "./token";

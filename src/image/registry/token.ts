@@ -1,8 +1,6 @@
-import { basic } from "../http/basic";
-import { refusal, type SendRequest } from "../http/client";
-import { readBytes } from "../http/read-bytes";
-import { capital, TransferError } from "../http/transfer-error";
-import { isLocalRegistry } from "../reference";
+import { isLocalRegistry } from "../../values/image-reference";
+import { basic, readBytes, refusal, type SendRequest } from "../transfer/client";
+import { capital, TransferError } from "../transfer/errors";
 import type { Challenge } from "./challenge";
 import type { Credentials } from "./credentials";
 

@@ -2,21 +2,26 @@ import { createHash } from "node:crypto";
 import { statfsSync } from "node:fs";
 import { readdir, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isMissing } from "../../host/errno";
-import { errorText } from "../../host/error-text";
-import type { Logger } from "../../plugin/logger";
+import { errorText, isMissing, orDiskFull, StoreError } from "../../lib/errors";
+import type { Logger } from "../../lib/logger";
+import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
 import type { ImageSource } from "../source";
-import { type Collected, type CollectLimits, collect } from "./collect";
-import { containerDirectory, makeRoot, type RootRequest, removeRoot, removeStaleRoots } from "./containers";
-import { type FileLock, fileLock, tryFileLock } from "./file-lock";
+import { type Collected, type CollectLimits, collect } from "./gc";
 import { unsyncedLayers } from "./layers";
-import { openStore } from "./open-store";
-import { containerPaths, type StorePaths, storePaths } from "./paths";
-import { imagePath, type PullProgress, wholeImage } from "./pull";
-import { readContainer, readImage, readReference, type StoredImage, writeRecord } from "./records";
-import { SharedPulls } from "./shared-pulls";
-import { startSync } from "./start-sync";
-import { orDiskFull, StoreError } from "./store-error";
+import { completeImage, imagePath, PullCoordinator, type PullProgress } from "./pull";
+import { containerDirectory, prepareSnapshot, type RootRequest, removeRoot, removeStaleRoots } from "./snapshots";
+import {
+  containerPaths,
+  openStore,
+  readContainer,
+  readImage,
+  readReference,
+  type StoredImage,
+  type StorePaths,
+  storePaths,
+  writeRecord,
+} from "./store-format";
+import { startSync } from "./workers";
 
 /** The environment of a store. */
 export interface StoreContext {
@@ -52,7 +57,7 @@ export interface AcquiredImage extends Disposable {
 export class ImageStore {
   readonly directory: string;
   readonly #context: StoreContext;
-  readonly #pulls: SharedPulls;
+  readonly #pulls: PullCoordinator;
   #opened: Promise<StorePaths> | undefined;
   #syncing: Promise<void> | undefined;
 
@@ -60,7 +65,7 @@ export class ImageStore {
     this.directory = context.directory;
     this.#context = context;
     const { self, log } = context;
-    this.#pulls = new SharedPulls({
+    this.#pulls = new PullCoordinator({
       self,
       onPulled: (paths, pulled) => {
         log.info("image fetched", pulled);
@@ -93,7 +98,7 @@ export class ImageStore {
       const known = wanted.reuse ? await this.#known(paths, name) : undefined;
       if (known !== undefined) return acquired(kept, known, false);
       const manifest = await source.manifest({ signal });
-      const there = await wholeImage(paths, manifest.digest);
+      const there = await completeImage(paths, manifest.digest);
       const image = there ?? (await this.#pulls.pull(paths, { ...wanted, image: name, manifest }));
       await writeRecord(referencePath(paths, name), {
         version: 1,
@@ -114,8 +119,8 @@ export class ImageStore {
   }
 
   /** Prepares a container's root from an acquired image; see makeRoot(). */
-  async makeRoot(request: RootRequest): Promise<string> {
-    return makeRoot(await this.open(), request);
+  async prepareSnapshot(request: RootRequest): Promise<string> {
+    return prepareSnapshot(await this.open(), request);
   }
 
   /** The paths of a container in this store. */
@@ -177,7 +182,7 @@ export class ImageStore {
 
   async #known(paths: StorePaths, name: string): Promise<StoredImage | undefined> {
     const reference = await readReference(referencePath(paths, name));
-    return reference === undefined || reference.reference !== name ? undefined : wholeImage(paths, reference.digest);
+    return reference === undefined || reference.reference !== name ? undefined : completeImage(paths, reference.digest);
   }
 
   /**

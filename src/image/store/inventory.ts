@@ -1,10 +1,9 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { readFacts } from "./collect";
-import { allContainers } from "./containers";
+import { readFacts } from "./gc";
 import { layerDirectory, usableLayer } from "./layers";
-import { digestName, type StorePaths } from "./paths";
-import { readImage, readReference } from "./records";
+import { allContainers } from "./snapshots";
+import { digestName, readImage, readReference, type StorePaths } from "./store-format";
 
 /** An image of a store, for display. */
 export interface ListedImage {
@@ -41,7 +40,7 @@ export async function listImages(paths: StorePaths): Promise<ListedImage[]> {
 }
 
 /** Problems of incomplete images, and the directories of the existing layers. */
-export async function wholeness(
+export async function checkIntegrity(
   paths: StorePaths,
 ): Promise<{ readonly problems: readonly string[]; readonly layers: readonly string[] }> {
   const facts = await readFacts(paths);

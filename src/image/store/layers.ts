@@ -1,14 +1,20 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { bootId } from "../../host/boot-id";
-import { absent } from "../../host/errno";
+import { ignoreMissing, StoreError } from "../../lib/errors";
+import { bootId } from "../../linux/proc";
 import type { Descriptor } from "../source";
-import { digestName, digestOfName, layerPaths, type StorePaths } from "./paths";
-import { readLayer, type StoredLayer, writeRecord } from "./records";
-import { StoreError } from "./store-error";
-import { makeTemporary, removeAtOnce } from "./temporary";
-import { unpackLayer } from "./unpack-layer";
+import { makeTemporary, removeNow } from "./scratch";
+import {
+  digestName,
+  digestOfName,
+  layerPaths,
+  readLayer,
+  type StoredLayer,
+  type StorePaths,
+  writeRecord,
+} from "./store-format";
+import { unpackLayer } from "./workers";
 
 /** The directory of a layer. */
 export function layerDirectory(paths: StorePaths, diffId: string): string {
@@ -48,7 +54,7 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
   const directory = layerDirectory(paths, diffId);
   await using temporary = await makeTemporary(paths.temporary, digestName(diffId), signal);
   if ((await usableLayer(paths, diffId)) !== undefined) return false;
-  if ((await stat(directory).catch(absent)) !== undefined) await removeAtOnce(directory, paths.temporary);
+  if ((await stat(directory).catch(ignoreMissing)) !== undefined) await removeNow(directory, paths.temporary);
   const made = join(temporary.path, "layer");
   const { files, record, list } = layerPaths(made);
   await mkdir(made, { mode: 0o700 });
@@ -101,14 +107,15 @@ function unsyncedLayer(directory: string): UnsyncedLayer | undefined {
   try {
     fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (error) {
-    return absent(error);
+    return ignoreMissing(error);
   }
   // Exactly this directory, even if another one has its name by now.
   const { record } = layerPaths(`/proc/self/fd/${fd}`);
   return {
     markSynced: async () => {
       const layer = await readLayer(record);
-      if (layer !== undefined && !layer.synced) await writeRecord(record, { ...layer, synced: true }).catch(absent);
+      if (layer !== undefined && !layer.synced)
+        await writeRecord(record, { ...layer, synced: true }).catch(ignoreMissing);
     },
     [Symbol.dispose]: () => closeSync(fd),
   };

@@ -1,12 +1,22 @@
-import { readFd } from "../../exec/fd-streams";
-import { startTimer } from "../../host/long-timer";
-import { inNetworkNamespace } from "../../host/network-namespace";
-import { Pace } from "../../host/pace";
-import type { Address } from "../ip";
-import { clientMessage, parseReply } from "./client-message";
-import { begin, type ClientState, type Granted, received, type Step, timeout } from "./client-state";
-import { clientPort, datagram, datagramsTo, serverPort } from "./frame";
-import { openPacketSocket, sendPacket } from "./packet-socket";
+import { startTimer } from "../../lib/deadline";
+import { RateLimit } from "../../lib/pace";
+import { readFd } from "../../linux/fd-stream";
+import { Links } from "../../linux/netlink/route";
+import { inNetworkNamespace } from "../../linux/network-namespace";
+import { openPacketSocket, sendPacket } from "../../linux/packet-socket";
+import { type Address, formatSubnet, parseSubnet } from "../../values/ip";
+import type { ContainerLink } from "../private/link";
+import {
+  begin,
+  type ClientState,
+  clientMessage,
+  type Granted,
+  parseReply,
+  received,
+  type Step,
+  timeout,
+} from "./client-state";
+import { clientPort, datagram, datagramsTo, serverPort } from "./packet";
 
 const broadcastMac = "ff:ff:ff:ff:ff:ff";
 /** How long to wait before a link that is down is tried again. */
@@ -24,7 +34,7 @@ export interface ClientLink {
 }
 
 /** The user of the address. */
-export interface LeaseUser {
+export interface LeaseHandler {
   /** It has this address from now on, or keeps it. */
   take(granted: Granted): void;
   /** It no longer has this address. */
@@ -37,11 +47,11 @@ export interface LeaseUser {
  * @param known an address that the link had before this process, to be kept if possible
  * @returns stops the renewal; the address stays
  */
-export function holdLease(link: ClientLink, known: Address | undefined, user: LeaseUser): () => void {
+function maintainLease(link: ClientLink, known: Address | undefined, user: LeaseHandler): () => void {
   let held = known;
   let session: DhcpSession | undefined;
   let stopped = false;
-  const tracking: LeaseUser = {
+  const tracking: LeaseHandler = {
     take: (granted) => {
       held = granted.address;
       user.take(granted);
@@ -73,7 +83,7 @@ interface DhcpSession {
 }
 
 /** Exchanges messages with the servers of a link while it is up; undefined if the link does not exist. */
-function startSession(link: ClientLink, known: Address | undefined, user: LeaseUser): DhcpSession | undefined {
+function startSession(link: ClientLink, known: Address | undefined, user: LeaseHandler): DhcpSession | undefined {
   const fd = openSocket(link);
   if (fd === undefined) return undefined;
   const reader = readFd(fd);
@@ -92,7 +102,7 @@ function startSession(link: ClientLink, known: Address | undefined, user: LeaseU
     const from = send.kind === "renew" ? send.address : undefined;
     sendPacket(fd, link.index, broadcastMac, datagram(from, serverPort, clientMessage(client, send)));
   };
-  const pace = new Pace(limits);
+  const pace = new RateLimit(limits);
   const handle = (bytes: Uint8Array) => {
     for (const message of datagramsTo(clientPort, bytes)) {
       const reply = parseReply(client, message);
@@ -129,4 +139,60 @@ function openSocket({ namespace, index }: ClientLink): number | undefined {
     // The namespace is gone with its container.
     return undefined;
   }
+}
+
+/** The approximate number of a container's addresses searched for the one to remove. */
+const maxListed = 1000;
+
+/** Callbacks of holdContainerLease(). */
+export interface LeaseMaintainer {
+  /** Records the leased address, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
+  remember(leased: string): void;
+  failed(error: unknown): void;
+}
+
+/**
+ * Leases a container's address from the DHCP server of its link, for a container without a DHCP client, and renews it.
+ *
+ * @param leased the address it had before this process, "ADDRESS/PREFIX"
+ * @returns stops the renewal; the address stays
+ */
+export function holdContainerLease(
+  namespace: string,
+  { index, mac }: ContainerLink,
+  leased: string | undefined,
+  keeper: LeaseMaintainer,
+): () => void {
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      keeper.failed(error);
+    }
+  };
+  return maintainLease({ namespace, index, mac }, parseSubnet(leased ?? ""), {
+    take: (granted) =>
+      attempt(() => {
+        keeper.remember(formatSubnet(granted.address));
+        take(namespace, index, granted);
+      }),
+    drop: (address) => attempt(() => drop(namespace, index, address)),
+  });
+}
+
+function take(namespace: string, index: number, { address, router }: Granted): void {
+  inNetworkNamespace(namespace, () => {
+    using links = new Links();
+    links.addAddress(index, address);
+    if (router !== undefined) links.setDefaultRoute(index, router);
+  });
+}
+
+function drop(namespace: string, index: number, { family, value }: Address): void {
+  inNetworkNamespace(namespace, () => {
+    using links = new Links(maxListed);
+    for (const { index: on, address } of links.addresses()) {
+      if (on === index && address.family === family && address.value === value) links.removeAddress(index, address);
+    }
+  });
 }

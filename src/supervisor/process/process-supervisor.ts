@@ -1,21 +1,20 @@
 import { existsSync, mkdirSync } from "node:fs";
-import { bootId } from "../../host/boot-id";
-import { errnoCode } from "../../host/errno";
-import { errorText } from "../../host/error-text";
-import { inDirectory } from "../../host/in-directory";
-import { nspawnSwitches } from "../nspawn-switches";
+import { inDirectory } from "../../lib/directories";
+import { errnoCode, errorText } from "../../lib/errors";
+import { bootId } from "../../linux/proc";
+import { nspawnSwitches } from "../../nspawn/arguments";
 import {
+  type Container,
+  type ContainerRef,
   LaunchError,
   type LaunchSpec,
   NotSupervisedError,
-  type Supervised,
-  type SupervisedRef,
   type Supervisor,
 } from "../supervisor";
-import { asRecord, optional, stringOf, stringsOf } from "./fields";
-import { readOrder, type StateFiles, stateFiles, writeState } from "./state-files";
-import type { StartReport } from "./supervise";
-import { followContainer, type SupervisedProcess } from "./supervised-process";
+import { followContainer, type SupervisedProcess } from "./container";
+import { asRecord, optional, stringOf, stringsOf } from "./record";
+import type { StartReport } from "./shim";
+import { readRequest, type StateFiles, stateFiles, writeState } from "./state";
 
 /** Options of the process supervisor. */
 export interface ProcessSupervisorOptions {
@@ -40,11 +39,11 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
   const warned = new Set<string>();
   const followed = new Set<SupervisedProcess>();
 
-  const follow = async (files: StateFiles, ref: SupervisedRef): Promise<Supervised> => {
-    const supervised = await followContainer(files, ref, { warn: (message) => log.warn(message) });
-    followed.add(supervised);
-    supervised.exit.then(() => followed.delete(supervised));
-    return supervised;
+  const follow = async (files: StateFiles, ref: ContainerRef): Promise<Container> => {
+    const container = await followContainer(files, ref, { warn: (message) => log.warn(message) });
+    followed.add(container);
+    container.exit.then(() => followed.delete(container));
+    return container;
   };
 
   /** Logs each kind of warning once, because a host lacks the same controllers for every task. */
@@ -79,7 +78,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
     },
     async attach(ref) {
       const files = stateFiles(stateDir, ref.machine);
-      const order = MACHINE_NAME.test(ref.machine) && ref.bootId === bootId() ? readOrder(files) : undefined;
+      const order = MACHINE_NAME.test(ref.machine) && ref.bootId === bootId() ? readRequest(files) : undefined;
       if (order === undefined || order.bootId !== ref.bootId) {
         throw new NotSupervisedError(`Container ${ref.machine} does not exist (since boot).`);
       }
@@ -91,7 +90,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
       await removeStale(stateFiles(stateDir, machine), ref, log);
     },
     async close() {
-      for (const supervised of followed) supervised.detach();
+      for (const container of followed) container.detach();
       followed.clear();
     },
   };
@@ -126,7 +125,7 @@ function check(spec: LaunchSpec, stateDir: string): void {
  * Removes a container of the same name, running or not: an interrupted launch of the same task left it, no handle of it was
  * ever returned, and the task must not run twice.
  */
-async function removeStale(files: StateFiles, ref: SupervisedRef, log: { warn(message: string): void }): Promise<void> {
+async function removeStale(files: StateFiles, ref: ContainerRef, log: { warn(message: string): void }): Promise<void> {
   if (!existsSync(files.directory)) return;
   const stale = await followContainer(files, ref, log);
   if (stale.mainPid() !== undefined) log.warn(`Removing container ${ref.machine} of an interrupted start.`);

@@ -1,5 +1,5 @@
-import { RESTART } from "../exit-of";
-import type { PropertyValues } from "./manager";
+import { RESTART } from "../../nspawn/exit";
+import type { PropertyValues } from "../../systemd/manager";
 
 /** The exit code of a service's main process, or the signal that killed it. */
 export type ProcessEnd = { readonly code: number } | { readonly signal: number };

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createLogger } from "../../plugin/logger";
-import type { PropertyValues, UnitChange } from "./manager";
+import type { PropertyValues, UnitChange } from "../../systemd/manager";
 import { SystemdUnit, type UnitManager } from "./unit";
 
 const log = createLogger("test", () => {});

@@ -1,19 +1,17 @@
-import { type Certain, certain } from "../../host/certain";
-import { errorText } from "../../host/error-text";
-import { SIGKILL } from "../../host/signals";
-import type { Logger } from "../../plugin/logger";
-import { exitOf } from "../exit-of";
-import { looksKilled } from "../looks-killed";
-import { signalPayload } from "../payload";
-import { type PayloadWatch, watchPayload } from "../payload-watch";
-import { removeRemains } from "../remains";
-import { settles } from "../settles";
-import { type Exit, NotSupervisedError, type Supervised, type SupervisedRef } from "../supervisor";
-import { removeDropIn } from "./drop-in";
-import { ManagerError, type SystemdManager, type UnitChange } from "./manager";
-import { nspawnErrors } from "./nspawn-messages";
-import { ranOutOfMemory } from "./oom-message";
-import { unitName } from "./unit-properties";
+import { type Certain, certain } from "../../lib/certain";
+import { settles } from "../../lib/deadline";
+import { errorText } from "../../lib/errors";
+import type { Logger } from "../../lib/logger";
+import { decodeExit, mayBeOomKill } from "../../nspawn/exit";
+import { removeRemains } from "../../nspawn/leftovers";
+import type { Exit } from "../../nspawn/payload";
+import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
+import { signalPayload } from "../../nspawn/processes";
+import { ManagerError, type SystemdManager, type UnitChange } from "../../systemd/manager";
+import { SIGKILL } from "../../values/signals";
+import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
+import { nspawnErrors, ranOutOfMemory } from "./exit-details";
+import { removeDropIn, unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
 /** How long systemd-nspawn may take to clean up after its container was killed. */
@@ -29,8 +27,8 @@ export type UnitManager = Pick<
 >;
 
 /** One container as a transient service of PID 1. */
-export class SystemdUnit implements Supervised {
-  readonly ref: SupervisedRef;
+export class SystemdUnit implements Container {
+  readonly ref: ContainerRef;
   readonly exit: Certain<Exit>;
   readonly #manager: UnitManager;
   readonly #log: Logger;
@@ -49,7 +47,7 @@ export class SystemdUnit implements Supervised {
   #verifying: Promise<void> | undefined;
   #verifyAgain = false;
 
-  private constructor(manager: UnitManager, ref: SupervisedRef, log: Logger) {
+  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger) {
     this.#manager = manager;
     this.ref = ref;
     this.#log = log;
@@ -66,7 +64,7 @@ export class SystemdUnit implements Supervised {
    *
    * @throws NotSupervisedError if the unit does not exist
    */
-  static async attach(manager: UnitManager, ref: SupervisedRef, log: Logger): Promise<SystemdUnit> {
+  static async attach(manager: UnitManager, ref: ContainerRef, log: Logger): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log);
     try {
       await manager.refresh(unit.#unit);
@@ -258,9 +256,9 @@ export class SystemdUnit implements Supervised {
       oomKills: state.result === "oom-kill" ? 1 : 0,
       at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
     };
-    const exit = exitOf(ending);
-    if (exit.oomKilled || this.#killed || !looksKilled(exit, mode)) return exit;
-    return (await ranOutOfMemory(this.#unit, state)) ? exitOf({ ...ending, oomKills: 1 }) : exit;
+    const exit = decodeExit(ending);
+    if (exit.oomKilled || this.#killed || !mayBeOomKill(exit, mode)) return exit;
+    return (await ranOutOfMemory(this.#unit, state)) ? decodeExit({ ...ending, oomKills: 1 }) : exit;
   }
 
   /** The exit from PID 1's state alone, if the other sources cannot be read. */

@@ -1,7 +1,7 @@
 /** One process of a real Nomad agent. */
 
 import { constants } from "node:os";
-import { errorText } from "../../../src/host/error-text";
+import { errorText } from "../../../src/lib/errors";
 import { pour, type TextWatch, watchText } from "../../support/text-watch";
 
 /** A running agent. */

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** The folders of src, from bottom to top: a file may import from its own folder and from those before it (docs/architecture.md). */
+export const LAYERS = [
+  "lib",
+  "values",
+  "linux",
+  "systemd",
+  "config",
+  "plugin",
+  "nspawn",
+  "image",
+  "supervisor",
+  "machine",
+  "exec",
+  "network",
+  "rootfs",
+  "launch",
+  "task",
+  "driver",
+  "runtime",
+  "cli",
+] as const;
+
+/** Who may import the code generated from Nomad's protobufs: the layers that speak with Nomad, and the client of `cli run`. */
+const NOMAD_PROTOBUF_USERS: readonly string[] = ["config", "launch", "task", "driver", "runtime", "cli"];
+
+/** The one file that loads functions of the C library. */
+const FFI_TABLE = "linux/ffi.ts";
+
+/** A file of src; the path is relative to src. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** The relative imports of a file, static, dynamic and of types, as paths relative to src without extension. */
+export function importsOf({ path, text }: SourceFile): readonly string[] {
+  const found = text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"(\.[^"]+)"/g);
+  return [...found].map(([, specifier = ""]) => join(dirname(path), specifier).replace(/\.ts$/, ""));
+}
+
+const layerOf = (path: string): number => LAYERS.findIndex((layer) => path.startsWith(`${layer}/`));
+
+/** What breaks the rules of docs/architecture.md, a sentence each: arrows that point up, cycles, foreign protobufs, a second FFI table. */
+export function layerProblems(files: readonly SourceFile[]): readonly string[] {
+  const problems = files.flatMap((file) => [...upwardImports(file), ...forbiddenContents(file)]);
+  return [...problems, ...cycles(files).map((cycle) => `These files import each other: ${cycle.join(" → ")}.`)];
+}
+
+function upwardImports(file: SourceFile): readonly string[] {
+  const own = layerOf(file.path);
+  if (own === -1) return file.path.includes("/") ? [`${file.path} is in a folder that LAYERS does not name.`] : [];
+  const up = importsOf(file).filter((to) => layerOf(to) > own || !to.includes("/"));
+  return up.map((to) => `${file.path} imports ${to}, which is in a higher layer.`);
+}
+
+function forbiddenContents({ path, text }: SourceFile): readonly string[] {
+  const problems: string[] = [];
+  const layer = path.split("/")[0] ?? "";
+  if (/from "[^"]*gen\/hashicorp\/nomad/.test(text) && !NOMAD_PROTOBUF_USERS.includes(layer)) {
+    problems.push(`${path} imports Nomad's protobufs; only ${NOMAD_PROTOBUF_USERS.join(", ")} may.`);
+  }
+  if (/\bdlopen\(/.test(text) && path !== FFI_TABLE) problems.push(`${path} calls dlopen; only ${FFI_TABLE} may.`);
+  return problems;
+}
+
+/** The import cycles among files, each once. */
+function cycles(files: readonly SourceFile[]): readonly (readonly string[])[] {
+  const edges = new Map(files.map((file) => [file.path.replace(/\.ts$/, ""), importsOf(file)]));
+  const found: string[][] = [];
+  const done = new Set<string>();
+  const visit = (path: string, above: readonly string[]): void => {
+    const at = above.indexOf(path);
+    if (at !== -1) found.push([...above.slice(at), path]);
+    if (at !== -1 || done.has(path)) return;
+    for (const to of edges.get(path) ?? []) visit(to, [...above, path]);
+    done.add(path);
+  };
+  for (const path of edges.keys()) visit(path, []);
+  return found;
+}
+
+/** Reads src of a project and checks it. */
+export function checkLayers(project: string): readonly string[] {
+  const src = join(project, "src");
+  const paths = [...new Bun.Glob("**/*.ts").scanSync(src)].filter((path) => !path.endsWith(".test.ts"));
+  return layerProblems(paths.sort().map((path) => ({ path, text: readFileSync(join(src, path), "utf8") })));
+}
+
+if (import.meta.main) for (const problem of checkLayers(".")) console.log(problem);

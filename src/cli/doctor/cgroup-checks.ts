@@ -1,0 +1,60 @@
+import type { CgroupLayout } from "../../linux/cgroup/layout";
+import type { Finding } from "./finding";
+
+/** Controllers that the driver uses, and what does not work without each. */
+const controllers = {
+  memory: "memory limits are not enforced",
+  cpu: "the cpu shares of tasks are not enforced",
+  cpuset: "reserved cores are not enforced",
+  pids: "the number of processes is not counted",
+} as const;
+
+const kinds = {
+  v2: "one unified hierarchy (v2)",
+  hybrid: "v1 controllers beside a v2 hierarchy (hybrid)",
+  v1: "one hierarchy per controller (v1)",
+} as const;
+
+/** Evaluates control groups: their version, and the controllers that tasks need. */
+export function cgroupFindings(layout: CgroupLayout): Finding[] {
+  if (layout.kind === "none") {
+    return [
+      {
+        check: "cgroups",
+        level: "error",
+        text: "No control groups are mounted: tasks cannot be limited, measured or killed as a whole.",
+        fix: "Boot with systemd, or: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+      },
+    ];
+  }
+  return [version(layout.kind), ...missing(layout)];
+}
+
+function version(kind: keyof typeof kinds): Finding {
+  const text = `Control groups are mounted as ${kinds[kind]}.`;
+  if (kind === "v2") return { check: "cgroups", level: "ok", text };
+  return {
+    check: "cgroups",
+    level: "warning",
+    text: `${text} systemd 258 and later, on the host or in an image that boots, needs v2.`,
+    fix: "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line.",
+  };
+}
+
+function missing(layout: CgroupLayout): Finding[] {
+  const has = (name: string) => layout.legacy.has(name) || layout.unified?.controllers.includes(name) === true;
+  const lacking = Object.entries(controllers).filter(([name]) => !has(name));
+  if (lacking.length === 0) {
+    const names = Object.keys(controllers).join(", ");
+    return [{ check: "controllers", level: "ok", text: `The cgroup controllers ${names} are available.` }];
+  }
+  return lacking.map(([name, loss]) => ({
+    check: "controllers",
+    level: "warning" as const,
+    text: `The cgroup controller ${name} is not available: ${loss}.`,
+    fix:
+      name === "memory"
+        ? "Boot with cgroup_enable=memory on the kernel's command line."
+        : `Use a kernel with the controller ${name}, and check that no program disabled it in the root cgroup.`,
+  }));
+}

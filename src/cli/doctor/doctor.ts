@@ -1,0 +1,50 @@
+import { parseArgs } from "node:util";
+import { decodePluginConfig } from "../../config/plugin/decode";
+import { type Command, orUsageError } from "../command";
+import { cgroupFindings } from "./cgroup-checks";
+import { type Finding, hasErrors, reportText } from "./finding";
+import { hostFindings } from "./host-checks";
+import type { HostFacts } from "./host-facts";
+import { downloadFindings, imageStoreFindings } from "./image-checks";
+import { networkFindings } from "./network-checks";
+import { pluginDirFindings } from "./plugin-dir-checks";
+import { readHost } from "./read-host";
+
+/** `doctor`: checks whether this host can run tasks, and reports how to fix what is missing. */
+export const doctorCommand: Command = {
+  name: "doctor",
+  summary: "check whether this host can run tasks, and how to fix what is missing",
+  usage: "[--plugin-dir DIR] [--store DIR] [--json]",
+  help: [
+    "Checks systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
+    "--store names the image store; needed if the plugin option image_store is set.",
+    "Changes nothing. Exit code 0 if tasks can run, 1 if something has to be fixed first.",
+  ].join("\n"),
+  async run(args, terminal) {
+    const { values } = orUsageError(() =>
+      parseArgs({
+        args: [...args],
+        options: { "plugin-dir": { type: "string" }, store: { type: "string" }, json: { type: "boolean" } },
+      }),
+    );
+    const findings = evaluate(
+      await readHost(values["plugin-dir"], values.store ?? decodePluginConfig(new Uint8Array()).image_store),
+    );
+    terminal.out(
+      values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
+    );
+    return hasErrors(findings) ? 1 : 0;
+  },
+};
+
+/** Facts → findings. */
+export function evaluate(facts: HostFacts): Finding[] {
+  return [
+    ...hostFindings(facts),
+    ...cgroupFindings(facts.cgroups),
+    ...imageStoreFindings(facts),
+    ...downloadFindings(facts),
+    ...networkFindings(facts.network),
+    ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
+  ];
+}

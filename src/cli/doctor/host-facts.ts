@@ -1,0 +1,94 @@
+import type { CgroupLayout } from "../../linux/cgroup/layout";
+import type { NetworkFacts } from "./network-checks";
+
+/** Whether a system socket accepts connections: "yes", or why not. */
+export type Reachability = "yes" | "missing" | "refused";
+
+/** What is known about the installed systemd-nspawn. */
+export type NspawnFact =
+  | { readonly kind: "found"; readonly path: string; readonly version: number }
+  | { readonly kind: "missing" }
+  | { readonly kind: "broken"; readonly reason: string };
+
+/** One of the driver's executables in a plugin_dir. */
+export interface PluginFile {
+  readonly name: string;
+  readonly owner: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Whether this process may execute it, by its mode and its mount. */
+  readonly executable: boolean;
+}
+
+/** A directory that decides which program an agent starts. */
+export interface Directory {
+  readonly path: string;
+  readonly owner: number;
+  /** Permission bits, with the sticky bit. */
+  readonly mode: number;
+}
+
+/** A plugin_dir as found on disk; if it cannot be read, `problem` is the reason. */
+export type PluginDirectory =
+  | { readonly path: string; readonly problem: string }
+  | {
+      readonly path: string;
+      readonly files: readonly PluginFile[];
+      /** It and everything above it, symlinks resolved. */
+      readonly directories: readonly Directory[];
+    };
+
+/** The image store: the directory of container (OCI) images. */
+export interface ImageStoreFact {
+  readonly path: string;
+  /** Whether it exists; otherwise the other fields describe the directory in which it would be created. */
+  readonly exists: boolean;
+  /** Why it cannot be used; undefined if it can. */
+  readonly problem?: string;
+  /** Bytes. */
+  readonly free: number;
+  /** The type of its file system, as in mountinfo. */
+  readonly fileSystem: string;
+}
+
+/** What image downloads need. */
+export interface DownloadFact {
+  /** systemd-importd is usable: it is installed, the bus that starts it responds, and systemd is PID 1. */
+  readonly importd: boolean;
+  readonly gpg: boolean;
+  readonly xz: boolean;
+  /** Keyring file for image signatures. */
+  readonly keyring: string | undefined;
+  /** Number of the host's CA certificates. */
+  readonly certificates: number;
+}
+
+/** Everything that `doctor` inspects. */
+export interface HostFacts {
+  readonly root: boolean;
+  /** Path of the running executable. */
+  readonly self: string;
+  /** As `uname -r` prints it. */
+  readonly kernel: string;
+  readonly nspawn: NspawnFact;
+  /** systemd is PID 1. */
+  readonly booted: boolean;
+  /** PID 1's own D-Bus socket. */
+  readonly manager: Reachability;
+  /** The system bus. */
+  readonly bus: Reachability;
+  /** systemd-machined is installed, and the bus that starts it responds. */
+  readonly machined: boolean;
+  readonly journald: Reachability;
+  readonly cgroups: CgroupLayout;
+  /** user.max_user_namespaces; undefined for a kernel without user namespaces. */
+  readonly userNamespaces: number | undefined;
+  readonly overlayfs: boolean;
+  readonly pidfd: boolean;
+  /** Number of seccomp filters of this process. */
+  readonly ownFilters: number;
+  readonly imageStore: ImageStoreFact;
+  readonly downloads: DownloadFact;
+  readonly network: NetworkFacts;
+  readonly pluginDirectory?: PluginDirectory;
+}

@@ -1,0 +1,148 @@
+import { existsSync } from "node:fs";
+import * as v from "valibot";
+import { readCgroupLayout } from "../../linux/cgroup/layout";
+import { Links } from "../../linux/netlink/route";
+import { dependsOnAdvertisements, forwards, hasIpv6 } from "../../linux/sysctl";
+import { attemptNft } from "../../network/firewall/nftables";
+import { networkdRuns } from "../../systemd/networkd";
+import type { Finding } from "./finding";
+
+const chain = v.object({
+  chain: v.object({
+    family: v.string(),
+    table: v.string(),
+    name: v.string(),
+    hook: v.literal("forward"),
+    policy: v.literal("drop"),
+  }),
+});
+const list = v.object({ nftables: v.array(v.unknown()) });
+
+/**
+ * The chains whose policy drops forwarded packets, parsed from the output of `nft --json list chains` (libnftables-json(5)), as
+ * "FAMILY TABLE CHAIN". They include those of iptables-nft.
+ */
+export function droppingForwardChains(json: string): string[] {
+  if (json === "") return [];
+  return v.parse(list, JSON.parse(json)).nftables.flatMap((entry) => {
+    const found = v.safeParse(chain, entry);
+    if (!found.success) return [];
+    const { family, table, name } = found.output.chain;
+    return ["ip", "ip6", "inet"].includes(family) ? [`${family} ${table} ${name}`] : [];
+  });
+}
+
+/** Where agents look for CNI plugins (cni_path), and where distributions install them. */
+const cniDirectories = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
+
+/** What container networks need from a host. */
+export interface NetworkFacts {
+  /** Path of nft(8). */
+  readonly nft: string | undefined;
+  readonly forwarding: { readonly ipv4: boolean; readonly ipv6: boolean };
+  readonly ipv6: boolean;
+  /** The host would lose its IPv6 default route if it forwarded. */
+  readonly advertisedRoute: boolean;
+  /** Firewall chains whose policy drops forwarded packets: "ip filter FORWARD". */
+  readonly droppingChains: readonly string[];
+  readonly networkd: boolean;
+  /** A directory with the CNI plugin "bridge". */
+  readonly cni: string | undefined;
+}
+
+/** Inspects this host's network; changes nothing. */
+export async function readNetwork(): Promise<NetworkFacts> {
+  using links = new Links();
+  const { path, output } = await attemptNft(["--json", "list", "chains"]);
+  return {
+    nft: path,
+    forwarding: { ipv4: forwards(4), ipv6: forwards(6) },
+    ipv6: hasIpv6(),
+    advertisedRoute: dependsOnAdvertisements(links.routes()),
+    droppingChains: droppingForwardChains(output),
+    networkd: networkdRuns(readCgroupLayout()),
+    cni: cniDirectories.find((directory) => existsSync(`${directory}/bridge`)),
+  };
+}
+
+/** Evaluates what container networks need: private networks, forwarded ports and group networks. */
+export function networkFindings(facts: NetworkFacts): Finding[] {
+  return [packetFilter(facts), forwarding(facts), forwardPolicy(facts), addresses(facts), groups(facts)];
+}
+
+function packetFilter({ nft }: NetworkFacts): Finding {
+  const check = "nftables";
+  return nft === undefined
+    ? {
+        check,
+        level: "warning",
+        text: "nft is not installed: ports cannot be forwarded, and containers cannot reach other hosts.",
+        fix: 'Install the package "nftables"; firewalls that use iptables can stay.',
+      }
+    : {
+        check,
+        level: "ok",
+        text: `${nft} is available: ports are forwarded to containers with the table "inet nomad-nspawn".`,
+      };
+}
+
+function forwarding({ forwarding: on, ipv6, advertisedRoute }: NetworkFacts): Finding {
+  const check = "forwarding";
+  if (ipv6 && !on.ipv6 && advertisedRoute) {
+    return {
+      check,
+      level: "warning",
+      text: "The host's IPv6 default route comes from router advertisements, which a forwarding kernel ignores: the driver does not enable IPv6 forwarding, and containers reach only this host over IPv6.",
+      fix: "Set net.ipv6.conf.INTERFACE.accept_ra = 2 for the interface and net.ipv6.conf.all.forwarding = 1, or let systemd-networkd or NetworkManager handle router advertisements.",
+    };
+  }
+  return on.ipv4
+    ? {
+        check,
+        level: "ok",
+        text: `IP forwarding is enabled${on.ipv6 || !ipv6 ? "" : " for IPv4; the driver enables it for IPv6 when a container needs it"}.`,
+      }
+    : {
+        check,
+        level: "ok",
+        text: "IP forwarding is disabled; the driver enables it (net.ipv4.ip_forward) with the first container that has a private network.",
+      };
+}
+
+function forwardPolicy({ droppingChains }: NetworkFacts): Finding {
+  const check = "firewall";
+  const [first = ""] = droppingChains;
+  if (first === "") return { check, level: "ok", text: "No firewall chain drops forwarded packets by policy." };
+  const families = first.startsWith("ip6") ? "ip6tables" : "iptables";
+  return {
+    check,
+    level: "warning",
+    text: `The firewall drops forwarded packets unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver does not modify other programs' firewall rules.`,
+    fix: first.startsWith("inet")
+      ? `Accept the containers' interfaces in that chain: nft insert rule ${first} iifname "ve-*" accept; nft insert rule ${first} oifname "ve-*" accept; the same for "vz-*" where zones are used.`
+      : `Accept the containers' interfaces: ${families} -I FORWARD -i ve-+ -j ACCEPT; ${families} -I FORWARD -o ve-+ -j ACCEPT (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
+  };
+}
+
+function addresses({ networkd }: NetworkFacts): Finding {
+  const check = "addresses";
+  return {
+    check,
+    level: "ok",
+    text: networkd
+      ? "systemd-networkd is running: it assigns addresses where it manages the containers' interfaces (80-container-ve.network)."
+      : "systemd-networkd is not running: the driver assigns addresses to containers.",
+  };
+}
+
+function groups({ cni }: NetworkFacts): Finding {
+  const check = "cni";
+  return {
+    check,
+    level: "ok",
+    text:
+      cni === undefined
+        ? 'No CNI plugins found: groups with network { mode = "bridge" } cannot be placed on this client. Install the package "containernetworking-plugins" (Debian, Ubuntu) and set cni_path in the client block.'
+        : `CNI plugins found in ${cni}${cni === "/opt/cni/bin" ? "" : ` (set cni_path = "${cni}" in the client block)`}, for network { mode = "bridge" }.`,
+  };
+}

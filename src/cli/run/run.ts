@@ -1,0 +1,51 @@
+import { selfCommand } from "../../lib/entry-points";
+import { signalName, signalNumber } from "../../values/signals";
+import type { Command } from "../command";
+import { runHelp, runOptions } from "./options";
+import { runTask } from "./run-task";
+
+const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** As in shells: 128 + the signal's number. */
+const signalBase = 128;
+
+/** `run`: runs a container through the real plugin protocol, without Nomad. */
+export const runCommand: Command = {
+  name: "run",
+  summary: "run a container through the plugin protocol, without Nomad",
+  usage: "IMAGE [OPTIONS] [-- COMMAND…]",
+  help: runHelp,
+  async run(args, terminal) {
+    const options = runOptions(args);
+    const say = (sentence: string) => terminal.err(`${sentence}\n`);
+    const stop = new AbortController();
+    const kill = new AbortController();
+    let interrupted = "";
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (interrupted !== "") {
+        kill.abort();
+        return;
+      }
+      interrupted = signal;
+      // No signal is named: the driver chooses the one that shuts a booted container down.
+      stop.abort(String(options.config["boot"]) === "true" ? "" : signal);
+    };
+    for (const signal of stopSignals) process.on(signal, onSignal);
+    try {
+      const exit = await runTask(options, {
+        self: selfCommand(),
+        stdout: process.stdout,
+        stderr: process.stderr,
+        say,
+        stop: stop.signal,
+        kill: kill.signal,
+      });
+      if (exit === undefined) return signalBase + (signalNumber(interrupted) ?? 0);
+      if (exit.oomKilled) say(`The kernel killed the task: it exceeded its memory limit of ${options.memory} MiB.`);
+      if (exit.signal === 0) return exit.exitCode;
+      if (interrupted === "") say(`The task was killed by ${signalName(exit.signal)}.`);
+      return signalBase + exit.signal;
+    } finally {
+      for (const signal of stopSignals) process.off(signal, onSignal);
+    }
+  },
+};

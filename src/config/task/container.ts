@@ -1,0 +1,120 @@
+import * as v from "valibot";
+import { hostnameProblem, userNameProblem } from "../../values/names";
+import { option } from "../option";
+import { choice, flag, string, strings } from "../row-types";
+import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
+
+/** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
+export interface PivotRoot {
+  readonly newRoot: string;
+  readonly oldRoot: string | undefined;
+}
+
+/** What runs in the container and how it is started. */
+export const containerOptions = {
+  image: option({
+    type: { kind: "string" },
+    schema: filledText,
+    allowed:
+      "a directory, a disk image, a block device, the name of an image known to machinectl, or the reference of a container (OCI) image",
+    meaning:
+      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`; or a container (OCI) image (docs/images.md), as `oci:/PATH:TAG` from an OCI layout directory on the client. A relative path is resolved in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
+    nspawn: "--directory=, --image=",
+    example: 'image = "/var/lib/machines/debian"',
+  }),
+  boot: option({
+    type: { kind: "bool" },
+    // No default in Nomad's spec: with one, a value that the job sets could not be distinguished from an absent one.
+    schema: v.optional(v.boolean()),
+    meaning:
+      "Find an init program in the image and run it as PID 1; `command` holds its arguments. The default is `true`, and `false` for container (OCI) images.",
+    nspawn: "--boot",
+  }),
+  process_two: option({
+    ...flag(false),
+    meaning: "Run `command` as PID 2, with systemd-nspawn's own minimal init as PID 1. Needs `boot = false`.",
+    nspawn: "--as-pid2",
+  }),
+  command: option({
+    ...strings(text),
+    meaning: "Program to run and its arguments; with `boot`, the arguments of the init program.",
+    example: 'command = ["/bin/sh", "-c", "exec sleep 60"]',
+  }),
+  ephemeral: option({
+    ...flag(false),
+    meaning: "Run on a copy of the image that is removed when the task ends.",
+    nspawn: "--ephemeral",
+    switches: (on) => (on ? ["--ephemeral"] : []),
+  }),
+  read_only: option({
+    ...flag(false),
+    meaning: "Mount the image read-only.",
+    nspawn: "--read-only",
+    switches: (on) => (on ? ["--read-only"] : []),
+  }),
+  volatile: option({
+    ...choice(["yes", "state", "overlay", "no"]),
+    meaning:
+      "Which changes are discarded when the task ends: `yes` mounts only `/usr` of the image, `state` replaces only `/var` (by a tmpfs), `overlay` keeps every change in memory. `yes` and `state` together with user namespaces need systemd-nspawn 257.",
+    nspawn: "--volatile=",
+    switches: (mode) => [`--volatile=${mode}`],
+  }),
+  console: option({
+    ...choice(["interactive", "read-only", "passive", "pipe"]),
+    meaning:
+      "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate.",
+    nspawn: "--console=",
+  }),
+  hostname: option({
+    ...string(v.pipe(filledText, checked(hostnameProblem))),
+    allowed: "a host name",
+    meaning: "The container's host name; by default the machine name, which consists of task name and allocation ID.",
+    nspawn: "--hostname=",
+    example: 'hostname = "web-1"',
+    switches: (name) => [`--hostname=${name}`],
+  }),
+  user: option({
+    ...string(v.pipe(text, checked(userNameProblem))),
+    allowed: "the name or number of a user in the container",
+    meaning: "User in the container that the command runs as; overrides the task's own `user`.",
+    nspawn: "--user=",
+    example: 'user = "www-data"',
+  }),
+  working_directory: option({
+    ...string(
+      v.pipe(
+        normalizedPath,
+        // systemd 257 rejects these; earlier versions fail later.
+        checked((path: string) =>
+          /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not be in /proc, /sys or /dev" : undefined,
+        ),
+      ),
+    ),
+    allowed: "an absolute path in the container",
+    meaning: "Working directory of the command in the container.",
+    nspawn: "--chdir=",
+    example: 'working_directory = "/srv"',
+    switches: (path) => [`--chdir=${path}`],
+  }),
+  pivot_root: option({
+    ...string(v.pipe(text, parsed(parsePivotRoot))),
+    allowed: '"NEW" or "NEW:OLD", both absolute paths without ".."',
+    meaning:
+      "Directory of the image that becomes the root of the container; after a colon, the directory where the original root appears. With user namespaces the owners of the image's files are changed, unless `private_users_ownership` is `off`.",
+    nspawn: "--pivot-root=",
+    example: 'pivot_root = "/ostree/deploy:/sysroot"',
+    switches: ({ newRoot, oldRoot }) => [
+      // pivot_root_parse() unescapes only the first path, not the second.
+      `--pivot-root=${newRoot.replace(/[\\:]/g, "\\$&")}${oldRoot === undefined ? "" : `:${oldRoot}`}`,
+    ],
+  }),
+};
+
+function parsePivotRoot(value: string): PivotRoot | Problem {
+  const [newRoot = "", oldRoot] = splitColons(value, 2);
+  for (const path of oldRoot === undefined ? [newRoot] : [newRoot, oldRoot]) {
+    if (!path.startsWith("/")) return new Problem("it must be an absolute path, or two separated by a colon");
+    if (climbs(path)) return new Problem('it must not contain ".."');
+  }
+  return { newRoot, oldRoot };
+}

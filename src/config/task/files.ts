@@ -1,0 +1,93 @@
+import * as v from "valibot";
+import { isEnvironmentName } from "../../values/names";
+import { bindSourceProblem, bindTargetProblem, parseDevice, parseOverlay, parseTmpfs } from "../mounts";
+import { option } from "../option";
+import { choice, stringMap, strings } from "../row-types";
+import { absolutePath, parsed, text } from "../validators";
+
+const bindChecks = { name: bindSourceProblem, value: bindTargetProblem };
+const bindAllowed = "a map of host path to absolute path in the container";
+
+function environmentNameProblem(name: string): string | undefined {
+  return isEnvironmentName(name)
+    ? undefined
+    : "the name of a variable must consist of letters, digits and underscores and not begin with a digit";
+}
+
+/** Files, mounts, devices and environment that the container gets besides its image. */
+export const fileOptions = {
+  bind: option({
+    ...stringMap(bindChecks),
+    allowed: bindAllowed,
+    meaning:
+      "Files and directories of the host to mount into the container. A relative source is resolved in the task directory. Mount options may follow the target after a colon: `norbind`, `idmap`, `noidmap`, `rootidmap`, `owneridmap`. With user namespaces, owners are mapped to the container's user IDs for relative sources, and for host paths only with `idmap`.",
+    nspawn: "--bind=",
+    example: 'bind = {\n  "/var/lib/postgresql" = "/postgres"\n}',
+  }),
+  bind_read_only: option({
+    ...stringMap(bindChecks),
+    allowed: bindAllowed,
+    meaning: "As `bind`, but read-only.",
+    nspawn: "--bind-ro=",
+    example: 'bind_read_only = {\n  "/etc/ssl/certs" = "/etc/ssl/certs"\n}',
+  }),
+  tmpfs: option({
+    ...strings(v.pipe(text, parsed(parseTmpfs))),
+    allowed: 'a list of "TARGET" or "TARGET:OPTIONS"',
+    meaning: "tmpfs file systems to mount; write a colon in the path as `\\:`.",
+    nspawn: "--tmpfs=",
+    example: 'tmpfs = ["/scratch:size=64M,mode=1777"]',
+  }),
+  overlay: option({
+    ...strings(v.pipe(text, parsed(parseOverlay))),
+    allowed: 'a list of "LOWER:UPPER" or "LOWER:UPPER:TARGET"',
+    meaning:
+      "Overlay mounts of host directories: read-only lower directories, the writable upper directory, the target. If the upper directory is empty (`LOWER::TARGET`), changes are discarded when the task ends. Relative directories are resolved in the task directory.",
+    nspawn: "--overlay=",
+    example: 'overlay = ["/srv/base::/srv"]',
+  }),
+  inaccessible: option({
+    ...strings(absolutePath),
+    allowed: "a list of absolute paths in the container",
+    meaning: "Paths in the container that are made inaccessible.",
+    nspawn: "--inaccessible=",
+    example: 'inaccessible = ["/proc/kallsyms"]',
+    switches: (paths) => paths.map((path) => `--inaccessible=${path}`),
+  }),
+  environment: option({
+    ...stringMap({ name: environmentNameProblem }),
+    secret: true,
+    meaning: "Environment variables of the container's first process; they override those that Nomad sets.",
+    nspawn: "--setenv=",
+    example: 'environment = {\n  FOO = "bar"\n}',
+  }),
+  resolv_conf: option({
+    ...choice([
+      "off",
+      "copy-host",
+      "copy-static",
+      "copy-uplink",
+      "copy-stub",
+      "replace-host",
+      "replace-static",
+      "replace-uplink",
+      "replace-stub",
+      "bind-host",
+      "bind-static",
+      "bind-uplink",
+      "bind-stub",
+      "delete",
+      "auto",
+    ]),
+    meaning: "How the container's `/etc/resolv.conf` is created. Nomad's `dns` block overrides it.",
+    nspawn: "--resolv-conf=",
+  }),
+  devices: option({
+    ...strings(v.pipe(text, parsed(parseDevice))),
+    allowed: 'a list of "HOST", "HOST:CONTAINER" or "HOST:CONTAINER:PERMISSIONS"',
+    meaning:
+      "Device nodes of the host to make available, with permissions of `r`, `w` and `m` (all by default). With user namespaces, the node must be accessible to all users.",
+    nspawn: "--bind=",
+    example: 'devices = ["/dev/fuse", "/dev/net/tun:/dev/net/tun:rw"]',
+  }),
+};

@@ -1,0 +1,93 @@
+import * as v from "valibot";
+import { parseReference } from "../../values/image-reference";
+import { option, schemasOf } from "../option";
+import { checked, filledText } from "../validators";
+
+const IMAGE_TYPES = ["tar", "raw", "docker", "oci"] as const;
+const VERIFICATIONS = ["no", "checksum", "signature"] as const;
+
+/** Whether a URL, even an invalid one, may contain a password, or a query with a secret. A digest contains an @ as well. */
+function mayHoldCredentials(url: unknown): boolean {
+  return typeof url === "string" && /\?|\/\/.*@|:.*@(?!sha\d+:)/s.test(url);
+}
+
+const downloadOptions = {
+  url: option({
+    type: { kind: "string" },
+    schema: v.pipe(
+      filledText,
+      checked((url: string) => (/[\s\p{Cc}]/u.test(url) ? "it must not contain white space" : undefined)),
+    ),
+    secret: mayHoldCredentials,
+    allowed: "an http:// or https:// URL, the absolute path of a file, or the reference of an image in a registry",
+    meaning:
+      "Where the image is: an `http://` or `https://` URL or a file of the client (an absolute path or `file://` URL) for the types `tar` and `raw`, a registry's image reference for `docker` and `oci`.",
+  }),
+  type: option({
+    type: { kind: "string", values: IMAGE_TYPES },
+    schema: v.optional(v.picklist(IMAGE_TYPES), "tar"),
+    defaultInSpec: true,
+    meaning:
+      "What is downloaded: an archive of a root directory (`tar`) or a disk image (`raw`), each plain or compressed by gzip, zstd, xz or bzip2, or a container (OCI) image (`docker` and `oci` are the same).",
+  }),
+  verify: option({
+    type: { kind: "string", values: VERIFICATIONS },
+    schema: v.optional(v.picklist(VERIFICATIONS), "no"),
+    defaultInSpec: true,
+    meaning:
+      "How a download of type `tar` or `raw` is verified before it is used: by a checksum file beside it (`SHA256SUMS` or `NAME.sha256`), or also by the signature of that file.",
+  }),
+  force: option({
+    type: { kind: "bool" },
+    schema: v.optional(v.boolean(), false),
+    defaultInSpec: true,
+    meaning: "Download the image even if it exists, and replace the existing one.",
+  }),
+};
+
+const authOptions = {
+  username: option({ type: { kind: "string" }, schema: filledText, secret: true, meaning: "User name." }),
+  password: option({ type: { kind: "string" }, schema: filledText, secret: true, meaning: "Password or token." }),
+};
+
+function isReference(url: string): boolean {
+  try {
+    parseReference(url);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFileUrl(url: string): boolean {
+  return url.startsWith("/") || (/^(?:https?:\/\/[^/]|file:\/\/\/)/.test(url) && URL.canParse(url));
+}
+
+/** Where the image comes from. */
+export const imageOptions = {
+  image_download: option({
+    type: { kind: "block", options: downloadOptions },
+    schema: v.optional(
+      v.pipe(
+        v.strictObject(schemasOf(downloadOptions)),
+        v.forward(
+          v.check(
+            ({ type, url }) => (type === "docker" || type === "oci" ? isReference(url) : isFileUrl(url)),
+            "it must be an http:// or https:// URL or the absolute path of a file for an image of type tar or raw, and an image reference for one of type docker or oci",
+          ),
+          ["url"],
+        ),
+      ),
+    ),
+    meaning:
+      "Download the image before the task starts, unless an image named `image` exists. Images of type `tar` and `raw` are stored in `/var/lib/machines` (docs/images.md).",
+    example: 'image_download {\n  url  = "https://example.com/debian.tar.xz"\n  type = "tar"\n}',
+  }),
+  auth: option({
+    type: { kind: "block", options: authOptions },
+    schema: v.optional(v.strictObject(schemasOf(authOptions))),
+    secret: true,
+    meaning: "Credentials for the image's registry.",
+    example: 'auth {\n  username = "ci"\n  password = "secret"\n}',
+  }),
+};

@@ -1,0 +1,57 @@
+import * as v from "valibot";
+import { bridgeNameProblem, interfaceNameProblem } from "../../values/names";
+import { option } from "../option";
+import { flag, numberMap, string, strings } from "../row-types";
+import { checked, filledText, text } from "../validators";
+
+/** The container's network. */
+export const networkOptions = {
+  network_veth: option({
+    ...flag(true),
+    defaultInSpec: true,
+    meaning: "Give the container a private network, connected to the host by a virtual Ethernet link.",
+    nspawn: "--network-veth",
+  }),
+  network_bridge: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((name: string) => bridgeNameProblem(name)),
+      ),
+    ),
+    allowed: "the name of a bridge of the client",
+    meaning: "Existing bridge of the host to attach the container's link to.",
+    nspawn: "--network-bridge=",
+    example: 'network_bridge = "br0"',
+  }),
+  network_zone: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((name: string) => interfaceNameProblem(name, "vz-")),
+      ),
+    ),
+    allowed: "the name of a network zone of at most 12 characters",
+    meaning: "Network zone of the container; all containers in a zone reach each other.",
+    nspawn: "--network-zone=",
+    example: 'network_zone = "backend"',
+  }),
+  ports: option({
+    ...strings(filledText),
+    allowed: "a list of port labels",
+    meaning: "Labels of the group's ports to forward to the container.",
+    nspawn: "--port=",
+    example: 'ports = ["http"]',
+  }),
+  port_map: option({
+    ...numberMap({ value: portProblem }),
+    allowed: "a map of port label to port number in the container",
+    meaning: "Ports of the container by label, as in older versions of the Docker driver; prefer `ports`.",
+    nspawn: "--port=",
+    example: "port_map = {\n  http = 80\n}",
+  }),
+};
+
+function portProblem(port: number): string | undefined {
+  return Number.isInteger(port) && port >= 1 && port <= 65_535 ? undefined : "it must be a port from 1 to 65535";
+}

@@ -1,0 +1,26 @@
+import * as v from "valibot";
+import { schemasOf } from "../option";
+import { containerOptions } from "./container";
+import { fileOptions } from "./files";
+import { imageOptions } from "./image";
+import { limitOptions } from "./limits";
+import { networkOptions } from "./network";
+import { securityOptions } from "./security";
+
+/** Every option of a task's `config` block, once. */
+export const taskOptions = {
+  ...containerOptions,
+  ...imageOptions,
+  ...fileOptions,
+  ...networkOptions,
+  ...securityOptions,
+  ...limitOptions,
+};
+
+/** Validates a whole `config` block. */
+export const taskSchema = v.strictObject(schemasOf(taskOptions));
+
+type Validated = Readonly<v.InferOutput<typeof taskSchema>>;
+
+/** A task's config after validation; every option is present, and undefined if it is absent and has no default. */
+export type TaskOptions = Omit<Validated, "boot"> & { readonly boot: boolean };

@@ -1,0 +1,130 @@
+import * as v from "valibot";
+import { canonicalCapability, isUnitProperty, systemCallProblem } from "../../values/names";
+import { canonicalLimit, limitNameProblem, limitValueProblem } from "../../values/rlimits";
+import { option } from "../option";
+import { choice, flag, string, stringMap, strings } from "../row-types";
+import { checked, Problem, parsed, text } from "../validators";
+
+const capability = v.pipe(
+  text,
+  parsed((name: string) => {
+    const canonical = canonicalCapability(name);
+    if (canonical !== undefined) return canonical;
+    const hint = canonicalCapability(`CAP_${name}`);
+    return new Problem(
+      hint === undefined
+        ? 'it must be the name of a capability such as "CAP_NET_ADMIN", or "all"'
+        : `it must be written ${JSON.stringify(hint)}`,
+    );
+  }),
+);
+
+function propertyNameProblem(name: string): string | undefined {
+  return isUnitProperty(name) ? undefined : 'its name must be that of a unit property such as "CPUWeight"';
+}
+
+/** UID_INVALID of systemd: (uid_t) -1. */
+const INVALID_UID = 0xff_ff_ff_ff;
+
+/** What the container may do. */
+export const securityOptions = {
+  user_namespacing: option({
+    ...flag(true),
+    defaultInSpec: true,
+    meaning: "Run the container in a user namespace, so that its root is not the host's root.",
+    nspawn: "-U",
+  }),
+  private_users: option({
+    ...string(v.pipe(text, checked(privateUsersProblem))),
+    allowed: '"yes", "no", "pick", "identity", a user ID or "ID:COUNT"',
+    meaning: "Which user IDs the container gets; by default an unused range is picked. Needs `user_namespacing`.",
+    nspawn: "--private-users=",
+    example: 'private_users = "524288:65536"',
+  }),
+  private_users_ownership: option({
+    ...choice(["auto", "map", "chown", "off"]),
+    meaning:
+      "How the image's files are mapped to the container's user IDs; `auto` by default. Needs `user_namespacing`.",
+    nspawn: "--private-users-ownership=",
+  }),
+  capability: option({
+    ...strings(capability),
+    allowed: "a list of capabilities",
+    meaning: "Capabilities to add to systemd-nspawn's default set. The operator may limit them with `allow_caps`.",
+    nspawn: "--capability=",
+    example: 'capability = ["CAP_NET_ADMIN"]',
+    switches: (names) => (names.length === 0 ? [] : [`--capability=${names.join(",")}`]),
+  }),
+  drop_capability: option({
+    ...strings(capability),
+    allowed: "a list of capabilities",
+    meaning: "Capabilities to remove from the container.",
+    nspawn: "--drop-capability=",
+    example: 'drop_capability = ["CAP_NET_RAW"]',
+    switches: (names) => (names.length === 0 ? [] : [`--drop-capability=${names.join(",")}`]),
+  }),
+  no_new_privileges: option({
+    ...flag(false),
+    meaning: "Set-user-ID bits and file capabilities are ignored in the container (PR_SET_NO_NEW_PRIVS).",
+    nspawn: "--no-new-privileges=",
+    switches: (on) => (on ? ["--no-new-privileges=yes"] : []),
+  }),
+  system_call_filter: option({
+    ...strings(v.pipe(text, checked(systemCallProblem))),
+    allowed: "a list of system calls and groups",
+    meaning:
+      "System calls and groups to allow in addition to systemd-nspawn's default set, or, with a leading `~`, to deny.",
+    nspawn: "--system-call-filter=",
+    example: 'system_call_filter = ["@keyring", "~ptrace"]',
+    switches: (entries) => entries.map((entry) => `--system-call-filter=${entry}`),
+  }),
+  rlimits: option({
+    ...stringMap({ name: limitNameProblem, value: (value, name) => limitValueProblem(name, value) }),
+    allowed: 'a map of limit to "SOFT" or "SOFT:HARD"',
+    meaning: "Resource limits (setrlimit(2)) of the container's first process.",
+    nspawn: "--rlimit=",
+    example: 'rlimits = {\n  NOFILE = "1024:65536"\n}',
+    switches: (limits) => Object.entries(limits).map(([name, value]) => `--rlimit=${canonicalLimit(name)}=${value}`),
+  }),
+  oom_score_adjust: option({
+    type: { kind: "number", min: -1000, max: 1000 },
+    schema: v.optional(v.pipe(v.number(), checked(oomScoreProblem))),
+    allowed: "a whole number from -1000 to 1000",
+    // Not with --oom-score-adjust=: with user namespaces, systemd-nspawn 252 to 257 no longer has the permission to write the value.
+    meaning: "Adjusts the OOM killer's preference for this container (proc_pid_oom_score_adj(5)).",
+    example: "oom_score_adjust = 100",
+  }),
+  properties: option({
+    ...stringMap({ name: propertyNameProblem, value: propertyValueProblem }),
+    meaning: "Additional properties of the task's systemd unit; the operator must allow each with `allow_properties`.",
+    example: 'properties = {\n  IOWeight = "50"\n}',
+  }),
+};
+
+function propertyValueProblem(value: string): string | undefined {
+  if (/[\r\n]/.test(value)) return "it must be one line";
+  // It would continue the line in the unit's file (systemd.syntax(7)) and take the next property with it.
+  return value.endsWith("\\") ? "it must not end with a backslash" : undefined;
+}
+
+function privateUsersProblem(value: string): string | undefined {
+  const range = /^(\d+)(?::(\d+))?$/.exec(value);
+  if (range === null) {
+    return ["yes", "no", "pick", "identity"].includes(value)
+      ? undefined
+      : 'it must be "yes", "no", "pick", "identity", a user ID or "ID:COUNT"';
+  }
+  const first = Number(range[1]);
+  const count = range[2] === undefined ? 65_536 : Number(range[2]);
+  if (count === 0) return "the number of user IDs must not be 0";
+  if (first === 0xff_ff || first + count > INVALID_UID) {
+    return `the user IDs must lie between 0 and ${INVALID_UID - 1}, and 65535 cannot be the first`;
+  }
+  return undefined;
+}
+
+function oomScoreProblem(value: number): string | undefined {
+  return Number.isInteger(value) && Math.abs(value) <= 1000
+    ? undefined
+    : "it must be a whole number from -1000 to 1000";
+}

@@ -1,0 +1,193 @@
+import { createHash } from "node:crypto";
+import { openSync, statfsSync, writeSync } from "node:fs";
+import * as v from "valibot";
+import { gcThrottle } from "../../lib/buffers";
+import { errnoCode, errorText, UnpackError } from "../../lib/errors";
+import { enterRoot, keepCapabilities, loadFileCalls, syncFileSystem } from "../../linux/files";
+import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "../compression/decompress";
+import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
+import type { LayerRecord } from "./layer-record";
+import { TarReader } from "./tar-reader";
+
+/** The messages of an unpacking process, one JSON object per line. */
+const schema = v.variant("kind", [
+  v.object({ kind: v.literal("unpacked"), diffId: v.string(), bytes: v.number(), entries: v.number() }),
+  v.object({ kind: v.literal("failed"), why: v.picklist(["archive", "disk full", "system"]), message: v.string() }),
+]);
+
+/** A message of an unpacking process. */
+export type UnpackReport = v.InferOutput<typeof schema>;
+
+/** Parses a line; undefined for any other line. */
+export function parseReport(line: string): UnpackReport | undefined {
+  try {
+    const parsed = v.safeParse(schema, JSON.parse(line));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The properties of an unpacked layer. */
+export interface Unpacked {
+  /** Digest of the uncompressed archive: "sha256:…". */
+  readonly diffId: string;
+  /** Bytes of the uncompressed archive. */
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+/** How to unpack an archive. */
+export interface UnpackOptions {
+  /** A layer if absent. */
+  readonly kind?: ArchiveKind;
+  /** Algorithm of the digest. */
+  readonly algorithm: "sha256" | "sha512";
+  /** Called for each written entry. */
+  readonly record: Recorder;
+  /** Called with the uncompressed bytes so far, before the first and periodically; throws to cancel. */
+  readonly check: (bytes: number) => void;
+}
+
+/** MiB of output between two garbage collections. */
+const COLLECT_MIB = 1;
+/** Uncompressed bytes between two checks. */
+const CHECK_EVERY = 32 * 1024 * 1024;
+
+/**
+ * Unpacks a compressed or plain archive into the root directory of this process.
+ *
+ * @throws UnpackError, and errors of the file system
+ */
+async function unpackStream(source: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<Unpacked> {
+  const hash = createHash(options.algorithm);
+  const extractor = new Extractor(options.record, options.kind);
+  const reader = new TarReader(extractor);
+  let bytes = 0;
+  let next = CHECK_EVERY;
+  const passed = gcThrottle(COLLECT_MIB);
+  const take = (chunk: Buffer) => {
+    hash.update(chunk);
+    reader.push(chunk);
+    bytes += chunk.length;
+    passed(chunk.length);
+    if (bytes < next) return;
+    next = bytes + CHECK_EVERY;
+    options.check(bytes);
+  };
+  try {
+    options.check(bytes);
+    let start: Buffer = Buffer.alloc(0);
+    let target: Decompressor | undefined;
+    for await (const chunk of source) {
+      if (target !== undefined) {
+        await target.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+        continue;
+      }
+      start = Buffer.concat([start, chunk]);
+      if (start.length < MAGIC_BYTES) continue;
+      target = decompressor(compressionOf(start), take);
+      await target.write(start);
+    }
+    target ??= decompressor("none", take);
+    await target.end();
+    reader.finish();
+    extractor.finish();
+    return { diffId: `${options.algorithm}:${hash.digest("hex")}`, bytes, entries: extractor.entries };
+  } finally {
+    extractor.close();
+  }
+}
+
+/** Descriptors besides the standard ones. */
+export const LIST_FD = 3;
+
+/**
+ * Numbers of the capabilities that unpacking needs (capabilities(7)): CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SYS_ADMIN (for
+ * overlayfs's trusted.* attributes), MKNOD and SETFCAP.
+ */
+const CAPABILITIES = [0, 1, 3, 4, 21, 27, 31];
+const STDIN = 0;
+const STDOUT = 1;
+const LIST_BUFFER = 64 * 1024;
+
+/**
+ * The main function of an unpacking process: reads a layer from standard input and unpacks it into a directory, which becomes its root
+ * before the first byte is read, so that nothing in an archive can lead out of it. The result goes to standard output, the list
+ * of files to descriptor 3.
+ *
+ * @param args the directory, the digest's algorithm, the bytes to keep free on the disk, and the kind of archive
+ * @returns exit code of this process
+ */
+export async function unpackMain(args: readonly string[]): Promise<number> {
+  const [directory = "", algorithm = "sha256", free = "0", kind = "layer"] = args;
+  const send = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
+  // The plugin decides when this ends: by closing standard input, or by SIGKILL.
+  for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
+  try {
+    loadFileCalls();
+    process.umask(0o022);
+    enterRoot(directory);
+    keepCapabilities(CAPABILITIES);
+    const list = listWriter();
+    const unpacked = await unpackStream(Bun.file(STDIN).stream(), {
+      algorithm: algorithm === "sha512" ? "sha512" : "sha256",
+      kind: kind === "tree" ? "tree" : "layer",
+      record: list.add,
+      check: () => refuseFullDisk(Number(free)),
+    });
+    list.flush();
+    send({ kind: "unpacked", ...unpacked });
+    return 0;
+  } catch (error) {
+    send(failureOf(error));
+    return 1;
+  }
+}
+
+/**
+ * Syncs a directory's file system to its disk, which may take seconds and blocks the whole process.
+ *
+ * @returns exit code of this process
+ */
+export function syncMain([directory = "/"]: readonly string[]): number {
+  syncFileSystem(openSync(directory, "r"));
+  return 0;
+}
+
+function failureOf(error: unknown): UnpackReport {
+  const message = errorText(error);
+  if (error instanceof UnpackError) return { kind: "failed", why: "archive", message };
+  const code = errnoCode(error);
+  if (code === "ENOSPC" || code === "EDQUOT" || error instanceof DiskFullError) {
+    return { kind: "failed", why: "disk full", message };
+  }
+  return { kind: "failed", why: "system", message };
+}
+
+class DiskFullError extends Error {
+  override readonly name = "DiskFullError";
+}
+
+function refuseFullDisk(least: number): void {
+  if (least === 0) return;
+  const { bavail, bsize } = statfsSync("/");
+  if (bavail * bsize < least)
+    throw new DiskFullError("the disk would have less free space than gc.image_min_free requires");
+}
+
+/** Lines are buffered: there may be a hundred thousand. */
+function listWriter(): { readonly add: (record: LayerRecord) => void; readonly flush: () => void } {
+  let text = "";
+  const flush = () => {
+    for (let bytes = Buffer.from(text); bytes.length > 0; ) bytes = bytes.subarray(writeSync(LIST_FD, bytes));
+    text = "";
+  };
+  return {
+    add: (record) => {
+      text += `${JSON.stringify(record)}\n`;
+      if (text.length > LIST_BUFFER) flush();
+    },
+    flush,
+  };
+}

@@ -1,0 +1,119 @@
+import { createHash } from "node:crypto";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { inDirectory, removeIfEmpty } from "../../lib/directories";
+import { isMissing, StoreError } from "../../lib/errors";
+import { exchangePaths } from "../../linux/files";
+import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
+import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
+import type { MachineImage } from "./request";
+
+/** An existing image of a name. */
+export interface ExistingImage {
+  readonly path: string;
+  /** When it got this name, in milliseconds since the epoch. */
+  readonly changed: number;
+}
+
+/** The images of a name: a directory, a disk image, or both. */
+export async function imagesNamed(directory: string, name: string): Promise<ExistingImage[]> {
+  const found: ExistingImage[] = [];
+  for (const path of [join(directory, name), join(directory, `${name}.raw`)]) {
+    try {
+      found.push({ path, changed: (await stat(path)).ctimeMs });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+  return found;
+}
+
+/** @throws StoreError if a container runs on an image that would be replaced */
+export function assertNotInUse(name: string, images: readonly ExistingImage[]): void {
+  const used = images.find(({ path }) => isImageInUse(path) || isImageBeingOpened(path));
+  if (used === undefined) return;
+  throw new StoreError(
+    `image ${JSON.stringify(name)} cannot be replaced (image_download.force = true): ${used.path} is in use by a container.`,
+    { recoverable: true },
+  );
+}
+
+/** The name of an image under construction, in its scratch directory; files that belong to it have this name and a suffix. */
+export const MADE = "image";
+
+/**
+ * Moves a new image to its name. An existing image of that name stays until the new one replaces it; it is then removed with the
+ * scratch directory, as is one of the other type. A container that started on it meanwhile keeps it.
+ *
+ * @param scratch where the image was created, see {@link MADE}
+ * @throws StoreError
+ */
+export async function importImage({ name, type }: MachineImage, scratch: string, directory: string): Promise<void> {
+  const made = join(scratch, MADE);
+  const target = join(directory, type === "raw" ? `${name}.raw` : name);
+  assertNotInUse(name, await imagesNamed(directory, name));
+  const exchanged = exchangePaths(made, target);
+  for (const [index, { path }] of (await imagesNamed(directory, name)).entries()) {
+    if (!exchanged || path !== target) await rename(path, join(scratch, `replaced-${index}`));
+  }
+  if (!exchanged) await rename(made, target);
+  for (const file of await readdir(scratch)) {
+    if (file.startsWith(`${MADE}.`)) await rename(join(scratch, file), join(directory, name + file.slice(MADE.length)));
+  }
+}
+
+/** systemd ignores files with such names in a directory of images. */
+const SCRATCH = ".#nomad-driver-nspawn-";
+const LOCK = ".lock";
+/** The name of an image that systemd-importd creates for the driver: see importd-transfers.ts. It rejects names that begin with ".#". */
+export const TRANSFER_PREFIX = "nomad-driver-nspawn-";
+/** Matches such a name, or that of a file beside it. */
+const TRANSFERRED = new RegExp(`^${TRANSFER_PREFIX}([0-9a-f]{24})-[0-9a-f]{12}(?:\\.|$)`);
+
+/** Held while an image of a name is downloaded. */
+export interface DownloadLock extends AsyncDisposable {
+  /** A child process of the holder inherits it, and so keeps others out as long as it lives. */
+  readonly file: FileLock;
+}
+
+/** The directory in which an image is created, beside its final place. */
+export function scratchPath(directory: string, name: string): string {
+  return join(directory, `${SCRATCH}${idOf(name)}`);
+}
+
+/**
+ * Waits until no other process downloads an image of this name.
+ *
+ * @throws what `signal` aborts with
+ */
+export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
+  const path = join(locks, `${idOf(name)}${LOCK}`);
+  const file = await inDirectory(locks, () => fileLock(path, "exclusive", signal));
+  return {
+    file,
+    [Symbol.asyncDispose]: async () => {
+      await rm(path, { force: true });
+      file[Symbol.dispose]();
+      // The directories are removed with the last lock.
+      for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
+    },
+  };
+}
+
+/** Removes what downloads left whose processes are gone. Call it with the lock of the image to be created. */
+export async function removeAbandoned(directory: string, locks: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const id = name.startsWith(SCRATCH) ? name.slice(SCRATCH.length) : TRANSFERRED.exec(name)?.[1];
+    if (id === undefined) continue;
+    const path = join(locks, `${id}${LOCK}`);
+    using lock = tryFileLock(path, "exclusive");
+    // Its own directory, which it has locked, is created again.
+    if (lock !== undefined) await rm(path, { force: true });
+    if (lock !== undefined) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+/** An image's name as a part of file names. */
+export function idOf(name: string): string {
+  return createHash("sha256").update(name).digest("hex").slice(0, 24);
+}

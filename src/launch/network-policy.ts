@@ -1,0 +1,53 @@
+import type { PluginOptions } from "../config/plugin/options";
+import { ConfigError } from "../lib/errors";
+import { type Link, Links } from "../linux/netlink/route";
+import type { NetworkPlan } from "../network/network";
+import { refuseTakenPorts } from "../network/private/listeners";
+import { LaunchError } from "../supervisor/supervisor";
+
+/** The operator's settings about networks. */
+export type NetworkPolicy = Pick<PluginOptions, "network" | "allow_host_network">;
+
+/**
+ * Checks a task's network against what the operator allows, and what the client has.
+ *
+ * @throws ConfigError naming what is requested and what is allowed; LaunchError, which Nomad retries, if a bridge does not exist
+ * yet, or a program of the client listens on a port
+ */
+export async function checkNetwork(plan: NetworkPlan, policy: NetworkPolicy): Promise<void> {
+  checkNetworkPolicy(plan, policy);
+  if (plan.kind !== "private") return;
+  await refuseTakenPorts(plan.ports);
+  if (plan.link !== "bridge" || plan.bridge === undefined) return;
+  using links = new Links();
+  checkBridge(plan.bridge, links.link(plan.bridge));
+}
+
+/** @throws ConfigError naming what is requested and what is allowed */
+export function checkNetworkPolicy(plan: NetworkPlan, policy: NetworkPolicy): void {
+  if (plan.kind === "host" && !policy.allow_host_network) {
+    throw new ConfigError(
+      'Option network_veth = false puts the container into the client\'s own network, which this client does not allow (allow_host_network = false): remove it, or give the group a network { mode = "bridge" }.',
+    );
+  }
+  const { bridges } = policy.network;
+  if (plan.kind !== "private" || plan.link !== "bridge" || bridges.length === 0) return;
+  if (plan.bridge !== undefined && bridges.includes(plan.bridge)) return;
+  throw new ConfigError(
+    `Option network_bridge asks for ${JSON.stringify(plan.bridge)}, which this client does not allow: network.bridges of the plugin's config allows ${bridges.map((name) => JSON.stringify(name)).join(", ")}.`,
+  );
+}
+
+/** @throws ConfigError, LaunchError see checkNetwork() */
+export function checkBridge(name: string, found: Pick<Link, "kind"> | undefined): void {
+  if (found === undefined) {
+    throw new LaunchError(
+      `Option network_bridge = ${JSON.stringify(name)} names a bridge that this client does not have: create it (ip link add name ${name} type bridge), or name another.`,
+      { recoverable: true },
+    );
+  }
+  if (found.kind === "bridge") return;
+  throw new ConfigError(
+    `Option network_bridge = ${JSON.stringify(name)} names a network interface of this client that is not a bridge${found.kind === undefined ? "" : ` but of the kind ${JSON.stringify(found.kind)}`}: a container can only be attached to a bridge.`,
+  );
+}

@@ -1,0 +1,71 @@
+/** A config block that cannot be used; the message is one sentence for the user, free of secrets. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** The code of a failed system call, such as "ENOENT"; undefined for any other error. */
+export function errnoCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Whether an error means that something does not exist: no such file, or a process that ended while it was read. */
+export function isMissing(error: unknown): boolean {
+  const code = errnoCode(error);
+  return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
+}
+
+/** For the `catch` of something that may not exist: returns undefined then, throws any other error. */
+export function ignoreMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}
+
+/** The text of any thrown value, for a log field or an error message. */
+export function errorText(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** An error during a task's start. */
+export abstract class RecoverableError extends Error {
+  /** Whether a retry may succeed, on this client or another; Nomad then retries. */
+  readonly recoverable: boolean;
+
+  constructor(message: string, options: { readonly recoverable: boolean; readonly cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.recoverable = options.recoverable;
+  }
+}
+
+/** An image that cannot be used; the message is a sentence for the job's author. */
+export class ImageError extends Error {
+  override readonly name = "ImageError";
+}
+
+/** An error of the store; the message is a sentence for the operator or the job's author. */
+export class StoreError extends RecoverableError {
+  override readonly name = "StoreError";
+}
+
+/** Turns an error into a sentence if it means a full disk: a record or directory could not be created. */
+export function orDiskFull(error: unknown): unknown {
+  if (!isDiskFull(error)) return error;
+  return new StoreError(
+    "The image store's disk is full (or has no inodes or quota left): see the plugin options image_store and gc.image_min_free.",
+    { recoverable: true, cause: error },
+  );
+}
+
+/** Whether an error means that the disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(errnoCode(error) ?? "");
+}
+
+/** An archive that cannot be unpacked; the message is the last clause of the sentence "The layer cannot be unpacked: …". */
+export class UnpackError extends Error {
+  override readonly name = "UnpackError";
+}
+
+/** Quotes a name from an archive for an error: of limited length, and without terminal control characters. */
+export function quoteName(name: string): string {
+  const text = Buffer.from(name, "latin1").toString("utf8");
+  return JSON.stringify(text.length <= 200 ? text : `${text.slice(0, 200)}…`);
+}

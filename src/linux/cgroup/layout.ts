@@ -1,0 +1,62 @@
+import { readFileSync } from "node:fs";
+import { isMissing } from "../../lib/errors";
+import { type Mount, readMounts } from "../mount";
+
+/** How the host's control groups are mounted: one tree (v2), a tree per controller (v1), or both (hybrid). */
+export interface CgroupLayout {
+  readonly kind: "v2" | "hybrid" | "v1" | "none";
+  /** The v2 tree, if mounted, and its controllers. */
+  readonly unified?: { readonly path: string; readonly controllers: readonly string[] };
+  /** The v1 trees: where each controller is mounted; "name=systemd" is the tree systemd keeps without a controller. */
+  readonly legacy: ReadonlyMap<string, string>;
+}
+
+/** v1 controllers and names that may appear in a mount's options; the rest are ordinary mount options. */
+const LEGACY_CONTROLLERS = new Set([
+  "cpu",
+  "cpuacct",
+  "cpuset",
+  "memory",
+  "pids",
+  "blkio",
+  "devices",
+  "freezer",
+  "name=systemd",
+]);
+
+/**
+ * Derives the layout from the mount table; the first mount of a tree counts.
+ *
+ * @param controllersOf content of cgroup.controllers of the v2 tree mounted at a path
+ */
+export function cgroupLayout(mounts: readonly Mount[], controllersOf: (path: string) => string): CgroupLayout {
+  const v2 = mounts.find((mount) => mount.type === "cgroup2");
+  const legacy = new Map<string, string>();
+  for (const mount of mounts) {
+    if (mount.type !== "cgroup") continue;
+    for (const option of mount.superOptions) {
+      if (LEGACY_CONTROLLERS.has(option) && !legacy.has(option)) legacy.set(option, mount.path);
+    }
+  }
+  const controllers =
+    v2 === undefined
+      ? []
+      : controllersOf(v2.path)
+          .split(/\s+/)
+          .filter((name) => name !== "");
+  const unified = v2 === undefined ? {} : { unified: { path: v2.path, controllers } };
+  if (legacy.size === 0) return { kind: v2 === undefined ? "none" : "v2", ...unified, legacy };
+  return { kind: v2 === undefined ? "v1" : "hybrid", ...unified, legacy };
+}
+
+/** The layout of this host. */
+export function readCgroupLayout(): CgroupLayout {
+  return cgroupLayout(readMounts(), (path) => {
+    try {
+      return readFileSync(`${path}/cgroup.controllers`, "utf8");
+    } catch (error) {
+      if (isMissing(error)) return "";
+      throw error;
+    }
+  });
+}

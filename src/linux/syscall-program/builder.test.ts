@@ -1,0 +1,51 @@
+import { expect, test } from "bun:test";
+import { Label, ProgramBuilder } from "./builder";
+import { runProgram } from "./run";
+import { SYS } from "./syscalls";
+
+async function ran(program: ProgramBuilder): Promise<{ code: number; output: Buffer }> {
+  const child = runProgram("test-program", program.build(), ["ignore", "pipe", "ignore"]);
+  if (!(child.stdout instanceof ReadableStream)) throw new Error("no pipe");
+  const output = Buffer.from(await new Response(child.stdout).bytes());
+  return { code: await child.exited, output };
+}
+
+test("makes its calls in order", async () => {
+  const program = new ProgramBuilder();
+  program.call(SYS.write, [1, program.text("one "), 4]);
+  program.call(SYS.write, [1, program.text("two"), 3]);
+  program.exit(7);
+  expect(await ran(program)).toEqual({ code: 7, output: Buffer.from("one two") });
+});
+
+test("branches by a call's result, and passes results on", async () => {
+  const program = new ProgramBuilder();
+  const [parent, failed, never] = [new Label(), new Label(), new Label()];
+  const status = program.space(8);
+  program.call(SYS.clone, [17, 0, 0, 0, 0], { positive: parent }, program.argumentAhead(2));
+  program.exit(9);
+  program.place(parent);
+  program.call(SYS.wait4, [0, status, 0, 0], { error: never });
+  program.call(SYS.write, [1, status, 2]);
+  const errno = program.space(8);
+  program.call(SYS.open, [program.text("/no/such/file"), 0], { error: failed, zero: never, positive: never }, errno);
+  program.place(never);
+  program.exit(1);
+  program.place(failed);
+  program.call(SYS.write, [1, errno, 8]);
+  program.exit(0);
+  const { code, output } = await ran(program);
+  expect(code).toBe(0);
+  expect(output.readUInt16LE(0)).toBe(9 << 8);
+  expect(output.readBigInt64LE(2)).toBe(-2n);
+});
+
+test("rejects a program that would run past its end", () => {
+  const program = new ProgramBuilder();
+  program.call(SYS.close, [0]);
+  expect(() => program.build()).toThrow("past its end");
+});
+
+test("a call has at most six arguments", () => {
+  expect(() => new ProgramBuilder().call(SYS.close, [1, 2, 3, 4, 5, 6, 7])).toThrow("6 arguments");
+});

@@ -1,0 +1,53 @@
+import { closeSync, constants, openSync, writeFileSync } from "node:fs";
+import { errnoCode } from "../lib/errors";
+import { createPipe } from "./libc";
+import { Label, ProgramBuilder } from "./syscall-program/builder";
+import { runProgram } from "./syscall-program/run";
+import { SYS } from "./syscall-program/syscalls";
+
+const CLONE_NEWUSER = 0x1000_0000;
+const STDIN = 0;
+const STDOUT = 1;
+
+/**
+ * A user namespace like systemd-nspawn's for a container: its ID 0 is `first` outside. It lives as long as the
+ * returned descriptor; undefined if the host cannot create one, in a container or because of the sysctl user.max_user_namespaces.
+ */
+export async function openUserNamespace(first: number, count: number): Promise<number | undefined> {
+  const { readEnd, writeEnd } = createPipe();
+  try {
+    const child = runProgram("nomad-nspawn-userns", waitInNewNamespace(), [readEnd, "pipe", "ignore"]);
+    const { stdout } = child;
+    if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
+    const { value: made } = await stdout.getReader().read();
+    return made === undefined ? undefined : mapped(child.pid, `0 ${first} ${count}\n`);
+  } finally {
+    // The process ends with the pipe; the namespace stays open.
+    closeSync(readEnd);
+    closeSync(writeEnd);
+  }
+}
+
+/** Signals when it is in its namespace, and ends when its input ends. */
+function waitInNewNamespace(): Uint8Array {
+  const program = new ProgramBuilder();
+  const end = new Label();
+  const byte = program.space(1);
+  program.call(SYS.unshare, [CLONE_NEWUSER], { error: end });
+  program.call(SYS.write, [STDOUT, byte, 1]);
+  program.call(SYS.read, [STDIN, byte, 1]);
+  program.place(end);
+  program.exit(0);
+  return program.build();
+}
+
+/** Opens the namespace of a process after writing its mapping (user_namespaces(7)). */
+function mapped(pid: number, mapping: string): number | undefined {
+  try {
+    for (const map of ["uid_map", "gid_map"]) writeFileSync(`/proc/${pid}/${map}`, mapping);
+    return openSync(`/proc/${pid}/ns/user`, constants.O_RDONLY);
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return undefined;
+  }
+}

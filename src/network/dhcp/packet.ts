@@ -1,0 +1,178 @@
+import { type Address, addressBytes, addressOfBytes, macBytes, type Subnet } from "../../values/ip";
+
+/** The format of DHCP messages: RFC 2131, section 2, and RFC 2132. */
+const fixedSize = 236;
+const magic = [99, 130, 83, 99] as const;
+const ethernet = 1;
+const macSize = 6;
+
+/** The smallest message size that old implementations accept. */
+const minMessageSize = 300;
+const pad = 0;
+const end = 255;
+
+/** The sender of a message. */
+export const operation = { request: 1, reply: 2 } as const;
+
+/** Option numbers. */
+export const option = {
+  mask: 1,
+  router: 3,
+  resolvers: 6,
+  requested: 50,
+  time: 51,
+  type: 53,
+  server: 54,
+  /** The options that a client requests. */
+  wanted: 55,
+  client: 61,
+} as const;
+
+/** Content of the option `type`. */
+export const type = { discover: 1, offer: 2, request: 3, acknowledge: 5, refuse: 6 } as const;
+
+/** The fields of a message that are used here. */
+export interface DhcpMessage {
+  readonly operation: number;
+  /** Identifies answers to a client. */
+  readonly transaction: number;
+  readonly flags: number;
+  /** Six bytes of the client as hexadecimal digits with colons. */
+  readonly mac: string;
+  /** The address that the client has (ciaddr); undefined for none. */
+  readonly own: Address | undefined;
+  /** The address assigned to it (yiaddr); undefined for none. */
+  readonly given: Address | undefined;
+  readonly options: ReadonlyMap<number, Uint8Array>;
+}
+
+/** Parses a message; undefined for anything else. */
+export function decodeDhcp(bytes: Uint8Array): DhcpMessage | undefined {
+  if (bytes.length < fixedSize + magic.length || magic.some((byte, index) => bytes[fixedSize + index] !== byte)) {
+    return undefined;
+  }
+  if (bytes[1] !== ethernet || bytes[2] !== macSize) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return {
+    operation: view.getUint8(0),
+    transaction: view.getUint32(4),
+    flags: view.getUint16(10),
+    mac: Array.from(bytes.subarray(28, 28 + macSize), (byte) => byte.toString(16).padStart(2, "0")).join(":"),
+    own: someAddress(bytes.subarray(12, 16)),
+    given: someAddress(bytes.subarray(16, 20)),
+    options: readOptions(bytes.subarray(fixedSize + magic.length)),
+  };
+}
+
+/** Encodes a message. */
+export function encodeDhcp({ operation, transaction, flags, mac, own, given, options }: DhcpMessage): Uint8Array {
+  const fixed = Buffer.alloc(fixedSize);
+  fixed.set([operation, ethernet, macSize, 0]);
+  fixed.writeUInt32BE(transaction, 4);
+  fixed.writeUInt16BE(flags, 10);
+  fixed.writeUInt32BE(Number(own?.value ?? 0n), 12);
+  fixed.writeUInt32BE(Number(given?.value ?? 0n), 16);
+  fixed.set(macBytes(mac), 28);
+  const encoded = [...options].flatMap(([code, content]) => [code, content.length, ...content]);
+  const message = Buffer.concat([fixed, Uint8Array.from([...magic, ...encoded, end])]);
+  return message.length >= minMessageSize
+    ? message
+    : Buffer.concat([message, Buffer.alloc(minMessageSize - message.length)]);
+}
+
+/** The netmask of a network. */
+export function maskOf({ prefix }: Subnet): Address {
+  return { family: 4, value: ((1n << BigInt(prefix)) - 1n) << BigInt(32 - prefix) };
+}
+
+/** The prefix length of a netmask; undefined if the mask has gaps. */
+export function prefixOf({ value }: Address): number | undefined {
+  const bits = value.toString(2).padStart(32, "0");
+  return /^1*0*$/.test(bits) ? bits.lastIndexOf("1") + 1 : undefined;
+}
+
+function someAddress(bytes: Uint8Array): Address | undefined {
+  const address = addressOfBytes(bytes);
+  return address?.value === 0n ? undefined : address;
+}
+
+function readOptions(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
+  const options = new Map<number, Uint8Array>();
+  for (let at = 0; at < bytes.length; ) {
+    const code = bytes[at] ?? end;
+    if (code === end) break;
+    if (code === pad) {
+      at += 1;
+      continue;
+    }
+    const length = bytes[at + 1] ?? 0;
+    options.set(code, bytes.subarray(at + 2, at + 2 + length));
+    at += 2 + length;
+  }
+  return options;
+}
+
+/** IPv4 packets that carry UDP datagrams: RFC 791 and RFC 768. */
+const headerSize = 20;
+const udpHeaderSize = 8;
+const UDP = 17;
+
+/** DHCP ports (RFC 2131, 4.1). */
+export const serverPort = 67;
+export const clientPort = 68;
+
+/** The payloads sent to a port, from a sequence of packets; everything else is skipped. */
+export function datagramsTo(port: number, bytes: Uint8Array): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  for (let at = 0; at + headerSize <= bytes.length; ) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+    const [length, header] = [view.getUint16(2), (view.getUint8(0) & 0x0f) * 4];
+    if (view.getUint8(0) >> 4 !== 4 || header < headerSize || length < header + udpHeaderSize) break;
+    if (at + length > bytes.length) break;
+    if (view.getUint8(9) === UDP && view.getUint16(header + 2) === port) {
+      const size = view.getUint16(header + 4) - udpHeaderSize;
+      const start = at + header + udpHeaderSize;
+      if (size > 0 && start + size <= at + length) found.push(bytes.subarray(start, start + size));
+    }
+    at += length;
+  }
+  return found;
+}
+
+/**
+ * A broadcast packet.
+ *
+ * @param from undefined for a sender without an address
+ * @param port of DHCP clients or servers
+ */
+export function datagram(
+  from: Address | undefined,
+  port: typeof clientPort | typeof serverPort,
+  payload: Uint8Array,
+): Uint8Array {
+  const packet = Buffer.alloc(headerSize + udpHeaderSize + payload.length);
+  packet.set([0x45, 0x10]);
+  packet.writeUInt16BE(packet.length, 2);
+  packet.set([64, UDP], 8);
+  if (from !== undefined) packet.set(addressBytes(from), 12);
+  packet.set([255, 255, 255, 255], 16);
+  packet.writeUInt16BE(checksum(packet.subarray(0, headerSize)), 10);
+  packet.writeUInt16BE(port === clientPort ? serverPort : clientPort, headerSize);
+  packet.writeUInt16BE(port, headerSize + 2);
+  packet.writeUInt16BE(udpHeaderSize + payload.length, headerSize + 4);
+  packet.set(payload, headerSize + udpHeaderSize);
+  const pseudo = Buffer.alloc(12);
+  packet.copy(pseudo, 0, 12, 20);
+  pseudo.writeUInt8(UDP, 9);
+  pseudo.writeUInt16BE(udpHeaderSize + payload.length, 10);
+  packet.writeUInt16BE(checksum(Buffer.concat([pseudo, packet.subarray(headerSize)])) || 0xffff, headerSize + 6);
+  return packet;
+}
+
+/** The checksum of RFC 1071. */
+export function checksum(bytes: Uint8Array): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}

@@ -1,0 +1,64 @@
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { isMissing } from "../lib/errors";
+import { isLocal, parseAddress } from "../values/ip";
+
+/** The servers that the host itself uses: behind systemd-resolved's own server on a loopback address, which no container can reach. */
+const files = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"] as const;
+
+/**
+ * The text of a resolv.conf(5) without the servers that only the host can reach; undefined if no server remains.
+ */
+export function reachableResolvers(text: string): string | undefined {
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => /^(nameserver|search|domain|options|sortlist)\s/.test(line));
+  const kept = lines.filter((line) => !isUnreachable(line));
+  return kept.some((line) => line.startsWith("nameserver")) ? `${kept.join("\n")}\n` : undefined;
+}
+
+/** The host's name servers for a container with its own network; undefined if containers can reach none of them. */
+export async function hostResolvers(): Promise<string | undefined> {
+  for (const file of files) {
+    const text = await readFile(file, "utf8").catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
+    const reachable = text === undefined ? undefined : reachableResolvers(text);
+    if (reachable !== undefined) return reachable;
+  }
+  return undefined;
+}
+
+/** The name servers in the text of a resolv.conf(5). */
+export function serversOf(text: string | undefined): string[] {
+  return [...(text ?? "").matchAll(/^nameserver\s+(\S+)/gm)].map(([, server = ""]) => server);
+}
+
+function isUnreachable(line: string): boolean {
+  const [word, server = ""] = line.split(/\s+/);
+  if (word !== "nameserver") return false;
+  const address = parseAddress(server);
+  // An address with a zone belongs to one of the host's links.
+  return address === undefined || isLocal(address);
+}
+
+/**
+ * The text of /etc/hosts (hosts(5)) for a container in a group's network, in the format of Nomad's own drivers.
+ *
+ * @param addresses the container's addresses
+ * @param names its names, its own first
+ * @throws Error for an address or a name that does not fit on one line
+ */
+export function hostsFile(addresses: readonly string[], names: readonly string[]): string {
+  const broken =
+    addresses.find((address) => isIP(address) === 0) ??
+    names.find((name) => !/^[A-Za-z0-9]([A-Za-z0-9._-]*)$/.test(name));
+  if (broken !== undefined) {
+    throw new Error(
+      `Cannot write ${JSON.stringify(broken)} of the group's network to /etc/hosts: not a valid address or host name.`,
+    );
+  }
+  const own = addresses.map((address) => `${address} ${[...new Set(names)].join(" ")}\n`);
+  return `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${own.join("")}`;
+}

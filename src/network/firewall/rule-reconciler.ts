@@ -1,0 +1,87 @@
+import { errorText } from "../../lib/errors";
+import type { Logger } from "../../lib/logger";
+import { hasTable } from "../../linux/netlink/nftables";
+import { watchTables } from "../../linux/netlink/watch";
+import { withRecords } from "../private/records";
+import { forgetEarlierFlows } from "./conntrack";
+import { applyRules } from "./nftables";
+import { tableName } from "./ruleset";
+
+/**
+ * Keeps the rules for containers in force while this process follows any: a restart of nftables.service, or
+ * another program that flushes all rules of a host, also removes the driver's.
+ */
+export class RuleReconciler {
+  readonly #log: Logger;
+  #holders = 0;
+  #unwatch: (() => void) | undefined;
+  #restoring = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /**
+   * Keeps the rules for one more container.
+   *
+   * @returns stops that for this container
+   */
+  hold(): () => void {
+    this.#holders += 1;
+    if (this.#holders === 1) this.#startWatching();
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      this.#holders -= 1;
+      if (this.#holders === 0) this.#stopWatching();
+    };
+  }
+
+  #startWatching(): void {
+    try {
+      this.#unwatch = watchTables(() => this.#check());
+      // They may have been removed since they were applied for this container.
+      this.#check();
+    } catch (error) {
+      this.#log.warn("cannot watch nftables: removed rules will not be restored", { error: errorText(error) });
+    }
+  }
+
+  #stopWatching(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+  }
+
+  #check(): void {
+    if (this.#restoring) return;
+    this.#restoring = true;
+    this.#restore().then(
+      (restored) => {
+        this.#restoring = false;
+        // Changes during the restore were not checked.
+        if (restored) this.#check();
+      },
+      (error: unknown) => {
+        this.#restoring = false;
+        this.#log.error("forwarded ports may be unreachable: cannot apply nftables rules", { error: errorText(error) });
+      },
+    );
+  }
+
+  async #restore(): Promise<boolean> {
+    if (hasTable(tableName) || !(await restoreRules())) return false;
+    this.#log.warn(`nftables table ${tableName} was removed by another program; restored`);
+    return true;
+  }
+}
+
+/** Restores a missing table that should exist; another driver on this host may have been faster. */
+async function restoreRules(): Promise<boolean> {
+  return withRecords(async (records) => {
+    if ((await records.rules()) === "" || hasTable(tableName)) return false;
+    await applyRules(records, { anyway: true });
+    for (const record of await records.all()) forgetEarlierFlows(record);
+    return true;
+  });
+}

@@ -1,0 +1,168 @@
+import { closeSync, constants, openSync } from "node:fs";
+import { lstat, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import { inDirectory, removeIfEmpty } from "../../lib/directories";
+import { ignoreMissing } from "../../lib/errors";
+import { tryLock } from "../../linux/libc";
+
+/** The records of running containers' networks; gone after a reboot, like the containers. */
+const directory = "/run/nomad-driver-nspawn/network";
+const suffix = ".json";
+const temporarySuffix = ".new";
+/** The rules in force, for operators to read, and to know whether they have to be changed. */
+const rulesFile = join(directory, "rules.nft");
+
+/** How long to wait for another driver on this host that holds the lock: it is held for some milliseconds. */
+const lockMs = 30_000;
+const retryMs = 5;
+
+const linkAddresses = v.object({ host: v.string(), container: v.string() });
+const port = v.object({
+  label: v.string(),
+  hostAddress: v.exactOptional(v.string()),
+  hostPort: v.number(),
+  containerPort: v.number(),
+});
+const schema = v.object({
+  machine: v.string(),
+  link: v.picklist(["veth", "zone", "bridge"]),
+  bridge: v.exactOptional(v.string()),
+  ports: v.pipe(v.array(port), v.readonly()),
+  given: v.exactOptional(v.object({ ipv4: v.exactOptional(linkAddresses), ipv6: v.exactOptional(linkAddresses) })),
+  leased: v.exactOptional(v.string()),
+  addresses: v.pipe(v.array(v.string()), v.readonly()),
+  targets: v.pipe(v.array(v.string()), v.readonly()),
+  since: v.number(),
+});
+
+/**
+ * The private network of one container: what is needed to restore it after a reboot of the container, and to remove it.
+ * Addresses are "ADDRESS/PREFIX": `given` are assigned by the driver, `leased` by a DHCP server to the driver for the container,
+ * `addresses` are those the container has, and `targets` those of them to which its ports are forwarded.
+ * `since` is when it was created, in milliseconds since the epoch.
+ */
+export type NetworkRecord = Readonly<v.InferOutput<typeof schema>>;
+
+/** The records, for the holder of the lock. */
+export interface Records {
+  all(): Promise<NetworkRecord[]>;
+  write(record: NetworkRecord): Promise<void>;
+  remove(machine: string): Promise<void>;
+  /** The rules in force, "" for none. */
+  rules(): Promise<string>;
+  writeRules(text: string): Promise<void>;
+}
+
+/** Thrown for a file that is not a record. */
+export class RecordError extends Error {
+  override readonly name = "RecordError";
+}
+
+/**
+ * The record of a machine; undefined if it has no private network.
+ *
+ * @throws RecordError if it cannot be read
+ */
+export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
+  return parse(join(directory, machine + suffix));
+}
+
+/** Whether a machine has a record, readable or not. */
+export async function hasRecord(machine: string): Promise<boolean> {
+  return (await lstat(join(directory, machine + suffix)).catch(ignoreMissing)) !== undefined;
+}
+
+/**
+ * Changes records under a lock that excludes other tasks of this driver and other drivers on this host.
+ * The directory is removed with the last record.
+ *
+ * @throws Error if the lock cannot be taken
+ */
+export async function withRecords<Result>(work: (records: Records) => Promise<Result>): Promise<Result> {
+  return enqueue(async () => {
+    const fd = await lockDirectory();
+    try {
+      await removeUnfinished();
+      return await work(records);
+    } finally {
+      await removeIfEmpty(directory);
+      await removeIfEmpty(dirname(directory));
+      closeSync(fd);
+    }
+  });
+}
+
+let last: Promise<unknown> = Promise.resolve();
+
+/** Callers within this process wait in a queue; only other processes are polled. */
+function enqueue<Result>(work: () => Promise<Result>): Promise<Result> {
+  const turn = last.then(work, work);
+  last = turn.catch(() => {});
+  return turn;
+}
+
+const records: Records = {
+  all: async () => {
+    const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
+    // An unreadable record affects only its own container (see readRecord()).
+    const found = await Promise.all(names.map((name) => parse(join(directory, name)).catch(() => undefined)));
+    return found.filter((record) => record !== undefined);
+  },
+  write: (record) => writeWhole(join(directory, record.machine + suffix), JSON.stringify(record)),
+  remove: (machine) => rm(join(directory, machine + suffix), { force: true }),
+  rules: async () => (await readFile(rulesFile, "utf8").catch(ignoreMissing)) ?? "",
+  writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeWhole(rulesFile, text)),
+};
+
+async function lockDirectory(): Promise<number> {
+  for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
+    const fd = await inDirectory(directory, () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
+    // If the directory was removed meanwhile, its lock is worthless.
+    if (tryLock(fd) && (await isSameDirectory(fd))) return fd;
+    closeSync(fd);
+    if (performance.now() > deadline) {
+      throw new Error(
+        `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
+      );
+    }
+  }
+}
+
+async function isSameDirectory(fd: number): Promise<boolean> {
+  const [opened, named] = await Promise.all([stat(`/proc/self/fd/${fd}`), stat(directory).catch(ignoreMissing)]);
+  return named !== undefined && opened.ino === named.ino && opened.dev === named.dev;
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = path + temporarySuffix;
+  await writeFile(temporary, text, { mode: 0o600 });
+  await rename(temporary, path);
+}
+
+async function parse(path: string): Promise<NetworkRecord | undefined> {
+  const text = await readFile(path, "utf8").catch(ignoreMissing);
+  return text === undefined ? undefined : parseRecord(path, text);
+}
+
+/**
+ * Parses a record.
+ *
+ * @throws RecordError for anything else
+ */
+export function parseRecord(path: string, text: string): NetworkRecord {
+  try {
+    return v.parse(schema, JSON.parse(text));
+  } catch (error) {
+    throw new RecordError(`${path} is not a valid record for this driver version: ${text.slice(0, 200)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Removes files of a driver that was killed while it wrote. */
+async function removeUnfinished(): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.endsWith(temporarySuffix)) await rm(join(directory, name), { force: true });
+  }
+}

@@ -1,0 +1,76 @@
+import { closeSync } from "node:fs";
+import { exitStatusOfPidfd, openPidfd } from "../linux/libc";
+import { isAlive, type ProcessIdentity } from "../linux/proc";
+import { heldLocks } from "./leftovers";
+import type { PayloadMode } from "./payload";
+import { findLeader, findPayload, findStartedPayload, waitForProcess } from "./processes";
+
+/** A container's processes, as far as they were found. */
+export interface PayloadWatch {
+  readonly leader: ProcessIdentity | undefined;
+  /** The lock files that systemd-nspawn holds: with them, the leftovers of a killed one are found. */
+  readonly locks: readonly string[];
+  /** Whether the payload was observed to have executed its own program. */
+  readonly seen: boolean;
+  /** The payload's wait status once it is reaped; undefined if it was not observed or the kernel does not report it. */
+  status(): number | undefined;
+  /** Searches immediately, for a payload that is about to get a signal. */
+  look(): void;
+  close(): void;
+}
+
+/**
+ * Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later.
+ *
+ * @param found called when leader and locks are known
+ */
+export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: PayloadWatch) => void): PayloadWatch {
+  let leader: ProcessIdentity | undefined;
+  let locks: readonly string[] = [];
+  let pidfd: number | undefined;
+  let seen = false;
+  let closed = false;
+
+  const hold = (payload: ProcessIdentity): number | undefined => {
+    const fd = openPidfd(payload.pid);
+    if (fd !== undefined && !isAlive(payload)) {
+      closeSync(fd);
+      return undefined;
+    }
+    return fd;
+  };
+  const look = (): true | undefined => {
+    if (closed) return true;
+    const payload = findPayload(mainPid, mode);
+    if (payload !== undefined) pidfd ??= hold(payload);
+    seen = payload !== undefined && findStartedPayload(mainPid, mode) !== undefined;
+    if (leader === undefined) {
+      leader = findLeader(mainPid);
+      if (leader !== undefined) locks = heldLocks(mainPid);
+      if (leader !== undefined) found(watch);
+    }
+    return seen ? true : undefined;
+  };
+  const watch: PayloadWatch = {
+    get leader() {
+      return leader;
+    },
+    get locks() {
+      return locks;
+    },
+    get seen() {
+      return seen;
+    },
+    status: () => (pidfd === undefined ? undefined : exitStatusOfPidfd(pidfd)),
+    look,
+    close: () => {
+      closed = true;
+      if (pidfd !== undefined) closeSync(pidfd);
+      pidfd = undefined;
+    },
+  };
+  waitForProcess(mainPid, look).catch(() => {
+    // The exit is then derived from systemd-nspawn's code and last line, which is less exact.
+  });
+  return watch;
+}

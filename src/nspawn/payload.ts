@@ -1,0 +1,20 @@
+/** How the payload runs in the container; determines which process receives signals. */
+export type PayloadMode =
+  /** An init system is PID 1 (`--boot`). */
+  | "boot"
+  /** The command is PID 2 under systemd-nspawn's stub init (`--as-pid2`). */
+  | "pid2"
+  /** The command is PID 1. */
+  | "pid1";
+/** The exit status of a container. */
+export interface Exit {
+  /** Exit code of the payload; 0 if a signal killed it. */
+  readonly code: number;
+  /** Number of the signal that killed the payload, or 0. */
+  readonly signal: number;
+  readonly oomKilled: boolean;
+  /** systemd-nspawn's own last error message, if it printed one (mostly for a failed start). */
+  readonly message?: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}

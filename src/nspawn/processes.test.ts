@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test";
+import type { ProcessTable } from "../linux/proc";
+import type { PayloadMode } from "./payload";
+import { findLeader, findPayload, findStartedPayload, signalPayload } from "./processes";
+
+/** [pid, parent, PIDs from outside in, program, state] */
+type Row = readonly [number, number, readonly number[], string, string?];
+
+function table(rows: readonly Row[]): ProcessTable {
+  const row = (pid: number) => rows.find(([own]) => own === pid);
+  return {
+    stat: (pid) => {
+      const found = row(pid);
+      return found && { pid, parent: found[1], state: found[4] ?? "S", startTime: pid * 10 };
+    },
+    namespacePids: (pid) => row(pid)?.[2] ?? [],
+    children: (pid) => rows.filter(([, parent]) => parent === pid).map(([own]) => own),
+    program: (pid) => row(pid)?.[3],
+  };
+}
+
+const nspawn: Row = [100, 1, [100], "nspawn"];
+const outer: Row = [101, 100, [101], "nspawn"];
+const leader = (parent: number, program = "init"): Row => [102, parent, [102, 1], program];
+
+const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (number | undefined)[]])[] = [
+  // leader, payload, started payload
+  ["gone", "boot", [], [undefined, undefined, undefined]],
+  ["nothing forked yet", "boot", [nspawn], [undefined, undefined, undefined]],
+  ["only the outer child", "pid1", [nspawn, outer], [undefined, undefined, undefined]],
+  [
+    "the outer child is still there, before the exec",
+    "pid1",
+    [nspawn, outer, leader(101, "nspawn")],
+    [102, 102, undefined],
+  ],
+  ["adopted, before the exec", "boot", [nspawn, leader(100, "nspawn")], [102, 102, undefined]],
+  ["running", "boot", [nspawn, leader(100)], [102, 102, 102]],
+  ["a zombie", "boot", [nspawn, [102, 100, [102, 1], "init", "Z"]], [undefined, undefined, undefined]],
+  ["stub init without its child", "pid2", [nspawn, leader(100, "nspawn")], [102, undefined, undefined]],
+  [
+    "PID 2 before its exec",
+    "pid2",
+    [nspawn, leader(100, "nspawn"), [103, 102, [103, 2], "nspawn"]],
+    [102, 103, undefined],
+  ],
+  [
+    "PID 2 among orphans",
+    "pid2",
+    [nspawn, leader(100, "nspawn"), [90, 102, [90, 7], "orphan"], [103, 102, [103, 2], "app"]],
+    [102, 103, 103],
+  ],
+  [
+    "PID 2 exited, orphans left",
+    "pid2",
+    [nspawn, leader(100, "nspawn"), [90, 102, [90, 7], "orphan"]],
+    [102, undefined, undefined],
+  ],
+  [
+    "systemd-nspawn itself in a PID namespace",
+    "pid1",
+    [
+      [100, 1, [100, 5], "nspawn"],
+      [102, 100, [102, 6, 1], "app"],
+    ],
+    [102, 102, 102],
+  ],
+  [
+    "a container within the container is ignored",
+    "pid1",
+    [nspawn, leader(100, "app"), [104, 102, [104, 3, 1], "inner"]],
+    [102, 102, 102],
+  ],
+];
+
+describe("from systemd-nspawn to the payload", () => {
+  test.each(cases)("%s (%s)", (_, mode, rows, [wantLeader, wantPayload, wantStarted]) => {
+    const processes = table(rows);
+    expect(findLeader(100, processes)?.pid).toBe(wantLeader);
+    expect(findPayload(100, mode, processes)?.pid).toBe(wantPayload);
+    expect(findStartedPayload(100, mode, processes)?.pid).toBe(wantStarted);
+  });
+
+  test("the identity carries the start time", () => {
+    expect(findLeader(100, table([nspawn, leader(100)]))).toEqual({ pid: 102, startTime: 1020 });
+  });
+});
+
+test("the wait for a process without a container has a deadline and ends with an error message", async () => {
+  const child = Bun.spawn(["/bin/sleep", "60"]);
+  try {
+    await expect(signalPayload(child.pid, "pid1", 15, { timeoutMs: 30 })).rejects.toThrow(
+      /Cannot send SIGTERM: .*within 0.03 s/,
+    );
+    child.kill(9);
+    await child.exited;
+    await signalPayload(child.pid, "pid1", 15, { timeoutMs: 30 });
+  } finally {
+    child.kill(9);
+    await child.exited;
+  }
+});

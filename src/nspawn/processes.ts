@@ -1,0 +1,128 @@
+import {
+  hostProcesses,
+  identify,
+  isAlive,
+  type ProcessIdentity,
+  type ProcessTable,
+  signalProcess,
+  takesSignal,
+} from "../linux/proc";
+import { SIGKILL, signalName } from "../values/signals";
+import type { PayloadMode } from "./payload";
+
+/** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
+const MAX_DEPTH = 2;
+const FIRST_DELAY_MS = 1;
+/** Most containers start within a second; after that, polling is slower. */
+const LONGEST_DELAY_MS = { atFirst: 4, later: 100 } as const;
+const AT_FIRST_MS = 1_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/**
+ * The container's PID 1: below systemd-nspawn, the process that is PID 1 of a PID namespace one level further in. While
+ * a container starts it is a grandchild for a moment, then systemd-nspawn adopts it as the subreaper.
+ */
+export function findLeader(mainPid: number, table: ProcessTable = hostProcesses): ProcessIdentity | undefined {
+  const depth = table.namespacePids(mainPid).length;
+  if (depth === 0) return undefined;
+  let generation = table.children(mainPid);
+  for (let level = 0; level < MAX_DEPTH; level += 1) {
+    const leader = generation.find((pid) => isPidInNamespace(table.namespacePids(pid), depth + 1, 1));
+    if (leader !== undefined) return identify(leader, table);
+    generation = generation.flatMap((pid) => table.children(pid));
+  }
+  return undefined;
+}
+
+/**
+ * The process that receives the task's signals: the leader, or with mode "pid2" the leader's child with PID 2 (the stub
+ * init adopts orphans, so it may have more children). Undefined while it does not exist.
+ */
+export function findPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  table: ProcessTable = hostProcesses,
+): ProcessIdentity | undefined {
+  const leader = findLeader(mainPid, table);
+  if (leader === undefined || mode !== "pid2") return leader;
+  const depth = table.namespacePids(leader.pid).length;
+  const second = table.children(leader.pid).find((pid) => isPidInNamespace(table.namespacePids(pid), depth, 2));
+  return second === undefined ? undefined : identify(second, table);
+}
+
+/**
+ * The payload once it has executed the container's own program. Before that exec it is a copy of systemd-nspawn, in which a
+ * signal would be lost: it has the signals blocked, and as PID 1 without a handler it ignores them afterwards.
+ */
+export function findStartedPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  table: ProcessTable = hostProcesses,
+): ProcessIdentity | undefined {
+  const payload = findPayload(mainPid, mode, table);
+  if (payload === undefined) return undefined;
+  const program = table.program(payload.pid);
+  return program === undefined || program === table.program(mainPid) ? undefined : payload;
+}
+
+/**
+ * Repeats a search of the process table until it finds something, `mainPid` is gone, or the time is over: immediately, then
+ * after 1, 2, 4, 4… ms, and every 100 ms after the first second. Linux has no event for a fork or exec of another process, so this
+ * polls with a deadline; it only waits for containers that are still starting.
+ */
+export async function waitForProcess<Found>(
+  mainPid: number,
+  look: () => Found | undefined,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+): Promise<Found | undefined> {
+  const main = identify(mainPid);
+  const start = performance.now();
+  for (let delay = FIRST_DELAY_MS; main !== undefined && isAlive(main); delay *= 2) {
+    const found = look();
+    if (found !== undefined) return found;
+    const waited = performance.now() - start;
+    if (waited >= timeoutMs) return undefined;
+    const longest = waited < AT_FIRST_MS ? LONGEST_DELAY_MS.atFirst : LONGEST_DELAY_MS.later;
+    delay = Math.min(delay, longest);
+    await Bun.sleep(delay);
+  }
+  return undefined;
+}
+
+/**
+ * Sends a signal to the payload of the systemd-nspawn with this PID: to the container's PID 1, or to PID 2 with mode
+ * "pid2". If the container is still starting, waits for it, at most `timeoutMs`. Does nothing if it is gone.
+ *
+ * @returns false if the payload is PID 1 of its container and has no handler for the signal: the kernel then dropped it
+ * @param hold called right before the signal, to take a pidfd of the payload from which its wait status is read later
+ * @throws Error if the container is still not started after that time
+ */
+export async function signalPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  signal: number,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, hold }: { readonly timeoutMs?: number; readonly hold?: () => unknown } = {},
+): Promise<boolean> {
+  // SIGKILL is never lost, and it must be possible to kill a container that hangs in its start.
+  const look = signal === SIGKILL ? findPayload : findStartedPayload;
+  const payload = await waitForProcess(mainPid, () => look(mainPid, mode), timeoutMs);
+  await hold?.();
+  // A payload that is the host's own systemd-nspawn cannot be distinguished from one before its exec.
+  const target = payload ?? findPayload(mainPid, mode);
+  if (target !== undefined) {
+    const delivered = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
+    signalProcess(target, signal);
+    return delivered;
+  }
+  if (identify(mainPid) !== undefined) {
+    throw new Error(
+      `Cannot send ${signalName(signal)}: systemd-nspawn (PID ${mainPid}) did not start the container's process within ${timeoutMs / 1000} s.`,
+    );
+  }
+  // The process is gone and needs no signal.
+  return true;
+}
+
+function isPidInNamespace(pids: readonly number[], depth: number, pid: number): boolean {
+  return pids.length === depth && pids.at(-1) === pid;
+}

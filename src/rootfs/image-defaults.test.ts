@@ -1,0 +1,85 @@
+import { describe, expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { decodeTaskConfig } from "../config/task/decode";
+import { parseImageConfig } from "../image/image-config";
+import { type JobSettings, withImageDefaults } from "./image-defaults";
+
+const DIFF_ID = `sha256:${"0".repeat(64)}`;
+
+function filled(task: object, image: object, words: Partial<JobSettings> = {}) {
+  const options = decodeTaskConfig(encode({ image: "i", ...task }), () => true);
+  const config = parseImageConfig(JSON.stringify({ os: "linux", config: image, rootfs: { diff_ids: [DIFF_ID] } }), "i");
+  return withImageDefaults(options, { environment: {}, user: "", ...words }, config);
+}
+
+describe("the command", () => {
+  test.each([
+    [{}, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/e", "a"]],
+    [{}, { Entrypoint: ["/e"], Cmd: null }, ["/e"]],
+    [{}, { Cmd: ["/c", "a"] }, ["/c", "a"]],
+    [{ command: ["/own"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/own"]],
+    [{ boot: true }, { Entrypoint: ["/e"], Cmd: ["a"] }, []],
+    [{ boot: true, command: ["x=y"] }, { Entrypoint: ["/e"] }, ["x=y"]],
+  ])("%j on %j", (task, image, command) => expect(filled(task, image).options.command).toEqual(command));
+
+  test("having nothing to run is an error", () => {
+    expect(() => filled({}, {})).toThrow(/has no command/);
+    expect(() => filled({}, { Cmd: [""] })).toThrow(/has no command/);
+  });
+});
+
+test.each([
+  [{}, { User: "app" }, "", "app"],
+  [{}, { User: "1000" }, "", "1000:"],
+  [{}, { User: "1000:app" }, "", "1000:app"],
+  [{}, { User: "" }, "", undefined],
+  [{}, { User: "app" }, "job", "job"],
+  [{ user: "own" }, { User: "app" }, "job", "own"],
+  [{ boot: true }, { User: "app" }, "", undefined],
+] as const)("the user of %j on %j", (task, image, user, expected) =>
+  expect(filled(task, { Cmd: ["/c"], ...image }, { user }).options.user).toBe(expected),
+);
+
+test("rejects an invalid user", () => {
+  for (const User of ["a:b:c/d", ":1", "-x", "a b\n"]) {
+    expect(() => filled({}, { Cmd: ["/c"], User })).toThrow(/is not valid/);
+  }
+});
+
+test("variables: the image's, the task's, the config's", () => {
+  const image = { Cmd: ["/c"], Env: ["A=1", "B=1", "C=1", "D=x=y", "E", "a-b=1"] };
+  const { options, notes } = filled({ environment: { C: "3" } }, image, { environment: { B: "2", C: "2" } });
+  expect(options.environment).toEqual({ A: "1", B: "2", C: "3", D: "x=y" });
+  expect(notes).toEqual([
+    'The image\'s environment variable "E" is ignored: invalid variable name.',
+    'The image\'s environment variable "a-b" is ignored: invalid variable name.',
+  ]);
+});
+
+test.each([
+  ["/srv", "/srv"],
+  ["srv/x/", "/srv/x"],
+  ["/", undefined],
+  ["", undefined],
+  ["/../x", undefined],
+] as const)("directory %p", (WorkingDir, expected) =>
+  expect(filled({}, { Cmd: ["/c"], WorkingDir }).options.working_directory).toBe(expected),
+);
+
+test.each([
+  ["SIGTERM", "SIGTERM", 0],
+  ["TERM", "TERM", 0],
+  ["9", "9", 0],
+  ["SIGRTMIN+3", "SIGRTMIN+3", 0],
+  ["SIGNAL", undefined, 1],
+] as const)("stop signal %p", (StopSignal, expected, notes) => {
+  const found = filled({}, { Cmd: ["/c"], StopSignal });
+  expect([found.stopSignal, found.notes.length]).toEqual([expected, notes]);
+});
+
+test.each([
+  ["{", /is not JSON/],
+  ['{"rootfs":{}}', /is not an image config/],
+  ['{"os":"windows","rootfs":{"diff_ids":[]}}', /for windows/],
+  ['{"rootfs":{"diff_ids":["../../x"]}}', /is not a layer digest/],
+] as const)("config %p is rejected", (text, why) => expect(() => parseImageConfig(text, "i")).toThrow(why));

@@ -1,0 +1,149 @@
+import { existsSync } from "node:fs";
+import type { PluginOptions } from "../config/plugin/options";
+import type { TaskOptions } from "../config/task/options";
+import { ociLayoutSource } from "../image/oci-layout";
+import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
+import { type ImageSource, SourceError } from "../image/source";
+import { type AcquiredImage, ImageStore } from "../image/store/image-store";
+import type { PullProgress } from "../image/store/pull";
+import { abortError } from "../image/transfer/errors";
+import { startTimer } from "../lib/deadline";
+import { errorText } from "../lib/errors";
+import type { Logger } from "../lib/logger";
+import { isRegistered } from "../machine/files";
+import { formatReference, parseReference } from "../values/image-reference";
+import type { ImageOrigin } from "./image-ref";
+import { allowedDirectory, requireAllowed } from "./resolve-image";
+
+/** Registry options from the plugin config and a task's `auth` block. */
+function registryOptions(
+  { auth: operator, registry }: Pick<PluginOptions, "auth" | "registry">,
+  auth: TaskOptions["auth"],
+): RegistryOptions {
+  return {
+    operator,
+    plainHttp: registry.plain_http,
+    ca: registry.ca,
+    ...(auth === undefined ? {} : { credentials: { kind: "password", ...auth } }),
+  };
+}
+
+/** Delay until garbage collection is retried when the store was locked. */
+const AGAIN_MS = 10_000;
+/** Minimum delay until the next garbage collection while unused images are left that are not old enough yet. */
+const SOONEST_MS = 1000;
+
+/** What TaskImages depends on. */
+export interface ImagesContext {
+  /** The current plugin config. */
+  readonly options: () => PluginOptions;
+  readonly self: readonly string[];
+  readonly log: Logger;
+}
+
+/** Where a container (OCI) image comes from. */
+type StoredOrigin = Exclude<ImageOrigin, { kind: "host" }>;
+
+/** The container (OCI) images that this process's tasks use, and their garbage collection. */
+export class TaskImages {
+  readonly #context: ImagesContext;
+  #store: ImageStore | undefined;
+  #timer: { readonly at: number; readonly stop: () => void } | undefined;
+
+  constructor(context: ImagesContext) {
+    this.#context = context;
+  }
+
+  /** The configured image store. */
+  get store(): ImageStore {
+    const directory = this.#context.options().image_store;
+    if (this.#store?.directory !== directory) {
+      const { self, log } = this.#context;
+      this.#store = new ImageStore({ directory, self, log, isOwned: isRegistered });
+    }
+    return this.#store;
+  }
+
+  /**
+   * Makes sure that an image is in the store. Except for "latest", a tag that was resolved before is not resolved again.
+   *
+   * @param task the image as in the job, and its credentials
+   * @throws StoreError, SourceError, ImageError, ImageReferenceError
+   */
+  async acquire(
+    task: Pick<TaskOptions, "image" | "auth">,
+    origin: StoredOrigin,
+    { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
+  ): Promise<AcquiredImage> {
+    const { pull_timeout, gc } = this.#context.options();
+    const wanted = await this.#wanted(task, origin);
+    const { store } = this;
+    await store.open();
+    if (store.freeBytes() < gc.image_min_free) await this.#collect();
+    const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
+    try {
+      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress });
+      this.unused();
+      return acquired;
+    } catch (error) {
+      // An abort while waiting for another pull or for the unpacking has no source in its error.
+      if (!cancelled.aborted || error instanceof SourceError) throw error;
+      throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, cancelled);
+    }
+  }
+
+  /** Called when an image may have become unused: schedules the garbage collection. */
+  unused(): void {
+    const { gc } = this.#context.options();
+    if (gc.image) this.#collectIn(gc.image_delay + 1);
+  }
+
+  async #wanted(
+    { image, auth }: Pick<TaskOptions, "image" | "auth">,
+    origin: StoredOrigin,
+  ): Promise<{ readonly name: string; readonly source: ImageSource; readonly reuse: boolean }> {
+    const options = this.#context.options();
+    if (origin.kind === "layout") {
+      const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
+      return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
+    }
+    // image_paths applies to the store, because registry images are stored there.
+    await requireAllowed(origin.reference, options.image_store, options.image_paths);
+    const reference = parseReference(origin.reference, options.registry.default);
+    return {
+      name: formatReference(reference),
+      source: registrySource(reference, registryOptions(options, auth)),
+      reuse: origin.ask === undefined ? reference.digest !== undefined || reference.tag !== "latest" : !origin.ask,
+    };
+  }
+
+  #collectIn(delay: number): void {
+    const at = performance.now() + delay;
+    // The earlier collection schedules another one if it leaves images that are not old enough.
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    this.#timer?.stop();
+    const stop = startTimer(delay, () => {
+      this.#timer = undefined;
+      this.#collect().catch((error: unknown) => {
+        this.#context.log.warn("cannot remove unused images", { error: errorText(error) });
+      });
+    });
+    this.#timer = { at, stop };
+  }
+
+  async #collect(): Promise<void> {
+    const { gc } = this.#context.options();
+    // Do not create a store on a client that never used such an image.
+    if (!gc.image || !existsSync(this.store.directory)) return;
+    const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
+    if (collected === undefined) {
+      this.#collectIn(AGAIN_MS);
+      return;
+    }
+    const { images, layers, left } = collected;
+    if (images.length + layers.length > 0) {
+      this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
+    }
+    if (left > 0) this.#collectIn(Math.max(SOONEST_MS, gc.image_delay));
+  }
+}

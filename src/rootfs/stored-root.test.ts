@@ -1,0 +1,32 @@
+import { expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { decodeTaskConfig } from "../config/task/decode";
+import { ownerPlan, withoutCopies } from "./stored-root";
+
+const decode = (config: object) => decodeTaskConfig(encode({ image: "i", ...config }), () => true);
+
+test.each([
+  [{}, "pick", "pick", "chown"],
+  [{ private_users: "yes" }, "pick", "pick", "chown"],
+  [{ private_users_ownership: "map" }, "pick", "pick", "chown"],
+  [{ read_only: true }, "pick", "pick", "off"],
+  [{ volatile: "state" }, "pick", "pick", "off"],
+  [{ private_users: "700000:1000" }, { first: 700_000, count: 1000 }, "700000:1000", "off"],
+  [{ private_users: "0" }, undefined, "0", undefined],
+  [{ private_users: "identity" }, undefined, "identity", undefined],
+  [{ private_users_ownership: "chown" }, undefined, undefined, "chown"],
+  [{ private_users_ownership: "off" }, undefined, undefined, "off"],
+  [{ user_namespacing: false }, undefined, undefined, undefined],
+] as const)("owners for %j", (config, owners, users, ownership) => {
+  const plan = ownerPlan(decode(config));
+  expect(plan.owners).toEqual(owners);
+  expect([plan.options.private_users, plan.options.private_users_ownership]).toEqual([users, ownership]);
+});
+
+test("options for copies are dropped, because the root is a copy already", () => {
+  expect(withoutCopies(decode({ ephemeral: true, volatile: "overlay" }))).toMatchObject({
+    ephemeral: false,
+    volatile: "no",
+  });
+  expect(withoutCopies(decode({ volatile: "yes" }))).toMatchObject({ volatile: "yes" });
+});

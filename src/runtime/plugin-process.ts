@@ -1,0 +1,60 @@
+import { writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { registerBasePlugin } from "../driver/base-plugin";
+import { registerDriver } from "../driver/driver-service";
+import { selfCommand } from "../lib/entry-points";
+import { errorText } from "../lib/errors";
+import { HandshakeError } from "../plugin/handshake";
+import { createLogger } from "../plugin/logger";
+import { serve } from "../plugin/serve";
+import { createDriver } from "./driver";
+
+const stdout = 1;
+
+/** True if a process with that PID exists. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it exists and belongs to another user.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** Runs as a Nomad plugin until the agent shuts it down; returns the process's exit code. */
+export async function runPlugin(): Promise<number> {
+  // After the agent was killed, no process reads stderr: writes fail, and must not end the plugin.
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", () => {});
+  // Ctrl-C in the agent's terminal reaches its whole process group; only the agent decides when the plugin exits.
+  process.on("SIGINT", () => {});
+  process.on("SIGPIPE", () => {});
+  const ended = new AbortController();
+  process.on("SIGTERM", () => ended.abort());
+
+  const log = createLogger("nspawn", (line) => process.stderr.write(line));
+  const driver = createDriver(log, selfCommand());
+  process.on("unhandledRejection", (error) => log.error("unexpected error", { error: errorText(error) }));
+  process.on("uncaughtException", (error) => log.error("unexpected error", { error: errorText(error) }));
+  try {
+    await serve({
+      env: process.env,
+      log,
+      temporaryDirectory: tmpdir(),
+      isAlive,
+      print: (line) => void writeSync(stdout, line),
+      register: (router) => {
+        registerBasePlugin(router, driver);
+        registerDriver(router, driver);
+      },
+      signal: ended.signal,
+    });
+    return 0;
+  } catch (error) {
+    log.error(error instanceof HandshakeError ? error.message : `plugin failed: ${errorText(error)}`);
+    return 1;
+  } finally {
+    await driver.close();
+  }
+}

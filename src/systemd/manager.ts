@@ -1,0 +1,303 @@
+import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
+import { errorText } from "../lib/errors";
+import type { Logger } from "../lib/logger";
+import { FdSocket } from "./dbus-socket";
+
+/**
+ * PID 1's own D-Bus socket, which systemctl uses as root too: it needs no bus daemon, so tasks can start and stop while
+ * the daemon restarts.
+ */
+const privateSocket = "/run/systemd/private";
+const destination = "org.freedesktop.systemd1";
+const managerPath = "/org/freedesktop/systemd1";
+const managerInterface = "org.freedesktop.systemd1.Manager";
+const peerInterface = "org.freedesktop.DBus.Peer";
+const propertiesInterface = "org.freedesktop.DBus.Properties";
+const unitInterface = "org.freedesktop.systemd1.Unit";
+const serviceInterface = "org.freedesktop.systemd1.Service";
+/** PID 1 responds immediately, except while it reloads or serialises itself. */
+const callTimeoutMs = 60_000;
+const reconnectDelayMs = 100;
+const nudgeIntervalMs = 10;
+
+/** A unit property with its D-Bus signature; a descriptor has signature "h" and an index into `fds`. */
+export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
+
+/** Changed or fetched property values by name; 64-bit values are bigints. */
+export type PropertyValues = Readonly<Record<string, unknown>>;
+
+/** A change of a unit; "lost" means that changes may have been missed and must be fetched. */
+export type UnitChange =
+  | { readonly kind: "properties"; readonly values: PropertyValues }
+  | { readonly kind: "removed" }
+  | { readonly kind: "lost" };
+
+/** An error response of PID 1, with its D-Bus name. */
+export class ManagerError extends Error {
+  override readonly name = "ManagerError";
+  readonly dbusName: string;
+
+  constructor(dbusName: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.dbusName = dbusName;
+  }
+}
+
+/** The object path of a unit: everything but letters and digits is written as _xx (sd_bus_path_encode(3)). */
+export function unitPath(unit: string): string {
+  const encoded = Array.from(Buffer.from(unit), (byte, index) => {
+    const character = String.fromCharCode(byte);
+    const plain = /[A-Za-z]/.test(character) || (index > 0 && /[0-9]/.test(character));
+    return plain ? character : `_${byte.toString(16).padStart(2, "0")}`;
+  });
+  return `${managerPath}/unit/${encoded.join("")}`;
+}
+
+interface Connection {
+  readonly bus: MessageBus;
+  readonly closed: Promise<void>;
+}
+
+/** The systemd manager (PID 1) over D-Bus: calls, and the changes of the units that are watched. Connects on first use. */
+export class SystemdManager {
+  readonly #log: Logger;
+  readonly #watches = new Map<string, Set<(change: UnitChange) => void>>();
+  /** Callbacks for finished jobs by unit; a job's end may be reported before StartTransientUnit's own response is read. */
+  readonly #jobs = new Map<string, (result: string) => void>();
+  #connection: Promise<Connection> | undefined;
+  #ended = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Calls `listener` for every change of a unit until the returned function is called. */
+  watch(unit: string, listener: (change: UnitChange) => void): () => void {
+    const path = unitPath(unit);
+    const listeners = this.#watches.get(path) ?? new Set();
+    listeners.add(listener);
+    this.#watches.set(path, listeners);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#watches.delete(path);
+    };
+  }
+
+  /**
+   * Starts a transient unit and waits until its start job has ended.
+   *
+   * @param fds descriptors that properties of signature "h" refer to by index
+   * @returns the job's result (org.freedesktop.systemd1(5), JobRemoved): "done" if the service has started
+   * @throws ManagerError if PID 1 rejects the unit
+   */
+  startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
+    const body = [unit, "fail", properties, []];
+    return this.#job(unit, () =>
+      this.#call(managerPath, managerInterface, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, fds),
+    );
+  }
+
+  /**
+   * Restarts a unit as one job, and waits until the job has ended.
+   *
+   * @returns the job's result, as of startTransientUnit(); "canceled" if the unit was stopped meanwhile
+   * @throws ManagerError if PID 1 rejects it
+   */
+  restartUnit(unit: string): Promise<string> {
+    return this.#job(unit, () => this.#call(managerPath, managerInterface, "RestartUnit", "ss", [unit, "replace"]));
+  }
+
+  /** The version of PID 1, such as 257; 0 if it reports none. */
+  async version(): Promise<number> {
+    let version = 0;
+    await this.#call(managerPath, propertiesInterface, "Get", "ss", [managerInterface, "Version"], [], (value) => {
+      version = Number(/\d+/.exec(String(value))?.[0] ?? 0);
+    });
+    return version;
+  }
+
+  /** Starts a job with a call, and waits for its end. */
+  async #job(unit: string, call: () => Promise<void>): Promise<string> {
+    const result = Promise.withResolvers<string>();
+    // A unit has one job at a time, so the job is identified by the unit's name without waiting for the job's path.
+    this.#jobs.set(unit, result.resolve);
+    try {
+      await call();
+      return await result.promise;
+    } finally {
+      this.#jobs.delete(unit);
+    }
+  }
+
+  /** Requests a stop of a unit; resolves when the job is queued. */
+  async stopUnit(unit: string): Promise<void> {
+    await this.#call(managerPath, managerInterface, "StopUnit", "ss", [unit, "replace"]);
+  }
+
+  /** Sends a signal to every process of a unit. */
+  async killUnit(unit: string, signal: number): Promise<void> {
+    await this.#call(managerPath, managerInterface, "KillUnit", "ssi", [unit, "all", signal]);
+  }
+
+  /** Resets a unit's failed state, so that it can be unloaded. */
+  async resetFailed(unit: string): Promise<void> {
+    await this.#call(managerPath, managerInterface, "ResetFailedUnit", "s", [unit]);
+  }
+
+  /**
+   * Fetches the properties of a service unit and notifies its listeners of them as changes, in the order in which PID 1
+   * sent responses and changes. For a unit that is gone, only LoadState is reported, because PID 1 would return defaults. Resolves
+   * when all listeners were notified.
+   */
+  async refresh(unit: string): Promise<void> {
+    const path = unitPath(unit);
+    const notify = (values: PropertyValues) => this.#notify(path, { kind: "properties", values });
+    const getAll = (iface: string, answered: (values: PropertyValues) => void) =>
+      this.#call(path, propertiesInterface, "GetAll", "s", [iface], [], (values) => answered(asValues(values)));
+    let loaded = true;
+    await getAll(unitInterface, ({ LoadState }) => {
+      loaded = LoadState !== "not-found";
+      if (!loaded) notify({ LoadState });
+    });
+    if (!loaded) return;
+    // The service's properties first: when the unit is known to have exited, its exit status must be known too.
+    await Promise.all([getAll(serviceInterface, notify), getAll(unitInterface, notify)]);
+  }
+
+  /** Closes the connection; listeners are not notified any more. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    const connection = await this.#connection?.catch(() => undefined);
+    await connection?.bus.close();
+  }
+
+  async #call(
+    path: string,
+    iface: string,
+    member: string,
+    signature: string,
+    body: readonly unknown[],
+    fds: readonly number[] = [],
+    answered: (value: unknown) => void = () => {},
+  ): Promise<void> {
+    const { bus } = await this.#connected();
+    const message: Message = {
+      type: messageType.methodCall,
+      destination,
+      path,
+      interface: iface,
+      member,
+      signature,
+      body: [...body],
+      ...(fds.length > 0 ? { fds: [...fds] } : {}),
+    };
+    // The response is handled in the callback, because a promise would run after later signals have been dispatched.
+    await new Promise<void>((resolve, reject) => {
+      bus.invoke(message, { timeout: callTimeoutMs }, (error, value: unknown) => {
+        if (error !== null) {
+          reject(
+            new ManagerError(error.dbusName ?? "", `systemd rejected ${member}: ${error.message}`, { cause: error }),
+          );
+          return;
+        }
+        answered(value);
+        resolve();
+      });
+    });
+  }
+
+  #connected(): Promise<Connection> {
+    if (this.#connection === undefined) {
+      const connection = this.#connect();
+      this.#connection = connection;
+      connection.catch(() => {
+        if (this.#connection === connection) this.#connection = undefined;
+      });
+    }
+    return this.#connection;
+  }
+
+  async #connect(): Promise<Connection> {
+    const stream = await FdSocket.connect(privateSocket).catch((error: unknown) => {
+      throw new ManagerError("", `cannot connect to systemd's socket ${privateSocket}: ${errorText(error)}`);
+    });
+    const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
+    const closed = Promise.withResolvers<void>();
+    const ready = Promise.withResolvers<void>();
+    bus.connection.on("connect", () => ready.resolve());
+    bus.connection.on("error", (error) => {
+      this.#log.debug("connection to systemd failed", { error: error.message });
+      ready.reject(error);
+    });
+    bus.connection.on("close", () => {
+      closed.resolve();
+      ready.reject(new ManagerError("", "systemd closed the connection"));
+      this.#lost();
+    });
+    bus.connection.on("message", (message) => this.#dispatch(message));
+    await ready.promise;
+    const connection = { bus, closed: closed.promise };
+    await subscribe(bus);
+    return connection;
+  }
+
+  /** PID 1 drops its connections when it re-executes itself: everything watched must be fetched again. */
+  #lost(): void {
+    this.#connection = undefined;
+    if (this.#ended) return;
+    setTimeout(() => {
+      if (this.#ended || (this.#watches.size === 0 && this.#jobs.size === 0)) return;
+      this.#connected().then(
+        () => this.#notifyLost(),
+        () => this.#lost(),
+      );
+    }, reconnectDelayMs);
+  }
+
+  #notifyLost(): void {
+    // The end of a job during the disconnect is not reported; the state of its unit shows the result.
+    for (const resolve of this.#jobs.values()) resolve("lost");
+    for (const listeners of this.#watches.values()) for (const listener of listeners) listener({ kind: "lost" });
+  }
+
+  #dispatch(message: Message): void {
+    if (message.type !== messageType.signal) return;
+    const { path, member, body = [] } = message;
+    if (member === "PropertiesChanged" && path !== undefined) {
+      const [iface, changed] = body;
+      if (iface !== unitInterface && iface !== serviceInterface) return;
+      this.#notify(path, { kind: "properties", values: asValues(changed) });
+    } else if (member === "JobRemoved") {
+      const [, , unit, result] = body;
+      if (typeof unit === "string" && typeof result === "string") this.#jobs.get(unit)?.(result);
+    } else if (member === "UnitRemoved") {
+      const [, removed] = body;
+      if (typeof removed === "string") this.#notify(removed, { kind: "removed" });
+    }
+  }
+
+  #notify(path: string, change: UnitChange): void {
+    for (const listener of this.#watches.get(path) ?? []) listener(change);
+  }
+}
+
+/**
+ * Subscribes to PID 1's signals about its units (org.freedesktop.systemd1(5), Subscribe).
+ *
+ * A message that PID 1 reads together with the "BEGIN" that ends the authentication stays in its buffer until more bytes
+ * arrive (measured on systemd 257: the response came with the next message, however late). So this first call is followed by
+ * pings until the response arrives.
+ */
+async function subscribe(bus: MessageBus): Promise<void> {
+  const ping = () => bus.invoke({ destination, path: managerPath, interface: peerInterface, member: "Ping" }, () => {});
+  const nudge = setInterval(ping, nudgeIntervalMs);
+  try {
+    await bus.invoke({ destination, path: managerPath, interface: managerInterface, member: "Subscribe" });
+  } finally {
+    clearInterval(nudge);
+  }
+}
+
+function asValues(value: unknown): PropertyValues {
+  return value !== null && typeof value === "object" ? { ...value } : {};
+}

@@ -1,0 +1,57 @@
+import { type FSWatcher, watch } from "node:fs";
+import { readIfThere } from "../lib/directories";
+import type { CgroupLayout } from "../linux/cgroup/layout";
+
+/** Where systemd-networkd publishes its state of a link, in a file named after its index. */
+const linkStates = "/run/systemd/netif/links";
+
+/** Whether systemd-networkd configures a link: unknown while it is processing it. */
+export type LinkManagement = "managed" | "unmanaged" | "unknown";
+
+/** Whether systemd-networkd runs: its control group has processes. */
+export function networkdRuns(layout: CgroupLayout): boolean {
+  const trees = [layout.unified?.path, layout.legacy.get("name=systemd")].filter((path) => path !== undefined);
+  return trees.some((path) => (readIfThere(`${path}/system.slice/systemd-networkd.service/cgroup.procs`) ?? "") !== "");
+}
+
+/** What systemd-networkd does with a link of the host. */
+export function linkManagement(index: number): LinkManagement {
+  return parseLinkState(readIfThere(`${linkStates}/${index}`) ?? "");
+}
+
+/**
+ * Calls `changed` when systemd-networkd publishes a new state of a link; never if it does not run.
+ *
+ * @returns stops watching
+ */
+export function watchLinkStates(changed: () => void): () => void {
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(linkStates, { persistent: false }, changed);
+    watcher.on("error", () => watcher?.close());
+  } catch {
+    // The directory does not exist.
+  }
+  return () => watcher?.close();
+}
+
+/** Parses a state file: ADMIN_STATE is what `networkctl list` shows in its column SETUP (networkctl(1)). */
+export function parseLinkState(text: string): LinkManagement {
+  switch (/^ADMIN_STATE=(\S+)$/m.exec(text)?.[1]) {
+    case "unmanaged":
+    case "failed":
+    case "linger":
+      return "unmanaged";
+    case "configuring":
+    case "configured":
+      return "managed";
+    default:
+      return "unknown";
+  }
+}
+
+/**
+ * Where systemd-networkd in a container looks for drop-ins to its own file for the link to the host
+ * (80-container-host0.network, systemd.network(5)). They do not affect an image that has another file for it.
+ */
+export const dropInPath = "/run/systemd/network/80-container-host0.network.d/50-nomad.conf";

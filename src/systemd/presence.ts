@@ -1,0 +1,52 @@
+import { existsSync, lstatSync, statSync } from "node:fs";
+import { isMissing } from "../lib/errors";
+
+/** Where D-Bus activation files are installed; the services start on their first call. */
+const ACTIVATION_DIRECTORIES = ["/usr/share", "/usr/local/share", "/run/current-system/sw/share"];
+
+/** The system bus. */
+export const SYSTEM_BUS = "/run/dbus/system_bus_socket";
+
+/** Whether a service of the system bus can be called: it is installed, and the bus that activates it listens. */
+function canBeActivated(service: string): boolean {
+  const file = `dbus-1/system-services/${service}.service`;
+  return existsSync(SYSTEM_BUS) && ACTIVATION_DIRECTORIES.some((directory) => existsSync(`${directory}/${file}`));
+}
+
+/** Whether systemd-importd can be asked to download images. */
+export function importdAvailable(): boolean {
+  return canBeActivated("org.freedesktop.import1");
+}
+
+/**
+ * Whether containers can be registered with systemd-machined (for machinectl). systemd-nspawn fails to start a container that it has to
+ * register but cannot.
+ */
+export function machinedAvailable(): boolean {
+  return canBeActivated("org.freedesktop.machine1");
+}
+
+/** The parts of systemd that a transient unit needs. */
+export interface SystemdPresence {
+  /** systemd is PID 1: by the rule of sd_booted(3), /run/systemd/system is a directory and not a symlink. */
+  readonly booted: boolean;
+  /** The system bus is listening. */
+  readonly bus: boolean;
+}
+
+/** Checks whether systemd runs this host and is reachable over D-Bus. */
+export function systemdPresence(run = "/run"): SystemdPresence {
+  return {
+    booted: holds(() => lstatSync(`${run}/systemd/system`).isDirectory()),
+    bus: holds(() => statSync(`${run}/dbus/system_bus_socket`).isSocket()),
+  };
+}
+
+function holds(look: () => boolean): boolean {
+  try {
+    return look();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
