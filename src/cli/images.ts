@@ -6,9 +6,8 @@ import { ImageStore } from "../image/store/image-store";
 import { checkIntegrity, type ListedImage, listImages } from "../image/store/inventory";
 import { verifyLayer } from "../image/store/layer-verify";
 import { digestOfName, storePaths } from "../image/store/store-format";
-import { selfCommand } from "../lib/entry-points";
 import { fileLock } from "../linux/flock";
-import { isRegistered } from "../machine/files";
+import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
 import { type Command, orUsageError, UsageError } from "./command";
 import type { Terminal } from "./terminal";
@@ -86,7 +85,7 @@ export function listText(images: readonly ListedImage[]): string {
 
 async function prune(directory: string, terminal: Terminal): Promise<number> {
   const log = createLogger("images", (line) => terminal.err(line));
-  const store = new ImageStore({ directory, self: selfCommand(), log, isOwned: isRegistered });
+  const store = new ImageStore({ directory, log, isOwned: isRegistered });
   const before = store.freeBytes();
   const collected = await store.collect(Date.now(), 0);
   if (collected === undefined) {

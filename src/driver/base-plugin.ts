@@ -3,16 +3,16 @@ import { BasePlugin, PluginType } from "../../gen/hashicorp/nomad/plugins/base/p
 import { pluginConfigSpec } from "../config/hclspec";
 import { decodePluginConfig } from "../config/plugin/decode";
 import { version } from "../lib/version";
-import type { Driver } from "../runtime/driver";
 import { rpc } from "./rpc";
+import type { Services } from "./services";
 
 /** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */
 export const pluginName = "nspawn";
 /** The only version of Nomad's driver API. */
 const apiVersion = "0.1.0";
 
-/** Registers the BasePlugin service: the plugin's name, its version, and its config. */
-export function registerBasePlugin(router: ConnectRouter, driver: Driver): void {
+/** Registers BasePlugin: who the plugin is, and its config. */
+export function registerBasePlugin(router: ConnectRouter, services: Services): void {
   router.service(BasePlugin, {
     pluginInfo: () => ({
       type: PluginType.DRIVER,
@@ -22,7 +22,7 @@ export function registerBasePlugin(router: ConnectRouter, driver: Driver): void 
     }),
     configSchema: () => ({ spec: pluginConfigSpec() }),
     setConfig: rpc(({ msgpackConfig }) => {
-      driver.config.set(decodePluginConfig(msgpackConfig));
+      services.config.set(decodePluginConfig(msgpackConfig));
       return {};
     }),
   });

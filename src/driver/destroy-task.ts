@@ -1,10 +1,16 @@
 import type { DestroyTaskRequest } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import type { Driver } from "../runtime/driver";
+import type { Services } from "./services";
 
-/** Removes everything of a task; of a running task only with `force`. */
-export async function destroyTask(driver: Driver, { taskId, force }: DestroyTaskRequest): Promise<void> {
-  const task = driver.tasks.get(taskId);
-  if (task.life === "running" && !force) throw new Error("cannot destroy running task");
-  await task.destroy();
-  driver.tasks.delete(taskId);
+/** Removes everything of a task, of a running one only with `force`. What could not be removed is tried again by the reconciler. */
+export async function destroyTask(
+  { tasks, dangling }: Pick<Services, "tasks" | "dangling">,
+  { taskId, force }: DestroyTaskRequest,
+): Promise<void> {
+  try {
+    await tasks.destroy(taskId, { force });
+  } catch (error) {
+    // The agent does not call again (task_runner.go, clearDriverHandle(), logs the error).
+    if (tasks.undestroyed().length > 0) dangling.schedule();
+    throw error;
+  }
 }

@@ -6,9 +6,9 @@ import type {
 import type { Session } from "../exec/session";
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
-import type { Driver } from "../runtime/driver";
 import { withKeepalive } from "./exec-keepalive";
-import { openTaskSession } from "./task-session";
+import { openTaskSession } from "./exec-session";
+import type { Services } from "./services";
 
 type Response = MessageInitShape<typeof ExecTaskStreamingResponseSchema>;
 
@@ -27,15 +27,15 @@ const keepaliveMs = 3000;
  * all its child processes are killed.
  */
 export async function* execTaskStreaming(
-  driver: Driver,
+  services: Services,
   requests: AsyncIterable<ExecTaskStreamingRequest>,
   signal: AbortSignal,
 ): AsyncGenerator<Response> {
   const messages = requests[Symbol.asyncIterator]();
   const { value } = await messages.next();
   const setup = value?.setup;
-  if (setup === undefined) throw new Error("ExecTaskStreaming: the first request has no setup.");
-  const session = await openTaskSession(driver, setup.taskId, setup.command, setup.tty);
+  if (setup === undefined) throw new Error("ExecTaskStreaming began without a setup.");
+  const session = await openTaskSession(services, setup.taskId, setup.command, setup.tty);
   const gone = () => void session.kill();
   signal.addEventListener("abort", gone, { once: true });
   try {

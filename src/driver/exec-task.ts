@@ -7,8 +7,8 @@ import type {
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
 import { settles } from "../lib/deadline";
-import type { Driver } from "../runtime/driver";
-import { openTaskSession } from "./task-session";
+import { openTaskSession } from "./exec-session";
+import type { Services } from "./services";
 
 /** How many bytes of the end of each stream are kept. */
 const maxOutput = 1024 * 1024;
@@ -19,10 +19,10 @@ const maxOutput = 1024 * 1024;
  * @throws Error if it exceeds the request's timeout; it is killed then
  */
 export async function execTask(
-  driver: Driver,
+  services: Services,
   { taskId, command, timeout }: ExecTaskRequest,
 ): Promise<MessageInitShape<typeof ExecTaskResponseSchema>> {
-  const session = await openTaskSession(driver, taskId, command, false);
+  const session = await openTaskSession(services, taskId, command, false);
   try {
     session.stdin.close();
     const kept = { stdout: new Tail(), stderr: new Tail() };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { fingerprint, type HostFacts, healthProblem } from "./fingerprint";
+import { fingerprint } from "./fingerprint";
+import { type HostFacts, healthProblem } from "./host-probe";
 
 const good: HostFacts = {
   enabled: true,

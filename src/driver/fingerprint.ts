@@ -4,39 +4,8 @@ import {
   FingerprintResponse_HealthState,
   FingerprintResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { errorText } from "../lib/errors";
-import { readCgroupLayout } from "../linux/cgroup/layout";
-import { MINIMUM_VERSION } from "../nspawn/features";
-import { readNspawn, watchNspawn } from "../nspawn/installation";
-import type { Driver } from "../runtime/driver";
-import type { Supervisor } from "../supervisor/supervisor";
-
-/** The host's properties that the fingerprint depends on. */
-export interface HostFacts {
-  readonly enabled: boolean;
-  readonly root: boolean;
-  /** Major version of systemd-nspawn; undefined when it is not installed. */
-  readonly nspawnVersion: number | undefined;
-  /** Why systemd-nspawn does not run although it is installed. */
-  readonly nspawnProblem?: string;
-  readonly volumes: boolean;
-  readonly cgroup: "v1" | "v2";
-  readonly supervisor: Supervisor["name"];
-}
-
-/** Why no task can run on this host, as a sentence; undefined if the driver is healthy. */
-export function healthProblem(facts: HostFacts): string | undefined {
-  if (!facts.enabled) return "The driver is disabled (enabled = false in the nspawn plugin's config).";
-  if (!facts.root) return "The driver must run as root: run the Nomad agent as root.";
-  if (facts.nspawnProblem !== undefined) return `systemd-nspawn does not run: ${facts.nspawnProblem}`;
-  if (facts.nspawnVersion === undefined) {
-    return "systemd-nspawn is not installed: install it (Debian and Ubuntu: package systemd-container).";
-  }
-  if (facts.nspawnVersion < MINIMUM_VERSION) {
-    return `systemd-nspawn ${facts.nspawnVersion} is too old: version ${MINIMUM_VERSION} or newer is needed.`;
-  }
-  return undefined;
-}
+import { type HostFacts, healthProblem } from "./host-probe";
+import type { Services } from "./services";
 
 /** The fingerprint of a host; it has attributes only if tasks can run. */
 export function fingerprint(facts: HostFacts): FingerprintResponse {
@@ -63,30 +32,18 @@ export function fingerprint(facts: HostFacts): FingerprintResponse {
   });
 }
 
-/** Inspects the host. */
-export async function readHostFacts(driver: Driver): Promise<HostFacts> {
-  const { enabled, volumes } = driver.config.options;
-  const nspawn = await readNspawn().catch((error: unknown) => errorText(error));
-  return {
-    enabled,
-    volumes,
-    root: process.getuid?.() === 0,
-    nspawnVersion: typeof nspawn === "object" ? nspawn.version : undefined,
-    ...(typeof nspawn === "string" ? { nspawnProblem: nspawn } : {}),
-    cgroup: readCgroupLayout().kind === "v2" ? "v2" : "v1",
-    supervisor: driver.supervisor,
-  };
-}
-
-/** The host's fingerprint now, and again whenever systemd-nspawn is installed or removed or the config changes. */
-export async function* fingerprints(driver: Driver, signal: AbortSignal): AsyncGenerator<FingerprintResponse> {
+/** The host's fingerprint now, and again whenever systemd-nspawn comes or goes or the config changes. */
+export async function* fingerprints(
+  { host, log }: Pick<Services, "host" | "log">,
+  signal: AbortSignal,
+): AsyncGenerator<FingerprintResponse> {
   let wake = () => {};
   let changed = true;
   const notice = () => {
     changed = true;
     wake();
   };
-  const stops = [watchNspawn(notice), driver.config.onChange(notice)];
+  const stop = host.onChange(notice);
   const aborted = () => wake();
   signal.addEventListener("abort", aborted);
   let last = "";
@@ -94,11 +51,11 @@ export async function* fingerprints(driver: Driver, signal: AbortSignal): AsyncG
     while (!signal.aborted) {
       if (changed) {
         changed = false;
-        const facts = await readHostFacts(driver);
+        const facts = await host.facts();
         const description = JSON.stringify(facts);
         if (description !== last) {
           last = description;
-          driver.log.info(healthProblem(facts) ?? "ready for tasks", {
+          log.info(healthProblem(facts) ?? "ready for tasks", {
             supervisor: facts.supervisor,
             nspawn: facts.nspawnVersion,
             cgroup: facts.cgroup,
@@ -112,7 +69,7 @@ export async function* fingerprints(driver: Driver, signal: AbortSignal): AsyncG
       }
     }
   } finally {
-    for (const stop of stops) stop();
+    stop();
     signal.removeEventListener("abort", aborted);
   }
 }

@@ -1,32 +1,37 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { DriverTaskEventSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { DriverTaskEventSchema, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { ImageProgress } from "../lib/progress";
-import type { Driver } from "../runtime/driver";
 import { oomSentence } from "../task/oom-monitor";
 import { type ProgressNote, ProgressNotes } from "../task/pull-progress";
 import type { Task, TaskIdentity } from "../task/task";
+import type { Services } from "./services";
+
+/** Which task a config is of. */
+export function taskIdentity({ id, name, allocId }: Pick<TaskConfig, "id" | "name" | "allocId">): TaskIdentity {
+  return { id, name, allocId };
+}
 
 /** Emits a task event, which `nomad alloc status` shows. */
 export function emitEvent(
-  driver: Driver,
+  services: Services,
   { id, name, allocId }: TaskIdentity,
   message: string,
   annotations: Readonly<Record<string, string>> = {},
 ): void {
-  driver.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
+  services.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
 }
 
 /** How often the progress of a download is checked, also if it stalls; milliseconds. */
 const progressIntervalMs = 500;
 
-/** Reports the progress of the image download of a starting task as task events, until it is disposed. */
-export function reportPullProgress(driver: Driver, identity: TaskIdentity) {
+/** Emits events about the download of the image of a task that is being started, until it is disposed of. */
+export function reportPullProgress(services: Services, identity: TaskIdentity) {
   let notes: ProgressNotes | undefined;
   let last: ImageProgress | undefined;
   let timer: NodeJS.Timeout | undefined;
   const emit = (note: ProgressNote | undefined) => {
-    if (note !== undefined) emitEvent(driver, identity, note.message, note.annotations);
+    if (note !== undefined) emitEvent(services, identity, note.message, note.annotations);
   };
   return {
     update: (progress: ImageProgress): void => {
@@ -44,14 +49,14 @@ export function reportPullProgress(driver: Driver, identity: TaskIdentity) {
   };
 }
 
-/** Emits an event when a task runs out of memory, logs its exit, and emits systemd-nspawn's error message if it has one. */
-export function forwardTaskEvents(driver: Driver, task: Task): void {
+/** Emits an event when memory runs out, logs the exit, and emits systemd-nspawn's own message if it has one. */
+export function forwardTaskEvents(services: Services, task: Task): void {
   task.onOutOfMemory((state) => {
     const annotations = { oom_kills: String(state.kills) };
-    emitEvent(driver, task.identity, oomSentence(state), annotations);
+    emitEvent(services, task.identity, oomSentence(state), annotations);
   });
   task.ended.then(({ code, signal, oomKilled, message }) => {
-    driver.log.info("container exited", {
+    services.log.info("container ended", {
       task: task.identity.name,
       alloc: task.identity.allocId,
       machine: task.container.ref.machine,
@@ -59,16 +64,16 @@ export function forwardTaskEvents(driver: Driver, task: Task): void {
       signal,
       oom_killed: oomKilled,
     });
-    if (message !== undefined) emitEvent(driver, task.identity, `systemd-nspawn: ${message}`);
+    if (message !== undefined) emitEvent(services, task.identity, `systemd-nspawn: ${message}`);
   });
 }
 
 /** The driver's events in the protocol's format. */
 export async function* taskEvents(
-  driver: Driver,
+  services: Services,
   signal: AbortSignal,
 ): AsyncGenerator<MessageInitShape<typeof DriverTaskEventSchema>> {
-  for await (const { taskId, allocId, taskName, at, message, annotations } of driver.events.listen(signal)) {
+  for await (const { taskId, allocId, taskName, at, message, annotations } of services.events.listen(signal)) {
     yield { taskId, allocId, taskName, timestamp: timestampFromMs(at), message, annotations: { ...annotations } };
   }
 }

@@ -6,9 +6,9 @@ import type {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { type ContainerCgroups, findContainerCgroups, readFigures } from "../linux/cgroup/membership";
 import { cpuClock } from "../linux/cpu";
-import type { Driver } from "../runtime/driver";
 import { type Sample, taskUsage } from "../task/stats";
 import type { Task } from "../task/task";
+import type { Services } from "./services";
 
 type Response = MessageInitShape<typeof TaskStatsResponseSchema>;
 
@@ -17,13 +17,13 @@ type Response = MessageInitShape<typeof TaskStatsResponseSchema>;
  * it gets the latest one.
  */
 export async function* taskStats(
-  driver: Driver,
+  services: Services,
   { taskId, collectionInterval }: TaskStatsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Response> {
-  const task = driver.tasks.get(taskId);
+  const task = services.tasks.get(taskId);
   const asked = collectionInterval === undefined ? 0 : durationMs(collectionInterval);
-  const interval = Math.max(asked, driver.config.options.stats_interval);
+  const interval = Math.max(asked, services.config.options.stats_interval);
   const meter = new Meter(task);
   const clock = cpuClock();
   let last = meter.sample();
@@ -34,7 +34,7 @@ export async function* taskStats(
     over = true;
     wake();
   };
-  const stop = driver.statsTicker.every(interval, () => {
+  const stop = services.statsTicker.every(interval, () => {
     const now = meter.sample();
     latest = {
       stats: { id: taskId, timestamp: timestampFromMs(Date.now()), aggResourceUsage: taskUsage(last, now, clock) },

@@ -4,8 +4,8 @@ import type {
   WaitTaskResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { Exit } from "../nspawn/payload";
-import type { Driver } from "../runtime/driver";
 import { whileAsked } from "./rpc";
+import type { Services } from "./services";
 
 /** An exit status as Nomad's ExitResult. */
 export function exitResult({ code, signal, oomKilled }: Exit): MessageInitShape<typeof ExitResultSchema> {
@@ -14,10 +14,10 @@ export function exitResult({ code, signal, oomKilled }: Exit): MessageInitShape<
 
 /** Waits until a task has exited; several callers may wait for one task. */
 export async function waitTask(
-  driver: Driver,
+  services: Services,
   taskId: string,
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof WaitTaskResponseSchema>> {
-  const exit = await whileAsked(driver.tasks.get(taskId).ended, signal);
+  const exit = await whileAsked(services.tasks.get(taskId).ended, signal);
   return { result: exitResult(exit), err: exit.message ?? "" };
 }

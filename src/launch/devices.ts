@@ -5,7 +5,7 @@ import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import { majorOf, minorOf } from "../linux/cgroup/devices";
 import type { LaunchSpec } from "../supervisor/supervisor";
-import type { MountRequest } from "./owner-mapping";
+import type { MountRequest } from "./mount-ownership";
 
 /** Mode bits that grant access to all users (inode(7)), by permission letter; "m" (mknod) does not depend on the node's mode. */
 const othersBits: Readonly<Record<string, number>> = { r: 0o4, w: 0o2 };

@@ -6,7 +6,7 @@ import { type OverlayMount, splitBindTarget } from "../config/mounts";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import type { TaskMount } from "../nspawn/arguments";
-import type { MountRequest } from "./owner-mapping";
+import type { MountRequest } from "./mount-ownership";
 
 /** The directories that Nomad creates for a task (nomad's client/allocdir). */
 export interface TaskDirectories {

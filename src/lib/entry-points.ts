@@ -1,7 +1,18 @@
+import { resolve } from "node:path";
+
+/** What this program does when it is started with that word as its first argument (main.ts). */
+export type EntryPoint = "supervise" | "unpack" | "sync-store";
+
 /**
  * The argv that starts this program again: the compiled binary alone, or bun with the main module when run from sources
  * (bun's "Single-file executable" page: embedded files live under /$bunfs/).
  */
 export function selfCommand(): readonly string[] {
-  return Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main];
+  if (import.meta.dir.startsWith("/$bunfs/")) return [process.execPath];
+  return [process.execPath, resolve(import.meta.dir, "../main.ts")];
+}
+
+/** The argv that starts one of this program's internal processes; its own arguments are appended. */
+export function entryPoint(name: EntryPoint): readonly string[] {
+  return [...selfCommand(), name];
 }

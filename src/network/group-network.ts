@@ -31,7 +31,7 @@ export function joinedAddresses(path: string): string[] {
  * @returns a message if the host refuses, undefined otherwise
  * @throws Error if the namespace does not exist
  */
-export function openJoinedNamespace(path: string): string | undefined {
+export function grantNetworkRights(path: string): string | undefined {
   return inNetworkNamespace(path, () => {
     for (const [file, value] of Object.entries(rights)) {
       try {

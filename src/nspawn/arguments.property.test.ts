@@ -2,10 +2,12 @@ import { expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import fc from "fast-check";
 import { hostileConfig, hostileText, hostileValues } from "../../test/support/hostile-config";
+import { plannedMounts } from "../../test/support/planned-mounts";
 import { splitBindTarget } from "../config/mounts";
 import { decodeTaskConfig } from "../config/task/decode";
 import { type TaskOptions, taskOptions } from "../config/task/options";
 import { splitColons } from "../config/validators";
+import { refuseUnsupported } from "../launch/supported";
 import { ConfigError } from "../lib/errors";
 import { nspawnArguments } from "./arguments";
 import { taskEnvironment } from "./environment";
@@ -65,12 +67,14 @@ function check(given: TaskOptions): void {
   const options = resolved(given);
   const features = featuresOf(258);
   const environment = taskEnvironment(options.environment, features);
+  const mounts = plannedMounts(options);
+  refuseUnsupported({ options, job: { user: "" }, mounts }, features);
   const argv = nspawnArguments({
     options,
     features,
     machine: "m",
     image: { kind: "directory", path: options.image },
-    mounts: [],
+    mounts,
     register: false,
     network: "config",
     environment: environment.arguments,
@@ -186,7 +190,7 @@ test("no combination of option values does so", () => {
     { numRuns: 3000 },
   );
   expect(taken).toBeGreaterThan(1000);
-});
+}, 60_000);
 
 test("bytes that are not valid text are converted or rejected", () => {
   const strings = Object.entries(taskOptions).flatMap(([name, { type }]) => (type.kind === "string" ? [name] : []));

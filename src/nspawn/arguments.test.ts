@@ -1,17 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
+import { plannedMounts } from "../../test/support/planned-mounts";
 import { decodeTaskConfig } from "../config/task/decode";
-import { ConfigError } from "../lib/errors";
 import { type NspawnInput, nspawnArguments } from "./arguments";
 import { featuresOf } from "./features";
 
 function args(config: object, input: Partial<NspawnInput> = {}): string[] {
+  const options = decodeTaskConfig(encode({ image: "/srv/image", ...config }));
   return nspawnArguments({
-    options: decodeTaskConfig(encode({ image: "/srv/image", ...config })),
+    options,
     features: featuresOf(257),
     machine: "web-1",
     image: { kind: "directory", path: "/srv/image" },
-    mounts: [],
+    mounts: plannedMounts(options),
     register: true,
     network: "config",
     environment: [],
@@ -147,9 +148,6 @@ describe("what the driver adds", () => {
   const cases: readonly [string, object, Partial<NspawnInput>, readonly string[]][] = [
     ["a disk image", {}, { image: { kind: "image", path: "/srv/i.raw" } }, ["--image=/srv/i.raw"]],
     ["no registration", {}, { register: false }, ["--register=no"]],
-    ["a machine ID", {}, { uuid: "d5b4a7c61f0e4a3b9c8d7e6f5a4b3c2d" }, ["--uuid=d5b4a7c61f0e4a3b9c8d7e6f5a4b3c2d"]],
-    ["the task's user", {}, { taskUser: "daemon" }, ["--user=daemon"]],
-    ["the config's user over the task's", { user: "www-data" }, { taskUser: "daemon" }, ["--user=www-data"]],
     [
       "Nomad's dns",
       {},
@@ -198,57 +196,8 @@ describe("what the driver adds", () => {
     [260, ["--user=daemon"]],
     [261, ["--uid=daemon", "--restrict-address-families="]],
     [262, ["--uid=daemon", "--restrict-address-families="]],
-  ])("%d gets no argument that it warns about", (version, wanted) => {
-    const all = args(PLAIN, { taskUser: "daemon", features: featuresOf(version) });
+  ])("%d is given nothing that it warns of", (version, wanted) => {
+    const all = args({ ...PLAIN, user: "daemon" }, { features: featuresOf(version) });
     expect(all.filter((argument) => !args(PLAIN).includes(argument))).toEqual(wanted);
-  });
-
-  test("an empty task user is the same as no user", () => {
-    expect(args(PLAIN, { taskUser: "" })).toEqual(args(PLAIN));
-  });
-});
-
-describe("rejected", () => {
-  const cases: readonly [string, object, Partial<NspawnInput>, string][] = [
-    [
-      "an invalid task user",
-      {},
-      { taskUser: "a:b" },
-      'The task\'s user = "a:b" is not valid: it must be the name or number of a user in the container.',
-    ],
-    [
-      "propagation back to the host",
-      {},
-      { mounts: [{ source: "/a", target: "/b", readOnly: false, propagation: "bidirectional" }] },
-      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn does not propagate mounts to the host; use "private" or "host-to-task".',
-    ],
-    [
-      "a bind option of a later version",
-      { bind: { "/a": "/b:owneridmap" } },
-      { features: featuresOf(252) },
-      'The mount option "owneridmap" needs systemd-nspawn 256, and this client has 252.',
-    ],
-    [
-      "a mount option of a later version",
-      {},
-      { features: featuresOf(249), mounts: [{ source: "/a", target: "/b", readOnly: false, options: ["idmap"] }] },
-      'The mount option "idmap" needs systemd-nspawn 250, and this client has 249.',
-    ],
-    [
-      "a system call group of a later version",
-      { system_call_filter: ["~@sandbox"] },
-      { features: featuresOf(252) },
-      'Option system_call_filter = "~@sandbox" is not valid: systemd-nspawn 252 of this client does not know the group.',
-    ],
-    [
-      "a path that was not resolved",
-      { bind: { "local/x": "/x" } },
-      {},
-      'The path "local/x" cannot be mounted: it is not absolute.',
-    ],
-  ];
-
-  test.each(cases)("%s", (_, config, input, sentence) => {
-    expect(() => args({ ...PLAIN, ...config }, input)).toThrow(new ConfigError(sentence));
   });
 });

@@ -1,12 +1,12 @@
-import type { LaunchSpec } from "../supervisor/supervisor";
 import { nspawnSwitches } from "./arguments";
+import type { DeviceRule } from "./payload";
 
 /**
  * Devices that systemd-nspawn or the container may open besides those of DevicePolicy=closed, as in
  * systemd-nspawn@.service(5): with --keep-unit systemd-nspawn does not restrict devices, so the supervisor must, because the
  * container has CAP_MKNOD.
  */
-const containerDevices: LaunchSpec["devices"] = [
+const containerDevices: readonly DeviceRule[] = [
   { path: "/dev/net/tun", permissions: "rwm" },
   { path: "char-pts", permissions: "rw" },
   { path: "/dev/fuse", permissions: "rwm" },
@@ -16,8 +16,8 @@ const containerDevices: LaunchSpec["devices"] = [
   { path: "block-*", permissions: "m" },
 ];
 
-/** Devices that systemd-nspawn needs to attach a disk image. */
-const diskImageDevices: LaunchSpec["devices"] = [
+/** What systemd-nspawn itself needs to attach a disk image. */
+const diskImageDevices: readonly DeviceRule[] = [
   { path: "/dev/loop-control", permissions: "rw" },
   { path: "block-loop", permissions: "rw" },
   { path: "block-blkext", permissions: "rw" },
@@ -26,7 +26,10 @@ const diskImageDevices: LaunchSpec["devices"] = [
 ];
 
 /** All devices that a container and its systemd-nspawn may open, in the notation of DeviceAllow= (systemd.resource-control(5)). */
-export function allowedDevices(spec: Pick<LaunchSpec, "argv" | "devices">): LaunchSpec["devices"] {
+export function allowedDevices(spec: {
+  readonly argv: readonly string[];
+  readonly devices: readonly DeviceRule[];
+}): readonly DeviceRule[] {
   const diskImage = nspawnSwitches(spec.argv).some((argument) => argument.startsWith("--image="));
   return [...containerDevices, ...(diskImage ? diskImageDevices : []), ...spec.devices];
 }

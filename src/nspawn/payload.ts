@@ -6,7 +6,14 @@ export type PayloadMode =
   | "pid2"
   /** The command is PID 1. */
   | "pid1";
-/** The exit status of a container. */
+/** A device that a container may open, in the notation of DeviceAllow= (systemd.resource-control(5)). */
+export interface DeviceRule {
+  readonly path: string;
+  /** Such as "rwm". */
+  readonly permissions: string;
+}
+
+/** How a container ended. */
 export interface Exit {
   /** Exit code of the payload; 0 if a signal killed it. */
   readonly code: number;

@@ -2,14 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { decodeTaskConfig } from "../config/task/decode";
 import { parseImageConfig } from "../image/image-config";
-import { type JobSettings, withImageDefaults } from "./image-defaults";
+import { applyImageDefaults, type JobSettings } from "./image-defaults";
 
 const DIFF_ID = `sha256:${"0".repeat(64)}`;
 
 function filled(task: object, image: object, words: Partial<JobSettings> = {}) {
   const options = decodeTaskConfig(encode({ image: "i", ...task }), () => true);
   const config = parseImageConfig(JSON.stringify({ os: "linux", config: image, rootfs: { diff_ids: [DIFF_ID] } }), "i");
-  return withImageDefaults(options, { environment: {}, user: "", ...words }, config);
+  return applyImageDefaults(options, { environment: {}, user: "", ...words }, config);
 }
 
 describe("the command", () => {
@@ -83,3 +83,22 @@ test.each([
   ['{"os":"windows","rootfs":{"diff_ids":[]}}', /for windows/],
   ['{"rootfs":{"diff_ids":["../../x"]}}', /is not a layer digest/],
 ] as const)("config %p is rejected", (text, why) => expect(() => parseImageConfig(text, "i")).toThrow(why));
+
+describe("copies that the root of an OCI image is anyway", () => {
+  test.each([
+    [
+      { ephemeral: true, volatile: "overlay" },
+      { ephemeral: false, volatile: "no" },
+    ],
+    [{ volatile: "yes" }, { volatile: "yes" }],
+  ])("%j", (config, expected) => {
+    expect(filled({ command: ["a"], ...config }, {}).options).toMatchObject(expected);
+  });
+});
+
+test("an image of the host has no defaults: the job's own variables and user stay", () => {
+  const options = decodeTaskConfig(encode({ image: "i", environment: { A: "config" } }));
+  const job = { environment: { A: "job", B: "job" }, user: "daemon" };
+  const { options: applied } = applyImageDefaults(options, job, undefined);
+  expect([applied.environment, applied.user]).toEqual([{ A: "config", B: "job" }, "daemon"]);
+});

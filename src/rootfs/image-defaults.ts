@@ -27,9 +27,19 @@ export interface WithDefaults {
  * its `command` replaces Entrypoint and Cmd together. With `boot` the container runs an init system, and the image's command and user
  * are ignored.
  *
- * @throws ConfigError if there is nothing to run
+ * @param image undefined for an image of the host, which has no config
+ * @throws ConfigError if no program is named
  */
-export function withImageDefaults(options: TaskOptions, words: JobSettings, image: ImageConfig): WithDefaults {
+export function applyImageDefaults(
+  jobOptions: TaskOptions,
+  job: JobSettings,
+  image: ImageConfig | undefined,
+): WithDefaults {
+  if (image === undefined) {
+    const environment = { ...job.environment, ...jobOptions.environment };
+    return { options: { ...jobOptions, environment, user: jobOptions.user ?? (job.user || undefined) }, notes: [] };
+  }
+  const options = withoutCopies(jobOptions);
   const { Env, Entrypoint, Cmd, User, WorkingDir, StopSignal } = image.config ?? {};
   const notes: string[] = [];
   const environment: Record<string, string> = {};
@@ -49,7 +59,7 @@ export function withImageDefaults(options: TaskOptions, words: JobSettings, imag
       `The image ${JSON.stringify(options.image)} has no command (neither Entrypoint nor Cmd): set the option command, or boot = true if it has an init system.`,
     );
   }
-  const own = options.user ?? (words.user === "" ? undefined : words.user);
+  const own = options.user ?? (job.user === "" ? undefined : job.user);
   const user = own ?? (options.boot || User === null || User === undefined || User === "" ? undefined : User);
   const problem = user === undefined ? undefined : userProblem(user);
   if (problem !== undefined)
@@ -64,14 +74,20 @@ export function withImageDefaults(options: TaskOptions, words: JobSettings, imag
     options: {
       ...rest,
       command,
-      environment: { ...environment, ...words.environment, ...options.environment },
-      // A number alone, which need not be in the user database: the group comes from the database, or is 0.
+      environment: { ...environment, ...job.environment, ...options.environment },
+      // A number alone, which need not be in a database: the group is that of the database, or 0.
       user: user !== undefined && /^\d+$/.test(user) ? `${user}:` : user,
       working_directory: directory,
     },
     ...(stopSignal === undefined ? {} : { stopSignal }),
     notes,
   };
+}
+
+/** What of a job means something else on a stored image: whatever is written to one is forgotten with the container. */
+function withoutCopies(options: TaskOptions): TaskOptions {
+  const { volatile } = options;
+  return { ...options, ephemeral: false, volatile: volatile === "overlay" ? "no" : volatile };
 }
 
 function userProblem(user: string): string | undefined {

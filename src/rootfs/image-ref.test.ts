@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { imageOrigin } from "./image-ref";
+import { imageRef } from "./image-ref";
 
 let top = "";
 beforeAll(() => {
@@ -27,8 +27,8 @@ test.each([
   ["registry.lan/debian", "registry"],
   ["oci:/srv/images:debian", "layout"],
   ["a\0:b", "host"],
-] as const)("%p has the origin %s", (image, kind) =>
-  expect(
-    imageOrigin(image, { pluginDir: join(top, "plugins"), machineDirectories: [join(top, "machines")] }).kind,
-  ).toBe(kind),
+] as const)("%p is one of a %s", (image, kind) =>
+  expect(imageRef(image, { pluginDir: join(top, "plugins"), machineDirectories: [join(top, "machines")] }).kind).toBe(
+    kind,
+  ),
 );

@@ -3,8 +3,8 @@ import { join, resolve } from "node:path";
 import { type LayoutReference, parseLayoutReference } from "../image/oci-layout";
 import { isRegistryReference, MACHINE_DIRECTORIES } from "./resolve-image";
 
-/** The origin of an image. */
-export type ImageOrigin =
+/** Where an image comes from. */
+export type ImageRef =
   /** A directory, disk image or device of this host, or a name for one. */
   | { readonly kind: "host" }
   /** A container (OCI) image in a directory of this host. */
@@ -30,20 +30,20 @@ export interface OriginOptions {
   readonly machineDirectories?: readonly string[];
 }
 
-/** The origin of a job's image: from image_download if that names a registry image, otherwise from the image's name. */
-export function taskImageOrigin({ image, image_download: download }: ImageWanted, options: OriginOptions): ImageOrigin {
+/** Where the image of a job comes from: what image_download says of one in a registry, or else the image's name. */
+export function taskImageRef({ image, image_download: download }: ImageWanted, options: OriginOptions): ImageRef {
   if (download?.type === "docker" || download?.type === "oci") {
     return { kind: "registry", reference: download.url, ask: download.force };
   }
-  // image_download creates a machine image of that name.
-  return download === undefined ? imageOrigin(image, options) : { kind: "host" };
+  // What image_download brings is a machine image of that name.
+  return download === undefined ? imageRef(image, options) : { kind: "host" };
 }
 
 /**
  * The origin of an image, by its name. An existing path or machine image of the host takes precedence, as in the
  * upstream driver: "my.images/debian" may be either.
  */
-export function imageOrigin(image: string, options: OriginOptions): ImageOrigin {
+export function imageRef(image: string, options: OriginOptions): ImageRef {
   const layout = parseLayoutReference(image);
   if (layout !== undefined) return { kind: "layout", reference: layout };
   if (/^(?:docker|oci):\/\//.test(image)) return { kind: "registry", reference: image };

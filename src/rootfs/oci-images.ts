@@ -10,9 +10,9 @@ import { abortError } from "../image/transfer/errors";
 import { startTimer } from "../lib/deadline";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
-import { isRegistered } from "../machine/files";
+import { isRegistered } from "../machine/registry";
 import { formatReference, parseReference } from "../values/image-reference";
-import type { ImageOrigin } from "./image-ref";
+import type { ImageRef } from "./image-ref";
 import { allowedDirectory, requireAllowed } from "./resolve-image";
 
 /** Registry options from the plugin config and a task's `auth` block. */
@@ -37,15 +37,14 @@ const SOONEST_MS = 1000;
 export interface ImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
-  readonly self: readonly string[];
   readonly log: Logger;
 }
 
-/** Where a container (OCI) image comes from. */
-type StoredOrigin = Exclude<ImageOrigin, { kind: "host" }>;
+/** Where an image made for container engines comes from. */
+export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
-/** The container (OCI) images that this process's tasks use, and their garbage collection. */
-export class TaskImages {
+/** The images made for container engines that this process's tasks stand on, and when they are removed. */
+export class OciImages {
   readonly #context: ImagesContext;
   #store: ImageStore | undefined;
   #timer: { readonly at: number; readonly stop: () => void } | undefined;
@@ -58,10 +57,15 @@ export class TaskImages {
   get store(): ImageStore {
     const directory = this.#context.options().image_store;
     if (this.#store?.directory !== directory) {
-      const { self, log } = this.#context;
-      this.#store = new ImageStore({ directory, self, log, isOwned: isRegistered });
+      const { log } = this.#context;
+      this.#store = new ImageStore({ directory, log, isOwned: isRegistered });
     }
     return this.#store;
+  }
+
+  /** Refuses what can be refused without asking the registry. @throws ImageError, ImageReferenceError */
+  async check(task: Pick<TaskOptions, "image" | "auth">, ref: OciRef): Promise<void> {
+    await this.#wanted(task, ref);
   }
 
   /**
@@ -72,7 +76,7 @@ export class TaskImages {
    */
   async acquire(
     task: Pick<TaskOptions, "image" | "auth">,
-    origin: StoredOrigin,
+    origin: OciRef,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
   ): Promise<AcquiredImage> {
     const { pull_timeout, gc } = this.#context.options();
@@ -83,7 +87,7 @@ export class TaskImages {
     const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
     try {
       const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress });
-      this.unused();
+      this.scheduleGc();
       return acquired;
     } catch (error) {
       // An abort while waiting for another pull or for the unpacking has no source in its error.
@@ -92,15 +96,15 @@ export class TaskImages {
     }
   }
 
-  /** Called when an image may have become unused: schedules the garbage collection. */
-  unused(): void {
+  /** Schedules garbage collection: an image that is no longer used is removed after gc.image_delay. */
+  scheduleGc(): void {
     const { gc } = this.#context.options();
     if (gc.image) this.#collectIn(gc.image_delay + 1);
   }
 
   async #wanted(
     { image, auth }: Pick<TaskOptions, "image" | "auth">,
-    origin: StoredOrigin,
+    origin: OciRef,
   ): Promise<{ readonly name: string; readonly source: ImageSource; readonly reuse: boolean }> {
     const options = this.#context.options();
     if (origin.kind === "layout") {

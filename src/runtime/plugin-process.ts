@@ -2,12 +2,11 @@ import { writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { registerBasePlugin } from "../driver/base-plugin";
 import { registerDriver } from "../driver/driver-service";
-import { selfCommand } from "../lib/entry-points";
 import { errorText } from "../lib/errors";
 import { HandshakeError } from "../plugin/handshake";
 import { createLogger } from "../plugin/logger";
 import { serve } from "../plugin/serve";
-import { createDriver } from "./driver";
+import { createRuntime } from "./runtime";
 
 const stdout = 1;
 
@@ -34,9 +33,9 @@ export async function runPlugin(): Promise<number> {
   process.on("SIGTERM", () => ended.abort());
 
   const log = createLogger("nspawn", (line) => process.stderr.write(line));
-  const driver = createDriver(log, selfCommand());
-  process.on("unhandledRejection", (error) => log.error("unexpected error", { error: errorText(error) }));
-  process.on("uncaughtException", (error) => log.error("unexpected error", { error: errorText(error) }));
+  const runtime = createRuntime(log);
+  process.on("unhandledRejection", (error) => log.error("an unexpected failure", { error: errorText(error) }));
+  process.on("uncaughtException", (error) => log.error("an unexpected failure", { error: errorText(error) }));
   try {
     await serve({
       env: process.env,
@@ -45,8 +44,8 @@ export async function runPlugin(): Promise<number> {
       isAlive,
       print: (line) => void writeSync(stdout, line),
       register: (router) => {
-        registerBasePlugin(router, driver);
-        registerDriver(router, driver);
+        registerBasePlugin(router, runtime);
+        registerDriver(router, runtime);
       },
       signal: ended.signal,
     });
@@ -55,6 +54,6 @@ export async function runPlugin(): Promise<number> {
     log.error(error instanceof HandshakeError ? error.message : `plugin failed: ${errorText(error)}`);
     return 1;
   } finally {
-    await driver.close();
+    await runtime[Symbol.asyncDispose]();
   }
 }

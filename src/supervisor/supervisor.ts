@@ -6,7 +6,7 @@
 import type { Certain } from "../lib/certain";
 import { RecoverableError } from "../lib/errors";
 import type { ResourceLimits } from "../linux/cgroup/limits";
-import type { Exit, PayloadMode } from "../nspawn/payload";
+import type { DeviceRule, Exit, PayloadMode } from "../nspawn/payload";
 
 /** A container that is ready to start: every value is resolved and validated. */
 export interface LaunchSpec {
@@ -15,9 +15,7 @@ export interface LaunchSpec {
   readonly mode: PayloadMode;
   /** argv of systemd-nspawn; the first element is its absolute path. It never contains a secret. */
   readonly argv: readonly string[];
-  /** Environment of the systemd-nspawn process itself, never the task's. Not secret. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** A 0600 file in systemd's EnvironmentFile= format that is added to systemd-nspawn's own environment. */
+  /** A 0600 file in systemd's EnvironmentFile= format that systemd-nspawn's own environment is extended by. */
   readonly environmentFile?: string;
   /** FIFOs of the agent's log collector, or /dev/null, by paths without symlinks; see openLog(). */
   readonly stdoutPath: string;
@@ -29,9 +27,9 @@ export interface LaunchSpec {
   readonly oomScoreAdjust?: number;
   /** The network namespace of systemd-nspawn and the container; absent: the host's. */
   readonly networkNamespace?: string;
-  /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */
-  readonly devices: readonly { readonly path: string; readonly permissions: string }[];
-  /** Additional unit properties that the operator allows; rejected by a supervisor without units. */
+  /** Device nodes the container may open beyond the usual ones, with cgroup permissions such as "rwm". */
+  readonly devices: readonly DeviceRule[];
+  /** Further unit properties as the operator allows them; refused by a supervisor that has no units. */
   readonly properties: Readonly<Record<string, string>>;
 }
 

@@ -1,38 +1,53 @@
-import { discardContainer } from "../launch/discard-container";
+import type { PluginOptions } from "../config/plugin/options";
+import type { Launcher } from "../launch/launcher";
 import { startTimer } from "../lib/deadline";
 import { errorText } from "../lib/errors";
-import { machinesOfClient } from "../machine/files";
-import type { Driver } from "../runtime/driver";
+import type { Logger } from "../lib/logger";
+import { machinesOfClient } from "../machine/registry";
+import type { TaskRegistry } from "./task-registry";
 
-/** The parts of the driver that the sweep needs. */
-type Deps = Pick<Driver, "log" | "tasks" | "config" | "supervisorNamed" | "images">;
+/** What the reconciler works with. */
+export interface ReconcilerContext {
+  readonly log: Logger;
+  readonly tasks: TaskRegistry;
+  /** The operator's config as it is now. */
+  readonly options: () => Pick<PluginOptions, "gc">;
+  readonly launcher: Pick<Launcher, "discard">;
+}
 
 /**
- * Removes dangling containers: containers of this agent that belong to no task, because an earlier plugin process was killed
- * during a start, or because the agent lost the task. It runs once, after the agent had time to recover its tasks. Containers
- * of other agents and other programs are never touched.
+ * Removes machines of this client that belong to no task, and tasks that could not be destroyed: what an earlier plugin process left that was killed in the middle
+ * of a start, whose task the agent forgot, or of which something could not be removed. Machines of other agents, and everything that is not
+ * the driver's, are never looked at. It runs when the agent had time to recover its tasks, and again as long as something could
+ * not be removed (compare Nomad's reconcile_dangling.go for containers of Docker).
  */
 export class DanglingReconciler {
-  readonly #deps: Deps;
-  /** Removals in progress, by machine; they never reject. */
-  readonly #removals = new Map<string, Promise<void>>();
-  #started = false;
+  readonly #context: ReconcilerContext;
+  /** Removals under way, by machine; they never reject. */
+  readonly #removals = new Map<string, Promise<boolean>>();
+  #client: string | undefined;
+  #scheduled = false;
 
-  constructor(deps: Deps) {
-    this.#deps = deps;
+  constructor(context: ReconcilerContext) {
+    this.#context = context;
   }
 
-  /** Called for each task: the first call shows that the agent uses this process, and which agent it is. */
-  start(owner: string): void {
-    if (this.#started) return;
-    this.#started = true;
-    // An earlier process may have exited before it removed its unused images.
-    this.#deps.images.unused();
-    const { container, container_delay } = this.#deps.config.options.gc;
-    if (!container) return;
+  /** Called with each task: the first one shows that the agent uses this process, and which agent it is. */
+  start(client: string): void {
+    if (this.#client !== undefined) return;
+    this.#client = client;
+    this.schedule();
+  }
+
+  /** Runs again after gc.container_delay, unless that is scheduled already. */
+  schedule(): void {
+    const { container, container_delay } = this.#context.options().gc;
+    if (!container || this.#client === undefined || this.#scheduled) return;
+    this.#scheduled = true;
     startTimer(container_delay, () => {
-      this.#sweep(owner).catch((error: unknown) => {
-        this.#deps.log.warn("cannot list dangling containers", { error: errorText(error) });
+      this.#scheduled = false;
+      this.#reconcile().catch((error: unknown) => {
+        this.#context.log.warn("cannot list dangling containers", { error: errorText(error) });
       });
     });
   }
@@ -42,26 +57,35 @@ export class DanglingReconciler {
     await this.#removals.get(machine);
   }
 
-  async #sweep(owner: string): Promise<void> {
-    const { tasks, log } = this.#deps;
-    for (const machine of await machinesOfClient(owner)) {
+  async #reconcile(): Promise<void> {
+    const { tasks, launcher, log } = this.#context;
+    let complete = true;
+    for (const machine of await machinesOfClient(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
       log.warn("removing dangling container", { machine });
-      const removal = this.#remove(machine);
-      this.#removals.set(machine, removal);
-      await removal;
-      this.#removals.delete(machine);
+      complete = (await this.#remove(machine, () => launcher.discard(machine))) && complete;
     }
+    for (const task of tasks.undestroyed()) {
+      const { machine } = task.container.ref;
+      complete = (await this.#remove(machine, () => tasks.destroy(task.identity.id, { force: true }))) && complete;
+    }
+    if (!complete) this.schedule();
   }
 
-  async #remove(machine: string): Promise<void> {
-    try {
-      await discardContainer(this.#deps, machine);
-    } catch (error) {
-      this.#deps.log.warn("cannot remove dangling container", {
-        machine,
-        error: errorText(error),
-      });
-    }
+  async #remove(machine: string, work: () => Promise<void>): Promise<boolean> {
+    const removal = work().then(
+      () => true,
+      (error: unknown) => {
+        this.#context.log.warn("cannot remove dangling container; trying again later", {
+          machine,
+          error: errorText(error),
+        });
+        return false;
+      },
+    );
+    this.#removals.set(machine, removal);
+    const removed = await removal;
+    this.#removals.delete(machine);
+    return removed;
   }
 }

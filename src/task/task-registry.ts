@@ -28,11 +28,18 @@ export class TaskRegistry {
     return this.#tasks.has(id);
   }
 
-  delete(id: string): void {
+  /** Destroys a task and forgets it; see Task.destroy(). A task that could not be destroyed stays. @throws TaskNotFoundError */
+  async destroy(id: string, options: { readonly force: boolean }): Promise<void> {
+    await this.get(id).destroy(options);
     this.#tasks.delete(id);
   }
 
-  /** Whether a machine belongs to a task that exists or is being started or recovered. */
+  /** Tasks that could not be destroyed. */
+  undestroyed(): readonly Task[] {
+    return [...this.#tasks.values()].filter(({ destroyFailed }) => destroyFailed);
+  }
+
+  /** Whether a machine is a task's that is here or is just arriving. */
   hasMachine(machine: string): boolean {
     const here = [...this.#tasks.values()].map(({ container }) => container.ref.machine);
     return here.includes(machine) || [...this.#starting.values()].includes(machine);

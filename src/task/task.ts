@@ -1,9 +1,10 @@
 import { FilterCache } from "../exec/seccomp";
-import type { ExecContext } from "../exec/session-plan";
+import { openSession, type Session } from "../exec/session";
+import type { LaunchedContainer } from "../launch/launcher";
 import { type Certain, certain } from "../lib/certain";
 import { settles } from "../lib/deadline";
 import type { OomState } from "../linux/cgroup/oom";
-import type { ContainerNetwork } from "../network/private/attachment";
+import type { NetworkAttachment } from "../network/private/attachment";
 import { lostExit } from "../nspawn/exit";
 import type { Exit } from "../nspawn/payload";
 import type { Container } from "../supervisor/supervisor";
@@ -34,49 +35,33 @@ const transitions = {
 
 export type TaskLife = keyof typeof transitions;
 
-/** The parts of a task. */
-export interface TaskParts {
-  readonly identity: TaskIdentity;
-  readonly container: Container;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-  readonly exec: ExecContext;
-  /** The stop signal if the job sets none; absent: the driver's default. */
-  readonly stopSignal?: string | undefined;
-  /** Absent if the container uses the host's network or its group's. */
-  readonly network?: ContainerNetwork | undefined;
-  /** Releases what was created for the container, except what its supervisor keeps. */
-  readonly release: () => Promise<void>;
-}
-
-/** One task: a container that was started or recovered, until it is destroyed. */
+/** One task: a container that was started or found again, until it is destroyed. */
 export class Task {
   readonly identity: TaskIdentity;
   readonly container: Container;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** The context that commands in the container share with the task's own command. */
-  readonly exec: ExecContext;
-  readonly network: ContainerNetwork | undefined;
-  readonly filters = new FilterCache();
-  /** Resolves when the container has exited; never rejects. */
+  /** Undefined if the container is in the host's network, or its group's. */
+  readonly network: NetworkAttachment | undefined;
+  /** Settles when the container has ended; never rejects. */
   readonly ended: Certain<Exit>;
+  readonly #launched: LaunchedContainer;
+  readonly #filters = new FilterCache();
   readonly #oom: OomMonitor;
-  readonly #release: () => Promise<void>;
-  readonly #stopSignal: string;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
+  #destroyFailed = false;
   #killed = false;
 
-  constructor({ identity, container, startedAt, exec, network, stopSignal, release }: TaskParts) {
-    this.#stopSignal = stopSignal ?? "";
+  /** @param startedAt milliseconds since the epoch */
+  constructor(identity: TaskIdentity, launched: LaunchedContainer, startedAt: number) {
+    const { container, network } = launched;
     this.identity = identity;
     this.container = container;
     this.startedAt = startedAt;
-    this.exec = exec;
     this.network = network;
-    this.#release = release;
+    this.#launched = launched;
     this.#oom = new OomMonitor(container);
     this.ended = certain(
       container.exit.then((exit) => this.#recordExit(exit)),
@@ -84,7 +69,20 @@ export class Task {
     );
   }
 
-  /** Calls `listener` when the kernel has OOM-killed a process of the task; the task may keep running. */
+  /**
+   * Runs a command in the container.
+   *
+   * @throws ContainerGoneError, EnterError
+   */
+  exec(command: readonly string[], terminal: boolean): Promise<Session> {
+    return openSession(this.container, this.#launched.exec, {
+      command,
+      terminal,
+      filters: (container) => this.#filters.of(container),
+    });
+  }
+
+  /** Calls `listener` when the kernel has killed a process of the task for memory; the task may go on. */
   onOutOfMemory(listener: (state: OomState) => void): void {
     this.#oom.listen(listener);
   }
@@ -106,7 +104,10 @@ export class Task {
    * @throws Error for an unknown signal
    */
   async stop(requested: string, timeoutMs: number): Promise<void> {
-    const signal = stopSignal(this.container.ref.mode, requested === "" ? this.#stopSignal : requested);
+    const signal = stopSignal(
+      this.container.ref.mode,
+      requested === "" ? (this.#launched.stopSignal ?? "") : requested,
+    );
     if (this.#life !== "running") return;
     if (signal === SIGKILL) this.#markKilled();
     let exited = false;
@@ -135,23 +136,35 @@ export class Task {
     await this.container.signal(signal);
   }
 
+  /** Whether the last destroy() failed, so that something of the task is left. */
+  get destroyFailed(): boolean {
+    return this.#destroyFailed;
+  }
+
   /**
-   * Removes everything of the container; kills it first if it is running. Further calls wait for the first; after a failure
-   * it can be retried.
+   * Removes everything of the container, with `force` also of a running one, which is killed. Further calls wait for the first; after a
+   * failed one it can be tried again.
+   *
+   * @throws Error for a running task without force, and what could not be removed
    */
-  destroy(): Promise<void> {
-    this.#destroying ??= this.#destroy().catch((error: unknown) => {
+  async destroy({ force }: { readonly force: boolean }): Promise<void> {
+    if (this.#life === "running" && !force) throw new Error("cannot destroy running task");
+    this.#destroying ??= this.#destroy();
+    try {
+      await this.#destroying;
+      this.#destroyFailed = false;
+    } catch (error) {
       this.#destroying = undefined;
+      this.#destroyFailed = true;
       throw error;
-    });
-    return this.#destroying;
+    }
   }
 
   async #destroy(): Promise<void> {
     this.network?.close();
     this.#markKilled();
     await this.container.release();
-    await this.#release();
+    await this.#launched.release();
     this.#transition("exited");
     this.#transition("destroyed");
   }

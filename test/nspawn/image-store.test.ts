@@ -53,7 +53,6 @@ function layer(name: string, files: number): Layer {
 function openStore(isOwned: (machine: string) => boolean = () => true): ImageStore {
   return new ImageStore({
     directory: top,
-    self: [process.execPath, main],
     log: createLogger("store", () => {}),
     isOwned,
   });

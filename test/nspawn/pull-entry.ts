@@ -1,6 +1,5 @@
 /** Pulls an image into a store and reports it, for tests that kill the pulling process. Arguments: store, image's directory, tag. */
 
-import { resolve } from "node:path";
 import { ociLayoutSource } from "../../src/image/oci-layout";
 import { ImageStore } from "../../src/image/store/image-store";
 import { createLogger } from "../../src/plugin/logger";
@@ -8,7 +7,6 @@ import { createLogger } from "../../src/plugin/logger";
 const [directory = "", layout = "", tag = ""] = process.argv.slice(2);
 const store = new ImageStore({
   directory,
-  self: [process.execPath, resolve(import.meta.dir, "../../src/main.ts")],
   log: createLogger("pull", (line) => process.stderr.write(line)),
   isOwned: () => true,
 });

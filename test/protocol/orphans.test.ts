@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { machinesOfClient } from "../../src/machine/files";
+import { machinesOfClient } from "../../src/machine/registry";
 import { settingsFilePath } from "../../src/nspawn/environment";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PreparedTask, prepareTask } from "../support/task";

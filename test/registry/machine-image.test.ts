@@ -5,7 +5,6 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverBinary } from "../../scripts/build/project";
 import { run } from "../../scripts/command";
 import { fetchNatively, provideMachineImage } from "../../src/image/machine/provide";
 import type { DownloadContext, MachineImage } from "../../src/image/machine/request";
@@ -84,7 +83,6 @@ beforeEach(() => {
   context = {
     directory: join(top, `machines-${counter}`),
     locks: join(top, `run-${counter}/locks`),
-    self: [driverBinary()],
     keyring: signer.keyring,
     keepFree: 0,
     timing: quick,

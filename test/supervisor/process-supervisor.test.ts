@@ -27,7 +27,7 @@ const DISTURB = `--preload=${join(import.meta.dir, "disturb.ts")}`;
 const supervisorIn = (stateDir: string, warnings: string[] = [], disturbance?: string): Supervisor =>
   createProcessSupervisor({
     stateDir,
-    self: [process.execPath, ...(disturbance === undefined ? [ENTRY] : [DISTURB, ENTRY, disturbance])],
+    shim: [process.execPath, ...(disturbance === undefined ? [ENTRY] : [DISTURB, ENTRY, disturbance])],
     log: { warn: (text) => void warnings.push(text) },
   });
 const cgroups = (machine: string) =>
@@ -109,7 +109,6 @@ describe("process supervisor", () => {
       machine,
       mode: "pid1",
       argv,
-      environment: {},
       stdoutPath: stdout.path,
       stderrPath: stderr.path,
       limits: {},
@@ -214,7 +213,7 @@ describe("process supervisor", () => {
       writeFileSync(
         script,
         `import { createProcessSupervisor } from ${JSON.stringify(join(import.meta.dir, "../../src/supervisor/process/process-supervisor.ts"))};
-const supervisor = createProcessSupervisor({ stateDir: ${JSON.stringify(stateDir)}, self: ${JSON.stringify([process.execPath, ENTRY])}, log: { warn() {} } });
+const supervisor = createProcessSupervisor({ stateDir: ${JSON.stringify(stateDir)}, shim: ${JSON.stringify([process.execPath, ENTRY])}, log: { warn() {} } });
 supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSON.stringify(supervised.ref)));`,
       );
       const plugin = Bun.spawn([process.execPath, script], { stdout: "pipe" });
@@ -285,11 +284,11 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test(
-    "systemd-nspawn's environment: the minimum, the spec's, and the file's, which takes precedence",
+    "systemd-nspawn's environment: the minimum, and the file's, which wins",
     async () => {
       const environmentFile = join(directory, "environment");
       writeFileSync(environmentFile, "SECRET='a b\"$c'\nPLAIN='file'\n", { mode: 0o600 });
-      const change = { environment: { PLAIN: "spec", OTHER: "o" }, environmentFile };
+      const change = { environmentFile };
       const container = await launch(`echo ready; ${LOOP}`, change);
       await stdout.readUntil(/ready/);
       const environment = readFileSync(`/proc/${container.mainPid()}/environ`, "utf8").split("\0").filter(Boolean);

@@ -103,7 +103,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         script,
       ];
       const paths = { stdoutPath: join(fifos, `${machine}.out`), stderrPath: join(fifos, `${machine}.err`) };
-      return { machine, mode, argv, environment: {}, ...paths, limits, devices: [], properties: {} };
+      return { machine, mode, argv, ...paths, limits, devices: [], properties: {} };
     };
     const launch = async (script: string, start?: Start): Promise<StartedContainer> => {
       const spec = specOf(script, start);

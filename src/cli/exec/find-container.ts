@@ -1,16 +1,11 @@
 import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
 import { readIfThere } from "../../lib/directories";
-import { selfCommand } from "../../lib/entry-points";
-import { bootId } from "../../linux/proc";
 import { nspawnSwitches } from "../../nspawn/arguments";
 import type { PayloadMode } from "../../nspawn/payload";
 import { findStartedPayload, waitForProcess } from "../../nspawn/processes";
 import { createLogger } from "../../plugin/logger";
-import { createProcessSupervisor } from "../../supervisor/process/process-supervisor";
-import { type Container, NotSupervisedError, type Supervisor } from "../../supervisor/supervisor";
-import { createSystemdSupervisor } from "../../supervisor/systemd/systemd-supervisor";
-import { systemdPresence } from "../../systemd/presence";
+import { Supervisors } from "../../supervisor/supervisors";
 
 /** A running container of this driver, found by its machine's name; the caller closes it. */
 export interface FoundContainer {
@@ -26,42 +21,26 @@ export interface FoundContainer {
  * @throws ContainerGoneError if no container of that name is running
  */
 export async function findContainer(machine: string): Promise<FoundContainer> {
-  const log = createLogger("nspawn", () => {});
-  const supervisors: readonly Supervisor[] = [
-    ...(systemdPresence().booted ? [createSystemdSupervisor(log)] : []),
-    createProcessSupervisor({ self: [...selfCommand(), "supervise"], log }),
-  ];
-  const close = async () => {
-    for (const supervisor of supervisors) await supervisor.close();
-  };
+  const supervisors = new Supervisors(createLogger("nspawn", () => {}));
+  const close = () => supervisors[Symbol.asyncDispose]();
   try {
-    for (const supervisor of supervisors) {
-      const container = await attach(supervisor, machine);
-      const pid = container?.mainPid();
-      if (container === undefined || pid === undefined) continue;
-      const mode = modeOf(pid);
-      const handle = { mainPid: () => container.mainPid(), ref: { ...container.ref, mode } };
-      return { handle, context: await contextOf(pid, mode), close };
+    const container = await supervisors.find(machine);
+    const pid = container?.mainPid();
+    if (container === undefined || pid === undefined) {
+      throw new ContainerGoneError(
+        `No container ${JSON.stringify(machine)} of this driver is running on this host: for machine names see "nomad alloc status" or "machinectl list".`,
+      );
     }
-    throw new ContainerGoneError(
-      `No container ${JSON.stringify(machine)} of this driver is running on this host: for machine names see "nomad alloc status" or "machinectl list".`,
-    );
+    const mode = modeOf(pid);
+    const handle = { mainPid: () => container.mainPid(), ref: { ...container.ref, mode } };
+    return { handle, context: await contextOf(pid, mode), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function attach(supervisor: Supervisor, machine: string): Promise<Container | undefined> {
-  try {
-    return await supervisor.attach({ supervisor: supervisor.name, machine, mode: "pid1", bootId: bootId() });
-  } catch (error) {
-    if (error instanceof NotSupervisedError) return undefined;
-    throw error;
-  }
-}
-
-/** How the payload runs in the container, from the command line of systemd-nspawn: the container's PID 1 does not know it. */
+/** How the payload sits in the container of a systemd-nspawn: PID 1 does not know what it was told. */
 function modeOf(mainPid: number): PayloadMode {
   const switches = nspawnSwitches((readIfThere(`/proc/${mainPid}/cmdline`) ?? "").split("\0"));
   if (switches.includes("--boot")) return "boot";

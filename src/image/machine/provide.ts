@@ -53,8 +53,8 @@ export async function provideMachineImage(
     await mkdir(scratch, { mode: 0o700 });
     try {
       await fetch(image, scratch, lock);
-      // An image under its final name counts as complete, also after a power failure.
-      await writeToDisk(scratch, context.self);
+      // What has a name is taken for whole, also after a power failure.
+      await writeToDisk(scratch);
       await importImage(image, scratch, directory);
     } finally {
       await rm(scratch, { recursive: true, force: true });
@@ -79,7 +79,6 @@ export function fetchNatively(context: DownloadContext): Fetch {
     } else {
       await mkdir(result, { mode: 0o755 });
       await unpackLayer({
-        self: context.self,
         directory: result,
         list: join(scratch, "list"),
         algorithm: "sha256",
@@ -94,9 +93,9 @@ export function fetchNatively(context: DownloadContext): Fetch {
   };
 }
 
-async function writeToDisk(directory: string, self: readonly string[]): Promise<void> {
-  if ((await startSync(directory, self).exited) !== 0)
-    throw new StoreError("Cannot write a downloaded image to its disk.", { recoverable: true });
+async function writeToDisk(directory: string): Promise<void> {
+  if ((await startSync(directory).exited) !== 0)
+    throw new StoreError("A downloaded image could not be written to its disk.", { recoverable: true });
 }
 
 /** systemd-importd converts such images; otherwise the wrong format would be noticed only when the task starts. */

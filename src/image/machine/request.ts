@@ -19,9 +19,7 @@ export interface DownloadContext {
   readonly directory: string;
   /** The directory of locks; gone after a reboot. */
   readonly locks: string;
-  /** argv that starts this program again. */
-  readonly self: readonly string[];
-  /** File of additional trusted certificates. */
+  /** File of certificates that are trusted besides. */
   readonly ca?: string | undefined;
   /** Replaces systemd's keyrings. */
   readonly keyring?: string | undefined;

@@ -26,8 +26,6 @@ import { startSync } from "./workers";
 /** The environment of a store. */
 export interface StoreContext {
   readonly directory: string;
-  /** argv that starts this program again. */
-  readonly self: readonly string[];
   readonly log: Logger;
   /** Whether a container's files exist, as they do while it may have a root here. */
   readonly isOwned: (machine: string) => boolean;
@@ -64,11 +62,10 @@ export class ImageStore {
   constructor(context: StoreContext) {
     this.directory = context.directory;
     this.#context = context;
-    const { self, log } = context;
+    const { log } = context;
     this.#pulls = new PullCoordinator({
-      self,
-      onPulled: (paths, pulled) => {
-        log.info("image fetched", pulled);
+      onPulled: (paths, told) => {
+        log.info("image fetched", told);
         this.#sync(paths);
       },
     });
@@ -195,7 +192,7 @@ export class ImageStore {
       const layers = await unsyncedLayers(paths);
       for (const layer of layers) opened.use(layer);
       if (layers.length === 0) return;
-      const child = startSync(paths.layers, this.#context.self);
+      const child = startSync(paths.layers);
       child.unref();
       if ((await child.exited) !== 0) throw new Error(`its process exited with code ${child.exitCode}`);
       for (const layer of layers) await layer.markSynced();

@@ -38,7 +38,6 @@ export interface LayerRequest {
   readonly content: Descriptor;
   /** Starts to read it. */
   readonly read: () => AsyncIterable<Uint8Array>;
-  readonly self: readonly string[];
   readonly keepFree: number;
   readonly signal: AbortSignal;
 }
@@ -50,7 +49,7 @@ export interface LayerRequest {
  * @throws StoreError, and what reading it throws
  */
 export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<boolean> {
-  const { diffId, self, keepFree, signal, read } = request;
+  const { diffId, keepFree, signal, read } = request;
   const directory = layerDirectory(paths, diffId);
   await using temporary = await makeTemporary(paths.temporary, digestName(diffId), signal);
   if ((await usableLayer(paths, diffId)) !== undefined) return false;
@@ -62,7 +61,6 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
   const [algorithm = ""] = diffId.split(":");
   const { lock } = temporary;
   const unpacked = await unpackLayer({
-    self,
     directory: files,
     list,
     algorithm,

@@ -22,8 +22,7 @@ interface PullRequest {
   readonly image: string;
   readonly source: ImageSource;
   readonly manifest: ImageManifest;
-  readonly self: readonly string[];
-  /** Bytes to keep free on the disk. */
+  /** Bytes that the disk has to keep free. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
@@ -109,7 +108,7 @@ async function fetchAll(
   request: PullRequest,
   missing: readonly Missing[],
 ): Promise<readonly string[]> {
-  const { source, self, keepFree, onProgress } = request;
+  const { source, keepFree, onProgress } = request;
   const received = new Map<string, number>();
   const fetched: string[] = [];
   const total = missing.reduce((sum, { content }) => sum + content.size, 0);
@@ -125,7 +124,7 @@ async function fetchAll(
     };
     try {
       const read = () => source.read(content, options);
-      if (await fetchLayer(paths, { diffId, content, read, self, keepFree, signal })) fetched.push(diffId);
+      if (await fetchLayer(paths, { diffId, content, read, keepFree, signal })) fetched.push(diffId);
     } catch (error) {
       // The other layer's resulting error is not the reason.
       stop.abort(error);
@@ -137,10 +136,8 @@ async function fetchAll(
 
 /** The environment of pulls. */
 export interface PullsContext {
-  /** argv that starts this program again. */
-  readonly self: readonly string[];
-  /** Called with what was fetched. */
-  readonly onPulled: (paths: StorePaths, pulled: PulledImage) => void;
+  /** Told what was fetched. */
+  readonly onPulled: (paths: StorePaths, told: PulledImage) => void;
 }
 
 /** A finished pull, for the log. */
@@ -163,7 +160,7 @@ export class PullCoordinator {
   }
 
   /** @throws StoreError, SourceError, and what the request's own signal aborts with */
-  async pull(paths: StorePaths, request: Omit<PullRequest, "self">): Promise<StoredImage> {
+  async pull(paths: StorePaths, request: PullRequest): Promise<StoredImage> {
     const { onProgress, manifest, signal } = request;
     for (;;) {
       const others = this.#pulling.get(manifest.digest);
@@ -181,14 +178,14 @@ export class PullCoordinator {
     }
   }
 
-  #startPull(paths: StorePaths, request: Omit<PullRequest, "self">): Pulling {
+  #startPull(paths: StorePaths, request: PullRequest): Pulling {
     const { digest } = request.manifest;
     const listeners = new Set<(progress: PullProgress) => void>();
     const onProgress = (progress: PullProgress) => {
       for (const listener of listeners) listener(progress);
     };
     const start = performance.now();
-    const done = pull(paths, { ...request, onProgress, self: this.#context.self })
+    const done = pull(paths, { ...request, onProgress })
       .then(({ image, fetched }) => {
         const ms = Math.round(performance.now() - start);
         this.#context.onPulled(paths, { image: request.image, digest, layers: fetched.length, ms });

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { freeBuffer, gcThrottle } from "../../lib/buffers";
+import { entryPoint } from "../../lib/entry-points";
 import { StoreError } from "../../lib/errors";
 import { writeFd } from "../../linux/fd-stream";
 import type { FileLock } from "../../linux/flock";
@@ -11,11 +12,10 @@ import { parseReport, type UnpackReport } from "../archive/worker";
  * Syncs a directory's file system in another process: nothing else in this process would proceed
  * meanwhile.
  *
- * @param self argv that starts this program again
- * @returns that process; it exits with 0 when everything is synced
+ * @returns that process; it ends with 0 when all is done
  */
-export function startSync(directory: string, self: readonly string[]) {
-  return Bun.spawn([...self, "sync-store", directory], {
+export function startSync(directory: string) {
+  return Bun.spawn([...entryPoint("sync-store"), directory], {
     cwd: "/",
     env: {},
     stdio: ["ignore", "ignore", "ignore"],
@@ -24,8 +24,6 @@ export function startSync(directory: string, self: readonly string[]) {
 
 /** The parameters of unpacking. */
 export interface UnpackRequest {
-  /** argv that starts this program again. */
-  readonly self: readonly string[];
   /** The empty directory to unpack into. */
   readonly directory: string;
   /** The file for the list of unpacked entries. */
@@ -59,8 +57,8 @@ const LAST_WORDS = 2000;
  * @throws StoreError, and what reading the content throws
  */
 export async function unpackLayer(request: UnpackRequest): Promise<Extract<UnpackReport, { kind: "unpacked" }>> {
-  const { self, directory, algorithm, keepFree, content, signal } = request;
-  const argv = [...self, "unpack", directory, algorithm, String(keepFree), request.kind ?? "layer"];
+  const { directory, algorithm, keepFree, content, signal } = request;
+  const argv = [...entryPoint("unpack"), directory, algorithm, String(keepFree), request.kind ?? "layer"];
   const { child, input } = start(argv, request);
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill);

@@ -48,7 +48,7 @@ export interface NetworkOverride {
  * The private network of one container: configures both ends of its link when it appears, and follows the container's addresses
  * while it runs.
  */
-export class ContainerNetwork {
+export class NetworkAttachment {
   readonly #supervised: Container;
   readonly #boot: boolean;
   readonly #context: NetworkContext;

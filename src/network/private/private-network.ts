@@ -1,8 +1,8 @@
-import type { PluginOptions } from "../../config/plugin/options";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { Links } from "../../linux/netlink/route";
 import { enableForwarding } from "../../linux/sysctl";
+import type { MachineResource } from "../../machine/registry";
 import type { Container } from "../../supervisor/supervisor";
 import { hostResolvers } from "../dns";
 import { forgetContainer, forgetEarlierFlows } from "../firewall/conntrack";
@@ -10,9 +10,11 @@ import { disableRouteLocalnet } from "../firewall/loopback";
 import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
 import type { PrivateNetwork } from "../network";
+import type { NetworkJob, NetworkProvider, NetworkReservation } from "../provider";
 import { type AddressPools, chooseAddresses, newRecord, withAddresses } from "./address-pool";
-import { ContainerNetwork } from "./attachment";
+import { NetworkAttachment } from "./attachment";
 import { refuseTakenPorts } from "./listeners";
+import { networkdDropIn } from "./networkd-drop-in";
 import { hasRecord, type NetworkRecord, RecordError, type Records, readRecord, withRecords } from "./records";
 
 /**
@@ -29,104 +31,99 @@ export function addressNote(ms: number, unreached: readonly string[]): string {
     : `The container has no address that this client can reach after ${seconds}, only ${unreached.join(" and ")}, not reachable through its interface (see \`networkctl status\` and \`ip route\`): ${until}`;
 }
 
-/** The parts of the driver that a container's network needs. */
-export interface NetworkSurroundings {
+/** What private networks depend on. */
+export interface PrivateNetworksContext {
   readonly log: Logger;
-  readonly config: { readonly options: Pick<PluginOptions, "network"> };
+  /** The operator's address pools as they are configured now. */
+  readonly pools: () => AddressPools;
   readonly ruleReconciler: RuleReconciler;
 }
 
-/** A container's network before its start. */
-export interface ReservedNetwork {
-  readonly record: NetworkRecord;
-  /** Notes for the job's author. */
-  readonly notes: readonly string[];
-}
+/** Networks of their own: a namespace that systemd-nspawn makes, with a link to the host. */
+export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, MachineResource {
+  readonly kind = "private";
+  readonly name = "private network";
+  readonly #context: PrivateNetworksContext;
 
-/**
- * Reserves what a container's private network needs on the host, before it is started: addresses, and the rules of its ports.
- * releaseNetwork() releases it.
- *
- * @throws FirewallError if ports cannot be forwarded; LaunchError if a program listens on one
- */
-export async function reserveNetwork(
-  machine: string,
-  network: PrivateNetwork,
-  pools: AddressPools,
-  log: Logger,
-): Promise<ReservedNetwork> {
-  return withRecords(async (records) => {
-    // An image's download may have taken minutes since the first check.
-    await refuseTakenPorts(network.ports);
-    const others = (await records.all()).filter((record) => record.machine !== machine);
-    const record = newRecord(machine, network, pools, others);
-    await records.write(record);
-    const notes = [...(await enableRules(records, record, log)), ...poolShortage(record, pools)];
-    return { record, notes };
-  });
-}
+  constructor(context: PrivateNetworksContext) {
+    this.#context = context;
+  }
 
-/** Connects a container that was started with a reserved network, or recovered. */
-export async function connectNetwork(
-  record: NetworkRecord,
-  boot: boolean,
-  container: Container,
-  { log, config, ruleReconciler }: NetworkSurroundings,
-): Promise<ContainerNetwork> {
-  const { machine } = record;
-  // The container is running: without name servers it still has its network.
-  const resolvers = await hostResolvers().catch(() => undefined);
-  const { network: pools } = config.options;
-  return new ContainerNetwork(record, boot, container, {
-    choose: (chosen) => chooseLate(chosen, pools, log),
-    save: (changed) =>
-      withRecords(async (records) => {
-        // The record of a task that is being destroyed is gone already.
-        if ((await readRecord(machine)) === undefined) return;
-        await records.write(changed);
-        await applyRules(records);
-        forgetEarlierFlows(changed);
-      }),
-    keepRules: () => ruleReconciler.hold(),
-    warn: (message) => log.warn(message, { machine }),
-    resolvers,
-  });
-}
+  /**
+   * Reserves what a container's private network needs of the host before the container is started: addresses, and the rules of its
+   * ports.
+   *
+   * @throws FirewallError if ports cannot be forwarded; LaunchError if something listens on one of them
+   */
+  async reserve(machine: string, plan: PrivateNetwork, { boot, resolvers }: NetworkJob): Promise<NetworkReservation> {
+    const { log, pools } = this.#context;
+    const { record, warnings } = await withRecords(async (records) => {
+      // The download of an image may have taken minutes since this was checked first.
+      await refuseTakenPorts(plan.ports);
+      const others = (await records.all()).filter((other) => other.machine !== machine);
+      const made = newRecord(machine, plan, pools(), others);
+      await records.write(made);
+      return { record: made, warnings: [...(await enableRules(records, made, log)), ...poolShortage(made, pools())] };
+    });
+    return {
+      warnings,
+      ...(boot && record.given !== undefined ? { networkd: networkdDropIn(record.given, resolvers) } : {}),
+      attach: (container) => this.#attach(record, boot, container),
+    };
+  }
 
-/** The network of a recovered container; its rules are applied in case they are not in force. */
-export async function recoverNetwork(machine: string, log: Logger): Promise<NetworkRecord | undefined> {
-  const record = await readOwn(machine, log);
-  if (record === undefined) return undefined;
-  try {
-    await withRecords(async (records) => applyRules(records, { anyway: true }));
-  } catch (error) {
-    // The container runs, whatever another program did to the host.
-    log.warn("forwarded ports of a recovered task may be unreachable: cannot apply nftables rules", {
-      machine,
-      error: errorText(error),
+  /** The network of a container that was found again; its rules are applied again, in case they are missing. */
+  async recover(container: Container): Promise<NetworkAttachment | undefined> {
+    const { machine, mode } = container.ref;
+    const { log } = this.#context;
+    const record = await readOwn(machine, log);
+    if (record === undefined) return undefined;
+    try {
+      await withRecords(async (records) => applyRules(records, { anyway: true }));
+    } catch (error) {
+      // The container keeps running, whatever another program did to the host.
+      log.warn("forwarded ports of a recovered task may be unreachable", { machine, error: errorText(error) });
+    }
+    return this.#attach(record, mode === "boot", container);
+  }
+
+  /** A record that cannot be read is removed with a warning: the rules are made of the readable ones. */
+  async release(machine: string): Promise<void> {
+    if (!(await hasRecord(machine))) return;
+    await withRecords(async (records) => {
+      const record = await readOwn(machine, this.#context.log);
+      await records.remove(machine);
+      const others = await records.all();
+      const { bridge } = record ?? {};
+      if (bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
+        if (record?.link === "zone") removeEmptyBridge(bridge);
+        else disableRouteLocalnet(bridge);
+      }
+      await applyRules(records);
+      if (record !== undefined) forgetContainer(record);
     });
   }
-  return record;
-}
 
-/**
- * Releases what a container's network used on the host; does nothing if it used nothing. An unreadable record is removed with a
- * warning: the rules are made from the readable ones.
- */
-export async function releaseNetwork(machine: string, log: Pick<Logger, "warn">): Promise<void> {
-  if (!(await hasRecord(machine))) return;
-  await withRecords(async (records) => {
-    const record = await readOwn(machine, log);
-    await records.remove(machine);
-    const others = await records.all();
-    const { bridge } = record ?? {};
-    if (bridge !== undefined && others.every((other) => other.bridge !== bridge)) {
-      if (record?.link === "zone") removeEmptyBridge(bridge);
-      else disableRouteLocalnet(bridge);
-    }
-    await applyRules(records);
-    if (record !== undefined) forgetContainer(record);
-  });
+  async #attach(record: NetworkRecord, boot: boolean, container: Container): Promise<NetworkAttachment> {
+    const { machine } = record;
+    const { log, pools, ruleReconciler } = this.#context;
+    // The container runs already: it keeps its network also without name servers.
+    const resolvers = await hostResolvers().catch(() => undefined);
+    return new NetworkAttachment(record, boot, container, {
+      choose: (chosen) => chooseLate(chosen, pools(), log),
+      save: (changed) =>
+        withRecords(async (records) => {
+          // A task that is being destroyed has no record any more.
+          if ((await readRecord(machine)) === undefined) return;
+          await records.write(changed);
+          await applyRules(records);
+          forgetEarlierFlows(changed);
+        }),
+      keepRules: () => ruleReconciler.hold(),
+      warn: (message) => log.warn(message, { machine }),
+      resolvers,
+    });
+  }
 }
 
 async function readOwn(machine: string, log: Pick<Logger, "warn">): Promise<NetworkRecord | undefined> {

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { inDirectory } from "../../lib/directories";
+import { entryPoint } from "../../lib/entry-points";
 import { errnoCode, errorText } from "../../lib/errors";
 import { bootId } from "../../linux/proc";
 import { nspawnSwitches } from "../../nspawn/arguments";
@@ -20,9 +21,9 @@ import { readRequest, type StateFiles, stateFiles, writeState } from "./state";
 export interface ProcessSupervisorOptions {
   /** Directory of the containers' state; created on the first launch, with mode 0700, and removed with the last container. */
   readonly stateDir?: string;
-  /** argv that starts this program as a shim; the file and ID of the launch request are appended. */
-  readonly self: readonly string[];
-  /** Logs limits that the host does not enforce, and leftovers that cannot be removed. */
+  /** argv that starts a shim, for tests; the request's file and ID are appended. */
+  readonly shim?: readonly string[];
+  /** Takes sentences about limits the host does not enforce, and remains that cannot be removed. */
   readonly log: { warn(message: string): void };
 }
 
@@ -35,7 +36,7 @@ const MACHINE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
 /** A supervisor that starts a shim for each container. Constructing it changes nothing on the host. */
 export function createProcessSupervisor(options: ProcessSupervisorOptions): Supervisor {
-  const { stateDir = STATE_DIR, self, log } = options;
+  const { stateDir = STATE_DIR, shim = entryPoint("supervise"), log } = options;
   const warned = new Set<string>();
   const followed = new Set<SupervisedProcess>();
 
@@ -66,7 +67,7 @@ export function createProcessSupervisor(options: ProcessSupervisorOptions): Supe
         await inDirectory(stateDir, () => mkdirSync(files.directory, { mode: 0o700 }));
         const id = crypto.randomUUID();
         writeState(files.order, { id, bootId: ref.bootId, spec });
-        warnOnce(spec.machine, await start([...self, files.order, id]));
+        warnOnce(spec.machine, await start([...shim, files.order, id]));
         return await follow(files, ref);
       } catch (error) {
         // Whatever the shim did: a container without a handle must not run.

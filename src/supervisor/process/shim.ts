@@ -201,7 +201,7 @@ function setOomScoreAdjust(score: number): void {
 function nspawnEnvironment(spec: LaunchSpec): Readonly<Record<string, string>> {
   const { environmentFile } = spec;
   const secret = environmentFile === undefined ? {} : parseEnvironmentFile(readFileSync(environmentFile, "utf8"));
-  return { PATH, SYSTEMD_LOG_LEVEL: "err", ...spec.environment, ...secret };
+  return { PATH, SYSTEMD_LOG_LEVEL: "err", ...secret };
 }
 
 /** The plugin may be gone by now; the container must keep running. */

@@ -25,7 +25,6 @@ const order: LaunchRequest = {
     machine: "web",
     mode: "pid2",
     argv: ["/usr/bin/systemd-nspawn", "--", "ä\n"],
-    environment: { A: "1" },
     environmentFile: "/e",
     stdoutPath: "/o",
     stderrPath: "/r",

@@ -101,7 +101,6 @@ export function readRequest(files: StateFiles): LaunchRequest | undefined {
         machine: stringOf(spec, "machine"),
         mode: wordOf(spec, "mode", MODES),
         argv: stringsOf(spec, "argv"),
-        environment: stringMapOf(spec, "environment"),
         ...optional(spec, "environmentFile", stringOf),
         stdoutPath: stringOf(spec, "stdoutPath"),
         stderrPath: stringOf(spec, "stderrPath"),

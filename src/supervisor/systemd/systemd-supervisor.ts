@@ -16,9 +16,7 @@ import {
 import { SystemdUnit } from "./unit";
 import { removeDropIn, unitName, unitProperties, writeDropIn } from "./unit-properties";
 
-/** Sends systemd-nspawn's own messages to the journal, so that stdout and stderr contain only the container's output. */
-const nspawnEnvironment = { SYSTEMD_LOG_TARGET: "journal" };
-/** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
+/** Errors of StartTransientUnit that lie in what was asked for; all others may pass. */
 const permanentErrors = [
   "org.freedesktop.DBus.Error.InvalidArgs",
   "org.freedesktop.DBus.Error.PropertyReadOnly",
@@ -37,11 +35,10 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
 
   const start = async (spec: LaunchSpec): Promise<void> => {
     const unit = unitName(spec.machine);
-    const withJournal = { ...spec, environment: { ...nspawnEnvironment, ...spec.environment } };
     const fifos: number[] = [];
     try {
       for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
-      const properties = unitProperties(withJournal, await manager.version());
+      const properties = unitProperties(spec, await manager.version());
       const result = await manager.startTransientUnit(unit, properties, fifos);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(

@@ -37,7 +37,6 @@ describe("unit-properties", () => {
     machine: "web-1",
     mode: "pid1",
     argv: ["/usr/bin/systemd-nspawn", "--machine=web-1", "--directory=/x", "--", "/bin/sh", "-c", "echo $HOME %n"],
-    environment: { SYSTEMD_LOG_TARGET: "journal" },
     stdoutPath: "/o",
     stderrPath: "/e",
     limits: {},

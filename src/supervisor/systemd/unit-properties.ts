@@ -129,7 +129,8 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     // Not "notify": when systemd-nspawn exits, it sends STOPPING=1, upon which systemd unloads the unit, and with it the exit
     // status, in spite of RemainAfterExit.
     ["Type", ["s", "exec"]],
-    ["Environment", ["as", Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`)]],
+    // systemd-nspawn's own messages go to the journal, so that stdout and stderr are the container's alone.
+    ["Environment", ["as", ["SYSTEMD_LOG_TARGET=journal"]]],
     ...(spec.environmentFile === undefined
       ? []
       : [["EnvironmentFiles", ["a(sb)", [[spec.environmentFile, false]]]] satisfies UnitProperty]),

@@ -40,16 +40,16 @@ export interface SourceFacts {
   readonly mappable: boolean;
 }
 
-/** How a mount's owners are handled: mapped, left unmapped, or left unmapped for a reason that is reported. */
-export type OwnerPlan = "map" | "leave" | { readonly because: string };
+/** What becomes of a mount's owners: mapped, left as they are, or left although that is a pity. */
+export type MountOwnership = "map" | "leave" | { readonly because: string };
 
 /** Options of --bind= that map owners, and the one that disables mapping. */
 const mappingOptions: readonly string[] = ["idmap", "rootidmap", "owneridmap"];
 const noMapping = "noidmap";
 
-/** Decides on a mount for which the job sets no mapping option. */
-export function ownerPlan(facts: SourceFacts, ids: ContainerIds, features: Features): OwnerPlan {
-  // The owner was chosen for this container's IDs on the host: with a mapping the container would lose access.
+/** Decides on a mount for which nobody said how. */
+export function mountOwnership(facts: SourceFacts, ids: ContainerIds, features: Features): MountOwnership {
+  // Somebody gave it to the container's IDs as they are outside: a mapping would take it away.
   if (ids.first !== undefined && facts.uid >= ids.first && facts.uid < ids.first + ids.count) return "leave";
   if (facts.uid >= ids.count || facts.gid >= ids.count) {
     return { because: `its owner ${facts.uid}:${facts.gid} is outside the container's range of ${ids.count} IDs` };
@@ -108,7 +108,7 @@ export async function mapOwners(
         mounts.push(mount);
         continue;
       }
-      const plan = ownerPlan(facts, ids, features);
+      const plan = mountOwnership(facts, ids, features);
       mounts.push(plan === "map" ? { ...mount, options: [...options, "idmap"] } : mount);
       if (typeof plan === "string" || shield === true) continue;
       // IDs that the job chooses may have access by other means, such as an access control list.

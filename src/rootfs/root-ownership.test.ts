@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { decodeTaskConfig } from "../config/task/decode";
-import { ownerPlan, withoutCopies } from "./stored-root";
+import { rootOwnership } from "./root-ownership";
 
 const decode = (config: object) => decodeTaskConfig(encode({ image: "i", ...config }), () => true);
 
@@ -18,15 +18,7 @@ test.each([
   [{ private_users_ownership: "off" }, undefined, undefined, "off"],
   [{ user_namespacing: false }, undefined, undefined, undefined],
 ] as const)("owners for %j", (config, owners, users, ownership) => {
-  const plan = ownerPlan(decode(config));
+  const plan = rootOwnership(decode(config));
   expect(plan.owners).toEqual(owners);
   expect([plan.options.private_users, plan.options.private_users_ownership]).toEqual([users, ownership]);
-});
-
-test("options for copies are dropped, because the root is a copy already", () => {
-  expect(withoutCopies(decode({ ephemeral: true, volatile: "overlay" }))).toMatchObject({
-    ephemeral: false,
-    volatile: "no",
-  });
-  expect(withoutCopies(decode({ volatile: "yes" }))).toMatchObject({ volatile: "yes" });
 });

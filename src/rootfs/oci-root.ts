@@ -9,95 +9,39 @@ import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
 import { existsInTree, makeInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
-import { writeContainerProgram } from "../machine/files";
+import { writeMachineProgram } from "../machine/files";
 import type { TaskMount } from "../nspawn/arguments";
 import { type ContainerUser, findUser } from "../values/passwd";
-import { CONTAINER_IDS, chooseRange, containerIds, namespaced } from "../values/private-users";
+import { CONTAINER_IDS, chooseRange } from "../values/private-users";
 import { osTreeProblem } from "./os-tree";
+import { rootOwnership } from "./root-ownership";
+import type { Rootfs, RootfsRequest } from "./rootfs";
 import { asUserProgram } from "./user-wrapper";
 
-/** Path in the container of the program that switches to the task's user. */
+/** Where the program that switches to the task's user is in its container. */
 const PROGRAM = "/run/nomad-driver-nspawn/as-user";
 /** systemd-nspawn's locks of ID ranges, one file per range (nspawn.c, uid_shift_pick()). */
 const RANGE_LOCKS = "/run/systemd/nspawn-uid";
 
 /** Files that the driver or systemd-nspawn may mount something on. */
-const usualFiles = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
+const MOUNTED_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
 
-/** How the owners of a root's files are mapped to the container's IDs. */
-export interface OwnerPlan {
-  /** The IDs to which the kernel maps the layers' files; undefined if they are not mapped. */
-  readonly owners: RootOwners | "pick" | undefined;
-  /** The options with which systemd-nspawn is started then. */
-  readonly options: TaskOptions;
-}
-
-/**
- * Decides how owners are mapped. systemd-nspawn's own mapping does not work on an overlay, and changing owners there would copy every
- * file: so the layers are ID-mapped before they are stacked, and the root that systemd-nspawn gets already belongs to the container's IDs.
- * When systemd-nspawn picks IDs itself, it takes those of the root if they are free, and holds their lock as long as it runs; if
- * another process was faster, it takes others and changes the owners, which is slow but correct.
- */
-export function ownerPlan(options: TaskOptions): OwnerPlan {
-  const {
-    private_users: users = "pick",
-    private_users_ownership: asked = "auto",
-    read_only,
-    volatile = "no",
-  } = options;
-  const mapped = asked === "auto" || asked === "map";
-  if (!namespaced(options) || !mapped || users === "identity") return { owners: undefined, options };
-  if (users === "pick" || users === "yes") {
-    // With these it cannot change owners (nspawn.c, verify_arguments()).
-    const fixed = read_only || volatile !== "no";
-    return {
-      owners: "pick",
-      options: { ...options, private_users: "pick", private_users_ownership: fixed ? "off" : "chown" },
-    };
-  }
-  const ids = containerIds(options);
-  if (ids?.first === undefined) return { owners: undefined, options };
-  return { owners: { first: ids.first, count: ids.count }, options: { ...options, private_users_ownership: "off" } };
-}
-
-/** Removes the options that are redundant on a stored image: all changes to it are discarded with the container anyway. */
-export function withoutCopies(options: TaskOptions): TaskOptions {
-  const { volatile } = options;
-  return { ...options, ephemeral: false, volatile: volatile === "overlay" ? "no" : volatile };
-}
-
-/** What a container's root is created for. */
-export interface StoredRootRequest {
+/** What a root on an image of the store is made of. */
+export interface OciRootRequest extends RootfsRequest {
   readonly store: ImageStore;
-  readonly machine: string;
-  readonly image: StoredImage;
-  /** Includes the image's defaults. */
-  readonly options: TaskOptions;
-  readonly mounts: readonly TaskMount[];
-}
-
-/** A root filesystem for systemd-nspawn. */
-export interface StoredRoot {
-  readonly path: string;
-  readonly options: TaskOptions;
-  readonly mounts: readonly TaskMount[];
-  /** Environment variables that are set unless the job or the image sets them. */
-  readonly environment: Readonly<Record<string, string>>;
-  readonly notes: readonly string[];
-  /** The host's user ID of the container's first program. */
-  readonly user: { readonly uid: number; readonly gid: number };
+  readonly stored: StoredImage;
 }
 
 /**
- * Creates the root of a claimed container from an image of the store.
+ * Prepares the root of a registered machine on an image of the store, and what has to be in it.
  *
  * @throws ConfigError, StoreError, LaunchError
  */
-export async function makeStoredRoot(request: StoredRootRequest): Promise<StoredRoot> {
+export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   const { machine, mounts } = request;
-  const { path, options, owner, notes } = await stack(request);
+  const { path, options, owner, warnings } = await prepareRoot(request);
   using tree = openTree(path);
-  // systemd-nspawn rejects a root without /usr, and many images contain only one program.
+  // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
   if (!existsInTree(tree, "/usr")) makeInTree(tree, "/usr", "directory", owner);
   const problem = await osTreeProblem(path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
   if (problem !== undefined) {
@@ -105,42 +49,40 @@ export async function makeStoredRoot(request: StoredRootRequest): Promise<Stored
       `The image ${JSON.stringify(options.image)} cannot be started with boot = ${options.boot}: ${problem}`,
     );
   }
-  if (options.working_directory !== undefined) {
-    makeInTree(tree, options.working_directory, "directory", owner);
-  }
+  if (options.working_directory !== undefined) makeInTree(tree, options.working_directory, "directory", owner);
   if (options.read_only || options.volatile === "state") await makeMountPoints(tree, owner, options, mounts);
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
+  const root = { image: { kind: "directory", path }, canMountAt: async () => true, warnings } as const;
   if (user === undefined || user.uid === 0) {
-    const root = { uid: owner, gid: owner };
-    return { path, options: { ...options, user: undefined }, mounts, environment: {}, notes, user: root };
+    const logOwner = { uid: owner, gid: owner };
+    return { ...root, options: { ...options, user: undefined }, mounts, environment: {}, logOwner };
   }
   const [command = ""] = options.command;
   const program = asUserProgram(user, programPaths(command, options.environment));
-  const source = await writeContainerProgram(machine, program);
+  const source = await writeMachineProgram(machine, program);
   return {
-    path,
+    ...root,
     options: { ...options, user: undefined, command: [PROGRAM, ...options.command] },
     mounts: [...mounts, { source, target: PROGRAM, readOnly: true }],
     environment: { HOME: user.home, USER: user.name, LOGNAME: user.name },
-    notes,
-    user: { uid: owner + user.uid, gid: owner + user.gid },
+    logOwner: { uid: owner + user.uid, gid: owner + user.gid },
   };
 }
 
-interface Stacked {
+interface PreparedRoot {
   readonly path: string;
   readonly options: TaskOptions;
   /** The host's user ID that owns the root. */
   readonly owner: number;
-  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
-async function stack({ store, machine, image, options }: StoredRootRequest): Promise<Stacked> {
-  const plan = ownerPlan(options);
-  const owners = plan.owners === "pick" ? await pickRange(store, machine) : plan.owners;
+async function prepareRoot({ store, machine, stored: image, options }: OciRootRequest): Promise<PreparedRoot> {
+  const plan = rootOwnership(options);
+  const owners = plan.owners === "pick" ? await chooseOwners(store, machine) : plan.owners;
   try {
     const path = await store.prepareSnapshot({ machine, image, owners });
-    return { path, options: plan.options, owner: owners?.first ?? 0, notes: [] };
+    return { path, options: plan.options, owner: owners?.first ?? 0, warnings: [] };
   } catch (error) {
     if (!(error instanceof OverlayError)) throw error;
     const fixed = options.private_users_ownership === "map" || options.read_only;
@@ -155,14 +97,14 @@ async function stack({ store, machine, image, options }: StoredRootRequest): Pro
       path,
       options: { ...options, private_users_ownership: "chown" },
       owner: 0,
-      notes: [
-        `The image's files were copied to change their owners, because they cannot be ID-mapped: ${error.message}.`,
+      warnings: [
+        `The owners of the image's files were changed one by one, which copies all of them: ${error.message}.`,
       ],
     };
   }
 }
 
-async function pickRange(store: ImageStore, machine: string): Promise<RootOwners> {
+async function chooseOwners(store: ImageStore, machine: string): Promise<RootOwners> {
   const taken = await store.takenIds();
   const first = chooseRange(machine, (id) => taken.has(id) || existsSync(`${RANGE_LOCKS}/${id}`));
   if (first === undefined) {
@@ -184,7 +126,7 @@ async function makeMountPoints(
     const directory = (await stat(source)).isDirectory();
     if (!existsInTree(tree, target)) makeInTree(tree, target, directory ? "directory" : "file", owner);
   }
-  for (const target of usualFiles) if (!existsInTree(tree, target)) makeInTree(tree, target, "file", owner);
+  for (const target of MOUNTED_FILES) if (!existsInTree(tree, target)) makeInTree(tree, target, "file", owner);
   for (const [, target] of mountTargets(options)) {
     if (!existsInTree(tree, target)) makeInTree(tree, target, "directory", owner);
   }

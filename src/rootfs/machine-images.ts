@@ -19,12 +19,14 @@ const LOCKS = "/run/nomad-driver-nspawn/downloads";
 export interface MachineImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
-  readonly self: readonly string[];
-  /** Base of relative image paths. */
+  /** What relative image paths are relative to. */
   readonly pluginDir: string;
 }
 
-/** Cancellation and progress of a download. */
+/** What of a task decides about its download. */
+type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
+
+/** Follows a download, and ends it. */
 export interface DownloadWatch {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
@@ -38,62 +40,66 @@ export class MachineImages {
     this.#context = context;
   }
 
+  /** Refuses what can be refused without a download. @throws ConfigError, ImageError */
+  async check(task: DownloadTask): Promise<void> {
+    await this.#wanted(task);
+  }
+
   /**
-   * Makes sure that the image of a task with an image_download block exists. Without `force`, does nothing if an image of that name
+   * Makes the image of a task available if it has an image_download block. Without `force` nothing is done if an image of that name
    * exists.
    *
    * @throws ConfigError, ImageError, SourceError, StoreError
    */
-  async provide(
-    task: Pick<TaskOptions, "image" | "image_download">,
-    { signal, onProgress }: DownloadWatch,
-  ): Promise<void> {
-    const { image_download: download, image: name } = task;
-    if (download === undefined || (download.type !== "tar" && download.type !== "raw")) return;
-    const { options, pluginDir, self } = this.#context;
+  async provide(task: DownloadTask, { signal, onProgress }: DownloadWatch): Promise<void> {
+    const image = await this.#wanted(task);
+    if (image === undefined) return;
+    const { options, pluginDir } = this.#context;
     const { image_paths: imagePaths, pull_timeout, registry, gc } = options();
-    if (!download.force && (await isOnHost(name, { pluginDir }))) return;
-    if (!isMachineName(name)) {
-      throw new ConfigError(
-        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is stored in ${MACHINES}.`,
-      );
-    }
-    const result = join(MACHINES, download.type === "raw" ? `${name}.raw` : name);
-    await requireAllowed(name, result, imagePaths);
-    const image: MachineImage = {
-      name,
-      url: await sourceUrl(download.url, imagePaths),
-      type: download.type,
-      verify: download.verify,
-      force: download.force,
-    };
     const context: DownloadContext = {
       directory: MACHINES,
       locks: LOCKS,
-      self,
       ca: registry.ca,
       keepFree: gc.image_min_free,
       signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
       onProgress: (received, total) => onProgress({ received, total }),
     };
     onProgress({});
-    const byImportd =
-      isForImportd(image.url) && registry.ca === undefined && systemdPresence().booted && importdAvailable();
-    const fetch = byImportd
-      ? fetchByImportd({
-          directory: MACHINES,
-          keepFree: context.keepFree,
-          signal: context.signal,
-          onPercent: (percent) => onProgress({ percent }),
-        })
-      : fetchNatively(context);
-    await provideMachineImage(image, context, fetch);
-    const { path } = await resolveImage(name, { pluginDir, imagePaths });
+    await provideMachineImage(image, context, fetcherOf(image, context, onProgress));
+    const { path } = await resolveImage(image.name, { pluginDir, imagePaths });
     if (path.startsWith(`${MACHINES}/`)) return;
     throw new ConfigError(
-      `Option image = ${JSON.stringify(name)} refers to ${path}, which takes precedence over the downloaded ${result}: give the image another name.`,
+      `Option image = ${JSON.stringify(image.name)} stands for ${path}, which comes before the downloaded ${resultOf(image)}: give the image another name.`,
     );
   }
+
+  /** The image that has to be downloaded; undefined if none has to. */
+  async #wanted({ image: name, image_download: download }: DownloadTask): Promise<MachineImage | undefined> {
+    if (download === undefined || (download.type !== "tar" && download.type !== "raw")) return undefined;
+    const { options, pluginDir } = this.#context;
+    const { image_paths: imagePaths } = options();
+    if (!download.force && (await isOnHost(name, { pluginDir }))) return undefined;
+    if (!isMachineName(name)) {
+      throw new ConfigError(
+        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is kept in ${MACHINES}.`,
+      );
+    }
+    const { type, verify, force } = download;
+    await requireAllowed(name, resultOf({ name, type }), imagePaths);
+    return { name, url: await sourceUrl(download.url, imagePaths), type, verify, force };
+  }
+}
+
+const resultOf = ({ name, type }: Pick<MachineImage, "name" | "type">) =>
+  join(MACHINES, type === "raw" ? `${name}.raw` : name);
+
+/** systemd-importd where it runs and can do it, this program otherwise. */
+function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: DownloadWatch["onProgress"]) {
+  const { keepFree, signal, ca } = context;
+  const byImportd = isForImportd(image.url) && ca === undefined && systemdPresence().booted && importdAvailable();
+  return byImportd
+    ? fetchByImportd({ directory: MACHINES, keepFree, signal, onPercent: (percent) => onProgress({ percent }) })
+    : fetchNatively(context);
 }
 
 /** A path is a file on this host, which image_paths must allow. */

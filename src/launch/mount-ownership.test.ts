@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { featuresOf } from "../nspawn/features";
 import { containerIds } from "../values/private-users";
-import { type OwnerPlan, ownerPlan, type SourceFacts } from "./owner-mapping";
+import { type MountOwnership, mountOwnership, type SourceFacts } from "./mount-ownership";
 
 describe("containerIds", () => {
   test.each([
@@ -21,7 +21,7 @@ describe("containerIds", () => {
 describe("ownerPlan", () => {
   const facts: SourceFacts = { uid: 0, gid: 0, mode: 0o755, device: false, mountsBelow: false, mappable: true };
   const picked = { count: 65_536, first: undefined };
-  const because = (text: string): OwnerPlan => ({ because: expect.stringContaining(text) });
+  const because = (text: string): MountOwnership => ({ because: expect.stringContaining(text) });
 
   test.each([
     ["root's", {}, picked, "map"],
@@ -33,10 +33,10 @@ describe("ownerPlan", () => {
     ["a group beyond", { gid: 70_000 }, picked, because("0:70000")],
     ["more IDs than the container has", { uid: 1000 }, { count: 1000, first: 1_310_720 }, because("1000 IDs")],
   ] as const)("%s", (_name, change, ids, expected) => {
-    expect(ownerPlan({ ...facts, ...change }, ids, featuresOf(252))).toEqual(expected);
+    expect(mountOwnership({ ...facts, ...change }, ids, featuresOf(252))).toEqual(expected);
   });
 
-  test("an old systemd-nspawn does not support it", () => {
-    expect(ownerPlan(facts, picked, featuresOf(249))).toEqual(because("older than 250"));
+  test("an old systemd-nspawn cannot", () => {
+    expect(mountOwnership(facts, picked, featuresOf(249))).toEqual(because("older than 250"));
   });
 });

@@ -1,0 +1,75 @@
+import { errorText } from "../lib/errors";
+import { readCgroupLayout } from "../linux/cgroup/layout";
+import { MINIMUM_VERSION } from "../nspawn/features";
+import { type InstalledNspawn, readNspawn, watchNspawn } from "../nspawn/installation";
+import type { SupervisorName } from "../supervisor/supervisors";
+import type { LiveConfig } from "./live-config";
+
+/** What was found on the host. */
+export interface HostFacts {
+  readonly enabled: boolean;
+  readonly root: boolean;
+  /** Major version of systemd-nspawn; undefined when it is not installed. */
+  readonly nspawnVersion: number | undefined;
+  /** Why systemd-nspawn could not be asked, where it is there but does not run. */
+  readonly nspawnProblem?: string;
+  readonly volumes: boolean;
+  readonly cgroup: "v1" | "v2";
+  readonly supervisor: SupervisorName;
+}
+
+/** Why no task can run on this host, in a sentence; undefined when all is well. */
+export function healthProblem(facts: HostFacts): string | undefined {
+  if (!facts.enabled) return "The driver is disabled (enabled = false in the nspawn plugin's config).";
+  if (!facts.root) return "The driver must run as root: run the Nomad agent as root.";
+  if (facts.nspawnProblem !== undefined) return `systemd-nspawn does not run: ${facts.nspawnProblem}`;
+  if (facts.nspawnVersion === undefined) {
+    return "systemd-nspawn is not installed: install it (Debian and Ubuntu: package systemd-container).";
+  }
+  if (facts.nspawnVersion < MINIMUM_VERSION) {
+    return `systemd-nspawn ${facts.nspawnVersion} is too old: version ${MINIMUM_VERSION} or newer is needed.`;
+  }
+  return undefined;
+}
+
+/** What this host offers to tasks, as it is now. */
+export class HostProbe {
+  readonly #config: LiveConfig;
+  readonly #supervisor: () => SupervisorName;
+
+  /** @param supervisor name of the supervisor for new tasks */
+  constructor(config: LiveConfig, supervisor: () => SupervisorName) {
+    this.#config = config;
+    this.#supervisor = supervisor;
+  }
+
+  /** Reads everything the fingerprint depends on. */
+  async facts(): Promise<HostFacts> {
+    const { enabled, volumes } = this.#config.options;
+    const nspawn = await readNspawn().catch((error: unknown) => errorText(error));
+    return {
+      enabled,
+      volumes,
+      root: process.getuid?.() === 0,
+      nspawnVersion: typeof nspawn === "object" ? nspawn.version : undefined,
+      ...(typeof nspawn === "string" ? { nspawnProblem: nspawn } : {}),
+      cgroup: readCgroupLayout().kind === "v2" ? "v2" : "v1",
+      supervisor: this.#supervisor(),
+    };
+  }
+
+  /** The systemd-nspawn that a task can be started with. @throws Error with the reason why no task can run on this host */
+  async requireHealthy(): Promise<InstalledNspawn> {
+    const nspawn = await readNspawn();
+    if (nspawn !== undefined && this.#config.options.enabled) return nspawn;
+    throw new Error(healthProblem(await this.facts()) ?? "systemd-nspawn is not installed.");
+  }
+
+  /** Calls `listener` when systemd-nspawn comes or goes or the config changes, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    const stops = [watchNspawn(listener), this.#config.onChange(listener)];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+}

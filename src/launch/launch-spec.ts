@@ -1,0 +1,51 @@
+import type { MachineFiles } from "../machine/files";
+import { nspawnArguments } from "../nspawn/arguments";
+import type { Rootfs } from "../rootfs/rootfs";
+import type { LaunchSpec } from "../supervisor/supervisor";
+import type { LaunchPlan } from "./plan";
+
+/** What a launch spec is made of. */
+export interface LaunchParts {
+  readonly plan: LaunchPlan;
+  readonly rootfs: Rootfs;
+  readonly files: MachineFiles;
+  /** `arguments` of taskEnvironment(). */
+  readonly environment: readonly string[];
+  /** Whether systemd-machined is to know the container. */
+  readonly register: boolean;
+}
+
+/** What the supervisor starts: systemd-nspawn with its arguments, limits and logs. Pure. */
+export function launchSpec({ plan, rootfs, files, environment, register }: LaunchParts): LaunchSpec {
+  const { machine, mode, network, dns, features } = plan;
+  const { options, image, mounts, logOwner } = rootfs;
+  const joined = network.kind === "joined" ? network : undefined;
+  const argv = nspawnArguments({
+    options,
+    image,
+    mounts,
+    features,
+    machine,
+    ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
+    ...(options.boot && joined !== undefined && dns.resolvers !== undefined ? { resolvConfMode: "copy-uplink" } : {}),
+    ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
+    ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
+    register,
+    network: joined === undefined ? "config" : "joined",
+    ...(joined?.hosts === undefined ? {} : { groupHostname: joined.hosts.hostname }),
+    environment,
+  });
+  return {
+    machine,
+    mode,
+    argv: [plan.nspawn.path, ...argv],
+    ...(files.environmentFile === undefined ? {} : { environmentFile: files.environmentFile }),
+    ...plan.logs,
+    ...(logOwner === undefined ? {} : { logOwner: logOwner.uid }),
+    limits: plan.limits,
+    ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
+    ...(joined === undefined ? {} : { networkNamespace: joined.path }),
+    devices: plan.devices,
+    properties: options.properties,
+  };
+}

@@ -1,0 +1,50 @@
+import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { mountTargets, simplify } from "../config/combinations";
+import type { OverlayMount } from "../config/mounts";
+import type { PluginOptions } from "../config/plugin/options";
+import type { TaskOptions } from "../config/task/options";
+import type { TaskMount } from "../nspawn/arguments";
+import type { Features } from "../nspawn/features";
+import type { LaunchSpec } from "../supervisor/supervisor";
+import { containerIds } from "../values/private-users";
+import { containerDevices } from "./devices";
+import { mapOwners } from "./mount-ownership";
+import { bindMounts, labelNotes, overlayMounts, ownMounts, taskDirectories, volumeMounts } from "./mounts";
+
+/** Everything that is mounted into a container, with its policy checked and its owners decided. */
+export interface PlannedMounts {
+  readonly mounts: readonly TaskMount[];
+  readonly overlay: OverlayMount[];
+  readonly devices: LaunchSpec["devices"];
+  /** Where the job itself mounts something. */
+  readonly taken: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** The stage of a plan that decides on mounts and devices. @throws ConfigError */
+export async function planMounts(
+  config: TaskConfig,
+  options: TaskOptions,
+  features: Features,
+  { plugin, namesVolumes }: { readonly plugin: PluginOptions; readonly namesVolumes: boolean },
+): Promise<PlannedMounts> {
+  const policy = { taskDirectory: taskDirectories(config).task, privileged: plugin.allow_privileged_binds };
+  const binds = await bindMounts(options, policy);
+  const overlay = await overlayMounts(options.overlay, policy);
+  const devices = await containerDevices(config, options, policy.privileged);
+  const targets = [...mountTargets(options).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)];
+  const taken = targets.map(simplify);
+  const volumes = await volumeMounts(config.mounts, { allowed: plugin.volumes, named: namesVolumes }, taken);
+  const { mounts, notes } = await mapOwners(
+    [
+      ...(await ownMounts(config, [...taken, ...config.mounts.map(({ taskPath }) => simplify(taskPath))])),
+      ...volumes,
+      ...binds,
+      ...devices.map(({ mount }) => mount),
+    ],
+    containerIds(options),
+    features,
+  );
+  const warnings = [...notes, ...labelNotes(config.mounts)];
+  return { mounts, overlay, devices: devices.map(({ rule }) => rule), taken, warnings };
+}

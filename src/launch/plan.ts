@@ -1,0 +1,121 @@
+/**
+ * From a task's config to a running container. A *plan* is everything that can be decided without the image: pure data, made by stages in
+ * the order of their cost, each of which may refuse the job. Nothing is downloaded or written before all of them have passed. The
+ * launcher (launcher.ts) then acquires the image, applies its defaults, makes root, network and files, and starts systemd-nspawn with
+ * the *launch spec* (launch-spec.ts).
+ */
+
+import { dirname } from "node:path";
+import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { PluginOptions } from "../config/plugin/options";
+import { checkPolicy } from "../config/policy";
+import { decodeTaskConfig } from "../config/task/decode";
+import type { TaskOptions } from "../config/task/options";
+import type { ResourceLimits } from "../linux/cgroup/limits";
+import type { NetworkPlan } from "../network/network";
+import type { TaskMount } from "../nspawn/arguments";
+import { taskEnvironment } from "../nspawn/environment";
+import { type Features, featuresOf } from "../nspawn/features";
+import type { InstalledNspawn } from "../nspawn/installation";
+import type { PayloadMode } from "../nspawn/payload";
+import type { JobSettings } from "../rootfs/image-defaults";
+import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
+import type { LaunchSpec } from "../supervisor/supervisor";
+import { type NameService, nameService } from "./dns-plan";
+import { resourceLimits } from "./limits";
+import { type LogPaths, logPaths } from "./logs";
+import { networkPlan } from "./network-plan";
+import { checkNetwork } from "./network-policy";
+import { planMounts } from "./plan-mounts";
+import { refuseUnsupported } from "./supported";
+
+/** Everything about a task's container that is decided before its image is acquired. */
+export interface LaunchPlan {
+  readonly machine: string;
+  /** The Nomad agent that the machine belongs to; see clientOf(). */
+  readonly client: string;
+  /** The job's own, with resolved overlays; binds and devices are among `mounts`. */
+  readonly options: TaskOptions;
+  /** What the job sets outside its config block. */
+  readonly job: JobSettings;
+  readonly image: ImageRef;
+  readonly mode: PayloadMode;
+  readonly mounts: readonly TaskMount[];
+  /** Where the job itself mounts something. */
+  readonly taken: readonly string[];
+  readonly devices: LaunchSpec["devices"];
+  readonly limits: ResourceLimits;
+  readonly network: NetworkPlan;
+  readonly dns: NameService;
+  readonly logs: LogPaths;
+  readonly nspawn: InstalledNspawn;
+  readonly features: Features;
+  /** What the job's author should know, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+/** What of the host and the operator's config a plan depends on. */
+export interface PlanContext {
+  readonly plugin: PluginOptions;
+  readonly nspawn: InstalledNspawn;
+  /** What relative image paths are relative to. */
+  readonly pluginDir: string;
+  /** Whether the agent gives each mount of a volume the volume's name (Nomad 2.0 and later). */
+  readonly namesVolumes: boolean;
+}
+
+/** How the payload of a task sits in its container. */
+export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
+  if (options.boot) return "boot";
+  return options.process_two ? "pid2" : "pid1";
+}
+
+/** The client that a task belongs to: the agent, known by the directory of its allocations. Several agents on one host have one each. */
+export function clientOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
+  return dirname(allocDir);
+}
+
+/** What a job sets outside its config block. Variables of devices win over the job's, as Nomad's own drivers have it. */
+export function jobSettings({ env, deviceEnv, user }: Pick<TaskConfig, "env" | "deviceEnv" | "user">): JobSettings {
+  return { environment: { ...env, ...deviceEnv }, user };
+}
+
+/** The options of a task. @throws ConfigError */
+export function taskOptionsOf({ msgpackDriverConfig }: Pick<TaskConfig, "msgpackDriverConfig">, pluginDir: string) {
+  return decodeTaskConfig(msgpackDriverConfig, (wanted) => taskImageRef(wanted, { pluginDir }).kind !== "host");
+}
+
+/**
+ * Plans the container of a task.
+ *
+ * @param machine see machineName()
+ * @throws ConfigError, LaunchError or Error with one sentence for the job's author
+ */
+export async function planLaunch(config: TaskConfig, machine: string, context: PlanContext): Promise<LaunchPlan> {
+  const { plugin, nspawn, pluginDir } = context;
+  const features = featuresOf(nspawn.version);
+  const decoded = taskOptionsOf(config, pluginDir);
+  checkPolicy(decoded, plugin);
+  const network = networkPlan(config, decoded);
+  await checkNetwork(network, plugin);
+  const { overlay, ...planned } = await planMounts(config, decoded, features, context);
+  const plan: LaunchPlan = {
+    ...planned,
+    machine,
+    client: clientOf(config),
+    options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
+    job: jobSettings(config),
+    image: taskImageRef(decoded, { pluginDir }),
+    mode: payloadMode(decoded),
+    limits: resourceLimits(config.resources, decoded),
+    network,
+    dns: await nameService(config, decoded, network, machine),
+    logs: await logPaths(config),
+    nspawn,
+    features,
+  };
+  refuseUnsupported(plan, features);
+  // Refuses variables that cannot be passed; those of the image come later.
+  taskEnvironment({ ...plan.job.environment, ...decoded.environment }, features);
+  return plan;
+}

@@ -1,0 +1,60 @@
+import { describe, expect, test } from "bun:test";
+import { encode } from "@msgpack/msgpack";
+import { plannedMounts } from "../../test/support/planned-mounts";
+import { decodeTaskConfig } from "../config/task/decode";
+import { ConfigError } from "../lib/errors";
+import { featuresOf } from "../nspawn/features";
+import { refuseUnsupported, type SupportQuestion } from "./supported";
+
+describe("refused", () => {
+  const cases: readonly [string, object, Partial<SupportQuestion>, number, string][] = [
+    [
+      "a task's user that can be none",
+      {},
+      { job: { user: "a:b" } },
+      257,
+      'The task\'s user = "a:b" is not valid: it must be the name or number of a user in the container.',
+    ],
+    [
+      "propagation back to the host",
+      {},
+      { mounts: [{ source: "/a", target: "/b", readOnly: false, propagation: "bidirectional" }] },
+      257,
+      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".',
+    ],
+    [
+      "a bind option of a later version",
+      { bind: { "/a": "/b:owneridmap" } },
+      {},
+      252,
+      'The mount option "owneridmap" needs systemd-nspawn 256, and this client has 252.',
+    ],
+    [
+      "a mount option of a later version",
+      {},
+      { mounts: [{ source: "/a", target: "/b", readOnly: false, options: ["idmap"] }] },
+      249,
+      'The mount option "idmap" needs systemd-nspawn 250, and this client has 249.',
+    ],
+    [
+      "a system call group of a later version",
+      { system_call_filter: ["~@sandbox"] },
+      {},
+      252,
+      'Option system_call_filter = "~@sandbox" is not valid: systemd-nspawn 252 of this client does not know the group.',
+    ],
+    [
+      "a path that was not resolved",
+      { bind: { "local/x": "/x" } },
+      {},
+      257,
+      'The path "local/x" cannot be mounted: it is not absolute.',
+    ],
+  ];
+
+  test.each(cases)("%s", (_, config, input, version, sentence) => {
+    const options = decodeTaskConfig(encode({ image: "/srv/image", ...config }));
+    const plan = { options, job: { user: "" }, mounts: plannedMounts(options), ...input };
+    expect(() => refuseUnsupported(plan, featuresOf(version))).toThrow(new ConfigError(sentence));
+  });
+});

@@ -1,0 +1,84 @@
+import { type OverlayMount, overlaySourceProblem } from "../config/mounts";
+import type { TaskOptions } from "../config/task/options";
+import { ConfigError } from "../lib/errors";
+import type { TaskMount } from "../nspawn/arguments";
+import { bindOptionSince, type Features } from "../nspawn/features";
+import type { JobSettings } from "../rootfs/image-defaults";
+import { userNameProblem } from "../values/names";
+import { namespaced } from "../values/private-users";
+
+/** What of a plan depends on this client's systemd-nspawn. */
+export interface SupportQuestion {
+  readonly options: TaskOptions;
+  readonly job: Pick<JobSettings, "user">;
+  readonly mounts: readonly TaskMount[];
+}
+
+/**
+ * Refuses what this client's systemd-nspawn cannot do, or would understand otherwise.
+ *
+ * @throws ConfigError
+ */
+export function refuseUnsupported({ options, job, mounts }: SupportQuestion, features: Features): void {
+  refuseUnknownGroups(options, features);
+  refuseVolatileMapped(options, features);
+  refuseUser(job.user);
+  for (const mount of mounts) refuseMount(mount, features);
+  for (const overlay of options.overlay) refuseOverlay(overlay);
+}
+
+function refuseUser(user: string): void {
+  const problem = user === "" ? undefined : userNameProblem(user);
+  if (problem === undefined) return;
+  throw new ConfigError(`The task's user = ${JSON.stringify(user)} is not valid: ${problem}.`);
+}
+
+function refuseVolatileMapped(options: TaskOptions, features: Features): void {
+  const { volatile, private_users_ownership: asked = "auto" } = options;
+  if (features.volatileMapped || !namespaced(options) || (volatile !== "yes" && volatile !== "state")) return;
+  if (asked === "off") return;
+  throw new ConfigError(
+    `Option volatile = ${JSON.stringify(volatile)} together with user namespaces needs systemd-nspawn 257, and this client has ${features.version}: set user_namespacing = false, or private_users_ownership = "off".`,
+  );
+}
+
+function refuseMount({ source, target, propagation, options = [] }: TaskMount, features: Features): void {
+  if (propagation === "bidirectional") {
+    throw new ConfigError(
+      `The mount at ${JSON.stringify(target)} cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".`,
+    );
+  }
+  requireAbsolute(source);
+  const unknown = options.find((word) => !features.bindOptions.includes(word));
+  if (unknown === undefined) return;
+  const since = bindOptionSince(unknown);
+  throw new ConfigError(
+    `The mount option ${JSON.stringify(unknown)} needs systemd-nspawn ${since ?? "of a later version"}, and this client has ${features.version}.`,
+  );
+}
+
+function refuseOverlay({ lower, upper }: OverlayMount): void {
+  for (const source of upper === undefined ? lower : [...lower, upper]) {
+    const problem = overlaySourceProblem(source);
+    if (problem !== undefined) {
+      throw new ConfigError(`The path ${JSON.stringify(source)} cannot be overlaid: ${problem}.`);
+    }
+    requireAbsolute(source);
+  }
+}
+
+/** systemd-nspawn would take a relative path from the driver's working directory, and "+" from the image. */
+function requireAbsolute(path: string): void {
+  if (path.startsWith("/")) return;
+  throw new ConfigError(`The path ${JSON.stringify(path)} cannot be mounted: it is not absolute.`);
+}
+
+function refuseUnknownGroups(options: TaskOptions, features: Features): void {
+  const unknown = options.system_call_filter.find((entry) =>
+    features.unknownSystemCallGroups.includes(entry.replace(/^~/, "")),
+  );
+  if (unknown === undefined) return;
+  throw new ConfigError(
+    `Option system_call_filter = ${JSON.stringify(unknown)} is not valid: systemd-nspawn ${features.version} of this client does not know the group.`,
+  );
+}

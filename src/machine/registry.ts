@@ -1,0 +1,77 @@
+/**
+ * Machines of this host that the driver started. A *machine* is a container by the name that systemd-machined, the unit and the files
+ * under /run have for it (nspawn/machine-name.ts). A *client* is the Nomad agent that it belongs to, known by the directory of its
+ * allocations: several agents may run on one host.
+ *
+ * A machine is registered before anything else of it is made, and unregistered when everything of it is removed. So whatever a killed
+ * plugin leaves is found again by its name, and the dangling reconciler (task/dangling-reconciler.ts) removes it.
+ */
+
+import { lstatSync } from "node:fs";
+import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { inDirectory, removeIfEmpty } from "../lib/directories";
+import { ignoreMissing } from "../lib/errors";
+import { fileErrorOf, filesDirectory, machinePaths, removeMachineFiles } from "./files";
+
+/** One symlink per machine whose target is its client: it exists as a whole or not at all. */
+const ownersDirectory = "/run/nomad-driver-nspawn/owners";
+
+const linkOf = (machine: string) => join(ownersDirectory, machine);
+
+/** Something that is made for a machine beside its container: network, root, files. */
+export interface MachineResource {
+  /** For error messages. */
+  readonly name: string;
+  /** Removes what is there of it. Idempotent: nothing of it needs to exist. */
+  release(machine: string): Promise<void>;
+}
+
+/**
+ * Releases resources of a machine in their order, each also if one before it failed.
+ *
+ * @throws the only failure, or AggregateError with all of them
+ */
+export async function releaseAll(resources: readonly MachineResource[], machine: string): Promise<void> {
+  const failures: unknown[] = [];
+  for (const resource of resources) await resource.release(machine).catch((error: unknown) => failures.push(error));
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, failures.map(String).join(" "));
+}
+
+/**
+ * Registers a machine; files that an earlier start left are removed.
+ *
+ * @param client see clientOf() of launch/plan.ts: the directory of the agent's allocations
+ * @throws LaunchError if /run cannot be written
+ */
+export async function registerMachine(machine: string, client: string): Promise<void> {
+  try {
+    await removeMachineFiles(machine);
+    await rm(linkOf(machine), { force: true });
+    await inDirectory(ownersDirectory, () => symlink(client, linkOf(machine)));
+    await inDirectory(filesDirectory, () => mkdir(machinePaths(machine).directory, { recursive: true, mode: 0o700 }));
+  } catch (error) {
+    throw fileErrorOf(machine, error);
+  }
+}
+
+/** Whether a machine is registered, by any agent of this host. */
+export function isRegistered(machine: string): boolean {
+  return lstatSync(linkOf(machine), { throwIfNoEntry: false }) !== undefined;
+}
+
+/** The registered machines of a client. */
+export async function machinesOfClient(client: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const machine of (await readdir(ownersDirectory).catch(ignoreMissing)) ?? []) {
+    if ((await readlink(linkOf(machine)).catch(ignoreMissing)) === client) found.push(machine);
+  }
+  return found;
+}
+
+/** Unregisters a machine of which everything else is removed. Idempotent. */
+export async function unregisterMachine(machine: string): Promise<void> {
+  await rm(linkOf(machine), { force: true });
+  for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);
+}

@@ -1,0 +1,36 @@
+import { grantNetworkRights } from "./group-network";
+import type { JoinedNetwork, NetworkPlan } from "./network";
+import type { PrivateNetworks } from "./private/private-network";
+import type { NetworkJob, NetworkProvider, NetworkReservation } from "./provider";
+
+/** The host's own network: nothing is made. */
+export const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
+  kind: "host",
+  reserve: async () => ({ warnings: [], attach: async () => undefined }),
+};
+
+/** A namespace that Nomad made for the group: the container joins it. */
+export const groupNetwork: NetworkProvider<JoinedNetwork> = {
+  kind: "joined",
+  reserve: async (_machine, { path }) => {
+    const problem = grantNetworkRights(path);
+    return { warnings: problem === undefined ? [] : [problem], attach: async () => undefined };
+  },
+};
+
+/** Reserves the network that a plan asks for, by the provider of its kind. @throws as NetworkProvider.reserve() */
+export function reserveNetwork(
+  privateNetworks: PrivateNetworks,
+  machine: string,
+  plan: NetworkPlan,
+  job: NetworkJob,
+): Promise<NetworkReservation> {
+  switch (plan.kind) {
+    case "host":
+      return hostNetwork.reserve(machine, plan, job);
+    case "joined":
+      return groupNetwork.reserve(machine, plan, job);
+    case "private":
+      return privateNetworks.reserve(machine, plan, job);
+  }
+}

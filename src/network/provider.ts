@@ -1,0 +1,28 @@
+import type { Container } from "../supervisor/supervisor";
+import type { NetworkPlan } from "./network";
+import type { NetworkAttachment } from "./private/attachment";
+
+/** What a network depends on beside its plan. */
+export interface NetworkJob {
+  /** Whether an init system runs in the container, which may manage the network itself. */
+  readonly boot: boolean;
+  /** Text of a resolv.conf(5) with name servers that the container reaches. */
+  readonly resolvers: string | undefined;
+}
+
+/** The network of a container before its start. */
+export interface NetworkReservation {
+  /** A drop-in for systemd-networkd in the container. */
+  readonly networkd?: string;
+  /** What the job's author should know, in sentences. */
+  readonly warnings: readonly string[];
+  /** Connects the container when it is started; undefined if it has no network of its own. */
+  attach(container: Container): Promise<NetworkAttachment | undefined>;
+}
+
+/** How containers of one kind of network are connected. What reserve() makes, the MachineResource of the provider releases. */
+export interface NetworkProvider<Plan extends NetworkPlan = NetworkPlan> {
+  readonly kind: Plan["kind"];
+  /** @throws Error if the host cannot give the container that network */
+  reserve(machine: string, plan: Plan, job: NetworkJob): Promise<NetworkReservation>;
+}

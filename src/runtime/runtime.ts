@@ -1,0 +1,72 @@
+import { dirname } from "node:path";
+import { HostProbe } from "../driver/host-probe";
+import { Lifecycle } from "../driver/lifecycle";
+import { LiveConfig } from "../driver/live-config";
+import type { Services } from "../driver/services";
+import { Launcher } from "../launch/launcher";
+import type { Logger } from "../lib/logger";
+import { RuleReconciler } from "../network/firewall/rule-reconciler";
+import { PrivateNetworks } from "../network/private/private-network";
+import { HostRootfs } from "../rootfs/host-rootfs";
+import { OciImages } from "../rootfs/oci-images";
+import { OciRootfs } from "../rootfs/oci-rootfs";
+import { Supervisors } from "../supervisor/supervisors";
+import { DanglingReconciler } from "../task/dangling-reconciler";
+import { TaskEvents } from "../task/events";
+import { StatsTicker } from "../task/stats";
+import { TaskRegistry } from "../task/task-registry";
+
+/** The services of one plugin process, with the end of all of them. */
+export interface Runtime extends Services, AsyncDisposable {}
+
+/**
+ * Builds everything that exists once per plugin process: the only place that knows all parts. Nothing on the host is touched before a task is
+ * started or recovered, because the agent starts the plugin several times and uses one process only.
+ */
+export function createRuntime(log: Logger): Runtime {
+  const config = new LiveConfig();
+  const options = () => config.options;
+  // Relative image paths are relative to the plugin's executable: the agent's plugin_dir.
+  const pluginDir = dirname(process.execPath);
+  const tasks = new TaskRegistry();
+  const lifecycle = new Lifecycle();
+  const supervisors = new Supervisors(log);
+  const images = new OciImages({ options, log: log.named("images") });
+  const networkLog = log.named("network");
+  const launcher = new Launcher({
+    log,
+    options,
+    pluginDir,
+    namesVolumes: () => lifecycle.initialized,
+    supervisors,
+    hostRootfs: new HostRootfs({ options, pluginDir }),
+    ociRootfs: new OciRootfs(images),
+    networks: new PrivateNetworks({
+      log: networkLog,
+      pools: () => config.options.network,
+      ruleReconciler: new RuleReconciler(networkLog),
+    }),
+    onDangling: () => dangling.schedule(),
+  });
+  const dangling = new DanglingReconciler({ log: log.named("dangling"), tasks, options, launcher });
+  const ended = new AbortController();
+  return {
+    log,
+    config,
+    host: new HostProbe(config, () => supervisors.preferredName),
+    tasks,
+    events: new TaskEvents(),
+    statsTicker: new StatsTicker(),
+    launcher,
+    dangling,
+    lifecycle,
+    scheduleImageGc: () => images.scheduleGc(),
+    get shutdown() {
+      return AbortSignal.any([ended.signal, lifecycle.stopping]);
+    },
+    [Symbol.asyncDispose]: async () => {
+      ended.abort();
+      await supervisors[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import type { Logger } from "../lib/logger";
+import { bootId } from "../linux/proc";
+import { systemdPresence } from "../systemd/presence";
+import { createProcessSupervisor } from "./process/process-supervisor";
+import { type Container, type ContainerRef, NotSupervisedError, type Supervisor } from "./supervisor";
+import { createSystemdSupervisor } from "./systemd/systemd-supervisor";
+
+/** The name of a supervisor, as task handles have it. */
+export type SupervisorName = ContainerRef["supervisor"];
+
+/**
+ * The supervisors of this process, and the only place that knows that two exist: PID 1 where that is systemd, and shims of this program
+ * otherwise. Each is made on first use; nothing is connected or touched before that.
+ */
+export class Supervisors implements AsyncDisposable {
+  readonly #log: Logger;
+  readonly #made = new Map<SupervisorName, Supervisor>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** The name of the supervisor for new tasks on this host. */
+  get preferredName(): SupervisorName {
+    return systemdPresence().booted ? "systemd" : "process";
+  }
+
+  /** The supervisor for new tasks on this host. */
+  get preferred(): Supervisor {
+    return this.get(this.preferredName);
+  }
+
+  /** A supervisor by name: an earlier boot, or another version, may have started a task with the one that is not preferred. */
+  get(name: SupervisorName): Supervisor {
+    const supervisor = this.#made.get(name) ?? this.#make(name);
+    this.#made.set(name, supervisor);
+    return supervisor;
+  }
+
+  /** The container of a machine, whichever supervisor it has, running or ended; undefined if none of them knows it. */
+  async find(machine: string): Promise<Container | undefined> {
+    for (const supervisor of this.#usable()) {
+      try {
+        return await supervisor.attach({ supervisor: supervisor.name, machine, mode: "pid1", bootId: bootId() });
+      } catch (error) {
+        if (!(error instanceof NotSupervisedError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  /** Ends the container of a machine and removes what its supervisor kept of it. Idempotent. */
+  async discard(machine: string): Promise<void> {
+    for (const supervisor of this.#usable()) await supervisor.discard(machine);
+  }
+
+  /** Closes connections and watchers; containers keep running. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const supervisor of this.#made.values()) await supervisor.close();
+    this.#made.clear();
+  }
+
+  /** A container may be of a shim also where systemd is PID 1 now. */
+  #usable(): readonly Supervisor[] {
+    return [...(systemdPresence().booted ? [this.get("systemd")] : []), this.get("process")];
+  }
+
+  #make(name: SupervisorName): Supervisor {
+    const log = this.#log.named(name);
+    return name === "systemd" ? createSystemdSupervisor(log) : createProcessSupervisor({ log });
+  }
+}
