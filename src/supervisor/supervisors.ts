@@ -1,9 +1,9 @@
 import type { Logger } from "../lib/logger";
 import { bootId } from "../linux/proc";
 import { systemdPresence } from "../systemd/presence";
-import { createProcessSupervisor } from "./process/process-supervisor";
+import { ProcessSupervisor } from "./process/process-supervisor";
 import { type Container, type ContainerRef, NotSupervisedError, type Supervisor } from "./supervisor";
-import { createSystemdSupervisor } from "./systemd/systemd-supervisor";
+import { SystemdSupervisor } from "./systemd/systemd-supervisor";
 
 /** The name of a supervisor, as task handles have it. */
 export type SupervisorName = ContainerRef["supervisor"];
@@ -67,6 +67,6 @@ export class Supervisors implements AsyncDisposable {
 
   #make(name: SupervisorName): Supervisor {
     const log = this.#log.named(name);
-    return name === "systemd" ? createSystemdSupervisor(log) : createProcessSupervisor({ log });
+    return name === "systemd" ? new SystemdSupervisor(log) : new ProcessSupervisor({ log });
   }
 }

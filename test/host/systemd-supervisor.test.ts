@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { settingsFilePath } from "../../src/nspawn/environment";
 import { createLogger } from "../../src/plugin/logger";
-import { createSystemdSupervisor } from "../../src/supervisor/systemd/systemd-supervisor";
+import { SystemdSupervisor } from "../../src/supervisor/systemd/systemd-supervisor";
 import { unitName } from "../../src/supervisor/systemd/unit-properties";
 import { kernelTellsExits, supervisorSuite } from "../supervisor/supervisor-suite";
 
@@ -19,7 +19,7 @@ function unitsOf(machine: string): string[] {
 const memoryLimits =
   layout.kind === "v2" && readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").split(/\s+/).includes("memory");
 
-supervisorSuite("systemd", async () => createSystemdSupervisor(log), {
+supervisorSuite("systemd", async () => new SystemdSupervisor(log), {
   memoryLimits,
   exactSignalOfPid2: kernelTellsExits(),
   leftovers: (machine) => [...unitsOf(machine), ...[settingsFilePath(machine)].filter((path) => existsSync(path))],

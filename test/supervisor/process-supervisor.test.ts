@@ -8,7 +8,7 @@ import { cgroupDirectories, SUPERVISORS_CGROUP } from "../../src/linux/cgroup/ma
 import { bootId, identify, isAlive } from "../../src/linux/proc";
 import { readNspawn } from "../../src/nspawn/installation";
 import { findLeader } from "../../src/nspawn/processes";
-import { createProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
+import { ProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
 import { readRunning, stateFiles } from "../../src/supervisor/process/state";
 import { type Container, LaunchError, type LaunchSpec, type Supervisor } from "../../src/supervisor/supervisor";
 import { pace } from "../support/pace";
@@ -25,7 +25,7 @@ const layout = readCgroupLayout();
 const suiteDir = join(tmpdir(), `process-suite-${process.pid}`);
 const DISTURB = `--preload=${join(import.meta.dir, "disturb.ts")}`;
 const supervisorIn = (stateDir: string, warnings: string[] = [], disturbance?: string): Supervisor =>
-  createProcessSupervisor({
+  new ProcessSupervisor({
     stateDir,
     shim: [process.execPath, ...(disturbance === undefined ? [ENTRY] : [DISTURB, ENTRY, disturbance])],
     log: { warn: (text) => void warnings.push(text) },
@@ -212,8 +212,8 @@ describe("process supervisor", () => {
       const script = join(directory, "plugin.ts");
       writeFileSync(
         script,
-        `import { createProcessSupervisor } from ${JSON.stringify(join(import.meta.dir, "../../src/supervisor/process/process-supervisor.ts"))};
-const supervisor = createProcessSupervisor({ stateDir: ${JSON.stringify(stateDir)}, shim: ${JSON.stringify([process.execPath, ENTRY])}, log: { warn() {} } });
+        `import { ProcessSupervisor } from ${JSON.stringify(join(import.meta.dir, "../../src/supervisor/process/process-supervisor.ts"))};
+const supervisor = new ProcessSupervisor({ stateDir: ${JSON.stringify(stateDir)}, shim: ${JSON.stringify([process.execPath, ENTRY])}, log: { warn() {} } });
 supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSON.stringify(supervised.ref)));`,
       );
       const plugin = Bun.spawn([process.execPath, script], { stdout: "pipe" });

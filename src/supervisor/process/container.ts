@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { certain } from "../../lib/certain";
+import { type Certain, certain } from "../../lib/certain";
 import { settles } from "../../lib/deadline";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
 import { killCgroup, removeCgroup } from "../../linux/cgroup/manager";
@@ -66,136 +66,172 @@ const RECORD_MS = 5_000;
 /** How long a shim may still write the last log lines to a reader when its container is released. */
 const LAST_LINES_MS = 500;
 
-/** A container and the connection to its shim. */
-export interface SupervisedProcess extends Container {
-  /** Closes the connection; the container keeps running. */
-  detach(): void;
-}
-
-/** What followContainer() needs besides the container. */
+/** What following a container needs besides its files. */
 export interface FollowContext {
   warn(message: string): void;
 }
 
 /**
- * Follows a container through its shim. A shim that is gone without having recorded an exit was killed: its container, whose
- * exit no process would record, is killed too, and that is the exit.
+ * A container and the connection to its shim. A shim that is gone without having recorded an exit was killed: its container, whose exit no
+ * process would record, is killed too, and that is the exit.
  */
-export async function followContainer(
-  files: StateFiles,
-  ref: ContainerRef,
-  context: FollowContext,
-): Promise<SupervisedProcess> {
-  const layout = readCgroupLayout();
-  const settled = Promise.withResolvers<Exit>();
-  let exit: Exit | undefined;
-  let locks: readonly string[] | undefined;
-  let released: Promise<void> | undefined;
-  let ended: Promise<void> | undefined;
+export class ShimContainer implements Container {
+  readonly ref: ContainerRef;
+  readonly exit: Certain<Exit>;
+  readonly #files: StateFiles;
+  readonly #context: FollowContext;
+  readonly #layout = readCgroupLayout();
+  readonly #settled = Promise.withResolvers<Exit>();
+  readonly #restartListeners = new Set<() => void>();
+  /** Held until the files are removed: a late shim then finds no launch request. */
+  #lock: Disposable | undefined;
+  #connection: StatusConnection | undefined;
+  #running: RunningState | undefined;
+  #startedAt = Date.now();
+  #exit: Exit | undefined;
+  #reportedPid: number | undefined;
+  #locks: readonly string[] | undefined;
+  #ended: Promise<void> | undefined;
+  #released: Promise<void> | undefined;
 
-  const settle = (value: Exit): void => {
-    exit ??= value;
-    settled.resolve(exit);
-  };
-  const gone = async (): Promise<void> => {
-    if (exit !== undefined) return;
-    try {
-      settle(readExit(files) ?? (await abandoned(layout, files, ref)));
-    } catch (error) {
-      settle(lostExit(error));
-    }
-  };
-  const reported = () => existsSync(files.running) || existsSync(files.exit);
-  // Held until the files are removed: a late shim then finds no launch request.
-  const lock = await lockOrAwait(files, reported, BEGIN_MS);
-  const restartListeners = new Set<() => void>();
-  let reportedPid: number | undefined;
-  let running = readRunning(files);
-  const connection: StatusConnection | undefined = await connectStatus(files.socket, {
-    running: (mainPid) => {
-      running = readRunning(files) ?? running;
-      const restarted = reportedPid !== undefined && reportedPid !== mainPid;
-      reportedPid = mainPid;
-      if (restarted) for (const listener of restartListeners) listener();
-    },
-    exited: gone,
-    gone,
-  });
-  const recorded = readExit(files);
-  if (recorded !== undefined) settle(recorded);
-  else if (connection === undefined) await gone();
+  private constructor(files: StateFiles, ref: ContainerRef, context: FollowContext) {
+    this.#files = files;
+    this.ref = ref;
+    this.#context = context;
+    this.exit = certain(this.#settled.promise, lostExit);
+  }
 
-  const current = (): RunningState | undefined => {
-    running = readRunning(files) ?? running;
-    return running;
-  };
-  const mainPid = (): number | undefined =>
-    exit === undefined && running !== undefined && isAlive(running.main) ? running.main.pid : undefined;
+  /** Follows the container whose state is in `files`, running or exited. */
+  static async follow(files: StateFiles, ref: ContainerRef, context: FollowContext): Promise<ShimContainer> {
+    const container = new ShimContainer(files, ref, context);
+    await container.#connect();
+    return container;
+  }
 
-  const end = async (): Promise<void> => {
-    // A shim that cannot be reached is not asked to stop.
-    if (connection !== undefined) await settles(connection.stop(), ANSWER_MS);
-    // Read the state only now: a container that just rebooted has a new systemd-nspawn, and from now on it is not restarted again.
-    const state = current();
-    if (state !== undefined) locks = await endContainer(layout, ref.machine, state);
-    if (state !== undefined && !(await settles(settled.promise, RECORD_MS))) {
-      context.warn(`The shim of container ${ref.machine} did not report its exit; killing the shim.`);
-      signalProcess(state.supervisor, SIGKILL);
-    }
-    await settled.promise;
-  };
-  const kill = (): Promise<void> => {
-    if (exit !== undefined) return Promise.resolve();
-    ended ??= end().catch((error: unknown) => {
-      ended = undefined;
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  mainPid(): number | undefined {
+    const running = this.#exit === undefined ? this.#running : undefined;
+    return running !== undefined && isAlive(running.main) ? running.main.pid : undefined;
+  }
+
+  onRestart(listener: () => void): () => void {
+    this.#restartListeners.add(listener);
+    return () => this.#restartListeners.delete(listener);
+  }
+
+  async signal(signal: number): Promise<boolean> {
+    const pid = this.mainPid();
+    // The exit then does not count as an OOM kill, even if the kernel killed a process before.
+    if (signal === SIGKILL && pid !== undefined) await this.#stopShim();
+    const hold = () => this.#connection?.look();
+    return pid === undefined || signalPayload(pid, this.ref.mode, signal, { hold });
+  }
+
+  kill(): Promise<void> {
+    if (this.#exit !== undefined) return Promise.resolve();
+    this.#ended ??= this.#end().catch((error: unknown) => {
+      this.#ended = undefined;
       throw error;
     });
-    return ended;
-  };
-  const remove = async (): Promise<void> => {
-    const state = current();
-    await kill();
+    return this.#ended;
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#remove().catch((error: unknown) => {
+      this.#released = undefined;
+      throw error;
+    });
+    return this.#released;
+  }
+
+  /** Closes the connection; the container keeps running. */
+  detach(): void {
+    this.#connection?.close();
+    this.#lock?.[Symbol.dispose]();
+  }
+
+  async #connect(): Promise<void> {
+    const files = this.#files;
+    const reported = () => existsSync(files.running) || existsSync(files.exit);
+    this.#lock = await lockOrAwait(files, reported, BEGIN_MS);
+    this.#running = readRunning(files);
+    const gone = () => this.#onShimGone();
+    this.#connection = await connectStatus(files.socket, {
+      running: (mainPid) => this.#onRunning(mainPid),
+      exited: gone,
+      gone,
+    });
+    const recorded = readExit(files);
+    if (recorded !== undefined) this.#settle(recorded);
+    else if (this.#connection === undefined) await gone();
+    this.#startedAt = this.#running?.startedAt ?? this.#exit?.at ?? this.#startedAt;
+  }
+
+  #onRunning(mainPid: number): void {
+    this.#current();
+    const restarted = this.#reportedPid !== undefined && this.#reportedPid !== mainPid;
+    this.#reportedPid = mainPid;
+    if (restarted) for (const listener of this.#restartListeners) listener();
+  }
+
+  async #onShimGone(): Promise<void> {
+    if (this.#exit !== undefined) return;
+    try {
+      this.#settle(readExit(this.#files) ?? (await abandoned(this.#layout, this.#files, this.ref)));
+    } catch (error) {
+      this.#settle(lostExit(error));
+    }
+  }
+
+  #settle(exit: Exit): void {
+    this.#exit ??= exit;
+    this.#settled.resolve(this.#exit);
+  }
+
+  #current(): RunningState | undefined {
+    this.#running = readRunning(this.#files) ?? this.#running;
+    return this.#running;
+  }
+
+  /** From then on a reboot does not start the container again. A shim that cannot be reached is not asked. */
+  async #stopShim(): Promise<void> {
+    if (this.#connection !== undefined) await settles(this.#connection.stop(), ANSWER_MS);
+  }
+
+  async #end(): Promise<void> {
+    const { machine } = this.ref;
+    await this.#stopShim();
+    // Read the state only now: a container that just rebooted has a new systemd-nspawn.
+    const state = this.#current();
+    if (state !== undefined) this.#locks = await endContainer(this.#layout, machine, state);
+    if (state !== undefined && !(await settles(this.#settled.promise, RECORD_MS))) {
+      this.#context.warn(`The shim of container ${machine} did not report its exit; killing the shim.`);
+      signalProcess(state.supervisor, SIGKILL);
+    }
+    await this.#settled.promise;
+  }
+
+  async #remove(): Promise<void> {
+    const { machine } = this.ref;
+    const state = this.#current();
+    await this.kill();
     if (state !== undefined && !(await isGone(state.supervisor, LAST_LINES_MS))) {
       signalProcess(state.supervisor, SIGKILL);
       await isGone(state.supervisor, LAST_LINES_MS);
     }
-    connection?.close();
-    const problems = [...(await removeCgroup(layout, ref.machine))];
-    problems.push(...(await removeRemains(ref.machine, { locks: locks ?? state?.locks ?? [] })).problems);
-    for (const problem of problems) context.warn(problem);
-    removeState(files);
-    lock?.[Symbol.dispose]();
-  };
-
-  return {
-    ref,
-    startedAt: running?.startedAt ?? exit?.at ?? Date.now(),
-    exit: certain(settled.promise, lostExit),
-    mainPid,
-    onRestart: (listener) => {
-      restartListeners.add(listener);
-      return () => restartListeners.delete(listener);
-    },
-    signal: async (signal) => {
-      const pid = mainPid();
-      // The exit then does not count as an OOM kill, even if the kernel killed a process before.
-      if (signal === SIGKILL && pid !== undefined && connection !== undefined)
-        await settles(connection.stop(), ANSWER_MS);
-      return pid === undefined || signalPayload(pid, ref.mode, signal, { hold: () => connection?.look() });
-    },
-    kill,
-    release: () => {
-      released ??= remove().catch((error: unknown) => {
-        released = undefined;
-        throw error;
-      });
-      return released;
-    },
-    detach: () => {
-      connection?.close();
-      lock?.[Symbol.dispose]();
-    },
-  };
+    this.#connection?.close();
+    const locks = this.#locks ?? state?.locks ?? [];
+    const problems = [
+      ...(await removeCgroup(this.#layout, machine)),
+      ...(await removeRemains(machine, { locks })).problems,
+    ];
+    for (const problem of problems) this.#context.warn(problem);
+    removeState(this.#files);
+    this.#lock?.[Symbol.dispose]();
+  }
 }
 
 /** Kills what a killed shim left and records that as the exit, for plugins that attach later. */

@@ -12,7 +12,7 @@ import {
   NotSupervisedError,
   type Supervisor,
 } from "../supervisor";
-import { followContainer, type SupervisedProcess } from "./container";
+import { ShimContainer } from "./container";
 import { asRecord, optional, stringOf, stringsOf } from "./record";
 import type { StartReport } from "./shim";
 import { readRequest, type StateFiles, stateFiles, writeState } from "./state";
@@ -35,66 +35,77 @@ const MAX_SOCKET_PATH = 107;
 const MACHINE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
 /** A supervisor that starts a shim for each container. Constructing it changes nothing on the host. */
-export function createProcessSupervisor(options: ProcessSupervisorOptions): Supervisor {
-  const { stateDir = STATE_DIR, shim = entryPoint("supervise"), log } = options;
-  const warned = new Set<string>();
-  const followed = new Set<SupervisedProcess>();
+export class ProcessSupervisor implements Supervisor {
+  readonly name = "process";
+  readonly #stateDir: string;
+  readonly #shim: readonly string[];
+  readonly #log: ProcessSupervisorOptions["log"];
+  /** Kinds of warnings that were logged. */
+  readonly #warned = new Set<string>();
+  readonly #followed = new Set<ShimContainer>();
 
-  const follow = async (files: StateFiles, ref: ContainerRef): Promise<Container> => {
-    const container = await followContainer(files, ref, { warn: (message) => log.warn(message) });
-    followed.add(container);
-    container.exit.then(() => followed.delete(container));
+  constructor({ stateDir = STATE_DIR, shim = entryPoint("supervise"), log }: ProcessSupervisorOptions) {
+    this.#stateDir = stateDir;
+    this.#shim = shim;
+    this.#log = log;
+  }
+
+  async launch(spec: LaunchSpec): Promise<Container> {
+    const { machine, mode } = spec;
+    check(spec, this.#stateDir);
+    const files = stateFiles(this.#stateDir, machine);
+    const ref = { supervisor: "process", machine, mode, bootId: bootId() } as const;
+    await removeStale(files, ref, this.#log);
+    try {
+      await inDirectory(this.#stateDir, () => mkdirSync(files.directory, { mode: 0o700 }));
+      const id = crypto.randomUUID();
+      writeState(files.order, { id, bootId: ref.bootId, spec });
+      this.#warnOnce(machine, await start([...this.#shim, files.order, id]));
+      return await this.#follow(files, ref);
+    } catch (error) {
+      // Whatever the shim did: a container without a handle must not run.
+      await removeStale(files, ref, this.#log).catch((left: unknown) => {
+        this.#log.warn(`Cleanup after the failed start of container ${machine} is incomplete: ${errorText(left)}`);
+      });
+      throw asLaunchError(error);
+    }
+  }
+
+  async attach(ref: ContainerRef): Promise<Container> {
+    const files = stateFiles(this.#stateDir, ref.machine);
+    const request = MACHINE_NAME.test(ref.machine) && ref.bootId === bootId() ? readRequest(files) : undefined;
+    if (request === undefined || request.bootId !== ref.bootId) {
+      throw new NotSupervisedError(`Container ${ref.machine} does not exist (since boot).`);
+    }
+    return this.#follow(files, { ...ref, mode: request.spec.mode });
+  }
+
+  async discard(machine: string): Promise<void> {
+    if (!MACHINE_NAME.test(machine)) return;
+    const ref = { supervisor: "process", machine, mode: "pid1", bootId: bootId() } as const;
+    await removeStale(stateFiles(this.#stateDir, machine), ref, this.#log);
+  }
+
+  async close(): Promise<void> {
+    for (const container of this.#followed) container.detach();
+    this.#followed.clear();
+  }
+
+  async #follow(files: StateFiles, ref: ContainerRef): Promise<Container> {
+    const container = await ShimContainer.follow(files, ref, this.#log);
+    this.#followed.add(container);
+    container.exit.then(() => this.#followed.delete(container));
     return container;
-  };
+  }
 
   /** Logs each kind of warning once, because a host lacks the same controllers for every task. */
-  const warnOnce = (machine: string, warnings: readonly string[]): void => {
+  #warnOnce(machine: string, warnings: readonly string[]): void {
     for (const warning of warnings) {
       const kind = warning.replaceAll(machine, "").replace(/\([^)]*\)/g, "");
-      if (!warned.has(kind)) log.warn(warning);
-      warned.add(kind);
+      if (!this.#warned.has(kind)) this.#log.warn(warning);
+      this.#warned.add(kind);
     }
-  };
-
-  return {
-    name: "process",
-    async launch(spec) {
-      check(spec, stateDir);
-      const files = stateFiles(stateDir, spec.machine);
-      const ref = { supervisor: "process", machine: spec.machine, mode: spec.mode, bootId: bootId() } as const;
-      await removeStale(files, ref, log);
-      try {
-        await inDirectory(stateDir, () => mkdirSync(files.directory, { mode: 0o700 }));
-        const id = crypto.randomUUID();
-        writeState(files.order, { id, bootId: ref.bootId, spec });
-        warnOnce(spec.machine, await start([...shim, files.order, id]));
-        return await follow(files, ref);
-      } catch (error) {
-        // Whatever the shim did: a container without a handle must not run.
-        await removeStale(files, ref, log).catch((left: unknown) => {
-          log.warn(`Cleanup after the failed start of container ${spec.machine} is incomplete: ${errorText(left)}`);
-        });
-        throw asLaunchError(error);
-      }
-    },
-    async attach(ref) {
-      const files = stateFiles(stateDir, ref.machine);
-      const order = MACHINE_NAME.test(ref.machine) && ref.bootId === bootId() ? readRequest(files) : undefined;
-      if (order === undefined || order.bootId !== ref.bootId) {
-        throw new NotSupervisedError(`Container ${ref.machine} does not exist (since boot).`);
-      }
-      return follow(files, { ...ref, mode: order.spec.mode });
-    },
-    async discard(machine) {
-      if (!MACHINE_NAME.test(machine)) return;
-      const ref = { supervisor: "process", machine, mode: "pid1", bootId: bootId() } as const;
-      await removeStale(stateFiles(stateDir, machine), ref, log);
-    },
-    async close() {
-      for (const container of followed) container.detach();
-      followed.clear();
-    },
-  };
+  }
 }
 
 function check(spec: LaunchSpec, stateDir: string): void {
@@ -128,7 +139,7 @@ function check(spec: LaunchSpec, stateDir: string): void {
  */
 async function removeStale(files: StateFiles, ref: ContainerRef, log: { warn(message: string): void }): Promise<void> {
   if (!existsSync(files.directory)) return;
-  const stale = await followContainer(files, ref, log);
+  const stale = await ShimContainer.follow(files, ref, log);
   if (stale.mainPid() !== undefined) log.warn(`Removing container ${ref.machine} of an interrupted start.`);
   await stale.release();
 }

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Subprocess } from "bun";
 import { errnoCode, errorText } from "../../lib/errors";
 import { confineDevices, readDeviceRules } from "../../linux/cgroup/devices";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
@@ -12,7 +13,7 @@ import {
   SUPERVISORS_CGROUP,
 } from "../../linux/cgroup/manager";
 import { inNetworkNamespace } from "../../linux/network-namespace";
-import { identify, signalProcess } from "../../linux/proc";
+import { identify, type ProcessIdentity, signalProcess } from "../../linux/proc";
 import { allowedDevices, dropMknod } from "../../nspawn/devices";
 import { parseEnvironmentFile } from "../../nspawn/environment";
 import { decodeExit, RESTART } from "../../nspawn/exit";
@@ -21,9 +22,9 @@ import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { SIGKILL, signalNumber } from "../../values/signals";
 import { openLog } from "../log-file";
 import { LaunchError, type LaunchSpec } from "../supervisor";
-import { closeAfterDrain, pumpStderr } from "./log-pipes";
-import { filesIn, lockOrAwait, type RunningState, readRequest, writeState } from "./state";
-import { serveStatus } from "./status-protocol";
+import { closeAfterDrain, pumpStderr, type StderrPump } from "./log-pipes";
+import { filesIn, lockOrAwait, readRequest, type StateFiles, writeState } from "./state";
+import { type StatusServer, serveStatus } from "./status-protocol";
 
 const STDOUT = 1;
 /** How long plugins, which check whether a shim is running, may hold the lock of the launch request. */
@@ -69,88 +70,127 @@ async function shim(directory: string, id: string): Promise<number> {
   const files = filesIn(directory);
   // Held until this process exits, even if it is killed.
   const lock = await lockOrAwait(files, () => false, LOCK_MS);
-  const order = lock === undefined ? undefined : readRequest(files);
+  const request = lock === undefined ? undefined : readRequest(files);
   const supervisor = identify(process.pid);
-  if (order?.id !== id || supervisor === undefined) {
+  if (request?.id !== id || supervisor === undefined) {
     lock?.[Symbol.dispose]();
     throw new Error(`The launch request ${id} in ${directory} was cancelled.`);
   }
-  const { spec } = order;
-  const layout = readCgroupLayout();
-  const environment = nspawnEnvironment(spec);
-  const stdout = openLog(spec.stdoutPath, spec.logOwner);
-  const stderr = openLog(spec.stderrPath, spec.logOwner);
-  const pump = pumpStderr(stderr);
-  const warnings = [...createCgroup(layout, spec.machine, spec.limits)];
-  const confined = confineDevices(layout, spec.machine, readDeviceRules(allowedDevices(spec)));
-  if (!confined) warnings.push(UNCONFINED);
-  const argv = confined ? spec.argv : dropMknod(spec.argv);
-  let stopped = false;
-  let watch: PayloadWatch | undefined;
-  const status = serveStatus(files.socket, {
-    stop: () => {
-      stopped = true;
-    },
-    look: () => watch?.look(),
-  });
+  return new Shim(files, request.spec, supervisor).run();
+}
 
-  const startedAt = Date.now();
-  let exit: Exit | undefined;
-  // A container whose state cannot be written, for example because /run is full, could not be found again: kill it on errors.
-  await using rollback = new AsyncDisposableStack();
-  rollback.defer(async () => void (await killCgroup(layout, spec.machine)));
-  for (let first = true; exit === undefined; first = false) {
-    const { child, outside } = spawnInside(layout, { ...spec, argv }, environment, stdout, pump.childFd);
-    rollback.defer(() => child.kill(SIGKILL));
-    const main = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
-    const remember = (found?: PayloadWatch): void => writeState(files.running, stateOf(found));
-    const stateOf = (found?: PayloadWatch): RunningState => ({
-      supervisor,
-      main,
-      ...(found?.leader === undefined ? {} : { leader: found.leader }),
-      locks: found?.locks ?? [],
-      startedAt,
+/** Runs one container: starts its systemd-nspawn, again after each reboot, and records how it exited. */
+class Shim {
+  readonly #files: StateFiles;
+  readonly #spec: LaunchSpec;
+  /** This process. */
+  readonly #supervisor: ProcessIdentity;
+  readonly #layout = readCgroupLayout();
+  readonly #startedAt = Date.now();
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #logs: readonly [stdout: number, stderr: number];
+  readonly #pump: StderrPump;
+  readonly #status: StatusServer;
+  #watch: PayloadWatch | undefined;
+  /** A plugin asked to stop the container: it is not started again, and its exit is no OOM kill. */
+  #stopped = false;
+
+  constructor(files: StateFiles, spec: LaunchSpec, supervisor: ProcessIdentity) {
+    this.#files = files;
+    this.#spec = spec;
+    this.#supervisor = supervisor;
+    this.#environment = nspawnEnvironment(spec);
+    this.#logs = [openLog(spec.stdoutPath, spec.logOwner), openLog(spec.stderrPath, spec.logOwner)];
+    this.#pump = pumpStderr(this.#logs[1]);
+    this.#status = serveStatus(files.socket, {
+      stop: () => {
+        this.#stopped = true;
+      },
+      look: () => this.#watch?.look(),
     });
-    remember();
-    status.send(`running ${main.pid} ${main.startTime}`);
-    if (first) report({ warnings: [...warnings, ...outside] });
-    watch = watchPayload(main.pid, spec.mode, remember);
-    await child.exited;
-    // A single command may exit with that code itself.
-    if (spec.mode === "boot" && child.exitCode === RESTART && !stopped) {
-      watch.close();
-      await killCgroup(layout, spec.machine);
-      await resetCgroup(layout, spec.machine);
-      // A stop may have been requested meanwhile, when no container existed that could be killed.
-      if (!stopped) continue;
+  }
+
+  async run(): Promise<number> {
+    const { machine, limits, argv: requested } = this.#spec;
+    const warnings = [...createCgroup(this.#layout, machine, limits)];
+    const confined = confineDevices(this.#layout, machine, readDeviceRules(allowedDevices(this.#spec)));
+    if (!confined) warnings.push(UNCONFINED);
+    const argv = confined ? requested : dropMknod(requested);
+    const exit = await this.#supervise({ ...this.#spec, argv }, warnings);
+    await Promise.race([this.#pump.done, Bun.sleep(STDERR_END_MS)]);
+    this.#status.send("exited");
+    this.#status.stopListening();
+    await this.#pump.done;
+    closeAfterDrain(this.#logs);
+    return exit;
+  }
+
+  /** Runs the container to its end and records its exit; returns the exit code of this process. */
+  async #supervise(spec: LaunchSpec, warnings: readonly string[]): Promise<number> {
+    // A container whose state cannot be written, for example because /run is full, could not be found again: kill it on errors.
+    await using rollback = new AsyncDisposableStack();
+    rollback.defer(async () => void (await killCgroup(this.#layout, spec.machine)));
+    for (let first = true; ; first = false) {
+      const { child, outside } = spawnInside(this.#layout, spec, this.#environment, this.#logs[0], this.#pump.childFd);
+      rollback.defer(() => child.kill(SIGKILL));
+      this.#watch = this.#record(child.pid);
+      if (first) report({ warnings: [...warnings, ...outside] });
+      await child.exited;
+      if (await this.#restarts(child.exitCode)) continue;
+      const exit = await this.#exitOf(child, this.#watch);
+      this.#watch.close();
+      writeState(this.#files.exit, exit);
+      rollback.move();
+      return 0;
     }
-    if (child.signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
-    await killCgroup(layout, spec.machine);
-    await Promise.race([pump.finish(), Bun.sleep(STDERR_END_MS)]);
-    exit = decodeExit({
-      machine: spec.machine,
-      mode: spec.mode,
-      nspawn:
-        child.signalCode === null
-          ? { code: child.exitCode ?? 1 }
-          : { signal: signalNumber(String(child.signalCode)) ?? 0 },
+  }
+
+  /** Records the systemd-nspawn that was just started, for plugins that attach, and watches its payload. */
+  #record(pid: number): PayloadWatch {
+    const main = identify(pid) ?? { pid, startTime: 0 };
+    const remember = (found?: PayloadWatch): void =>
+      writeState(this.#files.running, {
+        supervisor: this.#supervisor,
+        main,
+        ...(found?.leader === undefined ? {} : { leader: found.leader }),
+        locks: found?.locks ?? [],
+        startedAt: this.#startedAt,
+      });
+    remember();
+    this.#status.send(`running ${main.pid} ${main.startTime}`);
+    return watchPayload(main.pid, this.#spec.mode, remember);
+  }
+
+  /** Whether the container reboots; its cgroup is then ready for the next systemd-nspawn. */
+  async #restarts(exitCode: number | null): Promise<boolean> {
+    const { mode, machine } = this.#spec;
+    // A single command may exit with that code itself.
+    if (mode !== "boot" || exitCode !== RESTART || this.#stopped) return false;
+    this.#watch?.close();
+    await killCgroup(this.#layout, machine);
+    await resetCgroup(this.#layout, machine);
+    // A stop may have been requested meanwhile, when no container existed that could be killed.
+    return !this.#stopped;
+  }
+
+  async #exitOf(child: Subprocess, watch: PayloadWatch): Promise<Exit> {
+    const { mode, machine } = this.#spec;
+    const { signalCode, exitCode } = child;
+    if (signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
+    await killCgroup(this.#layout, machine);
+    await Promise.race([this.#pump.finish(), Bun.sleep(STDERR_END_MS)]);
+    return decodeExit({
+      machine,
+      mode,
+      nspawn: signalCode === null ? { code: exitCode ?? 1 } : { signal: signalNumber(String(signalCode)) ?? 0 },
       payloadStatus: watch.status(),
       payloadSeen: watch.seen,
-      stderrTail: pump.stderrTail(),
-      oomKills: oomKills(layout, spec.machine),
-      killed: stopped,
+      stderrTail: this.#pump.stderrTail(),
+      oomKills: oomKills(this.#layout, machine),
+      killed: this.#stopped,
       at: Date.now(),
     });
   }
-  watch?.close();
-  writeState(files.exit, exit);
-  rollback.move();
-  await Promise.race([pump.done, Bun.sleep(STDERR_END_MS)]);
-  status.send("exited");
-  status.stopListening();
-  await pump.done;
-  closeAfterDrain([stdout, stderr]);
-  return 0;
 }
 
 /**

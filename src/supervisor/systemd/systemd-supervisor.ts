@@ -28,18 +28,59 @@ const permanentErrors = [
  * The supervisor for hosts whose PID 1 is systemd: each container is a transient service of PID 1, which keeps running and
  * keeps its exit status independent of this plugin. Before the first call it neither connects nor changes anything.
  */
-export function createSystemdSupervisor(log: Logger): Supervisor {
-  const manager = new SystemdManager(log);
+export class SystemdSupervisor implements Supervisor {
+  readonly name = "systemd";
+  readonly #log: Logger;
+  readonly #manager: SystemdManager;
 
-  const attachUnit = (ref: ContainerRef) => SystemdUnit.attach(manager, ref, log);
+  constructor(log: Logger) {
+    this.#log = log;
+    this.#manager = new SystemdManager(log);
+  }
 
-  const start = async (spec: LaunchSpec): Promise<void> => {
+  async launch(spec: LaunchSpec): Promise<Container> {
+    const { machine, mode } = spec;
+    const ref: ContainerRef = { supervisor: "systemd", machine, mode, bootId: bootId() };
+    try {
+      // Remove what an interrupted start of the same task left: no handle of it was ever returned.
+      await this.#discard(ref);
+      await writeDropIn(unitName(machine), { command: spec.argv, properties: spec.properties });
+      await this.#start(spec);
+      return await this.#attach(ref);
+    } catch (error) {
+      await this.#discard(ref).catch((left: unknown) => {
+        this.#log.warn("cleanup after a failed start is incomplete", { machine, error: errorText(left) });
+      });
+      throw launchError(error);
+    }
+  }
+
+  async attach(ref: ContainerRef): Promise<Container> {
+    if (ref.bootId !== bootId()) {
+      throw new NotSupervisedError(`The host was rebooted since machine ${ref.machine} was started.`);
+    }
+    return this.#attach(ref);
+  }
+
+  discard(machine: string): Promise<void> {
+    return this.#discard({ supervisor: "systemd", machine, mode: "pid1", bootId: bootId() });
+  }
+
+  close(): Promise<void> {
+    return this.#manager.close();
+  }
+
+  #attach(ref: ContainerRef): Promise<Container> {
+    return SystemdUnit.attach(this.#manager, ref, this.#log);
+  }
+
+  async #start(spec: LaunchSpec): Promise<void> {
     const unit = unitName(spec.machine);
     const fifos: number[] = [];
     try {
       for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
-      const properties = unitProperties(spec, await manager.version());
-      const result = await manager.startTransientUnit(unit, properties, fifos);
+      const properties = unitProperties(spec, await this.#manager.version());
+      const result = await this.#manager.startTransientUnit(unit, properties, fifos);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(
           `systemd failed to start ${unit} (${result}): see "systemctl status ${unit}" and "journalctl -u ${unit}".`,
@@ -49,47 +90,20 @@ export function createSystemdSupervisor(log: Logger): Supervisor {
     } finally {
       for (const fd of fifos) closeSync(fd);
     }
-  };
-
-  const launch = async (spec: LaunchSpec): Promise<Container> => {
-    const ref: ContainerRef = { supervisor: "systemd", machine: spec.machine, mode: spec.mode, bootId: bootId() };
-    try {
-      // Remove what an interrupted start of the same task left: no handle of it was ever returned.
-      await discard(ref);
-      await writeDropIn(unitName(spec.machine), { command: spec.argv, properties: spec.properties });
-      await start(spec);
-      return await attachUnit(ref);
-    } catch (error) {
-      await discard(ref);
-      throw launchError(error);
-    }
-  };
+  }
 
   /** Removes a container for which no handle exists, or its leftovers if its unit is already gone. */
-  const discard = async (ref: ContainerRef): Promise<void> => {
+  async #discard(ref: ContainerRef): Promise<void> {
     try {
-      const left = await attachUnit(ref);
-      log.warn("removing container of an interrupted start", { machine: ref.machine });
+      const left = await this.#attach(ref);
+      this.#log.warn("removing container of an interrupted start", { machine: ref.machine });
       await left.release();
     } catch (error) {
       if (!(error instanceof NotSupervisedError)) throw error;
       await removeDropIn(unitName(ref.machine));
       await removeRemains(ref.machine);
     }
-  };
-
-  return {
-    name: "systemd",
-    launch,
-    attach: async (ref) => {
-      if (ref.bootId !== bootId()) {
-        throw new NotSupervisedError(`The host was rebooted since machine ${ref.machine} was started.`);
-      }
-      return attachUnit(ref);
-    },
-    discard: (machine) => discard({ supervisor: "systemd", machine, mode: "pid1", bootId: bootId() }),
-    close: () => manager.close(),
-  };
+  }
 }
 
 function launchError(error: unknown): Error {
