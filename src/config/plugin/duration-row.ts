@@ -1,0 +1,24 @@
+import * as v from "valibot";
+import { parseDuration } from "../../values/duration";
+import { Problem, parsed, text } from "../validators";
+
+const DURATION = 'a duration such as "90s", "3m" or "1h"';
+
+/** A row for a duration with a default, both written as Go does; the value is in milliseconds. */
+export function duration(fallback: string, least: number) {
+  const parse = (value: string) => {
+    const milliseconds = parseDuration(value);
+    return milliseconds === undefined || milliseconds < least
+      ? new Problem(`it must be ${minimum(least)}`)
+      : milliseconds;
+  };
+  return {
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(parse)), fallback),
+    allowed: minimum(least),
+  } as const;
+}
+
+function minimum(least: number): string {
+  return least === 0 ? DURATION : `${DURATION}, at least ${least / 1000}s`;
+}

@@ -1,0 +1,34 @@
+import * as v from "valibot";
+import { parseSize } from "../../values/size";
+import { option } from "../option";
+import { flag } from "../row-types";
+import { Problem, parsed, text } from "../validators";
+import { duration } from "./duration-row";
+
+const SIZE = 'a size such as "500MB", "2GiB" or "0"';
+
+function bytesOf(value: string): number | Problem {
+  return parseSize(value) ?? new Problem(`it must be ${SIZE}`);
+}
+
+/** Options of the block `gc`. */
+export const gcOptions = {
+  image: option({ ...flag(true), meaning: "Remove unused images that the driver downloaded." }),
+  image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
+  image_min_free: option({
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(bytesOf)), "500MB"),
+    allowed: SIZE,
+    meaning:
+      "Free space to keep on the disk of `image_store`: below it, unused images are removed before `image_delay`, and a pull that needs more space fails; the same applies to `image_download` and the disk of `/var/lib/machines`.",
+  }),
+  container: option({
+    ...flag(true),
+    meaning: "Remove dangling containers: those that this client's driver started and that no longer belong to a task.",
+  }),
+  container_delay: option({
+    ...duration("5m", 0),
+    meaning:
+      "How long the driver waits after its start for the agent to recover its tasks before it looks for dangling containers.",
+  }),
+};
