@@ -4,7 +4,7 @@ import { createPipe, duplicate, setTerminalSize, terminalOf } from "../linux/lib
 import { hostId } from "../linux/proc";
 import type { ContainerUser } from "../values/passwd";
 import type { OpenContainer } from "./container";
-import type { Found } from "./look-program";
+import type { Found } from "./read-program";
 import { EnterError } from "./session-plan";
 
 /** A terminal of a container's own devpts, and its master. */

@@ -8,7 +8,7 @@ import { runProgram } from "../linux/syscall-program/run";
 import { type ContainerUser, findUser } from "../values/passwd";
 import { type ContainerHandle, NAMESPACES, type OpenContainer, openContainer } from "./container";
 import { enterProgram } from "./enter-program";
-import { lookInside } from "./look-inside";
+import { readInside } from "./read-inside";
 import {
   killSession,
   makeSessionCgroup,
@@ -69,7 +69,7 @@ export async function openSession(
   const [command] = request.command;
   if (command === undefined || command === "") throw new EnterError("The command to run is empty.");
   using container = await openContainer(supervised);
-  const seen = await lookInside(container, {
+  const seen = await readInside(container, {
     files: ["/etc/passwd", "/etc/group"],
     find: request.terminal ? PTMX : undefined,
     open: (found, path) => (request.terminal ? openMaster(found, path) : undefined),

@@ -15,7 +15,7 @@ export interface PayloadWatch {
   /** The payload's wait status once it is reaped; undefined if it was not observed or the kernel does not report it. */
   status(): number | undefined;
   /** Searches immediately, for a payload that is about to get a signal. */
-  look(): void;
+  inspect(): void;
   close(): void;
 }
 
@@ -39,7 +39,7 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
     }
     return fd;
   };
-  const look = (): true | undefined => {
+  const inspect = (): true | undefined => {
     if (closed) return true;
     const payload = findPayload(mainPid, mode);
     if (payload !== undefined) pidfd ??= hold(payload);
@@ -62,14 +62,14 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
       return seen;
     },
     status: () => (pidfd === undefined ? undefined : exitStatusOfPidfd(pidfd)),
-    look,
+    inspect,
     close: () => {
       closed = true;
       if (pidfd !== undefined) closeSync(pidfd);
       pidfd = undefined;
     },
   };
-  waitForProcess(mainPid, look).catch(() => {
+  waitForProcess(mainPid, inspect).catch(() => {
     // The exit is then derived from systemd-nspawn's code and last line, which is less exact.
   });
   return watch;

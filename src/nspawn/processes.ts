@@ -72,13 +72,13 @@ export function findStartedPayload(
  */
 export async function waitForProcess<Found>(
   mainPid: number,
-  look: () => Found | undefined,
+  inspect: () => Found | undefined,
   timeoutMs = DEFAULT_TIMEOUT_MS,
 ): Promise<Found | undefined> {
   const main = identify(mainPid);
   const start = performance.now();
   for (let delay = FIRST_DELAY_MS; main !== undefined && isAlive(main); delay *= 2) {
-    const found = look();
+    const found = inspect();
     if (found !== undefined) return found;
     const waited = performance.now() - start;
     if (waited >= timeoutMs) return undefined;
@@ -104,8 +104,8 @@ export async function signalPayload(
   { timeoutMs = DEFAULT_TIMEOUT_MS, hold }: { readonly timeoutMs?: number; readonly hold?: () => unknown } = {},
 ): Promise<boolean> {
   // SIGKILL is never lost, and it must be possible to kill a container that hangs in its start.
-  const look = signal === SIGKILL ? findPayload : findStartedPayload;
-  const payload = await waitForProcess(mainPid, () => look(mainPid, mode), timeoutMs);
+  const inspect = signal === SIGKILL ? findPayload : findStartedPayload;
+  const payload = await waitForProcess(mainPid, () => inspect(mainPid, mode), timeoutMs);
   await hold?.();
   // A payload that is the host's own systemd-nspawn cannot be distinguished from one before its exec.
   const target = payload ?? findPayload(mainPid, mode);

@@ -126,7 +126,7 @@ export class ShimContainer implements Container {
     const pid = this.mainPid();
     // The exit then does not count as an OOM kill, even if the kernel killed a process before.
     if (signal === SIGKILL && pid !== undefined) await this.#stopShim();
-    const hold = () => this.#connection?.look();
+    const hold = () => this.#connection?.inspect();
     return pid === undefined || signalPayload(pid, this.ref.mode, signal, { hold });
   }
 

@@ -106,7 +106,7 @@ class Shim {
       stop: () => {
         this.#stopped = true;
       },
-      look: () => this.#watch?.look(),
+      inspect: () => this.#watch?.inspect(),
     });
   }
 

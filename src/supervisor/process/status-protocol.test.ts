@@ -71,11 +71,11 @@ test(
   "a client gets the state and its responses, and nothing after it has closed",
   withSocket(async (path) => {
     const asked: string[] = [];
-    const server = serveStatus(path, { stop: () => asked.push("stop"), look: () => asked.push("look") });
+    const server = serveStatus(path, { stop: () => asked.push("stop"), inspect: () => asked.push("look") });
     server.send("running 7 1");
     const events = listener();
     const connection = await connectStatus(path, events);
-    await connection?.look();
+    await connection?.inspect();
     await connection?.stop();
     expect(asked).toEqual(["look", "stop"]);
     expect(events.received).toEqual(["running 7"]);

@@ -22,7 +22,7 @@ export interface StatusConnection {
    */
   stop(): Promise<void>;
   /** Resolves when the shim holds a pidfd of the payload, from which it can read its wait status later. */
-  look(): Promise<void>;
+  inspect(): Promise<void>;
   close(): void;
 }
 
@@ -72,7 +72,7 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
   }
   return {
     stop: () => ask("stop", "stopping"),
-    look: () => ask("look", "looked"),
+    inspect: () => ask("look", "looked"),
     close: () => {
       settleRequests();
       socket.end();
@@ -98,7 +98,7 @@ export interface StatusRequests {
   /** Not to restart systemd-nspawn. The response is "stopping". */
   stop(): void;
   /** To open a pidfd of the payload now, because a signal is about to be sent to it. The response is "looked". */
-  look(): void;
+  inspect(): void;
 }
 
 /** Listens on a path that only root can access. */
@@ -120,7 +120,7 @@ export function serveStatus(path: string, requests: StatusRequests): StatusServe
             socket.write("stopping\n");
           }
           if (word === "look") {
-            requests.look();
+            requests.inspect();
             socket.write("looked\n");
           }
         }

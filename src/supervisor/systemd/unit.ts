@@ -97,7 +97,7 @@ export class SystemdUnit implements Container {
     if (pid === undefined) return true;
     // The exit then does not count as an OOM kill, even if the kernel killed a process before.
     if (signal === SIGKILL) this.#killed = true;
-    return signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.look() });
+    return signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.inspect() });
   }
 
   async kill(): Promise<void> {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeFifo } from "../linux/files";
 import { identify } from "../linux/proc";
-import { lookInside } from "./look-inside";
-import { ContentsParser, type Found, parseFound } from "./look-program";
+import { readInside } from "./read-inside";
+import { ContentsParser, type Found, parseFound } from "./read-program";
 
 const directory = mkdtempSync(join(tmpdir(), "look-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -15,7 +15,7 @@ const O_PATH = 0o10000000;
 async function look(files: readonly string[], find?: string) {
   const root = openSync(directory, O_PATH | constants.O_DIRECTORY);
   try {
-    return await lookInside({ root, leader }, { files, find, open: (found: Found | undefined) => found?.kind });
+    return await readInside({ root, leader }, { files, find, open: (found: Found | undefined) => found?.kind });
   } finally {
     closeSync(root);
   }

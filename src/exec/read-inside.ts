@@ -5,7 +5,7 @@ import { createPipe } from "../linux/libc";
 import type { ProcessIdentity } from "../linux/proc";
 import { runProgram } from "../linux/syscall-program/run";
 import type { OpenContainer } from "./container";
-import { answerOf, ContentsParser, type Found, foundSize, isReadable, lookProgram, parseFound } from "./look-program";
+import { answerOf, ContentsParser, type Found, foundSize, isReadable, readProgram, parseFound } from "./read-program";
 import { EnterError } from "./session-plan";
 
 /** The deadline for a container's file systems to answer. */
@@ -35,7 +35,7 @@ export interface Wanted<Opened> {
  *
  * @throws EnterError after 5 s, and at once while an earlier inspection of that container still hangs; what `open` throws
  */
-export async function lookInside<Opened>(
+export async function readInside<Opened>(
   { root, leader }: Pick<OpenContainer, "root" | "leader">,
   wanted: Wanted<Opened>,
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
@@ -68,7 +68,7 @@ export async function lookInside<Opened>(
 
 function spawn(paths: readonly string[], [input, output, root]: readonly [number, number, number]) {
   try {
-    return runProgram("nomad-nspawn-look", lookProgram(paths), [input, output, "ignore", root]);
+    return runProgram("nomad-nspawn-look", readProgram(paths), [input, output, "ignore", root]);
   } finally {
     for (const fd of [input, output]) closeSync(fd);
   }

@@ -59,7 +59,7 @@ export function isReadable({ kind, size }: Found, most: number): boolean {
  * writes their contents, for {@link ContentsParser}. Each of its calls can block for as long as a file system of the container
  * blocks: hence a separate process, which can be killed.
  */
-export function lookProgram(paths: readonly string[]): Uint8Array {
+export function readProgram(paths: readonly string[]): Uint8Array {
   const program = new ProgramBuilder();
   const end = new Label();
   program.call(SYS.prctl, [PR_SET_PDEATHSIG, SIGKILL]);
