@@ -52,9 +52,10 @@ const odd = [
 const variables = Object.fromEntries(odd.map((value, index) => [`ODD_${index}`, value]));
 
 /** Prints its arguments, its variables, a line "up", and exits with code 5 on USR1. */
-const telling = `for word in "$@"; do printf '<%s>' "$word"; done
+const telling = `trap 'exit 5' USR1; trap 'reboot -f' USR2
+for word in "$@"; do printf '<%s>' "$word"; done
 for name in ${Object.keys(variables).join(" ")}; do eval "printf '<%s>' \\"\\$$name\\""; done
-printf '\\nup\\n'; trap 'exit 5' USR1; trap 'reboot -f' USR2; while :; do sleep 0.1; done`;
+printf '\\nup\\n'; while :; do sleep 0.1; done`;
 const told = `${[...odd, ...odd].map((word) => `<${word}>`).join("")}\nup\n`;
 
 async function nspawnOf(id: string): Promise<{ pid: number; unit: string }> {
