@@ -26,7 +26,7 @@ const plugin = {
   registry: [{ default: "docker.io" }],
 };
 
-test("the fuzzer's seeds are good", () => {
+test("the fuzzer's seeds are valid", () => {
   expect(decodeTaskConfig(encode(task)).image).toBe("/image");
   expect(decodePluginConfig(encode(plugin)).enabled).toBe(true);
 });

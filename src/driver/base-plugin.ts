@@ -11,7 +11,7 @@ export const pluginName = "nspawn";
 /** The only version of Nomad's driver API. */
 const apiVersion = "0.1.0";
 
-/** Registers BasePlugin: who the plugin is, and its config. */
+/** Registers the BasePlugin service: the plugin's name, its version, and its config. */
 export function registerBasePlugin(router: ConnectRouter, services: Services): void {
   router.service(BasePlugin, {
     pluginInfo: () => ({

@@ -1,7 +1,7 @@
 import type { DestroyTaskRequest } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { Services } from "./services";
 
-/** Removes everything of a task, of a running one only with `force`. What could not be removed is tried again by the reconciler. */
+/** Removes everything of a task, of a running one only with `force`. The dangling reconciler retries what could not be removed. */
 export async function destroyTask(
   { tasks, dangling }: Pick<Services, "tasks" | "dangling">,
   { taskId, force }: DestroyTaskRequest,

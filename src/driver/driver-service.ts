@@ -55,7 +55,7 @@ export function registerDriver(router: ConnectRouter, services: Services): void 
     execTask: rpc((request) => execTask(services, request)),
     execTaskStreaming: (requests, context) => rpcStream(execTaskStreaming(services, requests, context.signal)),
     init: () => {
-      // Images that an earlier process left unused go also on a client that gets no task.
+      // Unused images of an earlier process are removed even on a client that gets no tasks.
       if (services.lifecycle.init()) services.scheduleImageGc();
       return {};
     },

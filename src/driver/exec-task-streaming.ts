@@ -34,7 +34,7 @@ export async function* execTaskStreaming(
   const messages = requests[Symbol.asyncIterator]();
   const { value } = await messages.next();
   const setup = value?.setup;
-  if (setup === undefined) throw new Error("ExecTaskStreaming began without a setup.");
+  if (setup === undefined) throw new Error("ExecTaskStreaming: the first request has no setup.");
   const session = await openTaskSession(services, setup.taskId, setup.command, setup.tty);
   const gone = () => void session.kill();
   signal.addEventListener("abort", gone, { once: true });

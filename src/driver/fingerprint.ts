@@ -32,7 +32,7 @@ export function fingerprint(facts: HostFacts): FingerprintResponse {
   });
 }
 
-/** The host's fingerprint now, and again whenever systemd-nspawn comes or goes or the config changes. */
+/** The host's fingerprint now, and again whenever systemd-nspawn is installed or removed or the config changes. */
 export async function* fingerprints(
   { host, log }: Pick<Services, "host" | "log">,
   signal: AbortSignal,

@@ -5,20 +5,20 @@ import { type InstalledNspawn, readNspawn, watchNspawn } from "../nspawn/install
 import type { SupervisorName } from "../supervisor/supervisors";
 import type { LiveConfig } from "./live-config";
 
-/** What was found on the host. */
+/** The host's properties that the fingerprint depends on. */
 export interface HostFacts {
   readonly enabled: boolean;
   readonly root: boolean;
   /** Major version of systemd-nspawn; undefined when it is not installed. */
   readonly nspawnVersion: number | undefined;
-  /** Why systemd-nspawn could not be asked, where it is there but does not run. */
+  /** Why systemd-nspawn does not run although it is installed. */
   readonly nspawnProblem?: string;
   readonly volumes: boolean;
   readonly cgroup: "v1" | "v2";
   readonly supervisor: SupervisorName;
 }
 
-/** Why no task can run on this host, in a sentence; undefined when all is well. */
+/** Why no task can run on this host, as a sentence; undefined if the driver is healthy. */
 export function healthProblem(facts: HostFacts): string | undefined {
   if (!facts.enabled) return "The driver is disabled (enabled = false in the nspawn plugin's config).";
   if (!facts.root) return "The driver must run as root: run the Nomad agent as root.";
@@ -32,7 +32,7 @@ export function healthProblem(facts: HostFacts): string | undefined {
   return undefined;
 }
 
-/** What this host offers to tasks, as it is now. */
+/** Reads the current state of the host: supervisor, cgroups, systemd-nspawn. */
 export class HostProbe {
   readonly #config: LiveConfig;
   readonly #supervisor: () => SupervisorName;
@@ -58,14 +58,14 @@ export class HostProbe {
     };
   }
 
-  /** The systemd-nspawn that a task can be started with. @throws Error with the reason why no task can run on this host */
+  /** The installed systemd-nspawn, for the start of a task. @throws Error with the reason why no task can run on this host */
   async requireHealthy(): Promise<InstalledNspawn> {
     const nspawn = await readNspawn();
     if (nspawn !== undefined && this.#config.options.enabled) return nspawn;
     throw new Error(healthProblem(await this.facts()) ?? "systemd-nspawn is not installed.");
   }
 
-  /** Calls `listener` when systemd-nspawn comes or goes or the config changes, until the returned function is called. */
+  /** Calls `listener` when systemd-nspawn is installed or removed or the config changes, until the returned function is called. */
   onChange(listener: () => void): () => void {
     const stops = [watchNspawn(listener), this.#config.onChange(listener)];
     return () => {

@@ -1,7 +1,7 @@
 import { decodePluginConfig } from "../config/plugin/decode";
 import type { PluginOptions } from "../config/plugin/options";
 
-/** The plugin's config, which the agent may set several times. */
+/** The plugin's config; the agent may set it several times. */
 export class LiveConfig {
   readonly #listeners = new Set<() => void>();
   #options: PluginOptions = decodePluginConfig(new Uint8Array());

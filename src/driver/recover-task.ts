@@ -5,14 +5,14 @@ import { decodeTaskState } from "../task/task-handle";
 import type { Services } from "./services";
 import { forwardTaskEvents, taskIdentity } from "./task-events";
 
-/** Finds a task again that an earlier plugin process, or this one, started: running, or ended meanwhile. */
+/** Recovers a task that an earlier plugin process, or this one, started; it may be running or have exited meanwhile. */
 export async function recoverTask(services: Services, { handle }: RecoverTaskRequest): Promise<void> {
   const config = handle?.config;
   if (handle === undefined || config === undefined) throw new Error("RecoverTask: the request has no handle.");
   const { tasks, launcher, dangling, log } = services;
   // The agent leaves the request's own task_id empty (nomad's plugins/drivers/client.go).
   const identity = taskIdentity(config);
-  // An agent that was killed finds the plugin process it had, which knows its tasks.
+  // A restarted agent may reattach to its earlier plugin process, which still has its tasks.
   if (tasks.has(identity.id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
   dangling.start(clientOf(config));

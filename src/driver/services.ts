@@ -13,7 +13,7 @@ import type { HostProbe } from "./host-probe";
 import type { Lifecycle } from "./lifecycle";
 import type { LiveConfig } from "./live-config";
 
-/** What the handlers of the driver's RPCs share in one plugin process. */
+/** The objects that the RPC handlers of one plugin process share. */
 export interface Services {
   readonly log: Logger;
   readonly config: LiveConfig;
@@ -26,6 +26,6 @@ export interface Services {
   readonly lifecycle: Lifecycle;
   /** Schedules the removal of images that no task uses any more. */
   readonly scheduleImageGc: () => void;
-  /** Aborts when this process ends or takes no more work: downloads for tasks that are being started end then. */
+  /** Aborts when this process exits or drains: downloads for tasks that are being started are cancelled then. */
   readonly shutdown: AbortSignal;
 }

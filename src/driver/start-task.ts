@@ -21,8 +21,8 @@ type Response = MessageInitShape<typeof StartTaskResponseSchema>;
 /**
  * Starts a task's container.
  *
- * @param cancelled aborts when the agent is gone: a download is ended then. An agent that only stops the job waits for the start to
- * be over, and does not report it (Nomad 1.6.1, task_runner.go, runDriver())
+ * @param cancelled aborts when the agent is gone: a download is cancelled then. An agent that only stops the job waits until the
+ * start has finished, and does not report it (Nomad 1.6.1, task_runner.go, runDriver())
  */
 export async function startTask(
   services: Services,
@@ -68,7 +68,7 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
   return startTaskResponse(config, task);
 }
 
-/** Waits for the address of a task with a network of its own, and says so if it has none in time. */
+/** Waits for the address of a task with a private network; emits an event if it has none in time. */
 async function addressWarnings({ config }: Services, { network, exit }: Task): Promise<readonly string[]> {
   const { address_wait: wait } = config.options.network;
   if (network === undefined || (await network.ready(wait)) || exit !== undefined || wait === 0) return [];

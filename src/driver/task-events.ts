@@ -7,7 +7,7 @@ import { type ProgressNote, ProgressNotes } from "../task/pull-progress";
 import type { Task, TaskIdentity } from "../task/task";
 import type { Services } from "./services";
 
-/** Which task a config is of. */
+/** The identity of the task that a config describes. */
 export function taskIdentity({ id, name, allocId }: Pick<TaskConfig, "id" | "name" | "allocId">): TaskIdentity {
   return { id, name, allocId };
 }
@@ -49,7 +49,7 @@ export function reportPullProgress(services: Services, identity: TaskIdentity) {
   };
 }
 
-/** Emits an event when memory runs out, logs the exit, and emits systemd-nspawn's own message if it has one. */
+/** Emits an event for each OOM kill, logs the exit, and emits systemd-nspawn's error message if it printed one. */
 export function forwardTaskEvents(services: Services, task: Task): void {
   task.onOutOfMemory((state) => {
     const annotations = { oom_kills: String(state.kills) };

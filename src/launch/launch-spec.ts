@@ -4,14 +4,14 @@ import type { Rootfs } from "../rootfs/rootfs";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import type { LaunchPlan } from "./plan";
 
-/** What a launch spec is made of. */
+/** The inputs of a launch spec. */
 export interface LaunchParts {
   readonly plan: LaunchPlan;
   readonly rootfs: Rootfs;
   readonly files: MachineFiles;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
-  /** Whether systemd-machined is to know the container. */
+  /** Whether systemd-machined registers the container. */
   readonly register: boolean;
 }
 

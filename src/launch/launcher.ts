@@ -23,7 +23,7 @@ import { launchSpec } from "./launch-spec";
 import { chownLogPipes } from "./logs";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
 
-/** A container that was started or found again, with what a task needs of it. */
+/** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
   readonly container: Container;
   readonly exec: ExecContext;
@@ -31,18 +31,18 @@ export interface LaunchedContainer {
   readonly stopSignal?: string;
   /** Undefined if the container has no network of its own. */
   readonly network: NetworkAttachment | undefined;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
-  /** Releases what was made for the container beside what its supervisor keeps, and unregisters its machine. Idempotent. */
+  /** Releases root, network and files of the container, and unregisters its machine. Idempotent. */
   readonly release: () => Promise<void>;
 }
 
-/** What the launcher works with. */
+/** The dependencies of the launcher. */
 export interface LauncherContext {
   readonly log: Logger;
-  /** The operator's config as it is now. */
+  /** The current plugin config. */
   readonly options: () => PluginOptions;
-  /** What relative image paths are relative to. */
+  /** Base of relative image paths. */
   readonly pluginDir: string;
   /** Whether the agent gives each mount of a volume the volume's name. */
   readonly namesVolumes: () => boolean;
@@ -54,7 +54,7 @@ export interface LauncherContext {
   readonly onDangling: () => void;
 }
 
-/** Starts containers, finds them again and removes them: one path for failed starts, destroyed tasks and dangling containers. */
+/** Starts, recovers and removes containers; failed starts, destroyed tasks and dangling containers take the same path. */
 export class Launcher {
   readonly #context: LauncherContext;
 
@@ -76,8 +76,8 @@ export class Launcher {
   }
 
   /**
-   * Starts a planned container. Everything that was made is removed if it fails; a removal that fails too is logged, and never hides why
-   * the start failed.
+   * Starts a planned container. If that fails, everything that was made is removed; errors of the removal are logged and never hide the
+   * reason of the failed start.
    *
    * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError
    */
@@ -118,7 +118,7 @@ export class Launcher {
   }
 
   /**
-   * Finds a container again that an earlier plugin process, or this one, started: running, or ended meanwhile.
+   * Recovers a container that an earlier plugin process, or this one, started; it may be running or have exited meanwhile.
    *
    * @throws NotSupervisedError
    */
@@ -139,19 +139,19 @@ export class Launcher {
     };
   }
 
-  /** Removes what an interrupted start of the same task left, if anything: it may still write to the root that is made anew. */
+  /** Removes what an interrupted start of the same task left: its container may still write to the root that is made anew. */
   async discardStale(machine: string): Promise<void> {
     if (isRegistered(machine)) await this.discard(machine);
   }
 
   /**
-   * Ends what runs of a machine, and removes everything of it. Idempotent. If it fails, the machine stays registered, so that the
+   * Kills the container of a machine, and removes everything of it. Idempotent. If it fails, the machine stays registered, so that the
    * reconciler finds it later.
    *
    * @throws the first failure, or AggregateError
    */
   async discard(machine: string): Promise<void> {
-    // If the container cannot be ended, nothing else is removed: it still uses it.
+    // If the container cannot be killed, its root, network and files stay: it still uses them.
     await this.#context.supervisors.discard(machine);
     await this.#release(machine);
   }
@@ -194,7 +194,7 @@ export class Launcher {
   }
 }
 
-/** Texts for name lookups. The driver's own are left out where the image or the job has something else, or no place for them. */
+/** The contents of resolv.conf and /etc/hosts. The driver's own are omitted if the job mounts a file there or the image lacks the path. */
 async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs) {
   const whereFree = async (path: string, content: string | undefined) =>
     content !== undefined && !taken.includes(path) && (await rootfs.canMountAt(path)) ? content : undefined;

@@ -36,7 +36,7 @@ describe("ownerPlan", () => {
     expect(mountOwnership({ ...facts, ...change }, ids, featuresOf(252))).toEqual(expected);
   });
 
-  test("an old systemd-nspawn cannot", () => {
+  test("an old systemd-nspawn does not support it", () => {
     expect(mountOwnership(facts, picked, featuresOf(249))).toEqual(because("older than 250"));
   });
 });

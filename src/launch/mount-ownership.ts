@@ -11,10 +11,10 @@ import { CONTAINER_IDS, type ContainerIds } from "../values/private-users";
 /**
  * Owners of mounted files in a container with a user namespace.
  *
- * By default systemd-nspawn mounts files without mapping their owners: inside, all of them appear as owned by the user "nobody" (65534), and the
- * container's root can neither write files that are not world-writable nor read a secret of mode 0600. Files that it writes belong to a
- * picked user ID of the host, which the next allocation does not have. With ":idmap", ID N inside is ID N outside for this mount, as
- * without user namespaces. Measured with 252 and 257: systemd-nspawn fails if the file system does not support it (tmpfs
+ * By default systemd-nspawn mounts files without mapping their owners: inside, all of them appear as owned by the user "nobody" (65534),
+ * and the container's root can neither write files that are not world-writable nor read a secret of mode 0600. Files that it writes
+ * belong to a picked user ID of the host, which the next allocation does not have. With ":idmap", ID N inside is ID N outside for this
+ * mount, as without user namespaces. Measured with 252 and 257: systemd-nspawn fails if the file system does not support it (tmpfs
  * before Linux 6.3, NFS, overlayfs, devtmpfs: "Invalid argument"), if other mounts are below ("Device or resource busy"),
  * and if the container's IDs begin at the host's 0. So the driver checks that first, and leaves such a mount unmapped.
  */
@@ -40,16 +40,16 @@ export interface SourceFacts {
   readonly mappable: boolean;
 }
 
-/** What becomes of a mount's owners: mapped, left as they are, or left although that is a pity. */
+/** How a mount's owners are handled: mapped, left unmapped, or left unmapped for a reason that is reported. */
 export type MountOwnership = "map" | "leave" | { readonly because: string };
 
 /** Options of --bind= that map owners, and the one that disables mapping. */
 const mappingOptions: readonly string[] = ["idmap", "rootidmap", "owneridmap"];
 const noMapping = "noidmap";
 
-/** Decides on a mount for which nobody said how. */
+/** Decides on a mount for which the job sets no mapping option. */
 export function mountOwnership(facts: SourceFacts, ids: ContainerIds, features: Features): MountOwnership {
-  // Somebody gave it to the container's IDs as they are outside: a mapping would take it away.
+  // The owner was chosen for this container's IDs on the host: with a mapping the container would lose access.
   if (ids.first !== undefined && facts.uid >= ids.first && facts.uid < ids.first + ids.count) return "leave";
   if (facts.uid >= ids.count || facts.gid >= ids.count) {
     return { because: `its owner ${facts.uid}:${facts.gid} is outside the container's range of ${ids.count} IDs` };

@@ -16,7 +16,7 @@ export interface PlannedMounts {
   readonly mounts: readonly TaskMount[];
   readonly overlay: OverlayMount[];
   readonly devices: LaunchSpec["devices"];
-  /** Where the job itself mounts something. */
+  /** Mount points of the job's own mounts. */
   readonly taken: readonly string[];
   readonly warnings: readonly string[];
 }

@@ -41,7 +41,7 @@ export interface LaunchPlan {
   readonly image: ImageRef;
   readonly mode: PayloadMode;
   readonly mounts: readonly TaskMount[];
-  /** Where the job itself mounts something. */
+  /** Mount points of the job's own mounts. */
   readonly taken: readonly string[];
   readonly devices: LaunchSpec["devices"];
   readonly limits: ResourceLimits;
@@ -50,32 +50,32 @@ export interface LaunchPlan {
   readonly logs: LogPaths;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
 }
 
-/** What of the host and the operator's config a plan depends on. */
+/** The properties of the host and the plugin config that a plan depends on. */
 export interface PlanContext {
   readonly plugin: PluginOptions;
   readonly nspawn: InstalledNspawn;
-  /** What relative image paths are relative to. */
+  /** Base of relative image paths. */
   readonly pluginDir: string;
   /** Whether the agent gives each mount of a volume the volume's name (Nomad 2.0 and later). */
   readonly namesVolumes: boolean;
 }
 
-/** How the payload of a task sits in its container. */
+/** How the payload of a task runs in its container. */
 export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
   if (options.boot) return "boot";
   return options.process_two ? "pid2" : "pid1";
 }
 
-/** The client that a task belongs to: the agent, known by the directory of its allocations. Several agents on one host have one each. */
+/** The client of a task: its agent, identified by the directory of its allocations; each agent of a host has its own directory. */
 export function clientOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
   return dirname(allocDir);
 }
 
-/** What a job sets outside its config block. Variables of devices win over the job's, as Nomad's own drivers have it. */
+/** What a job sets outside its config block. Variables of devices take precedence over the job's, as in Nomad's own drivers. */
 export function jobSettings({ env, deviceEnv, user }: Pick<TaskConfig, "env" | "deviceEnv" | "user">): JobSettings {
   return { environment: { ...env, ...deviceEnv }, user };
 }

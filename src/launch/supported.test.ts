@@ -9,7 +9,7 @@ import { refuseUnsupported, type SupportQuestion } from "./supported";
 describe("refused", () => {
   const cases: readonly [string, object, Partial<SupportQuestion>, number, string][] = [
     [
-      "a task's user that can be none",
+      "an invalid task user",
       {},
       { job: { user: "a:b" } },
       257,
@@ -20,7 +20,7 @@ describe("refused", () => {
       {},
       { mounts: [{ source: "/a", target: "/b", readOnly: false, propagation: "bidirectional" }] },
       257,
-      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".',
+      'The mount at "/b" cannot have propagation_mode "bidirectional": systemd-nspawn does not propagate mounts to the host; use "private" or "host-to-task".',
     ],
     [
       "a bind option of a later version",

@@ -7,7 +7,7 @@ import type { JobSettings } from "../rootfs/image-defaults";
 import { userNameProblem } from "../values/names";
 import { namespaced } from "../values/private-users";
 
-/** What of a plan depends on this client's systemd-nspawn. */
+/** The parts of a plan that depend on this client's systemd-nspawn. */
 export interface SupportQuestion {
   readonly options: TaskOptions;
   readonly job: Pick<JobSettings, "user">;
@@ -15,7 +15,7 @@ export interface SupportQuestion {
 }
 
 /**
- * Refuses what this client's systemd-nspawn cannot do, or would understand otherwise.
+ * Refuses what this client's systemd-nspawn does not support, or would interpret differently.
  *
  * @throws ConfigError
  */
@@ -45,7 +45,7 @@ function refuseVolatileMapped(options: TaskOptions, features: Features): void {
 function refuseMount({ source, target, propagation, options = [] }: TaskMount, features: Features): void {
   if (propagation === "bidirectional") {
     throw new ConfigError(
-      `The mount at ${JSON.stringify(target)} cannot have propagation_mode "bidirectional": systemd-nspawn passes no mounts back to the host; use "private" or "host-to-task".`,
+      `The mount at ${JSON.stringify(target)} cannot have propagation_mode "bidirectional": systemd-nspawn does not propagate mounts to the host; use "private" or "host-to-task".`,
     );
   }
   requireAbsolute(source);
@@ -67,7 +67,7 @@ function refuseOverlay({ lower, upper }: OverlayMount): void {
   }
 }
 
-/** systemd-nspawn would take a relative path from the driver's working directory, and "+" from the image. */
+/** systemd-nspawn resolves a relative path in the driver's working directory, and a leading "+" in the image. */
 function requireAbsolute(path: string): void {
   if (path.startsWith("/")) return;
   throw new ConfigError(`The path ${JSON.stringify(path)} cannot be mounted: it is not absolute.`);

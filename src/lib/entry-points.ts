@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 
-/** What this program does when it is started with that word as its first argument (main.ts). */
+/** The internal commands of this program: main.ts selects one by the first argument. */
 export type EntryPoint = "supervise" | "unpack" | "sync-store";
 
 /**

@@ -5,7 +5,7 @@ import { errnoCode, errorText, ignoreMissing } from "../lib/errors";
 import { settingsFilePath } from "../nspawn/environment";
 import { LaunchError } from "../supervisor/supervisor";
 
-/** The files of running containers; gone after a reboot, as the containers are. */
+/** The files of running containers; a reboot removes them along with the containers. */
 export const filesDirectory = "/run/nomad-driver-nspawn/files";
 
 /** Paths of a machine's files on the host. */
@@ -22,7 +22,7 @@ export const machinePaths = (machine: string) => {
   };
 };
 
-/** Texts that a container's start needs as files. */
+/** Contents of the files that a container's start needs. */
 export interface MachineFileTexts {
   readonly settings: string;
   readonly environment?: string | undefined;
@@ -40,7 +40,7 @@ export interface MachineFiles {
   readonly networkd?: string;
 }
 
-/** What a failure to write below /run means for the start of a container. */
+/** The error of a container's start if its files cannot be written below /run. */
 export function fileErrorOf(machine: string, error: unknown): LaunchError {
   const full = errnoCode(error) === "ENOSPC";
   const why = full ? "the file system of /run is full" : errorText(error);
@@ -73,7 +73,7 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   const write = async (path: string, text: string | undefined, mode: number) =>
     text === undefined ? undefined : writeNew(machine, path, text, mode);
   const environmentFile = await write(paths.environment, texts.environment, 0o600);
-  // All users of the container read these; on the host the directory keeps others out.
+  // All users of the container read these; on the host the directory's mode denies access to other users.
   const resolvConf = await write(paths.resolvConf, texts.resolvConf, 0o644);
   const hosts = await write(paths.hosts, texts.hosts, 0o644);
   const networkd = await write(paths.networkd, texts.networkd, 0o644);
@@ -85,30 +85,30 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   };
 }
 
-/** Writes the program that a container begins with; gives its path. @throws LaunchError if /run cannot be written */
+/** Writes the program that switches to the task's user, and returns its path. @throws LaunchError if /run cannot be written */
 export function writeMachineProgram(machine: string, program: Uint8Array): Promise<string> {
-  // All users of the container run it; on the host the directory keeps others out.
+  // All users of the container run it; on the host the directory's mode denies access to other users.
   return writeNew(machine, machinePaths(machine).program, program, 0o755);
 }
 
-/** Notes where a machine has its root in an image store, before that root is made. @throws LaunchError if /run cannot be written */
+/** Records the path of a machine's root in an image store, before that root is made. @throws LaunchError if /run cannot be written */
 export async function writeRootNote(machine: string, root: string): Promise<void> {
   await writeNew(machine, machinePaths(machine).root, root, 0o600);
 }
 
-/** Where a machine has its root in an image store; undefined if it has none there. */
+/** The path of a machine's root in an image store; undefined if it has none there. */
 export async function readRootNote(machine: string): Promise<string | undefined> {
   const text = await readFile(machinePaths(machine).root, "utf8").catch(ignoreMissing);
-  // Empty: the plugin was killed between creating the note and writing it, which is before the root.
+  // Empty: the plugin was killed between creating the record and writing it, before it made the root.
   return text === "" ? undefined : text;
 }
 
-/** Removes the note of a root that is removed. */
+/** Removes the record of a removed root. */
 export async function removeRootNote(machine: string): Promise<void> {
   await rm(machinePaths(machine).root, { force: true });
 }
 
-/** Removes the files of a machine, except for the note of a root that could not be removed: it is found again by that. Idempotent. */
+/** Removes the files of a machine, except the record of a root that still exists: the reconciler finds the root by it. Idempotent. */
 export async function removeMachineFiles(machine: string): Promise<void> {
   const { directory, root, ...others } = machinePaths(machine);
   await rm(settingsFilePath(machine), { force: true });

@@ -14,21 +14,21 @@ import { inDirectory, removeIfEmpty } from "../lib/directories";
 import { ignoreMissing } from "../lib/errors";
 import { fileErrorOf, filesDirectory, machinePaths, removeMachineFiles } from "./files";
 
-/** One symlink per machine whose target is its client: it exists as a whole or not at all. */
+/** One symlink per machine; its target is the machine's client. A symlink is created atomically with its content, unlike a file. */
 const ownersDirectory = "/run/nomad-driver-nspawn/owners";
 
 const linkOf = (machine: string) => join(ownersDirectory, machine);
 
-/** Something that is made for a machine beside its container: network, root, files. */
+/** A part of a machine beside its container: network, root or files. */
 export interface MachineResource {
   /** For error messages. */
   readonly name: string;
-  /** Removes what is there of it. Idempotent: nothing of it needs to exist. */
+  /** Removes it, wholly or partly made. Idempotent: succeeds if nothing of it exists. */
   release(machine: string): Promise<void>;
 }
 
 /**
- * Releases resources of a machine in their order, each also if one before it failed.
+ * Releases the resources of a machine in the given order; a failure does not stop the ones that follow.
  *
  * @throws the only failure, or AggregateError with all of them
  */
@@ -70,7 +70,7 @@ export async function machinesOfClient(client: string): Promise<string[]> {
   return found;
 }
 
-/** Unregisters a machine of which everything else is removed. Idempotent. */
+/** Unregisters a machine after all its other parts have been removed. Idempotent. */
 export async function unregisterMachine(machine: string): Promise<void> {
   await rm(linkOf(machine), { force: true });
   for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);

@@ -3,13 +3,13 @@ import type { JoinedNetwork, NetworkPlan } from "./network";
 import type { PrivateNetworks } from "./private/private-network";
 import type { NetworkJob, NetworkProvider, NetworkReservation } from "./provider";
 
-/** The host's own network: nothing is made. */
+/** The host's own network; needs no preparation. */
 export const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
   kind: "host",
   reserve: async () => ({ warnings: [], attach: async () => undefined }),
 };
 
-/** A namespace that Nomad made for the group: the container joins it. */
+/** The namespace that Nomad made for the group; the container joins it. */
 export const groupNetwork: NetworkProvider<JoinedNetwork> = {
   kind: "joined",
   reserve: async (_machine, { path }) => {
@@ -18,7 +18,7 @@ export const groupNetwork: NetworkProvider<JoinedNetwork> = {
   },
 };
 
-/** Reserves the network that a plan asks for, by the provider of its kind. @throws as NetworkProvider.reserve() */
+/** Reserves the network of a plan through the provider of its kind. @throws as NetworkProvider.reserve() */
 export function reserveNetwork(
   privateNetworks: PrivateNetworks,
   machine: string,

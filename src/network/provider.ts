@@ -2,9 +2,9 @@ import type { Container } from "../supervisor/supervisor";
 import type { NetworkPlan } from "./network";
 import type { NetworkAttachment } from "./private/attachment";
 
-/** What a network depends on beside its plan. */
+/** What a network depends on besides its plan. */
 export interface NetworkJob {
-  /** Whether an init system runs in the container, which may manage the network itself. */
+  /** Whether an init system runs in the container; it may manage the network itself. */
   readonly boot: boolean;
   /** Text of a resolv.conf(5) with name servers that the container reaches. */
   readonly resolvers: string | undefined;
@@ -14,7 +14,7 @@ export interface NetworkJob {
 export interface NetworkReservation {
   /** A drop-in for systemd-networkd in the container. */
   readonly networkd?: string;
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
   /** Connects the container when it is started; undefined if it has no network of its own. */
   attach(container: Container): Promise<NetworkAttachment | undefined>;

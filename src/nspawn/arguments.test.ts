@@ -196,7 +196,7 @@ describe("what the driver adds", () => {
     [260, ["--user=daemon"]],
     [261, ["--uid=daemon", "--restrict-address-families="]],
     [262, ["--uid=daemon", "--restrict-address-families="]],
-  ])("%d is given nothing that it warns of", (version, wanted) => {
+  ])("%d gets no argument that it warns about", (version, wanted) => {
     const all = args({ ...PLAIN, user: "daemon" }, { features: featuresOf(version) });
     expect(all.filter((argument) => !args(PLAIN).includes(argument))).toEqual(wanted);
   });

@@ -46,8 +46,8 @@ export interface NspawnInput {
 }
 
 /**
- * The arguments of systemd-nspawn, without the program itself. Every value is attached to its switch by "=", so that
- * none can be taken for a switch, and the command follows "--". Pure: launch/supported.ts refuses what cannot be done.
+ * The arguments of systemd-nspawn, without the program itself. Every value is attached to its switch with "=", so that
+ * none can be parsed as a switch, and the command follows "--". Pure: launch/supported.ts refuses what systemd-nspawn does not support.
  */
 export function nspawnArguments(input: NspawnInput): string[] {
   const { options, features } = input;
@@ -61,7 +61,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
     `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
     ...rowSwitches(options),
     ...(options.user === undefined ? [] : [`${features.userSwitch}=${options.user}`]),
-    // Explicitly none: the container may use what it could use before.
+    // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
     ...(features.restrictAddressFamilies ? ["--restrict-address-families="] : []),
     ...userNamespaceSwitches(options),
     ...networkSwitches(options, input.network),
@@ -85,7 +85,7 @@ function rowSwitches(options: TaskOptions): string[] {
   );
 }
 
-/** What -U means, with its two parts as the options change them. */
+/** The equivalent of -U, with its two parts modified by the options. */
 function userNamespaceSwitches(options: TaskOptions): string[] {
   if (!namespaced(options)) return ["--private-users=no"];
   return [`--private-users=${options.private_users ?? "pick"}`, `--private-users-ownership=${ownership(options)}`];
@@ -144,7 +144,7 @@ function escapeColons(path: string): string {
   return path.replace(/[\\:]/g, "\\$&");
 }
 
-/** The arguments that are systemd-nspawn's own: those after "--" are the job's words, whatever they look like. */
+/** The arguments of systemd-nspawn itself: those after "--" are the job's command, even if they look like switches. */
 export function nspawnSwitches(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf("--");
   return end < 0 ? argv : argv.slice(0, end);

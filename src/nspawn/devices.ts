@@ -16,7 +16,7 @@ const containerDevices: readonly DeviceRule[] = [
   { path: "block-*", permissions: "m" },
 ];
 
-/** What systemd-nspawn itself needs to attach a disk image. */
+/** Devices that systemd-nspawn needs to attach a disk image. */
 const diskImageDevices: readonly DeviceRule[] = [
   { path: "/dev/loop-control", permissions: "rw" },
   { path: "block-loop", permissions: "rw" },

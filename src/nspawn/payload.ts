@@ -13,7 +13,7 @@ export interface DeviceRule {
   readonly permissions: string;
 }
 
-/** How a container ended. */
+/** The exit status of a container. */
 export interface Exit {
   /** Exit code of the payload; 0 if a signal killed it. */
   readonly code: number;

@@ -7,15 +7,15 @@ import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 
-/** What roots from images of the host depend on. */
+/** The dependencies of roots from host images. */
 export interface HostRootfsContext {
-  /** The operator's config as it is now. */
+  /** The current plugin config. */
   readonly options: () => PluginOptions;
-  /** What relative image paths are relative to. */
+  /** Base of relative image paths. */
   readonly pluginDir: string;
 }
 
-/** Roots from directories, disk images and devices of this host: systemd-nspawn gets them as they are, so nothing is released. */
+/** Roots from directories, disk images and devices of this host: systemd-nspawn gets them unchanged, so release() has nothing to do. */
 export class HostRootfs implements RootfsProvider {
   readonly name = "root filesystem";
   readonly #context: HostRootfsContext;

@@ -75,7 +75,7 @@ export function applyImageDefaults(
       ...rest,
       command,
       environment: { ...environment, ...job.environment, ...options.environment },
-      // A number alone, which need not be in a database: the group is that of the database, or 0.
+      // A number alone, which need not be in the user database: the group comes from the database, or is 0.
       user: user !== undefined && /^\d+$/.test(user) ? `${user}:` : user,
       working_directory: directory,
     },
@@ -84,7 +84,7 @@ export function applyImageDefaults(
   };
 }
 
-/** What of a job means something else on a stored image: whatever is written to one is forgotten with the container. */
+/** Removes the options that are redundant on a stored image: all changes to it are discarded with the container anyway. */
 function withoutCopies(options: TaskOptions): TaskOptions {
   const { volatile } = options;
   return { ...options, ephemeral: false, volatile: volatile === "overlay" ? "no" : volatile };

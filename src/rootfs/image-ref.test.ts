@@ -27,7 +27,7 @@ test.each([
   ["registry.lan/debian", "registry"],
   ["oci:/srv/images:debian", "layout"],
   ["a\0:b", "host"],
-] as const)("%p is one of a %s", (image, kind) =>
+] as const)("%p has the origin %s", (image, kind) =>
   expect(imageRef(image, { pluginDir: join(top, "plugins"), machineDirectories: [join(top, "machines")] }).kind).toBe(
     kind,
   ),

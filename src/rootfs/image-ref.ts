@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { type LayoutReference, parseLayoutReference } from "../image/oci-layout";
 import { isRegistryReference, MACHINE_DIRECTORIES } from "./resolve-image";
 
-/** Where an image comes from. */
+/** The origin of an image. */
 export type ImageRef =
   /** A directory, disk image or device of this host, or a name for one. */
   | { readonly kind: "host" }
@@ -30,12 +30,12 @@ export interface OriginOptions {
   readonly machineDirectories?: readonly string[];
 }
 
-/** Where the image of a job comes from: what image_download says of one in a registry, or else the image's name. */
+/** The origin of a job's image: from image_download if that names a registry image, otherwise from the image's name. */
 export function taskImageRef({ image, image_download: download }: ImageWanted, options: OriginOptions): ImageRef {
   if (download?.type === "docker" || download?.type === "oci") {
     return { kind: "registry", reference: download.url, ask: download.force };
   }
-  // What image_download brings is a machine image of that name.
+  // image_download creates a machine image of that name.
   return download === undefined ? imageRef(image, options) : { kind: "host" };
 }
 

@@ -19,14 +19,14 @@ const LOCKS = "/run/nomad-driver-nspawn/downloads";
 export interface MachineImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
-  /** What relative image paths are relative to. */
+  /** Base of relative image paths. */
   readonly pluginDir: string;
 }
 
-/** What of a task decides about its download. */
+/** The properties of a task that determine its download. */
 type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
 
-/** Follows a download, and ends it. */
+/** Receives the progress of a download, and cancels it. */
 export interface DownloadWatch {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
@@ -69,11 +69,11 @@ export class MachineImages {
     const { path } = await resolveImage(image.name, { pluginDir, imagePaths });
     if (path.startsWith(`${MACHINES}/`)) return;
     throw new ConfigError(
-      `Option image = ${JSON.stringify(image.name)} stands for ${path}, which comes before the downloaded ${resultOf(image)}: give the image another name.`,
+      `Option image = ${JSON.stringify(image.name)} resolves to ${path}, which takes precedence over the downloaded ${resultOf(image)}: give the image another name.`,
     );
   }
 
-  /** The image that has to be downloaded; undefined if none has to. */
+  /** The image to download; undefined if none is needed. */
   async #wanted({ image: name, image_download: download }: DownloadTask): Promise<MachineImage | undefined> {
     if (download === undefined || (download.type !== "tar" && download.type !== "raw")) return undefined;
     const { options, pluginDir } = this.#context;
@@ -81,7 +81,7 @@ export class MachineImages {
     if (!download.force && (await isOnHost(name, { pluginDir }))) return undefined;
     if (!isMachineName(name)) {
       throw new ConfigError(
-        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is kept in ${MACHINES}.`,
+        `Option image = ${JSON.stringify(name)} is not valid with image_download: it must be a name such as "debian", under which the image is stored in ${MACHINES}.`,
       );
     }
     const { type, verify, force } = download;
@@ -93,7 +93,7 @@ export class MachineImages {
 const resultOf = ({ name, type }: Pick<MachineImage, "name" | "type">) =>
   join(MACHINES, type === "raw" ? `${name}.raw` : name);
 
-/** systemd-importd where it runs and can do it, this program otherwise. */
+/** Downloads with systemd-importd if it runs and supports the request, otherwise with the driver's own downloader. */
 function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: DownloadWatch["onProgress"]) {
   const { keepFree, signal, ca } = context;
   const byImportd = isForImportd(image.url) && ca === undefined && systemdPresence().booted && importdAvailable();

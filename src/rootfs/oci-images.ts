@@ -40,10 +40,10 @@ export interface ImagesContext {
   readonly log: Logger;
 }
 
-/** Where an image made for container engines comes from. */
+/** Where a container (OCI) image comes from. */
 export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
-/** The images made for container engines that this process's tasks stand on, and when they are removed. */
+/** The container (OCI) images that this process's tasks use, and their garbage collection. */
 export class OciImages {
   readonly #context: ImagesContext;
   #store: ImageStore | undefined;
@@ -63,7 +63,7 @@ export class OciImages {
     return this.#store;
   }
 
-  /** Refuses what can be refused without asking the registry. @throws ImageError, ImageReferenceError */
+  /** Refuses what can be refused without a request to the registry. @throws ImageError, ImageReferenceError */
   async check(task: Pick<TaskOptions, "image" | "auth">, ref: OciRef): Promise<void> {
     await this.#wanted(task, ref);
   }

@@ -18,7 +18,7 @@ import { rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
 import { asUserProgram } from "./user-wrapper";
 
-/** Where the program that switches to the task's user is in its container. */
+/** Path, in the container, of the program that switches to the task's user. */
 const PROGRAM = "/run/nomad-driver-nspawn/as-user";
 /** systemd-nspawn's locks of ID ranges, one file per range (nspawn.c, uid_shift_pick()). */
 const RANGE_LOCKS = "/run/systemd/nspawn-uid";
@@ -26,14 +26,14 @@ const RANGE_LOCKS = "/run/systemd/nspawn-uid";
 /** Files that the driver or systemd-nspawn may mount something on. */
 const MOUNTED_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
 
-/** What a root on an image of the store is made of. */
+/** The inputs of a root on an image of the store. */
 export interface OciRootRequest extends RootfsRequest {
   readonly store: ImageStore;
   readonly stored: StoredImage;
 }
 
 /**
- * Prepares the root of a registered machine on an image of the store, and what has to be in it.
+ * Prepares the root of a registered machine on an image of the store, with the directories and files that systemd-nspawn needs in it.
  *
  * @throws ConfigError, StoreError, LaunchError
  */

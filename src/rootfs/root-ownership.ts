@@ -2,19 +2,19 @@ import type { TaskOptions } from "../config/task/options";
 import type { RootOwners } from "../image/store/snapshots";
 import { containerIds, namespaced } from "../values/private-users";
 
-/** How the owners of a root's files come to be the container's. */
+/** How the owners of a root's files are mapped to the container's IDs. */
 export interface RootOwnership {
-  /** The kernel maps the layers' files to these; undefined where they stay as they are. */
+  /** The IDs to which the kernel maps the layers' files; undefined if they are not mapped. */
   readonly owners: RootOwners | "pick" | undefined;
-  /** What systemd-nspawn is told then. */
+  /** The options with which systemd-nspawn is started then. */
   readonly options: TaskOptions;
 }
 
 /**
- * Decides on owners. systemd-nspawn's own mapping does not work on an overlay, and changing owners there would copy every file: so the
- * layers are mapped before they are stacked, and systemd-nspawn finds a root that belongs to the container's IDs already. Of those
- * it picks itself it takes the ones that the root belongs to, if they are free, and holds their lock as long as it runs; if
- * somebody was faster it takes others and changes the owners, which is slow and right.
+ * Decides how owners are mapped. systemd-nspawn's own mapping does not work on an overlay, and changing owners there would copy every
+ * file: so the layers are ID-mapped before they are stacked, and the root that systemd-nspawn gets already belongs to the container's IDs.
+ * When systemd-nspawn picks IDs itself, it takes those of the root if they are free, and holds their lock as long as it runs; if
+ * another process was faster, it takes others and changes the owners, which is slow but correct.
  */
 export function rootOwnership(options: TaskOptions): RootOwnership {
   const {

@@ -12,7 +12,7 @@ import type { MachineResource } from "../machine/registry";
 import type { TaskMount } from "../nspawn/arguments";
 import type { ImageRef } from "./image-ref";
 
-/** A root that is wanted for a machine. */
+/** The request for a machine's root. */
 export interface RootfsRequest {
   readonly machine: string;
   readonly image: ImageRef;
@@ -21,7 +21,7 @@ export interface RootfsRequest {
   readonly mounts: readonly TaskMount[];
 }
 
-/** Follows the download of an image, and ends it. */
+/** Receives the progress of an image's download, and cancels it. */
 export interface PullWatch {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: ImageProgress) => void;
@@ -29,25 +29,25 @@ export interface PullWatch {
   readonly onAcquired: () => void;
 }
 
-/** A root that systemd-nspawn can be started on. */
+/** A root filesystem for systemd-nspawn. */
 export interface Rootfs {
   readonly image: { readonly kind: "directory" | "image"; readonly path: string };
-  /** The task's options as systemd-nspawn gets them: whose the files are and which program begins depends on the root. */
+  /** The task's options as systemd-nspawn gets them: private users, user and command depend on the root. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
   /** Variables that are set unless the job or the image sets them. */
   readonly environment: Readonly<Record<string, string>>;
-  /** IDs on the host of the container's first program, which the log FIFOs are given to; absent: they stay root's. */
+  /** IDs on the host of the container's first program, which become the owner of the log FIFOs; absent: root stays their owner. */
   readonly logOwner?: { readonly uid: number; readonly gid: number };
-  /** What the job's author should know, in sentences. */
+  /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
-  /** Whether the driver can mount a file of its own there. */
+  /** Whether the driver can mount one of its own files at `path`. */
   canMountAt(path: string): Promise<boolean>;
 }
 
-/** An image that is not removed before this is disposed of. */
+/** Keeps an image from garbage collection until it is disposed of. */
 export interface ImageLease extends Disposable {
-  /** Undefined for an image of the host, which has none. */
+  /** Undefined for a host image, which has no config. */
   readonly config: ImageConfig | undefined;
   /**
    * Makes the root of a registered machine.

@@ -16,7 +16,7 @@ import { TaskEvents } from "../task/events";
 import { StatsTicker } from "../task/stats";
 import { TaskRegistry } from "../task/task-registry";
 
-/** The services of one plugin process, with the end of all of them. */
+/** The services of one plugin process; disposing of them closes them all. */
 export interface Runtime extends Services, AsyncDisposable {}
 
 /**

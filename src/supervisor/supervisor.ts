@@ -15,7 +15,7 @@ export interface LaunchSpec {
   readonly mode: PayloadMode;
   /** argv of systemd-nspawn; the first element is its absolute path. It never contains a secret. */
   readonly argv: readonly string[];
-  /** A 0600 file in systemd's EnvironmentFile= format that systemd-nspawn's own environment is extended by. */
+  /** A 0600 file in systemd's EnvironmentFile= format that is added to systemd-nspawn's own environment. */
   readonly environmentFile?: string;
   /** FIFOs of the agent's log collector, or /dev/null, by paths without symlinks; see openLog(). */
   readonly stdoutPath: string;
@@ -27,9 +27,9 @@ export interface LaunchSpec {
   readonly oomScoreAdjust?: number;
   /** The network namespace of systemd-nspawn and the container; absent: the host's. */
   readonly networkNamespace?: string;
-  /** Device nodes the container may open beyond the usual ones, with cgroup permissions such as "rwm". */
+  /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */
   readonly devices: readonly DeviceRule[];
-  /** Further unit properties as the operator allows them; refused by a supervisor that has no units. */
+  /** Additional unit properties that the operator allows; rejected by a supervisor without units. */
   readonly properties: Readonly<Record<string, string>>;
 }
 

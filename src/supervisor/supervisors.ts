@@ -5,7 +5,7 @@ import { ProcessSupervisor } from "./process/process-supervisor";
 import { type Container, type ContainerRef, NotSupervisedError, type Supervisor } from "./supervisor";
 import { SystemdSupervisor } from "./systemd/systemd-supervisor";
 
-/** The name of a supervisor, as task handles have it. */
+/** The name of a supervisor, as written in task handles. */
 export type SupervisorName = ContainerRef["supervisor"];
 
 /**
@@ -30,14 +30,14 @@ export class Supervisors implements AsyncDisposable {
     return this.get(this.preferredName);
   }
 
-  /** A supervisor by name: an earlier boot, or another version, may have started a task with the one that is not preferred. */
+  /** A supervisor by name: a task of an earlier boot or another version may have the supervisor that is not preferred. */
   get(name: SupervisorName): Supervisor {
     const supervisor = this.#made.get(name) ?? this.#make(name);
     this.#made.set(name, supervisor);
     return supervisor;
   }
 
-  /** The container of a machine, whichever supervisor it has, running or ended; undefined if none of them knows it. */
+  /** The container of a machine under any supervisor, running or exited; undefined if no supervisor has it. */
   async find(machine: string): Promise<Container | undefined> {
     for (const supervisor of this.#usable()) {
       try {
@@ -49,7 +49,7 @@ export class Supervisors implements AsyncDisposable {
     return undefined;
   }
 
-  /** Ends the container of a machine and removes what its supervisor kept of it. Idempotent. */
+  /** Kills the container of a machine and removes its supervisor's files and unit. Idempotent. */
   async discard(machine: string): Promise<void> {
     for (const supervisor of this.#usable()) await supervisor.discard(machine);
   }
@@ -60,7 +60,7 @@ export class Supervisors implements AsyncDisposable {
     this.#made.clear();
   }
 
-  /** A container may be of a shim also where systemd is PID 1 now. */
+  /** A container may have a shim even where systemd is PID 1 now. */
   #usable(): readonly Supervisor[] {
     return [...(systemdPresence().booted ? [this.get("systemd")] : []), this.get("process")];
   }

@@ -6,24 +6,24 @@ import type { Logger } from "../lib/logger";
 import { machinesOfClient } from "../machine/registry";
 import type { TaskRegistry } from "./task-registry";
 
-/** What the reconciler works with. */
+/** The dependencies of the reconciler. */
 export interface ReconcilerContext {
   readonly log: Logger;
   readonly tasks: TaskRegistry;
-  /** The operator's config as it is now. */
+  /** The current plugin config. */
   readonly options: () => Pick<PluginOptions, "gc">;
   readonly launcher: Pick<Launcher, "discard">;
 }
 
 /**
- * Removes machines of this client that belong to no task, and tasks that could not be destroyed: what an earlier plugin process left that was killed in the middle
- * of a start, whose task the agent forgot, or of which something could not be removed. Machines of other agents, and everything that is not
- * the driver's, are never looked at. It runs when the agent had time to recover its tasks, and again as long as something could
- * not be removed (compare Nomad's reconcile_dangling.go for containers of Docker).
+ * Removes the dangling machines of this client, and the tasks that could not be destroyed. A machine is *dangling* if no task has it: its
+ * plugin process was killed during the start, the agent forgot its task, or its removal failed. Machines of other agents, and everything
+ * that the driver did not make, are never touched. The reconciler runs once the agent has had time to recover its tasks, and again as
+ * long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
  */
 export class DanglingReconciler {
   readonly #context: ReconcilerContext;
-  /** Removals under way, by machine; they never reject. */
+  /** Removals in progress, by machine; they never reject. */
   readonly #removals = new Map<string, Promise<boolean>>();
   #client: string | undefined;
   #scheduled = false;
@@ -32,7 +32,7 @@ export class DanglingReconciler {
     this.#context = context;
   }
 
-  /** Called with each task: the first one shows that the agent uses this process, and which agent it is. */
+  /** Called with each task: the first one shows that the agent uses this process, and identifies the agent. */
   start(client: string): void {
     if (this.#client !== undefined) return;
     this.#client = client;

@@ -28,7 +28,11 @@ export class TaskRegistry {
     return this.#tasks.has(id);
   }
 
-  /** Destroys a task and forgets it; see Task.destroy(). A task that could not be destroyed stays. @throws TaskNotFoundError */
+  /**
+   * Destroys a task and removes it from the registry; see Task.destroy(). A task that could not be destroyed stays in it.
+   *
+   * @throws TaskNotFoundError
+   */
   async destroy(id: string, options: { readonly force: boolean }): Promise<void> {
     await this.get(id).destroy(options);
     this.#tasks.delete(id);
@@ -39,7 +43,7 @@ export class TaskRegistry {
     return [...this.#tasks.values()].filter(({ destroyFailed }) => destroyFailed);
   }
 
-  /** Whether a machine is a task's that is here or is just arriving. */
+  /** Whether a machine belongs to a task that exists or is being started or recovered. */
   hasMachine(machine: string): boolean {
     const here = [...this.#tasks.values()].map(({ container }) => container.ref.machine);
     return here.includes(machine) || [...this.#starting.values()].includes(machine);

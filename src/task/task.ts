@@ -35,15 +35,15 @@ const transitions = {
 
 export type TaskLife = keyof typeof transitions;
 
-/** One task: a container that was started or found again, until it is destroyed. */
+/** One task: a container that was started or recovered, until it is destroyed. */
 export class Task {
   readonly identity: TaskIdentity;
   readonly container: Container;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Undefined if the container is in the host's network, or its group's. */
+  /** Undefined if the container uses the host's network, or its group's. */
   readonly network: NetworkAttachment | undefined;
-  /** Settles when the container has ended; never rejects. */
+  /** Resolves when the container has exited; never rejects. */
   readonly ended: Certain<Exit>;
   readonly #launched: LaunchedContainer;
   readonly #filters = new FilterCache();
@@ -82,7 +82,7 @@ export class Task {
     });
   }
 
-  /** Calls `listener` when the kernel has killed a process of the task for memory; the task may go on. */
+  /** Calls `listener` when the kernel has OOM-killed a process of the task; the task may keep running. */
   onOutOfMemory(listener: (state: OomState) => void): void {
     this.#oom.listen(listener);
   }
@@ -136,7 +136,7 @@ export class Task {
     await this.container.signal(signal);
   }
 
-  /** Whether the last destroy() failed, so that something of the task is left. */
+  /** Whether the last destroy() failed, so that the task may still have a container or files. */
   get destroyFailed(): boolean {
     return this.#destroyFailed;
   }

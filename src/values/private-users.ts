@@ -22,7 +22,7 @@ export function chooseRange(machine: string, taken: (first: number) => boolean):
   return undefined;
 }
 
-/** The two options that decide whose user IDs a container has. */
+/** The two options that determine the user IDs of a container. */
 export interface PrivateUsers {
   readonly user_namespacing: boolean;
   /** Absent: "pick". */

@@ -40,7 +40,7 @@ export async function findContainer(machine: string): Promise<FoundContainer> {
   }
 }
 
-/** How the payload sits in the container of a systemd-nspawn: PID 1 does not know what it was told. */
+/** How the payload runs in the container, from the command line of systemd-nspawn: the container's PID 1 does not know it. */
 function modeOf(mainPid: number): PayloadMode {
   const switches = nspawnSwitches((readIfThere(`/proc/${mainPid}/cmdline`) ?? "").split("\0"));
   if (switches.includes("--boot")) return "boot";

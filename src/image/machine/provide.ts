@@ -53,7 +53,7 @@ export async function provideMachineImage(
     await mkdir(scratch, { mode: 0o700 });
     try {
       await fetch(image, scratch, lock);
-      // What has a name is taken for whole, also after a power failure.
+      // An image under its final name counts as complete, also after a power failure.
       await writeToDisk(scratch);
       await importImage(image, scratch, directory);
     } finally {
@@ -95,7 +95,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
 
 async function writeToDisk(directory: string): Promise<void> {
   if ((await startSync(directory).exited) !== 0)
-    throw new StoreError("A downloaded image could not be written to its disk.", { recoverable: true });
+    throw new StoreError("Cannot write a downloaded image to its disk.", { recoverable: true });
 }
 
 /** systemd-importd converts such images; otherwise the wrong format would be noticed only when the task starts. */

@@ -19,7 +19,7 @@ export interface DownloadContext {
   readonly directory: string;
   /** The directory of locks; gone after a reboot. */
   readonly locks: string;
-  /** File of certificates that are trusted besides. */
+  /** File of additional trusted certificates. */
   readonly ca?: string | undefined;
   /** Replaces systemd's keyrings. */
   readonly keyring?: string | undefined;

@@ -64,8 +64,8 @@ export class ImageStore {
     this.#context = context;
     const { log } = context;
     this.#pulls = new PullCoordinator({
-      onPulled: (paths, told) => {
-        log.info("image fetched", told);
+      onPulled: (paths, pulled) => {
+        log.info("image fetched", pulled);
         this.#sync(paths);
       },
     });

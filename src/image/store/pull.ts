@@ -22,7 +22,7 @@ interface PullRequest {
   readonly image: string;
   readonly source: ImageSource;
   readonly manifest: ImageManifest;
-  /** Bytes that the disk has to keep free. */
+  /** Bytes to keep free on the disk. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
@@ -136,8 +136,8 @@ async function fetchAll(
 
 /** The environment of pulls. */
 export interface PullsContext {
-  /** Told what was fetched. */
-  readonly onPulled: (paths: StorePaths, told: PulledImage) => void;
+  /** Called with what was fetched. */
+  readonly onPulled: (paths: StorePaths, pulled: PulledImage) => void;
 }
 
 /** A finished pull, for the log. */

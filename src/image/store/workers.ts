@@ -12,7 +12,7 @@ import { parseReport, type UnpackReport } from "../archive/worker";
  * Syncs a directory's file system in another process: nothing else in this process would proceed
  * meanwhile.
  *
- * @returns that process; it ends with 0 when all is done
+ * @returns that process; it exits with 0 when everything is synced
  */
 export function startSync(directory: string) {
   return Bun.spawn([...entryPoint("sync-store"), directory], {

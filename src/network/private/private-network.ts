@@ -31,15 +31,15 @@ export function addressNote(ms: number, unreached: readonly string[]): string {
     : `The container has no address that this client can reach after ${seconds}, only ${unreached.join(" and ")}, not reachable through its interface (see \`networkctl status\` and \`ip route\`): ${until}`;
 }
 
-/** What private networks depend on. */
+/** The dependencies of private networks. */
 export interface PrivateNetworksContext {
   readonly log: Logger;
-  /** The operator's address pools as they are configured now. */
+  /** The currently configured address pools. */
   readonly pools: () => AddressPools;
   readonly ruleReconciler: RuleReconciler;
 }
 
-/** Networks of their own: a namespace that systemd-nspawn makes, with a link to the host. */
+/** Private networks: a namespace that systemd-nspawn makes, with a link to the host. */
 export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, MachineResource {
   readonly kind = "private";
   readonly name = "private network";
@@ -50,8 +50,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
   }
 
   /**
-   * Reserves what a container's private network needs of the host before the container is started: addresses, and the rules of its
-   * ports.
+   * Reserves addresses for a container's private network and applies the rules of its ports, before the container is started.
    *
    * @throws FirewallError if ports cannot be forwarded; LaunchError if something listens on one of them
    */
@@ -72,7 +71,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
     };
   }
 
-  /** The network of a container that was found again; its rules are applied again, in case they are missing. */
+  /** The network of a recovered container; its rules are applied again, in case they are missing. */
   async recover(container: Container): Promise<NetworkAttachment | undefined> {
     const { machine, mode } = container.ref;
     const { log } = this.#context;

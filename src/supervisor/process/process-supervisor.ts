@@ -23,7 +23,7 @@ export interface ProcessSupervisorOptions {
   readonly stateDir?: string;
   /** argv that starts a shim, for tests; the request's file and ID are appended. */
   readonly shim?: readonly string[];
-  /** Takes sentences about limits the host does not enforce, and remains that cannot be removed. */
+  /** Logs limits that the host does not enforce, and leftovers that cannot be removed. */
   readonly log: { warn(message: string): void };
 }
 

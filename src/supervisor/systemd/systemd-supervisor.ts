@@ -16,7 +16,7 @@ import {
 import { SystemdUnit } from "./unit";
 import { removeDropIn, unitName, unitProperties, writeDropIn } from "./unit-properties";
 
-/** Errors of StartTransientUnit that lie in what was asked for; all others may pass. */
+/** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
 const permanentErrors = [
   "org.freedesktop.DBus.Error.InvalidArgs",
   "org.freedesktop.DBus.Error.PropertyReadOnly",
