@@ -43,9 +43,15 @@ export function importsOf({ path, text }: SourceFile): readonly string[] {
 
 const layerOf = (path: string): number => LAYERS.findIndex((layer) => path.startsWith(`${layer}/`));
 
-/** What breaks the rules of docs/architecture.md, a sentence each: arrows that point up, cycles, foreign protobufs, a second FFI table. */
+/**
+ * What breaks the rules of docs/architecture.md, a sentence each: arrows that point up, cycles, foreign protobufs, a second FFI table, a
+ * folder that does not say what it is.
+ */
 export function layerProblems(files: readonly SourceFile[]): readonly string[] {
-  const problems = files.flatMap((file) => [...upwardImports(file), ...forbiddenContents(file)]);
+  const problems = [
+    ...files.flatMap((file) => [...upwardImports(file), ...forbiddenContents(file)]),
+    ...undocumentedFolders(files),
+  ];
   return [...problems, ...cycles(files).map((cycle) => `These files import each other: ${cycle.join(" → ")}.`)];
 }
 
@@ -64,6 +70,15 @@ function forbiddenContents({ path, text }: SourceFile): readonly string[] {
   }
   if (/\bdlopen\(/.test(text) && path !== FFI_TABLE) problems.push(`${path} calls dlopen; only ${FFI_TABLE} may.`);
   return problems;
+}
+
+/** A module comment: five lines or more, at the beginning of a file and separate from what follows. */
+const MODULE_COMMENT = /^\/\*\*\n(?: \*(?!\/).*\n){3,} \*\/\n\n/;
+
+function undocumentedFolders(files: readonly SourceFile[]): readonly string[] {
+  const folders = new Set(files.flatMap(({ path }) => (path.includes("/") ? [dirname(path)] : [])));
+  for (const { path, text } of files) if (MODULE_COMMENT.test(text)) folders.delete(dirname(path));
+  return [...folders].map((folder) => `${folder} has no file that begins with a module comment.`);
 }
 
 /** The import cycles among files, each once. */

@@ -1,3 +1,13 @@
+/**
+ * The command line of the executable, for operators. A *command* has a name, a help text, and a function that gets arguments and a
+ * terminal and returns an exit code. `doctor` (doctor/) reads facts about the host, evaluates them to *findings*, and says how to fix
+ * what is wrong. `run` (run/) starts this same executable as a plugin and drives it as an agent would, so that a container can be tried
+ * without Nomad. `exec` (exec/) runs a command in a container of the driver. `images` lists, prunes and verifies the image store.
+ * `schema` and `docs` print the options.
+ *
+ * Commands may use every layer below. None changes what a running plugin relies on except through the same locks.
+ */
+
 import { errorText } from "../lib/errors";
 import { type Command, UsageError } from "./command";
 import { docsCommand } from "./docs";

@@ -1,3 +1,13 @@
+/**
+ * The options of a task's `config` block (task/) and of the plugin's own (plugin/). An *option* is one row of a table: type, check,
+ * default, meaning, and the switch of systemd-nspawn if the value alone determines it. Everything else is derived from the rows: the
+ * hclspec, with which Nomad parses a job file (hclspec.ts), decoding and validation (decode.ts), the JSON Schema, and docs/options.md
+ * (docs.ts).
+ *
+ * Rules that need more than one option are in combinations.ts, and those that need the operator's config in policy.ts: the *policy* is
+ * what the plugin's options allow jobs to do. What a value means for a container is decided in launch/ and rootfs/.
+ */
+
 import * as v from "valibot";
 import { alternatives } from "../values/names";
 

@@ -1,6 +1,11 @@
 /**
- * Nomad's driver API, one handler per file: protobuf in and out. What the handlers work with exists once per plugin process and is
- * built in runtime/runtime.ts.
+ * Nomad's driver API (plugins/drivers/proto/driver.proto), one *handler* per RPC and file: protobuf in and out, errors mapped in rpc.ts.
+ * A handler decides nothing about containers; it calls launch/, task/ and exec/. driver-service.ts registers them all.
+ *
+ * *Services* are the objects that the handlers of one plugin process share; runtime/runtime.ts builds them. The *fingerprint* is what the
+ * driver reports to the agent about this client: whether it is healthy, and which attributes it has. The *live config* is the plugin's
+ * config, which the agent may set again. The *lifecycle* is the driver's own: a plugin process that the agent is shutting down takes no
+ * more work.
  */
 
 import type { Launcher } from "../launch/launcher";

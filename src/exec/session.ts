@@ -1,3 +1,14 @@
+/**
+ * Commands in a running container, for `nomad alloc exec`, script checks and `exec` of the command line. A *session* is one such command.
+ * It gets the container's namespaces, cgroup, user IDs, capabilities and seccomp filters, all read from the *leader*, the container's PID
+ * 1, because the container may have restricted itself since its start.
+ *
+ * The command is started by a small executable (enter-program.ts) that enters the container and executes the command; its *report*, on a
+ * separate pipe, says which step failed, or how the command ended. Files of the container, such as its passwd(5), are read by a separate
+ * process with a deadline (look-inside.ts): a file system of the container can block every process that opens a file on it.
+ * session-plan.ts decides environment, paths and exit code; session-io.ts makes pipes or a terminal.
+ */
+
 import { closeSync, readFileSync } from "node:fs";
 import { settles } from "../lib/deadline";
 import { readCgroupLayout } from "../linux/cgroup/layout";

@@ -1,5 +1,12 @@
 /**
- * The interface between the origins of images (registry/) and where they are kept (store/): neither knows the other.
+ * Images: where they come from, and how they are stored on this client. There are two kinds. *Container (OCI) images* come from a
+ * registry (registry/) or from a layout in a directory (oci-layout.ts), are unpacked layer by layer (archive/) and kept in the image
+ * store (store/). *Machine images* are directories and disk images in /var/lib/machines; machine/ downloads them. transfer/ has the HTTP
+ * downloads of both, compression/ the formats. What a container's root is made of is decided above, in rootfs/.
+ *
+ * A *source* is the origin of one container image. It resolves a reference to a *manifest*, the list of an image's config and layers, and
+ * reads content by its *descriptor*: type, digest and size. This file is the interface between sources and the store: neither knows the
+ * other.
  */
 
 import { RecoverableError, StoreError } from "../lib/errors";

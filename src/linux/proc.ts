@@ -1,3 +1,15 @@
+/**
+ * Bindings to the kernel, for what the runtime's API lacks. A file here wraps one facility under its name in the manual pages: locks,
+ * mounts, overlayfs, pidfds, namespaces, packet sockets, sysctls; subfolders have the control groups, netlink, and the builder of small
+ * executables that consist of system calls. Nothing here knows systemd-nspawn, Nomad or images.
+ *
+ * Terms: a *process identity* is a PID with the start time of its process, so that a reused PID is not mistaken for it; a *detached
+ * mount* is a mount that has only a descriptor; a *rooted path* is resolved as a process with that root would, so that no symlink of an
+ * untrusted tree leads out of it.
+ *
+ * This file reads /proc.
+ */
+
 import { closeSync, readdirSync, readFileSync } from "node:fs";
 import { readIfThere } from "../lib/directories";
 import { inodeInMemory, openPidfd, signalPidfd } from "./libc";

@@ -1,3 +1,13 @@
+/**
+ * Everything known about the program systemd-nspawn: its versions and features, argument vector and environment, exit codes, processes,
+ * lock files, and what it leaves behind when it is killed. Nothing here starts it; supervisor/ does.
+ *
+ * Terms: the *leader* is PID 1 of the container, which systemd-nspawn adopts as its child. The *payload* is the program that the job
+ * asked for: an init system with mode "boot", a command as PID 1 with "pid1", or, with "pid2", a command beside the *stub init*, a small
+ * PID 1 that systemd-nspawn provides. *Leftovers* are mounts, directories, locks and ephemeral copies of a systemd-nspawn that was killed
+ * before it could remove them.
+ */
+
 /** How the payload runs in the container; determines which process receives signals. */
 export type PayloadMode =
   /** An init system is PID 1 (`--boot`). */

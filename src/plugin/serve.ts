@@ -1,3 +1,13 @@
+/**
+ * HashiCorp's go-plugin protocol, from the plugin's side. The agent starts the executable with a *magic cookie* in its environment; the
+ * plugin listens on a Unix socket and prints the *handshake*, a line with the versions and the socket's path, to standard output. From
+ * then on the agent speaks gRPC on that socket. It may *reattach*: a restarted agent connects to the socket of a plugin process that it
+ * started earlier. Log lines are JSON objects on standard error, in the format of hclog (logger.ts).
+ *
+ * Nothing here knows Nomad's services: the caller registers them. go-plugin's own (health, controller, stdio, broker) are in
+ * go-plugin-services.ts.
+ */
+
 import { createServer, Http2ServerRequest, Http2ServerResponse, type Http2Session } from "node:http2";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";

@@ -1,3 +1,12 @@
+/**
+ * The composition root of the plugin process: the one place that knows every part and builds what exists once per process. All other
+ * modules get what they need as an argument (services.ts in driver/), and none has a global state. plugin-process.ts runs it as a plugin
+ * of an agent: signals, log, server, and the end.
+ *
+ * An agent starts the plugin several times and uses only one of the processes; the others just answer questions about versions and
+ * options. So nothing here touches the host, connects or reads before a task is started or recovered.
+ */
+
 import { dirname } from "node:path";
 import { HostProbe } from "../driver/host-probe";
 import { Lifecycle } from "../driver/lifecycle";

@@ -1,6 +1,12 @@
 /**
- * Runs a task's systemd-nspawn and records its exit status, independent of this plugin process:
- * PID 1 (systemd/) or, on hosts without systemd as PID 1, a small detached process, the shim (process/).
+ * Who runs systemd-nspawn. A *supervisor* starts a task's systemd-nspawn and records its exit, independent of this plugin process: PID 1
+ * (systemd/) or, on hosts without systemd as PID 1, a small detached process per container, the shim (process/). supervisors.ts is the
+ * only file that knows that two exist.
+ *
+ * A *launch spec* is a container that is ready to start: every value is resolved and validated. A *container* is one that was started; a
+ * *container ref* is what finds it again after a restart of the plugin. To *attach* is to find it so; to *release* a container is to
+ * remove everything that its supervisor keeps of it; to *discard* is to do so by machine name alone, whatever state an interrupted start
+ * left.
  */
 
 import type { Certain } from "../lib/certain";

@@ -1,3 +1,14 @@
+/**
+ * Bindings to systemd: PID 1 over D-Bus (manager.ts, on the transport of dbus-socket.ts, which can pass descriptors), the journal, and
+ * the state of systemd-networkd. What a container's unit looks like is not decided here but in supervisor/systemd/.
+ *
+ * Terms: the *manager* is PID 1 with its D-Bus interface; a *unit* is what it manages, here always a transient service; a *job* is a
+ * queued start or stop of a unit (not a job of Nomad).
+ *
+ * This file finds out which parts of systemd this host has. Each is optional for the driver: a host may have another PID 1, or systemd
+ * without systemd-machined, systemd-importd or systemd-networkd.
+ */
+
 import { existsSync, lstatSync, statSync } from "node:fs";
 import { isMissing } from "../lib/errors";
 

@@ -1,3 +1,12 @@
+/**
+ * A task that runs. A *task* is Nomad's view of one container, from its start or recovery until Nomad destroys it; its states are
+ * running, exited and destroyed. The *registry* (task-registry.ts) has the tasks of this plugin process. A *handle* (task-handle.ts) is
+ * what Nomad stores of a task, and what a later plugin process recovers it from; its format must stay readable for later versions.
+ *
+ * stats.ts measures usage, oom-monitor.ts reports OOM kills, events.ts delivers task events to the agent, and stop-signal.ts decides how
+ * a task is stopped. The *dangling reconciler* removes containers of this client that belong to no task.
+ */
+
 import { FilterCache } from "../exec/seccomp";
 import { openSession, type Session } from "../exec/session";
 import type { LaunchedContainer } from "../launch/launcher";

@@ -1,3 +1,12 @@
+/**
+ * Value types: texts that have a grammar, and their meaning. Each file parses one kind of value from text, formats it again, and has the
+ * rules that belong to it: IP addresses and subnets, image references, durations, sizes, signals, resource limits, the lines of
+ * passwd(5), and ranges of user IDs. Nothing here reads the host or knows a job; parsers return undefined, or the problem as the end of a
+ * sentence, because only the caller knows which option the text came from.
+ *
+ * This file has the names that Linux and systemd define: capabilities, groups of system calls, machines, host names.
+ */
+
 /** Capabilities in the order of linux/capability.h; systemd 249 and later know all of them. */
 export const CAPABILITIES: readonly string[] = [
   "CAP_CHOWN",

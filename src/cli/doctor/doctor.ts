@@ -1,3 +1,9 @@
+/**
+ * `doctor`: whether this host can run tasks, and how to fix what is missing. read-host.ts reads the *facts* (host-facts.ts), which is the
+ * only part that touches the host and changes nothing on it; the *checks* (files named *-checks.ts) are pure functions from facts to
+ * *findings*. A finding is ok, a warning (a feature does not work) or an error (no task can run), each with one sentence and a fix.
+ */
+
 import { parseArgs } from "node:util";
 import { decodePluginConfig } from "../../config/plugin/decode";
 import { type Command, orUsageError } from "../command";

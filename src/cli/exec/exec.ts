@@ -1,3 +1,9 @@
+/**
+ * `exec`: a command in a running container of the driver, without Nomad. find-container.ts finds the container by its machine name, under
+ * either supervisor, and reads from its processes what a task has from its config: how the payload runs, and its variables.
+ * attach-streams.ts connects the command with the terminal of the caller.
+ */
+
 import { parseArgs } from "node:util";
 import { FilterCache } from "../../exec/seccomp";
 import { openSession } from "../../exec/session";

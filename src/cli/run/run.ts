@@ -1,3 +1,9 @@
+/**
+ * `run`: a container without Nomad. The command is a small client of Nomad's plugin protocol: it starts this executable as a plugin
+ * (plugin-process.ts), makes the directories and log FIFOs that an agent would make for an allocation (allocation.ts), and calls
+ * StartTask, WaitTask, StopTask and DestroyTask (run-task.ts). So what runs here runs the same way under an agent.
+ */
+
 import { selfCommand } from "../../lib/entry-points";
 import { signalName, signalNumber } from "../../values/signals";
 import type { Command } from "../command";

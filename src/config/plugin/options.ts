@@ -1,3 +1,10 @@
+/**
+ * The options of the plugin itself, in `plugin "nspawn" { config {} }` of the agent's configuration. They belong to the operator of a
+ * client, not to a job's author: which images, mounts, capabilities and networks jobs may use (applied by config/policy.ts and
+ * launch/network-policy.ts), where images are stored and when they are removed, and how networks get addresses. The defaults are those of
+ * the Go driver, or permissive where it had no such option; docs/security.md lists what to set where job authors are not trusted.
+ */
+
 import * as v from "valibot";
 import { canonicalCapability, isUnitProperty } from "../../values/names";
 import { option, schemasOf } from "../option";

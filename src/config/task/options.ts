@@ -1,3 +1,12 @@
+/**
+ * The options of a task's `config` block, in tables by subject: container.ts (what runs, and how), image.ts, files.ts (mounts and
+ * devices), network.ts, security.ts and limits.ts. This file joins the tables; decode.ts decodes a block and applies the rules for
+ * combinations.
+ *
+ * Names and defaults of the Go driver's options are kept, because its job files must work unchanged
+ * (docs/upgrading-from-the-go-driver.md).
+ */
+
 import * as v from "valibot";
 import { schemasOf } from "../option";
 import { containerOptions } from "./container";

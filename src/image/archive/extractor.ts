@@ -1,3 +1,14 @@
+/**
+ * Unpacking of tar archives: layers of images (layer), and whole trees for machine images (tree). Archives are untrusted, so each is
+ * unpacked by a process of its own whose root is the target directory (worker.ts): no name and no symlink in an archive can lead out of
+ * it. tar-reader.ts parses ustar, pax and GNU's format; names.ts checks names; this file writes the entries.
+ *
+ * Terms: a *whiteout* is an entry that removes a file of the layers below, an *opaque* directory one that hides everything in that
+ * directory; in an archive they are files named .wh.*, on the disk the device 0:0 and an attribute of overlayfs. A *sparse* file has
+ * holes, which the archive omits. A *byte string* is a name or value byte by byte, because names need not be UTF-8. The *list* of a layer
+ * has a record for each entry, with which `images verify` compares the files later (layer-record.ts).
+ */
+
 import { chmodSync, lchownSync, linkSync, lutimesSync, mkdirSync, rmSync, type Stats, symlinkSync } from "node:fs";
 import { quoteName, UnpackError } from "../../lib/errors";
 import { makeFifo, makeWhiteout, setAttribute } from "../../linux/files";

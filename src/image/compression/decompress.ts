@@ -1,3 +1,11 @@
+/**
+ * Compression formats, recognized by their first bytes (the *magic number*): media types and file names may be wrong. gzip and zstd are
+ * decompressed by the runtime's zlib; zstd-frames.ts checks that zstd data is complete, which the runtime does not. xz and bzip2 exist
+ * for machine images only, and are decompressed by programs of the host (image/machine/expand.ts).
+ *
+ * This file decompresses layers, in the process that unpacks them.
+ */
+
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { UnpackError } from "../../lib/errors";

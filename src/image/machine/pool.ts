@@ -1,3 +1,14 @@
+/**
+ * Machine images: directories and disk images in /var/lib/machines, as machinectl has them, which `image_download` of type tar or raw
+ * creates. provide.ts makes sure that one exists. It is downloaded by systemd-importd, where that runs and the URL is not secret
+ * (importd.ts; the transfer survives a killed plugin), or by this program (fetch.ts, expand.ts). verify.ts checks it against a list of
+ * checksums and the list's signature, with systemd's keyring.
+ *
+ * An image is created in a *scratch* directory beside its final place, synced to the disk, and then moved to its name: what has a final
+ * name is complete. One download lock for each name excludes other processes; a scratch directory whose lock is free is *abandoned* and
+ * removed by the next download. This file has these names, locks and moves.
+ */
+
 import { createHash } from "node:crypto";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";

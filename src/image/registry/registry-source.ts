@@ -1,3 +1,13 @@
+/**
+ * Container registries (OCI distribution spec). A *repository* is a named set of images at a registry; a *tag* is a name for a manifest
+ * there, which may change; a *digest* identifies content and never changes. A manifest is that of an image, or an *index* with one
+ * manifest for each platform.
+ *
+ * A registry answers the first request with a *challenge* that says how to authenticate (challenge.ts); credentials come from the job, or
+ * from the operator's files and helpers (credentials.ts), and are exchanged for a *token* where it asks for one (token.ts). repository.ts
+ * does all of that for a request; this file reads manifests and layers, and checks every digest.
+ */
+
 import { createHash } from "node:crypto";
 import { formatReference, type ImageReference } from "../../values/image-reference";
 import {

@@ -1,3 +1,15 @@
+/**
+ * The image store: container (OCI) images on this client's disk, shared by all agents of a host. A *layer* is an unpacked directory,
+ * named by its *diff ID*, the digest of its uncompressed archive; an *image* is a record with the digests of its layers; a *reference* is
+ * a name with the digest that it last resolved to; a *snapshot* is the root of one container, an overlay of an image's layers below an
+ * empty directory for writes. A *lease* keeps an image from garbage collection while a container is prepared; afterwards the container's
+ * own record does.
+ *
+ * One lock file orders processes: shared to add or use, exclusive to remove. What is under construction is in tmp/ with a lock of its own
+ * and is moved to its place when it is complete, so that a killed process leaves nothing that could be mistaken for an image. After a
+ * power failure only layers that were synced to the disk are used. The format is in store-format.ts.
+ */
+
 import { createHash } from "node:crypto";
 import { statfsSync } from "node:fs";
 import { readdir, utimes } from "node:fs/promises";

@@ -1,3 +1,12 @@
+/**
+ * HTTP downloads that continue after failures. A *try* is one connection. If it breaks, the next one requests the rest with a Range
+ * header, provided that the server says the content is still the same; a server that starts over has its repeated bytes compared and
+ * dropped (resume.ts). Tries follow each other with a *backoff*, and end after several in a row without progress (retry.ts).
+ *
+ * Every failure becomes a TransferError with a sentence that names image and host, and says whether Nomad may retry the task (errors.ts).
+ * client.ts sends requests: proxies, certificates, redirects without credentials for other hosts.
+ */
+
 import { abortError, contentError, networkError, type Subject, silenceError } from "./errors";
 import { Received } from "./resume";
 import { Backoff, RETRY_OPTIONS, type RetryOptions } from "./retry";

@@ -1,3 +1,13 @@
+/**
+ * Control groups, for hosts with cgroup v2, v1, or both (*hybrid*: v1 controllers and a v2 tree without them). A *tree* is a mounted
+ * hierarchy; the *layout* of a host is the list of its trees with their controllers.
+ *
+ * systemd makes the cgroup of a transient unit. For containers with a shim this folder does the same: manager.ts makes and removes a
+ * container's cgroup in each tree that it needs, limits.ts plans what is written to it, devices.ts restricts devices, by the devices
+ * controller (v1) or a BPF program (v2). For both, stats.ts reads usage, oom.ts watches for OOM kills, and membership.ts finds the
+ * cgroups of a process.
+ */
+
 import { readFileSync } from "node:fs";
 import { isMissing } from "../../lib/errors";
 import { type Mount, readMounts } from "../mount";

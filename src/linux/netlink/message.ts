@@ -1,4 +1,13 @@
-/** Messages of the kernel's netlink sockets, netlink(7): encoding and decoding. All numbers are in host byte order. */
+/**
+ * Netlink, the kernel's socket interface to its network (netlink(7)). A *message* has a header, a fixed part that depends on its type,
+ * and *attributes*: type, length, value, possibly nested. A *dump* is a request that the kernel answers with many messages; a *multicast
+ * group* delivers messages about changes.
+ *
+ * route.ts reads and sets links, addresses and routes, conntrack.ts deletes tracked flows, nftables.ts checks that a table exists (rules
+ * are written by nft(8)), and watch.ts reports changes.
+ *
+ * This file encodes and decodes messages. All numbers are in host byte order.
+ */
 
 const headerSize = 16;
 const attributeHeaderSize = 4;

@@ -1,14 +1,15 @@
+/**
+ * Executables of a few kilobytes that are built at run time and consist of system calls only. The steps between a fork and an exec to
+ * enter a container (setns(2) into a user namespace, above all) need a single-threaded process with none of the driver's memory in it. A
+ * JavaScript runtime is not that. So the calls are decided here, as data, and a loop of 60 bytes makes them: it uses no library, and its
+ * memory holds nothing of the driver.
+ *
+ * A *program* is a table of calls. Each has up to six arguments: numbers, addresses of data in the program, or results of earlier calls;
+ * and the next call for each kind of result, to which a *label* refers. elf.ts writes the static executable, run.ts runs it.
+ */
+
 import { EXECUTE, executable, READ, WRITE } from "./elf";
 import { SYS } from "./syscalls";
-
-/**
- * A program that consists of system calls only, as an executable of a few kilobytes.
- *
- * The steps between a fork and an exec to enter a container (setns(2) into a user namespace, above all) need a
- * single-threaded process with none of the driver's memory in it. A JavaScript runtime is not that. So the calls are decided
- * here, as data, and a loop of 60 bytes makes them: it uses no library, and its memory holds nothing of
- * the driver.
- */
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
 const ENTRY_SIZE = 88;

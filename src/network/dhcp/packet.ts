@@ -1,3 +1,13 @@
+/**
+ * DHCP for IPv4 (RFC 2131), both sides. The *server* (server.ts) answers one container on its own link with the one address that the
+ * driver has assigned to it, for an init system that configures its network by DHCP. The *client* (client.ts, client-state.ts) requests a
+ * lease for a container that runs a single command and therefore has no client, in a zone whose DHCP server is that of systemd-networkd
+ * (private/address-assignment.ts). A *lease* is an address for a limited time; the client renews it as long as the container runs.
+ *
+ * This file reads and writes packets. Packets come from a container or from the network: whatever they contain, parsing returns a packet
+ * or undefined.
+ */
+
 import { type Address, addressBytes, addressOfBytes, macBytes, type Subnet } from "../../values/ip";
 
 /** The format of DHCP messages: RFC 2131, section 2, and RFC 2132. */

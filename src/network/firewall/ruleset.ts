@@ -1,3 +1,14 @@
+/**
+ * Packet filter rules for private networks: forwarded ports, masquerading of containers' packets, and a guard that drops what arrives
+ * from a container for the host's loopback addresses. All rules are in one nftables table of the driver; no rule of another program is
+ * read or changed. The *ruleset* is a pure function of the records of all private networks (this file); nftables.ts applies it in one
+ * transaction through nft(8), and only if it differs from the rules in force; rule-reconciler.ts restores it when another program flushes
+ * the host's rules.
+ *
+ * loopback.ts makes forwarded ports reachable at the host's own 127.0.0.1. conntrack.ts deletes the kernel's memory of flows
+ * (*conntrack*) that would still go to an earlier container.
+ */
+
 import { type Family, formatAddress, formatSubnet, networkOf, parseSubnet, type Subnet } from "../../values/ip";
 import type { PortForward } from "../network";
 import type { NetworkRecord } from "../private/records";

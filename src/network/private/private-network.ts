@@ -1,3 +1,15 @@
+/**
+ * Private networks: systemd-nspawn makes a namespace and a *link*, a pair of interfaces, whose container end is host0. The host's end
+ * stands alone (*veth*), or is a port of a bridge that exists as long as it has containers (*zone*), or of a bridge of the operator
+ * (*bridge*).
+ *
+ * Each container has a *record* under /run (records.ts) with ports and addresses; the firewall rules are always made of all records, so
+ * that a killed plugin leaves nothing which the next one does not know. Addresses are *static* (the driver assigns them from its pools),
+ * *leased* (from a DHCP server), or *external* (a bridge's own network, or the container itself): address-assignment.ts decides when the
+ * link has appeared. attachment.ts then follows one container until it exits: the address that Nomad registers, and the targets of its
+ * ports.
+ */
+
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { Links } from "../../linux/netlink/route";

@@ -1,3 +1,14 @@
+/**
+ * The supervisor for hosts without systemd as PID 1. Each container has a *shim*: a process of this program, in a session and cgroup of
+ * its own, that starts systemd-nspawn, waits for it, starts it again when the container reboots, and records its exit. It outlives the
+ * plugin.
+ *
+ * Shim and plugins share a directory for each container (state.ts). The *launch request* is the plugin's order to the shim; the shim
+ * holds its lock as long as it lives, so a plugin that gets the lock knows that no shim can start that container any more: that *cancels*
+ * the request. The *running state* is the shim's record of its processes, with which a plugin kills the container if the shim was killed.
+ * The *exit* file is the result. A socket (status-protocol.ts) reports changes to plugins; its end is the end of the shim.
+ */
+
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Subprocess } from "bun";

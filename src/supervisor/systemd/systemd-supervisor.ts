@@ -1,3 +1,13 @@
+/**
+ * The supervisor for hosts whose PID 1 is systemd. A container is a *transient unit*, nomad-nspawn-MACHINE.service in machine.slice: made
+ * over D-Bus, without a unit file, gone after a reboot. Its command and the operator's properties are in a *drop-in* below
+ * /run/systemd/system, which is written before the unit exists and removed after it. With RemainAfterExit= the unit stays when its
+ * process has ended, and is the record of the exit until the task is destroyed.
+ *
+ * unit-properties.ts has the unit's properties, unit-state.ts decides from PID 1's property changes whether it ended or restarts, and
+ * exit-details.ts adds what only the journal has: systemd-nspawn's error messages, and whether memory ran out.
+ */
+
 import { closeSync } from "node:fs";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
