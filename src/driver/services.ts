@@ -1,5 +1,5 @@
 /**
- * Nomad's driver API (plugins/drivers/proto/driver.proto), one *handler* per RPC and file: protobuf in and out, errors mapped in rpc.ts.
+ * Nomad's driver API (its package plugins/drivers), one *handler* per RPC and file: protobuf in and out, errors mapped in rpc.ts.
  * A handler decides nothing about containers; it calls launch/, task/ and exec/. driver-service.ts registers them all.
  *
  * *Services* are the objects that the handlers of one plugin process share; runtime/runtime.ts builds them. The *fingerprint* is what the

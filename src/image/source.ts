@@ -42,7 +42,7 @@ export interface ImageSource {
   manifest(options: ReadOptions): Promise<ImageManifest>;
   /**
    * The content as stored there, in order, no faster than the consumer reads. Each piece is owned by the consumer, and may be empty
-   * afterwards (giveBack()). Broken connections are resumed. Size and digest are checked: the iteration throws if they
+   * afterwards (freeBuffer()). Broken connections are resumed. Size and digest are checked: the iteration throws if they
    * are wrong, after the last byte at the latest.
    */
   read(content: Descriptor, options: ReadOptions): AsyncIterable<Uint8Array>;

@@ -49,7 +49,7 @@ function kindOf(facts: LogFacts): string {
  * Opens a task's log for reading and writing: such an open neither blocks nor fails without a reader, and writes never raise SIGPIPE.
  *
  * @param path absolute, without symlinks
- * @param owner the host's user ID that owns the log (see giveLogs()); absent: only root may own it
+ * @param owner the host's user ID that owns the log (see chownLogPipes()); absent: only root may own it
  * @returns a descriptor with O_CLOEXEC; the caller closes it
  * @throws LaunchError if it is anything but a FIFO of root or `owner`, or the null device
  */

@@ -47,7 +47,7 @@ export type Recorder = (record: LayerRecord) => void;
 /**
  * Writes an archive's entries into the root directory of this process, in the format of overlayfs layers: entries that the layer removes
  * become a character device 0:0 or an opaque directory. Symlinks on the path of an entry are followed; they cannot lead
- * out of the root: see unpack-main.ts.
+ * out of the root: see worker.ts.
  */
 export class Extractor implements TarSink {
   readonly #record: Recorder;

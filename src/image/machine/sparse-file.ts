@@ -6,7 +6,7 @@ const BLOCK = 4096;
 const ZEROS = Buffer.alloc(BLOCK);
 /** Bytes written between two checks of the disk's free space. */
 const LOOK_BYTES = 8 * 1024 * 1024;
-/** MiB between two garbage collections; see garbageCollector(). */
+/** MiB between two garbage collections; see gcThrottle(). */
 const COLLECT_MIB = 2;
 
 /**

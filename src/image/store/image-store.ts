@@ -127,7 +127,7 @@ export class ImageStore {
     }
   }
 
-  /** Prepares a container's root from an acquired image; see makeRoot(). */
+  /** Prepares a container's root from an acquired image; see prepareSnapshot(). */
   async prepareSnapshot(request: RootRequest): Promise<string> {
     return prepareSnapshot(await this.open(), request);
   }

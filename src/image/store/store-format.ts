@@ -7,7 +7,7 @@ import { removeStale } from "./scratch";
 
 /** The paths of a store. */
 export interface StorePaths {
-  /** The format of the rest; see format.ts. */
+  /** The format of the rest; see FORMAT. */
   readonly format: string;
   /** Locked shared while adding or using, exclusively while removing. */
   readonly lock: string;
@@ -58,7 +58,7 @@ export function layerPaths(directory: string) {
     /** The directory to stack. */
     files: join(directory, "fs"),
     record: join(directory, "layer.json"),
-    /** What was unpacked, one record per line: see unpack/layer-record.ts. */
+    /** What was unpacked, one record per line: see archive/layer-record.ts. */
     list: join(directory, "list.jsonl"),
   };
 }

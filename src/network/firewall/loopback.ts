@@ -4,7 +4,7 @@ import { NetlinkError } from "../../linux/netlink/socket";
 import { hasIpv6, routeLoopback } from "../../linux/sysctl";
 
 /**
- * Lets packets from the host's programs to forwarded ports at 127.0.0.1 and ::1 leave through a link, and the answers return; rules.ts
+ * Lets packets from the host's programs to forwarded ports at 127.0.0.1 and ::1 leave through a link, and the answers return; ruleset.ts
  * has the matching rules. The settings disappear with the link, unless it is a bridge.
  */
 export function enableRouteLocalnet({ index, name }: { readonly index: number; readonly name: string }): void {
@@ -18,7 +18,7 @@ export function enableRouteLocalnet({ index, name }: { readonly index: number; r
   }
 }
 
-/** Reverts openLoopback() for an operator's bridge, which continues to exist. */
+/** Reverts enableRouteLocalnet() for an operator's bridge, which continues to exist. */
 export function disableRouteLocalnet(bridge: string): void {
   if (!hasIpv6()) return;
   using links = new Links();

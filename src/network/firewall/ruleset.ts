@@ -93,7 +93,7 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
     : [`  chain ${name} {`, `    ${hook}; policy accept;`, ...lines.map((line) => `    ${line}`), "  }"];
 }
 
-/** Packets to loopback addresses may leave the host through a container's link (see host-loopback.ts), and must never come in through it. */
+/** Packets to loopback addresses may leave the host through a container's link (see loopback.ts), and must never come in through it. */
 function guard(bridges: readonly string[]): string[] {
   const names = bridges.flatMap((name) => nftInterface(name) ?? []);
   return ['"ve-*"', '"vb-*"', '"vz-*"', ...names].flatMap((name) =>

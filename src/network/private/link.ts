@@ -79,7 +79,7 @@ export function readHostLink(peer: number, bridged: boolean): HostLink | undefin
   return { index: carrier.index, name: carrier.name, end, addresses: addressesOf(links, carrier.index) };
 }
 
-/** The addresses of a container that the host's packets can reach; see leadsTo(). */
+/** The addresses of a container that the host's packets can reach; see routesVia(). */
 export function routesTo(index: number, addresses: readonly string[]): string[] {
   using links = new Links();
   const routes = links.routes();

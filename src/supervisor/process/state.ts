@@ -30,7 +30,7 @@ export interface RunningState {
   readonly supervisor: ProcessIdentity;
   readonly main: ProcessIdentity;
   readonly leader?: ProcessIdentity;
-  /** Lock files that systemd-nspawn holds (see remains.ts). */
+  /** Lock files that systemd-nspawn holds (see nspawn/leftovers.ts). */
   readonly locks: readonly string[];
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
