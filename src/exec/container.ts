@@ -10,7 +10,7 @@ import type { Container } from "../supervisor/supervisor";
 export interface OpenContainer extends Disposable {
   readonly leader: ProcessIdentity;
   readonly pidfd: number;
-  /** Its root directory; use it only through lookInside(). */
+  /** Its root directory; use it only through readInside(). */
   readonly root: number;
   /** CLONE_NEW* flags of the namespaces it does not share with the driver. */
   readonly namespaces: number;

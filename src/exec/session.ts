@@ -5,7 +5,7 @@
  *
  * The command is started by a small executable (enter-program.ts) that enters the container and executes the command; its *report*, on a
  * separate pipe, says which step failed, or how the command ended. Files of the container, such as its passwd(5), are read by a separate
- * process with a deadline (look-inside.ts): a file system of the container can block every process that opens a file on it.
+ * process with a deadline (read-inside.ts): a file system of the container can block every process that opens a file on it.
  * session-plan.ts decides environment, paths and exit code; session-io.ts makes pipes or a terminal.
  */
 

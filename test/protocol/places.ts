@@ -121,7 +121,7 @@ export async function went(
 }
 
 /**
- * Creates places for the tests of a file, and removes them after the tests. Call it before useWorkbench(): some places are mounted
+ * Creates places for the tests of a file, and removes them after the tests. Call it before useFixture(): some places are mounted
  * in tasks' directories, which are removed with the workbench.
  */
 export function usePlaces(use: (places: Places) => void): void {
