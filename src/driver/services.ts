@@ -31,6 +31,6 @@ export interface Services {
   readonly lifecycle: Lifecycle;
   /** Schedules the removal of images that no task uses any more. */
   readonly scheduleImageGc: () => void;
-  /** Aborts when this process exits or drains: downloads for tasks that are being started are cancelled then. */
+  /** Aborts when this process exits or accepts no more work: downloads for tasks that are being started are cancelled then. */
   readonly shutdown: AbortSignal;
 }

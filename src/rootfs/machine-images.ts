@@ -15,7 +15,7 @@ import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve
 const MACHINES = "/var/lib/machines";
 const LOCKS = "/run/nomad-driver-nspawn/downloads";
 
-/** What MachineImages depends on. */
+/** The dependencies of MachineImages. */
 export interface MachineImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;

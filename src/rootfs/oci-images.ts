@@ -33,7 +33,7 @@ const AGAIN_MS = 10_000;
 /** Minimum delay until the next garbage collection while unused images are left that are not old enough yet. */
 const SOONEST_MS = 1000;
 
-/** What TaskImages depends on. */
+/** The dependencies of OciImages. */
 export interface ImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
