@@ -1,0 +1,54 @@
+import { describe, expect, test } from "bun:test";
+import { layerProblems, type SourceFile } from "./layers";
+
+const COMMENT = "/**\n * What lives here.\n *\n * And its terms.\n */\n\n";
+
+/** The problems of files given by path and text; each folder has a module comment unless `bare`. */
+function problemsOf(texts: Readonly<Record<string, string>>, { bare = false } = {}): readonly string[] {
+  const files = Object.entries(texts).map(([path, text]): SourceFile => ({ path, text: bare ? text : COMMENT + text }));
+  return layerProblems(files);
+}
+
+describe("the layer check", () => {
+  test.each([
+    ["an import downward", { "image/store/a.ts": 'import { b } from "../../lib/b";', "lib/b.ts": "" }, []],
+    ["an import within a folder", { "lib/a.ts": 'import { b } from "./b";', "lib/b.ts": "" }, []],
+    [
+      "an import upward",
+      { "lib/a.ts": 'import type { B } from "../image/b";', "image/b.ts": "" },
+      ["lib/a.ts imports image/b, which is in a higher layer."],
+    ],
+    [
+      "an import on demand upward",
+      { "lib/a.ts": 'const b = await import("../image/b");', "image/b.ts": "" },
+      ["lib/a.ts imports image/b, which is in a higher layer."],
+    ],
+    [
+      "a circle",
+      { "lib/a.ts": 'import { b } from "./b";', "lib/b.ts": 'export { a } from "./a";' },
+      ["These files import each other: lib/a → lib/b → lib/a."],
+    ],
+    ["an unknown folder", { "host/a.ts": "" }, ["host/a.ts is in a folder that LAYERS does not name."]],
+    [
+      "Nomad's protobufs below the layers that speak with Nomad",
+      { "image/a.ts": 'import { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";' },
+      ["image/a.ts imports Nomad's protobufs; only config, launch, task, driver, runtime, cli may."],
+    ],
+    [
+      "a second table of C functions",
+      { "linux/a.ts": 'dlopen("libc.so.6", {});' },
+      ["linux/a.ts calls dlopen; only linux/ffi.ts may."],
+    ],
+  ] as const)("%s", (_case, texts, problems) => expect(problemsOf(texts)).toEqual([...problems]));
+
+  test.each([
+    ["no comment", "export const a = 1;\n"],
+    ["a comment of one line", "/** What lives here. */\n\nexport const a = 1;\n"],
+    ["the comment of a declaration", "/**\n * What it\n * means\n * here.\n */\nexport const a = 1;\n"],
+    ["a comment after the imports", `import { b } from "./b";\n\n${COMMENT}`],
+  ])("a folder without a module comment: %s", (_case, text) =>
+    expect(problemsOf({ "lib/a.ts": text }, { bare: true })).toEqual([
+      "lib has no file that begins with a module comment.",
+    ]),
+  );
+});
