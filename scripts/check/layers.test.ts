@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { layerProblems, type SourceFile } from "./layers";
+import { importsOf, layerProblems, type SourceFile } from "./layers";
 
 const COMMENT = "/**\n * What lives here.\n *\n * And its terms.\n */\n\n";
 
@@ -8,6 +8,29 @@ function problemsOf(texts: Readonly<Record<string, string>>, { bare = false } = 
   const files = Object.entries(texts).map(([path, text]): SourceFile => ({ path, text: bare ? text : COMMENT + text }));
   return layerProblems(files);
 }
+
+test("imports of values and types, dynamic imports and side effects are found, packages are not", () => {
+  const text = [
+    'import { a } from "../lib/a";',
+    'import type { B } from "./b.ts";',
+    "import {",
+    "  c,",
+    '} from "../values/c";',
+    'import "../linux/d";',
+    'const e = await import("../nspawn/e");',
+    'export { f } from "./deep/f";',
+    'import { join } from "node:path";',
+    'import * as v from "valibot";',
+  ].join("\n");
+  expect(importsOf({ path: "task/x.ts", text })).toEqual([
+    "lib/a",
+    "task/b",
+    "values/c",
+    "linux/d",
+    "nspawn/e",
+    "task/deep/f",
+  ]);
+});
 
 describe("the layer check", () => {
   test.each([
@@ -27,6 +50,16 @@ describe("the layer check", () => {
       "a circle",
       { "lib/a.ts": 'import { b } from "./b";', "lib/b.ts": 'export { a } from "./a";' },
       ["These files import each other: lib/a → lib/b → lib/a."],
+    ],
+    [
+      "a circle over several files, reported once, from where it begins",
+      {
+        "lib/entry.ts": 'import { a } from "./a";',
+        "lib/a.ts": 'import { b } from "./b";',
+        "lib/b.ts": 'import { c } from "./c";',
+        "lib/c.ts": 'import { a } from "./a";',
+      },
+      ["These files import each other: lib/a → lib/b → lib/c → lib/a."],
     ],
     ["an unknown folder", { "host/a.ts": "" }, ["host/a.ts is in a folder that LAYERS does not name."]],
     [

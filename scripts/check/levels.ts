@@ -7,7 +7,7 @@ import type { TestMachine } from "../../test/support/test-machine";
 import { projectRoot } from "../build/project";
 import { attempt } from "../command";
 import type { HostSuite } from "../images/host-tree";
-import { type Tally, tallyOf } from "./tally";
+import { type Tally, type TestNames, tallyOf, testNames } from "./tally";
 
 /** A group of tests, and where they run. */
 export interface Level {
@@ -35,7 +35,7 @@ export const levels: readonly Level[] = [
   { name: "unit", paths: ["src", "scripts"], place: "machine" },
   { name: "support", paths: ["test/support"], place: "machine" },
   { name: "build", paths: ["test/build"], place: "machine" },
-  { name: "nspawn", paths: ["test/nspawn"], place: "machine" },
+  { name: "nspawn", paths: ["test/nspawn", "test/image", "test/linux"], place: "machine" },
   { name: "supervisor", paths: ["test/supervisor"], place: "machine" },
   { name: "protocol", paths: ["test/protocol"], place: "machine" },
   { name: "wire", paths: ["test/wire"], place: "machine" },
@@ -54,7 +54,7 @@ export const levels: readonly Level[] = [
       "test/supervisor",
       "test/host/systemd-supervisor.test.ts",
       "test/protocol/stats.test.ts",
-      "test/nspawn/overlay-root.test.ts",
+      "test/linux/overlay-root.test.ts",
     ],
     place: "vm",
   },
@@ -66,8 +66,14 @@ const testTimeouts = { machine: 60_000, host: 60_000, vm: 240_000 } as const;
 /** A network namespace with only loopback: no test can reach the internet, or change the machine's network. */
 const withoutNetwork = ["unshare", "--net", "/bin/sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
 
+/** How a level went. */
+export interface LevelResult {
+  readonly tally: Tally;
+  readonly tests: TestNames;
+}
+
 /** Runs a level's tests on this machine or inside the given one, and shows failures as they happen. */
-export async function runLevel(level: Level, inside?: TestMachine): Promise<Tally> {
+export async function runLevel(level: Level, inside?: TestMachine): Promise<LevelResult> {
   const directory = inside?.share.inside ?? (await mkdtemp(join(tmpdir(), "report-")));
   // A unique name, so that the report of an earlier level in the machine is not mistaken for this one's.
   const report = join(directory, `${crypto.randomUUID()}.xml`);
@@ -80,11 +86,16 @@ export async function runLevel(level: Level, inside?: TestMachine): Promise<Tall
     const options = { cwd: projectRoot, output: "show" } as const;
     if (inside === undefined) {
       const { code } = await attempt([...withoutNetwork, process.execPath, ...argv], options);
-      return tallyOf(await readFile(report, "utf8").catch(() => undefined), code);
+      return resultOf(await readFile(report, "utf8").catch(() => undefined), code);
     }
     const { code } = await inside.exec(["bun", ...argv], options);
-    return tallyOf(await inside.read(report), code);
+    return resultOf(await inside.read(report), code);
   } finally {
     if (inside === undefined) await rm(directory, { recursive: true, force: true });
   }
 }
+
+const resultOf = (report: string | undefined, code: number): LevelResult => ({
+  tally: tallyOf(report, code),
+  tests: testNames(report),
+});

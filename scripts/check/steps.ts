@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { projectRoot } from "../build/project";
 import { run } from "../command";
+import { checkLayers } from "./layers";
 
 /** One check; rejects with the problem. */
 export interface Step {
@@ -25,6 +26,7 @@ export const steps: readonly Step[] = [
   { name: "lint", check: () => runTool("biome", "check", "--error-on-warnings", ".") },
   { name: "lint protos", check: () => runTool("buf", "lint") },
   { name: "types", check: () => runTool("tsc", "--noEmit") },
+  { name: "layers", check: layers },
   { name: "generated code is up to date", check: generatedCode },
   {
     name: "build",
@@ -33,6 +35,12 @@ export const steps: readonly Step[] = [
     },
   },
 ];
+
+/** Imports only point down, without cycles; see layers.ts. */
+async function layers(): Promise<void> {
+  const problems = checkLayers(projectRoot);
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+}
 
 /** Generates the code again in another directory and compares. */
 async function generatedCode(): Promise<void> {

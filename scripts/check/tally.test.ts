@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { add, lastLine, tallyOf } from "./tally";
+import { add, lastLine, neverRan, tallyOf, testNames } from "./tally";
 
 const report = (tests: number, failures: number, skipped: number) =>
   `<?xml version="1.0"?>\n<testsuites name="bun test" tests="${tests}" assertions="9" failures="${failures}" skipped="${skipped}" time="0.1">\n<testsuite name="a" tests="99" failures="99"/></testsuites>`;
@@ -14,6 +14,29 @@ test.each([
   ["no report", undefined, 0, { passed: 0, failed: 1, skipped: 0 }],
 ])("%s", (_, text, exitCode, expected) => {
   expect(tallyOf(text, exitCode)).toEqual(expected);
+});
+
+test("a report names the tests that ran, and those that were skipped", () => {
+  const text = `<testsuites tests="3"><testsuite name="a.test.ts" file="a.test.ts">
+    <testcase name="a &quot;q&quot; &amp; &lt;b&gt;" classname="outer" time="0" file="a.test.ts" line="2">
+      <skipped />
+    </testcase>
+    <testcase name="ok" classname="outer" time="0.1" file="a.test.ts" line="3" assertions="0" />
+    <testcase name="bad" classname="" time="0.1" file="a.test.ts" line="4">
+      <failure message="no" />
+    </testcase>
+  </testsuite></testsuites>`;
+  expect(testNames(text)).toEqual({
+    ran: ["a.test.ts: outer > ok", "a.test.ts:  > bad"],
+    skipped: ['a.test.ts: outer > a "q" & <b>'],
+  });
+  expect(testNames(undefined)).toEqual({ ran: [], skipped: [] });
+});
+
+test("a test that one level skips and another runs was run", () => {
+  const here = { ran: ["a"], skipped: ["b", "c"] };
+  expect(neverRan([here, { ran: ["b"], skipped: ["c"] }])).toEqual(["c"]);
+  expect(neverRan([here, { ran: ["b", "c"], skipped: ["a"] }])).toEqual([]);
 });
 
 test("sums are printed in one line", () => {

@@ -29,6 +29,35 @@ export function tallyOf(report: string | undefined, exitCode: number): Tally {
   return { passed: ran - failures, failed, skipped };
 }
 
+/** Tests of a level by file and name: those that ran, and those that were skipped. */
+export interface TestNames {
+  readonly ran: readonly string[];
+  readonly skipped: readonly string[];
+}
+
+/** The tests of a JUnit report. */
+export function testNames(report: string | undefined): TestNames {
+  const ran: string[] = [];
+  const skipped: string[] = [];
+  for (const [, tag = "", rest = ""] of (report ?? "").matchAll(/<testcase ([^>]*)>([^<]*<skipped)?/g)) {
+    const attribute = (name: string) => textOf(new RegExp(`(?:^| )${name}="([^"]*)"`).exec(tag)?.[1] ?? "");
+    (rest === "" ? ran : skipped).push(`${attribute("file")}: ${attribute("classname")} > ${attribute("name")}`);
+  }
+  return { ran, skipped };
+}
+
+/** Tests that were skipped in every level that has them: what they test, no level tested. */
+export function neverRan(levels: readonly TestNames[]): readonly string[] {
+  const ran = new Set(levels.flatMap((level) => level.ran));
+  const skipped = new Set(levels.flatMap((level) => level.skipped));
+  return [...skipped].filter((name) => !ran.has(name));
+}
+
+function textOf(attribute: string): string {
+  const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return attribute.replace(/&(\w+);/g, (whole, name: string) => entities[name] ?? whole);
+}
+
 /** The exact last line of the output. */
 export function lastLine({ passed, failed }: Tally): string {
   return `${passed} passed, ${failed} failed`;

@@ -14,6 +14,7 @@ import { LiveConfig } from "../driver/live-config";
 import type { Services } from "../driver/services";
 import { Launcher } from "../launch/launcher";
 import type { Logger } from "../lib/logger";
+import { machinesOfClient } from "../machine/registry";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
 import { HostRootfs } from "../rootfs/host-rootfs";
@@ -57,7 +58,13 @@ export function createRuntime(log: Logger): Runtime {
     }),
     onDangling: () => dangling.schedule(),
   });
-  const dangling = new DanglingReconciler({ log: log.named("dangling"), tasks, options, launcher });
+  const dangling = new DanglingReconciler({
+    log: log.named("dangling"),
+    tasks,
+    options,
+    launcher,
+    machinesOf: machinesOfClient,
+  });
   const ended = new AbortController();
   return {
     log,

@@ -3,7 +3,6 @@ import type { Launcher } from "../launch/launcher";
 import { startTimer } from "../lib/deadline";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
-import { machinesOfClient } from "../machine/registry";
 import type { TaskRegistry } from "./task-registry";
 
 /** The dependencies of the reconciler. */
@@ -13,6 +12,8 @@ export interface ReconcilerContext {
   /** The current plugin config. */
   readonly options: () => Pick<PluginOptions, "gc">;
   readonly launcher: Pick<Launcher, "discard">;
+  /** The registered machines of a client; see machinesOfClient(). */
+  readonly machinesOf: (client: string) => Promise<readonly string[]>;
 }
 
 /**
@@ -58,9 +59,9 @@ export class DanglingReconciler {
   }
 
   async #reconcile(): Promise<void> {
-    const { tasks, launcher, log } = this.#context;
+    const { tasks, launcher, log, machinesOf } = this.#context;
     let complete = true;
-    for (const machine of await machinesOfClient(this.#client ?? "")) {
+    for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
       log.warn("removing dangling container", { machine });
       complete = (await this.#remove(machine, () => launcher.discard(machine))) && complete;

@@ -7,6 +7,7 @@ import { machinesOfClient } from "../../src/machine/registry";
 import { settingsFilePath } from "../../src/nspawn/environment";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PreparedTask, prepareTask } from "../support/task";
+import { machinesBecome } from "./machines";
 import { type Fixture, openWorkbench, shell } from "./workbench";
 
 let before: HostState;
@@ -30,18 +31,6 @@ const forever = "echo up; while :; do sleep 0.1; done";
 
 async function machineOf(task: PreparedTask): Promise<string> {
   return (await bench.client().inspectTask(task.id)).driver?.attributes["machine"] ?? "";
-}
-
-/** Resolves when the agent has exactly these machines. */
-async function machinesBecome(owner: string, machines: readonly string[]): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  for (;;) {
-    const found = (await machinesOfClient(owner)).sort();
-    if (found.join() === [...machines].sort().join()) return;
-    if (performance.now() > deadline)
-      throw new Error(`The machines are ${found.join(", ")}, not ${machines.join(", ")}.`);
-    await Bun.sleep(50);
-  }
 }
 
 test("dangling containers are removed after the delay; all others stay", async () => {

@@ -103,24 +103,34 @@ describe("the image config", () => {
     );
   });
 
-  test("also applies to commands in the task, even after a restart of the plugin, and to its stop signal", async () => {
-    const script = "trap 'exit 5' USR1; echo up; while :; do sleep 0.1; done";
-    const name = await image([], { ...says, Entrypoint: ["/bin/sh", "-c", script], Cmd: [] });
-    const task = await bench.task({ config: { image: name, network_veth: false } });
-    const handle = await bench.start(task);
-    await task.stdout.waitFor("up");
-    const look = async () => {
-      const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", "echo $A $(id -u) $(pwd)"], 10_000);
-      return Buffer.from(stdout).toString();
-    };
-    expect(await look()).toBe("image 1000 /made/for/it\n");
-    await bench.replacePlugin();
-    await bench.client().recoverTask(handle);
-    expect(await look()).toBe("image 1000 /made/for/it\n");
-    await bench.client().stopTask(task.id, { timeout: 10_000 });
-    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 5, signal: 0 });
-    await bench.client().destroyTask(task.id);
-  });
+  test.each([
+    [{}, "image 1000 /made/for/it\n"],
+    // These mean nothing on an image whose changes are forgotten anyway, on recovery as at the start.
+    [{ ephemeral: true }, "image 1000 /made/for/it\n"],
+    [{ volatile: "overlay" }, "image 1000 /made/for/it\n"],
+    [{ environment: { A: "task" }, user: "7", working_directory: "/etc" }, "task 7 /etc\n"],
+    [{ process_two: true }, "image 1000 /made/for/it\n"],
+  ])(
+    "also applies to commands in the task and to its stop signal, after a restart of the plugin too: %j",
+    async (more, expected) => {
+      const script = "trap 'exit 5' USR1; echo up; while :; do sleep 0.1; done";
+      const name = await image([], { ...says, Entrypoint: ["/bin/sh", "-c", script], Cmd: [] });
+      const task = await bench.task({ config: { image: name, network_veth: false, ...more } });
+      const handle = await bench.start(task);
+      await task.stdout.waitFor("up");
+      const look = async () => {
+        const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", "echo $A $(id -u) $(pwd)"], 10_000);
+        return Buffer.from(stdout).toString();
+      };
+      expect(await look()).toBe(expected);
+      await bench.replacePlugin();
+      await bench.client().recoverTask(handle);
+      expect(await look()).toBe(expected);
+      await bench.client().stopTask(task.id, { timeout: 10_000 });
+      expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 5, signal: 0 });
+      await bench.client().destroyTask(task.id);
+    },
+  );
 
   test("an image without a command is refused with an error", async () => {
     expect(await refusal(await image())).toContain("has no command (neither Entrypoint nor Cmd)");

@@ -132,11 +132,24 @@ export interface Signer {
   sign(file: string, options?: { readonly armor?: boolean }): Promise<void>;
 }
 
-/** Creates a key in a directory. @param expire in gpg's format, "never" or "seconds=1" */
-export async function makeSigner(directory: string, name: string, expire = "never"): Promise<Signer> {
+/** How a key is made. */
+export interface KeyOptions {
+  /** In gpg's format, such as "1d"; by default it never expires. */
+  readonly expire?: string;
+  /** What gpg takes for the time, "YYYYMMDDThhmmss": of the key, and of what it signs. */
+  readonly time?: string;
+}
+
+/** Creates a key in a directory. */
+export async function makeSigner(
+  directory: string,
+  name: string,
+  { expire = "never", time }: KeyOptions = {},
+): Promise<Signer> {
   const home = join(directory, `${name}.home`);
   await mkdir(home, { mode: 0o700 });
-  const gpg = ["gpg", "--batch", "--quiet", `--homedir=${home}`];
+  const clock = time === undefined ? [] : [`--faked-system-time=${time}`];
+  const gpg = ["gpg", "--batch", "--quiet", `--homedir=${home}`, ...clock];
   await run([...gpg, "--passphrase=", "--quick-gen-key", `${name}@example.test`, "ed25519", "sign", expire]);
   const keyring = join(directory, `${name}.gpg`);
   await run([...gpg, `--output=${keyring}`, "--export"]);
