@@ -1,8 +1,8 @@
 import { closeSync, openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../lib/errors";
-import { detachMount, tryLock } from "../linux/libc";
-import { type Mount, readMounts } from "../linux/mount";
+import { tryLock } from "../linux/flock";
+import { detachMount, type Mount, readMounts } from "../linux/mount";
 import { removeRootDirectories } from "./root-directories";
 
 const RUN_DIRECTORY = "/run/systemd/nspawn";

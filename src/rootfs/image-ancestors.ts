@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { basename, relative, sep } from "node:path";
 import { ImageError } from "../lib/errors";
-import { O_PATH } from "../linux/files";
+import { O_PATH } from "../linux/constants";
 
 /**
  * The directories between one of image_paths and an image. systemd-nspawn opens the image by its path, some time after the driver has

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { errnoCode, errorText, isMissing } from "../lib/errors";
-import { O_PATH } from "../linux/files";
-import { openWithoutSymlinks } from "../linux/libc";
+import { O_PATH } from "../linux/constants";
+import { openWithoutSymlinks } from "../linux/openat2";
 import { LaunchError } from "./supervisor";
 
 /**

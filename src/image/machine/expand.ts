@@ -3,7 +3,7 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { writeFd } from "../../linux/fd-stream";
-import { createPipe } from "../../linux/libc";
+import { createPipe } from "../../linux/pipe";
 import { findProgram } from "../../linux/programs";
 import { isOneOf } from "../compression/magic";
 import { ZstdFrames } from "../compression/zstd-frames";

@@ -1,5 +1,5 @@
+import { SYS } from "../syscalls";
 import { EXECUTE, executable, READ, WRITE } from "./elf";
-import { SYS } from "./syscalls";
 
 /**
  * A program that consists of system calls only, as an executable of a few kilobytes.

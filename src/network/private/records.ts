@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { ignoreMissing } from "../../lib/errors";
-import { tryLock } from "../../linux/libc";
+import { tryLock } from "../../linux/flock";
 
 /** The records of running containers' networks; gone after a reboot, like the containers. */
 const directory = "/run/nomad-driver-nspawn/network";

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoCode, errorText, isMissing } from "../../lib/errors";
-import { tryLock } from "../../linux/libc";
+import { tryLock } from "../../linux/flock";
 import type { ProcessIdentity } from "../../linux/proc";
 import type { Exit } from "../../nspawn/payload";
 import type { LaunchSpec } from "../supervisor";
