@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { becomesTrue } from "../../lib/deadline";
 import { errnoCode, errorText, isMissing } from "../../lib/errors";
 import { SIGKILL } from "../../values/signals";
 import type { CgroupLayout } from "./layout";
@@ -13,8 +14,8 @@ const BASE = "nomad-driver-nspawn";
 const LEGACY_TREES = ["memory", "cpu", "cpuacct", "cpuset", "pids", "devices", "name=systemd"] as const;
 /** Controllers enabled for the tasks in a v2 tree, if the host has them. */
 const UNIFIED_CONTROLLERS = ["memory", "cpu", "cpuset", "pids", "io"] as const;
-const FIRST_DELAY_MS = 1;
-const MAX_DELAY_MS = 50;
+/** Between two looks at a cgroup whose processes end. */
+const PACE = { firstMs: 1, longestMs: 50 };
 /** The kernel needs a moment to account for killed processes before their cgroup can be removed. */
 const SETTLE_MS = 5_000;
 /** A busy machine needs time to end the threads of the last shim; no other process would remove the remains later. */
@@ -249,13 +250,8 @@ export function removeEmpty(directory: string): boolean {
   }
 }
 
-async function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, MAX_DELAY_MS)) {
-    if (await done()) return true;
-    if (performance.now() >= deadline) return false;
-    await Bun.sleep(delay);
-  }
+function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
+  return becomesTrue(done, { ...PACE, timeoutMs });
 }
 
 function readIfThere(path: string): string | undefined {

@@ -1,10 +1,11 @@
-import { closeSync, constants, openSync } from "node:fs";
-import { lstat, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants, openSync } from "node:fs";
+import { lstat, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { pollUntil } from "../../lib/deadline";
 import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { ignoreMissing } from "../../lib/errors";
-import { tryLock } from "../../linux/flock";
+import { type FileLock, lockOpened } from "../../linux/flock";
 
 /** The records of running containers' networks; gone after a reboot, like the containers. */
 const directory = "/run/nomad-driver-nspawn/network";
@@ -81,14 +82,13 @@ export async function hasRecord(machine: string): Promise<boolean> {
  */
 export async function withRecords<Result>(work: (records: Records) => Promise<Result>): Promise<Result> {
   return enqueue(async () => {
-    const fd = await lockDirectory();
+    using _lock = await lockDirectory();
     try {
       await removeUnfinished();
       return await work(records);
     } finally {
       await removeIfEmpty(directory);
       await removeIfEmpty(dirname(directory));
-      closeSync(fd);
     }
   });
 }
@@ -115,23 +115,14 @@ const records: Records = {
   writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeWhole(rulesFile, text)),
 };
 
-async function lockDirectory(): Promise<number> {
-  for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
-    const fd = await inDirectory(directory, () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
-    // If the directory was removed meanwhile, its lock is worthless.
-    if (tryLock(fd) && (await isSameDirectory(fd))) return fd;
-    closeSync(fd);
-    if (performance.now() > deadline) {
-      throw new Error(
-        `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
-      );
-    }
-  }
-}
-
-async function isSameDirectory(fd: number): Promise<boolean> {
-  const [opened, named] = await Promise.all([stat(`/proc/self/fd/${fd}`), stat(directory).catch(ignoreMissing)]);
-  return named !== undefined && opened.ino === named.ino && opened.dev === named.dev;
+async function lockDirectory(): Promise<FileLock> {
+  const open = () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const take = async () => lockOpened(await inDirectory(directory, open), directory, "exclusive");
+  const lock = await pollUntil(take, { firstMs: retryMs, longestMs: retryMs, timeoutMs: lockMs });
+  if (lock !== undefined) return lock;
+  throw new Error(
+    `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
+  );
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {

@@ -1,17 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoCode, errorText, isMissing } from "../../lib/errors";
-import { tryLock } from "../../linux/flock";
+import { pollUntil } from "../../lib/deadline";
+import { errnoCode, errorText, ignoreMissing, isMissing } from "../../lib/errors";
+import { lockOpened } from "../../linux/flock";
 import type { ProcessIdentity } from "../../linux/proc";
 import type { Exit } from "../../nspawn/payload";
 import type { LaunchSpec } from "../supervisor";
@@ -179,8 +170,8 @@ function identityOf(record: Record<string, unknown>, key: string): ProcessIdenti
   return { pid: numberOf(identity, "pid"), startTime: numberOf(identity, "startTime") };
 }
 
-const FIRST_DELAY_MS = 1;
-const LONGEST_DELAY_MS = 50;
+/** Between two looks at a starting shim. */
+const PACE = { firstMs: 1, longestMs: 50 };
 
 /**
  * The lock of a launch request: its holder controls the container. A shim holds it as long as it lives; a plugin takes it to
@@ -192,18 +183,15 @@ export interface RequestLock extends Disposable {}
  * Takes the lock of a launch request; undefined if another process has it, or if the request does not exist (any more): a request
  * that was removed while it was being opened must not be carried out.
  */
-export function lockRequest(files: StateFiles): RequestLock | undefined {
+function lockRequest(files: StateFiles): RequestLock | undefined {
   let fd: number;
   try {
     // Closed on exec: systemd-nspawn must not keep the lock.
     fd = openSync(files.order, "r");
   } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+    return ignoreMissing(error);
   }
-  if (tryLock(fd) && fstatSync(fd).nlink > 0) return { [Symbol.dispose]: () => closeSync(fd) };
-  closeSync(fd);
-  return undefined;
+  return lockOpened(fd, files.order, "exclusive");
 }
 
 /**
@@ -217,12 +205,11 @@ export async function lockOrAwait(
   reported: () => boolean,
   timeoutMs: number,
 ): Promise<RequestLock | undefined> {
-  const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; !reported(); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+  const look = (): { readonly lock?: RequestLock | undefined } | undefined => {
+    if (reported()) return {};
     const lock = lockRequest(files);
     // Without a launch request no shim can start.
-    if (lock !== undefined || !existsSync(files.order) || performance.now() >= deadline) return lock;
-    await Bun.sleep(delay);
-  }
-  return undefined;
+    return lock !== undefined || !existsSync(files.order) ? { lock } : undefined;
+  };
+  return (await pollUntil(look, { ...PACE, timeoutMs }))?.lock;
 }
