@@ -1,5 +1,5 @@
 import { closeSync, readdirSync, readFileSync } from "node:fs";
-import { readIfThere } from "../lib/directories";
+import { readIfThere } from "../lib/read-file";
 import { openPidfd, signalPidfd } from "./pidfd";
 import { inodeInMemory } from "./statx";
 

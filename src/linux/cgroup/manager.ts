@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { becomesTrue } from "../../lib/deadline";
 import { errnoCode, errorText, isMissing } from "../../lib/errors";
 import { SIGKILL } from "../../values/signals";
-import type { CgroupLayout } from "./layout";
+import { type CgroupLayout, readCgroupFile } from "./layout";
 import { type LimitWrite, planLimits } from "./limits";
 import { parseOomKills } from "./oom";
 import { childGroups, walkCgroups } from "./walk";
@@ -90,7 +90,7 @@ export function oomKills(layout: CgroupLayout, name: string): number {
   const legacy = directories.get("memory");
   const unified = directories.get("unified");
   const file = legacy ? join(legacy, "memory.oom_control") : unified && join(unified, "memory.events");
-  return file === undefined ? 0 : parseOomKills(readIfThere(file) ?? "");
+  return file === undefined ? 0 : parseOomKills(readCgroupFile(file) ?? "");
 }
 
 /** Sends SIGKILL to all processes in the cgroup, repeatedly for up to 5 s; false if any are left. */
@@ -163,7 +163,7 @@ function makeGroup(tree: string, directory: string): void {
 
 /** One by one: the kernel rejects the whole line if it rejects one. A controller that stays off is noticed when a limit is written. */
 function enableControllers(directory: string): void {
-  const available = readIfThere(join(directory, "cgroup.controllers"))?.split(/\s+/) ?? [];
+  const available = readCgroupFile(join(directory, "cgroup.controllers"))?.split(/\s+/) ?? [];
   for (const controller of UNIFIED_CONTROLLERS) {
     if (!available.includes(controller)) continue;
     try {
@@ -176,7 +176,7 @@ function enableControllers(directory: string): void {
 
 function disableControllers(directory: string): void {
   const file = join(directory, "cgroup.subtree_control");
-  for (const controller of readIfThere(file)?.split(/\s+/).filter(Boolean) ?? []) {
+  for (const controller of readCgroupFile(file)?.split(/\s+/).filter(Boolean) ?? []) {
     try {
       writeFileSync(file, `-${controller}`);
     } catch (error) {
@@ -215,7 +215,7 @@ async function processesBelow(directory: string): Promise<readonly number[]> {
   const found: number[] = [];
   await walkCgroups(directory, {
     at: (group) => {
-      const lines = (readIfThere(join(group, "cgroup.procs")) ?? "").split("\n");
+      const lines = (readCgroupFile(join(group, "cgroup.procs")) ?? "").split("\n");
       found.push(...lines.map(Number).filter((pid) => pid > 0));
     },
   });
@@ -252,15 +252,6 @@ export function removeEmpty(directory: string): boolean {
 
 function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
   return becomesTrue(done, { ...PACE, timeoutMs });
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error) || errnoCode(error) === "ENODEV") return undefined;
-    throw error;
-  }
 }
 
 function attempt(problems: string[], sentence: string, action: () => void): void {

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoCode, isMissing } from "../../lib/errors";
-import { type CgroupLayout, readCgroupLayout } from "./layout";
+import { readIfThere } from "../../lib/read-file";
+import { type CgroupLayout, readCgroupFile, readCgroupLayout } from "./layout";
 import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } from "./stats";
 
 /** The directories of a container's cgroups: those that hold all of its processes and no others. */
@@ -38,12 +37,8 @@ export function containerCgroups(layout: CgroupLayout, membership: string, machi
 
 /** The cgroups of the container of a systemd-nspawn with this PID; empty if it is gone. */
 export function findContainerCgroups(mainPid: number, machine: string): ContainerCgroups {
-  try {
-    return containerCgroups(readCgroupLayout(), readFileSync(`/proc/${mainPid}/cgroup`, "utf8"), machine);
-  } catch (error) {
-    if (isMissing(error)) return { legacy: new Map() };
-    throw error;
-  }
+  const membership = readIfThere(`/proc/${mainPid}/cgroup`);
+  return membership === undefined ? { legacy: new Map() } : containerCgroups(readCgroupLayout(), membership, machine);
 }
 
 /** A container's current usage; empty if it is gone. A controller is in one tree, v1 or v2. */
@@ -62,12 +57,5 @@ const nothing: ReadFile = () => undefined;
 
 function reader(directory: string | undefined): ReadFile | undefined {
   if (directory === undefined) return undefined;
-  return (name) => {
-    try {
-      return readFileSync(`${directory}/${name}`, "utf8");
-    } catch (error) {
-      if (isMissing(error) || errnoCode(error) === "ENODEV" || errnoCode(error) === "EOPNOTSUPP") return undefined;
-      throw error;
-    }
-  };
+  return (name) => readCgroupFile(`${directory}/${name}`);
 }

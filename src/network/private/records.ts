@@ -1,7 +1,8 @@
 import { constants, openSync } from "node:fs";
-import { lstat, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { isUnfinished, writeAtomically } from "../../lib/atomic-file";
 import { pollUntil } from "../../lib/deadline";
 import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { ignoreMissing } from "../../lib/errors";
@@ -10,7 +11,6 @@ import { type FileLock, lockOpened } from "../../linux/flock";
 /** The records of running containers' networks; gone after a reboot, like the containers. */
 const directory = "/run/nomad-driver-nspawn/network";
 const suffix = ".json";
-const temporarySuffix = ".new";
 /** The rules in force, for operators to read, and to know whether they have to be changed. */
 const rulesFile = join(directory, "rules.nft");
 
@@ -109,10 +109,10 @@ const records: Records = {
     const found = await Promise.all(names.map((name) => parse(join(directory, name)).catch(() => undefined)));
     return found.filter((record) => record !== undefined);
   },
-  write: (record) => writeWhole(join(directory, record.machine + suffix), JSON.stringify(record)),
+  write: (record) => writeAtomically(join(directory, record.machine + suffix), JSON.stringify(record)),
   remove: (machine) => rm(join(directory, machine + suffix), { force: true }),
   rules: async () => (await readFile(rulesFile, "utf8").catch(ignoreMissing)) ?? "",
-  writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeWhole(rulesFile, text)),
+  writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeAtomically(rulesFile, text)),
 };
 
 async function lockDirectory(): Promise<FileLock> {
@@ -123,12 +123,6 @@ async function lockDirectory(): Promise<FileLock> {
   throw new Error(
     `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
   );
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = path + temporarySuffix;
-  await writeFile(temporary, text, { mode: 0o600 });
-  await rename(temporary, path);
 }
 
 async function parse(path: string): Promise<NetworkRecord | undefined> {
@@ -154,6 +148,6 @@ export function parseRecord(path: string, text: string): NetworkRecord {
 /** Removes files of a driver that was killed while it wrote. */
 async function removeUnfinished(): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (name.endsWith(temporarySuffix)) await rm(join(directory, name), { force: true });
+    if (isUnfinished(name)) await rm(join(directory, name), { force: true });
   }
 }

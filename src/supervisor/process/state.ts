@@ -1,7 +1,9 @@
-import { closeSync, existsSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, writeSync } from "node:fs";
+import { existsSync, openSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { writeAtomicallySync } from "../../lib/atomic-file";
 import { pollUntil } from "../../lib/deadline";
-import { errnoCode, errorText, ignoreMissing, isMissing } from "../../lib/errors";
+import { errnoCode, errorText, ignoreMissing } from "../../lib/errors";
+import { readIfThere } from "../../lib/read-file";
 import { lockOpened } from "../../linux/flock";
 import type { ProcessIdentity } from "../../linux/proc";
 import type { Exit } from "../../nspawn/payload";
@@ -61,23 +63,11 @@ export function filesIn(directory: string): StateFiles {
 }
 
 /**
- * Writes a file atomically, readable by its owner alone. It is not synced to the disk: every reference contains the boot ID, so the
- * file is not used after a power loss, and a sync would delay each start.
+ * Writes a file atomically. It is not synced to the disk: every reference contains the boot ID, so the file is not used after a power
+ * loss, and a sync would delay each start.
  */
 export function writeState(path: string, content: LaunchRequest | RunningState | Exit): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const fd = openSync(temporary, "wx", 0o600);
-    try {
-      writeSync(fd, JSON.stringify(content));
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  writeAtomicallySync(path, JSON.stringify(content));
 }
 
 /** Undefined if it does not exist. @throws DamagedStateError */
@@ -149,13 +139,8 @@ export function removeState(files: StateFiles): void {
 }
 
 function readState<State>(path: string, parse: (record: Record<string, unknown>) => State): State | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const text = readIfThere(path);
+  if (text === undefined) return undefined;
   try {
     return parse(asRecord(JSON.parse(text)));
   } catch (error) {
