@@ -1,5 +1,14 @@
-import { describe, expect, spyOn, test } from "bun:test";
-import { becomesTrue, longestTimer, pollUntil, startTimer } from "./deadline";
+import { describe, expect, mock, spyOn, test } from "bun:test";
+import {
+  aborted,
+  becomesTrue,
+  longestTimer,
+  pollUntil,
+  settles,
+  startTimer,
+  unlessAborted,
+  withTimeout,
+} from "./deadline";
 
 /** Milliseconds from the start of a timer until it fires, if single timers can be no longer than `longest`. */
 async function measured(ms: number, longest?: number): Promise<number> {
@@ -91,4 +100,61 @@ describe("polling", () => {
     await expect(waiting).rejects.toThrow("stopped");
     await expect(pollUntil(() => true, { ...pace, signal: stop.signal })).rejects.toThrow("stopped");
   });
+});
+
+const never = new Promise<never>(() => {});
+
+test.each([
+  ["resolves in time", Promise.resolve(1), true],
+  ["takes longer", never, false],
+])("settles: a promise that %s", async (_what, promise, inTime) => {
+  expect(await settles(promise, 10)).toBe(inTime);
+});
+
+test("settles: throws the promise's error", async () => {
+  await expect(settles(Promise.reject(new Error("broken")), 10)).rejects.toThrow("broken");
+});
+
+describe("unlessAborted", () => {
+  test.each([
+    ["work that is done", Promise.resolve("done"), undefined, "done"],
+    ["work that goes on", never, 5, "stopped"],
+    ["work that goes on, with a signal that has aborted", never, 0, "stopped"],
+    ["work that is done, with a signal that has aborted", Promise.resolve("done"), 0, "stopped"],
+  ])("%s", async (_what, work, abortAfter, expected) => {
+    const stop = new AbortController();
+    const abort = () => stop.abort(new Error("stopped"));
+    if (abortAfter === 0) abort();
+    else if (abortAfter !== undefined) setTimeout(abort, abortAfter);
+    const result = unlessAborted<string>(work, stop.signal).catch((error: Error) => error.message);
+    expect(await result).toBe(expected);
+  });
+
+  test("can throw another reason, and ignores the error of the work that goes on", async () => {
+    const work = Promise.withResolvers<never>();
+    const reason = () => new Error("another");
+    await expect(unlessAborted(work.promise, AbortSignal.abort(), reason)).rejects.toThrow("another");
+    work.reject(new Error("ignored"));
+    await Bun.sleep(1);
+  });
+});
+
+test("aborted: resolves when the signal aborts, or at once", async () => {
+  const stop = new AbortController();
+  const waiting = aborted(stop.signal);
+  expect(await settles(waiting, 5)).toBe(false);
+  stop.abort();
+  await waiting;
+  await aborted(stop.signal);
+});
+
+test.each([
+  ["in time", 5_000, "done", 0],
+  ["late", 1, "done", 1],
+])("withTimeout: work that is done %s", async (_when, ms, result, calls) => {
+  const late = mock(() => {});
+  const work = Bun.sleep(10).then(() => "done");
+  expect(await withTimeout(work, ms, late)).toBe(result);
+  await Bun.sleep(20);
+  expect(late).toHaveBeenCalledTimes(calls);
 });

@@ -29,6 +29,44 @@ export async function settles(promise: Promise<unknown>, ms: number): Promise<bo
   }
 }
 
+/** Settles like `work`, and calls `late` if that takes longer than `ms`: `late` has to cancel the work. */
+export async function withTimeout<Result>(work: Promise<Result>, ms: number, late: () => void): Promise<Result> {
+  const timer = setTimeout(late, ms);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves when a signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/**
+ * Settles like `work` unless the signal aborts first; the work goes on then, and its own error is ignored.
+ *
+ * @param reason what is thrown then; the signal's own reason by default
+ */
+export async function unlessAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal,
+  reason: () => unknown = () => signal.reason,
+): Promise<Result> {
+  const stopped = Promise.withResolvers<never>();
+  const abort = () => stopped.reject(reason());
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  try {
+    // The signal first: it decides if both have happened.
+    return await Promise.race([stopped.promise, work]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 /** When a condition is checked that no event reports: at once, then after pauses that double up to the longest. */
 export interface PollPace {
   readonly firstMs: number;

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { settles } from "../../lib/deadline";
 import { errnoCode, errorText } from "../../lib/errors";
 import { confineDevices, readDeviceRules } from "../../linux/cgroup/devices";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
@@ -126,7 +127,7 @@ async function shim(directory: string, id: string): Promise<number> {
     }
     if (child.signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
     await killCgroup(layout, spec.machine);
-    await Promise.race([pump.finish(), Bun.sleep(STDERR_END_MS)]);
+    await settles(pump.finish(), STDERR_END_MS);
     exit = decodeExit({
       machine: spec.machine,
       mode: spec.mode,
@@ -145,7 +146,7 @@ async function shim(directory: string, id: string): Promise<number> {
   watch?.close();
   writeState(files.exit, exit);
   rollback.move();
-  await Promise.race([pump.done, Bun.sleep(STDERR_END_MS)]);
+  await settles(pump.done, STDERR_END_MS);
   status.send("exited");
   status.stopListening();
   await pump.done;
