@@ -78,6 +78,8 @@ export class FdSocket extends Duplex {
    */
   static async connect(path: string): Promise<FdSocket> {
     const ready = Promise.withResolvers<FdSocket>();
+    // If the connection fails, Bun.connect() throws as well; an unhandled rejection would end the process.
+    ready.promise.catch(() => {});
     await Bun.connect<undefined>({
       unix: path,
       socket: {
