@@ -10,6 +10,23 @@ export interface ContainerCgroups {
   readonly legacy: ReadonlyMap<string, string>;
 }
 
+/** A line of /proc/PID/cgroup: the process's cgroup in one tree. */
+export interface Membership {
+  /** Of the v1 tree, such as ["cpu", "cpuacct"] or ["name=systemd"]; none for the v2 tree. */
+  readonly controllers: readonly string[];
+  /** The cgroup, relative to the root of its tree. */
+  readonly path: string;
+}
+
+/** Parses /proc/PID/cgroup (cgroups(7)); invalid lines are skipped. */
+export function parseMembership(text: string): readonly Membership[] {
+  return text.split("\n").flatMap((line) => {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined) return [];
+    return [{ controllers: controllers === "" ? [] : controllers.split(","), path }];
+  });
+}
+
 /** The name of systemd-nspawn's own cgroup, beside its container's (nspawn-cgroup.c). */
 const SUPERVISOR = "/supervisor";
 
@@ -22,12 +39,11 @@ const SUPERVISOR = "/supervisor";
 export function containerCgroups(layout: CgroupLayout, membership: string, machine: string): ContainerCgroups {
   const legacy = new Map<string, string>();
   let unified: string | undefined;
-  for (const line of membership.split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined || !path.includes(machine)) continue;
+  for (const { controllers, path } of parseMembership(membership)) {
+    if (!path.includes(machine)) continue;
     const own = path.endsWith(SUPERVISOR) ? path.slice(0, -SUPERVISOR.length) : path;
-    if (controllers === "") unified = layout.unified && join(layout.unified.path, own);
-    for (const controller of controllers.split(",")) {
+    if (controllers.length === 0) unified = layout.unified && join(layout.unified.path, own);
+    for (const controller of controllers) {
       const tree = layout.legacy.get(controller);
       if (tree !== undefined) legacy.set(controller, join(tree, own));
     }
