@@ -4,6 +4,7 @@ import {
   FingerprintResponse_HealthState,
   FingerprintResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { AsyncQueue } from "../lib/async-queue";
 import { type HostFacts, healthProblem } from "./host-probe";
 import type { Services } from "./services";
 
@@ -37,39 +38,25 @@ export async function* fingerprints(
   { host, log }: Pick<Services, "host" | "log">,
   signal: AbortSignal,
 ): AsyncGenerator<FingerprintResponse> {
-  let wake = () => {};
-  let changed = true;
-  const notice = () => {
-    changed = true;
-    wake();
-  };
-  const stop = host.onChange(notice);
-  const aborted = () => wake();
-  signal.addEventListener("abort", aborted);
+  const changes = new AsyncQueue<"changed">(1, ["changed"]);
+  const stopHost = host.onChange(() => changes.push("changed"));
+  const stopWatching = changes.endWith(signal);
   let last = "";
   try {
-    while (!signal.aborted) {
-      if (changed) {
-        changed = false;
-        const facts = await host.facts();
-        const description = JSON.stringify(facts);
-        if (description !== last) {
-          last = description;
-          log.info(healthProblem(facts) ?? "ready for tasks", {
-            supervisor: facts.supervisor,
-            nspawn: facts.nspawnVersion,
-            cgroup: facts.cgroup,
-          });
-          yield fingerprint(facts);
-        }
-      } else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
+    for await (const _change of changes) {
+      const facts = await host.facts();
+      const description = JSON.stringify(facts);
+      if (description === last) continue;
+      last = description;
+      log.info(healthProblem(facts) ?? "ready for tasks", {
+        supervisor: facts.supervisor,
+        nspawn: facts.nspawnVersion,
+        cgroup: facts.cgroup,
+      });
+      yield fingerprint(facts);
     }
   } finally {
-    stop();
-    signal.removeEventListener("abort", aborted);
+    stopHost();
+    stopWatching();
   }
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RecoverableErrorSchema } from "../../gen/hashicorp/nomad/plugins/shared/structs/recoverable_error_pb";
+import { unlessAborted } from "../lib/deadline";
 import { errorText } from "../lib/errors";
 
 /**
@@ -37,10 +38,5 @@ export async function* rpcStream<Response>(responses: AsyncIterable<Response>): 
 
 /** Settles like `promise`, or rejects once the caller has disconnected. */
 export function whileAsked<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(new ConnectError("the caller disconnected", Code.Canceled));
-    if (signal.aborted) return aborted();
-    signal.addEventListener("abort", aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
-  });
+  return unlessAborted(promise, signal, () => new ConnectError("the caller disconnected", Code.Canceled));
 }

@@ -4,6 +4,7 @@ import type {
   TaskStatsRequest,
   TaskStatsResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { AsyncQueue } from "../lib/async-queue";
 import { type ContainerCgroups, findContainerCgroups, readFigures } from "../linux/cgroup/membership";
 import { cpuClock } from "../linux/cpu";
 import { type Sample, taskUsage } from "../task/stats";
@@ -27,39 +28,21 @@ export async function* taskStats(
   const meter = new Meter(task);
   const clock = cpuClock();
   let last = meter.sample();
-  let latest: Response | undefined;
-  let over = false;
-  let wake = () => {};
-  const end = () => {
-    over = true;
-    wake();
-  };
-  const stop = services.statsTicker.every(interval, () => {
+  const latest = new AsyncQueue<Response>(1);
+  const stopTicks = services.statsTicker.every(interval, () => {
     const now = meter.sample();
-    latest = {
+    latest.push({
       stats: { id: taskId, timestamp: timestampFromMs(Date.now()), aggResourceUsage: taskUsage(last, now, clock) },
-    };
+    });
     last = now;
-    wake();
   });
-  signal.addEventListener("abort", end, { once: true });
-  task.ended.then(end);
+  const stopWatching = latest.endWith(signal);
+  task.ended.then(() => latest.end());
   try {
-    if (signal.aborted) return;
-    for (;;) {
-      const response = latest;
-      latest = undefined;
-      if (response !== undefined) yield response;
-      else if (over) return;
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
+    yield* latest;
   } finally {
-    stop();
-    signal.removeEventListener("abort", end);
+    stopTicks();
+    stopWatching();
   }
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
 import { isMissing } from "../lib/errors";
-import { O_PATH } from "../linux/files";
-import { openPidfd } from "../linux/libc";
+import { O_PATH } from "../linux/constants";
+import { openPidfd } from "../linux/pidfd";
 import { isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
 import { findLeader, findStartedPayload, waitForProcess } from "../nspawn/processes";
 import type { Container } from "../supervisor/supervisor";

@@ -1,6 +1,7 @@
-import { CAPABILITY_VERSION_3, O_PATH } from "../linux/files";
+import { constants } from "node:fs";
+import { CAPABILITY_VERSION_3, O_CLOEXEC, O_PATH, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG } from "../linux/constants";
 import { Label, ProgramBuilder, type Value } from "../linux/syscall-program/builder";
-import { SYS } from "../linux/syscall-program/syscalls";
+import { SYS } from "../linux/syscalls";
 import type { Credentials } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
 
@@ -65,9 +66,7 @@ export const STEPS = [
 export type Step = (typeof STEPS)[number];
 export const FIRST_STEP = 2;
 
-const O_WRONLY = 1;
-const O_DIRECTORY = 0o200000;
-const O_CLOEXEC = 0o2000000;
+const { O_DIRECTORY, O_WRONLY } = constants;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const SIGCHLD = 17;
@@ -79,11 +78,9 @@ const SIGACTION_SIZE = 32;
 const WAIT_ALL = 0x4000_0000; // __WALL
 const TIOCSCTTY = 0x540e;
 const RLIMITS = 16;
-const PR_SET_PDEATHSIG = 1;
 const PR_SET_DUMPABLE = 4;
 const PR_SET_KEEPCAPS = 8;
 const PR_CAPBSET_DROP = 24;
-const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 const LAST_CAPABILITY = 63;

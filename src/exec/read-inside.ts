@@ -1,7 +1,7 @@
 import { closeSync, writeSync } from "node:fs";
 import { settles } from "../lib/deadline";
 import { type FdReader, readFd } from "../linux/fd-stream";
-import { createPipe } from "../linux/libc";
+import { createPipe } from "../linux/pipe";
 import type { ProcessIdentity } from "../linux/proc";
 import { runProgram } from "../linux/syscall-program/run";
 import type { OpenContainer } from "./container";

@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { closeSync, constants, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { O_PATH } from "../linux/constants";
 import { makeFifo } from "../linux/files";
 import { identify } from "../linux/proc";
 import { readInside } from "./read-inside";
@@ -10,7 +11,6 @@ import { ContentsParser, type Found, parseFound } from "./read-program";
 const directory = mkdtempSync(join(tmpdir(), "look-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 const leader = identify(process.pid) ?? { pid: 0, startTime: 0 };
-const O_PATH = 0o10000000;
 
 async function look(files: readonly string[], find?: string) {
   const root = openSync(directory, O_PATH | constants.O_DIRECTORY);

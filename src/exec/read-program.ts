@@ -1,6 +1,7 @@
-import { O_PATH } from "../linux/files";
+import { constants } from "node:fs";
+import { AT_EMPTY_PATH, O_CLOEXEC, O_PATH, PR_SET_PDEATHSIG, RESOLVE } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
-import { SYS } from "../linux/syscall-program/syscalls";
+import { SYS } from "../linux/syscalls";
 import { SIGKILL } from "../values/signals";
 
 const STDIN = 0;
@@ -9,15 +10,9 @@ const STDOUT = 1;
 const ROOT = 3;
 /** Found paths get the descriptors from here on, one for each path. */
 const FIRST_FOUND = 10;
-const O_NOCTTY = 0o400;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
-const RESOLVE_NO_MAGICLINKS = 2;
-const RESOLVE_IN_ROOT = 0x10;
+const { O_NOCTTY, O_NONBLOCK, S_IFMT, S_IFREG } = constants;
 /** Bytes of struct open_how (openat2(2)). */
 const HOW_SIZE = 24;
-const AT_EMPTY_PATH = 0x1000;
-const PR_SET_PDEATHSIG = 1;
 
 /** struct stat of x86-64, and the offsets of mode, device number and size (asm/stat.h). */
 const STAT_SIZE = 144;
@@ -31,9 +26,6 @@ const CHUNK = 16 * 1024;
 const CHUNK_SIZE = 8 + CHUNK;
 /** Bytes of the answer for one path: the path to open, padded with NULs. */
 const ANSWER_SIZE = 64;
-
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 
 /** What exists at a path in a container. Nothing has been opened. */
 export interface Found {
@@ -77,7 +69,7 @@ export function readProgram(paths: readonly string[]): Uint8Array {
 
 function openAndStat(program: ProgramBuilder, path: string, fd: number, record: number): void {
   const next = new Label();
-  const how = program.words([O_PATH | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT]);
+  const how = program.words([O_PATH | O_CLOEXEC, 0, RESOLVE.noMagicLinks | RESOLVE.inRoot]);
   const found = program.argumentAhead(1);
   program.call(SYS.openat2, [ROOT, program.text(path), how, HOW_SIZE], { error: next }, found);
   program.call(SYS.dup2, [0, fd], { error: next }, record);

@@ -3,7 +3,7 @@ import { errorText } from "../lib/errors";
 import { describeErrno } from "../linux/ffi";
 import { ProgramBuilder } from "../linux/syscall-program/builder";
 import { runProgram } from "../linux/syscall-program/run";
-import { SYS } from "../linux/syscall-program/syscalls";
+import { SYS } from "../linux/syscalls";
 import type { OpenContainer } from "./container";
 import { EnterError } from "./session-plan";
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isMissing } from "../lib/errors";
 import type { CgroupLayout } from "../linux/cgroup/layout";
 import { killGroups, removeEmpty } from "../linux/cgroup/manager";
+import { parseMembership } from "../linux/cgroup/membership";
 import { ContainerGoneError } from "./container";
 
 /** The cgroups that a session of a container runs in. */
@@ -27,18 +28,12 @@ const OWN_TREE = "name=systemd";
 export function sessionCgroup(layout: CgroupLayout, membership: string, name: string): SessionCgroup {
   const groups: string[] = [];
   const own: string[] = [];
-  for (const line of membership.split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined) continue;
-    const unified = controllers === "";
-    const tree = unified
-      ? layout.unified?.path
-      : controllers
-          .split(",")
-          .map((controller) => layout.legacy.get(controller))
-          .find((found) => found !== undefined);
+  for (const { controllers, path } of parseMembership(membership)) {
+    const legacy = controllers.map((controller) => layout.legacy.get(controller)).find((found) => found !== undefined);
+    const unlimited = controllers.length === 0 || controllers.join() === OWN_TREE;
+    const tree = controllers.length === 0 ? layout.unified?.path : legacy;
     if (tree === undefined) continue;
-    if (!unified && controllers !== OWN_TREE) {
+    if (!unlimited) {
       groups.push(join(tree, path));
       continue;
     }

@@ -1,5 +1,6 @@
 import { isAbsolute } from "node:path";
 import { describeErrno } from "../linux/ffi";
+import { decodeWaitStatus, type ProcessEnd } from "../linux/wait-status";
 import type { ContainerUser } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
 import { FIRST_STEP, REPORT_KIND, STEPS } from "./enter-program";
@@ -14,9 +15,7 @@ export interface ExecContext {
 }
 
 /** How a session ended: as Nomad reports it, and a message for standard error if no command ran. */
-export interface SessionEnd {
-  readonly code: number;
-  readonly signal: number;
+export interface SessionEnd extends ProcessEnd {
   readonly complaint?: string;
 }
 
@@ -83,7 +82,7 @@ export function sessionEnd(report: Uint8Array, command: string): SessionEnd {
   for (let at = 0; at + RECORD_SIZE <= report.length; at += RECORD_SIZE) {
     const kind = Number(view.getBigInt64(at, true));
     const value = view.getBigInt64(at + 8, true);
-    if (kind === REPORT_KIND.ended) ended = waitStatus(Number(value & 0xffffn));
+    if (kind === REPORT_KIND.ended) ended = decodeWaitStatus(Number(value & 0xffffn));
     else if (kind === REPORT_KIND.notRun) refusal = refusalOf(refusal, Number(-value));
     else throw enterError(kind - FIRST_STEP, Number(-value));
   }
@@ -104,12 +103,6 @@ function refusalOf(before: number | undefined, errno: number): number {
 function enterError(step: number, errno: number): EnterError {
   const what = STEPS[step] ?? "unknown step";
   return new EnterError(`Cannot run a command in the task's container: ${what}: ${describeErrno(errno)}.`);
-}
-
-/** Parts of a wait status (wait(2)). */
-function waitStatus(status: number): SessionEnd {
-  const signal = status & 0x7f;
-  return signal === 0 ? { code: (status >> 8) & 0xff, signal: 0 } : { code: 0, signal };
 }
 
 /** The exit code that shells and Nomad use for a command killed by a signal. */

@@ -13,7 +13,7 @@ import { closeSync, readFileSync } from "node:fs";
 import { settles } from "../lib/deadline";
 import { readCgroupLayout } from "../linux/cgroup/layout";
 import { type FdReader, type FdWriter, readFd } from "../linux/fd-stream";
-import { createPipe } from "../linux/libc";
+import { createPipe } from "../linux/pipe";
 import { parseRights } from "../linux/proc";
 import { runProgram } from "../linux/syscall-program/run";
 import { type ContainerUser, findUser } from "../values/passwd";

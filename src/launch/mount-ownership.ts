@@ -1,8 +1,7 @@
 import { closeSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { ConfigError } from "../lib/errors";
-import { detachedMount, mapMountOwners } from "../linux/libc";
-import { readMounts } from "../linux/mount";
+import { detachedMount, mapMountOwners, readMounts } from "../linux/mount";
 import { openUserNamespace } from "../linux/user-namespace";
 import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";

@@ -28,3 +28,87 @@ export async function settles(promise: Promise<unknown>, ms: number): Promise<bo
     clearTimeout(timer);
   }
 }
+
+/** Settles like `work`, and calls `late` if that takes longer than `ms`: `late` has to cancel the work. */
+export async function withTimeout<Result>(work: Promise<Result>, ms: number, late: () => void): Promise<Result> {
+  const timer = setTimeout(late, ms);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves when a signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/**
+ * Settles like `work` unless the signal aborts first; the work goes on then, and its own error is ignored.
+ *
+ * @param reason what is thrown then; the signal's own reason by default
+ */
+export async function unlessAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal,
+  reason: () => unknown = () => signal.reason,
+): Promise<Result> {
+  const stopped = Promise.withResolvers<never>();
+  const abort = () => stopped.reject(reason());
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  try {
+    // The signal first: it decides if both have happened.
+    return await Promise.race([stopped.promise, work]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** When a condition is checked that no event reports: at once, then after pauses that double up to the longest. */
+export interface PollPace {
+  readonly firstMs: number;
+  /** The longest pause, or a function of the milliseconds waited so far. */
+  readonly longestMs: number | ((waitedMs: number) => number);
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Repeats a check until it finds something. It is made at least once, and the last time after the deadline.
+ *
+ * @returns what it found; undefined if the time is over
+ * @throws what the check throws, and what the signal aborts with
+ */
+export function pollUntil<Found>(
+  check: () => Found | undefined | Promise<Found | undefined>,
+  pace: PollPace & { readonly timeoutMs: number },
+): Promise<Found | undefined>;
+export function pollUntil<Found>(
+  check: () => Found | undefined | Promise<Found | undefined>,
+  pace: PollPace,
+): Promise<Found>;
+export async function pollUntil<Found>(
+  check: () => Found | undefined | Promise<Found | undefined>,
+  { firstMs, longestMs, signal, timeoutMs = Infinity }: PollPace & { readonly timeoutMs?: number },
+): Promise<Found | undefined> {
+  const start = performance.now();
+  for (let pause = firstMs; ; pause *= 2) {
+    signal?.throwIfAborted();
+    const found = await check();
+    if (found !== undefined) return found;
+    const waited = performance.now() - start;
+    if (waited >= timeoutMs) return undefined;
+    pause = Math.min(pause, typeof longestMs === "number" ? longestMs : longestMs(waited));
+    await Bun.sleep(pause);
+  }
+}
+
+/** Waits until a condition holds, as pollUntil() does; false if the time is over. */
+export async function becomesTrue(
+  condition: () => boolean | Promise<boolean>,
+  pace: PollPace & { readonly timeoutMs: number },
+): Promise<boolean> {
+  return (await pollUntil(async () => (await condition()) || undefined, pace)) ?? false;
+}

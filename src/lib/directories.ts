@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { mkdir, rmdir } from "node:fs/promises";
 import { errnoCode, isMissing } from "./errors";
 
@@ -20,16 +19,6 @@ export async function inDirectory<Result>(directory: string, work: () => Result 
       // Not ENOTDIR: a retry does not help if something else is in the directory's place.
       if (errnoCode(error) !== "ENOENT" || tries === maxTries) throw error;
     }
-  }
-}
-
-/** The text of a file; undefined if it does not exist, or belongs to a process that has ended. */
-export function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
   }
 }
 

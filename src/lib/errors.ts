@@ -29,6 +29,19 @@ export function ignoreMissing(error: unknown): undefined {
   if (!isMissing(error)) throw error;
 }
 
+/**
+ * Does something that the kernel may report as already done, or as not existing.
+ *
+ * @param code the expected error, such as "EEXIST"
+ */
+export function unless(code: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (errnoCode(error) !== code) throw error;
+  }
+}
+
 /** The text of any thrown value, for a log field or an error message. */
 export function errorText(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -1,4 +1,4 @@
-import { readIfThere } from "../lib/directories";
+import { readIfThere } from "../lib/read-file";
 
 const CPUFREQ = "/sys/devices/system/cpu/cpu0/cpufreq";
 

@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
-import { setNonBlocking, unreadBytes } from "./libc";
+import { setNonBlocking, unreadBytes } from "./pipe";
 
 /** Reads from a pipe or terminal on demand; the writing process waits meanwhile. */
 export interface FdReader {

@@ -1,54 +1,33 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { constants, openSync, readFileSync } from "node:fs";
-import { describeErrno, errnoSymbol, lastErrno } from "./ffi";
-import { O_PATH } from "./files";
+import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_PATH } from "./constants";
+import { cString, lastErrno, libc } from "./ffi";
+import { SYS } from "./syscalls";
 
 /** Mount calls that Node's API lacks. */
 
-const SYS_MOVE_MOUNT = 429;
-const AT_FDCWD = -100;
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+const OPEN_TREE_CLONE = 1;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const MOUNT_ATTR_IDMAP = 0x100000n;
 const NO_FLAGS = 0;
-const EINVAL = 22;
 
-type Calls = ReturnType<typeof open>;
-let library: Calls | undefined;
-
-function open() {
-  return dlopen("libc.so.6", {
-    mount: {
-      args: [FFIType.cstring, FFIType.cstring, FFIType.cstring, FFIType.u64, FFIType.cstring],
-      returns: FFIType.i32,
-    },
-    syscall: { args: Array.from({ length: 6 }, () => FFIType.i64), returns: FFIType.i64 },
-    ...errnoSymbol,
-  }).symbols;
-}
-
-function calls(): Calls {
-  library ??= open();
-  return library;
-}
-
-/** A mount that the kernel refused, with its error number (errno(3)). */
+/** A mount that the kernel refused. */
 export class MountError extends Error {
   override readonly name = "MountError";
-  readonly errno: number;
+  /** Such as "EINVAL". */
+  readonly code: string;
 
-  constructor(message: string, errno: number) {
+  constructor(message: string, code: string) {
     super(message);
-    this.errno = errno;
+    this.code = code;
   }
 
   /** EINVAL stands for most reasons: something cannot be part of such a mount. */
   get invalid(): boolean {
-    return this.errno === EINVAL;
+    return this.code === "EINVAL";
   }
-}
-
-function text(value: string): Buffer {
-  if (value.includes("\0")) throw new Error(`A path must not contain a NUL character: ${JSON.stringify(value)}.`);
-  return Buffer.from(`${value}\0`);
 }
 
 /** A location as a descriptor that no child inherits; a symlink as last component is not followed. */
@@ -63,22 +42,44 @@ export function openPath(path: string): number {
  * @throws MountError
  */
 export function mount(source: string, target: string, type: string, data: string): void {
-  const [from, to, kind, options] = [text(source), text(target), text(type), text(data)];
-  if (calls().mount(from, to, kind, NO_FLAGS, options) === 0) return;
-  const number = lastErrno(calls());
-  throw new MountError(
-    `mounting ${type} on ${target} failed: ${describeErrno(number)} (dmesg may have details)`,
-    number,
-  );
+  const [from, to, kind, options] = [cString(source), cString(target), cString(type), cString(data)];
+  if (libc().mount(from, to, kind, NO_FLAGS, options) === 0) return;
+  const [code, meaning] = lastErrno();
+  throw new MountError(`mounting ${type} on ${target} failed: ${code}: ${meaning} (dmesg may have details)`, code);
+}
+
+/** Detaches the topmost mount at a path without following a symlink there; false if that failed. */
+export function detachMount(path: string): boolean {
+  return libc().umount2(cString(path), MNT_DETACH | UMOUNT_NOFOLLOW) === 0;
+}
+
+/**
+ * A detached copy of the mount at a path, as a descriptor; it is unmounted when the descriptor is closed (open_tree(2)).
+ * Undefined if the kernel refuses it.
+ */
+export function detachedMount(path: string): number | undefined {
+  const name = cString(path);
+  const fd = Number(libc().syscall(SYS.open_tree, AT_FDCWD, ptr(name), OPEN_TREE_CLONE | O_CLOEXEC, 0, 0));
+  return fd >= 0 ? fd : undefined;
 }
 
 /** Attaches a detached mount at a path. @throws MountError */
 export function attachMount(detached: number, target: string): void {
-  const [empty, to] = [text(""), text(target)];
-  const result = calls().syscall(SYS_MOVE_MOUNT, detached, ptr(empty), AT_FDCWD, ptr(to), MOVE_MOUNT_F_EMPTY_PATH);
-  if (result === 0n || Number(result) === 0) return;
-  const number = lastErrno(calls());
-  throw new MountError(`mounting on ${target} failed: ${describeErrno(number)}`, number);
+  const [empty, to] = [cString(""), cString(target)];
+  const result = libc().syscall(SYS.move_mount, detached, ptr(empty), AT_FDCWD, ptr(to), MOVE_MOUNT_F_EMPTY_PATH);
+  if (Number(result) === 0) return;
+  const [code, meaning] = lastErrno();
+  throw new MountError(`mounting on ${target} failed: ${code}: ${meaning}`, code);
+}
+
+/**
+ * Maps the owners of a detached mount's files by a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP); false if the kernel or
+ * file system cannot.
+ */
+export function mapMountOwners(mount: number, userNamespace: number): boolean {
+  const attributes = new BigUint64Array([MOUNT_ATTR_IDMAP, 0n, 0n, BigInt(userNamespace)]);
+  const [here, size] = [cString(""), attributes.byteLength];
+  return Number(libc().syscall(SYS.mount_setattr, mount, ptr(here), AT_EMPTY_PATH, ptr(attributes), size)) === 0;
 }
 
 /** One line of /proc/PID/mountinfo. */

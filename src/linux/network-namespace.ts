@@ -1,14 +1,7 @@
-import { dlopen, FFIType } from "bun:ffi";
 import { closeSync, constants, openSync } from "node:fs";
+import { libc } from "./ffi";
 
 const CLONE_NEWNET = 0x4000_0000;
-
-type Libc = ReturnType<typeof openLibc>;
-let libc: Libc | undefined;
-
-function openLibc() {
-  return dlopen("libc.so.6", { setns: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols;
-}
 
 /**
  * Runs `work` in another network namespace (setns(2)): it can open sockets, which stay in it, read or write /proc/sys/net, or start
@@ -18,8 +11,7 @@ function openLibc() {
  * @throws Error if the namespace does not exist
  */
 export function inNetworkNamespace<Result>(path: string, work: () => Result): Result {
-  libc ??= openLibc();
-  const { setns } = libc;
+  const { setns } = libc();
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
   const own = openSync("/proc/thread-self/ns/net", constants.O_RDONLY);
   try {

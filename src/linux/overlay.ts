@@ -1,8 +1,7 @@
 import { closeSync } from "node:fs";
 import { lstat, mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { detachedMount, detachMount, mapMountOwners } from "./libc";
-import { attachMount, MountError, mount, openPath } from "./mount";
+import { attachMount, detachedMount, detachMount, MountError, mapMountOwners, mount, openPath } from "./mount";
 
 /** The stack of a container's root. */
 export interface OverlayRoot {

@@ -1,14 +1,11 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { macBytes } from "../values/ip";
+import { AF, SOCK, SOL_SOCKET } from "./constants";
+import { libc } from "./ffi";
 
 /** packet(7) and socket(7). */
-const AF_PACKET = 17;
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
-const SOCK_NONBLOCK = 0o4000;
 const ETH_P_IP = 0x0800;
-const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 const ADDRESS_SIZE = 20;
 const macSize = 6;
@@ -29,21 +26,6 @@ const filterFor = (port: number): readonly (readonly [number, number, number, nu
   [0x06, 0, 0, 0], //          ret #0
 ];
 
-type Libc = ReturnType<typeof openLibc>;
-let libc: Libc | undefined;
-
-function openLibc() {
-  return dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    setsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    sendto: {
-      args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
-      returns: FFIType.i64,
-    },
-  }).symbols;
-}
-
 /**
  * A socket that receives what is sent on a link to a UDP port, as IP packets, even if another program listens on that port. It stays in
  * the network namespace of this thread, does not block, and is owned by the caller.
@@ -52,10 +34,9 @@ function openLibc() {
  * @returns undefined if the kernel has no packet sockets, or the link is gone
  */
 export function openPacketSocket(index: number, port: number): number | undefined {
-  libc ??= openLibc();
   const filter = filterFor(port);
   // Without a protocol it receives nothing until it is bound, after the filter is attached.
-  const fd = libc.socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const fd = libc().socket(AF.packet, SOCK.dgram | SOCK.cloexec | SOCK.nonblock, 0);
   if (fd < 0) return undefined;
   const program = Buffer.alloc(filter.length * 8);
   for (const [position, [code, yes, no, operand]] of filter.entries()) {
@@ -68,8 +49,8 @@ export function openPacketSocket(index: number, port: number): number | undefine
   description.writeBigUInt64LE(BigInt(ptr(program)), 8);
   const address = linkAddress(index, new Uint8Array(macSize));
   const done =
-    libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(description), description.length) === 0 &&
-    libc.bind(fd, ptr(address), address.length) === 0;
+    libc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(description), description.length) === 0 &&
+    libc().bind(fd, ptr(address), address.length) === 0;
   if (done) return fd;
   closeSync(fd);
   return undefined;
@@ -77,15 +58,14 @@ export function openPacketSocket(index: number, port: number): number | undefine
 
 /** Sends an IP packet to a host on a link, or with FF:FF:FF:FF:FF:FF to all; a packet that cannot be sent is dropped, as packets may be. */
 export function sendPacket(fd: number, index: number, mac: string, packet: Uint8Array): void {
-  libc ??= openLibc();
   const address = linkAddress(index, macBytes(mac));
-  libc.sendto(fd, ptr(packet), packet.length, 0, ptr(address), address.length);
+  libc().sendto(fd, ptr(packet), packet.length, 0, ptr(address), address.length);
 }
 
 /** struct sockaddr_ll. */
 function linkAddress(index: number, mac: Uint8Array): Buffer {
   const address = Buffer.alloc(ADDRESS_SIZE);
-  address.writeUInt16LE(AF_PACKET, 0);
+  address.writeUInt16LE(AF.packet, 0);
   address.writeUInt16BE(ETH_P_IP, 2);
   address.writeInt32LE(index, 4);
   address.writeUInt8(mac.length, 11);

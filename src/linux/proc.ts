@@ -11,8 +11,9 @@
  */
 
 import { closeSync, readdirSync, readFileSync } from "node:fs";
-import { readIfThere } from "../lib/directories";
-import { inodeInMemory, openPidfd, signalPidfd } from "./libc";
+import { readIfThere } from "../lib/read-file";
+import { openPidfd, signalPidfd } from "./pidfd";
+import { inodeInMemory } from "./statx";
 
 /** A process's privileges, from /proc/PID/status (proc_pid_status(5)). */
 export interface ProcessRights {

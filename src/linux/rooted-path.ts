@@ -1,10 +1,10 @@
 import { chownSync, closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { O_PATH } from "./constants";
 import { makeDirectoryAt, makeFileAt } from "./files";
-import { openInRoot } from "./libc";
+import { openInRoot } from "./openat2";
 
 /** Files of an untrusted tree, as seen by a process whose root it is: no symlink in it leads out. */
 
-const O_PATH = 0o10000000;
 /** The files read here have a line per user, not more. */
 const MAX_BYTES = 4 * 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { readIfThere } from "../lib/directories";
 import { errnoCode } from "../lib/errors";
+import { readIfThere } from "../lib/read-file";
 import type { Route } from "./netlink/route";
 
 /** ip-sysctl of the kernel's documentation. */

@@ -1,9 +1,9 @@
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
-import { createPipe } from "./libc";
+import { createPipe } from "./pipe";
 import { Label, ProgramBuilder } from "./syscall-program/builder";
 import { runProgram } from "./syscall-program/run";
-import { SYS } from "./syscall-program/syscalls";
+import { SYS } from "./syscalls";
 
 const CLONE_NEWUSER = 0x1000_0000;
 const STDIN = 0;

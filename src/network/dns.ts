@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import { isMissing } from "../lib/errors";
+import { ignoreMissing } from "../lib/errors";
 import { isLocal, parseAddress } from "../values/ip";
 
 /** The servers that the host itself uses: behind systemd-resolved's own server on a loopback address, which no container can reach. */
@@ -21,9 +21,7 @@ export function reachableResolvers(text: string): string | undefined {
 /** The host's name servers for a container with its own network; undefined if containers can reach none of them. */
 export async function hostResolvers(): Promise<string | undefined> {
   for (const file of files) {
-    const text = await readFile(file, "utf8").catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
+    const text = await readFile(file, "utf8").catch(ignoreMissing);
     const reachable = text === undefined ? undefined : reachableResolvers(text);
     if (reachable !== undefined) return reachable;
   }

@@ -1,4 +1,5 @@
 import { errorText } from "../lib/errors";
+import { decodeWaitStatus } from "../linux/wait-status";
 import { SIGKILL, signalName, signalNumber } from "../values/signals";
 import type { Exit, PayloadMode } from "./payload";
 
@@ -100,8 +101,9 @@ function linesOf(text: string): readonly string[] {
  * reboot, as a failure (measured with 252 and 257).
  */
 function payloadCode({ mode, payloadStatus }: ExitFacts, code: number): number | undefined {
-  const exited = payloadStatus !== undefined && (payloadStatus & 0x7f) === 0;
-  return exited && mode !== "boot" && code === FAILURE ? (payloadStatus >> 8) & 0xff : undefined;
+  if (payloadStatus === undefined || mode === "boot" || code !== FAILURE) return undefined;
+  const payload = decodeWaitStatus(payloadStatus);
+  return payload.signal === 0 ? payload.code : undefined;
 }
 
 function printedSignal({ stderrTail, machine }: ExitFacts): number | undefined {
@@ -118,7 +120,7 @@ function printedSignal({ stderrTail, machine }: ExitFacts): number | undefined {
  */
 function payloadSignal({ mode, payloadStatus }: ExitFacts, code: number): number | undefined {
   if (payloadStatus === undefined) return undefined;
-  const signal = payloadStatus & 0x7f;
+  const { signal } = decodeWaitStatus(payloadStatus);
   if (signal === 0) return undefined;
   if (mode === "pid2") return code === STUB_EXCEPTION ? signal : undefined;
   return signal === SIGINT || signal === SIGHUP ? undefined : signal;

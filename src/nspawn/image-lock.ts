@@ -1,8 +1,8 @@
 import { closeSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readIfThere } from "../lib/directories";
 import { errnoCode, isMissing } from "../lib/errors";
-import { isFileLocked } from "../linux/libc";
+import { readIfThere } from "../lib/read-file";
+import { isFileLocked } from "../linux/flock";
 import { hostProcesses } from "../linux/proc";
 
 /** The options by which systemd-nspawn gets an image. */

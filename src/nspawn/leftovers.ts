@@ -1,8 +1,8 @@
-import { closeSync, openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../lib/errors";
-import { detachMount, tryLock } from "../linux/libc";
-import { type Mount, readMounts } from "../linux/mount";
+import { lockOpened } from "../linux/flock";
+import { detachMount, type Mount, readMounts } from "../linux/mount";
 import { removeRootDirectories } from "./root-directories";
 
 const RUN_DIRECTORY = "/run/systemd/nspawn";
@@ -118,12 +118,8 @@ export async function removeRemains(machine: string, options: RemainsOptions = {
 
 /** Another systemd-nspawn may hold the lock by now; it checks after locking whether the file still exists. */
 function removeFreeLock(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    if (tryLock(fd)) unlinkSync(path);
-  } finally {
-    closeSync(fd);
-  }
+  using lock = lockOpened(openSync(path, "r"), path, "exclusive");
+  if (lock !== undefined) unlinkSync(path);
 }
 
 function removeAll(path: string): void {

@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs";
-import { exitStatusOfPidfd, openPidfd } from "../linux/libc";
+import { exitStatusOfPidfd, openPidfd } from "../linux/pidfd";
 import { isAlive, type ProcessIdentity } from "../linux/proc";
 import { heldLocks } from "./leftovers";
 import type { PayloadMode } from "./payload";

@@ -1,3 +1,4 @@
+import { pollUntil } from "../lib/deadline";
 import {
   hostProcesses,
   identify,
@@ -12,10 +13,8 @@ import type { PayloadMode } from "./payload";
 
 /** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
-const FIRST_DELAY_MS = 1;
 /** Most containers start within a second; after that, polling is slower. */
-const LONGEST_DELAY_MS = { atFirst: 4, later: 100 } as const;
-const AT_FIRST_MS = 1_000;
+const PACE = { firstMs: 1, longestMs: (waitedMs: number) => (waitedMs < 1_000 ? 4 : 100) };
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
@@ -76,17 +75,12 @@ export async function waitForProcess<Found>(
   timeoutMs = DEFAULT_TIMEOUT_MS,
 ): Promise<Found | undefined> {
   const main = identify(mainPid);
-  const start = performance.now();
-  for (let delay = FIRST_DELAY_MS; main !== undefined && isAlive(main); delay *= 2) {
+  const check = (): { readonly found?: Found } | undefined => {
+    if (main === undefined || !isAlive(main)) return {};
     const found = inspect();
-    if (found !== undefined) return found;
-    const waited = performance.now() - start;
-    if (waited >= timeoutMs) return undefined;
-    const longest = waited < AT_FIRST_MS ? LONGEST_DELAY_MS.atFirst : LONGEST_DELAY_MS.later;
-    delay = Math.min(delay, longest);
-    await Bun.sleep(delay);
-  }
-  return undefined;
+    return found === undefined ? undefined : { found };
+  };
+  return (await pollUntil(check, { ...PACE, timeoutMs }))?.found;
 }
 
 /**

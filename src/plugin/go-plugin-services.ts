@@ -3,14 +3,9 @@ import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health
 import { GRPCBroker } from "../../gen/plugin/grpc_broker_pb";
 import { GRPCController } from "../../gen/plugin/grpc_controller_pb";
 import { GRPCStdio } from "../../gen/plugin/grpc_stdio_pb";
+import { aborted } from "../lib/deadline";
 
 const pluginService = "plugin";
-
-/** Resolves when the stream's client disconnects or the plugin shuts down. */
-function closed(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
 
 /** Registers grpc.health.v1.Health: go-plugin's client checks the service "plugin" before it uses it. */
 export function registerHealth(router: ConnectRouter): void {
@@ -22,7 +17,7 @@ export function registerHealth(router: ConnectRouter): void {
     check: ({ service }) => ({ status: statusOf(service) }),
     async *watch({ service }, context) {
       yield { status: statusOf(service) };
-      await closed(context.signal);
+      await aborted(context.signal);
     },
   });
 }
@@ -41,7 +36,7 @@ export function registerController(router: ConnectRouter, shutdown: () => void):
 export function registerStdio(router: ConnectRouter): void {
   router.service(GRPCStdio, {
     async *streamStdio(_request, context) {
-      await closed(context.signal);
+      await aborted(context.signal);
       yield* [];
     },
   });
@@ -51,7 +46,7 @@ export function registerStdio(router: ConnectRouter): void {
 export function registerBroker(router: ConnectRouter): void {
   router.service(GRPCBroker, {
     async *startStream(_requests, context) {
-      await closed(context.signal);
+      await aborted(context.signal);
       yield* [];
     },
   });

@@ -1,7 +1,7 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
-import { basename, relative, sep } from "node:path";
+import { closeSync, fstatSync, lstatSync } from "node:fs";
+import { basename, join, relative, sep } from "node:path";
 import { ImageError } from "../lib/errors";
-import { O_PATH } from "../linux/files";
+import { openByName } from "../linux/walk-names";
 
 /**
  * The directories between one of image_paths and an image. systemd-nspawn opens the image by its path, some time after the driver has
@@ -49,22 +49,23 @@ export function ancestorProblem(facts: AncestorFacts): string | undefined {
  */
 export function checkAncestors(quoted: string, allowed: string, path: string): void {
   const names = relative(allowed, path).split(sep).slice(0, -1);
-  let current = openSync(allowed, O_PATH | constants.O_DIRECTORY);
-  try {
-    let shown = allowed === sep ? "" : allowed;
-    for (const [index, name] of names.entries()) {
-      shown = `${shown}${sep}${name}`;
-      const next = openSync(`/proc/self/fd/${current}/${name}`, O_PATH | constants.O_NOFOLLOW);
-      closeSync(current);
-      current = next;
-      const problem = ancestorProblem(factsOf(current, shown, names[index + 1] ?? basename(path)));
+  const upTo = (index: number) => join(allowed, ...names.slice(0, index + 1));
+  const unreadable = (error: unknown) => refusal(quoted, `a directory above ${path} cannot be opened`, error);
+  const end = openByName(allowed, names, {
+    at: (fd, index) => {
+      const problem = problemAt(fd, upTo(index), names[index + 1] ?? basename(path), unreadable);
       if (problem !== undefined) throw refusal(quoted, problem);
-    }
+    },
+    failed: unreadable,
+  });
+  closeSync(end);
+}
+
+function problemAt(fd: number, path: string, next: string, unreadable: (error: unknown) => ImageError) {
+  try {
+    return ancestorProblem(factsOf(fd, path, next));
   } catch (error) {
-    if (error instanceof ImageError) throw error;
-    throw refusal(quoted, `a directory above ${path} cannot be opened`, error);
-  } finally {
-    closeSync(current);
+    throw unreadable(error);
   }
 }
 

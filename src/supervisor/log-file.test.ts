@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
-import { openWithoutSymlinks } from "../linux/libc";
+import { openWithoutSymlinks } from "../linux/openat2";
 import { type LogFacts, logProblem, openByNames } from "./log-file";
 
 const kinds = {

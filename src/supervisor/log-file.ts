@@ -1,7 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { errnoCode, errorText, isMissing } from "../lib/errors";
-import { O_PATH } from "../linux/files";
-import { openWithoutSymlinks } from "../linux/libc";
+import { O_PATH } from "../linux/constants";
+import { openWithoutSymlinks } from "../linux/openat2";
+import { openByName } from "../linux/walk-names";
 import { LaunchError } from "./supervisor";
 
 /**
@@ -97,25 +98,18 @@ function openPath(path: string): number {
  */
 export function openByNames(path: string): number {
   const names = path.split("/").filter((name) => name !== "" && name !== ".");
-  let current = openSync("/", O_PATH | constants.O_DIRECTORY);
-  for (const [index, name] of names.entries()) {
-    const last = index === names.length - 1;
-    let next: number;
-    try {
-      next = openSync(`${fdPath(current)}/${name}`, O_PATH | constants.O_NOFOLLOW);
-    } catch (error) {
+  const upTo = (index: number) => `/${names.slice(0, index + 1).join("/")}`;
+  return openByName("/", names, {
+    at: (fd, index) => {
+      const facts = fstatSync(fd);
+      if (index === names.length - 1 || facts.isDirectory()) return;
+      throw logError(path, `${upTo(index)} is ${kindOf(facts)}, not a directory`);
+    },
+    failed: (error, index) => {
       const what = isMissing(error) ? "does not exist" : `cannot be opened (${errorText(error)})`;
-      throw logError(path, `/${names.slice(0, index + 1).join("/")} ${what}`, error);
-    } finally {
-      closeSync(current);
-    }
-    current = next;
-    if (last || fstatSync(current).isDirectory()) continue;
-    const problem = `is ${kindOf(fstatSync(current))}, not a directory`;
-    closeSync(current);
-    throw logError(path, `/${names.slice(0, index + 1).join("/")} ${problem}`);
-  }
-  return current;
+      return logError(path, `${upTo(index)} ${what}`, error);
+    },
+  });
 }
 
 function logError(path: string, problem: string, cause?: unknown): LaunchError {

@@ -1,26 +1,15 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { Duplex } from "node:stream";
 import type { Socket } from "bun";
-import { errnoSymbol, lastErrno } from "../linux/ffi";
+import { SOL_SOCKET } from "../linux/constants";
+import { callError, libc } from "../linux/ffi";
 
-const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-const EAGAIN = 11;
 /** struct msghdr and struct cmsghdr of Linux on 64-bit machines (cmsg(3)). */
 const MSGHDR_SIZE = 56;
 const CMSGHDR_SIZE = 16;
-
-type Libc = ReturnType<typeof openLibc>;
-let libc: Libc | undefined;
-
-function openLibc() {
-  return dlopen("libc.so.6", {
-    sendmsg: { args: [FFIType.i32, FFIType.ptr, FFIType.i32], returns: FFIType.i64 },
-    ...errnoSymbol,
-  }).symbols;
-}
 
 /** Builds the ancillary data that passes file descriptors (unix(7), SCM_RIGHTS). */
 export function rightsMessage(fds: readonly number[]): Buffer {
@@ -37,10 +26,9 @@ export function rightsMessage(fds: readonly number[]): Buffer {
  * sendmsg(2) with file descriptors.
  *
  * @returns the number of bytes sent, or 0 if the socket's buffer is full
- * @throws Error with the errno otherwise
+ * @throws Error with the name of the errno otherwise
  */
 function sendWithFds(socket: number, data: Buffer, fds: readonly number[]): number {
-  libc ??= openLibc();
   const control = rightsMessage(fds);
   const vector = Buffer.alloc(16);
   vector.writeBigUInt64LE(BigInt(ptr(data)), 0);
@@ -50,11 +38,11 @@ function sendWithFds(socket: number, data: Buffer, fds: readonly number[]): numb
   header.writeBigUInt64LE(1n, 24);
   header.writeBigUInt64LE(BigInt(ptr(control)), 32);
   header.writeBigUInt64LE(BigInt(control.length), 40);
-  const sent = Number(libc.sendmsg(socket, ptr(header), MSG_DONTWAIT | MSG_NOSIGNAL));
+  const sent = Number(libc().sendmsg(socket, ptr(header), MSG_DONTWAIT | MSG_NOSIGNAL));
   if (sent >= 0) return sent;
-  const errno = lastErrno(libc);
-  if (errno === EAGAIN) return 0;
-  throw new Error(`cannot send file descriptors over D-Bus: sendmsg failed with errno ${errno}`);
+  const error = callError("sendmsg");
+  if (error.code === "EAGAIN") return 0;
+  throw new Error(`cannot send file descriptors over D-Bus: ${error.message}`, { cause: error });
 }
 
 /** The descriptor of Bun's socket; the property exists although the type does not declare it. */
@@ -90,6 +78,8 @@ export class FdSocket extends Duplex {
    */
   static async connect(path: string): Promise<FdSocket> {
     const ready = Promise.withResolvers<FdSocket>();
+    // If the connection fails, Bun.connect() throws as well; an unhandled rejection would end the process.
+    ready.promise.catch(() => {});
     await Bun.connect<undefined>({
       unix: path,
       socket: {

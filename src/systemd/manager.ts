@@ -1,6 +1,7 @@
 import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { callMethod, DbusError } from "./dbus";
 import { FdSocket } from "./dbus-socket";
 
 /**
@@ -15,8 +16,6 @@ const peerInterface = "org.freedesktop.DBus.Peer";
 const propertiesInterface = "org.freedesktop.DBus.Properties";
 const unitInterface = "org.freedesktop.systemd1.Unit";
 const serviceInterface = "org.freedesktop.systemd1.Service";
-/** PID 1 responds immediately, except while it reloads or serialises itself. */
-const callTimeoutMs = 60_000;
 const reconnectDelayMs = 100;
 const nudgeIntervalMs = 10;
 
@@ -32,17 +31,6 @@ export type UnitChange =
   | { readonly kind: "removed" }
   | { readonly kind: "lost" };
 
-/** An error response of PID 1, with its D-Bus name. */
-export class ManagerError extends Error {
-  override readonly name = "ManagerError";
-  readonly dbusName: string;
-
-  constructor(dbusName: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.dbusName = dbusName;
-  }
-}
-
 /** The object path of a unit: everything but letters and digits is written as _xx (sd_bus_path_encode(3)). */
 export function unitPath(unit: string): string {
   const encoded = Array.from(Buffer.from(unit), (byte, index) => {
@@ -55,20 +43,24 @@ export function unitPath(unit: string): string {
 
 interface Connection {
   readonly bus: MessageBus;
-  readonly closed: Promise<void>;
+  /** PID 1's version, once it was asked for. A PID 1 of another version comes with another connection: it re-executes itself. */
+  version?: Promise<number>;
 }
 
 /** The systemd manager (PID 1) over D-Bus: calls, and the changes of the units that are watched. Connects on first use. */
 export class SystemdManager {
   readonly #log: Logger;
+  readonly #socket: string;
   readonly #watches = new Map<string, Set<(change: UnitChange) => void>>();
   /** Callbacks for finished jobs by unit; a job's end may be reported before StartTransientUnit's own response is read. */
   readonly #jobs = new Map<string, (result: string) => void>();
   #connection: Promise<Connection> | undefined;
   #ended = false;
 
-  constructor(log: Logger) {
+  /** @param socket PID 1's; tests use another one */
+  constructor(log: Logger, socket = privateSocket) {
     this.#log = log;
+    this.#socket = socket;
   }
 
   /** Calls `listener` for every change of a unit until the returned function is called. */
@@ -88,7 +80,7 @@ export class SystemdManager {
    *
    * @param fds descriptors that properties of signature "h" refer to by index
    * @returns the job's result (org.freedesktop.systemd1(5), JobRemoved): "done" if the service has started
-   * @throws ManagerError if PID 1 rejects the unit
+   * @throws DbusError if PID 1 rejects the unit
    */
   startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
     const body = [unit, "fail", properties, []];
@@ -101,23 +93,30 @@ export class SystemdManager {
    * Restarts a unit as one job, and waits until the job has ended.
    *
    * @returns the job's result, as of startTransientUnit(); "canceled" if the unit was stopped meanwhile
-   * @throws ManagerError if PID 1 rejects it
+   * @throws DbusError if PID 1 rejects it
    */
   restartUnit(unit: string): Promise<string> {
     return this.#job(unit, () => this.#call(managerPath, managerInterface, "RestartUnit", "ss", [unit, "replace"]));
   }
 
-  /** The version of PID 1, such as 257; 0 if it reports none. */
+  /** The version of PID 1, such as 257; 0 if it reports none. It is asked for once per connection. */
   async version(): Promise<number> {
-    let version = 0;
-    await this.#call(managerPath, propertiesInterface, "Get", "ss", [managerInterface, "Version"], [], (value) => {
-      version = Number(/\d+/.exec(String(value))?.[0] ?? 0);
+    const connection = await this.#connected();
+    connection.version ??= this.#fetchVersion().catch((error: unknown) => {
+      delete connection.version;
+      throw error;
     });
-    return version;
+    return connection.version;
+  }
+
+  async #fetchVersion(): Promise<number> {
+    const body = [managerInterface, "Version"];
+    const [value] = await this.#call(managerPath, propertiesInterface, "Get", "ss", body);
+    return Number(/\d+/.exec(String(value))?.[0] ?? 0);
   }
 
   /** Starts a job with a call, and waits for its end. */
-  async #job(unit: string, call: () => Promise<void>): Promise<string> {
+  async #job(unit: string, call: () => Promise<unknown>): Promise<string> {
     const result = Promise.withResolvers<string>();
     // A unit has one job at a time, so the job is identified by the unit's name without waiting for the job's path.
     this.#jobs.set(unit, result.resolve);
@@ -178,32 +177,15 @@ export class SystemdManager {
     signature: string,
     body: readonly unknown[],
     fds: readonly number[] = [],
-    answered: (value: unknown) => void = () => {},
-  ): Promise<void> {
+    answered?: (value: unknown) => void,
+  ): Promise<readonly unknown[]> {
     const { bus } = await this.#connected();
-    const message: Message = {
-      type: messageType.methodCall,
-      destination,
-      path,
-      interface: iface,
-      member,
-      signature,
-      body: [...body],
-      ...(fds.length > 0 ? { fds: [...fds] } : {}),
-    };
-    // The response is handled in the callback, because a promise would run after later signals have been dispatched.
-    await new Promise<void>((resolve, reject) => {
-      bus.invoke(message, { timeout: callTimeoutMs }, (error, value: unknown) => {
-        if (error !== null) {
-          reject(
-            new ManagerError(error.dbusName ?? "", `systemd rejected ${member}: ${error.message}`, { cause: error }),
-          );
-          return;
-        }
-        answered(value);
-        resolve();
-      });
-    });
+    try {
+      return await callMethod(bus, { destination, path, interface: iface, member, signature, body, fds }, answered);
+    } catch (error) {
+      if (!(error instanceof DbusError)) throw error;
+      throw new DbusError(error.dbusName, `systemd rejected ${member}: ${error.message}`, { cause: error });
+    }
   }
 
   #connected(): Promise<Connection> {
@@ -218,11 +200,10 @@ export class SystemdManager {
   }
 
   async #connect(): Promise<Connection> {
-    const stream = await FdSocket.connect(privateSocket).catch((error: unknown) => {
-      throw new ManagerError("", `cannot connect to systemd's socket ${privateSocket}: ${errorText(error)}`);
+    const stream = await FdSocket.connect(this.#socket).catch((error: unknown) => {
+      throw new DbusError("", `cannot connect to systemd's socket ${this.#socket}: ${errorText(error)}`);
     });
     const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
-    const closed = Promise.withResolvers<void>();
     const ready = Promise.withResolvers<void>();
     bus.connection.on("connect", () => ready.resolve());
     bus.connection.on("error", (error) => {
@@ -230,15 +211,13 @@ export class SystemdManager {
       ready.reject(error);
     });
     bus.connection.on("close", () => {
-      closed.resolve();
-      ready.reject(new ManagerError("", "systemd closed the connection"));
+      ready.reject(new DbusError("", "systemd closed the connection"));
       this.#lost();
     });
     bus.connection.on("message", (message) => this.#dispatch(message));
     await ready.promise;
-    const connection = { bus, closed: closed.promise };
     await subscribe(bus);
-    return connection;
+    return { bus };
   }
 
   /** PID 1 drops its connections when it re-executes itself: everything watched must be fetched again. */

@@ -1,3 +1,5 @@
+import { AsyncQueue } from "../lib/async-queue";
+
 /** A task event, which `nomad alloc status` shows. */
 export interface TaskEvent {
   readonly taskId: string;
@@ -28,30 +30,16 @@ export class TaskEvents {
 
   /** The queued events that were not delivered yet, and all further ones until `signal` aborts. */
   async *listen(signal: AbortSignal): AsyncGenerator<TaskEvent> {
-    const queue: TaskEvent[] = this.#pending;
+    const queue = new AsyncQueue<TaskEvent>(maxPending, this.#pending);
     this.#pending = [];
-    let wake = () => {};
-    const listener = (event: TaskEvent) => {
-      queue.push(event);
-      if (queue.length > maxPending) queue.shift();
-      wake();
-    };
-    const aborted = () => wake();
+    const listener = (event: TaskEvent) => queue.push(event);
     this.#listeners.add(listener);
-    signal.addEventListener("abort", aborted);
+    const stop = queue.endWith(signal);
     try {
-      while (!signal.aborted) {
-        const event = queue.shift();
-        if (event !== undefined) yield event;
-        else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
+      yield* queue;
     } finally {
       this.#listeners.delete(listener);
-      signal.removeEventListener("abort", aborted);
+      stop();
     }
   }
 }

@@ -4,8 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { closeSync } from "node:fs";
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { detachMount } from "../../src/linux/libc";
-import { readMounts } from "../../src/linux/mount";
+import { detachMount, readMounts } from "../../src/linux/mount";
 import { MAX_LAYERS, mountOverlay } from "../../src/linux/overlay";
 import { openUserNamespace } from "../../src/linux/user-namespace";
 

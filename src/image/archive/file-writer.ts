@@ -1,7 +1,8 @@
 import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { quoteName, UnpackError } from "../../lib/errors";
-import { CallError, ERRNO, setAttribute } from "../../linux/files";
+import { CallError } from "../../linux/ffi";
+import { setAttribute } from "../../linux/files";
 import { attributeIsSet, native, timeOf } from "./names";
 import type { ByteString, TarEntry } from "./tar-header";
 
@@ -14,7 +15,7 @@ export function setAttributes(path: ByteString, { xattrs, kind }: TarEntry): voi
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
       // Not every file system supports user attributes, and symlinks and FIFOs cannot have any.
-      const usual = error.errno === ERRNO.ENOTSUP || (error.errno === ERRNO.EPERM && kind !== "file");
+      const usual = error.code === "ENOTSUP" || (error.code === "EPERM" && kind !== "file");
       if (usual && name !== "security.capability") continue;
       throw new UnpackError(`cannot set the attribute ${quoteName(name)} of ${quoteName(path)}: ${error.message}`);
     }

@@ -3,8 +3,11 @@ import { openSync, statfsSync, writeSync } from "node:fs";
 import * as v from "valibot";
 import { gcThrottle } from "../../lib/buffers";
 import { errnoCode, errorText, UnpackError } from "../../lib/errors";
-import { enterRoot, keepCapabilities, loadFileCalls, syncFileSystem } from "../../linux/files";
-import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "../compression/decompress";
+import { keepCapabilities } from "../../linux/capabilities";
+import { loadLibc } from "../../linux/ffi";
+import { enterRoot, syncFileSystem } from "../../linux/files";
+import { compressionOf, type Decompressor, decompressor } from "../compression/decompress";
+import { MAGIC_BYTES } from "../compression/magic";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import type { LayerRecord } from "./layer-record";
 import { TarReader } from "./tar-reader";
@@ -125,7 +128,7 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
   // The plugin decides when this ends: by closing standard input, or by SIGKILL.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
   try {
-    loadFileCalls();
+    loadLibc();
     process.umask(0o022);
     enterRoot(directory);
     keepCapabilities(CAPABILITIES);

@@ -9,27 +9,20 @@
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { UnpackError } from "../../lib/errors";
+import { typeOf } from "./magic";
 
-/** The compression of an archive. */
-export type Compression = "gzip" | "zstd" | "xz" | "none";
-
-/** How many bytes {@link compressionOf} needs. */
-export const MAGIC_BYTES = 6;
 /** Measured: 128 KiB are twice as fast as zlib's default of 16; a megabyte is no faster and takes more memory. */
 const CHUNK = 128 * 1024;
 
+/** The compressions of archives that are recognised. */
+const COMPRESSIONS = ["gzip", "zstd", "xz"] as const;
+
+/** The compression of an archive. */
+export type Compression = (typeof COMPRESSIONS)[number] | "none";
+
 /** The compression by the first bytes: a media type may be wrong, and container engines use these too. */
 export function compressionOf(start: Uint8Array): Compression {
-  const begins = (...magic: readonly number[]) => magic.every((byte, index) => start[index] === byte);
-  if (begins(0x1f, 0x8b)) return "gzip";
-  // A frame, or a skippable one before it (RFC 8878): zstd:chunked layers have these.
-  if (
-    begins(0x28, 0xb5, 0x2f, 0xfd) ||
-    ((start[0] ?? 0) >> 4 === 5 && start[1] === 0x2a && begins(start[0] ?? 0, 0x2a, 0x4d, 0x18))
-  )
-    return "zstd";
-  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0)) return "xz";
-  return "none";
+  return typeOf(start, COMPRESSIONS) ?? "none";
 }
 
 /**

@@ -3,9 +3,9 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { writeFd } from "../../linux/fd-stream";
-import { createPipe } from "../../linux/libc";
+import { createPipe } from "../../linux/pipe";
 import { findProgram } from "../../linux/programs";
-import { isOneOf } from "../compression/magic";
+import { MAGIC_BYTES, typeOf } from "../compression/magic";
 import { ZstdFrames } from "../compression/zstd-frames";
 
 /** A download that cannot be decompressed; the message is the last clause of a sentence. */
@@ -31,15 +31,13 @@ export async function* expand(
   compressions: readonly Compression[],
 ): AsyncGenerator<Uint8Array> {
   const { start, rest } = await firstBytes(content);
-  const compression = compressions.find((name) => isOneOf(start, name));
+  const compression = typeOf(start, compressions);
   if (compression === undefined) yield* rest;
   else if (compression === "gzip" || compression === "zstd") yield* inflated(rest, compression);
   else yield* byProgram(rest, PROGRAMS[compression]);
 }
 
 /** Reads the first bytes, as many as the magic numbers need. */
-const MAGIC_BYTES = 6;
-
 async function firstBytes(content: AsyncIterable<Uint8Array>) {
   const chunks: Uint8Array[] = [];
   let bytes = 0;

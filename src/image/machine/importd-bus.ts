@@ -1,4 +1,5 @@
 import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
+import { callMethod, DbusError } from "../../systemd/dbus";
 import { SYSTEM_BUS } from "../../systemd/presence";
 import { type ImportdLine, progressOf } from "./importd-log";
 import type { Transfer } from "./importd-transfers";
@@ -7,8 +8,6 @@ import type { MachineImage } from "./request";
 const destination = "org.freedesktop.import1";
 const managerPath = "/org/freedesktop/import1";
 const managerInterface = "org.freedesktop.import1.Manager";
-/** importd may have to be started first. */
-const callTimeoutMs = 60_000;
 /** importd's error if another client is downloading the same already (bus-common-errors.h). */
 const inProgress = "org.freedesktop.import1.TransferInProgress";
 
@@ -81,7 +80,7 @@ export class ImportdBus implements AsyncDisposable {
       const [id, path] = await this.#call(member, "sssb", [url.href, local, verify, true]);
       if (typeof id === "number" && typeof path === "string") return { id, path };
     } catch (error) {
-      if (error instanceof Error && "dbusName" in error && error.dbusName === inProgress) return undefined;
+      if (error instanceof DbusError && error.dbusName === inProgress) return undefined;
       throw error;
     }
     throw new Error("systemd-importd returned no transfer path.");
@@ -141,21 +140,8 @@ export class ImportdBus implements AsyncDisposable {
     this.#watched.clear();
   }
 
-  #call(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]> {
-    const message: Message = {
-      type: messageType.methodCall,
-      destination,
-      path: managerPath,
-      interface: managerInterface,
-      member,
-      signature,
-      body: [...body],
-    };
-    return new Promise((resolve, reject) => {
-      this.#bus.invoke(message, { timeout: callTimeoutMs }, (error: Error | null, ...values: unknown[]) => {
-        if (error === null) resolve(values);
-        else reject(error);
-      });
-    });
+  #call(member: string, signature: string, body: readonly unknown[]): Promise<readonly unknown[]> {
+    const call = { destination, path: managerPath, interface: managerInterface, member, signature, body };
+    return callMethod(this.#bus, call);
   }
 }

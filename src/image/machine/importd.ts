@@ -1,5 +1,6 @@
 import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { aborted } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import { abortError } from "../transfer/errors";
 import { watchingSpace } from "./free-space";
@@ -94,11 +95,6 @@ async function callImportd<T>(image: MachineImage, answer: Promise<T>): Promise<
 
 function error(text: string): ImportdLine {
   return { priority: 3, text };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** Removes what importd created for killed drivers: it may be incomplete. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { inTurn } from "../../lib/concurrency";
+import { unlessAborted } from "../../lib/deadline";
 import { StoreError } from "../../lib/errors";
 import { MAX_CONFIG_BYTES, parseImageConfig } from "../image-config";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
@@ -168,7 +169,7 @@ export class PullCoordinator {
       if (onProgress !== undefined) pulling.listeners.add(onProgress);
       try {
         // The own pull ends with its signal, after cleaning up.
-        return await (others === undefined ? pulling.done : orAborted(pulling.done, signal));
+        return await (others === undefined ? pulling.done : unlessAborted(pulling.done, signal));
       } catch (error) {
         // If the first caller has cancelled its pull, the others try again.
         if (others === undefined || !others.signal.aborted || signal.aborted) throw error;
@@ -195,18 +196,5 @@ export class PullCoordinator {
     const pulling = { done, listeners, signal: request.signal };
     this.#pulling.set(digest, pulling);
     return pulling;
-  }
-}
-
-/** The result of a promise, unless the signal aborts first. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort);
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ignoreMissing, isDiskFull, StoreError } from "../../lib/errors";
-import { detachMount } from "../../linux/libc";
+import { detachMount } from "../../linux/mount";
 import { mountOverlay, OverlayError, unmountAll } from "../../linux/overlay";
 import { bootId } from "../../linux/proc";
 import { openUserNamespace } from "../../linux/user-namespace";

@@ -1,7 +1,8 @@
-import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { errnoCode, isMissing, StoreError } from "../../lib/errors";
+import { writeAtomically } from "../../lib/atomic-file";
+import { errnoCode, ignoreMissing, isMissing, StoreError } from "../../lib/errors";
 import { fileLock } from "../../linux/flock";
 import { removeStale } from "./scratch";
 
@@ -109,9 +110,7 @@ export async function openStore(directory: string): Promise<StorePaths> {
 }
 
 async function checkFormat(path: string): Promise<void> {
-  const found = await readFile(path, "utf8").catch((error: unknown) => {
-    if (!isMissing(error)) throw error;
-  });
+  const found = await readFile(path, "utf8").catch(ignoreMissing);
   // An empty file results from a power failure at that moment.
   if (found === FORMAT) return;
   if (found !== undefined && found !== "") {
@@ -218,12 +217,5 @@ export async function writeRecord(
   path: string,
   record: StoredLayer | StoredImage | StoredReference | StoredContainer,
 ): Promise<void> {
-  const beside = `${path}.${crypto.randomUUID()}.new`;
-  try {
-    await writeFile(beside, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
-    throw error;
-  }
+  await writeAtomically(path, `${JSON.stringify(record)}\n`);
 }

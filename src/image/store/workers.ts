@@ -4,7 +4,7 @@ import { entryPoint } from "../../lib/entry-points";
 import { StoreError } from "../../lib/errors";
 import { writeFd } from "../../linux/fd-stream";
 import type { FileLock } from "../../linux/flock";
-import { createPipe } from "../../linux/libc";
+import { createPipe } from "../../linux/pipe";
 import type { ArchiveKind } from "../archive/extractor";
 import { parseReport, type UnpackReport } from "../archive/worker";
 

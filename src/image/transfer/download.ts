@@ -7,6 +7,7 @@
  * client.ts sends requests: proxies, certificates, redirects without credentials for other hosts.
  */
 
+import { withTimeout } from "../../lib/deadline";
 import { abortError, contentError, networkError, type Subject, silenceError } from "./errors";
 import { Received } from "./resume";
 import { Backoff, RETRY_OPTIONS, type RetryOptions } from "./retry";
@@ -80,15 +81,5 @@ export async function* download(request: DownloadRequest): AsyncGenerator<Uint8A
   const found = received.digest();
   if (expected !== undefined && found !== expected) {
     throw contentError(request, `its digest is ${algorithm}:${found}, but should be ${digest}`);
-  }
-}
-
-/** Settles like `work`; calls `late` if it takes longer than the timeout; that has to cancel it. */
-async function withTimeout<T>(work: Promise<T>, ms: number, late: () => void): Promise<T> {
-  const timer = setTimeout(late, ms);
-  try {
-    return await work;
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoCode, isMissing } from "../../lib/errors";
-import { bpf, pointerTo } from "../libc";
+import { bpf, pointerTo } from "../bpf";
 import { deviceProgram } from "./device-program";
 import type { CgroupLayout } from "./layout";
 import { cgroupDirectories } from "./manager";

@@ -8,8 +8,7 @@
  * cgroups of a process.
  */
 
-import { readFileSync } from "node:fs";
-import { isMissing } from "../../lib/errors";
+import { readIfThere } from "../../lib/read-file";
 import { type Mount, readMounts } from "../mount";
 
 /** How the host's control groups are mounted: one tree (v2), a tree per controller (v1), or both (hybrid). */
@@ -61,12 +60,10 @@ export function cgroupLayout(mounts: readonly Mount[], controllersOf: (path: str
 
 /** The layout of this host. */
 export function readCgroupLayout(): CgroupLayout {
-  return cgroupLayout(readMounts(), (path) => {
-    try {
-      return readFileSync(`${path}/cgroup.controllers`, "utf8");
-    } catch (error) {
-      if (isMissing(error)) return "";
-      throw error;
-    }
-  });
+  return cgroupLayout(readMounts(), (path) => readIfThere(`${path}/cgroup.controllers`) ?? "");
+}
+
+/** The text of a cgroup's file; undefined if the cgroup is gone, or this kernel does not support the file. */
+export function readCgroupFile(path: string): string | undefined {
+  return readIfThere(path, ["ENODEV", "EOPNOTSUPP"]);
 }

@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { becomesTrue } from "../../lib/deadline";
 import { errnoCode, errorText, isMissing } from "../../lib/errors";
 import { SIGKILL } from "../../values/signals";
-import type { CgroupLayout } from "./layout";
+import { type CgroupLayout, readCgroupFile } from "./layout";
 import { type LimitWrite, planLimits } from "./limits";
 import { parseOomKills } from "./oom";
 import { childGroups, walkCgroups } from "./walk";
@@ -13,8 +14,8 @@ const BASE = "nomad-driver-nspawn";
 const LEGACY_TREES = ["memory", "cpu", "cpuacct", "cpuset", "pids", "devices", "name=systemd"] as const;
 /** Controllers enabled for the tasks in a v2 tree, if the host has them. */
 const UNIFIED_CONTROLLERS = ["memory", "cpu", "cpuset", "pids", "io"] as const;
-const FIRST_DELAY_MS = 1;
-const MAX_DELAY_MS = 50;
+/** Between two looks at a cgroup whose processes end. */
+const PACE = { firstMs: 1, longestMs: 50 };
 /** The kernel needs a moment to account for killed processes before their cgroup can be removed. */
 const SETTLE_MS = 5_000;
 /** A busy machine needs time to end the threads of the last shim; no other process would remove the remains later. */
@@ -89,7 +90,7 @@ export function oomKills(layout: CgroupLayout, name: string): number {
   const legacy = directories.get("memory");
   const unified = directories.get("unified");
   const file = legacy ? join(legacy, "memory.oom_control") : unified && join(unified, "memory.events");
-  return file === undefined ? 0 : parseOomKills(readIfThere(file) ?? "");
+  return file === undefined ? 0 : parseOomKills(readCgroupFile(file) ?? "");
 }
 
 /** Sends SIGKILL to all processes in the cgroup, repeatedly for up to 5 s; false if any are left. */
@@ -162,7 +163,7 @@ function makeGroup(tree: string, directory: string): void {
 
 /** One by one: the kernel rejects the whole line if it rejects one. A controller that stays off is noticed when a limit is written. */
 function enableControllers(directory: string): void {
-  const available = readIfThere(join(directory, "cgroup.controllers"))?.split(/\s+/) ?? [];
+  const available = readCgroupFile(join(directory, "cgroup.controllers"))?.split(/\s+/) ?? [];
   for (const controller of UNIFIED_CONTROLLERS) {
     if (!available.includes(controller)) continue;
     try {
@@ -175,7 +176,7 @@ function enableControllers(directory: string): void {
 
 function disableControllers(directory: string): void {
   const file = join(directory, "cgroup.subtree_control");
-  for (const controller of readIfThere(file)?.split(/\s+/).filter(Boolean) ?? []) {
+  for (const controller of readCgroupFile(file)?.split(/\s+/).filter(Boolean) ?? []) {
     try {
       writeFileSync(file, `-${controller}`);
     } catch (error) {
@@ -214,7 +215,7 @@ async function processesBelow(directory: string): Promise<readonly number[]> {
   const found: number[] = [];
   await walkCgroups(directory, {
     at: (group) => {
-      const lines = (readIfThere(join(group, "cgroup.procs")) ?? "").split("\n");
+      const lines = (readCgroupFile(join(group, "cgroup.procs")) ?? "").split("\n");
       found.push(...lines.map(Number).filter((pid) => pid > 0));
     },
   });
@@ -249,22 +250,8 @@ export function removeEmpty(directory: string): boolean {
   }
 }
 
-async function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; ; delay = Math.min(delay * 2, MAX_DELAY_MS)) {
-    if (await done()) return true;
-    if (performance.now() >= deadline) return false;
-    await Bun.sleep(delay);
-  }
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error) || errnoCode(error) === "ENODEV") return undefined;
-    throw error;
-  }
+function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {
+  return becomesTrue(done, { ...PACE, timeoutMs });
 }
 
 function attempt(problems: string[], sentence: string, action: () => void): void {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CgroupLayout } from "./layout";
-import { containerCgroups, readFigures } from "./membership";
+import { containerCgroups, parseMembership, readFigures } from "./membership";
 
 let root = "";
 beforeEach(() => {
@@ -52,4 +52,22 @@ test("figures come from the tree that has the controller; missing ones are not r
   });
   rmSync(unified, { recursive: true });
   expect(readFigures({ unified, legacy: new Map() })).toEqual({});
+});
+
+test.each([
+  ["0::/a.slice/b.service\n", [{ controllers: [], path: "/a.slice/b.service" }]],
+  ["4:cpu,cpuacct:/x\n", [{ controllers: ["cpu", "cpuacct"], path: "/x" }]],
+  ["1:name=systemd:/\n", [{ controllers: ["name=systemd"], path: "/" }]],
+  ["0::/a:b\n", [{ controllers: [], path: "/a:b" }]],
+  [
+    "1:name=systemd:/u\n0::/u\n",
+    [
+      { controllers: ["name=systemd"], path: "/u" },
+      { controllers: [], path: "/u" },
+    ],
+  ],
+  ["", []],
+  ["0::\nx::/a\n0:/a\n", []],
+])("%j", (text, lines) => {
+  expect(parseMembership(text)).toEqual(lines);
 });

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoCode, isMissing } from "../../lib/errors";
-import { type CgroupLayout, readCgroupLayout } from "./layout";
+import { readIfThere } from "../../lib/read-file";
+import { type CgroupLayout, readCgroupFile, readCgroupLayout } from "./layout";
 import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } from "./stats";
 
 /** The directories of a container's cgroups: those that hold all of its processes and no others. */
@@ -9,6 +8,23 @@ export interface ContainerCgroups {
   readonly unified?: string;
   /** By v1 controller. */
   readonly legacy: ReadonlyMap<string, string>;
+}
+
+/** A line of /proc/PID/cgroup: the process's cgroup in one tree. */
+export interface Membership {
+  /** Of the v1 tree, such as ["cpu", "cpuacct"] or ["name=systemd"]; none for the v2 tree. */
+  readonly controllers: readonly string[];
+  /** The cgroup, relative to the root of its tree. */
+  readonly path: string;
+}
+
+/** Parses /proc/PID/cgroup (cgroups(7)); invalid lines are skipped. */
+export function parseMembership(text: string): readonly Membership[] {
+  return text.split("\n").flatMap((line) => {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined) return [];
+    return [{ controllers: controllers === "" ? [] : controllers.split(","), path }];
+  });
 }
 
 /** The name of systemd-nspawn's own cgroup, beside its container's (nspawn-cgroup.c). */
@@ -23,12 +39,11 @@ const SUPERVISOR = "/supervisor";
 export function containerCgroups(layout: CgroupLayout, membership: string, machine: string): ContainerCgroups {
   const legacy = new Map<string, string>();
   let unified: string | undefined;
-  for (const line of membership.split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined || !path.includes(machine)) continue;
+  for (const { controllers, path } of parseMembership(membership)) {
+    if (!path.includes(machine)) continue;
     const own = path.endsWith(SUPERVISOR) ? path.slice(0, -SUPERVISOR.length) : path;
-    if (controllers === "") unified = layout.unified && join(layout.unified.path, own);
-    for (const controller of controllers.split(",")) {
+    if (controllers.length === 0) unified = layout.unified && join(layout.unified.path, own);
+    for (const controller of controllers) {
       const tree = layout.legacy.get(controller);
       if (tree !== undefined) legacy.set(controller, join(tree, own));
     }
@@ -38,12 +53,8 @@ export function containerCgroups(layout: CgroupLayout, membership: string, machi
 
 /** The cgroups of the container of a systemd-nspawn with this PID; empty if it is gone. */
 export function findContainerCgroups(mainPid: number, machine: string): ContainerCgroups {
-  try {
-    return containerCgroups(readCgroupLayout(), readFileSync(`/proc/${mainPid}/cgroup`, "utf8"), machine);
-  } catch (error) {
-    if (isMissing(error)) return { legacy: new Map() };
-    throw error;
-  }
+  const membership = readIfThere(`/proc/${mainPid}/cgroup`);
+  return membership === undefined ? { legacy: new Map() } : containerCgroups(readCgroupLayout(), membership, machine);
 }
 
 /** A container's current usage; empty if it is gone. A controller is in one tree, v1 or v2. */
@@ -62,12 +73,5 @@ const nothing: ReadFile = () => undefined;
 
 function reader(directory: string | undefined): ReadFile | undefined {
   if (directory === undefined) return undefined;
-  return (name) => {
-    try {
-      return readFileSync(`${directory}/${name}`, "utf8");
-    } catch (error) {
-      if (isMissing(error) || errnoCode(error) === "ENODEV" || errnoCode(error) === "EOPNOTSUPP") return undefined;
-      throw error;
-    }
-  };
+  return (name) => readCgroupFile(`${directory}/${name}`);
 }

@@ -1,7 +1,8 @@
-import { type FSWatcher, readFileSync, watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { startTimer } from "../../lib/deadline";
-import { errnoCode, isMissing } from "../../lib/errors";
+import { isMissing } from "../../lib/errors";
 import { RateLimit } from "../../lib/pace";
+import { readCgroupFile } from "./layout";
 import type { ContainerCgroups } from "./membership";
 
 /** How often the kernel killed a process of the cgroup for memory: from memory.events (v2) or memory.oom_control (v1). */
@@ -30,9 +31,9 @@ export function readOomState({ unified, legacy }: ContainerCgroups): OomState | 
   const directory = memory ?? unified;
   if (directory === undefined) return undefined;
   const names = memory === undefined ? NAMES.v2 : NAMES.v1;
-  const events = read(`${directory}/${names.events}`);
+  const events = readCgroupFile(`${directory}/${names.events}`);
   if (events === undefined) return undefined;
-  const bytes = (name: string) => Number(read(`${directory}/${name}`)?.trim());
+  const bytes = (name: string) => Number(readCgroupFile(`${directory}/${name}`)?.trim());
   const [limit, peak] = [bytes(names.limit), bytes(names.peak)];
   return {
     kills: parseOomKills(events),
@@ -87,15 +88,6 @@ function start(path: string, check: () => void): FSWatcher | undefined {
   } catch (error) {
     // No memory controller, or the container ended meanwhile.
     if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error) || errnoCode(error) === "ENODEV") return undefined;
     throw error;
   }
 }

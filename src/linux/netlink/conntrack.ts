@@ -1,6 +1,7 @@
+import { unless } from "../../lib/errors";
 import { addressOfBytes, type Family, formatAddress } from "../../values/ip";
 import { type Attributes, decodeAttributes, encodeAttributes } from "./message";
-import { NetlinkSocket, unless } from "./socket";
+import { NetlinkSocket } from "./socket";
 
 /** NETLINK_NETFILTER; the numbers below are of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
 const netfilterProtocol = 12;

@@ -1,12 +1,13 @@
+import { unless } from "../../lib/errors";
+import { AF } from "../constants";
 import { encodeAttributes, u32 } from "./message";
 import { routeProtocol } from "./route";
-import { NetlinkSocket, unless } from "./socket";
+import { NetlinkSocket } from "./socket";
 
 /** The numbers below are of linux/rtnetlink.h. */
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const NLM_F_CREATE = 0x400;
-const AF_INET6 = 10;
 const RT_TABLE_LOCAL = 255;
 const RTPROT_KERNEL = 2;
 const RTN_LOCAL = 2;
@@ -14,7 +15,7 @@ const RTA_DST = 1;
 const RTA_OIF = 4;
 
 /** `local ::1 dev LINK`. It looks like a kernel route, which systemd-networkd leaves alone on links that it manages. */
-const header = Uint8Array.of(AF_INET6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_KERNEL, 0, RTN_LOCAL, 0, 0, 0, 0);
+const header = Uint8Array.of(AF.inet6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_KERNEL, 0, RTN_LOCAL, 0, 0, 0, 0);
 const loopback = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 const attributes = (index: number) =>
   encodeAttributes([

@@ -1,6 +1,7 @@
+import { unless } from "../../lib/errors";
 import { type Address, addressBytes, addressOfBytes, type Family, formatSubnet, type Subnet } from "../../values/ip";
 import { decodeAttributes, encodeAttributes, type Message, readText, readU32, text, u32 } from "./message";
-import { NetlinkSocket, unless } from "./socket";
+import { NetlinkSocket } from "./socket";
 
 /** NETLINK_ROUTE; the numbers below are of rtnetlink(7), linux/rtnetlink.h, linux/if_link.h and linux/if_addr.h. */
 export const routeProtocol = 0;

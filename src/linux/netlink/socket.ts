@@ -1,12 +1,9 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
-import { errnoEntry, errnoSymbol, lastErrno } from "../ffi";
+import { AF, SOCK } from "../constants";
+import { errnoEntry, lastErrno, libc } from "../ffi";
 import { decodeMessages, encodeMessage, type Message } from "./message";
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const SOCK_NONBLOCK = 0o4000;
 const ADDRESS_SIZE = 12;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
@@ -17,47 +14,15 @@ const NLM_F_DUMP = 0x300;
 /** The kernel's answers are at most so long (libnetlink of iproute2). */
 const datagramSize = 32_768;
 
-type Libc = ReturnType<typeof openLibc>;
-let libc: Libc | undefined;
-
-function openLibc() {
-  return dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    send: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    recv: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    ...errnoSymbol,
-  }).symbols;
-}
-
-function symbols(): Libc {
-  libc ??= openLibc();
-  return libc;
-}
-
 /** The kernel refused a request. */
 export class NetlinkError extends Error {
   override readonly name = "NetlinkError";
   /** Such as "EEXIST". */
   readonly code: string;
 
-  constructor(what: string, errno: number) {
-    const [code, meaning] = errnoEntry(errno);
+  constructor(what: string, [code, meaning]: readonly [code: string, meaning: string]) {
     super(`${what}: ${code}: ${meaning}.`);
     this.code = code;
-  }
-}
-
-/**
- * Does something that the kernel may report as already done, or as not existing.
- *
- * @param code the expected error, such as "EEXIST"
- */
-export function unless(code: string, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof NetlinkError && error.code === code)) throw error;
   }
 }
 
@@ -101,19 +66,18 @@ export class NetlinkSocket implements Disposable {
   #exchange(what: string, type: number, flags: number, body: readonly Uint8Array[], most = Infinity): Message[] {
     this.#sequence += 1;
     const message = encodeMessage({ type, flags, sequence: this.#sequence }, ...body);
-    if (symbols().send(this.#fd, ptr(message), message.length, 0) < 0)
-      throw new NetlinkError(what, lastErrno(symbols()));
+    if (libc().send(this.#fd, ptr(message), message.length, 0) < 0) throw new NetlinkError(what, lastErrno());
     const messages: Message[] = [];
     while (messages.length < most) {
       const buffer = Buffer.alloc(datagramSize);
-      const length = Number(symbols().recv(this.#fd, ptr(buffer), buffer.length, 0));
-      if (length < 0) throw new NetlinkError(what, lastErrno(symbols()));
+      const length = Number(libc().recv(this.#fd, ptr(buffer), buffer.length, 0));
+      if (length < 0) throw new NetlinkError(what, lastErrno());
       for (const answer of decodeMessages(buffer.subarray(0, length))) {
         if (answer.sequence !== this.#sequence) continue;
         if (answer.type === NLMSG_DONE) return messages;
         if (answer.type === NLMSG_ERROR) {
           const error = -new DataView(answer.body.buffer, answer.body.byteOffset).getInt32(0, true);
-          if (error !== 0) throw new NetlinkError(what, error);
+          if (error !== 0) throw new NetlinkError(what, errnoEntry(error));
           return messages;
         }
         messages.push(answer);
@@ -130,17 +94,17 @@ export class NetlinkSocket implements Disposable {
  * @param groups bits of RTMGRP_* (rtnetlink(7))
  */
 export function openEvents(protocol: number, groups: number): number {
-  return openSocket(protocol, groups, SOCK_NONBLOCK);
+  return openSocket(protocol, groups, SOCK.nonblock);
 }
 
 function openSocket(protocol: number, groups: number, flags: number): number {
-  const fd = symbols().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol);
-  if (fd < 0) throw new NetlinkError("Cannot open a netlink socket", lastErrno(symbols()));
+  const fd = libc().socket(AF.netlink, SOCK.raw | SOCK.cloexec | flags, protocol);
+  if (fd < 0) throw new NetlinkError("Cannot open a netlink socket", lastErrno());
   const address = Buffer.alloc(ADDRESS_SIZE);
-  address.writeUInt16LE(AF_NETLINK, 0);
+  address.writeUInt16LE(AF.netlink, 0);
   address.writeUInt32LE(groups, 8);
-  if (symbols().bind(fd, ptr(address), address.length) < 0) {
-    const error = new NetlinkError("Cannot bind a netlink socket", lastErrno(symbols()));
+  if (libc().bind(fd, ptr(address), address.length) < 0) {
+    const error = new NetlinkError("Cannot bind a netlink socket", lastErrno());
     closeSync(fd);
     throw error;
   }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
+import { SYS } from "../syscalls";
 import { Label, ProgramBuilder } from "./builder";
 import { runProgram } from "./run";
-import { SYS } from "./syscalls";
 
 async function ran(program: ProgramBuilder): Promise<{ code: number; output: Buffer }> {
   const child = runProgram("test-program", program.build(), ["ignore", "pipe", "ignore"]);

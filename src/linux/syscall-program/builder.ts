@@ -8,8 +8,8 @@
  * and the next call for each kind of result, to which a *label* refers. elf.ts writes the static executable, run.ts runs it.
  */
 
+import { SYS } from "../syscalls";
 import { EXECUTE, executable, READ, WRITE } from "./elf";
-import { SYS } from "./syscalls";
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
 const ENTRY_SIZE = 88;

@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs";
-import { memoryFile } from "../libc";
+import { memoryFile } from "../memfd";
 
 /** Descriptors for a program's standard streams and further ones, in order; "ignore" is /dev/null. */
 export type Descriptors = readonly [number | "ignore", number | "pipe", number | "ignore", ...number[]];

@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
-import { readIfThere } from "../../lib/directories";
 import { errnoCode, ignoreMissing, isMissing } from "../../lib/errors";
+import { readIfThere } from "../../lib/read-file";
 import { LaunchError } from "../../supervisor/supervisor";
 import { type Address, addressOfBytes, formatAddress, parseAddress } from "../../values/ip";
 import type { PortForward } from "../network";

@@ -1,15 +1,16 @@
-import { closeSync, constants, openSync } from "node:fs";
-import { lstat, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants, openSync } from "node:fs";
+import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { isUnfinished, writeAtomically } from "../../lib/atomic-file";
+import { pollUntil } from "../../lib/deadline";
 import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { ignoreMissing } from "../../lib/errors";
-import { tryLock } from "../../linux/libc";
+import { type FileLock, lockOpened } from "../../linux/flock";
 
 /** The records of running containers' networks; gone after a reboot, like the containers. */
 const directory = "/run/nomad-driver-nspawn/network";
 const suffix = ".json";
-const temporarySuffix = ".new";
 /** The rules in force, for operators to read, and to know whether they have to be changed. */
 const rulesFile = join(directory, "rules.nft");
 
@@ -81,14 +82,13 @@ export async function hasRecord(machine: string): Promise<boolean> {
  */
 export async function withRecords<Result>(work: (records: Records) => Promise<Result>): Promise<Result> {
   return enqueue(async () => {
-    const fd = await lockDirectory();
+    using _lock = await lockDirectory();
     try {
       await removeUnfinished();
       return await work(records);
     } finally {
       await removeIfEmpty(directory);
       await removeIfEmpty(dirname(directory));
-      closeSync(fd);
     }
   });
 }
@@ -109,35 +109,20 @@ const records: Records = {
     const found = await Promise.all(names.map((name) => parse(join(directory, name)).catch(() => undefined)));
     return found.filter((record) => record !== undefined);
   },
-  write: (record) => writeWhole(join(directory, record.machine + suffix), JSON.stringify(record)),
+  write: (record) => writeAtomically(join(directory, record.machine + suffix), JSON.stringify(record)),
   remove: (machine) => rm(join(directory, machine + suffix), { force: true }),
   rules: async () => (await readFile(rulesFile, "utf8").catch(ignoreMissing)) ?? "",
-  writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeWhole(rulesFile, text)),
+  writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeAtomically(rulesFile, text)),
 };
 
-async function lockDirectory(): Promise<number> {
-  for (const deadline = performance.now() + lockMs; ; await Bun.sleep(retryMs)) {
-    const fd = await inDirectory(directory, () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
-    // If the directory was removed meanwhile, its lock is worthless.
-    if (tryLock(fd) && (await isSameDirectory(fd))) return fd;
-    closeSync(fd);
-    if (performance.now() > deadline) {
-      throw new Error(
-        `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
-      );
-    }
-  }
-}
-
-async function isSameDirectory(fd: number): Promise<boolean> {
-  const [opened, named] = await Promise.all([stat(`/proc/self/fd/${fd}`), stat(directory).catch(ignoreMissing)]);
-  return named !== undefined && opened.ino === named.ino && opened.dev === named.dev;
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = path + temporarySuffix;
-  await writeFile(temporary, text, { mode: 0o600 });
-  await rename(temporary, path);
+async function lockDirectory(): Promise<FileLock> {
+  const open = () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const take = async () => lockOpened(await inDirectory(directory, open), directory, "exclusive");
+  const lock = await pollUntil(take, { firstMs: retryMs, longestMs: retryMs, timeoutMs: lockMs });
+  if (lock !== undefined) return lock;
+  throw new Error(
+    `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
+  );
 }
 
 async function parse(path: string): Promise<NetworkRecord | undefined> {
@@ -163,6 +148,6 @@ export function parseRecord(path: string, text: string): NetworkRecord {
 /** Removes files of a driver that was killed while it wrote. */
 async function removeUnfinished(): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (name.endsWith(temporarySuffix)) await rm(join(directory, name), { force: true });
+    if (isUnfinished(name)) await rm(join(directory, name), { force: true });
   }
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Certain, certain } from "../../lib/certain";
-import { settles } from "../../lib/deadline";
+import { becomesTrue, settles } from "../../lib/deadline";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
 import { killCgroup, removeCgroup } from "../../linux/cgroup/manager";
 import { isAlive, type ProcessIdentity, signalProcess } from "../../linux/proc";
@@ -24,8 +24,8 @@ import { connectStatus, type StatusConnection } from "./status-protocol";
 const LEADER_MS = 1_000;
 /** Time for systemd-nspawn to clean up, which includes removing an --ephemeral copy of any size. */
 const CLEANUP_MS = 10_000;
-const FIRST_DELAY_MS = 1;
-const LONGEST_DELAY_MS = 50;
+/** Between two looks at an ending process. */
+const PACE = { firstMs: 1, longestMs: 50 };
 
 /**
  * Kills a container with SIGKILL. First its PID 1, and with it everything in its PID namespace: systemd-nspawn then removes its
@@ -48,13 +48,8 @@ async function endContainer(layout: CgroupLayout, machine: string, state: Runnin
 }
 
 /** Waits until a process that is not a child of this one has exited, at most `timeoutMs`; false if it is still running. */
-async function isGone(target: ProcessIdentity, timeoutMs: number): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; isAlive(target); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
-    if (performance.now() >= deadline) return false;
-    await Bun.sleep(delay);
-  }
-  return true;
+function isGone(target: ProcessIdentity, timeoutMs: number): Promise<boolean> {
+  return becomesTrue(() => !isAlive(target), { ...PACE, timeoutMs });
 }
 
 /** How long a shim may take from its own start to the container's start. */

@@ -1,5 +1,6 @@
 import { closeSync, fchmodSync, read, readSync, write } from "node:fs";
-import { createPipe, unreadBytes, watchReaders } from "../../linux/libc";
+import { watchReaders } from "../../linux/inotify";
+import { createPipe, unreadBytes } from "../../linux/pipe";
 
 /**
  * Closes each FIFO once it is drained, and returns when all are closed: the kernel discards unread data when the last descriptor of

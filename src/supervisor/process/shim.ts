@@ -11,7 +11,11 @@
 
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+
 import type { Subprocess } from "bun";
+
+import { settles } from "../../lib/deadline";
+
 import { errnoCode, errorText } from "../../lib/errors";
 import { confineDevices, readDeviceRules } from "../../linux/cgroup/devices";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
@@ -128,7 +132,7 @@ class Shim {
     if (!confined) warnings.push(UNCONFINED);
     const argv = confined ? requested : dropMknod(requested);
     const exit = await this.#supervise({ ...this.#spec, argv }, warnings);
-    await Promise.race([this.#pump.done, Bun.sleep(STDERR_END_MS)]);
+    await settles(this.#pump.done, STDERR_END_MS);
     this.#status.send("exited");
     this.#status.stopListening();
     await this.#pump.done;
@@ -189,7 +193,7 @@ class Shim {
     const { signalCode, exitCode } = child;
     if (signalCode !== null && watch.leader !== undefined) signalProcess(watch.leader, SIGKILL);
     await killCgroup(this.#layout, machine);
-    await Promise.race([this.#pump.finish(), Bun.sleep(STDERR_END_MS)]);
+    await settles(this.#pump.finish(), STDERR_END_MS);
     return decodeExit({
       machine,
       mode,

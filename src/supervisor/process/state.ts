@@ -1,17 +1,10 @@
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, openSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoCode, errorText, isMissing } from "../../lib/errors";
-import { tryLock } from "../../linux/libc";
+import { writeAtomicallySync } from "../../lib/atomic-file";
+import { pollUntil } from "../../lib/deadline";
+import { errnoCode, errorText, ignoreMissing } from "../../lib/errors";
+import { readIfThere } from "../../lib/read-file";
+import { lockOpened } from "../../linux/flock";
 import type { ProcessIdentity } from "../../linux/proc";
 import type { Exit } from "../../nspawn/payload";
 import type { LaunchSpec } from "../supervisor";
@@ -70,23 +63,11 @@ export function filesIn(directory: string): StateFiles {
 }
 
 /**
- * Writes a file atomically, readable by its owner alone. It is not synced to the disk: every reference contains the boot ID, so the
- * file is not used after a power loss, and a sync would delay each start.
+ * Writes a file atomically. It is not synced to the disk: every reference contains the boot ID, so the file is not used after a power
+ * loss, and a sync would delay each start.
  */
 export function writeState(path: string, content: LaunchRequest | RunningState | Exit): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const fd = openSync(temporary, "wx", 0o600);
-    try {
-      writeSync(fd, JSON.stringify(content));
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  writeAtomicallySync(path, JSON.stringify(content));
 }
 
 /** Undefined if it does not exist. @throws DamagedStateError */
@@ -158,13 +139,8 @@ export function removeState(files: StateFiles): void {
 }
 
 function readState<State>(path: string, parse: (record: Record<string, unknown>) => State): State | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const text = readIfThere(path);
+  if (text === undefined) return undefined;
   try {
     return parse(asRecord(JSON.parse(text)));
   } catch (error) {
@@ -179,8 +155,8 @@ function identityOf(record: Record<string, unknown>, key: string): ProcessIdenti
   return { pid: numberOf(identity, "pid"), startTime: numberOf(identity, "startTime") };
 }
 
-const FIRST_DELAY_MS = 1;
-const LONGEST_DELAY_MS = 50;
+/** Between two looks at a starting shim. */
+const PACE = { firstMs: 1, longestMs: 50 };
 
 /**
  * The lock of a launch request: its holder controls the container. A shim holds it as long as it lives; a plugin takes it to
@@ -192,18 +168,15 @@ export interface RequestLock extends Disposable {}
  * Takes the lock of a launch request; undefined if another process has it, or if the request does not exist (any more): a request
  * that was removed while it was being opened must not be carried out.
  */
-export function lockRequest(files: StateFiles): RequestLock | undefined {
+function lockRequest(files: StateFiles): RequestLock | undefined {
   let fd: number;
   try {
     // Closed on exec: systemd-nspawn must not keep the lock.
     fd = openSync(files.order, "r");
   } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+    return ignoreMissing(error);
   }
-  if (tryLock(fd) && fstatSync(fd).nlink > 0) return { [Symbol.dispose]: () => closeSync(fd) };
-  closeSync(fd);
-  return undefined;
+  return lockOpened(fd, files.order, "exclusive");
 }
 
 /**
@@ -217,12 +190,11 @@ export async function lockOrAwait(
   reported: () => boolean,
   timeoutMs: number,
 ): Promise<RequestLock | undefined> {
-  const deadline = performance.now() + timeoutMs;
-  for (let delay = FIRST_DELAY_MS; !reported(); delay = Math.min(delay * 2, LONGEST_DELAY_MS)) {
+  const look = (): { readonly lock?: RequestLock | undefined } | undefined => {
+    if (reported()) return {};
     const lock = lockRequest(files);
     // Without a launch request no shim can start.
-    if (lock !== undefined || !existsSync(files.order) || performance.now() >= deadline) return lock;
-    await Bun.sleep(delay);
-  }
-  return undefined;
+    return lock !== undefined || !existsSync(files.order) ? { lock } : undefined;
+  };
+  return (await pollUntil(look, { ...PACE, timeoutMs }))?.lock;
 }

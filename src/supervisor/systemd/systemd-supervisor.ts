@@ -13,7 +13,8 @@ import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { bootId } from "../../linux/proc";
 import { removeRemains } from "../../nspawn/leftovers";
-import { ManagerError, SystemdManager } from "../../systemd/manager";
+import { DbusError } from "../../systemd/dbus";
+import { SystemdManager } from "../../systemd/manager";
 import { openLog } from "../log-file";
 import {
   type Container,
@@ -118,6 +119,6 @@ export class SystemdSupervisor implements Supervisor {
 
 function launchError(error: unknown): Error {
   if (error instanceof LaunchError) return error;
-  const permanent = error instanceof ManagerError && permanentErrors.includes(error.dbusName);
+  const permanent = error instanceof DbusError && permanentErrors.includes(error.dbusName);
   return new LaunchError(errorText(error), { recoverable: !permanent, cause: error });
 }

@@ -7,7 +7,8 @@ import { removeRemains } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { signalPayload } from "../../nspawn/processes";
-import { ManagerError, type SystemdManager, type UnitChange } from "../../systemd/manager";
+import { DbusError } from "../../systemd/dbus";
+import type { SystemdManager, UnitChange } from "../../systemd/manager";
 import { SIGKILL } from "../../values/signals";
 import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
 import { nspawnErrors, ranOutOfMemory } from "./exit-details";
@@ -152,7 +153,7 @@ export class SystemdUnit implements Container {
     try {
       await call;
     } catch (error) {
-      if (!(error instanceof ManagerError) || error.dbusName !== noSuchUnit) throw error;
+      if (!(error instanceof DbusError) || error.dbusName !== noSuchUnit) throw error;
     }
   }
 

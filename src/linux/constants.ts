@@ -1,0 +1,26 @@
+/** The kernel's constants that several files need and Node's API lacks, as in its headers for x86-64. */
+
+/** open(2): a descriptor that only says where a file is. */
+export const O_PATH = 0o10000000;
+/** open(2): no program that is executed later inherits the descriptor. Node sets it on its own descriptors. */
+export const O_CLOEXEC = 0o2000000;
+/** openat(2): relative to the working directory. */
+export const AT_FDCWD = -100;
+/** With an empty path, the call is about the descriptor itself. */
+export const AT_EMPTY_PATH = 0x1000;
+
+/** Flags of openat2(2). */
+export const RESOLVE = { noMagicLinks: 0x02, noSymlinks: 0x04, inRoot: 0x10 } as const;
+
+/** Address families (socket(2)). */
+export const AF = { inet6: 10, netlink: 16, packet: 17 } as const;
+/** Socket types and their flags (socket(2)). */
+export const SOCK = { dgram: 2, raw: 3, nonblock: 0o4000, cloexec: O_CLOEXEC } as const;
+/** The level of a socket's own options and messages (socket(7)). */
+export const SOL_SOCKET = 1;
+
+/** _LINUX_CAPABILITY_VERSION_3 (linux/capability.h): 64 capabilities. */
+export const CAPABILITY_VERSION_3 = 0x2008_0522;
+/** Operations of prctl(2). */
+export const PR_SET_PDEATHSIG = 1;
+export const PR_SET_NO_NEW_PRIVS = 38;
