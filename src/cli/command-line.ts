@@ -39,7 +39,7 @@ const spellings: Readonly<Record<string, string>> = {
 };
 
 /** Exit code for wrong usage. */
-const usageCode = 2;
+const USAGE_CODE = 2;
 
 /**
  * Runs the command that the arguments name; without arguments it shows the help.
@@ -55,7 +55,7 @@ export async function commandLine(args: readonly string[], terminal: Terminal = 
     terminal.err(
       `Unknown command ${JSON.stringify(word)}. Available commands: ${all.map((known) => known.name).join(", ")}.\n`,
     );
-    return usageCode;
+    return USAGE_CODE;
   }
   try {
     return await command.run(rest, terminal);
@@ -65,6 +65,6 @@ export async function commandLine(args: readonly string[], terminal: Terminal = 
       return 1;
     }
     terminal.err(`${error.message}\nSee: nomad-driver-nspawn help ${command.name}\n`);
-    return usageCode;
+    return USAGE_CODE;
   }
 }

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { type Command, orUsageError, UsageError } from "./command";
 import { paint, type Terminal } from "./terminal";
 
-const program = "nomad-driver-nspawn";
+const PROGRAM = "nomad-driver-nspawn";
 
 /** `help`: the list of commands, or the help of one. */
 export function helpCommand(commands: readonly Command[]): Command {
@@ -26,18 +26,18 @@ export function helpCommand(commands: readonly Command[]): Command {
 function overview(commands: readonly Command[], terminal: Terminal): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
-    `${paint(terminal, "bold", program)} runs systemd-nspawn containers for HashiCorp Nomad.`,
+    `${paint(terminal, "bold", PROGRAM)} runs systemd-nspawn containers for HashiCorp Nomad.`,
     "",
     "A Nomad agent starts it from its plugin_dir. Run from a shell, it offers these commands:",
     "",
     ...commands.map(({ name, summary }) => `  ${paint(terminal, "bold", name.padEnd(width))}  ${summary}`),
     "",
-    `Run "${program} help COMMAND" for details.`,
+    `Run "${PROGRAM} help COMMAND" for details.`,
     "",
   ].join("\n");
 }
 
 function commandHelp(command: Command, terminal: Terminal): string {
-  const line = `${program} ${command.name} ${command.usage}`.trim();
+  const line = `${PROGRAM} ${command.name} ${command.usage}`.trim();
   return `${paint(terminal, "bold", line)}\n\n${command.help}\n`;
 }

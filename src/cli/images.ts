@@ -12,8 +12,8 @@ import { createLogger } from "../plugin/logger";
 import { type Command, orUsageError, UsageError } from "./command";
 import type { Terminal } from "./terminal";
 
-const verbs = ["list", "prune", "verify"] as const;
-type Verb = (typeof verbs)[number];
+const VERBS = ["list", "prune", "verify"] as const;
+type Verb = (typeof VERBS)[number];
 
 /** Maximum number of problems printed per layer; a layer may have one per file. */
 const SHOWN_PROBLEMS = 20;
@@ -43,8 +43,8 @@ export const imagesCommand: Command = {
       }),
     );
     const [word = "list", ...more] = positionals;
-    const verb = verbs.find((known) => known === word);
-    if (verb === undefined || more.length > 0) throw new UsageError(`Expected one of: ${verbs.join(", ")}.`);
+    const verb = VERBS.find((known) => known === word);
+    if (verb === undefined || more.length > 0) throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
     const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
     if (!existsSync(storePaths(directory).format)) {
       terminal.err(

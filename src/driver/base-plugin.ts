@@ -7,18 +7,18 @@ import { rpc } from "./rpc";
 import type { Services } from "./services";
 
 /** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */
-export const pluginName = "nspawn";
+export const PLUGIN_NAME = "nspawn";
 /** The only version of Nomad's driver API. */
-const apiVersion = "0.1.0";
+const API_VERSION = "0.1.0";
 
 /** Registers the BasePlugin service: the plugin's name, its version, and its config. */
 export function registerBasePlugin(router: ConnectRouter, services: Services): void {
   router.service(BasePlugin, {
     pluginInfo: () => ({
       type: PluginType.DRIVER,
-      pluginApiVersions: [apiVersion],
+      pluginApiVersions: [API_VERSION],
       pluginVersion: version,
-      name: pluginName,
+      name: PLUGIN_NAME,
     }),
     configSchema: () => ({ spec: pluginConfigSpec() }),
     setConfig: rpc(({ msgpackConfig }) => {

@@ -20,7 +20,7 @@ const endOfInput = Uint8Array.of(4);
  * when it forwards something to the caller (nomad's client.go, ExecTaskStreamingRaw(), waits for the plugin's next response); without
  * it, a silent command would outlive a caller that was killed. Nomad's clients treat an empty response as a heartbeat.
  */
-const keepaliveMs = 3000;
+const KEEPALIVE_MS = 3000;
 
 /**
  * Runs a command in a task's container and forwards its streams to and from the caller. If the caller disconnects, the command and
@@ -41,7 +41,7 @@ export async function* execTaskStreaming(
   try {
     if (signal.aborted) gone();
     feed(session, messages, setup.tty).catch(gone);
-    yield* withKeepalive(sessionResponses(session), {}, keepaliveMs);
+    yield* withKeepalive(sessionResponses(session), {}, KEEPALIVE_MS);
   } finally {
     signal.removeEventListener("abort", gone);
     await session.close();

@@ -11,7 +11,7 @@ import { openTaskSession } from "./exec-session";
 import type { Services } from "./services";
 
 /** How many bytes of the end of each stream are kept. */
-const maxOutput = 1024 * 1024;
+const MAX_OUTPUT = 1024 * 1024;
 
 /**
  * Runs a command without input in a task's container and waits until it exits. Script checks of services use this.
@@ -56,13 +56,13 @@ class Tail {
   append(bytes: Uint8Array): void {
     this.#parts.push(bytes.slice());
     this.#size += bytes.length;
-    for (let first = this.#parts[0]; first && this.#size - first.length >= maxOutput; first = this.#parts[0]) {
+    for (let first = this.#parts[0]; first && this.#size - first.length >= MAX_OUTPUT; first = this.#parts[0]) {
       this.#size -= first.length;
       this.#parts.shift();
     }
   }
 
   bytes(): Uint8Array {
-    return Buffer.concat(this.#parts).subarray(-maxOutput);
+    return Buffer.concat(this.#parts).subarray(-MAX_OUTPUT);
   }
 }

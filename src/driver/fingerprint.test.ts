@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { fingerprint } from "./fingerprint";
-import { type HostFacts, healthProblem } from "./host-probe";
+import { type FingerprintFacts, healthProblem } from "./host-probe";
 
-const good: HostFacts = {
+const good: FingerprintFacts = {
   enabled: true,
   root: true,
   nspawnVersion: 257,

@@ -5,11 +5,11 @@ import {
   FingerprintResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { AsyncQueue } from "../lib/async-queue";
-import { type HostFacts, healthProblem } from "./host-probe";
+import { type FingerprintFacts, healthProblem } from "./host-probe";
 import type { Services } from "./services";
 
 /** The fingerprint of a host; it has attributes only if tasks can run. */
-export function fingerprint(facts: HostFacts): FingerprintResponse {
+export function fingerprint(facts: FingerprintFacts): FingerprintResponse {
   const problem = healthProblem(facts);
   if (problem !== undefined) {
     return create(FingerprintResponseSchema, {

@@ -6,7 +6,7 @@ import type { SupervisorName } from "../supervisor/supervisors";
 import type { LiveConfig } from "./live-config";
 
 /** The host's properties that the fingerprint depends on. */
-export interface HostFacts {
+export interface FingerprintFacts {
   readonly enabled: boolean;
   readonly root: boolean;
   /** Major version of systemd-nspawn; undefined when it is not installed. */
@@ -19,7 +19,7 @@ export interface HostFacts {
 }
 
 /** Why no task can run on this host, as a sentence; undefined if the driver is healthy. */
-export function healthProblem(facts: HostFacts): string | undefined {
+export function healthProblem(facts: FingerprintFacts): string | undefined {
   if (!facts.enabled) return "The driver is disabled (enabled = false in the nspawn plugin's config).";
   if (!facts.root) return "The driver must run as root: run the Nomad agent as root.";
   if (facts.nspawnProblem !== undefined) return `systemd-nspawn does not run: ${facts.nspawnProblem}`;
@@ -44,7 +44,7 @@ export class HostProbe {
   }
 
   /** Reads everything the fingerprint depends on. */
-  async facts(): Promise<HostFacts> {
+  async facts(): Promise<FingerprintFacts> {
     const { enabled, volumes } = this.#config.options;
     const nspawn = await readNspawn().catch((error: unknown) => errorText(error));
     return {

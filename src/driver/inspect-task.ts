@@ -5,7 +5,7 @@ import type { Task } from "../task/task";
 import { exitResult } from "./wait-task";
 
 /** Go's zero time in seconds since the epoch. */
-const goZeroSeconds = -62_135_596_800n;
+const GO_ZERO_SECONDS = -62_135_596_800n;
 
 /**
  * A time as Nomad's Go client expects it: the client rejects a status with unset timestamps (plugins/drivers/utils.go,
@@ -14,7 +14,7 @@ const goZeroSeconds = -62_135_596_800n;
  * @param at milliseconds since the epoch
  */
 export function goTimestamp(at: number | undefined): Timestamp {
-  return at === undefined ? create(TimestampSchema, { seconds: goZeroSeconds }) : timestampFromMs(at);
+  return at === undefined ? create(TimestampSchema, { seconds: GO_ZERO_SECONDS }) : timestampFromMs(at);
 }
 
 /** A task's status. */

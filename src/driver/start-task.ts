@@ -11,7 +11,7 @@ import { errorText, RecoverableError } from "../lib/errors";
 import { addressNote } from "../network/private/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { Task } from "../task/task";
-import { encodeTaskState, handleVersion } from "../task/task-handle";
+import { encodeTaskState, HANDLE_VERSION } from "../task/task-handle";
 import { rpcError } from "./rpc";
 import type { Services } from "./services";
 import { emitEvent, forwardTaskEvents, reportPullProgress, taskIdentity } from "./task-events";
@@ -81,7 +81,7 @@ function startTaskResponse(config: TaskConfig, { container, startedAt, network }
     result: StartTaskResponse_Result.SUCCESS,
     ...(networkOverride === undefined ? {} : { networkOverride }),
     handle: {
-      version: handleVersion,
+      version: HANDLE_VERSION,
       config,
       state: TaskState.RUNNING,
       driverState: encodeTaskState({ ref: container.ref, startedAt }),

@@ -23,7 +23,7 @@ export function emitEvent(
 }
 
 /** How often the progress of a download is checked, also if it stalls; milliseconds. */
-const progressIntervalMs = 500;
+const PROGRESS_INTERVAL_MS = 500;
 
 /** Emits events about the download of the image of a task that is being started, until it is disposed of. */
 export function reportPullProgress(services: Services, identity: TaskIdentity) {
@@ -39,7 +39,7 @@ export function reportPullProgress(services: Services, identity: TaskIdentity) {
       last = progress;
       timer ??= setInterval(() => {
         if (last !== undefined) emit(notes?.update(last, performance.now()));
-      }, progressIntervalMs);
+      }, PROGRESS_INTERVAL_MS);
     },
     /** The download is complete. */
     finish: (): void => {

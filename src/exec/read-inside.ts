@@ -9,9 +9,9 @@ import { answerOf, ContentsParser, type Found, foundSize, isReadable, parseFound
 import { EnterError } from "./session-plan";
 
 /** The deadline for a container's file systems to answer. */
-const deadlineMs = 5_000;
+const DEADLINE_MS = 5_000;
 /** The files read here have a line per user, not more. */
-const maxBytes = 4 * 1024 * 1024;
+const MAX_BYTES = 4 * 1024 * 1024;
 
 /** Containers, by their first processes, in which a killed inspection has not ended yet: their file systems hang. */
 const stuckContainers = new Set<string>();
@@ -53,7 +53,7 @@ export async function readInside<Opened>(
     });
     reading.catch(() => {});
     try {
-      if (await settles(reading, deadlineMs)) return await reading;
+      if (await settles(reading, DEADLINE_MS)) return await reading;
       stuckContainers.add(key);
       child.exited.finally(() => stuckContainers.delete(key));
       throw timedOut(wanted.files);
@@ -87,14 +87,14 @@ async function inspect<Opened>(
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
   const found = parseFound(await readExactly(reader, foundSize(count)));
   const wanted = found.map((one, index) => {
-    return one !== undefined && index < files.length && isReadable(one, maxBytes) ? one : undefined;
+    return one !== undefined && index < files.length && isReadable(one, MAX_BYTES) ? one : undefined;
   });
   const last = find === undefined ? undefined : found.at(-1);
   const opened = open(last, last === undefined ? "" : pathOf(last));
   send(answerOf(wanted));
   const contents = new ContentsParser();
   for (let part = await reader.next(); part !== undefined; part = await reader.next()) {
-    if (contents.add(part) <= files.length * maxBytes) continue;
+    if (contents.add(part) <= files.length * MAX_BYTES) continue;
     throw new EnterError(`The container's ${files.join(" or ")} grew beyond 4 MiB while it was read.`);
   }
   const texts = contents.texts();
@@ -118,6 +118,6 @@ function keyOf({ pid, startTime }: ProcessIdentity): string {
 
 function timedOut(files: readonly string[]): EnterError {
   return new EnterError(
-    `Cannot run a command in the task's container: reading its ${files.join(" and ")} timed out after ${deadlineMs / 1000} s, so one of its file systems hangs.`,
+    `Cannot run a command in the task's container: reading its ${files.join(" and ")} timed out after ${DEADLINE_MS / 1000} s, so one of its file systems hangs.`,
   );
 }

@@ -3,7 +3,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync, symlinkSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { O_PATH } from "../linux/constants";
-import { makeFifo } from "../linux/files";
+import { createFifo } from "../linux/files";
 import { identify } from "../linux/proc";
 import { readInside } from "./read-inside";
 import { ContentsParser, type Found, parseFound } from "./read-program";
@@ -27,7 +27,7 @@ test("reads whole files; others are empty, and no symlink leads out", async () =
   writeFileSync(join(directory, "short"), "ä\n");
   writeFileSync(join(directory, "huge"), "");
   Bun.spawnSync(["truncate", "-s", "1G", join(directory, "huge")]);
-  makeFifo(join(directory, "fifo"), 0o600);
+  createFifo(join(directory, "fifo"), 0o600);
   symlinkSync("/short", join(directory, "absolute"));
   symlinkSync("../../../../etc/passwd", join(directory, "out"));
   expect(

@@ -84,7 +84,7 @@ export class FilterCache {
 }
 
 /** The deadline: a process that is blocked in its own hanging file system cannot be stopped to be read. */
-const deadlineMs = 5_000;
+const DEADLINE_MS = 5_000;
 
 /**
  * The seccomp filters of a container's first process, to install on commands run in the container later: without them
@@ -104,8 +104,8 @@ export async function readFilters({
   if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
   const reading = new Response(stdout).bytes();
   try {
-    if (!(await settles(reading, deadlineMs)))
-      throw new Error(`its first process could not be stopped within ${deadlineMs / 1000} s`);
+    if (!(await settles(reading, DEADLINE_MS)))
+      throw new Error(`its first process could not be stopped within ${DEADLINE_MS / 1000} s`);
     return parseFilters(await reading, count);
   } catch (error) {
     throw filtersError(errorText(error));

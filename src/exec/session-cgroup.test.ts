@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CgroupLayout } from "../linux/cgroup/layout";
 import { ContainerGoneError } from "./container";
-import { makeSessionCgroup, sessionCgroup } from "./session-cgroup";
+import { createSessionCgroup, sessionCgroup } from "./session-cgroup";
 
 const v2: CgroupLayout = {
   kind: "v2",
@@ -53,7 +53,7 @@ test("if the container's cgroup is gone, so is the container; cgroups created al
   const directory = mkdtempSync(join(tmpdir(), "session-cgroup-"));
   try {
     const own = [join(directory, "exec"), join(directory, "gone/exec")];
-    expect(() => makeSessionCgroup({ join: own, own })).toThrow(ContainerGoneError);
+    expect(() => createSessionCgroup({ join: own, own })).toThrow(ContainerGoneError);
     expect(readdirSync(directory)).toEqual([]);
   } finally {
     rmSync(directory, { recursive: true });

@@ -59,7 +59,7 @@ function delegated(path: string): string {
  *
  * @throws ContainerGoneError if the container's own cgroup is gone, with the container
  */
-export function makeSessionCgroup(session: SessionCgroup): void {
+export function createSessionCgroup(session: SessionCgroup): void {
   try {
     for (const directory of session.own) mkdirSync(directory);
   } catch (error) {

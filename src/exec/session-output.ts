@@ -12,13 +12,13 @@ export interface OutputPiece {
  * How long to wait, twice, for output after the command's own end, in milliseconds: what it wrote has arrived already, and
  * background processes it started may hold the streams open forever.
  */
-const drainMs = 50;
+const DRAIN_MS = 50;
 
 /**
  * After this many MiB their garbage is collected at once. Otherwise the runtime lets it grow to 75 MiB during 1 GB of output;
  * with this it is 30 MiB, at the same speed (measured with bun 1.4.5).
  */
-const collectEvery = 4;
+const COLLECT_EVERY = 4;
 
 /**
  * A command's output, as fast as the consumer takes it: only one piece of each stream is read ahead. A piece's bytes are
@@ -30,7 +30,7 @@ export async function* sessionOutput({
   ended,
 }: Pick<Session, "stdout" | "stderr" | "ended">): AsyncGenerator<OutputPiece> {
   const ready = new AsyncQueue<OutputPiece | "ended">();
-  const collect = gcThrottle(collectEvery);
+  const collect = gcThrottle(COLLECT_EVERY);
   const readers = { stdout, stderr };
   const open = new Set<OutputPiece["stream"]>(stderr === undefined ? ["stdout"] : ["stdout", "stderr"]);
   const read = (stream: OutputPiece["stream"]) => {
@@ -46,7 +46,7 @@ export async function* sessionOutput({
   while (open.size > 0) {
     const piece = ready.shift();
     if (piece === undefined) {
-      const silent = !(await ready.changed(over ? drainMs : undefined));
+      const silent = !(await ready.changed(over ? DRAIN_MS : undefined));
       // A busy driver may be late, so available data may not have been read yet.
       const waiting = stdout.unread() > 0 || (stderr?.unread() ?? 0) > 0;
       silences = silent && !waiting ? silences + 1 : 0;

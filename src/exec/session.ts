@@ -21,8 +21,8 @@ import { type ContainerHandle, NAMESPACES, type OpenContainer, openContainer } f
 import { enterProgram } from "./enter-program";
 import { readInside } from "./read-inside";
 import {
+  createSessionCgroup,
   killSession,
-  makeSessionCgroup,
   removeSessionCgroup,
   type SessionCgroup,
   sessionCgroup,
@@ -65,7 +65,7 @@ export interface Session {
 
 const PROGRAM = "nomad-nspawn-exec";
 /** How long a killed command may take to end. */
-const killMs = 5_000;
+const KILL_MS = 5_000;
 
 /**
  * Runs a command in a container: in its namespaces and cgroup, with the given user, and the container's capabilities and seccomp filters.
@@ -110,7 +110,7 @@ export async function openSession(
     argv: request.command,
     environment,
   });
-  makeSessionCgroup(cgroup);
+  createSessionCgroup(cgroup);
   ours.defer(() => removeSessionCgroup(cgroup));
   master.move();
   const streams = openStreams(container, user, opened);
@@ -146,7 +146,7 @@ function session(
     // A process blocked in a hanging file system of its container ends with the container; the caller does not wait that long.
     await settles(
       end.catch(() => {}),
-      killMs,
+      KILL_MS,
     );
   };
   return {

@@ -6,7 +6,7 @@ import type { ResourceLimits } from "../linux/cgroup/limits";
 /** The task options that set further limits. */
 export type LimitOptions = Partial<Pick<TaskOptions, "cpu_hard_limit" | "pids_limit">>;
 
-const mebibyte = 1024 * 1024;
+const MEBIBYTE = 1024 * 1024;
 
 /**
  * cgroup v1 CPU shares (2 to 262144) as a cgroup v2 weight (1 to 10000), by the linear mapping of
@@ -42,8 +42,8 @@ export function resourceLimits(
   { cpu_hard_limit: hard = false, pids_limit: pids }: LimitOptions = {},
   hostCpus = availableParallelism(),
 ): ResourceLimits {
-  const memory = Number(resources?.allocatedResources?.memory?.memoryMb ?? 0n) * mebibyte;
-  const memoryMax = Number(resources?.allocatedResources?.memory?.memoryMaxMb ?? 0n) * mebibyte;
+  const memory = Number(resources?.allocatedResources?.memory?.memoryMb ?? 0n) * MEBIBYTE;
+  const memoryMax = Number(resources?.allocatedResources?.memory?.memoryMaxMb ?? 0n) * MEBIBYTE;
   const shares = Number(resources?.linuxResources?.cpuShares ?? 0n);
   const cpus = resources?.linuxResources?.cpusetCpus ?? "";
   // The task's share of the host's total CPU time, as Nomad computes it from its MHz.

@@ -43,8 +43,8 @@ export interface SourceFacts {
 export type MountOwnership = "map" | "leave" | { readonly because: string };
 
 /** Options of --bind= that map owners, and the one that disables mapping. */
-const mappingOptions: readonly string[] = ["idmap", "rootidmap", "owneridmap"];
-const noMapping = "noidmap";
+const MAPPING_OPTIONS: readonly string[] = ["idmap", "rootidmap", "owneridmap"];
+const NO_MAPPING = "noidmap";
 
 /** Decides on a mount for which the job sets no mapping option. */
 export function mountOwnership(facts: SourceFacts, ids: ContainerIds, features: Features): MountOwnership {
@@ -86,13 +86,13 @@ export async function mapOwners(
     const mounts: TaskMount[] = [];
     for (const { keepOwners, shield, ...mount } of requests) {
       const { options = [], source, target } = mount;
-      const asked = options.find((word) => mappingOptions.includes(word));
+      const asked = options.find((word) => MAPPING_OPTIONS.includes(word));
       if (asked !== undefined && ids === undefined) {
         throw new ConfigError(
           `The mount option ${JSON.stringify(asked)} at ${JSON.stringify(target)} needs user namespaces: set user_namespacing = true, and private_users to other than "no", "identity" and 0.`,
         );
       }
-      if (ids === undefined || options.includes(noMapping) || (keepOwners === true && asked === undefined)) {
+      if (ids === undefined || options.includes(NO_MAPPING) || (keepOwners === true && asked === undefined)) {
         mounts.push(mount);
         continue;
       }

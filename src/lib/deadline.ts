@@ -1,5 +1,5 @@
 /** The longest a timer can run, about 25 days, in milliseconds; one set for longer fires at once (HTML standard, timers). */
-export const longestTimer = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Calls back once after any duration, unless the returned function is called before. It does not keep the process alive.
@@ -7,7 +7,7 @@ export const longestTimer = 2 ** 31 - 1;
  * @param ms milliseconds
  * @param longest the maximum of a single timer; shorter in tests
  */
-export function startTimer(ms: number, callback: () => void, longest: number = longestTimer): () => void {
+export function startTimer(ms: number, callback: () => void, longest: number = LONGEST_TIMER): () => void {
   let timer: NodeJS.Timeout;
   const wait = (left: number): void => {
     const now = Math.min(left, longest);
@@ -21,7 +21,7 @@ export function startTimer(ms: number, callback: () => void, longest: number = l
 /** Waits until a promise settles, at most `ms`; true if it settled in time. */
 export async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
   const timeout = Promise.withResolvers<false>();
-  const timer = setTimeout(() => timeout.resolve(false), Math.min(ms, longestTimer));
+  const timer = setTimeout(() => timeout.resolve(false), Math.min(ms, LONGEST_TIMER));
   try {
     return await Promise.race([promise.then(() => true as const), timeout.promise]);
   } finally {

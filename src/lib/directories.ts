@@ -2,7 +2,7 @@ import { mkdir, rmdir } from "node:fs/promises";
 import { errnoCode, isMissing } from "./errors";
 
 /** The maximum number of times a directory is expected to disappear between its creation and the work in it. */
-const maxTries = 100;
+const MAX_TRIES = 100;
 
 /**
  * Creates or opens something in a shared directory. The directory is created if missing, and may be removed at any moment with its
@@ -17,7 +17,7 @@ export async function inDirectory<Result>(directory: string, work: () => Result 
       return await work();
     } catch (error) {
       // Not ENOTDIR: a retry does not help if something else is in the directory's place.
-      if (errnoCode(error) !== "ENOENT" || tries === maxTries) throw error;
+      if (errnoCode(error) !== "ENOENT" || tries === MAX_TRIES) throw error;
     }
   }
 }

@@ -9,9 +9,9 @@ export interface PaceLimits {
 }
 
 /** Each full span of this many milliseconds counts as another piece. */
-const pieceMs = 10;
+const PIECE_MS = 10;
 /** The longest wait, in milliseconds. */
-const maxPauseMs = 10_000;
+const MAX_PAUSE_MS = 10_000;
 
 /** Limits the work done for one container, so that the others get their share. */
 export class RateLimit {
@@ -33,10 +33,10 @@ export class RateLimit {
     const { burst, perSecond } = this.#limits;
     const now = this.#now();
     const regained = Math.max(0, ((since - this.#at) / 1000) * perSecond);
-    const cost = 1 + Math.max(0, now - since) / pieceMs;
+    const cost = 1 + Math.max(0, now - since) / PIECE_MS;
     this.#left = Math.min(burst, this.#left + regained) - cost;
     this.#at = since;
-    return Math.min(maxPauseMs, Math.max(0, (-this.#left / perSecond) * 1000));
+    return Math.min(MAX_PAUSE_MS, Math.max(0, (-this.#left / perSecond) * 1000));
   }
 
   /** Runs a piece of work, then waits until the next one is allowed. */

@@ -17,27 +17,27 @@ export function enterRoot(directory: string): void {
 }
 
 /** Makes a FIFO. @throws CallError */
-export function makeFifo(path: string | Buffer, mode: number): void {
-  check("mkfifo", makeNode(AT_FDCWD, path, S_IFIFO | mode));
+export function createFifo(path: string | Buffer, mode: number): void {
+  check("mkfifo", createNode(AT_FDCWD, path, S_IFIFO | mode));
 }
 
 /** Creates an overlayfs whiteout, which hides a lower file: a character device 0:0. @throws CallError */
-export function makeWhiteout(path: string | Buffer): void {
-  check("mknod", makeNode(AT_FDCWD, path, S_IFCHR));
+export function createWhiteout(path: string | Buffer): void {
+  check("mknod", createNode(AT_FDCWD, path, S_IFCHR));
 }
 
 /** Creates a directory in an open directory; does nothing if the name exists. @throws CallError */
-export function makeDirectoryAt(directory: number, name: string, mode: number): void {
+export function createDirectoryAt(directory: number, name: string, mode: number): void {
   unless("EEXIST", () => check("mkdir", libc().mkdirat(directory, cString(name), mode)));
 }
 
 /** Creates an empty file in an open directory; does nothing if the name exists. @throws CallError */
-export function makeFileAt(directory: number, name: string, mode: number): void {
-  unless("EEXIST", () => check("mknod", makeNode(directory, name, S_IFREG | mode)));
+export function createFileAt(directory: number, name: string, mode: number): void {
+  unless("EEXIST", () => check("mknod", createNode(directory, name, S_IFREG | mode)));
 }
 
 /** glibc has no mknodat() before 2.33. */
-function makeNode(directory: number, path: string | Buffer, mode: number): bigint | number {
+function createNode(directory: number, path: string | Buffer, mode: number): bigint | number {
   const name = cString(path);
   return libc().syscall(SYS.mknodat, directory, ptr(name), mode, 0, 0);
 }

@@ -8,7 +8,7 @@ import { libc } from "./ffi";
 const ETH_P_IP = 0x0800;
 const SO_ATTACH_FILTER = 26;
 const ADDRESS_SIZE = 20;
-const macSize = 6;
+const MAC_SIZE = 6;
 
 /**
  * Accepts only first fragments of UDP to a port (Documentation/networking/filter.rst of the kernel): code, jump if true,
@@ -47,7 +47,7 @@ export function openPacketSocket(index: number, port: number): number | undefine
   const description = Buffer.alloc(16);
   description.writeUInt16LE(filter.length, 0);
   description.writeBigUInt64LE(BigInt(ptr(program)), 8);
-  const address = linkAddress(index, new Uint8Array(macSize));
+  const address = linkAddress(index, new Uint8Array(MAC_SIZE));
   const done =
     libc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(description), description.length) === 0 &&
     libc().bind(fd, ptr(address), address.length) === 0;

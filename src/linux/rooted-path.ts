@@ -1,6 +1,6 @@
 import { chownSync, closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { O_PATH } from "./constants";
-import { makeDirectoryAt, makeFileAt } from "./files";
+import { createDirectoryAt, createFileAt } from "./files";
 import { openInRoot } from "./openat2";
 
 /** Files of an untrusted tree, as seen by a process whose root it is: no symlink in it leads out. */
@@ -51,7 +51,7 @@ export function existsInTree(tree: TreeRoot, path: string): boolean {
  * @param owner of what is created
  * @returns false if something else is in the way
  */
-export function makeInTree(tree: TreeRoot, path: string, kind: "directory" | "file", owner: number): boolean {
+export function createInTree(tree: TreeRoot, path: string, kind: "directory" | "file", owner: number): boolean {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   let directory = openInRoot(tree.fd, "/", O_PATH | constants.O_DIRECTORY);
   try {
@@ -60,8 +60,8 @@ export function makeInTree(tree: TreeRoot, path: string, kind: "directory" | "fi
       const wanted = index === parts.length - 1 ? kind : "directory";
       let next = openInRoot(tree.fd, here, O_PATH);
       if (next === undefined && directory !== undefined) {
-        if (wanted === "directory") makeDirectoryAt(directory, part, 0o755);
-        else makeFileAt(directory, part, 0o644);
+        if (wanted === "directory") createDirectoryAt(directory, part, 0o755);
+        else createFileAt(directory, part, 0o644);
         // A dangling symlink is in the way; its target is not created.
         next = openInRoot(tree.fd, here, O_PATH | constants.O_NOFOLLOW);
         if (next !== undefined && !fstatSync(next).isSymbolicLink()) chownSync(`/proc/self/fd/${next}`, owner, owner);

@@ -4,11 +4,11 @@ import { readIfThere } from "../lib/read-file";
 import type { Route } from "./netlink/route";
 
 /** ip-sysctl of the kernel's documentation. */
-const tree = "/proc/sys/net";
+const TREE = "/proc/sys/net";
 
 /** Whether the host uses IPv6. */
 export function hasIpv6(): boolean {
-  return existsSync(`${tree}/ipv6`) && read("ipv6/conf/all/disable_ipv6") !== "1";
+  return existsSync(`${TREE}/ipv6`) && read("ipv6/conf/all/disable_ipv6") !== "1";
 }
 
 /** Whether the host forwards packets between its links. */
@@ -81,13 +81,13 @@ export function distrustLink(link: string): string[] {
 }
 
 function read(name: string): string | undefined {
-  return readIfThere(`${tree}/${name}`)?.trim();
+  return readIfThere(`${TREE}/${name}`)?.trim();
 }
 
 /** False if the settings cannot be written, in an agent's own container for example. */
 function write(name: string, value: string): boolean {
   try {
-    writeFileSync(`${tree}/${name}`, value);
+    writeFileSync(`${TREE}/${name}`, value);
     return true;
   } catch (error) {
     if (errnoCode(error) === undefined) throw error;

@@ -6,11 +6,11 @@ import { settingsFilePath } from "../nspawn/environment";
 import { LaunchError } from "../supervisor/supervisor";
 
 /** The files of running containers; a reboot removes them along with the containers. */
-export const filesDirectory = "/run/nomad-driver-nspawn/files";
+export const FILES_DIRECTORY = "/run/nomad-driver-nspawn/files";
 
 /** Paths of a machine's files on the host. */
 export const machinePaths = (machine: string) => {
-  const directory = join(filesDirectory, machine);
+  const directory = join(FILES_DIRECTORY, machine);
   return {
     directory,
     root: join(directory, "root"),
@@ -44,7 +44,7 @@ export interface MachineFiles {
 export function fileErrorOf(machine: string, error: unknown): LaunchError {
   const full = errnoCode(error) === "ENOSPC";
   const why = full ? "the file system of /run is full" : errorText(error);
-  return new LaunchError(`The files of container ${machine} cannot be written below ${filesDirectory}: ${why}.`, {
+  return new LaunchError(`The files of container ${machine} cannot be written below ${FILES_DIRECTORY}: ${why}.`, {
     recoverable: full,
     cause: error,
   });

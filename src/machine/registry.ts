@@ -12,12 +12,12 @@ import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { inDirectory, removeIfEmpty } from "../lib/directories";
 import { ignoreMissing } from "../lib/errors";
-import { fileErrorOf, filesDirectory, machinePaths, removeMachineFiles } from "./files";
+import { FILES_DIRECTORY, fileErrorOf, machinePaths, removeMachineFiles } from "./files";
 
 /** One symlink per machine; its target is the machine's client. A symlink is created atomically with its content, unlike a file. */
-const ownersDirectory = "/run/nomad-driver-nspawn/owners";
+const OWNERS_DIRECTORY = "/run/nomad-driver-nspawn/owners";
 
-const linkOf = (machine: string) => join(ownersDirectory, machine);
+const linkOf = (machine: string) => join(OWNERS_DIRECTORY, machine);
 
 /** A part of a machine beside its container: network, root or files. */
 export interface MachineResource {
@@ -49,8 +49,8 @@ export async function registerMachine(machine: string, client: string): Promise<
   try {
     await removeMachineFiles(machine);
     await rm(linkOf(machine), { force: true });
-    await inDirectory(ownersDirectory, () => symlink(client, linkOf(machine)));
-    await inDirectory(filesDirectory, () => mkdir(machinePaths(machine).directory, { recursive: true, mode: 0o700 }));
+    await inDirectory(OWNERS_DIRECTORY, () => symlink(client, linkOf(machine)));
+    await inDirectory(FILES_DIRECTORY, () => mkdir(machinePaths(machine).directory, { recursive: true, mode: 0o700 }));
   } catch (error) {
     throw fileErrorOf(machine, error);
   }
@@ -64,7 +64,7 @@ export function isRegistered(machine: string): boolean {
 /** The registered machines of a client. */
 export async function machinesOfClient(client: string): Promise<string[]> {
   const found: string[] = [];
-  for (const machine of (await readdir(ownersDirectory).catch(ignoreMissing)) ?? []) {
+  for (const machine of (await readdir(OWNERS_DIRECTORY).catch(ignoreMissing)) ?? []) {
     if ((await readlink(linkOf(machine)).catch(ignoreMissing)) === client) found.push(machine);
   }
   return found;
@@ -73,5 +73,5 @@ export async function machinesOfClient(client: string): Promise<string[]> {
 /** Unregisters a machine after all its other parts have been removed. Idempotent. */
 export async function unregisterMachine(machine: string): Promise<void> {
   await rm(linkOf(machine), { force: true });
-  for (const each of [filesDirectory, ownersDirectory, dirname(filesDirectory)]) await removeIfEmpty(each);
+  for (const each of [FILES_DIRECTORY, OWNERS_DIRECTORY, dirname(FILES_DIRECTORY)]) await removeIfEmpty(each);
 }

@@ -4,7 +4,7 @@ import { ignoreMissing } from "../lib/errors";
 import { isLocal, parseAddress } from "../values/ip";
 
 /** The servers that the host itself uses: behind systemd-resolved's own server on a loopback address, which no container can reach. */
-const files = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"] as const;
+const FILES = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"] as const;
 
 /**
  * The text of a resolv.conf(5) without the servers that only the host can reach; undefined if no server remains.
@@ -20,7 +20,7 @@ export function reachableResolvers(text: string): string | undefined {
 
 /** The host's name servers for a container with its own network; undefined if containers can reach none of them. */
 export async function hostResolvers(): Promise<string | undefined> {
-  for (const file of files) {
+  for (const file of FILES) {
     const text = await readFile(file, "utf8").catch(ignoreMissing);
     const reachable = text === undefined ? undefined : reachableResolvers(text);
     if (reachable !== undefined) return reachable;

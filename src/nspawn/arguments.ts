@@ -1,7 +1,7 @@
 import type { OverlayMount, TmpfsMount } from "../config/mounts";
 import type { OptionTable } from "../config/option";
 import { type TaskOptions, taskOptions } from "../config/task/options";
-import { dropInPath } from "../systemd/networkd";
+import { DROP_IN_PATH } from "../systemd/networkd";
 import { namespaced } from "../values/private-users";
 import type { Features } from "./features";
 
@@ -70,7 +70,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
       : []),
     ...resolvConfSwitches(input),
     ...(input.hosts === undefined ? [] : [bindSwitch("bind-ro", input.hosts, "/etc/hosts", [])]),
-    ...(input.networkd === undefined ? [] : [bindSwitch("bind-ro", input.networkd, dropInPath, [])]),
+    ...(input.networkd === undefined ? [] : [bindSwitch("bind-ro", input.networkd, DROP_IN_PATH, [])]),
     ...mountSwitches(input),
     ...input.environment,
     ...(options.command.length === 0 ? [] : ["--", ...options.command]),

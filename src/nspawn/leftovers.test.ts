@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseMounts } from "../linux/mount";
-import { copyOfLocks, mountsOfMachine, removeRemains } from "./leftovers";
+import { copyOfLocks, mountsOfMachine, removeLeftovers } from "./leftovers";
 
 let directory = "";
 beforeEach(() => {
@@ -42,16 +42,16 @@ describe("removeRemains", () => {
   test("removes directories of the machine, keeps others, and can be repeated", async () => {
     for (const name of ["propagate/web", "propagate/web2", "unix-export/web"])
       mkdirSync(shared(name), { recursive: true });
-    const first = await removeRemains("web", { runDirectory: directory });
+    const first = await removeLeftovers("web", { runDirectory: directory });
     expect(first.problems).toEqual([]);
     expect(first.removed.toSorted()).toEqual([shared("propagate/web"), shared("unix-export/web")]);
     expect(existsSync(shared("propagate/web2"))).toBe(true);
-    expect(await removeRemains("web", { runDirectory: directory })).toEqual({ removed: [], problems: [] });
+    expect(await removeLeftovers("web", { runDirectory: directory })).toEqual({ removed: [], problems: [] });
   });
 
   test("the machine's own directory is removed last, and others are kept", async () => {
     for (const name of ["web/unix-export", "web2/unix-export"]) mkdirSync(shared(name), { recursive: true });
-    const { removed, problems } = await removeRemains("web", { runDirectory: directory });
+    const { removed, problems } = await removeLeftovers("web", { runDirectory: directory });
     expect({ removed, problems }).toEqual({ removed: [shared("web/unix-export"), shared("web")], problems: [] });
     expect(existsSync(shared("web2/unix-export"))).toBe(true);
   });
@@ -62,7 +62,7 @@ describe("removeRemains", () => {
     const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path]);
     try {
       expect(mounted.exitCode).toBe(0);
-      expect(await removeRemains("web", { runDirectory: directory })).toEqual({ removed: [path], problems: [] });
+      expect(await removeLeftovers("web", { runDirectory: directory })).toEqual({ removed: [path], problems: [] });
       expect(existsSync(path)).toBe(false);
     } finally {
       if (existsSync(path)) Bun.spawnSync(["umount", "-l", path]);
@@ -77,7 +77,7 @@ describe("removeRemains", () => {
     const tree = join(directory, "tree");
     writeFileSync(tree, "");
     const options = { runDirectory: directory, locks: [tree, lock] };
-    expect(await removeRemains("web", options)).toEqual({ removed: [copy, lock], problems: [] });
+    expect(await removeLeftovers("web", options)).toEqual({ removed: [copy, lock], problems: [] });
     expect(existsSync(tree)).toBe(true);
   });
 
@@ -90,7 +90,7 @@ describe("removeRemains", () => {
     });
     try {
       await holder.stdout.getReader().read();
-      await removeRemains("web", { runDirectory: directory, locks });
+      await removeLeftovers("web", { runDirectory: directory, locks });
       expect(locks.map((lock) => existsSync(lock))).toEqual([true, false]);
     } finally {
       holder.kill();
@@ -99,6 +99,6 @@ describe("removeRemains", () => {
   });
 
   test.each(["", ".", "..", "a/b", "a\0b"])("rejects the name %p", async (name) => {
-    await expect(removeRemains(name, { runDirectory: directory })).rejects.toThrow(/is not a valid machine name/);
+    await expect(removeLeftovers(name, { runDirectory: directory })).rejects.toThrow(/is not a valid machine name/);
   });
 });

@@ -28,13 +28,13 @@ const LOCK = /^\.#.+\.lck$/;
 const COPY_LOCK = /^\.#(\.#(?:machine|snapshot)\..*[0-9a-f]{16})\.lck$/;
 
 /** What was removed, and as sentences what could not be removed. */
-export interface RemainsReport {
+export interface LeftoversReport {
   readonly removed: readonly string[];
   readonly problems: readonly string[];
 }
 
 /** Options of removeRemains. */
-export interface RemainsOptions {
+export interface LeftoversOptions {
   /** The lock files that heldLocks() returned while systemd-nspawn was still running. */
   readonly locks?: readonly string[];
   /** systemd-nspawn's directory; tests use another one. */
@@ -91,7 +91,7 @@ export function mountsOfMachine(
  *
  * @throws Error for an invalid machine name
  */
-export async function removeRemains(machine: string, options: RemainsOptions = {}): Promise<RemainsReport> {
+export async function removeLeftovers(machine: string, options: LeftoversOptions = {}): Promise<LeftoversReport> {
   if (machine === "" || machine.startsWith(".") || machine.includes("/") || machine.includes("\0")) {
     throw new Error(`${JSON.stringify(machine)} is not a valid machine name.`);
   }

@@ -5,12 +5,12 @@ import { GRPCController } from "../../gen/plugin/grpc_controller_pb";
 import { GRPCStdio } from "../../gen/plugin/grpc_stdio_pb";
 import { aborted } from "../lib/deadline";
 
-const pluginService = "plugin";
+const PLUGIN_SERVICE = "plugin";
 
 /** Registers grpc.health.v1.Health: go-plugin's client checks the service "plugin" before it uses it. */
 export function registerHealth(router: ConnectRouter): void {
   const statusOf = (service: string) => {
-    if (service === "" || service === pluginService) return HealthCheckResponse_ServingStatus.SERVING;
+    if (service === "" || service === PLUGIN_SERVICE) return HealthCheckResponse_ServingStatus.SERVING;
     throw new ConnectError(`unknown service "${service}"`, Code.NotFound);
   };
   router.service(Health, {

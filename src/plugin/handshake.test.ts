@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { checkHandshake, HandshakeError, handshakeLine, isPluginEnvironment, magicCookieValue } from "./handshake";
+import { checkHandshake, HandshakeError, handshakeLine, isPluginEnvironment, MAGIC_COOKIE_VALUE } from "./handshake";
 
 describe("isPluginEnvironment", () => {
   test("only the agent's cookie starts a plugin", () => {
-    expect(isPluginEnvironment({ NOMAD_PLUGIN_MAGIC_COOKIE: magicCookieValue })).toBe(true);
+    expect(isPluginEnvironment({ NOMAD_PLUGIN_MAGIC_COOKIE: MAGIC_COOKIE_VALUE })).toBe(true);
     expect(isPluginEnvironment({ NOMAD_PLUGIN_MAGIC_COOKIE: "x" })).toBe(false);
     expect(isPluginEnvironment({})).toBe(false);
   });

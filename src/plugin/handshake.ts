@@ -1,10 +1,10 @@
 /** The cookie with which a Nomad agent announces itself to a plugin (nomad's plugins/base package). */
-export const magicCookieKey = "NOMAD_PLUGIN_MAGIC_COOKIE";
-export const magicCookieValue = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255";
+export const MAGIC_COOKIE_KEY = "NOMAD_PLUGIN_MAGIC_COOKIE";
+export const MAGIC_COOKIE_VALUE = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255";
 
 /** The only versions of go-plugin's core protocol and of Nomad's plugin protocol. */
-const coreProtocol = 1;
-const nomadProtocol = 2;
+const CORE_PROTOCOL = 1;
+const NOMAD_PROTOCOL = 2;
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -16,7 +16,7 @@ export class HandshakeError extends Error {
 
 /** True when a Nomad agent started this process as a plugin. */
 export function isPluginEnvironment(env: Environment): boolean {
-  return env[magicCookieKey] === magicCookieValue;
+  return env[MAGIC_COOKIE_KEY] === MAGIC_COOKIE_VALUE;
 }
 
 /**
@@ -26,9 +26,9 @@ export function isPluginEnvironment(env: Environment): boolean {
  */
 export function checkHandshake(env: Environment): void {
   const offered = env["PLUGIN_PROTOCOL_VERSIONS"];
-  if (offered !== undefined && !offered.split(",").includes(String(nomadProtocol))) {
+  if (offered !== undefined && !offered.split(",").includes(String(NOMAD_PROTOCOL))) {
     throw new HandshakeError(
-      `The agent offers plugin protocol versions "${offered}"; this driver supports version ${nomadProtocol}. Use compatible versions of agent and driver.`,
+      `The agent offers plugin protocol versions "${offered}"; this driver supports version ${NOMAD_PROTOCOL}. Use compatible versions of agent and driver.`,
     );
   }
   if (env["PLUGIN_CLIENT_CERT"]) {
@@ -40,5 +40,5 @@ export function checkHandshake(env: Environment): void {
 
 /** The handshake line that a plugin prints on stdout: the address and the protocol on which it listens. */
 export function handshakeLine(socketPath: string): string {
-  return `${coreProtocol}|${nomadProtocol}|unix|${socketPath}|grpc\n`;
+  return `${CORE_PROTOCOL}|${NOMAD_PROTOCOL}|unix|${socketPath}|grpc\n`;
 }

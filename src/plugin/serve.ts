@@ -19,9 +19,9 @@ import { createSocketDirectory } from "./socket";
 import { answerUnknownMethod } from "./unknown-method";
 
 /** Exec frames and job configs may be large; gRPC's default of 4 MiB is too small. */
-const maxMessageBytes = 256 * 1024 * 1024;
+const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** The agent sends SIGKILL about 2 s after Controller.Shutdown. */
-const closeTimeoutMs = 1000;
+const CLOSE_TIMEOUT_MS = 1000;
 
 /** Options of serve(). */
 export interface ServeOptions {
@@ -73,8 +73,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     },
     connect: false,
     grpcWeb: false,
-    readMaxBytes: maxMessageBytes,
-    writeMaxBytes: maxMessageBytes,
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    writeMaxBytes: MAX_MESSAGE_BYTES,
     shutdownSignal: streams.signal,
   });
   const server = createServer(handler);
@@ -108,8 +108,8 @@ async function closeServer(
   for (const session of sessions) session.close();
   const timeout = setTimeout(() => {
     for (const session of sessions) session.destroy();
-  }, closeTimeoutMs);
+  }, CLOSE_TIMEOUT_MS);
   timeout.unref();
-  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, closeTimeoutMs + 200).unref())]);
+  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS + 200).unref())]);
   clearTimeout(timeout);
 }

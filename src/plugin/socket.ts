@@ -2,7 +2,7 @@ import { lstat, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ignoreMissing } from "../lib/errors";
 
-const prefix = "nomad-driver-nspawn-";
+const PREFIX = "nomad-driver-nspawn-";
 
 /** A private directory (0700) for the plugin's socket. */
 export interface SocketDirectory {
@@ -36,7 +36,7 @@ export async function createSocketDirectory(
     if (await isOurs(path)) await rm(path, { recursive: true, force: true });
   }
   // mkdtemp makes it 0700.
-  const directory = await mkdtemp(join(parent, `${prefix}${process.pid}-`));
+  const directory = await mkdtemp(join(parent, `${PREFIX}${process.pid}-`));
   return {
     socketPath: join(directory, "plugin.sock"),
     remove: () => rm(directory, { recursive: true, force: true }),

@@ -2,7 +2,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code } from "@connectrpc/connect";
 
 /** Longest part of a method's path that is quoted in the response, in characters. */
-const maxShown = 200;
+const MAX_SHOWN = 200;
 
 /**
  * A gRPC response with only headers, for a call that was not started: status and message are in the single block of headers
@@ -13,7 +13,7 @@ export function unimplementedHeaders(path: string): Readonly<Record<string, stri
     ":status": 200,
     "content-type": "application/grpc",
     "grpc-status": String(Code.Unimplemented),
-    "grpc-message": encodeURIComponent(`unknown method ${path.slice(0, maxShown)}`),
+    "grpc-message": encodeURIComponent(`unknown method ${path.slice(0, MAX_SHOWN)}`),
   };
 }
 

@@ -4,7 +4,7 @@ import { missingMountPoint } from "./os-tree";
 import type { ResolvedImage } from "./resolve-image";
 
 /** Where systemd-nspawn mounts tmpfs file systems before anything else (nspawn-mount.c, mount_all). */
-const memoryDirectories = ["/tmp", "/run", "/dev"];
+const MEMORY_DIRECTORIES = ["/tmp", "/run", "/dev"];
 
 /**
  * The first of the given mount points that does not exist in the image and that systemd-nspawn cannot create, because the image is
@@ -18,7 +18,7 @@ export async function missingInImage(
   const { read_only, volatile = "no", pivot_root } = options;
   const fixed = volatile === "no" ? read_only : volatile === "state";
   if (!fixed || pivot_root !== undefined || kind !== "directory") return undefined;
-  const writable = [...memoryDirectories, ...(volatile === "state" ? ["/var"] : [])];
+  const writable = [...MEMORY_DIRECTORIES, ...(volatile === "state" ? ["/var"] : [])];
   // A mount point below another mount is created in that mount.
   const wanted = targets.filter(
     (target) => ![...writable, ...targets].some((directory) => target.startsWith(`${directory}/`)),

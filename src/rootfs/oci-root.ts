@@ -8,7 +8,7 @@ import type { RootOwners } from "../image/store/snapshots";
 import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
-import { existsInTree, makeInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
+import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
 import { writeMachineProgram } from "../machine/files";
 import type { TaskMount } from "../nspawn/arguments";
 import { type ContainerUser, findUser } from "../values/passwd";
@@ -42,15 +42,15 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   const { path, options, owner, warnings } = await prepareRoot(request);
   using tree = openTree(path);
   // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
-  if (!existsInTree(tree, "/usr")) makeInTree(tree, "/usr", "directory", owner);
+  if (!existsInTree(tree, "/usr")) createInTree(tree, "/usr", "directory", owner);
   const problem = await osTreeProblem(path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
   if (problem !== undefined) {
     throw new ConfigError(
       `The image ${JSON.stringify(options.image)} cannot be started with boot = ${options.boot}: ${problem}`,
     );
   }
-  if (options.working_directory !== undefined) makeInTree(tree, options.working_directory, "directory", owner);
-  if (options.read_only || options.volatile === "state") await makeMountPoints(tree, owner, options, mounts);
+  if (options.working_directory !== undefined) createInTree(tree, options.working_directory, "directory", owner);
+  if (options.read_only || options.volatile === "state") await createMountPoints(tree, owner, options, mounts);
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
   const root = { image: { kind: "directory", path }, canMountAt: async () => true, warnings } as const;
   if (user === undefined || user.uid === 0) {
@@ -116,7 +116,7 @@ async function chooseOwners(store: ImageStore, machine: string): Promise<RootOwn
 }
 
 /** In a read-only root systemd-nspawn cannot create them. */
-async function makeMountPoints(
+async function createMountPoints(
   tree: TreeRoot,
   owner: number,
   options: TaskOptions,
@@ -124,11 +124,11 @@ async function makeMountPoints(
 ): Promise<void> {
   for (const { source, target } of mounts) {
     const directory = (await stat(source)).isDirectory();
-    if (!existsInTree(tree, target)) makeInTree(tree, target, directory ? "directory" : "file", owner);
+    if (!existsInTree(tree, target)) createInTree(tree, target, directory ? "directory" : "file", owner);
   }
-  for (const target of MOUNTED_FILES) if (!existsInTree(tree, target)) makeInTree(tree, target, "file", owner);
+  for (const target of MOUNTED_FILES) if (!existsInTree(tree, target)) createInTree(tree, target, "file", owner);
   for (const [, target] of mountTargets(options)) {
-    if (!existsInTree(tree, target)) makeInTree(tree, target, "directory", owner);
+    if (!existsInTree(tree, target)) createInTree(tree, target, "directory", owner);
   }
 }
 

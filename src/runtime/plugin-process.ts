@@ -8,7 +8,7 @@ import { createLogger } from "../plugin/logger";
 import { serve } from "../plugin/serve";
 import { createRuntime } from "./runtime";
 
-const stdout = 1;
+const STDOUT = 1;
 
 /** True if a process with that PID exists. */
 function isAlive(pid: number): boolean {
@@ -42,7 +42,7 @@ export async function runPlugin(): Promise<number> {
       log,
       temporaryDirectory: tmpdir(),
       isAlive,
-      print: (line) => void writeSync(stdout, line),
+      print: (line) => void writeSync(STDOUT, line),
       register: (router) => {
         registerBasePlugin(router, runtime);
         registerDriver(router, runtime);

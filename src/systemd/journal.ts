@@ -1,10 +1,10 @@
-const journalctl = "journalctl";
+const JOURNALCTL = "journalctl";
 /** journald usually responds immediately; if it hangs, it must not delay an exit. */
-const timeoutMs = 5000;
+const TIMEOUT_MS = 5000;
 /** Number of requested entries, the newest: a failed start logs its reason in a few lines. */
-const mostEntries = 1000;
+const MOST_ENTRIES = 1000;
 /** How many bytes of the end of journalctl's output are kept: any process of the host may have written some of it. */
-const mostBytes = 4 * 1024 * 1024;
+const MOST_BYTES = 4 * 1024 * 1024;
 
 /**
  * The output of journalctl for this boot with these arguments (journalctl(1)), at most 4 MiB; empty if there is no journal. It
@@ -12,7 +12,7 @@ const mostBytes = 4 * 1024 * 1024;
  */
 export async function readJournal(args: readonly string[]): Promise<string> {
   await run(["--sync"]);
-  return run(["--quiet", "--no-pager", "--boot", `--lines=${mostEntries}`, ...args]);
+  return run(["--quiet", "--no-pager", "--boot", `--lines=${MOST_ENTRIES}`, ...args]);
 }
 
 /** The value of --since= for a process's messages: the seconds since the epoch of its start, minus one. */
@@ -22,13 +22,13 @@ export function sinceStart(startedAt: number): string {
 
 async function run(args: readonly string[]): Promise<string> {
   try {
-    const child = Bun.spawn([journalctl, ...args], {
+    const child = Bun.spawn([JOURNALCTL, ...args], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "ignore",
-      timeout: timeoutMs,
+      timeout: TIMEOUT_MS,
     });
-    const text = await lastBytes(child.stdout, mostBytes);
+    const text = await lastBytes(child.stdout, MOST_BYTES);
     await child.exited;
     return text;
   } catch {

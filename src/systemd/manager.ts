@@ -8,16 +8,16 @@ import { FdSocket } from "./dbus-socket";
  * PID 1's own D-Bus socket, which systemctl uses as root too: it needs no bus daemon, so tasks can start and stop while
  * the daemon restarts.
  */
-const privateSocket = "/run/systemd/private";
-const destination = "org.freedesktop.systemd1";
-const managerPath = "/org/freedesktop/systemd1";
-const managerInterface = "org.freedesktop.systemd1.Manager";
-const peerInterface = "org.freedesktop.DBus.Peer";
-const propertiesInterface = "org.freedesktop.DBus.Properties";
-const unitInterface = "org.freedesktop.systemd1.Unit";
-const serviceInterface = "org.freedesktop.systemd1.Service";
-const reconnectDelayMs = 100;
-const nudgeIntervalMs = 10;
+const PRIVATE_SOCKET = "/run/systemd/private";
+const DESTINATION = "org.freedesktop.systemd1";
+const MANAGER_PATH = "/org/freedesktop/systemd1";
+const MANAGER_INTERFACE = "org.freedesktop.systemd1.Manager";
+const PEER_INTERFACE = "org.freedesktop.DBus.Peer";
+const PROPERTIES_INTERFACE = "org.freedesktop.DBus.Properties";
+const UNIT_INTERFACE = "org.freedesktop.systemd1.Unit";
+const SERVICE_INTERFACE = "org.freedesktop.systemd1.Service";
+const RECONNECT_DELAY_MS = 100;
+const NUDGE_INTERVAL_MS = 10;
 
 /** A unit property with its D-Bus signature; a descriptor has signature "h" and an index into `fds`. */
 export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
@@ -38,7 +38,7 @@ export function unitPath(unit: string): string {
     const plain = /[A-Za-z]/.test(character) || (index > 0 && /[0-9]/.test(character));
     return plain ? character : `_${byte.toString(16).padStart(2, "0")}`;
   });
-  return `${managerPath}/unit/${encoded.join("")}`;
+  return `${MANAGER_PATH}/unit/${encoded.join("")}`;
 }
 
 interface Connection {
@@ -58,7 +58,7 @@ export class SystemdManager {
   #ended = false;
 
   /** @param socket PID 1's; tests use another one */
-  constructor(log: Logger, socket = privateSocket) {
+  constructor(log: Logger, socket = PRIVATE_SOCKET) {
     this.#log = log;
     this.#socket = socket;
   }
@@ -85,7 +85,7 @@ export class SystemdManager {
   startTransientUnit(unit: string, properties: readonly UnitProperty[], fds: readonly number[]): Promise<string> {
     const body = [unit, "fail", properties, []];
     return this.#job(unit, () =>
-      this.#call(managerPath, managerInterface, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, fds),
+      this.#call(MANAGER_PATH, MANAGER_INTERFACE, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, fds),
     );
   }
 
@@ -96,7 +96,7 @@ export class SystemdManager {
    * @throws DbusError if PID 1 rejects it
    */
   restartUnit(unit: string): Promise<string> {
-    return this.#job(unit, () => this.#call(managerPath, managerInterface, "RestartUnit", "ss", [unit, "replace"]));
+    return this.#job(unit, () => this.#call(MANAGER_PATH, MANAGER_INTERFACE, "RestartUnit", "ss", [unit, "replace"]));
   }
 
   /** The version of PID 1, such as 257; 0 if it reports none. It is asked for once per connection. */
@@ -110,8 +110,8 @@ export class SystemdManager {
   }
 
   async #fetchVersion(): Promise<number> {
-    const body = [managerInterface, "Version"];
-    const [value] = await this.#call(managerPath, propertiesInterface, "Get", "ss", body);
+    const body = [MANAGER_INTERFACE, "Version"];
+    const [value] = await this.#call(MANAGER_PATH, PROPERTIES_INTERFACE, "Get", "ss", body);
     return Number(/\d+/.exec(String(value))?.[0] ?? 0);
   }
 
@@ -130,17 +130,17 @@ export class SystemdManager {
 
   /** Requests a stop of a unit; resolves when the job is queued. */
   async stopUnit(unit: string): Promise<void> {
-    await this.#call(managerPath, managerInterface, "StopUnit", "ss", [unit, "replace"]);
+    await this.#call(MANAGER_PATH, MANAGER_INTERFACE, "StopUnit", "ss", [unit, "replace"]);
   }
 
   /** Sends a signal to every process of a unit. */
   async killUnit(unit: string, signal: number): Promise<void> {
-    await this.#call(managerPath, managerInterface, "KillUnit", "ssi", [unit, "all", signal]);
+    await this.#call(MANAGER_PATH, MANAGER_INTERFACE, "KillUnit", "ssi", [unit, "all", signal]);
   }
 
   /** Resets a unit's failed state, so that it can be unloaded. */
   async resetFailed(unit: string): Promise<void> {
-    await this.#call(managerPath, managerInterface, "ResetFailedUnit", "s", [unit]);
+    await this.#call(MANAGER_PATH, MANAGER_INTERFACE, "ResetFailedUnit", "s", [unit]);
   }
 
   /**
@@ -152,15 +152,15 @@ export class SystemdManager {
     const path = unitPath(unit);
     const notify = (values: PropertyValues) => this.#notify(path, { kind: "properties", values });
     const getAll = (iface: string, answered: (values: PropertyValues) => void) =>
-      this.#call(path, propertiesInterface, "GetAll", "s", [iface], [], (values) => answered(asValues(values)));
+      this.#call(path, PROPERTIES_INTERFACE, "GetAll", "s", [iface], [], (values) => answered(asValues(values)));
     let loaded = true;
-    await getAll(unitInterface, ({ LoadState }) => {
+    await getAll(UNIT_INTERFACE, ({ LoadState }) => {
       loaded = LoadState !== "not-found";
       if (!loaded) notify({ LoadState });
     });
     if (!loaded) return;
     // The service's properties first: when the unit is known to have exited, its exit status must be known too.
-    await Promise.all([getAll(serviceInterface, notify), getAll(unitInterface, notify)]);
+    await Promise.all([getAll(SERVICE_INTERFACE, notify), getAll(UNIT_INTERFACE, notify)]);
   }
 
   /** Closes the connection; listeners are not notified any more. */
@@ -181,7 +181,11 @@ export class SystemdManager {
   ): Promise<readonly unknown[]> {
     const { bus } = await this.#connected();
     try {
-      return await callMethod(bus, { destination, path, interface: iface, member, signature, body, fds }, answered);
+      return await callMethod(
+        bus,
+        { destination: DESTINATION, path, interface: iface, member, signature, body, fds },
+        answered,
+      );
     } catch (error) {
       if (!(error instanceof DbusError)) throw error;
       throw new DbusError(error.dbusName, `systemd rejected ${member}: ${error.message}`, { cause: error });
@@ -230,7 +234,7 @@ export class SystemdManager {
         () => this.#notifyLost(),
         () => this.#lost(),
       );
-    }, reconnectDelayMs);
+    }, RECONNECT_DELAY_MS);
   }
 
   #notifyLost(): void {
@@ -244,7 +248,7 @@ export class SystemdManager {
     const { path, member, body = [] } = message;
     if (member === "PropertiesChanged" && path !== undefined) {
       const [iface, changed] = body;
-      if (iface !== unitInterface && iface !== serviceInterface) return;
+      if (iface !== UNIT_INTERFACE && iface !== SERVICE_INTERFACE) return;
       this.#notify(path, { kind: "properties", values: asValues(changed) });
     } else if (member === "JobRemoved") {
       const [, , unit, result] = body;
@@ -268,10 +272,16 @@ export class SystemdManager {
  * pings until the response arrives.
  */
 async function subscribe(bus: MessageBus): Promise<void> {
-  const ping = () => bus.invoke({ destination, path: managerPath, interface: peerInterface, member: "Ping" }, () => {});
-  const nudge = setInterval(ping, nudgeIntervalMs);
+  const ping = () =>
+    bus.invoke({ destination: DESTINATION, path: MANAGER_PATH, interface: PEER_INTERFACE, member: "Ping" }, () => {});
+  const nudge = setInterval(ping, NUDGE_INTERVAL_MS);
   try {
-    await bus.invoke({ destination, path: managerPath, interface: managerInterface, member: "Subscribe" });
+    await bus.invoke({
+      destination: DESTINATION,
+      path: MANAGER_PATH,
+      interface: MANAGER_INTERFACE,
+      member: "Subscribe",
+    });
   } finally {
     clearInterval(nudge);
   }

@@ -3,7 +3,7 @@ import { readIfThere } from "../lib/read-file";
 import type { CgroupLayout } from "../linux/cgroup/layout";
 
 /** Where systemd-networkd publishes its state of a link, in a file named after its index. */
-const linkStates = "/run/systemd/netif/links";
+const LINK_STATES = "/run/systemd/netif/links";
 
 /** Whether systemd-networkd configures a link: unknown while it is processing it. */
 export type LinkManagement = "managed" | "unmanaged" | "unknown";
@@ -16,7 +16,7 @@ export function networkdRuns(layout: CgroupLayout): boolean {
 
 /** What systemd-networkd does with a link of the host. */
 export function linkManagement(index: number): LinkManagement {
-  return parseLinkState(readIfThere(`${linkStates}/${index}`) ?? "");
+  return parseLinkState(readIfThere(`${LINK_STATES}/${index}`) ?? "");
 }
 
 /**
@@ -27,7 +27,7 @@ export function linkManagement(index: number): LinkManagement {
 export function watchLinkStates(changed: () => void): () => void {
   let watcher: FSWatcher | undefined;
   try {
-    watcher = watch(linkStates, { persistent: false }, changed);
+    watcher = watch(LINK_STATES, { persistent: false }, changed);
     watcher.on("error", () => watcher?.close());
   } catch {
     // The directory does not exist.
@@ -54,4 +54,4 @@ export function parseLinkState(text: string): LinkManagement {
  * Where systemd-networkd in a container looks for drop-ins to its own file for the link to the host
  * (80-container-host0.network, systemd.network(5)). They do not affect an image that has another file for it.
  */
-export const dropInPath = "/run/systemd/network/80-container-host0.network.d/50-nomad.conf";
+export const DROP_IN_PATH = "/run/systemd/network/80-container-host0.network.d/50-nomad.conf";

@@ -12,7 +12,7 @@ export interface TaskEvent {
 }
 
 /** Maximum number of events kept for an agent that has not subscribed yet or reads slowly; the oldest are dropped first. */
-const maxPending = 1000;
+const MAX_PENDING = 1000;
 
 /** Delivers the driver's events to every subscribed stream; queues them while no stream is subscribed. */
 export class TaskEvents {
@@ -22,7 +22,7 @@ export class TaskEvents {
   emit(event: TaskEvent): void {
     if (this.#listeners.size === 0) {
       this.#pending.push(event);
-      if (this.#pending.length > maxPending) this.#pending.shift();
+      if (this.#pending.length > MAX_PENDING) this.#pending.shift();
       return;
     }
     for (const listener of this.#listeners) listener(event);
@@ -30,7 +30,7 @@ export class TaskEvents {
 
   /** The queued events that were not delivered yet, and all further ones until `signal` aborts. */
   async *listen(signal: AbortSignal): AsyncGenerator<TaskEvent> {
-    const queue = new AsyncQueue<TaskEvent>(maxPending, this.#pending);
+    const queue = new AsyncQueue<TaskEvent>(MAX_PENDING, this.#pending);
     this.#pending = [];
     const listener = (event: TaskEvent) => queue.push(event);
     this.#listeners.add(listener);

@@ -4,7 +4,7 @@ import {
   MemoryUsage_Fields,
   type TaskResourceUsageSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { longestTimer } from "../lib/deadline";
+import { LONGEST_TIMER } from "../lib/deadline";
 import type { CgroupFigures, CpuFigures, MemoryFigures } from "../linux/cgroup/stats";
 
 /** One timer per interval, so that all tasks with that interval are measured in one pass. */
@@ -23,7 +23,7 @@ export class StatsTicker {
         () => {
           for (const each of listeners) each();
         },
-        Math.min(interval, longestTimer),
+        Math.min(interval, LONGEST_TIMER),
       );
       timer.unref();
       beat = { listeners, timer };

@@ -2,14 +2,14 @@ import type { PayloadMode } from "../nspawn/payload";
 import { signalNumber } from "../values/signals";
 
 /** Nomad's documented default for kill_signal. */
-const defaultSignal = "SIGINT";
+const DEFAULT_SIGNAL = "SIGINT";
 /** The orderly shutdown of systemd as PID 1, and systemd-nspawn's own --kill-signal= when it boots (systemd(1)). */
-const halt = "SIGRTMIN+3";
+const HALT = "SIGRTMIN+3";
 /**
  * Signals that terminate an ordinary process, but have another meaning for an init system: systemd re-executes itself on SIGTERM,
  * reboots on SIGINT and reloads on SIGHUP (systemd(1)).
  */
-const endSignals = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"];
+const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"];
 
 /**
  * The signal that stops a task.
@@ -18,10 +18,10 @@ const endSignals = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"];
  * @throws Error for an unknown signal
  */
 export function stopSignal(mode: PayloadMode, requested: string): number {
-  const name = requested === "" ? defaultSignal : requested;
+  const name = requested === "" ? DEFAULT_SIGNAL : requested;
   const number = requireSignal(name);
-  const terminates = endSignals.some((end) => signalNumber(end) === number);
-  return mode === "boot" && terminates ? requireSignal(halt) : number;
+  const terminates = END_SIGNALS.some((end) => signalNumber(end) === number);
+  return mode === "boot" && terminates ? requireSignal(HALT) : number;
 }
 
 /**

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { ContainerRef } from "../supervisor/supervisor";
 
 /** Version of the task handles that this driver writes (TaskHandle.version). */
-export const handleVersion = 1;
+export const HANDLE_VERSION = 1;
 
 /** What RecoverTask needs besides the task's config. */
 export interface TaskState {
@@ -13,7 +13,7 @@ export interface TaskState {
 }
 
 const schema = v.object({
-  version: v.literal(handleVersion),
+  version: v.literal(HANDLE_VERSION),
   ref: v.object({
     supervisor: v.picklist(["systemd", "process"]),
     machine: v.string(),
@@ -25,7 +25,7 @@ const schema = v.object({
 
 /** Writes TaskHandle.driver_state. */
 export function encodeTaskState(state: TaskState): Uint8Array {
-  return encode({ version: handleVersion, ref: state.ref, startedAt: state.startedAt });
+  return encode({ version: HANDLE_VERSION, ref: state.ref, startedAt: state.startedAt });
 }
 
 /** Thrown for an invalid handle. */

@@ -26,7 +26,7 @@ import { stopSignal } from "./stop-signal";
  * (pid_namespaces(7)). The kernel does not report when that changes, so the signal is sent again after this many milliseconds until it is
  * delivered.
  */
-const retryMs = 100;
+const RETRY_MS = 100;
 
 /** The identity of a task. */
 export interface TaskIdentity {
@@ -123,7 +123,7 @@ export class Task {
     // Not awaited: a container that is still starting gets its signal later, and the SIGKILL below follows on time
     // whether or not the signal could be sent.
     const send = async () => {
-      while (!exited && !(await this.container.signal(signal))) await settles(this.container.exit, retryMs);
+      while (!exited && !(await this.container.signal(signal))) await settles(this.container.exit, RETRY_MS);
     };
     const sendUnwaited = () => void send().catch(() => {});
     // A container that is rebooting misses the signal: it is sent again after the reboot.

@@ -14,7 +14,7 @@ export interface LogFifo {
 }
 
 /** Makes a FIFO without a reader. */
-export function makeFifo(path: string): LogFifo {
+export function createFifo(path: string): LogFifo {
   const made = spawnSync("mkfifo", ["-m", "600", path]);
   if (made.status !== 0) throw new Error(`mkfifo ${path}: ${made.stderr}`);
   let fd: number | undefined;

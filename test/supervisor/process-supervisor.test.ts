@@ -13,7 +13,7 @@ import { readRunning, stateFiles } from "../../src/supervisor/process/state";
 import { type Container, LaunchError, type LaunchSpec, type Supervisor } from "../../src/supervisor/supervisor";
 import { pace } from "../support/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
-import { type LogFifo, makeFifo } from "./log-fifo";
+import { createFifo, type LogFifo } from "./log-fifo";
 import { kernelTellsExits, supervisorSuite } from "./supervisor-suite";
 
 const SIGKILL = 9;
@@ -59,8 +59,8 @@ describe("process supervisor", () => {
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "process-supervisor-"));
     stateDir = join(directory, "state");
-    stdout = makeFifo(join(directory, "out"));
-    stderr = makeFifo(join(directory, "err"));
+    stdout = createFifo(join(directory, "out"));
+    stderr = createFifo(join(directory, "err"));
     warnings = [];
     supervisor = supervisorIn(stateDir, warnings);
   });
@@ -341,7 +341,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const script = `echo ready; read line < /tmp/go; reboot -f; sleep 60`;
       const marks = join(directory, "marks");
       mkdirSync(marks);
-      const go = makeFifo(join(marks, "go"));
+      const go = createFifo(join(marks, "go"));
       const container = await busy.launch(spec(script, { mode: "boot" }, [`--bind=${marks}:/tmp`]));
       await stdout.readUntil(/ready/);
       const { main } = runningOf(container.ref.machine);

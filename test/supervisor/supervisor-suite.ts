@@ -10,7 +10,7 @@ import { findLeader, waitForProcess } from "../../src/nspawn/processes";
 import { type Container, type LaunchSpec, NotSupervisedError, type Supervisor } from "../../src/supervisor/supervisor";
 import { pace } from "../support/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
-import { type LogFifo, makeFifo } from "./log-fifo";
+import { createFifo, type LogFifo } from "./log-fifo";
 
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -107,8 +107,8 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
     };
     const launch = async (script: string, start?: Start): Promise<StartedContainer> => {
       const spec = specOf(script, start);
-      const stdout = makeFifo(spec.stdoutPath);
-      const stderr = makeFifo(spec.stderrPath);
+      const stdout = createFifo(spec.stdoutPath);
+      const stderr = createFifo(spec.stderrPath);
       if (start?.read === true) for (const fifo of [stdout, stderr]) fifo.open();
       const container = await supervisor.launch(spec);
       started.add(container);

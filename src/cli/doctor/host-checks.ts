@@ -4,9 +4,9 @@ import type { Finding } from "./finding";
 import type { HostFacts } from "./host-facts";
 
 /** First version of Linux with ID-mapped mounts (mount_setattr(2)). */
-const idmapSince = [5, 12] as const;
+const IDMAP_SINCE = [5, 12] as const;
 /** First version of Linux whose setns(2) accepts a pidfd. */
-const setnsByPidfdSince = [5, 8] as const;
+const SETNS_BY_PIDFD_SINCE = [5, 8] as const;
 
 /** Evaluates everything but control groups, image store, downloads, network and plugin_dir. */
 export function hostFindings(facts: HostFacts): Finding[] {
@@ -143,7 +143,7 @@ function userNamespaces({ userNamespaces: most }: HostFacts): Finding {
 
 function idmappedMounts({ kernel }: HostFacts): Finding {
   const check = "idmapped mounts";
-  return isAtLeast(kernel, idmapSince)
+  return isAtLeast(kernel, IDMAP_SINCE)
     ? { check, level: "ok", text: `Linux ${kernel} supports ID-mapped mounts, on file systems that support them.` }
     : {
         check,
@@ -180,7 +180,7 @@ function pidfd({ pidfd: available }: HostFacts): Finding {
 /** What is needed to run a command in a container. */
 function exec({ kernel, ownFilters }: HostFacts): Finding {
   const check = "exec";
-  if (!isAtLeast(kernel, setnsByPidfdSince)) {
+  if (!isAtLeast(kernel, SETNS_BY_PIDFD_SINCE)) {
     return {
       check,
       level: "warning",

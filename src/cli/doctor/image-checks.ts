@@ -58,11 +58,11 @@ function certificates({ downloads: { certificates: count } }: HostFacts): Findin
 }
 
 /** First version of Linux whose overlayfs accepts ID-mapped layers. */
-const mappedLayersSince = [5, 19] as const;
+const MAPPED_LAYERS_SINCE = [5, 19] as const;
 /** File systems that cannot be an overlay's upper directory: overlayfs itself, and those without the attributes that it needs. */
-const unfit = ["overlay", "nfs", "nfs4", "cifs", "smb3", "vfat", "exfat", "9p", "fuse.sshfs", "ramfs", "squashfs"];
+const UNFIT = ["overlay", "nfs", "nfs4", "cifs", "smb3", "vfat", "exfat", "9p", "fuse.sshfs", "ramfs", "squashfs"];
 /** Free bytes below which `doctor` warns. */
-const lowSpaceBytes = 5e9;
+const LOW_SPACE_BYTES = 5e9;
 
 /** Evaluates what container (OCI) images need. */
 export function imageStoreFindings(facts: HostFacts): Finding[] {
@@ -85,14 +85,14 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
       "Install the kernel module overlay.",
     );
   }
-  if (unfit.includes(fileSystem)) {
+  if (UNFIT.includes(fileSystem)) {
     return warning(
       `Registry images cannot be used: ${path} is on ${fileSystem}, which overlayfs cannot write to.`,
       "Set the plugin option image_store to a directory on ext4, xfs or btrfs.",
     );
   }
   const space = `${(free / 1e9).toFixed(1)} GB free`;
-  if (free < lowSpaceBytes) {
+  if (free < LOW_SPACE_BYTES) {
     return warning(
       `The disk of ${path} has ${space}: registry images may not fit.`,
       "Free space, or set the plugin option image_store to a directory on another disk.",
@@ -107,7 +107,7 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
 
 function owners({ kernel }: HostFacts): Finding {
   const check = "mapped layers";
-  return isAtLeast(kernel, mappedLayersSince)
+  return isAtLeast(kernel, MAPPED_LAYERS_SINCE)
     ? { check, level: "ok", text: `Linux ${kernel} can ID-map image layers.` }
     : {
         check,

@@ -33,7 +33,7 @@ export function droppingForwardChains(json: string): string[] {
 }
 
 /** Where agents look for CNI plugins (cni_path), and where distributions install them. */
-const cniDirectories = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
+const CNI_DIRECTORIES = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
 
 /** What container networks need from a host. */
 export interface NetworkFacts {
@@ -61,7 +61,7 @@ export async function readNetwork(): Promise<NetworkFacts> {
     advertisedRoute: dependsOnAdvertisements(links.routes()),
     droppingChains: droppingForwardChains(output),
     networkd: networkdRuns(readCgroupLayout()),
-    cni: cniDirectories.find((directory) => existsSync(`${directory}/bridge`)),
+    cni: CNI_DIRECTORIES.find((directory) => existsSync(`${directory}/bridge`)),
   };
 }
 

@@ -5,10 +5,10 @@ import { isExecutable } from "../../linux/programs";
 import type { Finding } from "./finding";
 import type { Directory, PluginDirectory, PluginFile } from "./host-facts";
 
-const check = "plugin_dir";
+const CHECK = "plugin_dir";
 /** Group and others may write. */
-const writableByOthers = 0o022;
-const sticky = 0o1000;
+const WRITABLE_BY_OTHERS = 0o022;
+const STICKY = 0o1000;
 
 /**
  * Evaluates an agent's plugin_dir: a user who can write to it, or to a directory above it, can run code as root.
@@ -17,20 +17,22 @@ const sticky = 0o1000;
  */
 export function pluginDirFindings(found: PluginDirectory, self: string): Finding[] {
   if ("problem" in found) {
-    return [{ check, level: "error", text: found.problem, fix: `mkdir -p ${found.path}; chmod 755 ${found.path}` }];
+    return [
+      { check: CHECK, level: "error", text: found.problem, fix: `mkdir -p ${found.path}; chmod 755 ${found.path}` },
+    ];
   }
   return [...found.directories.flatMap(directoryFindings), ...filesFindings(found.path, found.files, self)];
 }
 
 /** In a sticky directory other users cannot replace root's files, but can add files: fine for parents of a plugin_dir only. */
 function directoryFindings({ path, owner, mode }: Directory, index: number): Finding[] {
-  const sealed = (mode & writableByOthers) === 0 || (index > 0 && (mode & sticky) !== 0);
+  const sealed = (mode & WRITABLE_BY_OTHERS) === 0 || (index > 0 && (mode & STICKY) !== 0);
   const safe = owner === 0 && sealed;
   if (safe) return [];
   const who = owner === 0 ? "users other than root" : `user ${owner}`;
   return [
     {
-      check,
+      check: CHECK,
       level: "error",
       text: `${path} is writable by ${who}, who could run code as root.`,
       fix: `chown root:root ${path}; chmod go-w ${path}`,
@@ -42,7 +44,7 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
   if (files.length === 0) {
     return [
       {
-        check,
+        check: CHECK,
         level: "error",
         text: `${path} contains no nspawn driver (a file named nspawn or nomad-driver-nspawn).`,
         fix: `install -o root -g root -m 755 ${self} ${path}/nspawn`,
@@ -54,7 +56,7 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
       ? []
       : [
           {
-            check,
+            check: CHECK,
             level: "warning",
             text: `${path} contains the driver more than once: ${files.map(({ name }) => name).join(", ")}.`,
             fix: "Keep one: the agent loads each one that a plugin block names, and uses the newest.",
@@ -65,9 +67,9 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
 
 function fileFinding(path: string, { name, owner, mode, executable }: PluginFile): Finding {
   const file = `${path}/${name}`;
-  if (owner !== 0 || (mode & writableByOthers) !== 0) {
+  if (owner !== 0 || (mode & WRITABLE_BY_OTHERS) !== 0) {
     return {
-      check,
+      check: CHECK,
       level: "error",
       text: `${file} is writable by users other than root.`,
       fix: `chown root:root ${file}; chmod 755 ${file}`,
@@ -75,17 +77,21 @@ function fileFinding(path: string, { name, owner, mode, executable }: PluginFile
   }
   if (!executable) {
     return {
-      check,
+      check: CHECK,
       level: "error",
       text: `${file} is not executable: its mode is ${mode.toString(8)}, or its file system is mounted noexec.`,
       fix: `chmod 755 ${file}, or mount the file system without noexec.`,
     };
   }
-  return { check, level: "ok", text: `${file} is installed; its block in the agent's config is plugin "${name}" {}.` };
+  return {
+    check: CHECK,
+    level: "ok",
+    text: `${file} is installed; its block in the agent's config is plugin "${name}" {}.`,
+  };
 }
 
 /** Names of the executable in a plugin_dir. */
-const names = ["nspawn", "nomad-driver-nspawn"] as const;
+const NAMES = ["nspawn", "nomad-driver-nspawn"] as const;
 
 /** Inspects a plugin_dir as an agent does: symlinks are followed. */
 export function readPluginDirectory(path: string): PluginDirectory {
@@ -93,7 +99,7 @@ export function readPluginDirectory(path: string): PluginDirectory {
     const real = realpathSync(path);
     if (!lstatSync(real).isDirectory()) return { path, problem: `${path} is not a directory.` };
     const entries = new Set(readdirSync(real));
-    const files = names.filter((name) => entries.has(name)).flatMap((name) => readFile(real, name));
+    const files = NAMES.filter((name) => entries.has(name)).flatMap((name) => readFile(real, name));
     return { path, files, directories: upwards(real).map(readDirectory) };
   } catch (error) {
     if (isMissing(error)) return { path, problem: `${path} does not exist.` };

@@ -7,10 +7,10 @@ import { type TaskConfig, TaskConfigSchema } from "../../../gen/hashicorp/nomad/
 import type { RunOptions } from "./options";
 
 /** The task's name; the machine's name is made of it and the allocation ID. */
-const taskName = "run";
-const megabyte = 1024n * 1024n;
+const TASK_NAME = "run";
+const MEGABYTE = 1024n * 1024n;
 /** MHz; Nomad's default for a task without `cpu` in its resources. */
-const cpuShares = 100n;
+const CPU_SHARES = 100n;
 
 /** The directories of a task, as a Nomad client creates them. */
 export interface Allocation {
@@ -24,7 +24,7 @@ export interface Allocation {
 }
 
 /** Creates an allocation's directories below the temporary directory, accessible to root alone. */
-export function makeAllocation(): Allocation {
+export function createAllocation(): Allocation {
   const root = mkdtempSync(join(tmpdir(), "nspawn-run-"));
   const directory = join(root, "allocation");
   // A container in a user namespace must reach what is mounted from here; the parent directory is 0700.
@@ -35,8 +35,8 @@ export function makeAllocation(): Allocation {
   return {
     directory,
     sockets,
-    stdoutPath: join(directory, `alloc/logs/.${taskName}.stdout.fifo`),
-    stderrPath: join(directory, `alloc/logs/.${taskName}.stderr.fifo`),
+    stdoutPath: join(directory, `alloc/logs/.${TASK_NAME}.stdout.fifo`),
+    stderrPath: join(directory, `alloc/logs/.${TASK_NAME}.stderr.fifo`),
     remove: () => rmSync(root, { recursive: true, force: true }),
   };
 }
@@ -46,8 +46,8 @@ export function taskConfig(allocation: Allocation, options: RunOptions): TaskCon
   const allocId = crypto.randomUUID();
   const memory = BigInt(options.memory);
   return create(TaskConfigSchema, {
-    id: `${allocId}/${taskName}/${crypto.randomUUID().slice(0, 8)}`,
-    name: taskName,
+    id: `${allocId}/${TASK_NAME}/${crypto.randomUUID().slice(0, 8)}`,
+    name: TASK_NAME,
     allocId,
     allocDir: allocation.directory,
     stdoutPath: allocation.stdoutPath,
@@ -58,16 +58,16 @@ export function taskConfig(allocation: Allocation, options: RunOptions): TaskCon
       NOMAD_TASK_DIR: "/local",
       NOMAD_SECRETS_DIR: "/secrets",
       NOMAD_ALLOC_ID: allocId,
-      NOMAD_TASK_NAME: taskName,
+      NOMAD_TASK_NAME: TASK_NAME,
       ...options.environment,
     },
     resources: {
-      allocatedResources: { cpu: { cpuShares }, memory: { memoryMb: memory } },
-      linuxResources: { cpuShares, memoryLimitBytes: memory * megabyte },
+      allocatedResources: { cpu: { cpuShares: CPU_SHARES }, memory: { memoryMb: memory } },
+      linuxResources: { cpuShares: CPU_SHARES, memoryLimitBytes: memory * MEGABYTE },
     },
-    jobId: taskName,
-    jobName: taskName,
-    taskGroupName: taskName,
+    jobId: TASK_NAME,
+    jobName: TASK_NAME,
+    taskGroupName: TASK_NAME,
     namespace: "default",
     nodeName: "local",
     nodeId: "00000000-0000-0000-0000-000000000000",

@@ -1,4 +1,4 @@
-import { magicCookieKey, magicCookieValue } from "../../plugin/handshake";
+import { MAGIC_COOKIE_KEY, MAGIC_COOKIE_VALUE } from "../../plugin/handshake";
 
 /** A plugin process that this program started. */
 export interface PluginChild {
@@ -9,7 +9,7 @@ export interface PluginChild {
   kill(): Promise<void>;
 }
 
-const handshakePattern = /^1\|2\|unix\|([^|]+)\|grpc$/;
+const HANDSHAKE_PATTERN = /^1\|2\|unix\|([^|]+)\|grpc$/;
 
 /**
  * Starts a plugin as a Nomad agent does and waits for its handshake.
@@ -28,7 +28,7 @@ export async function startPluginChild(
     // By default Bun.spawn passes this process's initial environment, including variables deleted since.
     env: {
       PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
-      [magicCookieKey]: magicCookieValue,
+      [MAGIC_COOKIE_KEY]: MAGIC_COOKIE_VALUE,
       PLUGIN_PROTOCOL_VERSIONS: "2",
       PLUGIN_UNIX_SOCKET_DIR: socketDirectory,
     },
@@ -46,7 +46,7 @@ export async function startPluginChild(
     handshake.resolve("");
     return child.signalCode === null ? `exited with code ${code}` : `was killed by ${child.signalCode}`;
   });
-  const socketPath = handshakePattern.exec(await handshake.promise)?.[1];
+  const socketPath = HANDSHAKE_PATTERN.exec(await handshake.promise)?.[1];
   if (socketPath === undefined) {
     child.kill("SIGKILL");
     throw new Error(`The driver printed no handshake: it ${await ended}.`);

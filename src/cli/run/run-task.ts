@@ -2,7 +2,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { encode } from "@msgpack/msgpack";
 import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { errorText } from "../../lib/errors";
-import { type Allocation, makeAllocation, taskConfig } from "./allocation";
+import { type Allocation, createAllocation, taskConfig } from "./allocation";
 import { logSentence } from "./driver-log";
 import { forwardOutput, openLogFifo } from "./log-pipe";
 import type { RunOptions } from "./options";
@@ -10,7 +10,7 @@ import { checkHealth, connectPlugin, type PluginClient, plainErrors, startTask, 
 import { type PluginChild, startPluginChild } from "./plugin-process";
 
 /** An agent waits about this long before it kills a plugin that it asked to shut down. */
-const shutdownMs = 2_000;
+const SHUTDOWN_MS = 2_000;
 
 /** The environment of a run. */
 export interface RunContext {
@@ -34,7 +34,7 @@ export interface RunContext {
  * @throws Error with the driver's message if it cannot be started
  */
 export async function runTask(options: RunOptions, context: RunContext): Promise<ExitResult | undefined> {
-  const allocation = makeAllocation();
+  const allocation = createAllocation();
   const log = (line: string): void => {
     const sentence = logSentence(line, options.verbose);
     if (sentence !== undefined) context.say(sentence);
@@ -148,7 +148,7 @@ async function lost(child: PluginChild): Promise<never> {
 
 async function shutDown(client: PluginClient, child: PluginChild): Promise<void> {
   const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, shutdownMs);
+  const timer = setTimeout(late.resolve, SHUTDOWN_MS);
   try {
     // A response is optional: only the exit of the process matters.
     client.controller.shutdown({}).catch(() => {});

@@ -10,9 +10,9 @@ import type { Command } from "../command";
 import { runHelp, runOptions } from "./options";
 import { runTask } from "./run-task";
 
-const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** As in shells: 128 + the signal's number. */
-const signalBase = 128;
+const SIGNAL_BASE = 128;
 
 /** `run`: runs a container through the real plugin protocol, without Nomad. */
 export const runCommand: Command = {
@@ -35,7 +35,7 @@ export const runCommand: Command = {
       // No signal is named: the driver chooses the one that shuts a booted container down.
       stop.abort(String(options.config["boot"]) === "true" ? "" : signal);
     };
-    for (const signal of stopSignals) process.on(signal, onSignal);
+    for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
     try {
       const exit = await runTask(options, {
         self: selfCommand(),
@@ -45,13 +45,13 @@ export const runCommand: Command = {
         stop: stop.signal,
         kill: kill.signal,
       });
-      if (exit === undefined) return signalBase + (signalNumber(interrupted) ?? 0);
+      if (exit === undefined) return SIGNAL_BASE + (signalNumber(interrupted) ?? 0);
       if (exit.oomKilled) say(`The kernel killed the task: it exceeded its memory limit of ${options.memory} MiB.`);
       if (exit.signal === 0) return exit.exitCode;
       if (interrupted === "") say(`The task was killed by ${signalName(exit.signal)}.`);
-      return signalBase + exit.signal;
+      return SIGNAL_BASE + exit.signal;
     } finally {
-      for (const signal of stopSignals) process.off(signal, onSignal);
+      for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
     }
   },
 };

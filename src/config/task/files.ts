@@ -6,7 +6,7 @@ import { choice, stringMap, strings } from "../row-types";
 import { absolutePath, parsed, text } from "../validators";
 
 const bindChecks = { name: bindSourceProblem, value: bindTargetProblem };
-const bindAllowed = "a map of host path to absolute path in the container";
+const BIND_ALLOWED = "a map of host path to absolute path in the container";
 
 function environmentNameProblem(name: string): string | undefined {
   return isEnvironmentName(name)
@@ -18,7 +18,7 @@ function environmentNameProblem(name: string): string | undefined {
 export const fileOptions = {
   bind: option({
     ...stringMap(bindChecks),
-    allowed: bindAllowed,
+    allowed: BIND_ALLOWED,
     meaning:
       "Files and directories of the host to mount into the container. A relative source is resolved in the task directory. Mount options may follow the target after a colon: `norbind`, `idmap`, `noidmap`, `rootidmap`, `owneridmap`. With user namespaces, owners are mapped to the container's user IDs for relative sources, and for host paths only with `idmap`.",
     nspawn: "--bind=",
@@ -26,7 +26,7 @@ export const fileOptions = {
   }),
   bind_read_only: option({
     ...stringMap(bindChecks),
-    allowed: bindAllowed,
+    allowed: BIND_ALLOWED,
     meaning: "As `bind`, but read-only.",
     nspawn: "--bind-ro=",
     example: 'bind_read_only = {\n  "/etc/ssl/certs" = "/etc/ssl/certs"\n}',

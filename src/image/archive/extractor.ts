@@ -11,7 +11,7 @@
 
 import { chmodSync, lchownSync, linkSync, lutimesSync, mkdirSync, rmSync, type Stats, symlinkSync } from "node:fs";
 import { quoteName, UnpackError } from "../../lib/errors";
-import { makeFifo, makeWhiteout, setAttribute } from "../../linux/files";
+import { createFifo, createWhiteout, setAttribute } from "../../linux/files";
 import { FileWriter, setAttributes } from "./file-writer";
 import type { LayerRecord } from "./layer-record";
 import { isSame, isWhiteout, look, nameParts, native, timeOf, whiteout } from "./names";
@@ -153,7 +153,7 @@ export class Extractor implements TarSink {
         this.#hardLink(path, entry);
         return;
       case "fifo":
-        makeFifo(native(path), 0o600);
+        createFifo(native(path), 0o600);
         chmodSync(native(path), entry.mode);
         break;
       default:
@@ -219,7 +219,7 @@ export class Extractor implements TarSink {
     const there = look(path);
     // The layer's own entry takes precedence over the lower layers; such a directory becomes opaque.
     if (there === undefined) {
-      makeWhiteout(native(path));
+      createWhiteout(native(path));
       this.#record({ path, kind: "whiteout" });
     } else if (there.isDirectory()) this.#opaque(path);
   }

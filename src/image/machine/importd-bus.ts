@@ -5,11 +5,11 @@ import { type ImportdLine, progressOf } from "./importd-log";
 import type { Transfer } from "./importd-transfers";
 import type { MachineImage } from "./request";
 
-const destination = "org.freedesktop.import1";
-const managerPath = "/org/freedesktop/import1";
-const managerInterface = "org.freedesktop.import1.Manager";
+const DESTINATION = "org.freedesktop.import1";
+const MANAGER_PATH = "/org/freedesktop/import1";
+const MANAGER_INTERFACE = "org.freedesktop.import1.Manager";
 /** importd's error if another client is downloading the same already (bus-common-errors.h). */
-const inProgress = "org.freedesktop.import1.TransferInProgress";
+const IN_PROGRESS = "org.freedesktop.import1.TransferInProgress";
 
 /** The result of a transfer: importd's own ("done", "canceled", "failed"), or "lost" if importd itself disappeared. */
 export type TransferResult = string;
@@ -44,8 +44,8 @@ export class ImportdBus implements AsyncDisposable {
     });
     bus.connection.on("message", (message: Message) => importd.#take(message));
     try {
-      await bus.addMatch(`type='signal',sender='${destination}'`);
-      await bus.addMatch(`type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='${destination}'`);
+      await bus.addMatch(`type='signal',sender='${DESTINATION}'`);
+      await bus.addMatch(`type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='${DESTINATION}'`);
       return importd;
     } catch (error) {
       await bus.close();
@@ -80,7 +80,7 @@ export class ImportdBus implements AsyncDisposable {
       const [id, path] = await this.#call(member, "sssb", [url.href, local, verify, true]);
       if (typeof id === "number" && typeof path === "string") return { id, path };
     } catch (error) {
-      if (error instanceof DbusError && error.dbusName === inProgress) return undefined;
+      if (error instanceof DbusError && error.dbusName === IN_PROGRESS) return undefined;
       throw error;
     }
     throw new Error("systemd-importd returned no transfer path.");
@@ -113,7 +113,7 @@ export class ImportdBus implements AsyncDisposable {
     const [first, second, third] = body ?? [];
     if (member === "TransferRemoved" && typeof second === "string" && typeof third === "string") {
       this.#watch(second).over.resolve(third);
-    } else if (member === "NameOwnerChanged" && first === destination && third === "") {
+    } else if (member === "NameOwnerChanged" && first === DESTINATION && third === "") {
       this.#failAll();
     } else if (
       member === "LogMessage" &&
@@ -141,7 +141,14 @@ export class ImportdBus implements AsyncDisposable {
   }
 
   #call(member: string, signature: string, body: readonly unknown[]): Promise<readonly unknown[]> {
-    const call = { destination, path: managerPath, interface: managerInterface, member, signature, body };
+    const call = {
+      destination: DESTINATION,
+      path: MANAGER_PATH,
+      interface: MANAGER_INTERFACE,
+      member,
+      signature,
+      body,
+    };
     return callMethod(this.#bus, call);
   }
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ignoreMissing, StoreError } from "../../lib/errors";
 import { bootId } from "../../linux/proc";
 import type { Descriptor } from "../source";
-import { makeTemporary, removeNow } from "./scratch";
+import { createScratch, removeNow } from "./scratch";
 import {
   digestName,
   digestOfName,
@@ -51,7 +51,7 @@ export interface LayerRequest {
 export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<boolean> {
   const { diffId, keepFree, signal, read } = request;
   const directory = layerDirectory(paths, diffId);
-  await using temporary = await makeTemporary(paths.temporary, digestName(diffId), signal);
+  await using temporary = await createScratch(paths.temporary, digestName(diffId), signal);
   if ((await usableLayer(paths, diffId)) !== undefined) return false;
   if ((await stat(directory).catch(ignoreMissing)) !== undefined) await removeNow(directory, paths.temporary);
   const made = join(temporary.path, "layer");

@@ -6,7 +6,7 @@ import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
 
 const LOCK = ".lock";
 /** A layer is recorded once; if files reappear more often than that, the removal fails. */
-const maxTries = 20;
+const MAX_TRIES = 20;
 
 /** A directory that is removed with its owner, however that ends. */
 export interface Temporary extends AsyncDisposable {
@@ -20,7 +20,7 @@ export interface Temporary extends AsyncDisposable {
  *
  * @throws what `signal` aborts with
  */
-export async function makeTemporary(temporary: string, name: string, signal?: AbortSignal): Promise<Temporary> {
+export async function createScratch(temporary: string, name: string, signal?: AbortSignal): Promise<Temporary> {
   const path = join(temporary, name);
   const lock = await fileLock(`${path}${LOCK}`, "exclusive", signal);
   const dispose = async () => {
@@ -45,7 +45,7 @@ export async function removeNow(path: string, temporary: string): Promise<void> 
 
 /** Moves a directory away at once; its files, which may be a hundred thousand, are deleted when the result is disposed of. */
 export async function moveToTrash(path: string, temporary: string): Promise<AsyncDisposable> {
-  const trash = await makeTemporary(temporary, crypto.randomUUID());
+  const trash = await createScratch(temporary, crypto.randomUUID());
   try {
     await rename(path, join(trash.path, "removed"));
   } catch (error) {
@@ -74,7 +74,7 @@ export async function removeStale(temporary: string): Promise<void> {
  * Bun (1.4.5) reports no error then, and leaves it.
  */
 async function removeTree(path: string): Promise<void> {
-  for (let tries = 0; tries < maxTries && (tries === 0 || existsSync(path)); tries += 1) {
+  for (let tries = 0; tries < MAX_TRIES && (tries === 0 || existsSync(path)); tries += 1) {
     await rm(path, { recursive: true, force: true });
   }
 }

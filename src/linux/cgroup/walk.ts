@@ -2,7 +2,7 @@ import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs
 import { isMissing } from "../../lib/errors";
 
 /** How many cgroups are visited before yielding to other work. */
-const yieldEvery = 256;
+const YIELD_EVERY = 256;
 
 /** What to do on the way. The given paths are valid during the call only. */
 export interface CgroupVisitor {
@@ -43,7 +43,7 @@ export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Pr
   try {
     enter("");
     for (let level = levels.at(-1), count = 1; level !== undefined; level = levels.at(-1), count += 1) {
-      if (count % yieldEvery === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (count % YIELD_EVERY === 0) await new Promise((resolve) => setImmediate(resolve));
       const name = level.below.pop();
       if (name === undefined) {
         levels.pop();

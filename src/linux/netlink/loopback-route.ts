@@ -1,7 +1,7 @@
 import { unless } from "../../lib/errors";
 import { AF } from "../constants";
 import { encodeAttributes, u32 } from "./message";
-import { routeProtocol } from "./route";
+import { ROUTE_PROTOCOL } from "./route";
 import { NetlinkSocket } from "./socket";
 
 /** The numbers below are of linux/rtnetlink.h. */
@@ -31,7 +31,7 @@ const attributes = (index: number) =>
  * @throws NetlinkError if the interface is down, or has no IPv6
  */
 export function addLoopbackRoute(index: number): void {
-  using socket = new NetlinkSocket(routeProtocol);
+  using socket = new NetlinkSocket(ROUTE_PROTOCOL);
   // Neither replaces another interface's route, nor fails because of it.
   const what = "Cannot add a route to ::1";
   unless("EEXIST", () => socket.request(what, RTM_NEWROUTE, NLM_F_CREATE, header, attributes(index)));
@@ -39,7 +39,7 @@ export function addLoopbackRoute(index: number): void {
 
 /** Reverts addLoopbackRoute(); does nothing if no such route exists. */
 export function removeLoopbackRoute(index: number): void {
-  using socket = new NetlinkSocket(routeProtocol);
+  using socket = new NetlinkSocket(ROUTE_PROTOCOL);
   const what = "Cannot remove a route to ::1";
   unless("ESRCH", () => socket.request(what, RTM_DELROUTE, 0, header, attributes(index)));
 }

@@ -9,10 +9,10 @@
  * This file encodes and decodes messages. All numbers are in host byte order.
  */
 
-const headerSize = 16;
-const attributeHeaderSize = 4;
+const HEADER_SIZE = 16;
+const ATTRIBUTE_HEADER_SIZE = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER are not part of an attribute's type. */
-const attributeTypeMask = 0x3fff;
+const ATTRIBUTE_TYPE_MASK = 0x3fff;
 
 /** A received message. */
 export interface Message {
@@ -33,8 +33,8 @@ export function encodeMessage(
   ...parts: readonly Uint8Array[]
 ): Uint8Array {
   const body = Buffer.concat(parts.map(padded));
-  const header = Buffer.alloc(headerSize);
-  header.writeUInt32LE(headerSize + body.length, 0);
+  const header = Buffer.alloc(HEADER_SIZE);
+  header.writeUInt32LE(HEADER_SIZE + body.length, 0);
   header.writeUInt16LE(type, 4);
   header.writeUInt16LE(flags, 6);
   header.writeUInt32LE(sequence, 8);
@@ -45,8 +45,8 @@ export function encodeMessage(
 export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   return Buffer.concat(
     attributes.map(([type, content]) => {
-      const header = Buffer.alloc(attributeHeaderSize);
-      header.writeUInt16LE(attributeHeaderSize + content.length, 0);
+      const header = Buffer.alloc(ATTRIBUTE_HEADER_SIZE);
+      header.writeUInt16LE(ATTRIBUTE_HEADER_SIZE + content.length, 0);
       header.writeUInt16LE(type, 2);
       return padded(Buffer.concat([header, content]));
     }),
@@ -57,13 +57,13 @@ export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
 export function decodeMessages(datagram: Uint8Array): Message[] {
   const bytes = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length);
   const messages: Message[] = [];
-  for (let at = 0; at + headerSize <= bytes.length; ) {
+  for (let at = 0; at + HEADER_SIZE <= bytes.length; ) {
     const length = bytes.readUInt32LE(at);
-    if (length < headerSize || at + length > bytes.length) break;
+    if (length < HEADER_SIZE || at + length > bytes.length) break;
     messages.push({
       type: bytes.readUInt16LE(at + 4),
       sequence: bytes.readUInt32LE(at + 8),
-      body: bytes.subarray(at + headerSize, at + length),
+      body: bytes.subarray(at + HEADER_SIZE, at + length),
     });
     at += aligned(length);
   }
@@ -74,12 +74,12 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
 export function decodeAttributes(body: Uint8Array, skip: number): Attributes {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   const attributes = new Map<number, Uint8Array>();
-  for (let at = skip; at + attributeHeaderSize <= bytes.length; ) {
+  for (let at = skip; at + ATTRIBUTE_HEADER_SIZE <= bytes.length; ) {
     const length = bytes.readUInt16LE(at);
-    if (length < attributeHeaderSize || at + length > bytes.length) break;
+    if (length < ATTRIBUTE_HEADER_SIZE || at + length > bytes.length) break;
     attributes.set(
-      bytes.readUInt16LE(at + 2) & attributeTypeMask,
-      bytes.subarray(at + attributeHeaderSize, at + length),
+      bytes.readUInt16LE(at + 2) & ATTRIBUTE_TYPE_MASK,
+      bytes.subarray(at + ATTRIBUTE_HEADER_SIZE, at + length),
     );
     at += aligned(length);
   }

@@ -4,7 +4,7 @@ import { decodeAttributes, encodeAttributes, type Message, readText, readU32, te
 import { NetlinkSocket } from "./socket";
 
 /** NETLINK_ROUTE; the numbers below are of rtnetlink(7), linux/rtnetlink.h, linux/if_link.h and linux/if_addr.h. */
-export const routeProtocol = 0;
+export const ROUTE_PROTOCOL = 0;
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -82,7 +82,7 @@ export interface Route {
 
 /** Interfaces, addresses and routes of one network namespace: that of the thread that creates this object. */
 export class Links implements Disposable {
-  readonly #socket = new NetlinkSocket(routeProtocol);
+  readonly #socket = new NetlinkSocket(ROUTE_PROTOCOL);
   readonly #most: number | undefined;
 
   /** @param most approximate maximum of interfaces and addresses to list; for a container's namespace, which can have any number */
@@ -101,7 +101,7 @@ export class Links implements Disposable {
 
   #list(what: string, type: number, header: Uint8Array): Message[] {
     if (this.#most === undefined) return this.#socket.dump(what, type, header);
-    using socket = new NetlinkSocket(routeProtocol);
+    using socket = new NetlinkSocket(ROUTE_PROTOCOL);
     return socket.dumpSome(this.#most, what, type, header);
   }
 

@@ -12,7 +12,7 @@ const NLM_F_ACK = 4;
 /** NLM_F_ROOT | NLM_F_MATCH. */
 const NLM_F_DUMP = 0x300;
 /** The kernel's answers are at most so long (libnetlink of iproute2). */
-const datagramSize = 32_768;
+const DATAGRAM_SIZE = 32_768;
 
 /** The kernel refused a request. */
 export class NetlinkError extends Error {
@@ -69,7 +69,7 @@ export class NetlinkSocket implements Disposable {
     if (libc().send(this.#fd, ptr(message), message.length, 0) < 0) throw new NetlinkError(what, lastErrno());
     const messages: Message[] = [];
     while (messages.length < most) {
-      const buffer = Buffer.alloc(datagramSize);
+      const buffer = Buffer.alloc(DATAGRAM_SIZE);
       const length = Number(libc().recv(this.#fd, ptr(buffer), buffer.length, 0));
       if (length < 0) throw new NetlinkError(what, lastErrno());
       for (const answer of decodeMessages(buffer.subarray(0, length))) {

@@ -39,11 +39,11 @@ export interface Step {
   readonly wait?: number;
 }
 
-const firstWaitMs = 250;
-const maxWaitMs = 60_000;
+const FIRST_WAIT_MS = 250;
+const MAX_WAIT_MS = 60_000;
 /** Requests to a server that has stopped answering, before all are asked again. */
-const maxRequests = 4;
-const forever = 2 ** 32 - 1;
+const MAX_REQUESTS = 4;
+const FOREVER = 2 ** 32 - 1;
 
 /** @param known an address that the client had before this process */
 export function begin(known: Address | undefined): Step {
@@ -53,7 +53,7 @@ export function begin(known: Address | undefined): Step {
 /** No server answered, or it is time to renew the lease. */
 export function timeout(state: ClientState): Step {
   const next = { ...state, tries: state.tries + 1 };
-  if (state.kind === "requesting" && next.tries >= maxRequests) return discover();
+  if (state.kind === "requesting" && next.tries >= MAX_REQUESTS) return discover();
   // Also beyond the lease's end: a server that is down assigns the address to no other client; one that did assign it refuses.
   return ask(next);
 }
@@ -79,7 +79,7 @@ function acknowledged(state: ClientState, granted: Granted): Step | undefined {
     state: { kind: "bound", address, tries: 0 },
     take: granted,
     ...(before === undefined || before.value === address.value ? {} : { drop: before }),
-    ...(seconds === forever ? {} : { wait: Math.max((seconds * 1000) / 2, firstWaitMs) }),
+    ...(seconds === FOREVER ? {} : { wait: Math.max((seconds * 1000) / 2, FIRST_WAIT_MS) }),
   };
 }
 
@@ -88,7 +88,7 @@ function discover(): Step {
 }
 
 function ask(state: ClientState): Step {
-  return { state, send: messageFor(state), wait: Math.min(firstWaitMs * 2 ** state.tries, maxWaitMs) };
+  return { state, send: messageFor(state), wait: Math.min(FIRST_WAIT_MS * 2 ** state.tries, MAX_WAIT_MS) };
 }
 
 function messageFor(state: ClientState): Ask {
@@ -104,9 +104,9 @@ function messageFor(state: ClientState): Ask {
   }
 }
 
-const ethernet = 1;
+const ETHERNET = 1;
 /** Answers are requested as broadcasts: the client may have no address yet (RFC 2131, 4.1). */
-const broadcast = 0x8000;
+const BROADCAST = 0x8000;
 
 /** A client: its hardware address, and the transaction that identifies answers to it. */
 export interface DhcpClient {
@@ -120,13 +120,13 @@ export function clientMessage({ mac, transaction }: DhcpClient, ask: Ask): Uint8
   return encodeDhcp({
     operation: operation.request,
     transaction,
-    flags: broadcast,
+    flags: BROADCAST,
     mac,
     own: ask.kind === "renew" ? ask.address : undefined,
     given: undefined,
     options: new Map([
       [option.type, Uint8Array.of(ask.kind === "discover" ? type.discover : type.request)],
-      [option.client, Uint8Array.of(ethernet, ...macBytes(mac))],
+      [option.client, Uint8Array.of(ETHERNET, ...macBytes(mac))],
       ...(requested === undefined ? [] : ([[option.requested, requested]] as const)),
       ...(ask.kind === "select" ? ([[option.server, addressBytes(ask.server)]] as const) : []),
       [option.wanted, Uint8Array.of(option.mask, option.router)],

@@ -16,11 +16,11 @@ import {
   type Step,
   timeout,
 } from "./client-state";
-import { clientPort, datagram, datagramsTo, serverPort } from "./packet";
+import { CLIENT_PORT, datagram, datagramsTo, SERVER_PORT } from "./packet";
 
-const broadcastMac = "ff:ff:ff:ff:ff:ff";
+const BROADCAST_MAC = "ff:ff:ff:ff:ff:ff";
 /** How long to wait before a link that is down is tried again. */
-const retryMs = 1_000;
+const RETRY_MS = 1_000;
 
 /** The rate at which answers are read: those of a host that sends without end are lost. */
 const limits = { burst: 50, perSecond: 10 } as const;
@@ -66,7 +66,7 @@ function maintainLease(link: ClientLink, known: Address | undefined, user: Lease
       session = startSession(link, held, tracking);
       await session?.ended;
       // The link is down or gone.
-      if (!stopped) await Bun.sleep(retryMs);
+      if (!stopped) await Bun.sleep(RETRY_MS);
     }
   };
   void hold();
@@ -100,11 +100,11 @@ function startSession(link: ClientLink, known: Address | undefined, user: LeaseH
     if (take !== undefined) user.take(take);
     if (send === undefined) return;
     const from = send.kind === "renew" ? send.address : undefined;
-    sendPacket(fd, link.index, broadcastMac, datagram(from, serverPort, clientMessage(client, send)));
+    sendPacket(fd, link.index, BROADCAST_MAC, datagram(from, SERVER_PORT, clientMessage(client, send)));
   };
   const pace = new RateLimit(limits);
   const handle = (bytes: Uint8Array) => {
-    for (const message of datagramsTo(clientPort, bytes)) {
+    for (const message of datagramsTo(CLIENT_PORT, bytes)) {
       const reply = parseReply(client, message);
       const step = reply === undefined ? undefined : received(state, reply);
       if (step !== undefined) act(step);
@@ -134,7 +134,7 @@ function startSession(link: ClientLink, known: Address | undefined, user: LeaseH
 
 function openSocket({ namespace, index }: ClientLink): number | undefined {
   try {
-    return inNetworkNamespace(namespace, () => openPacketSocket(index, clientPort));
+    return inNetworkNamespace(namespace, () => openPacketSocket(index, CLIENT_PORT));
   } catch {
     // The namespace is gone with its container.
     return undefined;
@@ -142,7 +142,7 @@ function openSocket({ namespace, index }: ClientLink): number | undefined {
 }
 
 /** The approximate number of a container's addresses searched for the one to remove. */
-const maxListed = 1000;
+const MAX_LISTED = 1000;
 
 /** Callbacks of holdContainerLease(). */
 export interface LeaseMaintainer {
@@ -190,7 +190,7 @@ function take(namespace: string, index: number, { address, router }: Granted): v
 
 function drop(namespace: string, index: number, { family, value }: Address): void {
   inNetworkNamespace(namespace, () => {
-    using links = new Links(maxListed);
+    using links = new Links(MAX_LISTED);
     for (const { index: on, address } of links.addresses()) {
       if (on === index && address.family === family && address.value === value) links.removeAddress(index, address);
     }

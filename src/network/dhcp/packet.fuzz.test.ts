@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { bytesLike, fuzz } from "../../../test/support/fuzz";
 import { parseAddress, parseSubnet } from "../../values/ip";
 import { begin, clientMessage, parseReply, received } from "./client-state";
-import { clientPort, datagram, datagramsTo, decodeDhcp, encodeDhcp, serverPort } from "./packet";
+import { CLIENT_PORT, datagram, datagramsTo, decodeDhcp, encodeDhcp, SERVER_PORT } from "./packet";
 import { answer, parseRequest } from "./server";
 
 const address = parseSubnet("10.213.0.2/30");
@@ -42,12 +42,12 @@ test("DHCP messages are parsed or ignored, by server and client", () => {
 
 test("IP packets are parsed or ignored", () => {
   const packets = good.flatMap((bytes) => [
-    datagram(router, clientPort, bytes),
-    datagram(undefined, serverPort, bytes),
+    datagram(router, CLIENT_PORT, bytes),
+    datagram(undefined, SERVER_PORT, bytes),
   ]);
   fuzz(
     bytesLike(...packets),
-    (bytes) => datagramsTo(serverPort, bytes).concat(datagramsTo(clientPort, bytes)),
+    (bytes) => datagramsTo(SERVER_PORT, bytes).concat(datagramsTo(CLIENT_PORT, bytes)),
     [],
     5_000,
   );

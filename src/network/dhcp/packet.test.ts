@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseAddress } from "../../values/ip";
-import { checksum, clientPort, datagram, datagramsTo, serverPort } from "./packet";
+import { CLIENT_PORT, checksum, datagram, datagramsTo, SERVER_PORT } from "./packet";
 
 const router = parseAddress("10.213.0.1");
 
 describe("packets", () => {
   test("have correct checksums", () => {
-    const packet = datagram(router, clientPort, Uint8Array.of(1, 2, 3));
+    const packet = datagram(router, CLIENT_PORT, Uint8Array.of(1, 2, 3));
     expect(checksum(packet.subarray(0, 20))).toBe(0);
     const pseudo = Uint8Array.of(...packet.subarray(12, 20), 0, 17, 0, packet.length - 20);
     expect(checksum(Buffer.concat([pseudo, packet.subarray(20)]))).toBe(0);
@@ -15,19 +15,19 @@ describe("packets", () => {
 
   test("to a port are found, one after the other", () => {
     const bytes = Buffer.concat([
-      datagram(undefined, serverPort, Uint8Array.of(1)),
-      datagram(router, clientPort, Uint8Array.of(2)),
-      datagram(undefined, serverPort, Uint8Array.of(3, 4)),
+      datagram(undefined, SERVER_PORT, Uint8Array.of(1)),
+      datagram(router, CLIENT_PORT, Uint8Array.of(2)),
+      datagram(undefined, SERVER_PORT, Uint8Array.of(3, 4)),
     ]);
-    expect(datagramsTo(serverPort, bytes).map((found) => [...found])).toEqual([[1], [3, 4]]);
-    expect(datagramsTo(clientPort, bytes).map((found) => [...found])).toEqual([[2]]);
-    expect(datagramsTo(serverPort, bytes.subarray(0, bytes.length - 1)).map((found) => [...found])).toEqual([[1]]);
+    expect(datagramsTo(SERVER_PORT, bytes).map((found) => [...found])).toEqual([[1], [3, 4]]);
+    expect(datagramsTo(CLIENT_PORT, bytes).map((found) => [...found])).toEqual([[2]]);
+    expect(datagramsTo(SERVER_PORT, bytes.subarray(0, bytes.length - 1)).map((found) => [...found])).toEqual([[1]]);
   });
 
   test("that are invalid are ignored", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (noise) => {
-        datagramsTo(serverPort, noise);
+        datagramsTo(SERVER_PORT, noise);
       }),
     );
   });

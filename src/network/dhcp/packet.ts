@@ -11,15 +11,15 @@
 import { type Address, addressBytes, addressOfBytes, macBytes, type Subnet } from "../../values/ip";
 
 /** The format of DHCP messages: RFC 2131, section 2, and RFC 2132. */
-const fixedSize = 236;
-const magic = [99, 130, 83, 99] as const;
-const ethernet = 1;
-const macSize = 6;
+const FIXED_SIZE = 236;
+const MAGIC = [99, 130, 83, 99] as const;
+const ETHERNET = 1;
+const MAC_SIZE = 6;
 
 /** The smallest message size that old implementations accept. */
-const minMessageSize = 300;
-const pad = 0;
-const end = 255;
+const MIN_MESSAGE_SIZE = 300;
+const PAD = 0;
+const END = 255;
 
 /** The sender of a message. */
 export const operation = { request: 1, reply: 2 } as const;
@@ -58,36 +58,36 @@ export interface DhcpMessage {
 
 /** Parses a message; undefined for anything else. */
 export function decodeDhcp(bytes: Uint8Array): DhcpMessage | undefined {
-  if (bytes.length < fixedSize + magic.length || magic.some((byte, index) => bytes[fixedSize + index] !== byte)) {
+  if (bytes.length < FIXED_SIZE + MAGIC.length || MAGIC.some((byte, index) => bytes[FIXED_SIZE + index] !== byte)) {
     return undefined;
   }
-  if (bytes[1] !== ethernet || bytes[2] !== macSize) return undefined;
+  if (bytes[1] !== ETHERNET || bytes[2] !== MAC_SIZE) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return {
     operation: view.getUint8(0),
     transaction: view.getUint32(4),
     flags: view.getUint16(10),
-    mac: Array.from(bytes.subarray(28, 28 + macSize), (byte) => byte.toString(16).padStart(2, "0")).join(":"),
+    mac: Array.from(bytes.subarray(28, 28 + MAC_SIZE), (byte) => byte.toString(16).padStart(2, "0")).join(":"),
     own: someAddress(bytes.subarray(12, 16)),
     given: someAddress(bytes.subarray(16, 20)),
-    options: readOptions(bytes.subarray(fixedSize + magic.length)),
+    options: readOptions(bytes.subarray(FIXED_SIZE + MAGIC.length)),
   };
 }
 
 /** Encodes a message. */
 export function encodeDhcp({ operation, transaction, flags, mac, own, given, options }: DhcpMessage): Uint8Array {
-  const fixed = Buffer.alloc(fixedSize);
-  fixed.set([operation, ethernet, macSize, 0]);
+  const fixed = Buffer.alloc(FIXED_SIZE);
+  fixed.set([operation, ETHERNET, MAC_SIZE, 0]);
   fixed.writeUInt32BE(transaction, 4);
   fixed.writeUInt16BE(flags, 10);
   fixed.writeUInt32BE(Number(own?.value ?? 0n), 12);
   fixed.writeUInt32BE(Number(given?.value ?? 0n), 16);
   fixed.set(macBytes(mac), 28);
   const encoded = [...options].flatMap(([code, content]) => [code, content.length, ...content]);
-  const message = Buffer.concat([fixed, Uint8Array.from([...magic, ...encoded, end])]);
-  return message.length >= minMessageSize
+  const message = Buffer.concat([fixed, Uint8Array.from([...MAGIC, ...encoded, END])]);
+  return message.length >= MIN_MESSAGE_SIZE
     ? message
-    : Buffer.concat([message, Buffer.alloc(minMessageSize - message.length)]);
+    : Buffer.concat([message, Buffer.alloc(MIN_MESSAGE_SIZE - message.length)]);
 }
 
 /** The netmask of a network. */
@@ -109,9 +109,9 @@ function someAddress(bytes: Uint8Array): Address | undefined {
 function readOptions(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
   const options = new Map<number, Uint8Array>();
   for (let at = 0; at < bytes.length; ) {
-    const code = bytes[at] ?? end;
-    if (code === end) break;
-    if (code === pad) {
+    const code = bytes[at] ?? END;
+    if (code === END) break;
+    if (code === PAD) {
       at += 1;
       continue;
     }
@@ -123,25 +123,25 @@ function readOptions(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
 }
 
 /** IPv4 packets that carry UDP datagrams: RFC 791 and RFC 768. */
-const headerSize = 20;
-const udpHeaderSize = 8;
+const HEADER_SIZE = 20;
+const UDP_HEADER_SIZE = 8;
 const UDP = 17;
 
 /** DHCP ports (RFC 2131, 4.1). */
-export const serverPort = 67;
-export const clientPort = 68;
+export const SERVER_PORT = 67;
+export const CLIENT_PORT = 68;
 
 /** The payloads sent to a port, from a sequence of packets; everything else is skipped. */
 export function datagramsTo(port: number, bytes: Uint8Array): Uint8Array[] {
   const found: Uint8Array[] = [];
-  for (let at = 0; at + headerSize <= bytes.length; ) {
+  for (let at = 0; at + HEADER_SIZE <= bytes.length; ) {
     const view = new DataView(bytes.buffer, bytes.byteOffset + at);
     const [length, header] = [view.getUint16(2), (view.getUint8(0) & 0x0f) * 4];
-    if (view.getUint8(0) >> 4 !== 4 || header < headerSize || length < header + udpHeaderSize) break;
+    if (view.getUint8(0) >> 4 !== 4 || header < HEADER_SIZE || length < header + UDP_HEADER_SIZE) break;
     if (at + length > bytes.length) break;
     if (view.getUint8(9) === UDP && view.getUint16(header + 2) === port) {
-      const size = view.getUint16(header + 4) - udpHeaderSize;
-      const start = at + header + udpHeaderSize;
+      const size = view.getUint16(header + 4) - UDP_HEADER_SIZE;
+      const start = at + header + UDP_HEADER_SIZE;
       if (size > 0 && start + size <= at + length) found.push(bytes.subarray(start, start + size));
     }
     at += length;
@@ -157,25 +157,25 @@ export function datagramsTo(port: number, bytes: Uint8Array): Uint8Array[] {
  */
 export function datagram(
   from: Address | undefined,
-  port: typeof clientPort | typeof serverPort,
+  port: typeof CLIENT_PORT | typeof SERVER_PORT,
   payload: Uint8Array,
 ): Uint8Array {
-  const packet = Buffer.alloc(headerSize + udpHeaderSize + payload.length);
+  const packet = Buffer.alloc(HEADER_SIZE + UDP_HEADER_SIZE + payload.length);
   packet.set([0x45, 0x10]);
   packet.writeUInt16BE(packet.length, 2);
   packet.set([64, UDP], 8);
   if (from !== undefined) packet.set(addressBytes(from), 12);
   packet.set([255, 255, 255, 255], 16);
-  packet.writeUInt16BE(checksum(packet.subarray(0, headerSize)), 10);
-  packet.writeUInt16BE(port === clientPort ? serverPort : clientPort, headerSize);
-  packet.writeUInt16BE(port, headerSize + 2);
-  packet.writeUInt16BE(udpHeaderSize + payload.length, headerSize + 4);
-  packet.set(payload, headerSize + udpHeaderSize);
+  packet.writeUInt16BE(checksum(packet.subarray(0, HEADER_SIZE)), 10);
+  packet.writeUInt16BE(port === CLIENT_PORT ? SERVER_PORT : CLIENT_PORT, HEADER_SIZE);
+  packet.writeUInt16BE(port, HEADER_SIZE + 2);
+  packet.writeUInt16BE(UDP_HEADER_SIZE + payload.length, HEADER_SIZE + 4);
+  packet.set(payload, HEADER_SIZE + UDP_HEADER_SIZE);
   const pseudo = Buffer.alloc(12);
   packet.copy(pseudo, 0, 12, 20);
   pseudo.writeUInt8(UDP, 9);
-  pseudo.writeUInt16BE(udpHeaderSize + payload.length, 10);
-  packet.writeUInt16BE(checksum(Buffer.concat([pseudo, packet.subarray(headerSize)])) || 0xffff, headerSize + 6);
+  pseudo.writeUInt16BE(UDP_HEADER_SIZE + payload.length, 10);
+  packet.writeUInt16BE(checksum(Buffer.concat([pseudo, packet.subarray(HEADER_SIZE)])) || 0xffff, HEADER_SIZE + 6);
   return packet;
 }
 

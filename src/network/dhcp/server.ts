@@ -13,7 +13,7 @@ import {
 import { serversOf } from "../dns";
 import type { NetworkRecord } from "../private/records";
 import {
-  clientPort,
+  CLIENT_PORT,
   type DhcpMessage,
   datagram,
   datagramsTo,
@@ -22,7 +22,7 @@ import {
   maskOf,
   operation,
   option,
-  serverPort,
+  SERVER_PORT,
   type,
 } from "./packet";
 
@@ -111,16 +111,16 @@ const limits = { burst: 50, perSecond: 10 } as const;
  * @returns stops answering
  */
 export function serveLease(index: number, mac: string, lease: Lease): () => void {
-  const fd = openPacketSocket(index, serverPort);
+  const fd = openPacketSocket(index, SERVER_PORT);
   if (fd === undefined) return () => {};
   const reader = readFd(fd);
   let stopped = false;
   const pace = new RateLimit(limits);
   const answerAll = (bytes: Uint8Array) => {
-    for (const received of datagramsTo(serverPort, bytes)) {
+    for (const received of datagramsTo(SERVER_PORT, bytes)) {
       const request = parseRequest(received);
       const reply = request?.mac === mac ? answer(request, lease) : undefined;
-      if (reply !== undefined) sendPacket(fd, index, mac, datagram(lease.router, clientPort, reply));
+      if (reply !== undefined) sendPacket(fd, index, mac, datagram(lease.router, CLIENT_PORT, reply));
     }
   };
   const serve = async () => {

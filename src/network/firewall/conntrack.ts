@@ -5,7 +5,7 @@ import type { NetworkRecord } from "../private/records";
 const UDP = 17;
 
 /** Deletes conntrack entries of flows to a container that is gone. */
-export function forgetContainer(record: NetworkRecord): void {
+export function flushContainerFlows(record: NetworkRecord): void {
   const addresses = addressesOf(record);
   if (record.ports.length > 0) flushConntrack(({ answerer }) => addresses.has(answerer));
 }
@@ -14,7 +14,7 @@ export function forgetContainer(record: NetworkRecord): void {
  * Deletes conntrack entries of datagrams to a container's ports from before it had them: forwarded nowhere, or to a container that
  * had them earlier. Connections end by themselves.
  */
-export function forgetEarlierFlows(record: NetworkRecord): void {
+export function flushStaleFlows(record: NetworkRecord): void {
   const addresses = addressesOf(record);
   const ports = new Set(record.ports.map(({ hostPort }) => hostPort));
   if (ports.size === 0) return;

@@ -1,7 +1,7 @@
 import { findProgram, STANDARD_DIRECTORIES } from "../../linux/programs";
 import { bridgesAreFiltered } from "../../linux/sysctl";
 import type { Records } from "../private/records";
-import { noRules, rules } from "./ruleset";
+import { NO_RULES, rules } from "./ruleset";
 
 /** The host's rules could not be changed. */
 export class FirewallError extends Error {
@@ -23,7 +23,7 @@ export async function applyRules(records: Records, { anyway = false } = {}): Pro
   const wanted = rules(await records.all(), { bridgesAreFiltered: bridgesAreFiltered() });
   const before = await records.rules();
   if (wanted === before && !(anyway && wanted !== "")) return;
-  await nft(wanted === "" ? noRules : wanted);
+  await nft(wanted === "" ? NO_RULES : wanted);
   await records.writeRules(wanted);
 }
 

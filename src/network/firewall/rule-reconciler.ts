@@ -3,9 +3,9 @@ import type { Logger } from "../../lib/logger";
 import { hasTable } from "../../linux/netlink/nftables";
 import { watchTables } from "../../linux/netlink/watch";
 import { withRecords } from "../private/records";
-import { forgetEarlierFlows } from "./conntrack";
+import { flushStaleFlows } from "./conntrack";
 import { applyRules } from "./nftables";
-import { tableName } from "./ruleset";
+import { TABLE_NAME } from "./ruleset";
 
 /**
  * Keeps the rules for containers in force while this process follows any: a restart of nftables.service, or
@@ -70,8 +70,8 @@ export class RuleReconciler {
   }
 
   async #restore(): Promise<boolean> {
-    if (hasTable(tableName) || !(await restoreRules())) return false;
-    this.#log.warn(`nftables table ${tableName} was removed by another program; restored`);
+    if (hasTable(TABLE_NAME) || !(await restoreRules())) return false;
+    this.#log.warn(`nftables table ${TABLE_NAME} was removed by another program; restored`);
     return true;
   }
 }
@@ -79,9 +79,9 @@ export class RuleReconciler {
 /** Restores a missing table that should exist; another driver on this host may have been faster. */
 async function restoreRules(): Promise<boolean> {
   return withRecords(async (records) => {
-    if ((await records.rules()) === "" || hasTable(tableName)) return false;
+    if ((await records.rules()) === "" || hasTable(TABLE_NAME)) return false;
     await applyRules(records, { anyway: true });
-    for (const record of await records.all()) forgetEarlierFlows(record);
+    for (const record of await records.all()) flushStaleFlows(record);
     return true;
   });
 }

@@ -15,12 +15,12 @@ import type { NetworkRecord } from "../private/records";
 import { nftAddress, nftInterface, nftPort } from "./nft-text";
 
 /** The driver's own table; nothing outside of it is read or changed. */
-export const tableName = "nomad-nspawn";
+export const TABLE_NAME = "nomad-nspawn";
 
 /** Removes the table, if it exists. */
-export const noRules = `table inet ${tableName}\ndelete table inet ${tableName}\n`;
+export const NO_RULES = `table inet ${TABLE_NAME}\ndelete table inet ${TABLE_NAME}\n`;
 
-const families = [4, 6] as const;
+const FAMILIES = [4, 6] as const;
 const keyword = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
 const loopback = { 4: "127.0.0.1", 6: "::1" } as const satisfies Record<Family, string>;
 const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
@@ -64,23 +64,23 @@ export function rules(all: readonly NetworkRecord[], { bridgesAreFiltered }: Rul
     records.flatMap(({ link, bridge }) => (link === "bridge" && bridge !== undefined ? [bridge] : [])),
   );
   return [
-    `table inet ${tableName}`,
-    `delete table inet ${tableName}`,
-    `table inet ${tableName} {`,
+    `table inet ${TABLE_NAME}`,
+    `delete table inet ${TABLE_NAME}`,
+    `table inet ${TABLE_NAME} {`,
     ...chain("guard", "type filter hook prerouting priority raw", guard(targets.length === 0 ? [] : bridges)),
     ...chain(
       "prerouting",
       "type nat hook prerouting priority dstnat",
-      families.flatMap((family) => hostAddressRules(targets, family)),
+      FAMILIES.flatMap((family) => hostAddressRules(targets, family)),
     ),
     ...chain("output", "type nat hook output priority -100", [
-      ...families.flatMap((family) => hostAddressRules(targets, family)),
+      ...FAMILIES.flatMap((family) => hostAddressRules(targets, family)),
       ...acceptLoopbackRules(targets, 4),
       ...acceptLoopbackRules(bridgesAreFiltered ? targets.filter(({ bridged }) => !bridged) : targets, 6),
     ]),
     ...chain("postrouting", "type nat hook postrouting priority srcnat", [
-      ...families.flatMap((family) => hairpins(targets, family)),
-      ...families.flatMap((family) => masquerade(networks, family)),
+      ...FAMILIES.flatMap((family) => hairpins(targets, family)),
+      ...FAMILIES.flatMap((family) => masquerade(networks, family)),
     ]),
     "}",
     "",
@@ -97,7 +97,7 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
 function guard(bridges: readonly string[]): string[] {
   const names = bridges.flatMap((name) => nftInterface(name) ?? []);
   return ['"ve-*"', '"vb-*"', '"vz-*"', ...names].flatMap((name) =>
-    families.map((family) => `iifname ${name} ${keyword[family]} daddr ${loopbackNetwork[family]} drop`),
+    FAMILIES.map((family) => `iifname ${name} ${keyword[family]} daddr ${loopbackNetwork[family]} drop`),
   );
 }
 
@@ -183,7 +183,7 @@ function masquerade(networks: readonly string[], family: Family): string[] {
 function targetsOf({ link, ports, targets }: NetworkRecord): Target[] {
   const subnets = targets.flatMap((text) => parseSubnet(text) ?? []);
   return ports.flatMap((forward) =>
-    families.flatMap((family) => {
+    FAMILIES.flatMap((family) => {
       const container = subnets.find((subnet) => subnet.family === family);
       return container === undefined ? [] : targetOf(forward, container, link !== "veth");
     }),

@@ -19,18 +19,18 @@ import {
 import type { PrivateNetwork } from "../network";
 import type { NetworkRecord } from "./records";
 
-const machineId = "/etc/machine-id";
+const MACHINE_ID = "/etc/machine-id";
 
 /** The pools from which the driver assigns addresses. */
 export type AddressPools = PluginOptions["network"];
 
 /** The defaults, in order: the next one is used if the host uses one already. */
-const defaultPools = ["10.213.0.0/16", "172.30.208.0/20", "192.168.208.0/20"] as const;
+const DEFAULT_POOLS = ["10.213.0.0/16", "172.30.208.0/20", "192.168.208.0/20"] as const;
 
 type Given = NonNullable<NetworkRecord["given"]>;
 
 /** The record of a container that is about to start, with addresses if the driver assigns them. */
-export function newRecord(
+export function createRecord(
   machine: string,
   { link, bridge, ports }: PrivateNetwork,
   pools: AddressPools,
@@ -66,7 +66,7 @@ export function chooseAddresses(record: NetworkRecord, pools: AddressPools, othe
     const position = network === undefined ? undefined : freePosition(network, taken);
     return network === undefined || position === undefined ? undefined : linkAddresses(network, position);
   };
-  const ipv4 = choose(pools.ipv4_pool === undefined ? defaultPools : [pools.ipv4_pool], 4);
+  const ipv4 = choose(pools.ipv4_pool === undefined ? DEFAULT_POOLS : [pools.ipv4_pool], 4);
   const ipv6 = hasIpv6() ? choose([pools.ipv6_pool ?? localPool()], 6) : undefined;
   return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
 }
@@ -105,7 +105,7 @@ function inFamily(given: NetworkRecord["given"], family: 4 | 6): LinkAddresses |
  * which must not be disclosed itself (machine-id(5)).
  */
 function localPool(): string {
-  const id = existsSync(machineId) ? readFileSync(machineId, "utf8").trim() : hostname();
+  const id = existsSync(MACHINE_ID) ? readFileSync(MACHINE_ID, "utf8").trim() : hostname();
   const hex = createHash("sha256").update("nomad-driver-nspawn network ").update(id).digest("hex");
   return `fd${hex.slice(0, 2)}:${hex.slice(2, 6)}:${hex.slice(6, 10)}::/48`;
 }

@@ -17,11 +17,11 @@ import { type HostLink, readContainerLink, readHostLink, routesTo, setUpContaine
 import type { NetworkRecord } from "./records";
 
 /** How long systemd-networkd may take to process a new link. */
-const managementMs = 3_000;
+const MANAGEMENT_MS = 3_000;
 /** How long to wait for an IPv4 address if an IPv6 address exists already: programs that want a single address prefer IPv4. */
-const secondFamilyMs = 1_000;
+const SECOND_FAMILY_MS = 1_000;
 /** A container's network is set up after the ownership of its image's files was changed, which can take long. */
-const startMs = 3_600_000;
+const START_MS = 3_600_000;
 
 /** The services that a container's network needs. */
 export interface NetworkContext {
@@ -127,7 +127,7 @@ export class NetworkAttachment {
   async #attach(): Promise<void> {
     const main = this.#supervised.mainPid();
     if (main === undefined) return;
-    const leader = await waitForProcess(main, () => findConnectedLeader(main), startMs);
+    const leader = await waitForProcess(main, () => findConnectedLeader(main), START_MS);
     if (leader === undefined || this.#closed || this.#namespace !== undefined) return;
     const fd = openSync(`/proc/${leader.pid}/ns/net`, "r");
     this.#stops.push(() => closeSync(fd));
@@ -141,7 +141,7 @@ export class NetworkAttachment {
     this.#earlyStops.push(
       watchNetwork(undefined, update),
       watchLinkStates(update),
-      startTimer(managementMs, () => this.#onManagementTimeout(update)),
+      startTimer(MANAGEMENT_MS, () => this.#onManagementTimeout(update)),
     );
     update();
   }
@@ -239,7 +239,7 @@ export class NetworkAttachment {
     if (found.some(isIpv4)) this.#addressKnown.resolve();
     else if (found.length > 0 && !this.#onlyIpv6) {
       this.#onlyIpv6 = true;
-      this.#stops.push(startTimer(secondFamilyMs, () => this.#addressKnown.resolve()));
+      this.#stops.push(startTimer(SECOND_FAMILY_MS, () => this.#addressKnown.resolve()));
     }
   }
 

@@ -28,11 +28,11 @@ export function routesVia(routes: readonly Route[], address: Address, index: num
 }
 
 /** systemd-nspawn's name for the container's end of its link (systemd-nspawn(1), --network-veth). */
-const containerName = "host0";
+const CONTAINER_NAME = "host0";
 
 /** The approximate number of a container's interfaces and addresses to list; and the number of addresses of its link that are used. */
-const maxListed = 1000;
-const maxAddresses = 64;
+const MAX_LISTED = 1000;
+const MAX_ADDRESSES = 64;
 
 /** The container's end of its link. */
 export interface ContainerLink {
@@ -57,10 +57,10 @@ export interface HostLink {
 /** Reads a container's link; undefined while it has none. */
 export function readContainerLink(namespace: string): ContainerLink | undefined {
   return inNetworkNamespace(namespace, () => {
-    using links = new Links(maxListed);
-    const link = links.link(containerName);
+    using links = new Links(MAX_LISTED);
+    const link = links.link(CONTAINER_NAME);
     if (link?.peer === undefined) return undefined;
-    const addresses = addressesOf(links, link.index).slice(0, maxAddresses);
+    const addresses = addressesOf(links, link.index).slice(0, MAX_ADDRESSES);
     return { index: link.index, mac: link.mac, peer: link.peer, addresses };
   });
 }
@@ -92,8 +92,8 @@ export function routesTo(index: number, addresses: readonly string[]): string[] 
 /** Sets the container's end up, with addresses and default routes if given. */
 export function setUpContainer(namespace: string, given: NetworkRecord["given"]): void {
   inNetworkNamespace(namespace, () => {
-    using links = new Links(maxListed);
-    const link = links.link(containerName);
+    using links = new Links(MAX_LISTED);
+    const link = links.link(CONTAINER_NAME);
     if (link === undefined) return;
     links.setUp(link.index);
     for (const { host, container } of pairs(given)) {

@@ -17,13 +17,13 @@ import { enableForwarding } from "../../linux/sysctl";
 import type { MachineResource } from "../../machine/registry";
 import type { Container } from "../../supervisor/supervisor";
 import { hostResolvers } from "../dns";
-import { forgetContainer, forgetEarlierFlows } from "../firewall/conntrack";
+import { flushContainerFlows, flushStaleFlows } from "../firewall/conntrack";
 import { disableRouteLocalnet } from "../firewall/loopback";
 import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
 import type { PrivateNetwork } from "../network";
 import type { NetworkJob, NetworkProvider, NetworkReservation } from "../provider";
-import { type AddressPools, chooseAddresses, newRecord, withAddresses } from "./address-pool";
+import { type AddressPools, chooseAddresses, createRecord, withAddresses } from "./address-pool";
 import { NetworkAttachment } from "./attachment";
 import { refuseTakenPorts } from "./listeners";
 import { networkdDropIn } from "./networkd-drop-in";
@@ -72,7 +72,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
       // The download of an image may have taken minutes since this was checked first.
       await refuseTakenPorts(plan.ports);
       const others = (await records.all()).filter((other) => other.machine !== machine);
-      const made = newRecord(machine, plan, pools(), others);
+      const made = createRecord(machine, plan, pools(), others);
       await records.write(made);
       return { record: made, warnings: [...(await enableRules(records, made, log)), ...poolShortage(made, pools())] };
     });
@@ -111,7 +111,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
         else disableRouteLocalnet(bridge);
       }
       await applyRules(records);
-      if (record !== undefined) forgetContainer(record);
+      if (record !== undefined) flushContainerFlows(record);
     });
   }
 
@@ -128,7 +128,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
           if ((await readRecord(machine)) === undefined) return;
           await records.write(changed);
           await applyRules(records);
-          forgetEarlierFlows(changed);
+          flushStaleFlows(changed);
         }),
       keepRules: () => ruleReconciler.hold(),
       warn: (message) => log.warn(message, { machine }),
@@ -159,7 +159,7 @@ async function enableRules(records: Records, record: NetworkRecord, log: Logger)
   );
   try {
     await applyRules(records);
-    forgetEarlierFlows(record);
+    flushStaleFlows(record);
     return notes;
   } catch (error) {
     if (record.ports.length > 0) throw error;

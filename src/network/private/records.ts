@@ -9,14 +9,14 @@ import { ignoreMissing } from "../../lib/errors";
 import { type FileLock, lockOpened } from "../../linux/flock";
 
 /** The records of running containers' networks; gone after a reboot, like the containers. */
-const directory = "/run/nomad-driver-nspawn/network";
-const suffix = ".json";
+const DIRECTORY = "/run/nomad-driver-nspawn/network";
+const SUFFIX = ".json";
 /** The rules in force, for operators to read, and to know whether they have to be changed. */
-const rulesFile = join(directory, "rules.nft");
+const rulesFile = join(DIRECTORY, "rules.nft");
 
 /** How long to wait for another driver on this host that holds the lock: it is held for some milliseconds. */
-const lockMs = 30_000;
-const retryMs = 5;
+const LOCK_MS = 30_000;
+const RETRY_MS = 5;
 
 const linkAddresses = v.object({ host: v.string(), container: v.string() });
 const port = v.object({
@@ -66,12 +66,12 @@ export class RecordError extends Error {
  * @throws RecordError if it cannot be read
  */
 export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
-  return parse(join(directory, machine + suffix));
+  return parse(join(DIRECTORY, machine + SUFFIX));
 }
 
 /** Whether a machine has a record, readable or not. */
 export async function hasRecord(machine: string): Promise<boolean> {
-  return (await lstat(join(directory, machine + suffix)).catch(ignoreMissing)) !== undefined;
+  return (await lstat(join(DIRECTORY, machine + SUFFIX)).catch(ignoreMissing)) !== undefined;
 }
 
 /**
@@ -87,8 +87,8 @@ export async function withRecords<Result>(work: (records: Records) => Promise<Re
       await removeUnfinished();
       return await work(records);
     } finally {
-      await removeIfEmpty(directory);
-      await removeIfEmpty(dirname(directory));
+      await removeIfEmpty(DIRECTORY);
+      await removeIfEmpty(dirname(DIRECTORY));
     }
   });
 }
@@ -104,24 +104,24 @@ function enqueue<Result>(work: () => Promise<Result>): Promise<Result> {
 
 const records: Records = {
   all: async () => {
-    const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
+    const names = (await readdir(DIRECTORY)).filter((name) => name.endsWith(SUFFIX)).toSorted();
     // An unreadable record affects only its own container (see readRecord()).
-    const found = await Promise.all(names.map((name) => parse(join(directory, name)).catch(() => undefined)));
+    const found = await Promise.all(names.map((name) => parse(join(DIRECTORY, name)).catch(() => undefined)));
     return found.filter((record) => record !== undefined);
   },
-  write: (record) => writeAtomically(join(directory, record.machine + suffix), JSON.stringify(record)),
-  remove: (machine) => rm(join(directory, machine + suffix), { force: true }),
+  write: (record) => writeAtomically(join(DIRECTORY, record.machine + SUFFIX), JSON.stringify(record)),
+  remove: (machine) => rm(join(DIRECTORY, machine + SUFFIX), { force: true }),
   rules: async () => (await readFile(rulesFile, "utf8").catch(ignoreMissing)) ?? "",
   writeRules: async (text) => (text === "" ? rm(rulesFile, { force: true }) : writeAtomically(rulesFile, text)),
 };
 
 async function lockDirectory(): Promise<FileLock> {
-  const open = () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  const take = async () => lockOpened(await inDirectory(directory, open), directory, "exclusive");
-  const lock = await pollUntil(take, { firstMs: retryMs, longestMs: retryMs, timeoutMs: lockMs });
+  const open = () => openSync(DIRECTORY, constants.O_RDONLY | constants.O_DIRECTORY);
+  const take = async () => lockOpened(await inDirectory(DIRECTORY, open), DIRECTORY, "exclusive");
+  const lock = await pollUntil(take, { firstMs: RETRY_MS, longestMs: RETRY_MS, timeoutMs: LOCK_MS });
   if (lock !== undefined) return lock;
   throw new Error(
-    `Another process has held the lock of ${directory} for more than ${lockMs / 1000} s: see \`fuser ${directory}\`.`,
+    `Another process has held the lock of ${DIRECTORY} for more than ${LOCK_MS / 1000} s: see \`fuser ${DIRECTORY}\`.`,
   );
 }
 
@@ -147,7 +147,7 @@ export function parseRecord(path: string, text: string): NetworkRecord {
 
 /** Removes files of a driver that was killed while it wrote. */
 async function removeUnfinished(): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (isUnfinished(name)) await rm(join(directory, name), { force: true });
+  for (const name of await readdir(DIRECTORY)) {
+    if (isUnfinished(name)) await rm(join(DIRECTORY, name), { force: true });
   }
 }

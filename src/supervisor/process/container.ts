@@ -5,7 +5,7 @@ import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
 import { killCgroup, removeCgroup } from "../../linux/cgroup/manager";
 import { isAlive, type ProcessIdentity, signalProcess } from "../../linux/proc";
 import { lostExit } from "../../nspawn/exit";
-import { heldLocks, removeRemains } from "../../nspawn/leftovers";
+import { heldLocks, removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { findLeader, signalPayload, waitForProcess } from "../../nspawn/processes";
 import { SIGKILL } from "../../values/signals";
@@ -221,7 +221,7 @@ export class ShimContainer implements Container {
     const locks = this.#locks ?? state?.locks ?? [];
     const problems = [
       ...(await removeCgroup(this.#layout, machine)),
-      ...(await removeRemains(machine, { locks })).problems,
+      ...(await removeLeftovers(machine, { locks })).problems,
     ];
     for (const problem of problems) this.#context.warn(problem);
     removeState(this.#files);

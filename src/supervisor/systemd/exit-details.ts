@@ -3,7 +3,7 @@ import { readJournal, sinceStart } from "../../systemd/journal";
 import type { UnitState } from "./unit-state";
 
 /** LOG_ERR of syslog(3): the reason of a failure is logged at this priority or above. */
-const errorPriority = "3";
+const ERROR_PRIORITY = "3";
 
 /**
  * The arguments that select the journal's errors that one systemd-nspawn process, and its children while they set the container
@@ -12,7 +12,7 @@ const errorPriority = "3";
 export function journalArguments(state: Pick<UnitState, "execMainPid" | "startedAt">): string[] {
   return [
     ...["--output=json", "--output-fields=MESSAGE,_PID,_SYSTEMD_UNIT"],
-    ...[sinceStart(state.startedAt), `--priority=${errorPriority}`],
+    ...[sinceStart(state.startedAt), `--priority=${ERROR_PRIORITY}`],
     ...[`_PID=${state.execMainPid}`, "+", "SYSLOG_IDENTIFIER=systemd-nspawn"],
   ];
 }
@@ -70,11 +70,11 @@ export async function nspawnErrors(unit: string, state: UnitState): Promise<stri
 }
 
 /** SD_MESSAGE_UNIT_OUT_OF_MEMORY (sd-messages.h): PID 1 detected that the kernel OOM-killed a process of a unit. */
-const outOfMemory = "fe6faa94e7774663a0da52717891d8ef";
+const OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef";
 
 /** The journalctl arguments that select PID 1's OOM messages about a unit since its process started. */
 export function oomArguments(unit: string, state: Pick<UnitState, "startedAt">): string[] {
-  return [sinceStart(state.startedAt), "--output=cat", "_PID=1", `MESSAGE_ID=${outOfMemory}`, `UNIT=${unit}`];
+  return [sinceStart(state.startedAt), "--output=cat", "_PID=1", `MESSAGE_ID=${OUT_OF_MEMORY}`, `UNIT=${unit}`];
 }
 
 /**

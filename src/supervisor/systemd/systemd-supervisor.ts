@@ -12,7 +12,7 @@ import { closeSync } from "node:fs";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { bootId } from "../../linux/proc";
-import { removeRemains } from "../../nspawn/leftovers";
+import { removeLeftovers } from "../../nspawn/leftovers";
 import { DbusError } from "../../systemd/dbus";
 import { SystemdManager } from "../../systemd/manager";
 import { openLog } from "../log-file";
@@ -28,7 +28,7 @@ import { SystemdUnit } from "./unit";
 import { removeDropIn, unitName, unitProperties, writeDropIn } from "./unit-properties";
 
 /** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
-const permanentErrors = [
+const PERMANENT_ERRORS = [
   "org.freedesktop.DBus.Error.InvalidArgs",
   "org.freedesktop.DBus.Error.PropertyReadOnly",
   "org.freedesktop.DBus.Error.UnknownProperty",
@@ -112,13 +112,13 @@ export class SystemdSupervisor implements Supervisor {
     } catch (error) {
       if (!(error instanceof NotSupervisedError)) throw error;
       await removeDropIn(unitName(ref.machine));
-      await removeRemains(ref.machine);
+      await removeLeftovers(ref.machine);
     }
   }
 }
 
 function launchError(error: unknown): Error {
   if (error instanceof LaunchError) return error;
-  const permanent = error instanceof DbusError && permanentErrors.includes(error.dbusName);
+  const permanent = error instanceof DbusError && PERMANENT_ERRORS.includes(error.dbusName);
   return new LaunchError(errorText(error), { recoverable: !permanent, cause: error });
 }

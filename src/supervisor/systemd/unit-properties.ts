@@ -6,7 +6,7 @@ import type { UnitProperty } from "../../systemd/manager";
 import type { LaunchSpec } from "../supervisor";
 
 /** Directory for drop-ins of transient units (systemd.unit(5)). */
-const runtimeUnits = "/run/systemd/system";
+const RUNTIME_UNITS = "/run/systemd/system";
 
 /** The contents of a unit's drop-in. */
 export interface DropIn {
@@ -18,7 +18,7 @@ export interface DropIn {
 
 /** The directory of a unit's drop-ins. */
 export function dropInDirectory(unit: string): string {
-  return join(runtimeUnits, `${unit}.d`);
+  return join(RUNTIME_UNITS, `${unit}.d`);
 }
 
 /**
@@ -72,9 +72,9 @@ export function removeDropIn(unit: string): Promise<void> {
 }
 
 /** "infinity" on D-Bus is the largest number (org.freedesktop.systemd1(5)). */
-const infinity = 0xffff_ffff_ffff_ffffn;
+const INFINITY = 0xffff_ffff_ffff_ffffn;
 /** As in systemd-nspawn@.service: a machine has more processes than a typical service. */
-const tasksMax = 16384n;
+const TASKS_MAX = 16384n;
 
 /** The name of a machine's unit. */
 export function unitName(machine: string): string {
@@ -143,7 +143,7 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     ...(spec.mode === "boot" ? [[rebootProperty(systemd), ["(aiai)", [[RESTART], []]]] satisfies UnitProperty] : []),
     ["StartLimitIntervalUSec", ["t", 0n]],
     // Changing the owners of a large image takes longer than any default; Nomad has its own deadlines.
-    ["TimeoutStartUSec", ["t", infinity]],
+    ["TimeoutStartUSec", ["t", INFINITY]],
     ["KillMode", ["s", "mixed"]],
     ["Delegate", ["b", true]],
     // The OOM killer may kill processes of a container without ending the task.
@@ -151,7 +151,7 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     ["CPUAccounting", ["b", true]],
     ["MemoryAccounting", ["b", true]],
     ["TasksAccounting", ["b", true]],
-    ["TasksMax", ["t", pids === undefined ? tasksMax : BigInt(pids)]],
+    ["TasksMax", ["t", pids === undefined ? TASKS_MAX : BigInt(pids)]],
     ...(memoryMax === undefined
       ? []
       : ([

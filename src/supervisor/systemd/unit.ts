@@ -3,7 +3,7 @@ import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { decodeExit, mayBeOomKill } from "../../nspawn/exit";
-import { removeRemains } from "../../nspawn/leftovers";
+import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { signalPayload } from "../../nspawn/processes";
@@ -16,10 +16,10 @@ import { removeDropIn, unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
 /** How long systemd-nspawn may take to clean up after its container was killed. */
-const orderlyEndMs = 3000;
+const ORDERLY_END_MS = 3000;
 /** systemd-nspawn's exit code for its own failure, and for a container that a signal killed: its messages show which. */
-const nspawnFailure = 1;
-const noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit";
+const NSPAWN_FAILURE = 1;
+const NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit";
 
 /** The calls of PID 1 that a unit uses. */
 export type UnitManager = Pick<
@@ -105,7 +105,7 @@ export class SystemdUnit implements Container {
     if (!this.#isOver()) {
       this.#killed = true;
       await this.#killContainer();
-      if (!(await settles(this.exit, orderlyEndMs))) {
+      if (!(await settles(this.exit, ORDERLY_END_MS))) {
         // The stop keeps systemd from restarting a container that is rebooting.
         await this.#unlessGone(this.#manager.stopUnit(this.#unit));
         await this.#unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
@@ -121,7 +121,7 @@ export class SystemdUnit implements Container {
   async #killContainer(): Promise<void> {
     const pid = this.mainPid();
     if (pid === undefined) return;
-    await signalPayload(pid, "boot", SIGKILL, { timeoutMs: orderlyEndMs }).catch((error: unknown) => {
+    await signalPayload(pid, "boot", SIGKILL, { timeoutMs: ORDERLY_END_MS }).catch((error: unknown) => {
       this.#log.debug("orderly kill failed", {
         machine: this.ref.machine,
         error: errorText(error),
@@ -145,7 +145,7 @@ export class SystemdUnit implements Container {
     if (this.#state.loadState === "loaded") await this.#removed.promise;
     this.#unwatch();
     await removeDropIn(this.#unit);
-    const { problems } = await removeRemains(this.ref.machine, { locks: this.#locks });
+    const { problems } = await removeLeftovers(this.ref.machine, { locks: this.#locks });
     for (const problem of problems) this.#log.warn(problem, { machine: this.ref.machine });
   }
 
@@ -153,7 +153,7 @@ export class SystemdUnit implements Container {
     try {
       await call;
     } catch (error) {
-      if (!(error instanceof DbusError) || error.dbusName !== noSuchUnit) throw error;
+      if (!(error instanceof DbusError) || error.dbusName !== NO_SUCH_UNIT) throw error;
     }
   }
 
@@ -244,7 +244,7 @@ export class SystemdUnit implements Container {
     const payloadStatus = this.#payload?.status();
     const payloadSeen = this.#payload?.seen ?? false;
     this.#payload?.close();
-    const stderrTail = "code" in nspawn && nspawn.code === nspawnFailure ? await nspawnErrors(this.#unit, state) : "";
+    const stderrTail = "code" in nspawn && nspawn.code === NSPAWN_FAILURE ? await nspawnErrors(this.#unit, state) : "";
     const { machine, mode } = this.ref;
     const ending = {
       machine,
