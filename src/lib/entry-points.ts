@@ -8,7 +8,8 @@ export type EntryPoint = "supervise" | "unpack" | "sync-store";
  * (bun's "Single-file executable" page: embedded files live under /$bunfs/).
  */
 export function selfCommand(): readonly string[] {
-  if (import.meta.dir.startsWith("/$bunfs/")) return [process.execPath];
+  // Not import.meta.dir: the bundler replaces that by this file's directory at build time.
+  if (Bun.main.startsWith("/$bunfs/")) return [process.execPath];
   return [process.execPath, resolve(import.meta.dir, "../main.ts")];
 }
 
