@@ -5,7 +5,7 @@ import { createPipe } from "../linux/libc";
 import type { ProcessIdentity } from "../linux/proc";
 import { runProgram } from "../linux/syscall-program/run";
 import type { OpenContainer } from "./container";
-import { answerOf, ContentsParser, type Found, foundSize, isReadable, readProgram, parseFound } from "./read-program";
+import { answerOf, ContentsParser, type Found, foundSize, isReadable, parseFound, readProgram } from "./read-program";
 import { EnterError } from "./session-plan";
 
 /** The deadline for a container's file systems to answer. */
