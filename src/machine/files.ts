@@ -44,7 +44,7 @@ export interface MachineFiles {
 export function fileErrorOf(machine: string, error: unknown): LaunchError {
   const full = errnoCode(error) === "ENOSPC";
   const why = full ? "the file system of /run is full" : errorText(error);
-  return new LaunchError(`The files of container ${machine} cannot be written below ${FILES_DIRECTORY}: ${why}.`, {
+  return new LaunchError(`Cannot write the files of container ${machine} below ${FILES_DIRECTORY}: ${why}.`, {
     recoverable: full,
     cause: error,
   });
