@@ -79,9 +79,10 @@ export class Launcher {
    * Starts a planned container. If that fails, everything that was made is removed; errors of the removal are logged and never hide the
    * reason of the failed start.
    *
-   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError
+   * @param adopt takes the container over; if it throws, the start has failed too
+   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError, and what adopt() throws
    */
-  async launch(plan: LaunchPlan, watch: PullWatch): Promise<LaunchedContainer> {
+  async launch<T>(plan: LaunchPlan, watch: PullWatch, adopt: (launched: LaunchedContainer) => T): Promise<T> {
     const { supervisors, networks } = this.#context;
     const { machine } = plan;
     using lease = await this.#providerOf(plan).acquire(plan, watch);
@@ -106,15 +107,16 @@ export class Launcher {
       launchSpec({ plan, rootfs, files, environment: environment.arguments, register }),
     );
     const attachment = await network.attach(container);
-    undo.move();
-    return {
+    const adopted = adopt({
       container,
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...network.warnings],
       release: () => this.#release(machine),
-    };
+    });
+    undo.move();
+    return adopted;
   }
 
   /**
