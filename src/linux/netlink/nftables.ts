@@ -1,8 +1,7 @@
 import { encodeAttributes, text } from "./message";
-import { NetlinkError, NetlinkSocket, openEvents } from "./socket";
+import { NETLINK, NetlinkError, NetlinkSocket, openEvents } from "./socket";
 
-/** NETLINK_NETFILTER; the numbers below are of linux/netfilter/nfnetlink.h and nf_tables.h. */
-const netfilterProtocol = 12;
+/** The numbers below are of linux/netfilter/nfnetlink.h and nf_tables.h. */
 const nftables = 10 << 8;
 const NFT_MSG_GETTABLE = 1;
 const NFTA_TABLE_NAME = 1;
@@ -12,7 +11,7 @@ const changes = 1 << 6;
 
 /** Whether nftables has a table of the inet family with that name in this network namespace. */
 export function hasTable(name: string): boolean {
-  using socket = new NetlinkSocket(netfilterProtocol);
+  using socket = new NetlinkSocket(NETLINK.netfilter);
   const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
   try {
     socket.request(
@@ -31,5 +30,5 @@ export function hasTable(name: string): boolean {
 
 /** A descriptor that receives notifications of changes of this network namespace's nftables (see openEvents()). */
 export function openTableEvents(): number {
-  return openEvents(netfilterProtocol, changes);
+  return openEvents(NETLINK.netfilter, changes);
 }
