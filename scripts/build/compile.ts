@@ -36,6 +36,8 @@ export async function compile({ root, entry, outfile, commit }: Compilation): Pr
         `--compile-executable-path=${runtime}`,
         ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
         ...["--no-compile-autoload-tsconfig", "--no-compile-autoload-package-json"],
+        // bun would replace it by the directory of the sources, which the executable must not contain.
+        `--define=import.meta.dir="/$bunfs/root"`,
         `--define=BUILD_COMMIT=${JSON.stringify(commit)}`,
         `--outfile=${built}`,
       ],

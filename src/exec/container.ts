@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node:fs";
 import { isMissing } from "../lib/errors";
-import { O_PATH } from "../linux/constants";
+import { CLONE_NEW, O_PATH } from "../linux/constants";
 import { openPidfd } from "../linux/pidfd";
 import { isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
 import { findLeader, findStartedPayload, waitForProcess } from "../nspawn/processes";
@@ -24,17 +24,6 @@ export interface OpenContainer extends Disposable {
 
 /** What identifies a container. */
 export type ContainerHandle = Pick<Container, "mainPid" | "ref">;
-
-/** CLONE_NEW* flags by names in /proc/PID/ns (namespaces(7)). */
-export const NAMESPACES = {
-  user: 0x1000_0000,
-  mnt: 0x2_0000,
-  pid: 0x2000_0000,
-  net: 0x4000_0000,
-  uts: 0x400_0000,
-  ipc: 0x800_0000,
-  cgroup: 0x200_0000,
-} as const;
 
 /** Thrown if the container has ended, or is ending. */
 export class ContainerGoneError extends Error {
@@ -90,7 +79,7 @@ export async function openContainer(supervised: ContainerHandle): Promise<OpenCo
 
 function foreignNamespaces(pid: number): number {
   let flags = 0;
-  for (const [name, flag] of Object.entries(NAMESPACES)) {
+  for (const [name, flag] of Object.entries(CLONE_NEW)) {
     if (readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`)) flags |= flag;
   }
   return flags;

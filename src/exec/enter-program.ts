@@ -1,5 +1,12 @@
 import { constants } from "node:fs";
-import { CAPABILITY_VERSION_3, O_CLOEXEC, O_PATH, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG } from "../linux/constants";
+import {
+  CAPABILITY_VERSION_3,
+  O_CLOEXEC,
+  O_PATH,
+  PR_SET_NO_NEW_PRIVS,
+  PR_SET_PDEATHSIG,
+  WAIT_ALL,
+} from "../linux/constants";
 import { Label, ProgramBuilder, type Value } from "../linux/syscall-program/builder";
 import { SYS } from "../linux/syscalls";
 import type { Credentials } from "../values/passwd";
@@ -75,7 +82,6 @@ const SIGNALS = 64;
 const SIG_SETMASK = 2;
 const SIGSET_SIZE = 8;
 const SIGACTION_SIZE = 32;
-const WAIT_ALL = 0x4000_0000; // __WALL
 const TIOCSCTTY = 0x540e;
 const RLIMITS = 16;
 const PR_SET_DUMPABLE = 4;

@@ -1,5 +1,6 @@
 import { settles } from "../lib/deadline";
 import { errorText } from "../lib/errors";
+import { WAIT_ALL } from "../linux/constants";
 import { describeErrno } from "../linux/ffi";
 import { ProgramBuilder } from "../linux/syscall-program/builder";
 import { runProgram } from "../linux/syscall-program/run";
@@ -11,7 +12,6 @@ const PTRACE_SEIZE = 0x4206;
 const PTRACE_INTERRUPT = 0x4207;
 const PTRACE_SECCOMP_GET_FILTER = 0x420c;
 const PTRACE_DETACH = 17;
-const WAIT_ALL = 0x4000_0000; // __WALL
 const STDOUT = 1;
 /** BPF_MAXINSNS, and the size of struct sock_filter (linux/filter.h). */
 const MAX_INSTRUCTIONS = 4096;

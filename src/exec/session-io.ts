@@ -19,8 +19,7 @@ export interface Terminal {
 
 /** The path of a container's device that creates new terminals. */
 export const PTMX = "/dev/pts/ptmx";
-/** S_IFCHR, the device number (5, 2) as packed by the kernel, and the type of devpts (linux/magic.h). */
-const CHARACTER_DEVICE = 0o020000;
+/** The device number (5, 2) as packed by the kernel, and the type of devpts (linux/magic.h). */
 const PTMX_DEVICE = 0x502;
 const DEVPTS = 0x1cd1;
 /** The mode that login programs give a terminal: no other user may write to it. */
@@ -34,7 +33,7 @@ const TERMINAL_MODE = 0o600;
  * @throws EnterError if the container has no devpts, or no terminals left
  */
 export function openMaster(found: Found | undefined, path: string): number {
-  const right = found?.kind === CHARACTER_DEVICE && found.device === PTMX_DEVICE && found.fileSystem === DEVPTS;
+  const right = found?.kind === constants.S_IFCHR && found.device === PTMX_DEVICE && found.fileSystem === DEVPTS;
   if (!right) throw noTerminal();
   try {
     return openSync(path, constants.O_RDWR | constants.O_NOCTTY);

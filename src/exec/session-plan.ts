@@ -1,5 +1,6 @@
+import { constants } from "node:os";
 import { isAbsolute } from "node:path";
-import { describeErrno } from "../linux/ffi";
+import { describeErrno, errnoEntry } from "../linux/ffi";
 import { decodeWaitStatus, type ProcessEnd } from "../linux/wait-status";
 import type { ContainerUser } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
@@ -29,17 +30,16 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 const RECORD_SIZE = 16;
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
-const ENOENT = 2;
-const ENOTDIR = 20;
+const { ENOENT, ENOTDIR } = constants.errno;
 /** The most frequent errors of execve(2), in words. */
-const ERRORS: Readonly<Record<number, string>> = {
-  2: "no such file in the container",
-  7: "its arguments and environment are too long",
-  8: "not an executable for this machine",
-  12: "out of memory",
-  13: "permission denied",
-  20: "a part of its path is not a directory",
-  40: "its path has too many symbolic links",
+const ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file in the container",
+  E2BIG: "its arguments and environment are too long",
+  ENOEXEC: "not an executable for this machine",
+  ENOMEM: "out of memory",
+  EACCES: "permission denied",
+  ENOTDIR: "a part of its path is not a directory",
+  ELOOP: "its path has too many symbolic links",
 };
 
 /** The command's environment: what systemd-nspawn would set, the terminal's variables, overridden by the task's. */
@@ -91,7 +91,7 @@ export function sessionEnd(report: Uint8Array, command: string): SessionEnd {
   return {
     code: found ? NOT_EXECUTABLE : NOT_FOUND,
     signal: 0,
-    complaint: `${JSON.stringify(command)} cannot be run: ${ERRORS[refusal] ?? describeErrno(refusal)}.\n`,
+    complaint: `${JSON.stringify(command)} cannot be run: ${ERRORS[errnoEntry(refusal)[0]] ?? describeErrno(refusal)}.\n`,
   };
 }
 

@@ -12,12 +12,13 @@
 import { closeSync, readFileSync } from "node:fs";
 import { settles } from "../lib/deadline";
 import { readCgroupLayout } from "../linux/cgroup/layout";
+import { CLONE_NEW } from "../linux/constants";
 import { type FdReader, type FdWriter, readFd } from "../linux/fd-stream";
 import { createPipe } from "../linux/pipe";
 import { parseRights } from "../linux/proc";
 import { runProgram } from "../linux/syscall-program/run";
 import { type ContainerUser, findUser } from "../values/passwd";
-import { type ContainerHandle, NAMESPACES, type OpenContainer, openContainer } from "./container";
+import { type ContainerHandle, type OpenContainer, openContainer } from "./container";
 import { enterProgram } from "./enter-program";
 import { readInside } from "./read-inside";
 import {
@@ -185,6 +186,6 @@ function userOf([passwd = "", group = ""]: readonly string[], name: string): Con
 
 /** A process that joins a user namespace has all capabilities in it; otherwise the driver keeps its own. */
 function permittedInside({ namespaces }: OpenContainer): bigint {
-  if ((namespaces & NAMESPACES.user) !== 0) return ~0n & 0xffff_ffff_ffff_ffffn;
+  if ((namespaces & CLONE_NEW.user) !== 0) return ~0n & 0xffff_ffff_ffff_ffffn;
   return parseRights(readFileSync("/proc/self/status", "utf8")).permitted;
 }

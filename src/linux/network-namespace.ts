@@ -1,7 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
+import { CLONE_NEW } from "./constants";
 import { libc } from "./ffi";
-
-const CLONE_NEWNET = 0x4000_0000;
 
 /**
  * Runs `work` in another network namespace (setns(2)): it can open sockets, which stay in it, read or write /proc/sys/net, or start
@@ -18,7 +17,7 @@ export function inNetworkNamespace<Result>(path: string, work: () => Result): Re
     // Links below /proc are kernel links, not symlinks that a user could redirect; mounted namespace files are not links.
     const there = openSync(path, path.startsWith("/proc/") ? constants.O_RDONLY : flags);
     try {
-      if (setns(there, CLONE_NEWNET) !== 0) {
+      if (setns(there, CLONE_NEW.net) !== 0) {
         throw new Error(
           `Cannot join the network namespace ${path}: it is not one, or the driver does not run as root.`,
         );
@@ -30,7 +29,7 @@ export function inNetworkNamespace<Result>(path: string, work: () => Result): Re
       return work();
     } finally {
       // With its own descriptor this cannot fail; if it did, all later work would run in the wrong namespace.
-      if (setns(own, CLONE_NEWNET) !== 0) process.abort();
+      if (setns(own, CLONE_NEW.net) !== 0) process.abort();
     }
   } finally {
     closeSync(own);

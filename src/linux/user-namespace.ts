@@ -1,11 +1,11 @@
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
+import { CLONE_NEW } from "./constants";
 import { createPipe } from "./pipe";
 import { Label, ProgramBuilder } from "./syscall-program/builder";
 import { runProgram } from "./syscall-program/run";
 import { SYS } from "./syscalls";
 
-const CLONE_NEWUSER = 0x1000_0000;
 const STDIN = 0;
 const STDOUT = 1;
 
@@ -33,7 +33,7 @@ function waitInNewNamespace(): Uint8Array {
   const program = new ProgramBuilder();
   const end = new Label();
   const byte = program.space(1);
-  program.call(SYS.unshare, [CLONE_NEWUSER], { error: end });
+  program.call(SYS.unshare, [CLONE_NEW.user], { error: end });
   program.call(SYS.write, [STDOUT, byte, 1]);
   program.call(SYS.read, [STDIN, byte, 1]);
   program.place(end);

@@ -98,7 +98,7 @@ async function prepareRoot({ store, machine, stored: image, options }: OciRootRe
       options: { ...options, private_users_ownership: "chown" },
       owner: 0,
       warnings: [
-        `The owners of the image's files were changed one by one, which copies all of them: ${error.message}.`,
+        `The image's files were copied to change their owners, because they cannot be ID-mapped: ${error.message}.`,
       ],
     };
   }

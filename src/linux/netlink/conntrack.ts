@@ -1,11 +1,11 @@
 import { unless } from "../../lib/errors";
-import { addressOfBytes, type Family, formatAddress } from "../../values/ip";
+import { addressOfBytes, formatAddress } from "../../values/ip";
+import { AF_OF_IP } from "../constants";
 import { type Attributes, decodeAttributes, encodeAttributes } from "./message";
-import { NetlinkSocket } from "./socket";
+import { NETLINK, NetlinkSocket } from "./socket";
 
-/** NETLINK_NETFILTER; the numbers below are of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
-const NETFILTER_PROTOCOL = 12;
-const CONNECTION_TRACKING = 1 << 8;
+/** The numbers below are of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
+const connectionTracking = 1 << 8;
 const CT_NEW = 0;
 const CT_GET = 1;
 const CT_DELETE = 2;
@@ -19,7 +19,6 @@ const CTA_IP_V4_SRC = 1;
 const CTA_IP_V6_SRC = 3;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
-const AF = { 4: 2, 6: 10 } as const satisfies Record<Family, number>;
 
 /** A connection, or an exchange of datagrams, tracked by the kernel (conntrack(8)). */
 export interface Flow {
@@ -36,11 +35,11 @@ export interface Flow {
  * packet of a flow only, and datagrams of a sender that never pauses would be forwarded to a container that no longer exists.
  */
 export function flushConntrack(unwanted: (flow: Flow) => boolean): void {
-  using socket = new NetlinkSocket(NETFILTER_PROTOCOL);
+  using socket = new NetlinkSocket(NETLINK.netfilter);
   for (const family of [4, 6] as const) {
-    const header = Uint8Array.of(AF[family], 0, 0, 0);
-    for (const message of socket.dump("Cannot list the connections", CONNECTION_TRACKING | CT_GET, header)) {
-      if (message.type !== (CONNECTION_TRACKING | CT_NEW)) continue;
+    const header = Uint8Array.of(AF_OF_IP[family], 0, 0, 0);
+    for (const message of socket.dump("Cannot list the connections", connectionTracking | CT_GET, header)) {
+      if (message.type !== (connectionTracking | CT_NEW)) continue;
       const attributes = decodeAttributes(message.body, HEADER_SIZE);
       const flow = decodeFlow(attributes);
       if (flow !== undefined && unwanted(flow)) forget(socket, header, attributes);
@@ -55,7 +54,7 @@ function forget(socket: NetlinkSocket, header: Uint8Array, attributes: Attribute
   });
   // It may have expired meanwhile.
   unless("ENOENT", () =>
-    socket.request("Cannot delete a connection", CONNECTION_TRACKING | CT_DELETE, 0, header, encodeAttributes(kept)),
+    socket.request("Cannot delete a connection", connectionTracking | CT_DELETE, 0, header, encodeAttributes(kept)),
   );
 }
 

@@ -1,18 +1,14 @@
 import { unless } from "../../lib/errors";
 import { AF } from "../constants";
 import { encodeAttributes, u32 } from "./message";
-import { ROUTE_PROTOCOL } from "./route";
-import { NetlinkSocket } from "./socket";
+import { RTA_DST, RTA_OIF, RTM_NEWROUTE } from "./route";
+import { NETLINK, NetlinkSocket, NLM_F_CREATE } from "./socket";
 
 /** The numbers below are of linux/rtnetlink.h. */
-const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
-const NLM_F_CREATE = 0x400;
 const RT_TABLE_LOCAL = 255;
 const RTPROT_KERNEL = 2;
 const RTN_LOCAL = 2;
-const RTA_DST = 1;
-const RTA_OIF = 4;
 
 /** `local ::1 dev LINK`. It looks like a kernel route, which systemd-networkd leaves alone on links that it manages. */
 const header = Uint8Array.of(AF.inet6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_KERNEL, 0, RTN_LOCAL, 0, 0, 0, 0);
@@ -31,7 +27,7 @@ const attributes = (index: number) =>
  * @throws NetlinkError if the interface is down, or has no IPv6
  */
 export function addLoopbackRoute(index: number): void {
-  using socket = new NetlinkSocket(ROUTE_PROTOCOL);
+  using socket = new NetlinkSocket(NETLINK.route);
   // Neither replaces another interface's route, nor fails because of it.
   const what = "Cannot add a route to ::1";
   unless("EEXIST", () => socket.request(what, RTM_NEWROUTE, NLM_F_CREATE, header, attributes(index)));
@@ -39,7 +35,7 @@ export function addLoopbackRoute(index: number): void {
 
 /** Reverts addLoopbackRoute(); does nothing if no such route exists. */
 export function removeLoopbackRoute(index: number): void {
-  using socket = new NetlinkSocket(ROUTE_PROTOCOL);
+  using socket = new NetlinkSocket(NETLINK.route);
   const what = "Cannot remove a route to ::1";
   unless("ESRCH", () => socket.request(what, RTM_DELROUTE, 0, header, attributes(index)));
 }

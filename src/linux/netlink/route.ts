@@ -1,21 +1,18 @@
 import { unless } from "../../lib/errors";
-import { type Address, addressBytes, addressOfBytes, type Family, formatSubnet, type Subnet } from "../../values/ip";
+import { type Address, addressBytes, addressOfBytes, formatSubnet, type Subnet } from "../../values/ip";
+import { AF_OF_IP } from "../constants";
 import { decodeAttributes, encodeAttributes, type Message, readText, readU32, text, u32 } from "./message";
-import { NetlinkSocket } from "./socket";
+import { NETLINK, NetlinkSocket, NLM_F_CREATE, NLM_F_REPLACE } from "./socket";
 
-/** NETLINK_ROUTE; the numbers below are of rtnetlink(7), linux/rtnetlink.h, linux/if_link.h and linux/if_addr.h. */
-export const ROUTE_PROTOCOL = 0;
-
+/** The numbers below are of rtnetlink(7), linux/rtnetlink.h, linux/if_link.h and linux/if_addr.h. */
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
-const RTM_NEWROUTE = 24;
+export const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
-const NLM_F_REPLACE = 0x100;
-const NLM_F_CREATE = 0x400;
 
 const LINK_SIZE = 16;
 const IFLA_ADDRESS = 1;
@@ -37,14 +34,13 @@ const IFA_F_DEPRECATED = 0x20;
 const IFA_F_TENTATIVE = 0x40;
 
 const ROUTE_SIZE = 12;
-const RTA_DST = 1;
-const RTA_OIF = 4;
+export const RTA_DST = 1;
+export const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 const RTPROT_RA = 9;
 const RTN_UNICAST = 1;
-const AF = { 4: 2, 6: 10 } as const satisfies Record<Family, number>;
 
 /** A network interface. */
 export interface Link {
@@ -82,7 +78,7 @@ export interface Route {
 
 /** Interfaces, addresses and routes of one network namespace: that of the thread that creates this object. */
 export class Links implements Disposable {
-  readonly #socket = new NetlinkSocket(ROUTE_PROTOCOL);
+  readonly #socket = new NetlinkSocket(NETLINK.route);
   readonly #most: number | undefined;
 
   /** @param most approximate maximum of interfaces and addresses to list; for a container's namespace, which can have any number */
@@ -101,7 +97,7 @@ export class Links implements Disposable {
 
   #list(what: string, type: number, header: Uint8Array): Message[] {
     if (this.#most === undefined) return this.#socket.dump(what, type, header);
-    using socket = new NetlinkSocket(ROUTE_PROTOCOL);
+    using socket = new NetlinkSocket(NETLINK.route);
     return socket.dumpSome(this.#most, what, type, header);
   }
 
@@ -134,7 +130,7 @@ export class Links implements Disposable {
   addAddress(index: number, subnet: Subnet): void {
     const { family, prefix } = subnet;
     const header = Buffer.alloc(ADDRESS_SIZE);
-    header.writeUInt8(AF[family], 0);
+    header.writeUInt8(AF_OF_IP[family], 0);
     header.writeUInt8(prefix, 1);
     header.writeUInt32LE(index, 4);
     const bytes = addressBytes(subnet);
@@ -157,7 +153,7 @@ export class Links implements Disposable {
   /** Removes an interface's address; does nothing if it is not assigned. */
   removeAddress(index: number, subnet: Subnet): void {
     const header = Buffer.alloc(ADDRESS_SIZE);
-    header.writeUInt8(AF[subnet.family], 0);
+    header.writeUInt8(AF_OF_IP[subnet.family], 0);
     header.writeUInt8(subnet.prefix, 1);
     header.writeUInt32LE(index, 4);
     const attributes = encodeAttributes([[IFA_LOCAL, addressBytes(subnet)]]);
@@ -168,7 +164,7 @@ export class Links implements Disposable {
   /** Sets the default route of a family. */
   setDefaultRoute(index: number, gateway: Address): void {
     const header = Buffer.alloc(ROUTE_SIZE);
-    header.set([AF[gateway.family], 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST]);
+    header.set([AF_OF_IP[gateway.family], 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST]);
     const attributes = encodeAttributes([
       [RTA_GATEWAY, addressBytes(gateway)],
       [RTA_OIF, u32(index)],
@@ -225,7 +221,7 @@ function decodeAddress({ body }: Message): LinkAddress[] {
 
 function decodeRoute({ body }: Message): Route[] {
   const view = new DataView(body.buffer, body.byteOffset);
-  const family = view.getUint8(0) === AF[6] ? 6 : 4;
+  const family = view.getUint8(0) === AF_OF_IP[6] ? 6 : 4;
   const attributes = decodeAttributes(body, ROUTE_SIZE);
   const destination = addressOfBytes(attributes.get(RTA_DST) ?? new Uint8Array()) ?? { family, value: 0n };
   const index = readU32(attributes.get(RTA_OIF));

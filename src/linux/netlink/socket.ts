@@ -7,12 +7,18 @@ import { decodeMessages, encodeMessage, type Message } from "./message";
 const ADDRESS_SIZE = 12;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
+/** Flags of requests that change or add something. */
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_CREATE = 0x400;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
 /** NLM_F_ROOT | NLM_F_MATCH. */
 const NLM_F_DUMP = 0x300;
 /** The kernel's answers are at most so long (libnetlink of iproute2). */
 const DATAGRAM_SIZE = 32_768;
+
+/** Protocols of netlink sockets (linux/netlink.h). */
+export const NETLINK = { route: 0, netfilter: 12 } as const;
 
 /** The kernel refused a request. */
 export class NetlinkError extends Error {
