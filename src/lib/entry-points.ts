@@ -3,12 +3,15 @@ import { resolve } from "node:path";
 /** The internal commands of this program: main.ts selects one by the first argument. */
 export type EntryPoint = "supervise" | "unpack" | "sync-store";
 
+/** Defined by the bundler (scripts/build/compile.ts); undefined when the sources are run directly. */
+declare const BUILD_COMMIT: string | undefined;
+
 /**
- * The argv that starts this program again: the compiled binary alone, or bun with the main module when run from sources
- * (bun's "Single-file executable" page: embedded files live under /$bunfs/).
+ * The argv that starts this program again: the compiled binary alone, or bun with the main module when run from sources. The bundler
+ * replaces import.meta.dir by the directory of the source, so nothing of it may be left in the binary.
  */
 export function selfCommand(): readonly string[] {
-  if (import.meta.dir.startsWith("/$bunfs/")) return [process.execPath];
+  if (typeof BUILD_COMMIT === "string") return [process.execPath];
   return [process.execPath, resolve(import.meta.dir, "../main.ts")];
 }
 

@@ -5,7 +5,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { run } from "../../scripts/command";
+import { removeIfEmpty } from "../../src/lib/directories";
 import { parseNamespacePids } from "../../src/linux/proc";
+import { machinesOfClient } from "../../src/machine/registry";
 import { DriverClient } from "../support/driver-client";
 import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { archiveOf, writeImage } from "../support/oci-image";
@@ -33,8 +35,11 @@ afterAll(async () => {
   expect(await leftovers(before)).toEqual([]);
 });
 
-/** Milliseconds after the request at which the plugin dies: a start takes about a hundred. */
-const moments = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 50, 60, 80, 100, 130];
+/**
+ * Milliseconds after the request at which the plugin dies: a start takes about a hundred. The sweep below kills it before each of its own
+ * steps; these are for what happens between them, in other programs and in the kernel.
+ */
+const moments = [2, 12, 40, 100];
 
 /** All processes of the machine that run a task's command as PID 1 of a container. */
 async function payloads(mark: string): Promise<number[]> {
@@ -95,8 +100,8 @@ test.each(kinds)(
     const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
     let step = 1;
     for (let killed = true; killed; step += 1) {
-      // Waiting for processes to end takes more or fewer of them.
-      expect(step).toBeLessThan(300);
+      // Waiting for processes to end takes more or fewer of them: 173 is the most seen.
+      expect(step).toBeLessThan(200);
       const task = await prepared(image, network);
       const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
       await using plugin = await startPlugin({ env });
@@ -142,7 +147,7 @@ test.each([0, 5, 20, 60])("killed %d ms after the begin of a stop: the next plug
   expect(await payloads(mark(task))).toEqual([]);
 });
 
-test.each([0, 5, 20, 60])("killed %d ms after the begin of a destroy: the next plugin completes it", async (moment) => {
+test.each([5, 20])("killed %d ms after the begin of a destroy: the next plugin completes it", async (moment) => {
   const task = await prepared();
   const handle = await bench.start(task);
   await task.stdout.waitFor("up");
@@ -150,9 +155,11 @@ test.each([0, 5, 20, 60])("killed %d ms after the begin of a destroy: the next p
   await Bun.sleep(moment);
   await bench.replacePlugin();
   await destroy;
-  // The task existed and is removed now, or was gone already: an agent handles both.
-  if ((await failure(bench.client().recoverTask(handle))) === "") await bench.client().destroyTask(task.id, true);
+  // An agent that cannot recover a task starts it again, which removes what is left of it.
+  if ((await failure(bench.client().recoverTask(handle))) !== "") await bench.start(task);
+  await bench.client().destroyTask(task.id, true);
   expect(await payloads(mark(task))).toEqual([]);
+  expect(await machinesOfClient(allocRoot)).toEqual([]);
 });
 
 test("killed while commands run in a task: the commands end, the task keeps running", async () => {
@@ -192,7 +199,8 @@ test("a full state directory makes a start fail with an error, and nothing of it
     expect(await payloads(mark(task))).toEqual([]);
   } finally {
     await run(["umount", state]);
-    await rm(state, { recursive: true });
+    // Nothing of another machine: that would be a leftover of an earlier test.
+    await removeIfEmpty(state);
   }
   const { code } = await bench.finished({ ...shell(bench.busybox, "exit 3"), allocRoot });
   expect(code).toBe(3);

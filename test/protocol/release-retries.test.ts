@@ -1,9 +1,8 @@
 /** What could not be removed stays registered, and is removed later without the agent, which does not ask again. */
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machinesOfClient } from "../../src/machine/registry";
 import { machineName } from "../../src/nspawn/machine-name";
@@ -22,9 +21,8 @@ useFixture(
   { gc: { container_delay: "200ms" } },
 );
 beforeAll(async () => {
-  client = await mkdtemp(join(tmpdir(), "alloc-root-"));
+  client = await mkdtemp(join(bench.scratch, "client-"));
 });
-afterAll(() => rm(client, { recursive: true, force: true }));
 
 const prepared = (script: string) =>
   bench.task({ ...shell(bench.busybox, script, { network_veth: true }), allocRoot: client });

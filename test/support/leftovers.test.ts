@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../scripts/command";
@@ -19,4 +19,17 @@ test("a directory and a mount that appear are named, and no longer when they are
   }
   const after = differences(before, await hostState());
   expect(after.filter((sentence) => sentence.includes(directory))).toEqual([]);
+});
+
+test("the settings file of a machine is named", async () => {
+  const directory = "/run/systemd/nspawn";
+  const before = await hostState();
+  const settings = join(directory, `leftover-${crypto.randomUUID()}.nspawn`);
+  await mkdir(directory, { recursive: true });
+  await writeFile(settings, "[Exec]\n");
+  try {
+    expect(differences(before, await hostState())).toContain(`The file ${settings} was left.`);
+  } finally {
+    await rm(settings);
+  }
 });

@@ -107,10 +107,10 @@ async function files(): Promise<string[]> {
   for (const directory of [...ours, ...nspawn]) {
     for (const name of await namesIn(directory)) found.push(join(directory, name));
   }
-  // systemd-nspawn 262 has a directory for each machine.
+  // systemd-nspawn 262 has a directory for each machine; the driver writes a settings file for each.
   for (const name of await namesIn("/run/systemd/nspawn")) {
     const machine = join("/run/systemd/nspawn", name);
-    if ((await namesIn(machine)).includes("unix-export")) found.push(machine);
+    if (name.endsWith(".nspawn") || (await namesIn(machine)).includes("unix-export")) found.push(machine);
   }
   const shared = /^(nomad-driver-nspawn|nspawn-|alloc-|plugin-sockets-|log-pipe-|agent-|\.#)/;
   for (const directory of ["/tmp", "/var/tmp", "/var/lib/machines"]) {
