@@ -52,14 +52,12 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
     await dangling.settled(machine);
     const plan = await launcher.plan(config, machine, nspawn);
     await launcher.discardStale(machine);
-    const launched = await launcher.launch(plan, {
-      signal,
-      onProgress: progress.update,
-      onAcquired: progress.finish,
+    const watch = { signal, onProgress: progress.update, onAcquired: progress.finish };
+    return launcher.launch(plan, watch, (launched) => {
+      warnings.push(...launched.warnings);
+      services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
+      return new Task(identity, launched, launched.container.startedAt || Date.now());
     });
-    warnings.push(...launched.warnings);
-    services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
-    return new Task(identity, launched, launched.container.startedAt || Date.now());
   });
   warnings.push(...(await addressWarnings(services, task)));
   emitEvent(services, identity, `Started machine ${machine}`, { machine });

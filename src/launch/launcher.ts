@@ -79,9 +79,14 @@ export class Launcher {
    * Starts a planned container. If that fails, everything that was made is removed; errors of the removal are logged and never hide the
    * reason of the failed start.
    *
+   * @param adopt makes what owns the container from now on; if it throws, the start has failed
    * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError
    */
-  async launch(plan: LaunchPlan, watch: PullWatch): Promise<LaunchedContainer> {
+  async launch<Owner>(
+    plan: LaunchPlan,
+    watch: PullWatch,
+    adopt: (launched: LaunchedContainer) => Owner,
+  ): Promise<Owner> {
     const { supervisors, networks } = this.#context;
     const { machine } = plan;
     using lease = await this.#providerOf(plan).acquire(plan, watch);
@@ -106,15 +111,17 @@ export class Launcher {
       launchSpec({ plan, rootfs, files, environment: environment.arguments, register }),
     );
     const attachment = await network.attach(container);
-    undo.move();
-    return {
+    undo.defer(() => attachment?.close());
+    const owner = adopt({
       container,
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...network.warnings],
       release: () => this.#release(machine),
-    };
+    });
+    undo.move();
+    return owner;
   }
 
   /**
