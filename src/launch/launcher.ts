@@ -79,10 +79,14 @@ export class Launcher {
    * Starts a planned container. If that fails, everything that was made is removed; errors of the removal are logged and never hide the
    * reason of the failed start.
    *
-   * @param adopt takes the container over; if it throws, the start has failed too
-   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError, and what adopt() throws
+   * @param adopt makes what owns the container from now on; if it throws, the start has failed
+   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError
    */
-  async launch<T>(plan: LaunchPlan, watch: PullWatch, adopt: (launched: LaunchedContainer) => T): Promise<T> {
+  async launch<Owner>(
+    plan: LaunchPlan,
+    watch: PullWatch,
+    adopt: (launched: LaunchedContainer) => Owner,
+  ): Promise<Owner> {
     const { supervisors, networks } = this.#context;
     const { machine } = plan;
     using lease = await this.#providerOf(plan).acquire(plan, watch);
@@ -107,7 +111,8 @@ export class Launcher {
       launchSpec({ plan, rootfs, files, environment: environment.arguments, register }),
     );
     const attachment = await network.attach(container);
-    const adopted = adopt({
+    undo.defer(() => attachment?.close());
+    const owner = adopt({
       container,
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
@@ -116,7 +121,7 @@ export class Launcher {
       release: () => this.#release(machine),
     });
     undo.move();
-    return adopted;
+    return owner;
   }
 
   /**
