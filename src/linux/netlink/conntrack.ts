@@ -5,7 +5,7 @@ import { type Attributes, decodeAttributes, encodeAttributes } from "./message";
 import { NETLINK, NetlinkSocket } from "./socket";
 
 /** The numbers below are of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
-const connectionTracking = 1 << 8;
+const CONNECTION_TRACKING = 1 << 8;
 const CT_NEW = 0;
 const CT_GET = 1;
 const CT_DELETE = 2;
@@ -38,8 +38,8 @@ export function flushConntrack(unwanted: (flow: Flow) => boolean): void {
   using socket = new NetlinkSocket(NETLINK.netfilter);
   for (const family of [4, 6] as const) {
     const header = Uint8Array.of(AF_OF_IP[family], 0, 0, 0);
-    for (const message of socket.dump("Cannot list the connections", connectionTracking | CT_GET, header)) {
-      if (message.type !== (connectionTracking | CT_NEW)) continue;
+    for (const message of socket.dump("Cannot list the connections", CONNECTION_TRACKING | CT_GET, header)) {
+      if (message.type !== (CONNECTION_TRACKING | CT_NEW)) continue;
       const attributes = decodeAttributes(message.body, HEADER_SIZE);
       const flow = decodeFlow(attributes);
       if (flow !== undefined && unwanted(flow)) forget(socket, header, attributes);
@@ -54,7 +54,7 @@ function forget(socket: NetlinkSocket, header: Uint8Array, attributes: Attribute
   });
   // It may have expired meanwhile.
   unless("ENOENT", () =>
-    socket.request("Cannot delete a connection", connectionTracking | CT_DELETE, 0, header, encodeAttributes(kept)),
+    socket.request("Cannot delete a connection", CONNECTION_TRACKING | CT_DELETE, 0, header, encodeAttributes(kept)),
   );
 }
 

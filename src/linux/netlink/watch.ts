@@ -5,7 +5,7 @@ import { openTableEvents } from "./nftables";
 import { NETLINK, openEvents } from "./socket";
 
 /** RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). */
-const groups = 0x1 | 0x10 | 0x100;
+const GROUPS = 0x1 | 0x10 | 0x100;
 
 /** How often changes are processed: a container may change its addresses without end, and must not delay others. */
 const limits = { burst: 20, perSecond: 2 } as const;
@@ -19,7 +19,7 @@ const limits = { burst: 20, perSecond: 2 } as const;
  * @returns stops watching
  */
 export function watchNetwork(namespace: string | undefined, changed: () => void): () => void {
-  const open = () => openEvents(NETLINK.route, groups);
+  const open = () => openEvents(NETLINK.route, GROUPS);
   return watchEvents(namespace === undefined ? open : () => inNetworkNamespace(namespace, open), changed);
 }
 
