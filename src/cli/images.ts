@@ -71,7 +71,7 @@ async function run(verb: Verb, directory: string, json: boolean, terminal: Termi
 }
 
 /** The list of images as text. */
-export function listText(images: readonly ListedImage[]): string {
+function listText(images: readonly ListedImage[]): string {
   if (images.length === 0) return "No images.\n";
   return images
     .map(({ digest, names, bytes, layers, machines, lastUse }) => {

@@ -20,12 +20,12 @@ export function optionsPage(): string {
 }
 
 /** Tables and examples for the `config` block of a task. */
-export function taskOptionsMarkdown(): string {
+function taskOptionsMarkdown(): string {
   return [table(taskOptions), examples(taskOptions)].join("\n\n");
 }
 
 /** Tables and examples for `plugin "nspawn" { config {} }`. */
-export function pluginOptionsMarkdown(): string {
+function pluginOptionsMarkdown(): string {
   return [table(pluginOptions), examples(pluginOptions)].join("\n\n");
 }
 

@@ -4,7 +4,7 @@ import { absolutePathProblem, Problem, splitColons, textProblem } from "./valida
 const BIND_OPTIONS: readonly string[] = ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"];
 
 /** Where a bind mount appears in the container, and how. */
-export interface BindTarget {
+interface BindTarget {
   readonly path: string;
   readonly options: readonly string[];
 }

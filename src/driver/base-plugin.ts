@@ -7,7 +7,7 @@ import { rpc } from "./rpc";
 import type { Services } from "./services";
 
 /** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */
-export const PLUGIN_NAME = "nspawn";
+const PLUGIN_NAME = "nspawn";
 /** The only version of Nomad's driver API. */
 const API_VERSION = "0.1.0";
 

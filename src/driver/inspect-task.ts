@@ -13,7 +13,7 @@ const GO_ZERO_SECONDS = -62_135_596_800n;
  *
  * @param at milliseconds since the epoch
  */
-export function goTimestamp(at: number | undefined): Timestamp {
+function goTimestamp(at: number | undefined): Timestamp {
   return at === undefined ? create(TimestampSchema, { seconds: GO_ZERO_SECONDS }) : timestampFromMs(at);
 }
 

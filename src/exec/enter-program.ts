@@ -13,7 +13,7 @@ import type { Credentials } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
 
 /** The properties of a process that runs in a container. Paths are on the host unless noted otherwise. */
-export interface EnterPlan {
+interface EnterPlan {
   /** PID of the container's first process on the host. The same process is behind descriptor {@link PIDFD}. */
   readonly leader: number;
   /** CLONE_NEW* flags of the namespaces to join (setns(2)). */
@@ -42,8 +42,8 @@ export interface EnterPlan {
 }
 
 /** The program's descriptors besides the standard ones: the leader's pidfd, and the pipe for its report. */
-export const PIDFD = 3;
-export const REPORT = 4;
+const PIDFD = 3;
+const REPORT = 4;
 
 /** The first word of a 16-byte report; the second word is a number that depends on it. */
 export const REPORT_KIND = {

@@ -17,7 +17,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const stuckContainers = new Set<string>();
 
 /** What to find in a container. */
-export interface Wanted<Opened> {
+interface Wanted<Opened> {
   /** Paths of files to read. */
   readonly files: readonly string[];
   /** A path to find without opening it. */

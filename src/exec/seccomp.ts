@@ -92,7 +92,7 @@ const DEADLINE_MS = 5_000;
  *
  * @throws EnterError if they cannot be read, or there are more than 64
  */
-export async function readFilters({
+async function readFilters({
   leader,
   rights,
 }: Pick<OpenContainer, "leader" | "rights">): Promise<readonly Uint8Array[]> {

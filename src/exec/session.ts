@@ -40,7 +40,7 @@ import {
 } from "./session-plan";
 
 /** A command to run in a container. */
-export interface SessionRequest {
+interface SessionRequest {
   readonly command: readonly string[];
   /** Whether the command gets a terminal; its output is then a single stream. */
   readonly terminal: boolean;

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import type { Descriptor } from "./source";
 
 /** The platform of an image, in Go's terms (GOOS, GOARCH). */
-export interface Platform {
+interface Platform {
   readonly os: string;
   readonly architecture: string;
   readonly variant?: string | undefined;

@@ -11,7 +11,7 @@ import type { MountRequest } from "./mount-ownership";
 const othersBits: Readonly<Record<string, number>> = { r: 0o4, w: 0o2 };
 
 /** A host device for a container: its node on the host, and its permissions. */
-export interface ContainerDevice {
+interface ContainerDevice {
   readonly mount: MountRequest;
   readonly rule: LaunchSpec["devices"][number];
 }

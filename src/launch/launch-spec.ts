@@ -5,7 +5,7 @@ import type { LaunchSpec } from "../supervisor/supervisor";
 import type { LaunchPlan } from "./plan";
 
 /** The inputs of a launch spec. */
-export interface LaunchParts {
+interface LaunchParts {
   readonly plan: LaunchPlan;
   readonly rootfs: Rootfs;
   readonly files: MachineFiles;

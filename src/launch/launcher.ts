@@ -38,7 +38,7 @@ export interface LaunchedContainer {
 }
 
 /** The dependencies of the launcher. */
-export interface LauncherContext {
+interface LauncherContext {
   readonly log: Logger;
   /** The current plugin config. */
   readonly options: () => PluginOptions;

@@ -4,7 +4,7 @@ import type { TaskOptions } from "../config/task/options";
 import type { ResourceLimits } from "../linux/cgroup/limits";
 
 /** The task options that set further limits. */
-export type LimitOptions = Partial<Pick<TaskOptions, "cpu_hard_limit" | "pids_limit">>;
+type LimitOptions = Partial<Pick<TaskOptions, "cpu_hard_limit" | "pids_limit">>;
 
 const MEBIBYTE = 1024 * 1024;
 

@@ -64,7 +64,7 @@ function unmappable(facts: SourceFacts): string | undefined {
 }
 
 /** Mounts with their owners mapped where possible, and notes about the others. */
-export interface MappedMounts {
+interface MappedMounts {
   readonly mounts: readonly TaskMount[];
   readonly notes: readonly string[];
 }

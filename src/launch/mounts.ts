@@ -9,7 +9,7 @@ import type { TaskMount } from "../nspawn/arguments";
 import type { MountRequest } from "./mount-ownership";
 
 /** The directories that Nomad creates for a task (nomad's client/allocdir). */
-export interface TaskDirectories {
+interface TaskDirectories {
   readonly task: string;
   readonly alloc: string;
   readonly local: string;
@@ -23,7 +23,7 @@ export function taskDirectories(config: Pick<TaskConfig, "allocDir" | "name">): 
 }
 
 /** Policy on the host paths that a job may mount. */
-export interface SourcePolicy {
+interface SourcePolicy {
   readonly taskDirectory: string;
   /** Whether absolute paths on the host are allowed (allow_privileged_binds). */
   readonly privileged: boolean;

@@ -6,7 +6,7 @@ import { refuseTakenPorts } from "../network/private/listeners";
 import { LaunchError } from "../supervisor/supervisor";
 
 /** The operator's settings about networks. */
-export type NetworkPolicy = Pick<PluginOptions, "network" | "allow_host_network">;
+type NetworkPolicy = Pick<PluginOptions, "network" | "allow_host_network">;
 
 /**
  * Checks a task's network against what the operator allows, and what the client has.

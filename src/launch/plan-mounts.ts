@@ -12,7 +12,7 @@ import { mapOwners } from "./mount-ownership";
 import { bindMounts, labelNotes, overlayMounts, ownMounts, taskDirectories, volumeMounts } from "./mounts";
 
 /** Everything that is mounted into a container, with its policy checked and its owners decided. */
-export interface PlannedMounts {
+interface PlannedMounts {
   readonly mounts: readonly TaskMount[];
   readonly overlay: OverlayMount[];
   readonly devices: LaunchSpec["devices"];

@@ -55,7 +55,7 @@ export interface LaunchPlan {
 }
 
 /** The properties of the host and the plugin config that a plan depends on. */
-export interface PlanContext {
+interface PlanContext {
   readonly plugin: PluginOptions;
   readonly nspawn: InstalledNspawn;
   /** Base of relative image paths. */
@@ -65,7 +65,7 @@ export interface PlanContext {
 }
 
 /** How the payload of a task runs in its container. */
-export function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
+function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
   if (options.boot) return "boot";
   return options.process_two ? "pid2" : "pid1";
 }

@@ -68,7 +68,7 @@ export async function unlessAborted<Result>(
 }
 
 /** When a condition is checked that no event reports: at once, then after pauses that double up to the longest. */
-export interface PollPace {
+interface PollPace {
   readonly firstMs: number;
   /** The longest pause, or a function of the milliseconds waited so far. */
   readonly longestMs: number | ((waitedMs: number) => number);

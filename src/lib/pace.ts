@@ -1,7 +1,7 @@
 import { startTimer } from "./deadline";
 
 /** A rate limit for work requested by an untrusted container. */
-export interface PaceLimits {
+interface PaceLimits {
   /** Pieces of short work allowed at once. */
   readonly burst: number;
   /** Pieces per second after the burst. */

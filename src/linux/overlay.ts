@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { attachMount, detachedMount, detachMount, MountError, mapMountOwners, mount, openPath } from "./mount";
 
 /** The stack of a container's root. */
-export interface OverlayRoot {
+interface OverlayRoot {
   /** Directories of the layers, from the lowest up; never written. */
   readonly layers: readonly string[];
   /** Receives writes. */

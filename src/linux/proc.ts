@@ -71,7 +71,7 @@ export interface ProcessIdentity {
 }
 
 /** Fields of /proc/PID/stat. */
-export interface ProcessStat extends ProcessIdentity {
+interface ProcessStat extends ProcessIdentity {
   readonly parent: number;
   /** "Z" and "X" are dead processes that were not reaped. */
   readonly state: string;

@@ -2,7 +2,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { O_PATH } from "./constants";
 
 /** What happens on the way down a path. */
-export interface NameWalk {
+interface NameWalk {
   /** Checks a component that was opened, without following a symlink. @throws to stop */
   readonly at: (fd: number, index: number) => void;
   /** The error to throw if a component cannot be opened. */

@@ -23,7 +23,7 @@ export const machinePaths = (machine: string) => {
 };
 
 /** Contents of the files that a container's start needs. */
-export interface MachineFileTexts {
+interface MachineFileTexts {
   readonly settings: string;
   readonly environment?: string | undefined;
   readonly resolvConf?: string | undefined;

@@ -4,13 +4,13 @@ import type { PrivateNetworks } from "./private/private-network";
 import type { NetworkJob, NetworkProvider, NetworkReservation } from "./provider";
 
 /** The host's own network; needs no preparation. */
-export const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
+const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
   kind: "host",
   reserve: async () => ({ warnings: [], attach: async () => undefined }),
 };
 
 /** The namespace that Nomad made for the group; the container joins it. */
-export const groupNetwork: NetworkProvider<JoinedNetwork> = {
+const groupNetwork: NetworkProvider<JoinedNetwork> = {
   kind: "joined",
   reserve: async (_machine, { path }) => {
     const problem = grantNetworkRights(path);

@@ -31,7 +31,7 @@ export function parseEnvironmentFile(text: string): Record<string, string> {
  * systemd-nspawn's settings file of a machine (systemd.nspawn(5)). A file in this directory is trusted, and keeps
  * systemd-nspawn from searching for one beside the image.
  */
-export const SETTINGS_DIRECTORY = "/run/systemd/nspawn";
+const SETTINGS_DIRECTORY = "/run/systemd/nspawn";
 
 /** The path of a machine's settings file. */
 export function settingsFilePath(machine: string): string {

@@ -57,7 +57,7 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
 const QUIET_MS = 250;
 
 /** Stops watching. */
-export type StopWatching = () => void;
+type StopWatching = () => void;
 
 /**
  * Calls `changed` when systemd-nspawn was installed, replaced or removed in one of the directories: once, a quarter of a

@@ -28,13 +28,13 @@ const LOCK = /^\.#.+\.lck$/;
 const COPY_LOCK = /^\.#(\.#(?:machine|snapshot)\..*[0-9a-f]{16})\.lck$/;
 
 /** What was removed, and as sentences what could not be removed. */
-export interface LeftoversReport {
+interface LeftoversReport {
   readonly removed: readonly string[];
   readonly problems: readonly string[];
 }
 
 /** Options of removeRemains. */
-export interface LeftoversOptions {
+interface LeftoversOptions {
   /** The lock files that heldLocks() returned while systemd-nspawn was still running. */
   readonly locks?: readonly string[];
   /** systemd-nspawn's directory; tests use another one. */

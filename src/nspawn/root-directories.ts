@@ -7,7 +7,7 @@ import { findLeader } from "./processes";
 const ROOT = /^nspawn-root-[A-Za-z0-9]{6}$/;
 
 /** Directories and checks; tests use other ones. */
-export interface RootDirectoryPlaces {
+interface RootDirectoryPlaces {
   /** Where systemd-nspawn creates these directories. */
   readonly directory?: string;
   /** True while any systemd-nspawn may still need its directory. */

@@ -24,7 +24,7 @@ const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 const CLOSE_TIMEOUT_MS = 1000;
 
 /** Options of serve(). */
-export interface ServeOptions {
+interface ServeOptions {
   readonly env: Environment;
   readonly log: Logger;
   /** Directory for sockets if PLUGIN_UNIX_SOCKET_DIR is not set. */

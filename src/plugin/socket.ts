@@ -5,7 +5,7 @@ import { ignoreMissing } from "../lib/errors";
 const PREFIX = "nomad-driver-nspawn-";
 
 /** A private directory (0700) for the plugin's socket. */
-export interface SocketDirectory {
+interface SocketDirectory {
   readonly socketPath: string;
   /** Removes the directory and the socket in it. */
   remove(): Promise<void>;

@@ -8,7 +8,7 @@ import { type ResolvedImage, resolveImage } from "./resolve-image";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 
 /** The dependencies of roots from host images. */
-export interface HostRootfsContext {
+interface HostRootfsContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
   /** Base of relative image paths. */

@@ -13,7 +13,7 @@ export interface JobSettings {
 }
 
 /** A task's settings, completed by its image's config. */
-export interface WithDefaults {
+interface WithDefaults {
   /** The complete `environment`, including the task's variables. */
   readonly options: TaskOptions;
   /** The stop signal, if the job sets none. */

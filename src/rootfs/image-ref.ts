@@ -18,13 +18,13 @@ export type ImageRef =
     };
 
 /** The settings of a task that decide on its image's origin. */
-export interface ImageWanted {
+interface ImageWanted {
   readonly image: string;
   readonly image_download?: { readonly url: string; readonly type: string; readonly force: boolean } | undefined;
 }
 
 /** Where to look for images of this host. */
-export interface OriginOptions {
+interface OriginOptions {
   /** What relative paths are relative to. */
   readonly pluginDir: string;
   readonly machineDirectories?: readonly string[];

@@ -16,7 +16,7 @@ const MACHINES = "/var/lib/machines";
 const LOCKS = "/run/nomad-driver-nspawn/downloads";
 
 /** The dependencies of MachineImages. */
-export interface MachineImagesContext {
+interface MachineImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
   /** Base of relative image paths. */
@@ -27,7 +27,7 @@ export interface MachineImagesContext {
 type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
 
 /** Receives the progress of a download, and cancels it. */
-export interface DownloadWatch {
+interface DownloadWatch {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
 }

@@ -34,7 +34,7 @@ const AGAIN_MS = 10_000;
 const SOONEST_MS = 1000;
 
 /** The dependencies of OciImages. */
-export interface ImagesContext {
+interface ImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
   readonly log: Logger;

@@ -27,7 +27,7 @@ const RANGE_LOCKS = "/run/systemd/nspawn-uid";
 const MOUNTED_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
 
 /** The inputs of a root on an image of the store. */
-export interface OciRootRequest extends RootfsRequest {
+interface OciRootRequest extends RootfsRequest {
   readonly store: ImageStore;
   readonly stored: StoredImage;
 }

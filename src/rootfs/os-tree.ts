@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isMissing } from "../lib/errors";
 
 /** How a container is started from a directory. */
-export interface OsTreeUse {
+interface OsTreeUse {
   /** An init system is started (`--boot`). */
   readonly boot: boolean;
   /** Directory within the tree that becomes the root (the part of `--pivot-root=` before a colon). */

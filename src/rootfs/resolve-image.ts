@@ -22,7 +22,7 @@ export interface ResolvedImage {
 }
 
 /** Where images may be located. */
-export interface ResolveOptions {
+interface ResolveOptions {
   /** The base of relative paths: the directory of the plugin's executable. */
   readonly pluginDir: string;
   /** Directories images may come from; empty: any. */

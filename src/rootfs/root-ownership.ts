@@ -3,7 +3,7 @@ import type { RootOwners } from "../image/store/snapshots";
 import { containerIds, namespaced } from "../values/private-users";
 
 /** How the owners of a root's files are mapped to the container's IDs. */
-export interface RootOwnership {
+interface RootOwnership {
   /** The IDs to which the kernel maps the layers' files; undefined if they are not mapped. */
   readonly owners: RootOwners | "pick" | undefined;
   /** The options with which systemd-nspawn is started then. */

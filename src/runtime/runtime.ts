@@ -27,7 +27,7 @@ import { StatsTicker } from "../task/stats";
 import { TaskRegistry } from "../task/task-registry";
 
 /** The services of one plugin process; disposing of them closes them all. */
-export interface Runtime extends Services, AsyncDisposable {}
+interface Runtime extends Services, AsyncDisposable {}
 
 /**
  * Builds everything that exists once per plugin process: the only place that knows all parts. Nothing on the host is touched before a task is

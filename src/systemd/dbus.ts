@@ -4,7 +4,7 @@ import { type Message, messageType } from "dbus-native";
 const CALL_TIMEOUT_MS = 60_000;
 
 /** A method call; descriptors that the body refers to by index are in `fds`. */
-export interface MethodCall {
+interface MethodCall {
   readonly destination: string;
   readonly path: string;
   readonly interface: string;

@@ -38,7 +38,7 @@ export function machinedAvailable(): boolean {
 }
 
 /** The parts of systemd that a transient unit needs. */
-export interface SystemdPresence {
+interface SystemdPresence {
   /** systemd is PID 1: by the rule of sd_booted(3), /run/systemd/system is a directory and not a symlink. */
   readonly booted: boolean;
   /** The system bus is listening. */

@@ -6,7 +6,7 @@ import type { Logger } from "../lib/logger";
 import type { TaskRegistry } from "./task-registry";
 
 /** The dependencies of the reconciler. */
-export interface ReconcilerContext {
+interface ReconcilerContext {
   readonly log: Logger;
   readonly tasks: TaskRegistry;
   /** The current plugin config. */

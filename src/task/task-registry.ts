@@ -1,7 +1,7 @@
 import type { Task } from "./task";
 
 /** The agent compares this text to detect that a task is unknown (nomad's plugins/drivers/errors.go). */
-export const TASK_NOT_FOUND = "task not found for given id";
+const TASK_NOT_FOUND = "task not found for given id";
 
 /** Thrown for a task ID that this plugin process does not have. */
 export class TaskNotFoundError extends Error {

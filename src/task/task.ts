@@ -42,7 +42,7 @@ const transitions = {
   destroyed: [],
 } as const satisfies Record<string, readonly string[]>;
 
-export type TaskLife = keyof typeof transitions;
+type TaskLife = keyof typeof transitions;
 
 /** One task: a container that was started or recovered, until it is destroyed. */
 export class Task {

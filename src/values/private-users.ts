@@ -23,7 +23,7 @@ export function chooseRange(machine: string, taken: (first: number) => boolean):
 }
 
 /** The two options that determine the user IDs of a container. */
-export interface PrivateUsers {
+interface PrivateUsers {
   readonly user_namespacing: boolean;
   /** Absent: "pick". */
   readonly private_users?: string | undefined;

@@ -52,7 +52,7 @@ export interface ImageStoreFact {
 }
 
 /** What image downloads need. */
-export interface DownloadFact {
+interface DownloadFact {
   /** systemd-importd is usable: it is installed, the bus that starts it responds, and systemd is PID 1. */
   readonly importd: boolean;
   readonly gpg: boolean;

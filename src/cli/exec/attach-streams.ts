@@ -2,7 +2,7 @@ import type { Session } from "../../exec/session";
 import { sessionOutput } from "../../exec/session-output";
 
 /** The streams of this process that a session uses. */
-export interface OwnStreams {
+interface OwnStreams {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;

@@ -8,7 +8,7 @@ import { createLogger } from "../../plugin/logger";
 import { Supervisors } from "../../supervisor/supervisors";
 
 /** A running container of this driver, found by its machine's name; the caller closes it. */
-export interface FoundContainer {
+interface FoundContainer {
   readonly handle: ContainerHandle;
   /** As the task's first process has it. */
   readonly context: ExecContext;

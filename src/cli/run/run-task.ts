@@ -13,7 +13,7 @@ import { type PluginChild, startPluginChild } from "./plugin-process";
 const SHUTDOWN_MS = 2_000;
 
 /** The environment of a run. */
-export interface RunContext {
+interface RunContext {
   /** argv that starts this program as a plugin. */
   readonly self: readonly string[];
   /** Where the task's output goes. */

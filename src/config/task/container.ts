@@ -5,7 +5,7 @@ import { choice, flag, string, strings } from "../row-types";
 import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
 
 /** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
-export interface PivotRoot {
+interface PivotRoot {
   readonly newRoot: string;
   readonly oldRoot: string | undefined;
 }

@@ -28,7 +28,7 @@ const META = ".wh..wh.";
 const OPAQUE = ".wh..wh..opq";
 
 /** What an entry's name means for the layers below (OCI image spec, layer.md, "Whiteouts"). */
-export type Whiteout =
+type Whiteout =
   | { readonly kind: "none" }
   /** Hides the content of the directory below. */
   | { readonly kind: "opaque" }

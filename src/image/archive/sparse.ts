@@ -9,7 +9,7 @@ export interface Piece {
 }
 
 /** The layout of a sparse file. */
-export interface SparseMap {
+interface SparseMap {
   readonly pieces: readonly Piece[];
   /** Size of the whole file, including holes. */
   readonly size: number;

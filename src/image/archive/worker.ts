@@ -32,7 +32,7 @@ export function parseReport(line: string): UnpackReport | undefined {
 }
 
 /** The properties of an unpacked layer. */
-export interface Unpacked {
+interface Unpacked {
   /** Digest of the uncompressed archive: "sha256:…". */
   readonly diffId: string;
   /** Bytes of the uncompressed archive. */
@@ -41,7 +41,7 @@ export interface Unpacked {
 }
 
 /** How to unpack an archive. */
-export interface UnpackOptions {
+interface UnpackOptions {
   /** A layer if absent. */
   readonly kind?: ArchiveKind;
   /** Algorithm of the digest. */
@@ -103,7 +103,7 @@ async function unpackStream(source: AsyncIterable<Uint8Array>, options: UnpackOp
 }
 
 /** Descriptors besides the standard ones. */
-export const LIST_FD = 3;
+const LIST_FD = 3;
 
 /**
  * Numbers of the capabilities that unpacking needs (capabilities(7)): CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SYS_ADMIN (for

@@ -5,7 +5,7 @@ import { StoreError } from "../../lib/errors";
 const LOOK_MS = 500;
 
 /** A disk that must not become full. */
-export interface KeptSpace {
+interface KeptSpace {
   readonly directory: string;
   /** Bytes that stay free; 0 for no limit (plugin option gc.image_min_free). */
   readonly keepFree: number;

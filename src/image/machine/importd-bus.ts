@@ -12,7 +12,7 @@ const MANAGER_INTERFACE = "org.freedesktop.import1.Manager";
 const IN_PROGRESS = "org.freedesktop.import1.TransferInProgress";
 
 /** The result of a transfer: importd's own ("done", "canceled", "failed"), or "lost" if importd itself disappeared. */
-export type TransferResult = string;
+type TransferResult = string;
 
 /** What the signals reported about a transfer. */
 class Watched {

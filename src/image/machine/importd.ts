@@ -12,7 +12,7 @@ import type { Fetch } from "./provide";
 import { type MachineImage, subjectOf } from "./request";
 
 /** The parameters of a download by systemd-importd. */
-export interface ImportdContext {
+interface ImportdContext {
   /** Where importd creates images. */
   readonly directory: string;
   /** Bytes that stay free on its disk; 0 for no limit. */

@@ -20,7 +20,7 @@ import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
 import type { MachineImage } from "./request";
 
 /** An existing image of a name. */
-export interface ExistingImage {
+interface ExistingImage {
   readonly path: string;
   /** When it got this name, in milliseconds since the epoch. */
   readonly changed: number;

@@ -59,7 +59,7 @@ export async function writeSparse(
 }
 
 /** The blocks (the last may be shorter) that are not all zeros, adjacent ones joined. */
-export function filledRanges(bytes: Buffer): [from: number, to: number][] {
+function filledRanges(bytes: Buffer): [from: number, to: number][] {
   const ranges: [number, number][] = [];
   for (let from = 0; from < bytes.length; from += BLOCK) {
     const to = Math.min(from + BLOCK, bytes.length);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { findProgram } from "../../linux/programs";
 
 /** Where a file's checksums may be, and their signatures. */
-export interface ChecksumPlace {
+interface ChecksumPlace {
   readonly sums: URL;
   /** Whether the list is for this image only; then the digest needs no name. */
   readonly own: boolean;
@@ -58,7 +58,7 @@ export function findChecksum(list: string, file: string, own: boolean): string |
 }
 
 /** Where systemd keeps the keys for image signatures: the administrator's file replaces the distribution's. */
-export const KEYRINGS: readonly string[] = ["/etc/systemd/import-pubring.gpg", "/usr/lib/systemd/import-pubring.gpg"];
+const KEYRINGS: readonly string[] = ["/etc/systemd/import-pubring.gpg", "/usr/lib/systemd/import-pubring.gpg"];
 
 /** An invalid signature, or one that cannot be checked; the message is a clause. */
 export class SignatureError extends Error {

@@ -11,7 +11,7 @@ export type Credentials =
   | { readonly kind: "identity"; readonly token: string };
 
 /** A credential file's entry for a registry: credentials, or the helper that has them. */
-export type CredentialEntry = Credentials | { readonly kind: "helper"; readonly name: string } | undefined;
+type CredentialEntry = Credentials | { readonly kind: "helper"; readonly name: string } | undefined;
 
 /** Sources of credentials, besides the task itself. */
 export interface CredentialSources {
@@ -148,7 +148,7 @@ async function askHelper(
 }
 
 /** go-plugin's variables are for the plugin only: a program that believes to be one would wait for a handshake. */
-export function helperEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+function helperEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const given = Object.entries(env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
   return Object.fromEntries(given.filter(([key]) => !/^(?:BUN_|PLUGIN_|NOMAD_PLUGIN_)/.test(key)));
 }

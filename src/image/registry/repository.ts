@@ -7,7 +7,7 @@ import { type Credentials, CredentialsError } from "./credentials";
 import { requestToken } from "./token";
 
 /** How to access a repository. */
-export interface RepositoryAccess {
+interface RepositoryAccess {
   readonly send: SendRequest;
   /** Looks for credentials; called when the registry requires some. */
   readonly credentials: (signal: AbortSignal) => Promise<Credentials | undefined>;

@@ -5,7 +5,7 @@ import type { Challenge } from "./challenge";
 import type { Credentials } from "./credentials";
 
 /** The parameters of a token request. */
-export interface TokenRequest {
+interface TokenRequest {
   /** The subject of errors. */
   readonly name: string;
   readonly challenge: Challenge & { readonly scheme: "bearer" };
@@ -18,7 +18,7 @@ export interface TokenRequest {
 }
 
 /** A token, and when it expires: milliseconds since the epoch. */
-export interface Token {
+interface Token {
   readonly value: string;
   readonly until: number;
 }

@@ -8,7 +8,7 @@ import { allContainers } from "./snapshots";
 import { digestOfName, readImage, readReference, type StorePaths } from "./store-format";
 
 /** An image's facts for garbage collection. */
-export interface ImageFacts {
+interface ImageFacts {
   readonly digest: string;
   readonly diffIds: readonly string[];
   /** Milliseconds since the epoch. */

@@ -36,7 +36,7 @@ import {
 import { startSync } from "./workers";
 
 /** The environment of a store. */
-export interface StoreContext {
+interface StoreContext {
   readonly directory: string;
   readonly log: Logger;
   /** Whether a container's files exist, as they do while it may have a root here. */
@@ -44,7 +44,7 @@ export interface StoreContext {
 }
 
 /** A requested image. */
-export interface WantedImage {
+interface WantedImage {
   /** As named in the job. */
   readonly name: string;
   readonly source: ImageSource;

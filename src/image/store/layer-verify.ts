@@ -24,7 +24,7 @@ const schema = v.object({
 });
 
 /** The expected properties of each path in a layer. */
-export type LayerList = ReadonlyMap<ByteString, LayerRecord>;
+type LayerList = ReadonlyMap<ByteString, LayerRecord>;
 
 /**
  * Reads the list that was written while a layer was unpacked.

@@ -33,7 +33,7 @@ export async function usableLayer(paths: StorePaths, diffId: string): Promise<St
 }
 
 /** How to get a layer into the store. */
-export interface LayerRequest {
+interface LayerRequest {
   readonly diffId: string;
   readonly content: Descriptor;
   /** Starts to read it. */
@@ -82,7 +82,7 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
 }
 
 /** A layer that may not be synced yet, held open. */
-export interface UnsyncedLayer extends Disposable {
+interface UnsyncedLayer extends Disposable {
   /** Records that it is synced. If the layer was removed meanwhile, nothing is recorded, not even if it was fetched again. */
   markSynced(): Promise<void>;
 }

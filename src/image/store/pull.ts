@@ -136,13 +136,13 @@ async function fetchAll(
 }
 
 /** The environment of pulls. */
-export interface PullsContext {
+interface PullsContext {
   /** Called with what was fetched. */
   readonly onPulled: (paths: StorePaths, pulled: PulledImage) => void;
 }
 
 /** A finished pull, for the log. */
-export type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "ms", number>>;
+type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "ms", number>>;
 
 interface Pulling {
   /** The signal of the first caller. */

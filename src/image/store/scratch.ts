@@ -9,7 +9,7 @@ const LOCK = ".lock";
 const MAX_TRIES = 20;
 
 /** A directory that is removed with its owner, however that ends. */
-export interface Temporary extends AsyncDisposable {
+interface Temporary extends AsyncDisposable {
   readonly path: string;
   /** Pass it to other processes that work in the directory: it has an owner as long as one of them lives. */
   readonly lock: FileLock;

@@ -162,7 +162,7 @@ export type StoredImage = v.InferOutput<typeof imageSchema>;
 const referenceSchema = v.object({ version, reference: v.string(), digest: v.string(), at: v.number() });
 
 /** The latest resolution of a name. */
-export type StoredReference = v.InferOutput<typeof referenceSchema>;
+type StoredReference = v.InferOutput<typeof referenceSchema>;
 
 const containerSchema = v.object({
   version,

@@ -23,7 +23,7 @@ export function startSync(directory: string) {
 }
 
 /** The parameters of unpacking. */
-export interface UnpackRequest {
+interface UnpackRequest {
   /** The empty directory to unpack into. */
   readonly directory: string;
   /** The file for the list of unpacked entries. */

@@ -10,7 +10,7 @@ export function basic({ username, password }: { readonly username: string; reado
 }
 
 /** One request. */
-export interface HttpRequest {
+interface HttpRequest {
   /** The subject of errors. */
   readonly name: string;
   readonly url: URL;

@@ -49,7 +49,7 @@ export function attachDeviceProgram(cgroup: string, instructions: Uint8Array): b
 }
 
 /** A device and the allowed access: letters of r, w and m. */
-export interface AllowedDevice {
+interface AllowedDevice {
   /** A node, `/dev/char/MAJOR:MINOR`, or `char-GROUP`; "block" for "char" likewise (DeviceAllow= of systemd). */
   readonly path: string;
   readonly permissions: string;

@@ -1,7 +1,7 @@
 import type { CgroupLayout } from "./layout";
 
 /** A controller that limits need; v1 has one tree per controller, v2 has all in one. */
-export type LimitController = "memory" | "cpu" | "cpuset" | "pids";
+type LimitController = "memory" | "cpu" | "cpuset" | "pids";
 
 /** One value to write into a file of a task's cgroup. */
 export interface LimitWrite {
@@ -16,7 +16,7 @@ export interface LimitWrite {
 }
 
 /** What to write, and what this host cannot limit. */
-export interface LimitPlan {
+interface LimitPlan {
   readonly writes: readonly LimitWrite[];
   /** Limits whose controller the host does not have. */
   readonly missing: readonly LimitWrite[];

@@ -11,7 +11,7 @@ export interface ContainerCgroups {
 }
 
 /** A line of /proc/PID/cgroup: the process's cgroup in one tree. */
-export interface Membership {
+interface Membership {
   /** Of the v1 tree, such as ["cpu", "cpuacct"] or ["name=systemd"]; none for the v2 tree. */
   readonly controllers: readonly string[];
   /** The cgroup, relative to the root of its tree. */

@@ -5,7 +5,7 @@ import { isMissing } from "../../lib/errors";
 const YIELD_EVERY = 256;
 
 /** What to do on the way. The given paths are valid during the call only. */
-export interface CgroupVisitor {
+interface CgroupVisitor {
   /** Called with each cgroup before those below it; it may be gone by then. */
   at?(directory: string): void;
   /** Called with each cgroup except the first, after all cgroups below it. */

@@ -21,7 +21,7 @@ const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
 
 /** A connection, or an exchange of datagrams, tracked by the kernel (conntrack(8)). */
-export interface Flow {
+interface Flow {
   /** IP protocol: 6 is TCP, 17 UDP. */
   readonly protocol: number;
   /** Port of the first packet's destination, before it was changed. */

@@ -25,7 +25,7 @@ export interface Message {
 export type Attributes = ReadonlyMap<number, Uint8Array>;
 
 /** An attribute: type and content. */
-export type Attribute = readonly [type: number, content: Uint8Array];
+type Attribute = readonly [type: number, content: Uint8Array];
 
 /** A message to the kernel. */
 export function encodeMessage(

@@ -58,7 +58,7 @@ export interface Link {
 }
 
 /** An address of an interface. */
-export interface LinkAddress {
+interface LinkAddress {
   readonly index: number;
   readonly address: Subnet;
   /** It is usable: not tentative, not a duplicate, not deprecated. */

@@ -54,7 +54,7 @@ export class Label {
 }
 
 /** The next call by result; by default the next one in the program. */
-export interface Following {
+interface Following {
   readonly error?: Label;
   readonly positive?: Label;
   readonly zero?: Label;

@@ -8,7 +8,7 @@ const FILE_HEADER = 64;
 const PROGRAM_HEADER = 56;
 
 /** A segment of an executable that is loaded into memory. */
-export interface Segment {
+interface Segment {
   readonly address: number;
   readonly content: Uint8Array;
   readonly flags: number;

@@ -109,7 +109,7 @@ const ETHERNET = 1;
 const BROADCAST = 0x8000;
 
 /** A client: its hardware address, and the transaction that identifies answers to it. */
-export interface DhcpClient {
+interface DhcpClient {
   readonly mac: string;
   readonly transaction: number;
 }

@@ -26,7 +26,7 @@ const RETRY_MS = 1_000;
 const limits = { burst: 50, perSecond: 10 } as const;
 
 /** The link to get an address for. */
-export interface ClientLink {
+interface ClientLink {
   /** Path of its network namespace, as inNetworkNamespace() takes it. */
   readonly namespace: string;
   readonly index: number;
@@ -34,7 +34,7 @@ export interface ClientLink {
 }
 
 /** The user of the address. */
-export interface LeaseHandler {
+interface LeaseHandler {
   /** It has this address from now on, or keeps it. */
   take(granted: Granted): void;
   /** It no longer has this address. */
@@ -145,7 +145,7 @@ function openSocket({ namespace, index }: ClientLink): number | undefined {
 const MAX_LISTED = 1000;
 
 /** Callbacks of holdContainerLease(). */
-export interface LeaseMaintainer {
+interface LeaseMaintainer {
   /** Records the leased address, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
   remember(leased: string): void;
   failed(error: unknown): void;

@@ -37,7 +37,7 @@ interface Target {
 }
 
 /** The properties of a host that affect its rules, besides the records. */
-export interface RulesContext {
+interface RulesContext {
   /**
    * Whether bridged packets pass the IPv6 rules (bridge-nf-call-ip6tables). Then answers to ::1 have their destination restored when they
    * leave the bridge, and the kernel drops them like all packets sent to ::1 from outside.

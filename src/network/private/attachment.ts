@@ -24,7 +24,7 @@ const SECOND_FAMILY_MS = 1_000;
 const START_MS = 3_600_000;
 
 /** The services that a container's network needs. */
-export interface NetworkContext {
+interface NetworkContext {
   /** Chooses and records addresses for a container whose record has none. */
   choose(record: NetworkRecord): Promise<NetworkRecord>;
   /** Writes a changed record, and updates the host's rules from it. */

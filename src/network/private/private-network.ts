@@ -44,7 +44,7 @@ export function addressNote(ms: number, unreached: readonly string[]): string {
 }
 
 /** The dependencies of private networks. */
-export interface PrivateNetworksContext {
+interface PrivateNetworksContext {
   readonly log: Logger;
   /** The currently configured address pools. */
   readonly pools: () => AddressPools;

@@ -62,7 +62,7 @@ const RECORD_MS = 5_000;
 const LAST_LINES_MS = 500;
 
 /** What following a container needs besides its files. */
-export interface FollowContext {
+interface FollowContext {
   warn(message: string): void;
 }
 

@@ -18,7 +18,7 @@ import type { StartReport } from "./shim";
 import { readRequest, type StateFiles, stateFiles, writeState } from "./state";
 
 /** Options of the process supervisor. */
-export interface ProcessSupervisorOptions {
+interface ProcessSupervisorOptions {
   /** Directory of the containers' state; created on the first launch, with mode 0700, and removed with the last container. */
   readonly stateDir?: string;
   /** argv that starts a shim, for tests; the request's file and ID are appended. */

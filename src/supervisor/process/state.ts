@@ -162,7 +162,7 @@ const PACE = { firstMs: 1, longestMs: 50 };
  * The lock of a launch request: its holder controls the container. A shim holds it as long as it lives; a plugin takes it to
  * make sure that no shim is running or starting.
  */
-export interface RequestLock extends Disposable {}
+interface RequestLock extends Disposable {}
 
 /**
  * Takes the lock of a launch request; undefined if another process has it, or if the request does not exist (any more): a request

@@ -94,7 +94,7 @@ export interface StatusServer {
 }
 
 /** The requests of a client. */
-export interface StatusRequests {
+interface StatusRequests {
   /** Not to restart systemd-nspawn. The response is "stopping". */
   stop(): void;
   /** To open a pidfd of the payload now, because a signal is about to be sent to it. The response is "looked". */

@@ -9,7 +9,7 @@ import type { LaunchSpec } from "../supervisor";
 const RUNTIME_UNITS = "/run/systemd/system";
 
 /** The contents of a unit's drop-in. */
-export interface DropIn {
+interface DropIn {
   /** argv of the unit's command; the first element is an absolute path. */
   readonly command: readonly string[];
   /** Additional properties by name; names and values are already validated (config/policy.ts). */
@@ -17,7 +17,7 @@ export interface DropIn {
 }
 
 /** The directory of a unit's drop-ins. */
-export function dropInDirectory(unit: string): string {
+function dropInDirectory(unit: string): string {
   return join(RUNTIME_UNITS, `${unit}.d`);
 }
 
@@ -79,11 +79,6 @@ const TASKS_MAX = 16384n;
 /** The name of a machine's unit. */
 export function unitName(machine: string): string {
   return `nomad-nspawn-${machine}.service`;
-}
-
-/** The machine of one of the driver's units, or undefined for any other unit. */
-export function machineOfUnit(unit: string): string | undefined {
-  return /^nomad-nspawn-(.+)\.service$/.exec(unit)?.[1];
 }
 
 /**
