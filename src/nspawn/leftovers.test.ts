@@ -36,7 +36,7 @@ test("mountsOfMachine lists only this machine's mounts, deepest first", () => {
   ]);
 });
 
-describe("removeRemains", () => {
+describe("removeLeftovers", () => {
   const shared = (name: string) => join(directory, name);
 
   test("removes directories of the machine, keeps others, and can be repeated", async () => {

@@ -33,7 +33,7 @@ interface LeftoversReport {
   readonly problems: readonly string[];
 }
 
-/** Options of removeRemains. */
+/** Options of removeLeftovers. */
 interface LeftoversOptions {
   /** The lock files that heldLocks() returned while systemd-nspawn was still running. */
   readonly locks?: readonly string[];
