@@ -6,15 +6,15 @@
 
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { driverBinary } from "../scripts/build/project";
-import { attempt, run } from "../scripts/command";
-import { busyboxImage } from "../scripts/images/images";
 import { DriverClient } from "../test/support/driver-client";
 import { archiveOf, type Layer, writeImage } from "../test/support/oci-image";
 import { startPlugin } from "../test/support/plugin-process";
 import { startRegistry } from "../test/support/registry";
 import { type ArchiveEntry, archive, directory, file } from "../test/support/tar-archive";
 import { prepareTask, type TaskSpec } from "../test/support/task";
+import { driverBinary } from "../tools/build/project";
+import { attempt, run } from "../tools/command";
+import { busyboxImage } from "../tools/images/images";
 import { median, ms } from "./statistics";
 
 const layers = 8;

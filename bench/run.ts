@@ -2,9 +2,9 @@
 
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { attempt } from "../scripts/command";
 import { installPackages } from "../scripts/setup/packages";
-import { startTestHost } from "../test/support/test-host";
+import { attempt } from "../tools/command";
+import { startTestHost } from "../tools/machines/test-host";
 
 const notBenchmarks = ["run.ts", "statistics.ts"];
 /** Packages of peers that are not in the test host: these benchmarks run on this machine, in separate namespaces. */

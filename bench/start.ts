@@ -6,12 +6,12 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { attempt, run } from "../scripts/command";
-import { busyboxImage } from "../scripts/images/images";
 import { DriverClient } from "../test/support/driver-client";
 import { makeLogPipe } from "../test/support/log-pipe";
 import { startPlugin } from "../test/support/plugin-process";
 import { type PreparedTask, prepareTask } from "../test/support/task";
+import { attempt, run } from "../tools/command";
+import { busyboxImage } from "../tools/images/images";
 import { median, ms } from "./statistics";
 
 const rounds = 20;

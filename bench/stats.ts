@@ -4,10 +4,10 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { busyboxImage } from "../scripts/images/images";
 import { DriverClient } from "../test/support/driver-client";
 import { startPlugin } from "../test/support/plugin-process";
 import { type PreparedTask, prepareTask } from "../test/support/task";
+import { busyboxImage } from "../tools/images/images";
 
 const count = 100;
 const intervalMs = 1000;

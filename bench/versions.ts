@@ -8,13 +8,13 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { driverBinary } from "../scripts/build/project";
-import { busyboxImage } from "../scripts/images/images";
 import { DriverClient } from "../test/support/driver-client";
 import { archiveOf, writeImage } from "../test/support/oci-image";
 import { type PluginProcess, startPlugin } from "../test/support/plugin-process";
 import { archive, file } from "../test/support/tar-archive";
 import { prepareTask, type TaskSpec } from "../test/support/task";
+import { driverBinary } from "../tools/build/project";
+import { busyboxImage } from "../tools/images/images";
 import { median, ms } from "./statistics";
 
 const rounds = 40;

@@ -2,11 +2,11 @@
 
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { packBinary, sha256 } from "./build/artifacts";
-import { compile } from "./build/compile";
-import { elfNeeds, newestVersion } from "./build/elf";
-import { binaryName, distDir, projectRoot, sourceCommit } from "./build/project";
-import { oldestGlibc, requirementProblems } from "./build/requirements";
+import { packBinary, sha256 } from "../tools/build/artifacts";
+import { compile } from "../tools/build/compile";
+import { elfNeeds, newestVersion } from "../tools/build/elf";
+import { binaryName, distDir, projectRoot, sourceCommit } from "../tools/build/project";
+import { oldestGlibc, requirementProblems } from "../tools/build/requirements";
 
 const outfile = join(distDir, binaryName);
 const commit = await sourceCommit();

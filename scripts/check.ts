@@ -6,19 +6,19 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startTestHost } from "../test/support/test-host";
-import type { TestMachine } from "../test/support/test-machine";
-import { startVm } from "../test/support/vm";
-import { projectRoot } from "./build/project";
+import { projectRoot } from "../tools/build/project";
+import { run } from "../tools/command";
+import { type HostSuite, hostSuites } from "../tools/images/host-tree";
+import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
+import { vmImage } from "../tools/images/vm";
+import { startTestHost } from "../tools/machines/test-host";
+import type { TestMachine } from "../tools/machines/test-machine";
+import { startVm } from "../tools/machines/vm";
+import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
 import { type Level, levels, runLevel } from "./check/levels";
 import { inPrivateRun } from "./check/private-run";
 import { steps } from "./check/steps";
 import { add, lastLine, neverRan, nothing, type Tally, type TestNames } from "./check/tally";
-import { run } from "./command";
-import { type HostSuite, hostSuites } from "./images/host-tree";
-import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";
-import { vmImage } from "./images/vm";
-import { conformanceTests, nomadAgent, wireClient } from "./setup/nomad";
 import { setUp } from "./setup/setup";
 
 const wanted = process.argv.slice(2);

@@ -6,14 +6,14 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../src/lib/errors";
-import { hostState } from "../test/support/leftovers";
-import { binaryName, distDir, projectRoot } from "./build/project";
+import { binaryName, distDir, projectRoot } from "../tools/build/project";
+import { run } from "../tools/command";
+import { busyboxImage } from "../tools/images/images";
+import { hostState } from "../tools/leftovers";
 import { inPrivateRun } from "./check/private-run";
-import { run } from "./command";
 import { type ContainerRun, runContainer } from "./demo/container";
 import { dim, Progress } from "./demo/progress";
 import { countText, tracesLeft, tracesOf } from "./demo/traces";
-import { busyboxImage } from "./images/images";
 import { setUp } from "./setup/setup";
 
 /** A command for the running container: it lists the container's processes, including itself. */

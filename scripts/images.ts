@@ -1,7 +1,7 @@
 /** Builds every test image that is not cached yet and prints the path of each. */
 
-import { hostSuites } from "./images/host-tree";
-import { busyboxImage, debianImage, diskImage, hostImage } from "./images/images";
+import { hostSuites } from "../tools/images/host-tree";
+import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
 
 const say = (line: string) => console.log(line);
 for (const image of [busyboxImage, diskImage, debianImage]) console.log(await image(say));

@@ -1,8 +1,8 @@
 /** `bun scripts/in-host.ts [--suite SUITE] COMMAND…`: runs a command in the repository inside a fresh test host, for manual use. */
 
 import { resolve } from "node:path";
-import { startTestHost } from "../test/support/test-host";
-import { hostSuites, isHostSuite } from "./images/host-tree";
+import { hostSuites, isHostSuite } from "../tools/images/host-tree";
+import { startTestHost } from "../tools/machines/test-host";
 
 const words = process.argv.slice(2);
 const [suite, argv] = words[0] === "--suite" ? [words[1] ?? "", words.slice(2)] : ["trixie", words];

@@ -1,7 +1,7 @@
 /** `bun scripts/in-vm.ts COMMAND…`: runs a command in the repository inside a fresh virtual machine, for manual use. */
 
 import { resolve } from "node:path";
-import { startVm } from "../test/support/vm";
+import { startVm } from "../tools/machines/vm";
 
 const argv = process.argv.slice(2);
 if (argv.length === 0) {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { projectRoot } from "../build/project";
+import { projectRoot } from "../../tools/build/project";
 
 /** Paths within the repository as docs name them: in a folder that it has, without placeholders such as NAME or "…". */
-const PATH = /(?<![\w./])(?:src|test|scripts|docs|gen|proto|bench|examples)\/[\w./-]*[\w/]/g;
+const PATH = /(?<![\w./])(?:src|test|scripts|tools|docs|gen|proto|bench|examples)\/[\w./-]*[\w/]/g;
 
 /** Whether a path exists; tests may be named without their ending. */
 const exists = (path: string) => ["", ".test.ts", ".ts"].some((ending) => existsSync(join(projectRoot, path + ending)));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { importsOf, layerProblems, type SourceFile } from "./layers";
+import { projectRoot } from "../../tools/build/project";
+import { checkLayers, folderProblems, importsOf, layerProblems, type SourceFile } from "./layers";
 
 const COMMENT = "/**\n * What lives here.\n *\n * And its terms.\n */\n\n";
 
@@ -84,4 +85,26 @@ describe("the layer check", () => {
       "lib has no file that begins with a module comment.",
     ]),
   );
+});
+
+test.each([
+  ["tools/a.ts", "../test/support/b", ["tools/a.ts imports test/support/b; files of tools must not import test."]],
+  ["tools/a.ts", "../scripts/b", ["tools/a.ts imports scripts/b; files of tools must not import scripts."]],
+  ["scripts/deep/a.ts", "../../test/b", ["scripts/deep/a.ts imports test/b; files of scripts must not import test."]],
+  [
+    "test/nomad/a.test.ts",
+    "../../scripts/b",
+    ["test/nomad/a.test.ts imports scripts/b; files of test must not import scripts."],
+  ],
+  ["src/lib/a.ts", "../../tools/b", ["src/lib/a.ts imports tools/b; files of src must not import tools."]],
+  ["scripts/a.ts", "../tools/b", []],
+  ["test/a.ts", "../tools/b", []],
+  ["tools/a.ts", "../src/lib/b", []],
+  ["src/lib/a.ts", "../../gen/b", []],
+] as const)("%s that imports %s", (path, specifier, problems) => {
+  expect(folderProblems([{ path, text: `import { b } from "${specifier}";` }])).toEqual([...problems]);
+});
+
+test("this project breaks none of the rules", () => {
+  expect(checkLayers(projectRoot)).toEqual([]);
 });

@@ -29,6 +29,17 @@ const NOMAD_PROTOBUF_USERS: readonly string[] = ["config", "launch", "task", "dr
 /** The one file that loads functions of the C library. */
 const FFI_TABLE = "linux/ffi.ts";
 
+/**
+ * What files beside the driver must not import: what scripts and tests both need is in tools, which imports neither, and the driver is
+ * made of nothing but src and gen.
+ */
+const FOREIGN: Readonly<Record<string, readonly string[]>> = {
+  src: ["test", "scripts", "tools", "bench"],
+  tools: ["test", "scripts", "bench"],
+  scripts: ["test", "bench"],
+  test: ["scripts", "bench"],
+};
+
 /** A file of src; the path is relative to src. */
 export interface SourceFile {
   readonly path: string;
@@ -97,11 +108,28 @@ function cycles(files: readonly SourceFile[]): readonly (readonly string[])[] {
   return found;
 }
 
-/** Reads src of a project and checks it. */
-export function checkLayers(project: string): readonly string[] {
-  const src = join(project, "src");
-  const paths = [...new Bun.Glob("**/*.ts").scanSync(src)].filter((path) => !path.endsWith(".test.ts"));
-  return layerProblems(paths.sort().map((path) => ({ path, text: readFileSync(join(src, path), "utf8") })));
+/** Imports between the folders beside src that must not be, a sentence each; paths are relative to the project. Pure. */
+export function folderProblems(files: readonly SourceFile[]): readonly string[] {
+  const topOf = (path: string) => path.split("/")[0] ?? "";
+  return files.flatMap((file) =>
+    importsOf(file)
+      .filter((to) => FOREIGN[topOf(file.path)]?.includes(topOf(to)))
+      .map((to) => `${file.path} imports ${to}; files of ${topOf(file.path)} must not import ${topOf(to)}.`),
+  );
 }
+
+/** Reads the sources of a project and checks them. Unit tests beside the sources may use what all tests use. */
+export function checkLayers(project: string): readonly string[] {
+  const read = (folder: string): SourceFile[] =>
+    [...new Bun.Glob("**/*.ts").scanSync(join(project, folder))]
+      .sort()
+      .map((path) => ({ path, text: readFileSync(join(project, folder, path), "utf8") }));
+  const sources = read("src").filter(({ path }) => !path.endsWith(".test.ts"));
+  const beside = ["tools", "scripts", "test"].flatMap((folder) => inFolder(folder, read(folder)));
+  return [...layerProblems(sources), ...folderProblems([...inFolder("src", sources), ...beside])];
+}
+
+const inFolder = (folder: string, files: readonly SourceFile[]): readonly SourceFile[] =>
+  files.map(({ path, text }) => ({ path: `${folder}/${path}`, text }));
 
 if (import.meta.main) for (const problem of checkLayers(".")) console.log(problem);

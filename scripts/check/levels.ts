@@ -3,10 +3,10 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestMachine } from "../../test/support/test-machine";
-import { projectRoot } from "../build/project";
-import { attempt } from "../command";
-import type { HostSuite } from "../images/host-tree";
+import { projectRoot } from "../../tools/build/project";
+import { attempt } from "../../tools/command";
+import type { HostSuite } from "../../tools/images/host-tree";
+import type { TestMachine } from "../../tools/machines/test-machine";
 import { type Tally, type TestNames, tallyOf, testNames } from "./tally";
 
 /** A group of tests, and where they run. */
@@ -32,7 +32,7 @@ const everySystemd = [
 
 /** All levels, quick ones first. */
 export const levels: readonly Level[] = [
-  { name: "unit", paths: ["src", "scripts"], place: "machine" },
+  { name: "unit", paths: ["src", "scripts", "tools"], place: "machine" },
   { name: "support", paths: ["test/support"], place: "machine" },
   { name: "build", paths: ["test/build"], place: "machine" },
   { name: "nspawn", paths: ["test/nspawn", "test/image", "test/linux"], place: "machine" },

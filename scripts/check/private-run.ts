@@ -1,7 +1,7 @@
 /** A runtime directory for systemd-nspawn on a tmpfs, as on a real machine. */
 
 import { statfs } from "node:fs/promises";
-import { attempt } from "../command";
+import { attempt } from "../../tools/command";
 
 /** TMPFS_MAGIC of statfs(2). */
 const tmpfs = 0x01021994;

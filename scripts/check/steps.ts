@@ -3,8 +3,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { projectRoot } from "../build/project";
-import { run } from "../command";
+import { projectRoot } from "../../tools/build/project";
+import { run } from "../../tools/command";
 import { checkLayers } from "./layers";
 
 /** One check; rejects with the problem. */

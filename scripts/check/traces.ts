@@ -5,7 +5,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
-import { type HostState, hostState, leftovers } from "../../test/support/leftovers";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 
 const saved = v.record(v.string(), v.array(v.string()));
 

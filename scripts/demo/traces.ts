@@ -1,6 +1,6 @@
 /** Traces of a container on the machine, while it runs and afterwards. */
 
-import { differences, type HostState, hostState } from "../../test/support/leftovers";
+import { differences, type HostState, hostState } from "../../tools/leftovers";
 
 /** Milliseconds that the kernel gets to remove a dead container's cgroups; no event reports when it has. */
 const patience = 5_000;

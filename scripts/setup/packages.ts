@@ -1,6 +1,6 @@
 /** Debian packages that the demo and the checks need. */
 
-import { attempt, run } from "../command";
+import { attempt, run } from "../../tools/command";
 
 /** Package → why it is needed. */
 export const neededPackages: Readonly<Record<string, string>> = {

@@ -1,9 +1,9 @@
 /** Installs everything that a fresh Debian machine needs before the checks or the demo can run. */
 
 import { join } from "node:path";
-import { bunRuntime } from "../build/bun-runtime";
-import { bunVersion, projectRoot } from "../build/project";
-import { run } from "../command";
+import { bunRuntime } from "../../tools/build/bun-runtime";
+import { bunVersion, projectRoot } from "../../tools/build/project";
+import { run } from "../../tools/command";
 import { installPackages } from "./packages";
 
 type Say = (line: string) => void;

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 /** The internal commands of this program: main.ts selects one by the first argument. */
 type EntryPoint = "supervise" | "unpack" | "sync-store";
 
-/** Defined by the bundler (scripts/build/compile.ts); undefined when the sources are run directly. */
+/** Defined by the bundler (tools/build/compile.ts); undefined when the sources are run directly. */
 declare const BUILD_COMMIT: string | undefined;
 
 /**

@@ -2,7 +2,7 @@
 
 import { version as packageVersion } from "../../package.json";
 
-/** Defined by the bundler (scripts/build/compile.ts); undefined when the sources are run directly. */
+/** Defined by the bundler (tools/build/compile.ts); undefined when the sources are run directly. */
 declare const BUILD_COMMIT: string;
 
 /** Version from package.json, such as "0.1.0". */

@@ -3,7 +3,7 @@ import { closeSync, fstatSync } from "node:fs";
 import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import { openWithoutSymlinks } from "../linux/openat2";
 import { type LogFacts, logProblem, openByNames } from "./log-file";
 

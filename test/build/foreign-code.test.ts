@@ -9,9 +9,9 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverBinary } from "../../scripts/build/project";
-import { attempt } from "../../scripts/command";
 import { version } from "../../src/lib/version";
+import { driverBinary } from "../../tools/build/project";
+import { attempt } from "../../tools/command";
 import { startPlugin } from "../support/plugin-process";
 
 const directories: string[] = [];

@@ -1,12 +1,12 @@
 /** Nomad's own client, harness and driver test suites (module of Nomad 1.6.1) against the built plugin. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { driverBinary } from "../../scripts/build/project";
-import { attempt, run } from "../../scripts/command";
-import { busyboxImage } from "../../scripts/images/images";
-import { conformanceTests } from "../../scripts/setup/nomad";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
-import { pace } from "../support/pace";
+import { driverBinary } from "../../tools/build/project";
+import { attempt, run } from "../../tools/command";
+import { busyboxImage } from "../../tools/images/images";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
+import { pace } from "../../tools/pace";
+import { conformanceTests } from "../../tools/setup/nomad";
 
 /** Declares a test for each Go test that `wanted` selects; they must not leave anything behind. */
 export async function declareGoTests(wanted: (name: string) => boolean): Promise<void> {

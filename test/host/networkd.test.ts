@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { attempt, run } from "../../scripts/command";
-import { debianImage } from "../../scripts/images/images";
+import { attempt, run } from "../../tools/command";
+import { debianImage } from "../../tools/images/images";
 import { type Fixture, shell, useFixture } from "../protocol/workbench";
 import type { PreparedTask } from "../support/task";
 

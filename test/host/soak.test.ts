@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { hostState, leftovers } from "../../tools/leftovers";
 import { type Fixture, openWorkbench, shell } from "../protocol/workbench";
-import { hostState, leftovers } from "../support/leftovers";
 import { prepareTask } from "../support/task";
 
 const cycles = 500;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { attempt, run } from "../../scripts/command";
+import { attempt, run } from "../../tools/command";
 import { type Fixture, failure, shell, useFixture } from "../protocol/workbench";
 
 let bench: Fixture;

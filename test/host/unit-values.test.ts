@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import { sentence } from "../protocol/inside";
 import { type Fixture, shell, useFixture } from "../protocol/workbench";
 

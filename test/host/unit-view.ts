@@ -1,4 +1,4 @@
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 
 /** Properties that change with every query: times, usage of memory, CPU and disks, and counters. */
 const figures =

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, run } from "../../scripts/command";
 import { deviceProgram } from "../../src/linux/cgroup/device-program";
 import { attachDeviceProgram } from "../../src/linux/cgroup/devices";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { removeEmpty } from "../../src/linux/cgroup/manager";
+import { attempt, run } from "../../tools/command";
 
 /** The BPF program that confines devices in a v2 tree, tested by the kernel in a separate cgroup. */
 

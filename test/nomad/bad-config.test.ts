@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
-import { busyboxImage } from "../../scripts/images/images";
+import { busyboxImage } from "../../tools/images/images";
 import { eventTexts, runJob, untilDead } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { run } from "../../scripts/command";
-import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { run } from "../../tools/command";
+import { busyboxImage, debianImage } from "../../tools/images/images";
 import { keepMachines, startDownloadSite } from "../support/download-site";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { startRegistry } from "../support/registry";

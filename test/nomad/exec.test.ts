@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { attempt } from "../../scripts/command";
-import { busyboxImage, debianImage } from "../../scripts/images/images";
-import { nomadAgent } from "../../scripts/setup/nomad";
+import { attempt } from "../../tools/command";
+import { busyboxImage, debianImage } from "../../tools/images/images";
+import { nomadAgent } from "../../tools/setup/nomad";
 import { runJob, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { busyboxImage } from "../../scripts/images/images";
+import { busyboxImage } from "../../tools/images/images";
 import { eventTexts, runJob, untilDead } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { busyboxImage, debianImage } from "../../tools/images/images";
 import { eventTexts, lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { attempt, run } from "../../scripts/command";
-import { busyboxImage, debianImage } from "../../scripts/images/images";
+import { attempt, run } from "../../tools/command";
+import { busyboxImage, debianImage } from "../../tools/images/images";
 import { addNeighbour, type Neighbour, ownAddresses } from "../support/neighbour";
 import { allocExec } from "./harness/alloc-exec";
 import { killPlugin, restartAgent } from "./harness/disturbances";

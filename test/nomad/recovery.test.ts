@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { busyboxImage } from "../../scripts/images/images";
+import { busyboxImage } from "../../tools/images/images";
 import { killPlugin, restartAgent } from "./harness/disturbances";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { debianImage } from "../../scripts/images/images";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { debianImage } from "../../tools/images/images";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { megabytes } from "../support/task";
 import { type Fixture, openWorkbench } from "./workbench";
 

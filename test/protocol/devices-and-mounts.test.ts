@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
 import { readMounts } from "../../src/linux/mount";
+import { run } from "../../tools/command";
 import { exec } from "../support/exec";
 import type { TaskSpec } from "../support/task";
 import { sentence } from "./inside";

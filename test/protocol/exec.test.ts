@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { driverBinary } from "../../scripts/build/project";
-import { attempt } from "../../scripts/command";
+import { driverBinary } from "../../tools/build/project";
+import { attempt } from "../../tools/command";
 import { exec, startExec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
 import { type Fixture, failure, shell, useFixture } from "./workbench";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { run } from "../../scripts/command";
-import { debianImage } from "../../scripts/images/images";
+import { run } from "../../tools/command";
+import { debianImage } from "../../tools/images/images";
 import { type Fixture, failure, shell, useFixture } from "./workbench";
 
 const namespace = `group-${process.pid}`;

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import packageJson from "../../package.json";
-import { driverBinary } from "../../scripts/build/project";
-import { attempt } from "../../scripts/command";
+import { driverBinary } from "../../tools/build/project";
+import { attempt } from "../../tools/command";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { agentEnvironment, startPlugin } from "../support/plugin-process";
 import { failure } from "./workbench";
 

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ProgramBuilder } from "../../src/linux/syscall-program/builder";
+import { pace } from "../../tools/pace";
 import { exec } from "../support/exec";
-import { pace } from "../support/pace";
 import type { PreparedTask } from "../support/task";
 import { copyTree, type Fixture, failure, shell, useFixture } from "./workbench";
 

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { run } from "../../scripts/command";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { containerCgroups } from "../../src/linux/cgroup/membership";
+import { run } from "../../tools/command";
 import { watchEvents } from "../support/event-watch";
 import { megabytes, type PreparedTask } from "../support/task";
 import { underSystemd } from "./inside";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { link, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import type { PreparedTask } from "../support/task";
 import { inside, sentence } from "./inside";
 import { went } from "./places";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
+import { pace } from "../../tools/pace";
 import { exec } from "../support/exec";
-import { pace } from "../support/pace";
 import type { PreparedTask } from "../support/task";
 import { type Fixture, shell, useFixture } from "./workbench";
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { run } from "../../scripts/command";
 import { findLeader } from "../../src/nspawn/processes";
+import { run } from "../../tools/command";
 import { addNeighbour, type Neighbour } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
 import { type Fixture, shell, useFixture } from "./workbench";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { machinesOfClient } from "../../src/machine/registry";
 import { settingsFilePath } from "../../src/nspawn/environment";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { type PreparedTask, prepareTask } from "../support/task";
 import { machinesBecome } from "./machines";
 import { type Fixture, openWorkbench, shell } from "./workbench";

@@ -3,8 +3,8 @@
 import { afterAll, beforeAll } from "bun:test";
 import { chmod, chown, lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, run } from "../../scripts/command";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
+import { attempt, run } from "../../tools/command";
 import type { PreparedTask, TaskSpec } from "../support/task";
 import { underSystemd } from "./inside";
 import type { Fixture } from "./workbench";

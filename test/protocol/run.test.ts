@@ -2,9 +2,9 @@
 
 import { beforeAll, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { driverBinary } from "../../scripts/build/project";
-import { busyboxImage } from "../../scripts/images/images";
-import { hostState } from "../support/leftovers";
+import { driverBinary } from "../../tools/build/project";
+import { busyboxImage } from "../../tools/images/images";
+import { hostState } from "../../tools/leftovers";
 
 let image = "";
 beforeAll(async () => {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, run } from "../../scripts/command";
 import { errnoCode, isMissing } from "../../src/lib/errors";
+import { attempt, run } from "../../tools/command";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { startExec } from "../support/exec";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import type { PreparedTask } from "../support/task";
 import { sentence, underSystemd } from "./inside";
 import { went } from "./places";

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { debianImage } from "../../scripts/images/images";
+import { debianImage } from "../../tools/images/images";
 import { archiveOf, type Config, type Layer, type LayerKind, writeImage } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
 import { sentence, underSystemd } from "./inside";

@@ -5,10 +5,10 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { busyboxImage } from "../../scripts/images/images";
 import { errorText } from "../../src/lib/errors";
+import { busyboxImage } from "../../tools/images/images";
+import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
-import { type HostState, hostState, leftovers } from "../support/leftovers";
 import { type PluginProcess, startPlugin } from "../support/plugin-process";
 import { type PreparedTask, prepareTask, type TaskSpec } from "../support/task";
 

@@ -6,15 +6,15 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { run } from "../../scripts/command";
-import { diskImage } from "../../scripts/images/images";
+import { run } from "../../tools/command";
+import { diskImage } from "../../tools/images/images";
+import { pace } from "../../tools/pace";
 import { sentence } from "../protocol/inside";
 import { went } from "../protocol/places";
 import { type Fixture, useFixture } from "../protocol/workbench";
 import { makeCertificate } from "../support/certificate";
 import { type DownloadSite, keepMachines, startDownloadSite } from "../support/download-site";
 import { pushImage } from "../support/oci-images";
-import { pace } from "../support/pace";
 import { startRegistry, type TestRegistry } from "../support/registry";
 
 const machines = "/var/lib/machines";

@@ -5,11 +5,11 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
 import { fetchNatively, provideMachineImage } from "../../src/image/machine/provide";
 import type { DownloadContext, MachineImage } from "../../src/image/machine/request";
 import { SourceError } from "../../src/image/source";
 import { StoreError } from "../../src/lib/errors";
+import { run } from "../../tools/command";
 import {
   type DownloadSite,
   makeSigner,

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import { makeCertificate } from "../support/certificate";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy";
 import { pushImage } from "../support/oci-images";

@@ -5,9 +5,9 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverBinary } from "../../scripts/build/project";
-import { attempt } from "../../scripts/command";
-import { busyboxImage } from "../../scripts/images/images";
+import { driverBinary } from "../../tools/build/project";
+import { attempt } from "../../tools/command";
+import { busyboxImage } from "../../tools/images/images";
 import { archiveOf, writeImage } from "../support/oci-image";
 
 const store = "/var/lib/nomad-driver-nspawn";

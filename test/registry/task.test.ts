@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import { sentence } from "../protocol/inside";
 import { type Fixture, useFixture } from "../protocol/workbench";
 import { archiveOf, type Config, type Layer, writeImage } from "../support/oci-image";

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, read } from "node:fs";
-import { pace } from "../support/pace";
+import { pace } from "../../tools/pace";
 
 /** A log FIFO like that of Nomad's log collector. */
 export interface LogFifo {

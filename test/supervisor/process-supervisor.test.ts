@@ -11,7 +11,7 @@ import { findLeader } from "../../src/nspawn/processes";
 import { ProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
 import { readRunning, stateFiles } from "../../src/supervisor/process/state";
 import { type Container, LaunchError, type LaunchSpec, type Supervisor } from "../../src/supervisor/supervisor";
-import { pace } from "../support/pace";
+import { pace } from "../../tools/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { createFifo, type LogFifo } from "./log-fifo";
 import { kernelTellsExits, supervisorSuite } from "./supervisor-suite";

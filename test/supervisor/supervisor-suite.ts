@@ -8,7 +8,7 @@ import { findNspawn } from "../../src/nspawn/installation";
 import type { PayloadMode } from "../../src/nspawn/payload";
 import { findLeader, waitForProcess } from "../../src/nspawn/processes";
 import { type Container, type LaunchSpec, NotSupervisedError, type Supervisor } from "../../src/supervisor/supervisor";
-import { pace } from "../support/pace";
+import { pace } from "../../tools/pace";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { createFifo, type LogFifo } from "./log-fifo";
 

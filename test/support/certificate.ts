@@ -1,7 +1,7 @@
 /** Certificates that tests trust for a day. */
 
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 
 /** Files in PEM. */
 export interface Certificate {

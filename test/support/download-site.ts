@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { attempt, run } from "../../scripts/command";
+import { attempt, run } from "../../tools/command";
 
 /** A running site. */
 export interface DownloadSite extends AsyncDisposable {

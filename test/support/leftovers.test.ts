@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
-import { differences, hostState } from "./leftovers";
+import { run } from "../../tools/command";
+import { differences, hostState } from "../../tools/leftovers";
 
 test("a directory and a mount that appear are named, and no longer when they are gone", async () => {
   const before = await hostState();

@@ -1,6 +1,6 @@
 /** FIFOs, created and read like those of the agent's log collector. */
 
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import { pour, type TextWatch, watchText } from "./text-watch";
 
 /** A FIFO that is being read; the text is kept. */

@@ -1,6 +1,6 @@
 /** Another host on the network of the machine under test: a network namespace with a link to it. */
 
-import { attempt, type Finished, run } from "../../scripts/command";
+import { attempt, type Finished, run } from "../../tools/command";
 
 /** Addresses of the machine on that network. */
 export const ownAddresses = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 
 /** How a layer is stored. */
 export type LayerKind = "gzip" | "zstd" | "plain";

@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import type { TestRegistry } from "./registry";
 
 /** The content of an image. */

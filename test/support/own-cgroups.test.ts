@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { cgroupHierarchies } from "./own-cgroups";
+import { cgroupHierarchies } from "../../tools/machines/own-cgroups";
 
 test("a pure v2 machine has one hierarchy", () => {
   expect(

@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverBinary } from "../../scripts/build/project";
-import { pace } from "./pace";
+import { driverBinary } from "../../tools/build/project";
+import { pace } from "../../tools/pace";
 
 const magicCookie = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255";
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { busyboxImage, diskImage } from "../../scripts/images/images";
-import { hostState, leftovers } from "./leftovers";
-import { startTestHost, type TestHost } from "./test-host";
+import { busyboxImage, diskImage } from "../../tools/images/images";
+import { hostState, leftovers } from "../../tools/leftovers";
+import { startTestHost, type TestHost } from "../../tools/machines/test-host";
 
 let host: TestHost;
 const before = await hostState();

@@ -1,6 +1,6 @@
 /** Growing text, and waiting for a part of it without polling. */
 
-import { pace } from "./pace";
+import { pace } from "../../tools/pace";
 
 /** Output of a running process. */
 export interface TextWatch {

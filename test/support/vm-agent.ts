@@ -5,8 +5,8 @@
 
 import { createReadStream, openSync, writeSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, signalNumber } from "../../scripts/command";
-import { forEachMessage, toLine, type VmReply, type VmRequest, vmRequest } from "./vm-channel";
+import { attempt, signalNumber } from "../../tools/command";
+import { forEachMessage, toLine, type VmReply, type VmRequest, vmRequest } from "../../tools/machines/vm-channel";
 
 const port = process.argv[2];
 if (port === undefined) throw new Error("usage: vm-agent.ts PORT");

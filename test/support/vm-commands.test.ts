@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as v from "valibot";
-import { forEachMessage, toLine, type VmRequest, vmReply } from "./vm-channel";
-import { openCommands } from "./vm-commands";
+import { forEachMessage, toLine, type VmRequest, vmReply } from "../../tools/machines/vm-channel";
+import { openCommands } from "../../tools/machines/vm-commands";
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { debianImage } from "../../scripts/images/images";
+import { debianImage } from "../../tools/images/images";
 import { type Fixture, useFixture } from "../protocol/workbench";
 import { watchEvents } from "../support/event-watch";
 import { exec, startExec } from "../support/exec";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "../../tools/command";
 import { inside } from "../protocol/inside";
 import { type Fixture, shell, useFixture } from "../protocol/workbench";
 import { kernelTellsExits } from "../supervisor/supervisor-suite";

@@ -2,9 +2,9 @@
 
 import { expect, test } from "bun:test";
 import * as v from "valibot";
-import { driverBinary } from "../../scripts/build/project";
-import { run } from "../../scripts/command";
-import { wireClient } from "../../scripts/setup/nomad";
+import { driverBinary } from "../../tools/build/project";
+import { run } from "../../tools/command";
+import { wireClient } from "../../tools/setup/nomad";
 
 const driver = "/hashicorp.nomad.plugins.drivers.proto.Driver";
 const base = "/hashicorp.nomad.plugins.base.proto.BasePlugin";

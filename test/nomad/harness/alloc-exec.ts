@@ -1,7 +1,7 @@
 /** Commands in tasks, through the nomad command line. */
 
-import { run } from "../../../scripts/command";
-import { nomadAgent } from "../../../scripts/setup/nomad";
+import { run } from "../../../tools/command";
+import { nomadAgent } from "../../../tools/setup/nomad";
 import type { NomadApi } from "./api";
 
 /** Runs a command in a task and returns its output. @throws CommandFailedError if it fails */

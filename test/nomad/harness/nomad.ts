@@ -5,9 +5,9 @@
 
 import { copyFile, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { driverBinary } from "../../../scripts/build/project";
-import { run } from "../../../scripts/command";
-import { nomadAgent } from "../../../scripts/setup/nomad";
+import { driverBinary } from "../../../tools/build/project";
+import { run } from "../../../tools/command";
+import { nomadAgent } from "../../../tools/setup/nomad";
 import { type AgentProcess, orAgentLog, startAgentProcess } from "./agent-process";
 import { type Node, NomadApi } from "./api";
 

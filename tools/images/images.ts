@@ -88,7 +88,7 @@ export async function debianImage(say?: Say): Promise<string> {
   return cached(debianTask, say);
 }
 
-/** The tree that a test host of a suite boots (see test/support/test-host.ts). */
+/** The tree that a test host of a suite boots (see tools/machines/test-host.ts). */
 export async function hostImage(say?: Say, suite: HostSuite = "trixie"): Promise<string> {
   const tree = testHostTree(suite);
   return cached(

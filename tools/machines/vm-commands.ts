@@ -1,6 +1,6 @@
 /** The commands that run in a virtual machine, and their results. */
 
-import type { Finished } from "../../scripts/command";
+import type { Finished } from "../command";
 import type { InsideOptions } from "./test-machine";
 import type { VmReply, VmRequest } from "./vm-channel";
 

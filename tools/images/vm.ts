@@ -13,7 +13,7 @@ export interface VmImage {
   readonly kernel: string;
 }
 
-/** Where the machine mounts the disk that is created for every start (test/support/vm-disk.ts), by its label. */
+/** Where the machine mounts the disk that is created for every start (tools/machines/vm-disk.ts), by its label. */
 export const vmWork = { label: "work", mountPoint: "/mnt" } as const;
 
 /** Name of the virtio-serial port that the agent in the machine listens on. */

@@ -22,7 +22,7 @@ export async function bunRuntime(say?: (line: string) => void): Promise<string> 
   const expected = integrity[bunVersion];
   if (expected === undefined) {
     throw new Error(
-      `scripts/build/bun-runtime.ts has no hash for ${packageName}@${bunVersion}: add npm's dist.integrity`,
+      `tools/build/bun-runtime.ts has no hash for ${packageName}@${bunVersion}: add npm's dist.integrity`,
     );
   }
   const directory = await cached(

@@ -1,6 +1,6 @@
 /** A machine that tests boot: a container or a virtual machine. */
 
-import type { CommandOptions, Finished } from "../../scripts/command";
+import type { CommandOptions, Finished } from "../command";
 
 /** How to run a command inside. */
 export interface InsideOptions {

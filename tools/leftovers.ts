@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../../scripts/command";
+import { run } from "./command";
 import { pace } from "./pace";
 
 /** Traces by kind ("mount", "process" …), each as one line of text. */

@@ -3,10 +3,10 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { projectRoot } from "../../scripts/build/project";
-import { type VmImage, vmImage, vmPort, vmWork } from "../../scripts/images/vm";
-import { paceVariable } from "./pace";
-import { inScope } from "./scope";
+import { projectRoot } from "../build/project";
+import { type VmImage, vmImage, vmPort, vmWork } from "../images/vm";
+import { paceVariable } from "../pace";
+import { inScope } from "../scope";
 import type { TestMachine } from "./test-machine";
 import { forEachMessage, toLine, vmReply } from "./vm-channel";
 import { type Commands, openCommands } from "./vm-commands";

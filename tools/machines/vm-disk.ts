@@ -2,11 +2,11 @@
 
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
-import { driverBinary, projectRoot } from "../../scripts/build/project";
-import { run } from "../../scripts/command";
-import { busyboxImage, debianImage, diskImage } from "../../scripts/images/images";
-import { makeFileSystem, vmWork } from "../../scripts/images/vm";
-import { conformanceTests } from "../../scripts/setup/nomad";
+import { driverBinary, projectRoot } from "../build/project";
+import { run } from "../command";
+import { busyboxImage, debianImage, diskImage } from "../images/images";
+import { makeFileSystem, vmWork } from "../images/vm";
+import { conformanceTests } from "../setup/nomad";
 
 /** Parts of the repository that no test in a machine reads, or that are rebuilt. */
 const leftOut = new Set([".git", "dist", "node_modules"]);

@@ -2,12 +2,12 @@
 
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { attempt, type CommandOptions, type Finished, run } from "../../scripts/command";
-import { cacheDir } from "../../scripts/images/cache";
-import type { HostSuite } from "../../scripts/images/host-tree";
-import { hostImage } from "../../scripts/images/images";
+import { attempt, type CommandOptions, type Finished, run } from "../command";
+import { cacheDir } from "../images/cache";
+import type { HostSuite } from "../images/host-tree";
+import { hostImage } from "../images/images";
+import { inScope } from "../scope";
 import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
-import { inScope } from "./scope";
 import type { InsideOptions, TestMachine } from "./test-machine";
 
 /** Seconds a boot may take before the start counts as failed; it takes about two. */
