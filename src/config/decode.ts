@@ -1,6 +1,6 @@
-import { decode as decodeMsgpack } from "@msgpack/msgpack";
 import * as v from "valibot";
 import { ConfigError } from "../lib/errors";
+import { decodeMsgpack } from "../lib/msgpack";
 import { normalizeTable } from "./normalize";
 import { type AnyOption, allowedText, isRequired, type OptionTable } from "./option";
 
@@ -29,7 +29,7 @@ function decodeMap(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   if (bytes.length === 0) return {};
   let value: unknown;
   try {
-    value = decodeMsgpack(bytes, { useBigInt64: true });
+    value = decodeMsgpack(bytes, "bigint");
   } catch (cause) {
     // The decoder's own rule, because the name is special in JavaScript; its error does not say where the name is.
     const reserved = cause instanceof Error && cause.message.includes("__proto__");

@@ -1,5 +1,6 @@
-import { decode, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
 import * as v from "valibot";
+import { decodeMsgpack } from "../lib/msgpack";
 import type { ContainerRef } from "../supervisor/supervisor";
 
 /** Version of the task handles that this driver writes (TaskHandle.version). */
@@ -40,7 +41,7 @@ export class HandleError extends Error {
  */
 export function decodeTaskState(bytes: Uint8Array): TaskState {
   try {
-    return v.parse(schema, bytes.length === 0 ? undefined : decode(bytes));
+    return v.parse(schema, bytes.length === 0 ? undefined : decodeMsgpack(bytes, "number"));
   } catch (cause) {
     throw new HandleError(
       "Cannot recover the task: its handle was not written by this version of the nspawn driver, but by another driver or a newer version.",
