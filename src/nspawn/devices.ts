@@ -1,5 +1,5 @@
-import { nspawnSwitches } from "./arguments";
 import type { DeviceRule } from "./payload";
+import { nspawnSwitches } from "./switches";
 
 /**
  * Devices that systemd-nspawn or the container may open besides those of DevicePolicy=closed, as in

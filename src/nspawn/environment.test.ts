@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ConfigError } from "../lib/errors";
-import { environmentFile, parseEnvironmentFile, settingsFile, settingsFilePath, taskEnvironment } from "./environment";
+import { settingsFile, settingsFilePath, taskEnvironment } from "./environment";
+import { environmentFile, parseEnvironmentFile } from "./environment-file";
 import { featuresOf } from "./features";
 
 const FEATURES = featuresOf(257);

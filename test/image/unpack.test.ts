@@ -6,7 +6,7 @@ import { closeSync, openSync } from "node:fs";
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
-import { parseReport, type UnpackReport } from "../../src/image/archive/worker";
+import { parseReport, type UnpackReport } from "../../src/image/archive/report";
 import { getAttribute } from "../../src/linux/files";
 import { run } from "../../tools/command";
 import { compressed } from "../support/oci-image";

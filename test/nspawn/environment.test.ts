@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { environmentFile, taskEnvironment } from "../../src/nspawn/environment";
+import { taskEnvironment } from "../../src/nspawn/environment";
+import { environmentFile } from "../../src/nspawn/environment-file";
 import { type TinyContainer, tinyContainer } from "./tiny-container";
 
 const ONE_LINE: Readonly<Record<string, string>> = {

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { encode } from "@msgpack/msgpack";
 import { decodeTaskConfig } from "../../src/config/task/decode";
 import { nspawnArguments } from "../../src/nspawn/arguments";
-import { parseEnvironmentFile, settingsFilePath, type TaskEnvironment } from "../../src/nspawn/environment";
+import { settingsFilePath, type TaskEnvironment } from "../../src/nspawn/environment";
+import { parseEnvironmentFile } from "../../src/nspawn/environment-file";
 import { type Features, featuresOf, parseNspawnVersion } from "../../src/nspawn/features";
 import { plannedMounts } from "../support/planned-mounts";
 

@@ -1,9 +1,9 @@
 import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
 import { readIfThere } from "../../lib/read-file";
-import { nspawnSwitches } from "../../nspawn/arguments";
 import type { PayloadMode } from "../../nspawn/payload";
 import { findStartedPayload, waitForProcess } from "../../nspawn/processes";
+import { nspawnSwitches } from "../../nspawn/switches";
 import { createLogger } from "../../plugin/logger";
 import { Supervisors } from "../../supervisor/supervisors";
 

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { openSync, statfsSync, writeSync } from "node:fs";
-import * as v from "valibot";
 import { gcThrottle } from "../../lib/buffers";
 import { errnoCode, errorText, UnpackError } from "../../lib/errors";
 import { keepCapabilities } from "../../linux/capabilities";
@@ -10,26 +9,8 @@ import { compressionOf, type Decompressor, decompressor } from "../compression/d
 import { MAGIC_BYTES } from "../compression/magic";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import type { LayerRecord } from "./layer-record";
+import type { UnpackReport } from "./report";
 import { TarReader } from "./tar-reader";
-
-/** The messages of an unpacking process, one JSON object per line. */
-const schema = v.variant("kind", [
-  v.object({ kind: v.literal("unpacked"), diffId: v.string(), bytes: v.number(), entries: v.number() }),
-  v.object({ kind: v.literal("failed"), why: v.picklist(["archive", "disk full", "system"]), message: v.string() }),
-]);
-
-/** A message of an unpacking process. */
-export type UnpackReport = v.InferOutput<typeof schema>;
-
-/** Parses a line; undefined for any other line. */
-export function parseReport(line: string): UnpackReport | undefined {
-  try {
-    const parsed = v.safeParse(schema, JSON.parse(line));
-    return parsed.success ? parsed.output : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** The properties of an unpacked layer. */
 interface Unpacked {
@@ -54,6 +35,7 @@ interface UnpackOptions {
 
 /** MiB of output between two garbage collections. */
 const COLLECT_MIB = 1;
+
 /** Uncompressed bytes between two checks. */
 const CHECK_EVERY = 32 * 1024 * 1024;
 

@@ -6,7 +6,7 @@ import { writeFd } from "../../linux/fd-stream";
 import type { FileLock } from "../../linux/flock";
 import { createPipe } from "../../linux/pipe";
 import type { ArchiveKind } from "../archive/extractor";
-import { parseReport, type UnpackReport } from "../archive/worker";
+import { parseReport, type UnpackReport } from "../archive/report";
 
 /**
  * Syncs a directory's file system in another process: nothing else in this process would proceed

@@ -3,7 +3,7 @@ import { inDirectory } from "../../lib/directories";
 import { entryPoint } from "../../lib/entry-points";
 import { errnoCode, errorText } from "../../lib/errors";
 import { bootId } from "../../linux/proc";
-import { nspawnSwitches } from "../../nspawn/arguments";
+import { nspawnSwitches } from "../../nspawn/switches";
 import {
   type Container,
   type ContainerRef,

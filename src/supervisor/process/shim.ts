@@ -30,7 +30,7 @@ import {
 import { inNetworkNamespace } from "../../linux/network-namespace";
 import { identify, type ProcessIdentity, signalProcess } from "../../linux/proc";
 import { allowedDevices, dropMknod } from "../../nspawn/devices";
-import { parseEnvironmentFile } from "../../nspawn/environment";
+import { parseEnvironmentFile } from "../../nspawn/environment-file";
 import { decodeExit, RESTART } from "../../nspawn/exit";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
