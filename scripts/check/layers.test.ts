@@ -69,6 +69,15 @@ describe("the layer check", () => {
       ["image/a.ts imports Nomad's protobufs; only config, launch, task, driver, runtime, cli may."],
     ],
     [
+      "a shim that loads a package",
+      {
+        "supervisor/process/shim.ts": 'import { a } from "../../config/a";\nimport type { B } from "../../config/b";',
+        "config/a.ts": 'import * as v from "valibot";\nimport { join } from "node:path";',
+        "config/b.ts": 'import { encode } from "@msgpack/msgpack";',
+      },
+      ["supervisor/process/shim.ts loads the package valibot, through config/a.ts."],
+    ],
+    [
       "a second table of C functions",
       { "linux/a.ts": 'dlopen("libc.so.6", {});' },
       ["linux/a.ts calls dlopen; only linux/ffi.ts may."],

@@ -56,12 +56,13 @@ const layerOf = (path: string): number => LAYERS.findIndex((layer) => path.start
 
 /**
  * What breaks the rules of docs/architecture.md, a sentence each: arrows that point up, cycles, foreign protobufs, a second FFI table, a
- * folder that does not say what it is.
+ * folder that does not say what it is, a shim or worker that loads a package.
  */
 export function layerProblems(files: readonly SourceFile[]): readonly string[] {
   const problems = [
     ...files.flatMap((file) => [...upwardImports(file), ...forbiddenContents(file)]),
     ...undocumentedFolders(files),
+    ...heavyEntries(files),
   ];
   return [...problems, ...cycles(files).map((cycle) => `These files import each other: ${cycle.join(" → ")}.`)];
 }
@@ -90,6 +91,34 @@ function undocumentedFolders(files: readonly SourceFile[]): readonly string[] {
   const folders = new Set(files.flatMap(({ path }) => (path.includes("/") ? [dirname(path)] : [])));
   for (const { path, text } of files) if (MODULE_COMMENT.test(text)) folders.delete(dirname(path));
   return [...folders].map((folder) => `${folder} has no file that begins with a module comment.`);
+}
+
+/**
+ * Files with which this program starts as a shim or a worker, one process per task or layer: each package that they load costs every one
+ * of these processes memory (measured: valibot and the option tables, 2.5 MB per shim).
+ */
+const LEAN_ENTRIES = ["supervisor/process/shim", "image/archive/worker"];
+
+/** Packages that a lean entry point loads, by itself or through its imports. */
+function heavyEntries(files: readonly SourceFile[]): readonly string[] {
+  const byPath = new Map(files.map((file) => [file.path.replace(/\.ts$/, ""), file]));
+  return LEAN_ENTRIES.flatMap((entry) => {
+    const seen = new Set<string>();
+    const problems: string[] = [];
+    const visit = (path: string): void => {
+      const file = byPath.get(path);
+      if (file === undefined || seen.has(path)) return;
+      seen.add(path);
+      // Imports of types alone are not in the executable.
+      const text = file.text.replace(/^import type [\s\S]*? from "[^"]+";$/gm, "");
+      for (const [, name = ""] of text.matchAll(/ from "((?!\.|node:|bun(?::|"))[^"]+)"/g)) {
+        problems.push(`${entry}.ts loads the package ${name}, through ${file.path}.`);
+      }
+      for (const to of importsOf({ path: file.path, text })) visit(to);
+    };
+    visit(entry);
+    return problems;
+  });
 }
 
 /** The import cycles among files, each once. */

@@ -1,6 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { encode } from "@msgpack/msgpack";
 import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import { type Allocation, createAllocation, taskConfig } from "./allocation";
 import { logSentence } from "./driver-log";
@@ -147,14 +148,11 @@ async function lost(child: PluginChild): Promise<never> {
 }
 
 async function shutDown(client: PluginClient, child: PluginChild): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, SHUTDOWN_MS);
   try {
     // A response is optional: only the exit of the process matters.
     client.controller.shutdown({}).catch(() => {});
-    await Promise.race([child.ended, late.promise]);
+    await settles(child.ended, SHUTDOWN_MS);
   } finally {
-    clearTimeout(timer);
     client.close();
     await child.kill();
   }
