@@ -247,7 +247,7 @@ test("a store of another format is not changed", async () => {
   );
   await rm(top, { recursive: true });
   await writeFile(top, "a file");
-  await expect(acquire(openStore(), "one")).rejects.toThrow(/cannot be used: (EEXIST|ENOTDIR)/);
+  await expect(acquire(openStore(), "one")).rejects.toThrow(/is unusable: (EEXIST|ENOTDIR)/);
   await rm(top);
   await mkdir(top);
 });

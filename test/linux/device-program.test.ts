@@ -63,5 +63,5 @@ describe("a cgroup's devices", () => {
 });
 
 test("an invalid rule is an error of the driver", () => {
-  expect(() => deviceProgram(["c 1:3"])).toThrow("is no rule");
+  expect(() => deviceProgram(["c 1:3"])).toThrow("is not a device rule");
 });

@@ -6,6 +6,7 @@ import { decodeTaskConfig } from "../../src/config/task/decode";
 import { nspawnArguments } from "../../src/nspawn/arguments";
 import { parseEnvironmentFile, settingsFilePath, type TaskEnvironment } from "../../src/nspawn/environment";
 import { type Features, featuresOf, parseNspawnVersion } from "../../src/nspawn/features";
+import { plannedMounts } from "../support/planned-mounts";
 
 /** A root with a single program, this machine's /bin/cat, run by the real systemd-nspawn. */
 export interface TinyContainer {
@@ -59,7 +60,7 @@ export async function tinyContainer(name: string): Promise<TinyContainer> {
       features,
       machine,
       image: { kind: "directory", path: root },
-      mounts: [],
+      mounts: plannedMounts(options),
       register: false,
       network: "config",
       environment: given.environment?.arguments ?? [],
