@@ -5,6 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ResourcesSchema, TaskHandle } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
+import { debianImage } from "../../tools/images/images";
 import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
@@ -156,6 +157,16 @@ describe("a private network", () => {
     const end = await bench.finished(shell(bench.busybox, script, { network_veth: true }));
     expect(end.stdout).toContain("both\n");
   });
+
+  test("lets users other than root listen on low ports, and ping", async () => {
+    const config = { image: await debianImage(), boot: false, volatile: "overlay", network_veth: true, user: "daemon" };
+    const script =
+      'use Socket; socket(my $t, AF_INET, SOCK_STREAM, 6) && bind($t, sockaddr_in(80, INADDR_ANY)) or die "port: $!"; print "port "; socket(my $s, AF_INET, SOCK_DGRAM, 1) or die "ping: $!"; print "ping"';
+    // The rights come with the link, which a program that begins at once may be ahead of.
+    const wait = `until ip -o address show dev host0 scope global | grep -q inet; do sleep 0.05; done; exec perl -e '${script}'`;
+    const end = await bench.finished({ config: { ...config, command: ["/bin/sh", "-c", wait] } });
+    expect(end).toMatchObject({ code: 0, stdout: "port ping", stderr: "" });
+  }, 60_000);
 
   test("can be reached by this host, and by other containers", async () => {
     const { task } = await serving("alone", {});

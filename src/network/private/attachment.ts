@@ -12,6 +12,7 @@ import { holdContainerLease } from "../dhcp/client";
 import { leaseOf, serveLease } from "../dhcp/server";
 import { enableRouteLocalnet } from "../firewall/loopback";
 import { containerPorts } from "../network";
+import { grantNetworkRights } from "../rights";
 import { addressing } from "./address-assignment";
 import { type HostLink, readContainerLink, readHostLink, routesTo, setUpContainer, setUpHost } from "./link";
 import type { NetworkRecord } from "./records";
@@ -136,6 +137,8 @@ export class NetworkAttachment {
       this.#detach();
       return;
     }
+    const refused = grantNetworkRights(this.#namespace);
+    if (refused !== undefined) this.#context.warn(refused);
     const update = () => this.#update();
     this.#stops.push(watchNetwork(this.#namespace, update));
     this.#earlyStops.push(
