@@ -161,7 +161,7 @@ describe("a private network", () => {
   test("lets users other than root listen on low ports, and ping", async () => {
     const config = { image: await debianImage(), boot: false, volatile: "overlay", network_veth: true, user: "daemon" };
     const script =
-      'use Socket; socket(my $t, AF_INET, SOCK_STREAM, 6) && bind($t, sockaddr_in(80, INADDR_ANY)) or die "port: $!"; print "port "; socket(my $s, AF_INET, SOCK_DGRAM, 1) or die "ping: $!"; print "ping"';
+      'use Socket; my $t; socket($t, AF_INET, SOCK_STREAM, 6) && bind($t, sockaddr_in(80, INADDR_ANY)) or die "port: $!"; print "port "; socket(my $s, AF_INET, SOCK_DGRAM, 1) or die "ping: $!"; print "ping"';
     // The rights come with the link, which a program that begins at once may be ahead of.
     const wait = `until ip -o address show dev host0 scope global | grep -q inet; do sleep 0.05; done; exec perl -e '${script}'`;
     const end = await bench.finished({ config: { ...config, command: ["/bin/sh", "-c", wait] } });
