@@ -538,7 +538,7 @@ describe("a port on which a program of the host listens", () => {
       await child.stdout.getReader().read();
       const { problem } = await start(hostIp);
       expect(problem).toContain('The port 20060 ("port0") cannot be forwarded to the container: the program "');
-      expect(problem).toContain(`(PID ${child.pid}) listens on it (${protocol.toUpperCase()}, `);
+      expect(problem).toContain(`(PID ${child.pid}) already listens on it (${protocol.toUpperCase()}, `);
       expect(await rules()).not.toContain("20060");
     } finally {
       child.kill();

@@ -80,7 +80,7 @@ describe("volumes = false", () => {
 
     expect(await refusal(mount)).toContain(disabled);
     const named = await refusal(mount, { ...mount, taskPath: "/v", requestName: "database" });
-    expect(named).toContain(`The volume "database" at "/v" is refused`);
+    expect(named).toContain(`The volume "database" at "/v" is not allowed`);
     await strict.client().init();
     expect(await refusal({ ...mount, requestName: "database" })).toContain(disabled);
     expect((await strict.finished(spec(mount))).code).toBe(0);
