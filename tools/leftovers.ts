@@ -4,13 +4,13 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "./command";
-import { pace } from "./pace";
+import { timeoutScale } from "./timeout-scale";
 
 /** Traces by kind ("mount", "process" …), each as one line of text. */
 export type HostState = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Milliseconds that the kernel gets to remove a dead container's cgroups and interfaces; no event reports when it has. */
-const settleTime = 5_000 * pace;
+const settleTime = 5_000 * timeoutScale;
 
 /** Records the state of the machine. */
 export async function hostState(): Promise<HostState> {

@@ -5,8 +5,8 @@ import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { busyboxImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
-import { pace } from "../../tools/pace";
 import { conformanceTests } from "../../tools/setup/nomad";
+import { timeoutScale } from "../../tools/timeout-scale";
 
 /** Declares a test for each Go test that `wanted` selects; they must not leave anything behind. */
 export async function declareGoTests(wanted: (name: string) => boolean): Promise<void> {
@@ -27,7 +27,7 @@ export async function declareGoTests(wanted: (name: string) => boolean): Promise
 
   test.each(names)("%s", async (name) => {
     const env = { ...process.env, NSPAWN_DRIVER_BINARY: driverBinary(), NSPAWN_TEST_IMAGE: await busyboxImage() };
-    const argv = [binary, "-test.run", `^${name}$`, "-test.v", "-test.timeout", `${50 * pace}s`];
+    const argv = [binary, "-test.run", `^${name}$`, "-test.v", "-test.timeout", `${50 * timeoutScale}s`];
     const ended = await attempt(argv, { env });
     const output = ended.code === 0 ? "" : `${ended.stdout}${ended.stderr}`;
     expect({ code: ended.code, output }).toEqual({ code: 0, output: "" });

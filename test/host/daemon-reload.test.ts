@@ -4,7 +4,7 @@ import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, run } from "../../tools/command";
 import { debianImage } from "../../tools/images/images";
-import { copyTree, type Fixture, shell, useFixture } from "../protocol/workbench";
+import { copyTree, type Fixture, shell, useFixture } from "../protocol/fixture";
 import { megabytes } from "../support/task";
 import { unitSettings } from "./unit-view";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { attempt, run } from "../../tools/command";
 import { debianImage } from "../../tools/images/images";
-import { type Fixture, shell, useFixture } from "../protocol/workbench";
+import { type Fixture, shell, useFixture } from "../protocol/fixture";
 import type { PreparedTask } from "../support/task";
 
 let bench: Fixture;

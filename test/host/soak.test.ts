@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { hostState, leftovers } from "../../tools/leftovers";
-import { type Fixture, openWorkbench, shell } from "../protocol/workbench";
+import { type Fixture, openWorkbench, shell } from "../protocol/fixture";
 import { prepareTask } from "../support/task";
 
 const cycles = 500;

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { attempt, run } from "../../tools/command";
-import { type Fixture, failure, shell, useFixture } from "../protocol/workbench";
+import { type Fixture, failure, shell, useFixture } from "../protocol/fixture";
 
 let bench: Fixture;
 useFixture(

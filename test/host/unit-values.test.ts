@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { run } from "../../tools/command";
+import { type Fixture, shell, useFixture } from "../protocol/fixture";
 import { sentence } from "../protocol/inside";
-import { type Fixture, shell, useFixture } from "../protocol/workbench";
 
 /** A job's text becomes a value in a unit, and nothing else. */
 

@@ -3,7 +3,7 @@ import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/drive
 import { debianImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { megabytes } from "../support/task";
-import { type Fixture, openWorkbench } from "./workbench";
+import { type Fixture, openWorkbench } from "./fixture";
 
 let before: HostState;
 let bench: Fixture;

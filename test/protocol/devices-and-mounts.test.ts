@@ -5,13 +5,13 @@ import { readMounts } from "../../src/linux/mount";
 import { run } from "../../tools/command";
 import { exec } from "../support/exec";
 import type { TaskSpec } from "../support/task";
+import { type Fixture, shell, useFixture } from "./fixture";
+import { confinesDevices, type HostPaths, runTask, useHostPaths } from "./host-paths";
 import { sentence } from "./inside";
-import { confinesDevices, type Places, usePlaces, went } from "./places";
-import { type Fixture, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
-let places: Places;
-usePlaces((opened) => {
+let places: HostPaths;
+useHostPaths((opened) => {
   places = opened;
 });
 useFixture((opened) => {
@@ -44,7 +44,7 @@ describe("devices", () => {
     ["w", "w\nc\n"],
   ])("with %s allow exactly that", async (permissions, said) => {
     const devices = [`${node}:/dev/mine:${permissions}`];
-    expect((await went(bench, shell(bench.busybox, open("/dev/mine"), { ...asRoot, devices }))).stdout).toBe(
+    expect((await runTask(bench, shell(bench.busybox, open("/dev/mine"), { ...asRoot, devices }))).stdout).toBe(
       either(said, "r\nw\nc\n"),
     );
   });
@@ -52,7 +52,9 @@ describe("devices", () => {
   test("that the job does not name cannot be opened, whether the container creates or finds them", async () => {
     const script = `mknod /dev/made c 1 11 2>/dev/null && { ${open("/dev/made")}; }; ${open("/dev/found")}`;
     const more = { ...asRoot, bind: { [node]: "/dev/found" } };
-    expect((await went(bench, shell(bench.busybox, script, more))).stdout).toBe(either("c\nc\n", "r\nw\nc\nr\nw\nc\n"));
+    expect((await runTask(bench, shell(bench.busybox, script, more))).stdout).toBe(
+      either("c\nc\n", "r\nw\nc\nr\nw\nc\n"),
+    );
   });
 
   test("do not depend on what the command looks like", async () => {
@@ -62,7 +64,7 @@ describe("devices", () => {
       "(mknod /dev/l c 10 237 && : < /dev/l) 2>/dev/null && echo open; echo end",
       "--image=/x",
     ];
-    const { stdout } = await went(bench, shell(bench.busybox, "", { ...asRoot, command }));
+    const { stdout } = await runTask(bench, shell(bench.busybox, "", { ...asRoot, command }));
     expect(stdout).toBe(either("end\n", "open\nend\n"));
   });
 
@@ -70,7 +72,7 @@ describe("devices", () => {
     const closed = await places.node(join(places.directory, "closed"), [1, 3], 0o600);
     const devices = [`${node}:/dev/mine:w`, `${closed}:/dev/closed`];
     const script = "(: > /dev/mine) && echo open; echo x > /dev/closed && echo closed";
-    expect((await went(bench, shell(bench.busybox, script, { devices }))).stdout).toBe("open\nclosed\n");
+    expect((await runTask(bench, shell(bench.busybox, script, { devices }))).stdout).toBe("open\nclosed\n");
   });
 
   test("that the container's users could not open are refused, as on devtmpfs", async () => {
@@ -82,14 +84,14 @@ describe("devices", () => {
     const readable = await places.node(join(ramfs, "readable"), [1, 3], 0o664);
     expect(await refusal(shell(bench.busybox, "true", { devices: [`${readable}:/dev/n:rw`] }))).toContain("0664");
     const script = "cat /dev/n && echo read";
-    const end = await went(bench, shell(bench.busybox, script, { devices: [`${readable}:/dev/n:r`] }));
+    const end = await runTask(bench, shell(bench.busybox, script, { devices: [`${readable}:/dev/n:r`] }));
     expect(end.stdout).toBe("read\n");
   });
 
   test("are found through a symlink, and confined by its target", async () => {
     await symlink("log", join(places.directory, "link"));
     const devices = [`${join(places.directory, "link")}:/dev/mine:w`];
-    expect((await went(bench, shell(bench.busybox, open("/dev/mine"), { ...asRoot, devices }))).stdout).toBe(
+    expect((await runTask(bench, shell(bench.busybox, open("/dev/mine"), { ...asRoot, devices }))).stdout).toBe(
       either("w\nc\n", "r\nw\nc\n"),
     );
   });
@@ -97,7 +99,7 @@ describe("devices", () => {
   test("of Nomad's device plugins come with their mounts and variables", async () => {
     const library = await places.folder("library");
     await writeFile(join(library, "lib.so"), "library\n");
-    const { stdout } = await went(bench, {
+    const { stdout } = await runTask(bench, {
       ...shell(bench.busybox, `echo $VISIBLE; ${open("/dev/gpu0")}; cat /usr/lib/gpu/lib.so`, asRoot),
       devices: [{ hostPath: node, taskPath: "/dev/gpu0", cgroupPermissions: "rw" }],
       deviceEnv: { VISIBLE: "gpu0" },
@@ -138,7 +140,7 @@ describe("volume mounts", () => {
       "for f in /data/new /data/below/new /data/below/f; do (: > $f) 2>/dev/null && echo wrote $f; done; mount -o remount,rw /data 2>/dev/null && echo remounted; cat /data/below/f";
     for (const user_namespacing of [true, false]) {
       const spec = shell(bench.busybox, script, { user_namespacing });
-      const { stdout } = await went(bench, { ...spec, mounts: [at("/data", top, { readonly: true })] });
+      const { stdout } = await runTask(bench, { ...spec, mounts: [at("/data", top, { readonly: true })] });
       // Without a user namespace the container's root may remount: it has CAP_SYS_ADMIN (docs/security.md).
       expect(stdout).toBe(user_namespacing ? "f\n" : "remounted\nf\n");
     }
@@ -148,7 +150,7 @@ describe("volume mounts", () => {
     const top = await places.mount("tmpfs", await places.folder("csi/published"));
     await places.mount("tmpfs", join(top, "sub"));
     const script = "echo a > /data/f && echo b > /data/sub/f && cat /data/f /data/sub/f";
-    const { stdout } = await went(bench, { ...shell(bench.busybox, script), mounts: [at("/data", top)] });
+    const { stdout } = await runTask(bench, { ...shell(bench.busybox, script), mounts: [at("/data", top)] });
     expect(stdout).toBe("a\nb\n");
     expect(await Bun.file(join(top, "sub/f")).text()).toBe("b\n");
   });
@@ -186,7 +188,7 @@ describe("volume mounts", () => {
     await writeFile(file, "one\n");
     const script = "cat /data/f /ro; echo two > /data/f; (echo x > /ro) 2>/dev/null || echo refused";
     const mounts = [at("/data/f", file), at("/ro", file, { readonly: true })];
-    expect((await went(bench, { ...shell(bench.busybox, script), mounts })).stdout).toBe("one\none\nrefused\n");
+    expect((await runTask(bench, { ...shell(bench.busybox, script), mounts })).stdout).toBe("one\none\nrefused\n");
     expect(await Bun.file(file).text()).toBe("two\n");
   });
 });
@@ -205,7 +207,7 @@ describe("mounts over each other", () => {
     const spec = shell(bench.busybox, "cat /data/f /data/in/f; grep -c ' /data/in/deep tmpfs' /proc/mounts", {
       tmpfs: ["/data/in/deep"],
     });
-    expect((await went(bench, { ...spec, mounts })).stdout).toBe("outer\ninner\n1\n");
+    expect((await runTask(bench, { ...spec, mounts })).stdout).toBe("outer\ninner\n1\n");
   });
 
   test("the job's mount takes precedence over a directory of Nomad", async () => {
@@ -213,6 +215,6 @@ describe("mounts over each other", () => {
     await writeFile(join(own, "f"), "own\n");
     const more = { bind: { [own]: "/secrets" }, tmpfs: ["/alloc"] };
     const script = "cat /secrets/f; ls /alloc; ls -d /local";
-    expect((await went(bench, shell(bench.busybox, script, more))).stdout).toBe("own\n/local\n");
+    expect((await runTask(bench, shell(bench.busybox, script, more))).stdout).toBe("own\n/local\n");
   });
 });

@@ -4,11 +4,11 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Label, ProgramBuilder } from "../../src/linux/syscall-program/builder";
 import { run } from "../../tools/command";
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
 import { exec, startExec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
+import { copyTree, type Fixture, shell, useFixture } from "./fixture";
 import { sentence } from "./inside";
-import { copyTree, type Fixture, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 useFixture((opened) => {
@@ -52,7 +52,7 @@ describe("replaced files in a container block neither exec nor the driver", () =
     const task = await up(script);
     const begin = performance.now();
     expect(await exec(bench.client(), task.id, "echo $USER")).toMatchObject({ code: 0, stdout: "root\n" });
-    expect(performance.now() - begin).toBeLessThan(2_000 * pace);
+    expect(performance.now() - begin).toBeLessThan(2_000 * timeoutScale);
   });
 
   test("a user that the container does not know afterwards is refused", async () => {
@@ -85,10 +85,10 @@ describe("a file system of a container that never answers", () => {
     const [task, other] = await Promise.all([up(`${hang} ${place}`, withFuse), up("true")]);
     const begin = performance.now();
     const first = sentence((await startExec(bench.client(), task.id, command, terminal)).ended);
-    expect(await othersAnswer(other)).toBeLessThan(3_000 * pace);
+    expect(await othersAnswer(other)).toBeLessThan(3_000 * timeoutScale);
     expect(await first).toContain("one of its file systems hangs");
-    expect(performance.now() - begin).toBeLessThan(8_000 * pace);
-    expect(await othersAnswer(other)).toBeLessThan(3_000 * pace);
+    expect(performance.now() - begin).toBeLessThan(8_000 * timeoutScale);
+    expect(await othersAnswer(other)).toBeLessThan(3_000 * timeoutScale);
     expect((await bench.client().inspectTask(task.id)).task?.id).toBe(task.id);
     await bench.client().destroyTask(task.id, true);
   });

@@ -4,7 +4,7 @@ import { driverBinary } from "../../tools/build/project";
 import { attempt } from "../../tools/command";
 import { exec, startExec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
-import { type Fixture, failure, shell, useFixture } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./fixture";
 
 let bench: Fixture;
 useFixture((opened) => {

@@ -13,7 +13,7 @@ import { DriverClient } from "../support/driver-client";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { startPlugin } from "../support/plugin-process";
 import type { PreparedTask } from "../support/task";
-import { copyTree, type Fixture, failure, openWorkbench, shell } from "./workbench";
+import { copyTree, type Fixture, failure, openWorkbench, shell } from "./fixture";
 
 let before: HostState;
 let bench: Fixture;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { run } from "../../tools/command";
 import { debianImage } from "../../tools/images/images";
-import { type Fixture, failure, shell, useFixture } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./fixture";
 
 const namespace = `group-${process.pid}`;
 const path = `/run/netns/${namespace}`;

@@ -7,7 +7,7 @@ import { attempt } from "../../tools/command";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
 import { agentEnvironment, startPlugin } from "../support/plugin-process";
-import { failure } from "./workbench";
+import { failure } from "./fixture";
 
 let before: HostState;
 beforeAll(async () => {

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import type { TaskSpec } from "../support/task";
-import { type Fixture, failure, shell } from "./workbench";
+import { type Fixture, failure, shell } from "./fixture";
 
 /** Whether the plugin under test uses the systemd supervisor, as it does if systemd is PID 1. */
 export const underSystemd: boolean = existsSync("/run/systemd/system");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { type Fixture, failure, shell, useFixture } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./fixture";
 
 let bench: Fixture;
 useFixture((opened) => {

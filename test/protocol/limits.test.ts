@@ -6,8 +6,8 @@ import { containerCgroups } from "../../src/linux/cgroup/membership";
 import { run } from "../../tools/command";
 import { watchEvents } from "../support/event-watch";
 import { megabytes, type PreparedTask } from "../support/task";
+import { type Fixture, shell, useFixture } from "./fixture";
 import { underSystemd } from "./inside";
-import { type Fixture, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 useFixture((opened) => {

@@ -4,9 +4,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { run } from "../../tools/command";
 import type { PreparedTask } from "../support/task";
+import { copyTree, type Fixture, shell, useFixture } from "./fixture";
+import { runTask } from "./host-paths";
 import { inside, sentence } from "./inside";
-import { went } from "./places";
-import { copyTree, type Fixture, shell, useFixture } from "./workbench";
 
 /** A replacement of a task's log is never opened; only the FIFO that Nomad created there, or the null device, is. */
 
@@ -135,7 +135,7 @@ describe("the directory of the logs", () => {
   });
 
   test("is the job's if it mounts something there", async () => {
-    const { stdout, code } = await went(
+    const { stdout, code } = await runTask(
       bench,
       shell(bench.busybox, "cat /alloc/logs/f; echo x > /alloc/logs/g", { bind: { "local/mine": "/alloc/logs" } }),
       async ({ dirs }) => {
@@ -155,7 +155,7 @@ describe("the directory of the logs", () => {
 
   test("a second start after a task's attempt works like the first", async () => {
     const script = "ln -sf /etc/passwd /alloc/logs/.task.stdout.fifo; echo started";
-    const { task } = await went(bench, shell(bench.busybox, script));
+    const { task } = await runTask(bench, shell(bench.busybox, script));
     task.stdout.resume();
     await bench.start(task);
     await task.stdout.waitFor(/started\nstarted\n/);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { create } from "@bufbuild/protobuf";
 import { encode } from "@msgpack/msgpack";
 import { TaskHandleSchema, TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { type Fixture, failure, shell, useFixture } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./fixture";
 
 let bench: Fixture;
 useFixture((opened) => {

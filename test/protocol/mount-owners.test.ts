@@ -2,15 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { chmod, chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exec } from "../support/exec";
+import { type Fixture, shell, useFixture } from "./fixture";
+import { type HostPaths, owner, runTask, useHostPaths } from "./host-paths";
 import { sentence } from "./inside";
-import { owner, type Places, usePlaces, went } from "./places";
-import { type Fixture, shell, useFixture } from "./workbench";
 
 /** File ownership on both sides of a mount, in containers with their own user IDs: the default. */
 
 let bench: Fixture;
-let places: Places;
-usePlaces((opened) => {
+let places: HostPaths;
+useHostPaths((opened) => {
   places = opened;
 });
 useFixture((opened) => {
@@ -26,7 +26,7 @@ describe("the task's directories", () => {
     "cat /secrets/token && echo a > /alloc/f && echo l >> /local/f && echo s > /secrets/f && mkdir /local/d && chown 1000 /alloc/f && echo all";
 
   test("belong to the container's root inside, and to the host's root outside", async () => {
-    const { task, stdout, stderr, events } = await went(bench, shell(bench.busybox, write), async ({ dirs }) => {
+    const { task, stdout, stderr, events } = await runTask(bench, shell(bench.busybox, write), async ({ dirs }) => {
       await writeFile(join(dirs.secrets, "token"), "t\n", { mode: 0o600 });
       await writeFile(join(dirs.local, "f"), "", { mode: 0o644 });
     });
@@ -40,7 +40,7 @@ describe("the task's directories", () => {
 
   test("as Nomad creates them (owned by nobody, open to all), for a user of the image too", async () => {
     const script = "echo l > /local/f && echo s > /secrets/f && ls -ln /local/f | cut -d' ' -f1-12";
-    const { task, stdout } = await went(bench, shell(bench.busybox, script, { user: "app" }), async ({ dirs }) => {
+    const { task, stdout } = await runTask(bench, shell(bench.busybox, script, { user: "app" }), async ({ dirs }) => {
       for (const directory of [dirs.local, dirs.secrets]) {
         await chmod(directory, 0o777);
         await chown(directory, 65_534, 65_534);
@@ -56,7 +56,7 @@ describe("the task's directories", () => {
     ["a fixed range", { private_users: "1310720:65536" }],
     ["a range from 0", { private_users: "0:65536" }],
   ])("with %s", async (_name, more) => {
-    const { task, stdout, stderr } = await went(bench, shell(bench.busybox, write, more), ({ dirs }) =>
+    const { task, stdout, stderr } = await runTask(bench, shell(bench.busybox, write, more), ({ dirs }) =>
       writeFile(join(dirs.secrets, "token"), "t\n", { mode: 0o600 }),
     );
     expect(stderr).toBe("");
@@ -76,7 +76,7 @@ describe("the task's directories", () => {
   test("with relative binds, also those with their own option", async () => {
     const bind = { "local/own": "/own", "local/kept": "/kept:noidmap" };
     const script = "touch /own/f && ls -ldn /kept /own/f | tr -s ' ' | cut -d' ' -f3,4; touch /kept/f || echo refused";
-    const { stdout } = await went(bench, shell(bench.busybox, script, { bind }), async ({ dirs }) => {
+    const { stdout } = await runTask(bench, shell(bench.busybox, script, { bind }), async ({ dirs }) => {
       for (const name of ["own", "kept"])
         await places.mount("tmpfs", join(dirs.local, name)).then((path) => chmod(path, 0o755));
     });
@@ -87,7 +87,7 @@ describe("the task's directories", () => {
 describe("a file system that cannot map owners", () => {
   test("is reported in a task event, and readable as far as it is open to all", async () => {
     const script = "cat /secrets/open; cat /secrets/closed || echo closed; echo x > /secrets/new && echo wrote";
-    const { task, code, stdout, events } = await went(bench, shell(bench.busybox, script), async ({ dirs }) => {
+    const { task, code, stdout, events } = await runTask(bench, shell(bench.busybox, script), async ({ dirs }) => {
       // Like tmpfs before Linux 6.3.
       await places.mount("ramfs", dirs.secrets);
       await chmod(dirs.secrets, 0o777);
@@ -110,7 +110,7 @@ describe("a file system that cannot map owners", () => {
     );
     const more = { user_namespacing: false };
     expect(
-      (await went(bench, { ...shell(bench.busybox, "touch /data/f && echo ok", more), ...volume(closed) })).stdout,
+      (await runTask(bench, { ...shell(bench.busybox, "touch /data/f && echo ok", more), ...volume(closed) })).stdout,
     ).toBe("ok\n");
   });
 });
@@ -118,7 +118,7 @@ describe("a file system that cannot map owners", () => {
 describe("volumes", () => {
   test("belong to the same users inside and outside", async () => {
     const data = await places.folder("data", 999, 0o700);
-    const { stdout, stderr } = await went(bench, {
+    const { stdout, stderr } = await runTask(bench, {
       ...shell(bench.busybox, "ls -ldn /data | tr -s ' ' | cut -d' ' -f3,4; touch /data/f"),
       ...volume(data),
     });
@@ -130,7 +130,7 @@ describe("volumes", () => {
   test("that belong to the container's IDs on the host are not mapped", async () => {
     const data = await places.folder("shifted", 1_310_720 + 1000, 0o700);
     const more = { private_users: "1310720:65536", user: "app" };
-    const { stdout, stderr, events } = await went(bench, {
+    const { stdout, stderr, events } = await runTask(bench, {
       ...shell(bench.busybox, "touch /data/f && ls -ldn /data | tr -s ' ' | cut -d' ' -f3,4", more),
       ...volume(data),
     });
@@ -142,7 +142,7 @@ describe("volumes", () => {
 
   test("with an owner that the container does not have are reported", async () => {
     const data = await places.folder("stranger", 2_000_000, 0o777);
-    const { stdout, events } = await went(bench, {
+    const { stdout, events } = await runTask(bench, {
       ...shell(bench.busybox, "touch /data/f && echo ok"),
       ...volume(data),
     });
@@ -154,7 +154,7 @@ describe("volumes", () => {
     const top = await places.mount("tmpfs", await places.folder("csi"));
     await places.mount("tmpfs", join(top, "below"));
     await writeFile(join(top, "below/f"), "found\n");
-    const { stdout, events } = await went(bench, { ...shell(bench.busybox, "cat /data/below/f"), ...volume(top) });
+    const { stdout, events } = await runTask(bench, { ...shell(bench.busybox, "cat /data/below/f"), ...volume(top) });
     expect(stdout).toBe("found\n");
     expect(events.join("\n")).toContain("other things are mounted below it");
   });
@@ -164,9 +164,9 @@ describe("paths of the host in bind", () => {
   test("keep their owners unless the job maps them", async () => {
     const root = await places.folder("root", 0, 0o755);
     const script = "ls -ldn /data | tr -s ' ' | cut -d' ' -f3; touch /data/f 2>/dev/null && echo wrote";
-    expect((await went(bench, shell(bench.busybox, script, { bind: { [root]: "/data" } }))).stdout).toBe("65534\n");
+    expect((await runTask(bench, shell(bench.busybox, script, { bind: { [root]: "/data" } }))).stdout).toBe("65534\n");
     for (const word of ["idmap", "rootidmap"]) {
-      const { stdout } = await went(bench, shell(bench.busybox, script, { bind: { [root]: `/data:${word}` } }));
+      const { stdout } = await runTask(bench, shell(bench.busybox, script, { bind: { [root]: `/data:${word}` } }));
       expect(stdout).toBe("0\nwrote\n");
     }
   });

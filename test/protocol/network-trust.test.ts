@@ -5,7 +5,7 @@ import { findLeader } from "../../src/nspawn/processes";
 import { run } from "../../tools/command";
 import { addNeighbour, type Neighbour } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
-import { type Fixture, shell, useFixture } from "./workbench";
+import { type Fixture, shell, useFixture } from "./fixture";
 
 /** The host ignores everything that a container announces about its network. */
 

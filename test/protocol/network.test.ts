@@ -9,9 +9,9 @@ import { debianImage } from "../../tools/images/images";
 import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
+import { type Fixture, openWorkbench, shell, useFixture } from "./fixture";
+import { runTask } from "./host-paths";
 import { sentence } from "./inside";
-import { went } from "./places";
-import { type Fixture, openWorkbench, shell, useFixture } from "./workbench";
 
 let neighbour: Neighbour;
 beforeAll(async () => {
@@ -586,7 +586,7 @@ test("a task that gets no address runs, and a task event says so", async () => {
   await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);
   try {
     const spec = shell(bench.busybox, "sleep 1; ip link show dev host0", { network_bridge: "br-quiet" });
-    const { code, stdout, events } = await went(impatient, spec);
+    const { code, stdout, events } = await runTask(impatient, spec);
     expect([code, stdout]).toEqual([0, expect.stringContaining("host0")]);
     expect(events.join("\n")).toContain(
       "The container has no address after 0.2 s: service registration needs an address",

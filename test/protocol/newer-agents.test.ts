@@ -9,16 +9,16 @@ import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { findContainerCgroups } from "../../src/linux/cgroup/membership";
 import { attempt } from "../../tools/command";
 import { watchEvents } from "../support/event-watch";
+import { type Fixture, failure, openWorkbench, shell, useFixture } from "./fixture";
+import { type HostPaths, useHostPaths } from "./host-paths";
 import { underSystemd } from "./inside";
-import { type Places, usePlaces } from "./places";
-import { type Fixture, failure, openWorkbench, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 useFixture((opened) => {
   bench = opened;
 });
-let places: Places;
-usePlaces((opened) => {
+let places: HostPaths;
+useHostPaths((opened) => {
   places = opened;
 });
 

@@ -9,8 +9,8 @@ import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
 import { startPlugin } from "../support/plugin-process";
 import { prepareTask } from "../support/task";
+import { copyTree, type Fixture, openWorkbench, shell } from "./fixture";
 import { inside, sentence, underSystemd } from "./inside";
-import { copyTree, type Fixture, openWorkbench, shell } from "./workbench";
 
 let before: HostState;
 let bench: Fixture;

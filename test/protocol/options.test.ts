@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { readlinkSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Fixture, failure, openWorkbench, shell, useFixture } from "./fixture";
 import { underSystemd } from "./inside";
-import { type Fixture, failure, openWorkbench, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 useFixture((opened) => {

@@ -7,8 +7,8 @@ import { machinesOfClient } from "../../src/machine/registry";
 import { settingsFilePath } from "../../src/nspawn/environment";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { type PreparedTask, prepareTask } from "../support/task";
+import { type Fixture, openWorkbench, shell } from "./fixture";
 import { machinesBecome } from "./machines";
-import { type Fixture, openWorkbench, shell } from "./workbench";
 
 let before: HostState;
 let bench: Fixture;

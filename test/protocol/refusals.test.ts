@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { PreparedTask, TaskSpec } from "../support/task";
+import { type Fixture, useFixture } from "./fixture";
 import { sentence } from "./inside";
-import { type Fixture, useFixture } from "./workbench";
 
 /** A registry, and a web site, that has nothing and notes what it is asked for. */
 const requests: string[] = [];

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { machinesOfClient } from "../../src/machine/registry";
 import { machineName } from "../../src/nspawn/machine-name";
 import type { PreparedTask } from "../support/task";
+import { type Fixture, shell, useFixture } from "./fixture";
 import { sentence } from "./inside";
 import { machinesBecome } from "./machines";
-import { type Fixture, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 /** The allocations of the agent under test. */

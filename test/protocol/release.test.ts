@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { PreparedTask } from "../support/task";
+import { type Fixture, shell, useFixture } from "./fixture";
 import { sentence } from "./inside";
-import { type Fixture, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 useFixture((opened) => {

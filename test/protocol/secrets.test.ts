@@ -6,9 +6,9 @@ import { attempt, run } from "../../tools/command";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { startExec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
+import { type Fixture, openWorkbench, shell } from "./fixture";
+import { runTask } from "./host-paths";
 import { sentence, underSystemd } from "./inside";
-import { went } from "./places";
-import { type Fixture, openWorkbench, shell } from "./workbench";
 
 /** Where a task's secrets must not appear: argument vectors, units, logs, world-readable files. */
 
@@ -162,9 +162,9 @@ test("the process that enters a task for a command shows nothing of the command"
 test("the content of a task's secrets directory appears nowhere, whether the task starts or not", async () => {
   const secret = secretWord();
   const fill = (task: PreparedTask) => writeFile(join(task.dirs.secrets, "template"), secret, { mode: 0o600 });
-  const { code } = await went(bench, shell(bench.busybox, "test -s /secrets/template"), fill);
+  const { code } = await runTask(bench, shell(bench.busybox, "test -s /secrets/template"), fill);
   expect(code).toBe(0);
-  await went(bench, shell(bench.busybox, "", { command: ["/secrets/template"] }), fill);
+  await runTask(bench, shell(bench.busybox, "", { command: ["/secrets/template"] }), fill);
   const task = await bench.task(shell(bench.busybox, "true", { bind: { "secrets/template": "relative" } }));
   await fill(task);
   expect(await sentence(bench.start(task))).toContain("bind");

@@ -2,15 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { PreparedTask } from "../support/task";
+import { copyTree, type Fixture, openWorkbench, shell, useFixture } from "./fixture";
+import { type HostPaths, runTask, useHostPaths } from "./host-paths";
 import { inside, sentence } from "./inside";
-import { type Places, usePlaces, went } from "./places";
-import { copyTree, type Fixture, openWorkbench, shell, useFixture } from "./workbench";
 
 /** What operators can forbid, and what no job can do in any configuration. */
 
 let bench: Fixture;
-let places: Places;
-usePlaces((opened) => {
+let places: HostPaths;
+useHostPaths((opened) => {
   places = opened;
 });
 useFixture((opened) => {
@@ -107,7 +107,7 @@ describe("allow_privileged_binds = false", () => {
 
   test("allows the task directory", async () => {
     const more = { bind: { "local/a": "/a" }, bind_read_only: { "./local": "/l" } };
-    const { stdout } = await went(strict, shell(bench.busybox, "echo x > /a/f && cat /l/a/f", more), ({ dirs }) =>
+    const { stdout } = await runTask(strict, shell(bench.busybox, "echo x > /a/f && cat /l/a/f", more), ({ dirs }) =>
       mkdir(join(dirs.local, "a")),
     );
     expect(stdout).toBe("x\n");
@@ -115,7 +115,7 @@ describe("allow_privileged_binds = false", () => {
 
   test("allows volumes and devices of Nomad, which the operator configures", async () => {
     const data = await places.folder("data");
-    const { stdout } = await went(strict, {
+    const { stdout } = await runTask(strict, {
       ...shell(bench.busybox, "touch /data/f && test -c /dev/x && echo both"),
       mounts: [{ hostPath: data, taskPath: "/data" }],
       devices: [{ hostPath: "/dev/null", taskPath: "/dev/x", cgroupPermissions: "rw" }],

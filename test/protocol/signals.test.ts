@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { signalName, signalNumber } from "../../src/values/signals";
-import { type Fixture, failure, shell, useFixture } from "./workbench";
+import { type Fixture, failure, shell, useFixture } from "./fixture";
 
 let bench: Fixture;
 useFixture((opened) => {

@@ -6,8 +6,8 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import type { PreparedTask } from "../support/task";
+import { type Fixture, failure, openWorkbench, shell, useFixture } from "./fixture";
 import { underSystemd } from "./inside";
-import { type Fixture, failure, openWorkbench, shell, useFixture } from "./workbench";
 
 let bench: Fixture;
 useFixture(

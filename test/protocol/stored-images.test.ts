@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { debianImage } from "../../tools/images/images";
 import { archiveOf, type Config, type Layer, type LayerKind, writeImage } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
+import { copyTree, type Fixture, useFixture } from "./fixture";
 import { sentence, underSystemd } from "./inside";
-import { copyTree, type Fixture, useFixture } from "./workbench";
 
 /** On a disk, because a tmpfs may not support an overlay's upper directory. */
 const store = `/var/tmp/stored-images-${process.pid}`;

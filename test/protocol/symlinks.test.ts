@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { PreparedTask } from "../support/task";
+import { type Fixture, shell, useFixture } from "./fixture";
+import { runTask } from "./host-paths";
 import { sentence } from "./inside";
-import { went } from "./places";
-import { type Fixture, shell, useFixture } from "./workbench";
 
 /** Symlinks in a task's directory, of an artifact or of the task itself, cannot lead a mount out of it. */
 
@@ -72,7 +72,7 @@ describe("symlinks in the task directory", () => {
   });
 
   test("that stay within it are followed", async () => {
-    const { stdout } = await went(
+    const { stdout } = await runTask(
       bench,
       shell(bench.busybox, "cat /mnt/f", { bind: { "local/current": "/mnt" } }),
       async ({ dirs }) => {
@@ -88,7 +88,7 @@ describe("symlinks in the task directory", () => {
     const more = { bind: { ".": "/task" }, user_namespacing: false };
     for (const name of ["local", "secrets"]) {
       const script = `mv /task/${name} /task/was && ln -s /etc /task/${name} && ls -l /task/${name}`;
-      const { task, code, stdout } = await went(bench, shell(bench.busybox, script, more));
+      const { task, code, stdout } = await runTask(bench, shell(bench.busybox, script, more));
       expect({ code, linked: stdout.includes("-> /etc") }).toEqual({ code: 0, linked: true });
       const { msgpackDriverConfig } = (await bench.task(shell(bench.busybox, `ls /${name}`))).config;
       expect(await sentence(bench.client().startTask({ ...task.config, msgpackDriverConfig }))).toBe(
@@ -99,7 +99,7 @@ describe("symlinks in the task directory", () => {
 
   test("that replaced a source since the last start are seen at the next", async () => {
     const spec = shell(bench.busybox, "cat /mnt/f", { bind: { "local/data": "/mnt" } });
-    const { task, stdout } = await went(bench, spec, async ({ dirs }) => {
+    const { task, stdout } = await runTask(bench, spec, async ({ dirs }) => {
       await mkdir(join(dirs.local, "data"));
       await writeFile(join(dirs.local, "data/f"), "first\n");
     });

@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { run } from "../../tools/command";
 import { diskImage } from "../../tools/images/images";
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
+import { type Fixture, useFixture } from "../protocol/fixture";
+import { runTask } from "../protocol/host-paths";
 import { sentence } from "../protocol/inside";
-import { went } from "../protocol/places";
-import { type Fixture, useFixture } from "../protocol/workbench";
 import { makeCertificate } from "../support/certificate";
 import { type DownloadSite, keepMachines, startDownloadSite } from "../support/download-site";
 import { pushImage } from "../support/oci-images";
@@ -135,7 +135,7 @@ describe.each([
   test("a long download is reported in task events", async () => {
     site.delay = 1500;
     try {
-      const { events } = await went(bench, spec({}, "true"));
+      const { events } = await runTask(bench, spec({}, "true"));
       expect(events.some((text) => /^Downloading image download-\d+/.test(text))).toBe(true);
       expect(events.some((text) => /^Downloaded image download-\d+: .*in \d\.\d s$/.test(text))).toBe(true);
     } finally {
@@ -210,7 +210,7 @@ describe.each([
         const [name = ""] = await ours(".#nomad");
         const found = await stat(join(machines, name), { bigint: true }).catch(() => undefined);
         // The driver then asks importd what it is doing.
-        if (name !== "" && found !== undefined && found.birthtimeNs !== before) return Bun.sleep(1000 * pace);
+        if (name !== "" && found !== undefined && found.birthtimeNs !== before) return Bun.sleep(1000 * timeoutScale);
       }
       throw new Error("The start did not come to its download.");
     };
@@ -275,7 +275,7 @@ describe.each([
     const path = task.config.image_download.url.includes("/private/") ? "/private/busybox.tar.xz" : "/busybox.tar.xz";
     site.requests.length = 0;
     const go = site.hold(path);
-    const running = went(bench, task);
+    const running = runTask(bench, task);
     await until(() => site.requests.includes(path));
     const vectors = [];
     for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, read } from "node:fs";
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
 
 /** A log FIFO like that of Nomad's log collector. */
 export interface LogFifo {
@@ -28,7 +28,7 @@ export function createFifo(path: string): LogFifo {
     open: () => void open(),
     async readUntil(pattern) {
       const reader = open();
-      const deadline = performance.now() + 20_000 * pace;
+      const deadline = performance.now() + 20_000 * timeoutScale;
       for (;;) {
         if (pattern?.test(text)) break;
         const chunk = await readOnce(reader);

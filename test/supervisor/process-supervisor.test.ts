@@ -11,13 +11,13 @@ import { findLeader } from "../../src/nspawn/processes";
 import { ProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
 import { readRunning, stateFiles } from "../../src/supervisor/process/state";
 import { type Container, LaunchError, type LaunchSpec, type Supervisor } from "../../src/supervisor/supervisor";
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { createFifo, type LogFifo } from "./log-fifo";
 import { kernelTellsExits, supervisorSuite } from "./supervisor-suite";
 
 const SIGKILL = 9;
-const TEST_MS = 60_000 * pace;
+const TEST_MS = 60_000 * timeoutScale;
 const LOOP = "while :; do sleep 0.05; done";
 const ENTRY = join(import.meta.dir, "supervise-entry.ts");
 
@@ -448,7 +448,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const { supervisor: own } = runningOf(container.ref.machine);
       const before = identify(own.pid) && ticksOf(own.pid);
       await Bun.sleep(1_000);
-      expect(ticksOf(own.pid) - (before ?? 0)).toBeLessThanOrEqual(pace);
+      expect(ticksOf(own.pid) - (before ?? 0)).toBeLessThanOrEqual(timeoutScale);
       const rss = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${own.pid}/status`, "utf8"))?.[1]);
       const anon = Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${own.pid}/status`, "utf8"))?.[1]);
       console.log(

@@ -8,7 +8,7 @@ import { findNspawn } from "../../src/nspawn/installation";
 import type { PayloadMode } from "../../src/nspawn/payload";
 import { findLeader, waitForProcess } from "../../src/nspawn/processes";
 import { type Container, type LaunchSpec, NotSupervisedError, type Supervisor } from "../../src/supervisor/supervisor";
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { createFifo, type LogFifo } from "./log-fifo";
 
@@ -16,7 +16,7 @@ const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGUSR1 = 10;
 const MIB = 1 << 20;
-const TEST_MS = 60_000 * pace;
+const TEST_MS = 60_000 * timeoutScale;
 const LOOP = "while :; do sleep 0.05; done";
 
 /** Features of a host and a backend; tests of missing features are skipped. */

@@ -5,12 +5,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { driverBinary } from "../../tools/build/project";
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
 
 const magicCookie = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255";
 
 /** Milliseconds until a plugin that printed no handshake counts as broken. */
-const handshakeTimeout = 10_000 * pace;
+const handshakeTimeout = 10_000 * timeoutScale;
 
 /** A line of the plugin's log: hclog's JSON, or other output as `@message` with level "raw". */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly "@level": string; readonly "@message": string };

@@ -1,6 +1,6 @@
 /** Growing text, and waiting for a part of it without polling. */
 
-import { pace } from "../../tools/pace";
+import { timeoutScale } from "../../tools/timeout-scale";
 
 /** Output of a running process. */
 export interface TextWatch {
@@ -24,7 +24,7 @@ export function watchText(): TextWatch {
       text += part;
       for (const waiter of waiters) waiter();
     },
-    waitFor: (part, timeout = 10_000 * pace, from = 0) =>
+    waitFor: (part, timeout = 10_000 * timeoutScale, from = 0) =>
       new Promise((resolve, reject) => {
         const settle = () => {
           clearTimeout(timer);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { debianImage } from "../../tools/images/images";
-import { type Fixture, useFixture } from "../protocol/workbench";
+import { type Fixture, useFixture } from "../protocol/fixture";
 import { watchEvents } from "../support/event-watch";
 import { exec, startExec } from "../support/exec";
 import { megabytes } from "../support/task";

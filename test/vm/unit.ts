@@ -1,7 +1,7 @@
 /** Looking at the unit of a task on a machine with pure cgroup v2. */
 
 import { readFile } from "node:fs/promises";
-import { type Fixture, shell } from "../protocol/workbench";
+import { type Fixture, shell } from "../protocol/fixture";
 import type { PreparedTask, TaskSpec } from "../support/task";
 
 /** A task and the cgroup of its unit. */

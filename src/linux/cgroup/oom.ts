@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import { startTimer } from "../../lib/deadline";
 import { isMissing } from "../../lib/errors";
-import { RateLimit } from "../../lib/pace";
+import { RateLimit } from "../../lib/rate-limit";
 import { readCgroupFile } from "./layout";
 import type { ContainerCgroups } from "./membership";
 

@@ -1,4 +1,4 @@
-import { RateLimit } from "../../lib/pace";
+import { RateLimit } from "../../lib/rate-limit";
 import { readFd } from "../fd-stream";
 import { inNetworkNamespace } from "../network-namespace";
 import { openTableEvents } from "./nftables";

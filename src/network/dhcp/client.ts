@@ -1,5 +1,5 @@
 import { startTimer } from "../../lib/deadline";
-import { RateLimit } from "../../lib/pace";
+import { RateLimit } from "../../lib/rate-limit";
 import { readFd } from "../../linux/fd-stream";
 import { Links } from "../../linux/netlink/route";
 import { inNetworkNamespace } from "../../linux/network-namespace";

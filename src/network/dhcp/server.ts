@@ -1,4 +1,4 @@
-import { RateLimit } from "../../lib/pace";
+import { RateLimit } from "../../lib/rate-limit";
 import { readFd } from "../../linux/fd-stream";
 import { openPacketSocket, sendPacket } from "../../linux/packet-socket";
 import {

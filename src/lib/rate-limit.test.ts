@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { RateLimit } from "./pace";
+import { RateLimit } from "./rate-limit";
 
 /** Works at the maximum allowed rate for a while, and counts. */
 function countWork(limits: { burst: number; perSecond: number }, workMs: number, forMs: number): number {

@@ -10,16 +10,16 @@ import { busyboxImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { archive, file } from "../support/tar-archive";
+import { openWorkbench } from "./fixture";
+import { type HostPaths, runTask, useHostPaths } from "./host-paths";
 import { sentence } from "./inside";
-import { type Places, usePlaces, went } from "./places";
-import { openWorkbench } from "./workbench";
 
 let before: HostState;
-let places: Places;
+let places: HostPaths;
 let layouts = "";
 let first = "";
 let second = "";
-usePlaces((opened) => {
+useHostPaths((opened) => {
   places = opened;
 });
 beforeAll(async () => {
@@ -48,7 +48,7 @@ async function becomes(look: () => Promise<unknown>, expected: unknown): Promise
 test("if owners cannot be mapped they are changed, which a task event reports, or the start is refused", async () => {
   const store = await places.mount("ramfs", join(places.directory, "ramfs"));
   await using bench = await openWorkbench({ image_store: store, gc: { image_min_free: "0" } });
-  const { code, stdout, events } = await went(
+  const { code, stdout, events } = await runTask(
     bench,
     task(first, "stat -c %u:%g / /home/app; cut -c 1-11 /proc/self/uid_map"),
   );

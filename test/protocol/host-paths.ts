@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { attempt, run } from "../../tools/command";
 import type { PreparedTask, TaskSpec } from "../support/task";
+import type { Fixture } from "./fixture";
 import { underSystemd } from "./inside";
-import type { Fixture } from "./workbench";
 
 /** A directory on a disk, because device nodes do not work on a tmpfs such as /tmp. */
-export interface Places extends AsyncDisposable {
+export interface HostPaths extends AsyncDisposable {
   readonly directory: string;
   /** Makes a directory, with its owner (0) and mode (0755). */
   folder(name: string, owner?: number, mode?: number): Promise<string>;
@@ -21,7 +21,7 @@ export interface Places extends AsyncDisposable {
 }
 
 /** Creates an empty scratch directory for a test. */
-async function openPlaces(): Promise<Places> {
+async function openHostPaths(): Promise<HostPaths> {
   const stack = new AsyncDisposableStack();
   const directory = await mkdtemp("/var/tmp/places-");
   stack.defer(() => rm(directory, { recursive: true, force: true }));
@@ -91,11 +91,11 @@ export interface Went {
 }
 
 /**
- * Runs a task to its end; its directories stay until the workbench goes.
+ * Runs a task to its end; its directories stay until the fixture goes.
  *
  * @param prepare fills its directories before the start
  */
-export async function went(
+export async function runTask(
   bench: Fixture,
   spec: TaskSpec,
   prepare: (task: PreparedTask) => Promise<unknown> = async () => {},
@@ -122,12 +122,12 @@ export async function went(
 
 /**
  * Creates places for the tests of a file, and removes them after the tests. Call it before useFixture(): some places are mounted
- * in tasks' directories, which are removed with the workbench.
+ * in tasks' directories, which are removed with the fixture.
  */
-export function usePlaces(use: (places: Places) => void): void {
-  let places: Places;
+export function useHostPaths(use: (places: HostPaths) => void): void {
+  let places: HostPaths;
   beforeAll(async () => {
-    places = await openPlaces();
+    places = await openHostPaths();
     use(places);
   });
   afterAll(() => places[Symbol.asyncDispose](), 60_000);

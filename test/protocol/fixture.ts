@@ -18,15 +18,15 @@ export interface Fixture extends AsyncDisposable {
   client(): DriverClient;
   /** The cached busybox tree; tests must not write to it. */
   readonly busybox: string;
-  /** A directory that is removed with the workbench. */
+  /** A directory that is removed with the fixture. */
   readonly scratch: string;
-  /** Prepares a task that is destroyed with the workbench, if it still exists then. */
+  /** Prepares a task that is destroyed with the fixture, if it still exists then. */
   task(spec: TaskSpec): Promise<PreparedTask>;
   /** Starts a prepared task and returns its handle, as the agent keeps it. */
   start(task: PreparedTask): Promise<TaskHandle>;
   /** Prepares and starts a task. */
   started(spec: TaskSpec): Promise<PreparedTask>;
-  /** Runs a task until it exits and returns the result; the task is destroyed with the workbench. */
+  /** Runs a task until it exits and returns the result; the task is destroyed with the fixture. */
   finished(spec: TaskSpec): Promise<{ code: number; signal: number; err: string; stdout: string; stderr: string }>;
   /** Kills the plugin with -9 and starts another. */
   replacePlugin(between?: () => Promise<unknown>): Promise<void>;
@@ -107,9 +107,9 @@ export async function openWorkbench(pluginConfig: Readonly<Record<string, unknow
 }
 
 /**
- * Opens a workbench for the tests of a file, and closes it after them; the tests must not leave anything on the machine.
+ * Opens a fixture for the tests of a file, and closes it after them; the tests must not leave anything on the machine.
  *
- * @param use receives the workbench before the first test
+ * @param use receives the fixture before the first test
  */
 export function useFixture(use: (bench: Fixture) => void, pluginConfig: Readonly<Record<string, unknown>> = {}): void {
   let before: HostState;
