@@ -1,7 +1,7 @@
 import { startTimer } from "./deadline";
 
 /** A rate limit for work requested by an untrusted container. */
-interface PaceLimits {
+interface RateLimits {
   /** Pieces of short work allowed at once. */
   readonly burst: number;
   /** Pieces per second after the burst. */
@@ -15,13 +15,13 @@ const MAX_PAUSE_MS = 10_000;
 
 /** Limits the work done for one container, so that the others get their share. */
 export class RateLimit {
-  readonly #limits: PaceLimits;
+  readonly #limits: RateLimits;
   readonly #now: () => number;
   #left: number;
   #at: number;
 
   /** @param now milliseconds of a monotonic clock */
-  constructor(limits: PaceLimits, now: () => number = () => performance.now()) {
+  constructor(limits: RateLimits, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
     this.#left = limits.burst;
