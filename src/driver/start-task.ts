@@ -8,6 +8,7 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { clientOf } from "../launch/plan";
 import { errorText, RecoverableError } from "../lib/errors";
+import { StageTimer } from "../lib/stage-timer";
 import { addressNote } from "../network/private/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { Task } from "../task/task";
@@ -45,14 +46,17 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
   const machine = machineName(config.name, config.allocId);
   dangling.start(clientOf(config));
   using progress = reportPullProgress(services, identity);
+  const timer = new StageTimer(services.log, machine);
   const signal = AbortSignal.any([cancelled, shutdown]);
   const warnings: string[] = [];
   const task = await tasks.add(identity.id, machine, async () => {
     const nspawn = await host.requireHealthy();
     await dangling.settled(machine);
+    timer.done("host");
     const plan = await launcher.plan(config, machine, nspawn);
+    timer.done("plan");
     await launcher.discardStale(machine);
-    const watch = { signal, onProgress: progress.update, onAcquired: progress.finish };
+    const watch = { signal, onProgress: progress.update, onAcquired: progress.finish, stage: timer.done };
     return launcher.launch(plan, watch, (launched) => {
       warnings.push(...launched.warnings);
       services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
@@ -60,6 +64,7 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
     });
   });
   warnings.push(...(await addressWarnings(services, task)));
+  timer.done("address");
   emitEvent(services, identity, `Started machine ${machine}`, { machine });
   forwardTaskEvents(services, task);
   for (const warning of warnings) emitEvent(services, identity, warning);

@@ -37,6 +37,12 @@ export interface LaunchedContainer {
   readonly release: () => Promise<void>;
 }
 
+/** Follows a launch, and cancels its download. */
+export interface LaunchWatch extends PullWatch {
+  /** Called at the end of each stage. */
+  readonly stage: (name: string) => void;
+}
+
 /** The dependencies of the launcher. */
 interface LauncherContext {
   readonly log: Logger;
@@ -84,33 +90,39 @@ export class Launcher {
    */
   async launch<Owner>(
     plan: LaunchPlan,
-    watch: PullWatch,
+    watch: LaunchWatch,
     adopt: (launched: LaunchedContainer) => Owner,
   ): Promise<Owner> {
     const { supervisors, networks } = this.#context;
     const { machine } = plan;
     using lease = await this.#providerOf(plan).acquire(plan, watch);
     watch.onAcquired();
+    watch.stage("image");
     const { options, stopSignal, notes } = applyImageDefaults(plan.options, plan.job, lease.config);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client);
     const rootfs = await lease.mount({ ...plan, options });
+    watch.stage("root");
     if (rootfs.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), rootfs.logOwner);
     const environment = taskEnvironment({ ...rootfs.environment, ...rootfs.options.environment }, plan.features);
     const { boot } = options;
     const network = await reserveNetwork(networks, machine, plan.network, { boot, resolvers: plan.dns.resolvers });
+    watch.stage("network");
     const files = await writeMachineFiles(machine, {
       settings: environment.settingsFile,
       environment: environment.environmentFile,
       ...(await nameFiles(plan, rootfs)),
       networkd: network.networkd,
     });
+    watch.stage("files");
     const register = supervisors.preferred.name === "systemd" && machinedAvailable();
     const container = await supervisors.preferred.launch(
       launchSpec({ plan, rootfs, files, environment: environment.arguments, register }),
     );
+    watch.stage("supervisor");
     const attachment = await network.attach(container);
+    watch.stage("attach");
     undo.defer(() => attachment?.close());
     const owner = adopt({
       container,

@@ -17,6 +17,7 @@ export function createLogger(module: string, write: (line: string) => void): Log
   const log = (level: LogLevel, message: string, fields: LogFields = {}) =>
     write(formatLogLine(level, module, message, fields, performance.timeOrigin + performance.now()));
   return {
+    trace: (message, fields) => log("trace", message, fields),
     debug: (message, fields) => log("debug", message, fields),
     info: (message, fields) => log("info", message, fields),
     warn: (message, fields) => log("warn", message, fields),

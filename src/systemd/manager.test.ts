@@ -6,7 +6,14 @@ import { createServer, type DBusConnection, type Message, messageType } from "db
 import type { Logger } from "../lib/logger";
 import { SystemdManager, unitPath } from "./manager";
 
-const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, named: () => silent };
+const silent: Logger = {
+  trace: () => {},
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  named: () => silent,
+};
 let directory = "";
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "manager-"));

@@ -17,6 +17,7 @@ function fixture({ failures = 0, container = true, held = Promise.resolve() } = 
   let left = failures;
   let onRun = Promise.withResolvers<void>();
   const log: Logger = {
+    trace: () => {},
     debug: () => {},
     info: () => {},
     warn: (message, fields) => warnings.push(`${message} (${fields?.["machine"] ?? ""} ${fields?.["error"] ?? ""})`),

@@ -46,6 +46,19 @@ describe("how a task ends", () => {
   });
 });
 
+test("the log shows the time of each stage of a start, at level trace", async () => {
+  const task = await bench.started(shell(bench.busybox, "sleep 1000"));
+  const { driver } = await bench.client().inspectTask(task.id);
+  const lines = bench
+    .plugin()
+    .logs.filter((line) => line["@message"] === "start stage" && line["machine"] === driver?.attributes["machine"]);
+  expect(lines.map((line) => line["stage"])).toEqual([
+    ...["host", "plan", "image", "root", "network", "files", "supervisor", "attach", "address"],
+  ]);
+  for (const line of lines) expect(line).toMatchObject({ "@level": "trace", ms: expect.any(Number) });
+  await bench.client().destroyTask(task.id, true);
+});
+
 describe("stopping", () => {
   const trap = "trap 'echo got it; exit 3' USR1; trap '' INT TERM; echo up; while :; do sleep 0.1; done";
 
