@@ -297,7 +297,11 @@ describe("a container's root", () => {
 
 describe("refused with an error, and nothing left", () => {
   test.each([
-    ["a path that leads out", [file("../../../evil", "x")], 'is called "../../../evil", which leads out of the image'],
+    [
+      "a path that leads out",
+      [file("../../../evil", "x")],
+      'has the name "../../../evil", which leads out of the image',
+    ],
     ["an absolute path", [file("/evil", "x")], 'has the absolute path "/evil"'],
     ["a device", [{ name: "dev/sda", type: "4", device: [8, 0] }], '"/dev/sda" is a block device'],
     ["a link to a file outside", [{ name: "x", type: "1", link: "../../etc/shadow" }], "leads out of the image"],
@@ -311,9 +315,9 @@ describe("refused with an error, and nothing left", () => {
   test("a damaged layer, a wrong digest in the config, a missing tag", async () => {
     const wrong = await write([{ archive: base, diffId: `sha256:${"0".repeat(64)}` }]);
     expect(await refusal(wrong, { command: ["/bin/true"] })).toContain("the image is damaged");
-    expect(await refusal(`oci:${layouts}/layout:nothing`)).toContain('has no image "nothing": there are image-1');
+    expect(await refusal(`oci:${layouts}/layout:nothing`)).toContain('has no image "nothing": available tags: image-1');
     expect(await refusal(`oci:${layouts}:x`)).toContain("is not an OCI image layout");
-    expect(await refusal("oci:/nowhere:x")).toContain("there is no /nowhere");
+    expect(await refusal("oci:/nowhere:x")).toContain("/nowhere does not exist");
   });
 });
 
@@ -329,7 +333,9 @@ test("symlinks that an image has in place of files and directories do not lead o
     ],
   ]);
   // A user of the host.
-  expect(await refusal(name, { command: ["/bin/true"], user: "games" })).toContain('The user "games" is not known');
+  expect(await refusal(name, { command: ["/bin/true"], user: "games" })).toContain(
+    'The user "games" does not exist in the image',
+  );
   for (const more of [{ working_directory: "/out/made" }, { working_directory: "/loop/made" }, { read_only: true }]) {
     const task = await bench.task({ config: { image: name, network_veth: false, command: ["/bin/true"], ...more } });
     // The image may or may not start.
