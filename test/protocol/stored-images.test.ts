@@ -317,7 +317,7 @@ describe("refused with an error, and nothing left", () => {
     expect(await refusal(wrong, { command: ["/bin/true"] })).toContain("the image is damaged");
     expect(await refusal(`oci:${layouts}/layout:nothing`)).toContain('has no image "nothing": available tags: image-1');
     expect(await refusal(`oci:${layouts}:x`)).toContain("is not an OCI image layout");
-    expect(await refusal("oci:/nowhere:x")).toContain("there is no /nowhere");
+    expect(await refusal("oci:/nowhere:x")).toContain("/nowhere does not exist");
   });
 });
 

@@ -121,7 +121,7 @@ describe("basic authentication", () => {
       [await config({ auths: { [basic.host]: { auth: "Z2VoZWlt" } } }), "has to be USER:PASSWORD in base64"],
       [{ operator: { helper: "nowhere" } }, "docker-credential-nowhere was not found in"],
       [{ operator: { helper: "../x" } }, 'helper "../x" is not valid'],
-      [{ operator: { helper: "broken" } }, "it ended with code 3"],
+      [{ operator: { helper: "broken" } }, "it exited with code 3"],
       [{ operator: { helper: "silly" } }, "did not return JSON"],
       [{ operator: { helper: "empty" } }, "and none are configured"],
     ];
