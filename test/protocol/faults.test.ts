@@ -193,7 +193,7 @@ test("a full state directory makes a start fail with an error, and nothing of it
     const task = await prepared();
     const problem = await failure(bench.client().startTask(task.config));
     expect(problem).toMatch(
-      /The files of container \S+ cannot be written below \/run\/nomad-driver-nspawn\/files: the file system of \/run is full/,
+      /Cannot write the files of container \S+ below \/run\/nomad-driver-nspawn\/files: the file system of \/run is full/,
     );
     expect(await readdir(state)).toEqual([]);
     expect(await payloads(mark(task))).toEqual([]);

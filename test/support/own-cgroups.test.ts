@@ -14,6 +14,8 @@ test("a hybrid machine has one per v1 controller, the named one and v2", () => {
     "36 34 0:31 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct",
     "37 34 0:32 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd",
     "38 34 0:33 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw",
+    // For a moment, while a systemd-nspawn starts.
+    "39 24 0:33 / /tmp/unifiedAbCdEf rw,relatime - cgroup2 cgroup2 rw",
   ].join("\n");
   const membership = "3:cpuset:/\n2:cpu,cpuacct:/x\n1:name=systemd:/init.scope\n0::/init.scope\n";
   expect(cgroupHierarchies(mounts, membership)).toEqual([

@@ -69,9 +69,11 @@ export function cgroupHierarchies(mountinfo: string, membership: string): Hierar
     if (controllers !== undefined && path !== undefined) paths.set(controllers, path);
   }
   const found: Hierarchy[] = [];
+  // The first mount of a hierarchy counts: a systemd-nspawn that is just starting mounts it a second time, below /tmp.
+  const devices = new Set<string>();
   for (const line of mountinfo.split("\n")) {
     const [left, right] = line.split(" - ");
-    const mountPoint = left?.split(" ")[4];
+    const [, , device, , mountPoint] = left?.split(" ") ?? [];
     const [type, , options] = right?.split(" ") ?? [];
     if (mountPoint === undefined || (type !== "cgroup" && type !== "cgroup2")) continue;
     for (const [controllers, path] of paths) {
@@ -79,7 +81,8 @@ export function cgroupHierarchies(mountinfo: string, membership: string): Hierar
       const mounted = options?.split(",") ?? [];
       const same =
         type === "cgroup2" ? controllers === "" : controllers !== "" && names.every((n) => mounted.includes(n));
-      if (same && !found.some((other) => other.mountPoint === mountPoint)) {
+      if (same && device !== undefined && !devices.has(device)) {
+        devices.add(device);
         found.push({
           mountPoint,
           own: path === "/" ? mountPoint : join(mountPoint, path),
