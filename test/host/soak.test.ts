@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { hostState, leftovers } from "../../tools/leftovers";
-import { type Fixture, openWorkbench, shell } from "../protocol/fixture";
+import { type Fixture, openFixture, shell } from "../protocol/fixture";
 import { prepareTask } from "../support/task";
 
 const cycles = 500;
@@ -13,7 +13,7 @@ const warm = 100;
 
 let bench: Fixture;
 beforeAll(async () => {
-  bench = await openWorkbench();
+  bench = await openFixture();
 });
 afterAll(() => bench[Symbol.asyncDispose]());
 

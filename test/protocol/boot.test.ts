@@ -3,14 +3,14 @@ import { TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/drive
 import { debianImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { megabytes } from "../support/task";
-import { type Fixture, openWorkbench } from "./fixture";
+import { type Fixture, openFixture } from "./fixture";
 
 let before: HostState;
 let bench: Fixture;
 let debian: string;
 beforeAll(async () => {
   before = await hostState();
-  bench = await openWorkbench();
+  bench = await openFixture();
   debian = await debianImage();
 });
 afterAll(async () => {

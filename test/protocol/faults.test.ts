@@ -13,7 +13,8 @@ import { DriverClient } from "../support/driver-client";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { startPlugin } from "../support/plugin-process";
 import type { PreparedTask } from "../support/task";
-import { copyTree, type Fixture, failure, openWorkbench, shell } from "./fixture";
+import { copyTree, type Fixture, failure, openFixture, shell } from "./fixture";
+import { underSystemd } from "./inside";
 
 let before: HostState;
 let bench: Fixture;
@@ -25,7 +26,7 @@ let stored: string;
 beforeAll(async () => {
   before = await hostState();
   allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
-  bench = await openWorkbench({ image_store: store });
+  bench = await openFixture({ image_store: store });
   stored = await writeImage(join(bench.scratch, "layout"), "busybox", [{ archive: await archiveOf(bench.busybox) }]);
 });
 afterAll(async () => {
@@ -91,7 +92,13 @@ test.each(moments)("killed %d ms after the begin of a start: started again, the 
   expect(await payloads(mark(task))).toEqual([]);
 });
 
-test.each(kinds)(
+/**
+ * The steps of images and networks are the same for both supervisors: they are swept in the test host. On this machine the sweep is for
+ * the steps of shims.
+ */
+const swept = underSystemd ? kinds : (["a directory"] as const);
+
+test.each(swept)(
   "%s: killed before each step of a start and of a destroy: started again, the task runs once",
   async (kind) => {
     const image = kind === "a stored image" ? stored : bench.busybox;
@@ -100,8 +107,8 @@ test.each(kinds)(
     const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
     let step = 1;
     for (let killed = true; killed; step += 1) {
-      // Waiting for processes to end takes more or fewer of them: 173 is the most seen.
-      expect(step).toBeLessThan(200);
+      // Waiting for processes to end takes more or fewer of them.
+      expect(step).toBeLessThan(250);
       const task = await prepared(image, network);
       const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
       await using plugin = await startPlugin({ env });

@@ -39,7 +39,7 @@ export function shell(image: string, script: string, more: Readonly<Record<strin
 }
 
 /** @param pluginConfig the `config {}` of the plugin block */
-export async function openWorkbench(pluginConfig: Readonly<Record<string, unknown>> = {}): Promise<Fixture> {
+export async function openFixture(pluginConfig: Readonly<Record<string, unknown>> = {}): Promise<Fixture> {
   await using made = new AsyncDisposableStack();
   const scratch = await mkdtemp(join(tmpdir(), "workbench-"));
   made.defer(() => rm(scratch, { recursive: true, force: true }));
@@ -116,7 +116,7 @@ export function useFixture(use: (bench: Fixture) => void, pluginConfig: Readonly
   let bench: Fixture;
   beforeAll(async () => {
     before = await hostState();
-    bench = await openWorkbench(pluginConfig);
+    bench = await openFixture(pluginConfig);
     use(bench);
   });
   afterAll(async () => {

@@ -9,7 +9,7 @@ import { debianImage } from "../../tools/images/images";
 import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
-import { type Fixture, openWorkbench, shell, useFixture } from "./fixture";
+import { type Fixture, openFixture, shell, useFixture } from "./fixture";
 import { runTask } from "./host-paths";
 import { sentence } from "./inside";
 
@@ -497,7 +497,7 @@ describe("network_bridge", () => {
   );
 
   test("accepts only bridges that the operator allows", async () => {
-    await using strict = await openWorkbench({ network: { bridges: ["br-yes"] }, allow_host_network: false });
+    await using strict = await openFixture({ network: { bridges: ["br-yes"] }, allow_host_network: false });
     for (const name of ["br-yes", "br-no"]) await run(["ip", "link", "add", name, "type", "bridge"]);
     try {
       expect(await start("br-no", strict)).toContain(
@@ -582,7 +582,7 @@ describe("a port on which a program of the host listens", () => {
 });
 
 test("a task that gets no address runs, and a task event says so", async () => {
-  await using impatient = await openWorkbench({ network: { address_wait: "200ms" } });
+  await using impatient = await openFixture({ network: { address_wait: "200ms" } });
   await run(["ip", "link", "add", "br-quiet", "type", "bridge"]);
   try {
     const spec = shell(bench.busybox, "sleep 1; ip link show dev host0", { network_bridge: "br-quiet" });
@@ -597,7 +597,7 @@ test("a task that gets no address runs, and a task event says so", async () => {
 });
 
 test("two agents on one host, each with its own driver, do not interfere", async () => {
-  await using other = await openWorkbench();
+  await using other = await openFixture();
   const port = (bench: Fixture, value: number) => ({
     ...shell(bench.busybox, servers(String(value)), { network_veth: true, ports: ["port0"] }),
     resources: ports([value, 80, ""]),

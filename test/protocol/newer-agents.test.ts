@@ -9,7 +9,7 @@ import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { findContainerCgroups } from "../../src/linux/cgroup/membership";
 import { attempt } from "../../tools/command";
 import { watchEvents } from "../support/event-watch";
-import { type Fixture, failure, openWorkbench, shell, useFixture } from "./fixture";
+import { type Fixture, failure, openFixture, shell, useFixture } from "./fixture";
 import { type HostPaths, useHostPaths } from "./host-paths";
 import { underSystemd } from "./inside";
 
@@ -72,7 +72,7 @@ describe("volumes = false", () => {
   const disabled = "volumes = false in the nspawn plugin's config";
 
   test("allows mounts without a name, once the agent has named one or called Init", async () => {
-    await using strict = await openWorkbench({ volumes: false });
+    await using strict = await openFixture({ volumes: false });
     const data = await places.folder("device-mount");
     const mount = { hostPath: data, taskPath: "/data" };
     const spec = (...mounts: object[]) => ({ ...shell(bench.busybox, "test -d /data"), mounts });
@@ -96,7 +96,7 @@ test("an SELinux label that cannot be set is reported in a task event", async ()
 });
 
 test("after Driver.Shutdown no work is accepted, and tasks keep running", async () => {
-  await using other = await openWorkbench();
+  await using other = await openFixture();
   const task = await other.task(shell(bench.busybox, "while :; do sleep .1; done"));
   const handle = await other.start(task);
   const waiting = await other.task(shell(bench.busybox, "true"));

@@ -9,7 +9,7 @@ import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
 import { startPlugin } from "../support/plugin-process";
 import { prepareTask } from "../support/task";
-import { copyTree, type Fixture, openWorkbench, shell } from "./fixture";
+import { copyTree, type Fixture, openFixture, shell } from "./fixture";
 import { inside, sentence, underSystemd } from "./inside";
 
 let before: HostState;
@@ -18,7 +18,7 @@ let bench: Fixture;
 let tree: string;
 beforeAll(async () => {
   before = await hostState();
-  bench = await openWorkbench();
+  bench = await openFixture();
   tree = await copyTree(bench.busybox, join(bench.scratch, "tree"));
   // systemd-nspawn cannot create them in a read-only root.
   for (const name of ["alloc", "local", "secrets"]) await mkdir(join(tree, name));
@@ -127,7 +127,7 @@ describe("sources of images", () => {
   });
 
   test("image_paths limits images, after symlinks are resolved", async () => {
-    await using limited = await openWorkbench({ image_paths: [bench.scratch] });
+    await using limited = await openFixture({ image_paths: [bench.scratch] });
     expect(await inside(limited, "echo in", { image: tree })).toBe("in\n");
     await run(["ln", "-s", bench.busybox, join(bench.scratch, "out")]);
     for (const image of [bench.busybox, join(bench.scratch, "out")]) {

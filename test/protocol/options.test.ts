@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readlinkSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Fixture, failure, openWorkbench, shell, useFixture } from "./fixture";
+import { type Fixture, failure, openFixture, shell, useFixture } from "./fixture";
 import { underSystemd } from "./inside";
 
 let bench: Fixture;
@@ -131,7 +131,7 @@ describe("mounts", () => {
     const mounts = [{ hostPath: volume, taskPath: "/mnt/v", readonly: true, propagationMode: "private" }];
     const spec = { ...shell(bench.busybox, "cat /mnt/v/f; touch /mnt/v/x 2>/dev/null || echo read-only"), mounts };
     expect((await bench.finished(spec)).stdout).toBe("v\nread-only\n");
-    await using strict = await openWorkbench({ volumes: false });
+    await using strict = await openFixture({ volumes: false });
     const task = await strict.task(spec);
     expect(await failure(strict.client().startTask(task.config))).toContain("volumes = false");
   });

@@ -7,7 +7,7 @@ import { machinesOfClient } from "../../src/machine/registry";
 import { settingsFilePath } from "../../src/nspawn/environment";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { type PreparedTask, prepareTask } from "../support/task";
-import { type Fixture, openWorkbench, shell } from "./fixture";
+import { type Fixture, openFixture, shell } from "./fixture";
 import { machinesBecome } from "./machines";
 
 let before: HostState;
@@ -19,7 +19,7 @@ const delay = 4_000;
 beforeAll(async () => {
   before = await hostState();
   allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
-  bench = await openWorkbench({ gc: { container_delay: `${delay}ms` } });
+  bench = await openFixture({ gc: { container_delay: `${delay}ms` } });
 });
 afterAll(async () => {
   await bench[Symbol.asyncDispose]();
@@ -83,7 +83,7 @@ test.each([
   ["gc { container = false }", { container: false, container_delay: "100ms" }],
   ["a delay longer than any timer", { container_delay: "1000h" }],
 ])("%s keeps them", async (_name, gc) => {
-  await using keeping = await openWorkbench({ gc });
+  await using keeping = await openFixture({ gc });
   const root = await mkdtemp(join(tmpdir(), "alloc-root-"));
   const task = await prepareTask({ ...shell(keeping.busybox, forever), allocRoot: root });
   const { handle } = await keeping.client().startTask(task.config);

@@ -6,7 +6,7 @@ import { attempt, run } from "../../tools/command";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { startExec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
-import { type Fixture, openWorkbench, shell } from "./fixture";
+import { type Fixture, openFixture, shell } from "./fixture";
 import { runTask } from "./host-paths";
 import { sentence, underSystemd } from "./inside";
 
@@ -16,7 +16,7 @@ let before: HostState;
 let bench: Fixture;
 beforeAll(async () => {
   before = await hostState();
-  bench = await openWorkbench({ allow_properties: ["IOWeight"] });
+  bench = await openFixture({ allow_properties: ["IOWeight"] });
 });
 afterAll(async () => {
   await bench[Symbol.asyncDispose]();

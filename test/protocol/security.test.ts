@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { PreparedTask } from "../support/task";
-import { copyTree, type Fixture, openWorkbench, shell, useFixture } from "./fixture";
+import { copyTree, type Fixture, openFixture, shell, useFixture } from "./fixture";
 import { type HostPaths, runTask, useHostPaths } from "./host-paths";
 import { inside, sentence } from "./inside";
 
@@ -31,7 +31,7 @@ async function refusal(
 }
 
 test("require_user_namespacing refuses user IDs of the host, and accepts a task that does not mention them", async () => {
-  await using strict = await openWorkbench({ require_user_namespacing: true });
+  await using strict = await openFixture({ require_user_namespacing: true });
   for (const more of [{ user_namespacing: false }, { private_users: "identity" }, { private_users: "0" }]) {
     expect(await refusal(strict, more)).toContain("can give the container user IDs of the host");
   }
@@ -43,7 +43,7 @@ test("a negative oom_score_adjust needs the operator's permission", async () => 
     expect(await refusal(bench, { oom_score_adjust: score })).toContain(`oom_score_adjust asks for ${score}`);
   }
   expect(await inside(bench, "cat /proc/self/oom_score_adj", { oom_score_adjust: 0 })).toBe("0\n");
-  await using open = await openWorkbench({ allow_negative_oom_score_adjust: true });
+  await using open = await openFixture({ allow_negative_oom_score_adjust: true });
   // The kernel may still refuse it: not every host of these tests has CAP_SYS_RESOURCE.
   expect(await refusal(open, { oom_score_adjust: -5 })).toMatch(
     /^(Option oom_score_adjust = -5 cannot be set on this client: .* CAP_SYS_RESOURCE, .*)?$/,
@@ -54,7 +54,7 @@ describe("allow_caps", () => {
   const bounding = "grep CapBnd /proc/self/status | cut -f 2";
 
   test("[] refuses every named capability, and a task that asks for none runs", async () => {
-    await using strict = await openWorkbench({ allow_caps: [] });
+    await using strict = await openFixture({ allow_caps: [] });
     for (const [asked, name] of [
       ["CAP_NET_ADMIN", "CAP_NET_ADMIN"],
       ["cap_chown", "CAP_CHOWN"],
@@ -70,7 +70,7 @@ describe("allow_caps", () => {
   });
 
   test("a list allows those, and all of them only by name", async () => {
-    await using some = await openWorkbench({ allow_caps: ["cap_net_admin", "CAP_SYSLOG"] });
+    await using some = await openFixture({ allow_caps: ["cap_net_admin", "CAP_SYSLOG"] });
     const mask = BigInt(`0x${(await inside(some, bounding, { capability: ["CAP_NET_ADMIN", "34"] })).trim()}`);
     expect(mask & ((1n << 12n) | (1n << 34n))).toBe((1n << 12n) | (1n << 34n));
     for (const capability of [["all"], ["CAP_SYSLOG", "CAP_SYS_MODULE"]]) {
@@ -87,7 +87,7 @@ describe("allow_caps", () => {
 describe("allow_privileged_binds = false", () => {
   let strict: Fixture;
   beforeAll(async () => {
-    strict = await openWorkbench({ allow_privileged_binds: false });
+    strict = await openFixture({ allow_privileged_binds: false });
   });
   afterAll(() => strict[Symbol.asyncDispose]());
 
@@ -125,7 +125,7 @@ describe("allow_privileged_binds = false", () => {
 });
 
 test("volumes = false refuses only volumes", async () => {
-  await using strict = await openWorkbench({ volumes: false });
+  await using strict = await openFixture({ volumes: false });
   const data = await places.folder("volume");
   const task = await strict.task({ ...shell(bench.busybox, "true"), mounts: [{ hostPath: data, taskPath: "/data" }] });
   expect(await sentence(strict.start(task))).toBe(
@@ -151,7 +151,7 @@ describe("image_paths", () => {
     await symlink("good", join(allowed, "inner-link"));
     await symlink("images/good", join(places.directory, "link-in"));
     await symlink("images", join(places.directory, "images-link"));
-    limited = await openWorkbench({ image_paths: [join(places.directory, "images-link/")] });
+    limited = await openFixture({ image_paths: [join(places.directory, "images-link/")] });
   });
   afterAll(() => limited[Symbol.asyncDispose]());
 

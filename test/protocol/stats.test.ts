@@ -6,7 +6,7 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import type { PreparedTask } from "../support/task";
-import { type Fixture, failure, openWorkbench, shell, useFixture } from "./fixture";
+import { type Fixture, failure, openFixture, shell, useFixture } from "./fixture";
 import { underSystemd } from "./inside";
 
 let bench: Fixture;
@@ -80,7 +80,7 @@ test("several streams of one task, which end with it", async () => {
 });
 
 test("the operator's interval is the shortest there is", async () => {
-  await using slow = await openWorkbench({ stats_interval: "400ms" });
+  await using slow = await openFixture({ stats_interval: "400ms" });
   const task = await slow.started(shell(slow.busybox, "echo up; sleep 1000"));
   const start = performance.now();
   let count = 0;

@@ -10,7 +10,7 @@ import { busyboxImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { archive, file } from "../support/tar-archive";
-import { openWorkbench } from "./fixture";
+import { openFixture } from "./fixture";
 import { type HostPaths, runTask, useHostPaths } from "./host-paths";
 import { sentence } from "./inside";
 
@@ -47,7 +47,7 @@ async function becomes(look: () => Promise<unknown>, expected: unknown): Promise
 
 test("if owners cannot be mapped they are changed, which a task event reports, or the start is refused", async () => {
   const store = await places.mount("ramfs", join(places.directory, "ramfs"));
-  await using bench = await openWorkbench({ image_store: store, gc: { image_min_free: "0" } });
+  await using bench = await openFixture({ image_store: store, gc: { image_min_free: "0" } });
   const { code, stdout, events } = await runTask(
     bench,
     task(first, "stat -c %u:%g / /home/app; cut -c 1-11 /proc/self/uid_map"),
@@ -67,7 +67,7 @@ test("if owners cannot be mapped they are changed, which a task event reports, o
 
 test("an image is removed after it was unused for image_delay, and not before", async () => {
   const store = join(places.directory, "collected");
-  await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1s" } });
+  await using bench = await openFixture({ image_store: store, gc: { image_delay: "1s" } });
   const images = () => readdir(join(store, "images"));
   const running = await bench.started(task(first, "echo up; while :; do sleep 0.1; done"));
   await running.stdout.waitFor("up");
@@ -97,10 +97,10 @@ const large = () =>
 test("with too little space on the disk, unused images are removed at once, and a pull that would need more fails", async () => {
   const store = await places.mount("tmpfs", join(places.directory, "small"));
   {
-    await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
+    await using bench = await openFixture({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
     expect((await bench.finished(task(first, "true"))).code).toBe(0);
   }
-  await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "1TB" } });
+  await using bench = await openFixture({ image_store: store, gc: { image_delay: "1h", image_min_free: "1TB" } });
   // The size of a layer does not matter.
   for (const image of [await large(), second]) {
     const refused = await bench.task(task(image, "true"));
@@ -112,7 +112,7 @@ test("with too little space on the disk, unused images are removed at once, and 
 
 test("a disk that runs out of space or of inodes in the middle of a layer", async () => {
   const store = await places.mount("tmpfs", join(places.directory, "full"));
-  await using bench = await openWorkbench({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
+  await using bench = await openFixture({ image_store: store, gc: { image_delay: "1h", image_min_free: "0" } });
   expect((await bench.finished(task(first, "true"))).code).toBe(0);
   const left = async () => [(await readdir(join(store, "images"))).length, await readdir(join(store, "tmp"))];
   const { files, ffree } = await statfs(store);
