@@ -61,6 +61,13 @@ describe("logs", () => {
   });
 });
 
+test("with logs disabled a task runs, and its output is discarded", async () => {
+  const script = "echo out; echo err >&2; ls $NOMAD_ALLOC_DIR/logs | wc -l > $NOMAD_ALLOC_DIR/count; exit 3";
+  const { allocId, state } = await finished("logs-disabled", shell(busybox, script), "logs {\n disabled = true\n }");
+  expect(lastExit(state)).toMatchObject({ ExitCode: 3, Signal: 0 });
+  expect(await nomad.api.file(allocId, "alloc/count")).toBe("0\n");
+});
+
 describe("the environment that Nomad creates", () => {
   test("variables, the task's directories and templates exist", async () => {
     const script =

@@ -170,6 +170,12 @@ export class NomadApi {
     return answer.text();
   }
 
+  /** A file of an allocation, by its path from the allocation's directory. */
+  async file(allocId: string, path: string): Promise<string> {
+    const response = await this.request("GET", `/v1/client/fs/cat/${allocId}?path=${encodeURIComponent(path)}`);
+    return response.text();
+  }
+
   /** The log as soon as it contains `part`, followed as `nomad alloc logs -f` does. */
   async logsUntil(
     allocId: string,
