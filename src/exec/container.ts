@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, readFileSync, readlinkSync } from "node
 import { isMissing } from "../lib/errors";
 import { CLONE_NEW, O_PATH } from "../linux/constants";
 import { openPidfd } from "../linux/pidfd";
-import { isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
+import { identify, isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
 import { findLeader, findStartedPayload, waitForProcess } from "../nspawn/processes";
 import type { Container } from "../supervisor/supervisor";
 
@@ -34,18 +34,30 @@ export class ContainerGoneError extends Error {
   }
 }
 
+/** Thrown if systemd-nspawn runs, but has not started the container's first process yet. */
+export class ContainerStartingError extends Error {
+  override readonly name = "ContainerStartingError";
+
+  constructor() {
+    super(
+      "Cannot run a command in the task yet: the container is still starting, because systemd-nspawn prepares its root. Try again later.",
+    );
+  }
+}
+
 /**
- * Opens a container. Waits if it is still starting.
+ * Opens a container. Waits if it is still starting, at most `waitMs` milliseconds.
  *
- * @throws ContainerGoneError
+ * @throws ContainerGoneError, ContainerStartingError
  */
-export async function openContainer(supervised: ContainerHandle): Promise<OpenContainer> {
+export async function openContainer(supervised: ContainerHandle, waitMs?: number): Promise<OpenContainer> {
   const mainPid = supervised.mainPid();
   const gone = () => new ContainerGoneError();
   if (mainPid === undefined) throw gone();
-  await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode));
+  const main = identify(mainPid);
+  await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode), waitMs);
   const leader = findLeader(mainPid);
-  if (leader === undefined) throw gone();
+  if (leader === undefined) throw main !== undefined && isAlive(main) ? new ContainerStartingError() : gone();
   const held: number[] = [];
   try {
     const pidfd = openPidfd(leader.pid);
