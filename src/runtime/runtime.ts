@@ -64,6 +64,7 @@ export function createRuntime(log: Logger): Runtime {
     options,
     launcher,
     machinesOf: machinesOfClient,
+    onStart: () => images.scheduleGc(),
   });
   const ended = new AbortController();
   return {

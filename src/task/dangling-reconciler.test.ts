@@ -33,6 +33,7 @@ function fixture({ failures = 0, container = true, held = Promise.resolve() } = 
     machines.delete(machine);
     removed.resolve();
   };
+  const starts = { count: 0 };
   const reconciler = new DanglingReconciler({
     log,
     tasks,
@@ -43,9 +44,12 @@ function fixture({ failures = 0, container = true, held = Promise.resolve() } = 
       onRun = Promise.withResolvers();
       return [...machines].filter(([, owner]) => owner === client).map(([machine]) => machine);
     },
+    onStart: () => {
+      starts.count += 1;
+    },
   });
   const nextRun = () => onRun.promise;
-  return { machines, tasks, discarded, warnings, reconciler, removed: removed.promise, nextRun };
+  return { machines, starts, tasks, discarded, warnings, reconciler, removed: removed.promise, nextRun };
 }
 
 /** Longer than several runs would take. */
@@ -153,3 +157,10 @@ test("nothing is removed before a first task shows which client it is, and never
 function taskOf(id: string, machine: string, release: () => Promise<void> = async () => {}): Task {
   return new Task({ id, name: id, allocId: id }, fakeLaunch(machine, release), Date.now());
 }
+
+test("what an earlier process left beside machines is collected once, when the first task shows that the agent uses this process", () => {
+  const { reconciler, starts } = fixture();
+  expect(starts.count).toBe(0);
+  for (const client of ["/var/lib/nomad/alloc", "/var/lib/nomad/alloc"]) reconciler.start(client);
+  expect(starts.count).toBe(1);
+});

@@ -14,6 +14,8 @@ interface ReconcilerContext {
   readonly launcher: Pick<Launcher, "discard">;
   /** The registered machines of a client; see machinesOfClient(). */
   readonly machinesOf: (client: string) => Promise<readonly string[]>;
+  /** Called once, when the agent uses this process: for garbage that an earlier process left, such as images. */
+  readonly onStart: () => void;
 }
 
 /**
@@ -37,6 +39,7 @@ export class DanglingReconciler {
   start(client: string): void {
     if (this.#client !== undefined) return;
     this.#client = client;
+    this.#context.onStart();
     this.schedule();
   }
 
