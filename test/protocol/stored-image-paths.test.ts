@@ -54,7 +54,7 @@ test("if owners cannot be mapped they are changed, which a task event reports, o
   );
   expect({ code, stdout }).toEqual({ code: 0, stdout: "0:0\n1000:1000\n         0 \n" });
   expect(events.join("\n")).toContain(
-    "The owners of the image's files were changed one by one, which copies all of them",
+    "The image's files were copied to change their owners",
   );
   for (const more of [{ private_users_ownership: "map" }, { read_only: true }]) {
     const refused = await bench.task(task(first, "true", more));
