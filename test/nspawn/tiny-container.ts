@@ -1,4 +1,5 @@
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { encode } from "@msgpack/msgpack";
@@ -7,6 +8,7 @@ import { nspawnArguments } from "../../src/nspawn/arguments";
 import { settingsFilePath, type TaskEnvironment } from "../../src/nspawn/environment";
 import { parseEnvironmentFile } from "../../src/nspawn/environment-file";
 import { type Features, featuresOf, parseNspawnVersion } from "../../src/nspawn/features";
+import { cgroupHierarchies } from "../../tools/machines/own-cgroups";
 import { plannedMounts } from "../support/planned-mounts";
 
 /** A root with a single program, this machine's /bin/cat, run by the real systemd-nspawn. */
@@ -46,7 +48,9 @@ export async function tinyContainer(name: string): Promise<TinyContainer> {
     await mkdir(join(root, dirname(file)), { recursive: true });
     await copyFile(file, join(root, file));
   }
+  const removeCgroups = await ownCgroupsOfNspawn();
   const remove = async () => {
+    await removeCgroups();
     await rm(settingsFilePath(machine), { force: true });
     for (const name of [`propagate/${machine}`, `unix-export/${machine}`, machine]) {
       await rm(`/run/systemd/nspawn/${name}`, { recursive: true, force: true });
@@ -86,6 +90,25 @@ export async function tinyContainer(name: string): Promise<TinyContainer> {
     await writeFile(join(root, "etc/os-release"), "ID=tiny\n");
   };
   return { features, cat, addInit, remove };
+}
+
+/**
+ * With --keep-unit systemd-nspawn makes the cgroups "payload" and "supervisor" in the one that it was started in, which is this
+ * process's own, and leaves them. Returns what removes those that were not there before.
+ */
+async function ownCgroupsOfNspawn(): Promise<() => Promise<void>> {
+  const [mounts, membership] = await Promise.all([
+    readFile("/proc/self/mountinfo", "utf8"),
+    readFile("/proc/self/cgroup", "utf8"),
+  ]);
+  const paths = cgroupHierarchies(mounts, membership).flatMap(({ own }) => [
+    join(own, "payload"),
+    join(own, "supervisor"),
+  ]);
+  const missing = paths.filter((path) => !existsSync(path));
+  return async () => {
+    for (const path of missing) if (existsSync(path)) await rmdir(path);
+  };
 }
 
 async function run(command: string[], env: Record<string, string>): Promise<Uint8Array> {

@@ -53,9 +53,7 @@ test("if owners cannot be mapped they are changed, which a task event reports, o
     task(first, "stat -c %u:%g / /home/app; cut -c 1-11 /proc/self/uid_map"),
   );
   expect({ code, stdout }).toEqual({ code: 0, stdout: "0:0\n1000:1000\n         0 \n" });
-  expect(events.join("\n")).toContain(
-    "The image's files were copied to change their owners",
-  );
+  expect(events.join("\n")).toContain("The image's files were copied to change their owners");
   for (const more of [{ private_users_ownership: "map" }, { read_only: true }]) {
     const refused = await bench.task(task(first, "true", more));
     expect(await sentence(bench.start(refused))).toMatch(
