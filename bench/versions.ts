@@ -17,8 +17,8 @@ import { driverBinary } from "../tools/build/project";
 import { busyboxImage } from "../tools/images/images";
 import { median, ms } from "./statistics";
 
-const rounds = 40;
-const pullRounds = 10;
+const rounds = 80;
+const pullRounds = 25;
 const pullBytes = 64 * 1024 * 1024;
 const upLine = "up\n";
 const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
@@ -39,8 +39,10 @@ async function open(made: AsyncDisposableStack, scratch: string, binary: string)
 }
 
 async function emptyStore(version: Version, scratch: string): Promise<void> {
+  const last = version.store;
   version.store = await mkdtemp(join(scratch, "store-"));
   await version.client.setConfig({ image_store: version.store });
+  if (last !== "") await rm(last, { recursive: true, force: true });
 }
 
 /** From the call to the container's first output. */
