@@ -11,10 +11,11 @@ import { archiveOf, type Layer, writeImage } from "../test/support/oci-image";
 import { startPlugin } from "../test/support/plugin-process";
 import { startRegistry } from "../test/support/registry";
 import { type ArchiveEntry, archive, directory, file } from "../test/support/tar-archive";
-import { prepareTask, type TaskSpec } from "../test/support/task";
+import type { TaskSpec } from "../test/support/task";
 import { driverBinary } from "../tools/build/project";
 import { attempt, run } from "../tools/command";
 import { busyboxImage } from "../tools/images/images";
+import { startOnce } from "./start-once";
 import { median, ms } from "./statistics";
 
 const layers = 8;
@@ -22,7 +23,6 @@ const layerBytes = 128 * 1024 * 1024;
 const rounds = 5;
 const starts = 30;
 const sampleMs = 25;
-const upLine = "up\n";
 const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
 
 /** A layer like those of distributions: many small files and a few large ones, compressible to about half. */
@@ -134,19 +134,6 @@ async function throughPodman({ scratch, image }: Bench): Promise<number> {
   await attempt(["umount", join(top, "root/overlay")]);
   await rm(top, { recursive: true });
   return time;
-}
-
-/** From the call to the container's first output. */
-async function startOnce(client: DriverClient, spec: TaskSpec): Promise<number> {
-  await using task = await prepareTask(spec);
-  try {
-    const start = performance.now();
-    await client.startTask(task.config);
-    await task.stdout.waitFor(upLine);
-    return performance.now() - start;
-  } finally {
-    await client.destroyTask(task.id, true);
-  }
 }
 
 async function throughDriver({

@@ -56,7 +56,7 @@ try {
   await Promise.allSettled(streams);
   console.log(`${count} tasks, statistics of all every ${intervalMs / 1000} s: ${busy.toFixed(1)} % of one CPU`);
   console.log(`the same tasks, statistics of none: ${idle.toFixed(1)} % of one CPU`);
-  console.log(`statistics told: ${perSecond.toFixed(0)} a second`);
+  console.log(`statistics reported: ${perSecond.toFixed(0)} a second`);
 } finally {
   for (const task of tasks) {
     await client.destroyTask(task.id, true);

@@ -12,15 +12,15 @@ import { DriverClient } from "../test/support/driver-client";
 import { archiveOf, writeImage } from "../test/support/oci-image";
 import { type PluginProcess, startPlugin } from "../test/support/plugin-process";
 import { archive, file } from "../test/support/tar-archive";
-import { prepareTask, type TaskSpec } from "../test/support/task";
+import type { TaskSpec } from "../test/support/task";
 import { driverBinary } from "../tools/build/project";
 import { busyboxImage } from "../tools/images/images";
+import { startOnce } from "./start-once";
 import { median, ms } from "./statistics";
 
 const rounds = 80;
 const pullRounds = 25;
 const pullBytes = 64 * 1024 * 1024;
-const upLine = "up\n";
 const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
 
 /** Both versions, each with a plugin of its own and an image store of its own. */
@@ -43,19 +43,6 @@ async function emptyStore(version: Version, scratch: string): Promise<void> {
   version.store = await mkdtemp(join(scratch, "store-"));
   await version.client.setConfig({ image_store: version.store });
   if (last !== "") await rm(last, { recursive: true, force: true });
-}
-
-/** From the call to the container's first output. */
-async function startOnce({ client }: Version, spec: TaskSpec): Promise<number> {
-  await using task = await prepareTask(spec);
-  try {
-    const start = performance.now();
-    await client.startTask(task.config);
-    await task.stdout.waitFor(upLine);
-    return performance.now() - start;
-  } finally {
-    await client.destroyTask(task.id, true);
-  }
 }
 
 /** Times of the two versions, alternating; which one goes first alternates too. The first round is not counted. */
@@ -95,14 +82,14 @@ async function main(): Promise<void> {
   const rows = [
     [
       "start from a directory",
-      await alternate(rounds, versions, (v) => startOnce(v, spec(tree, { volatile: "overlay" }))),
+      await alternate(rounds, versions, (v) => startOnce(v.client, spec(tree, { volatile: "overlay" }))),
     ],
-    ["start from a stored image", await alternate(rounds, versions, (v) => startOnce(v, spec(small)))],
+    ["start from a stored image", await alternate(rounds, versions, (v) => startOnce(v.client, spec(small)))],
     [
       `pull of ${pullBytes / 2 ** 20} MiB and start`,
       await alternate(pullRounds, versions, async (version) => {
         await emptyStore(version, scratch);
-        return startOnce(version, spec(large));
+        return startOnce(version.client, spec(large));
       }),
     ],
   ] as const;

@@ -3,7 +3,7 @@ import { errnoCode } from "../lib/errors";
 import { inNetworkNamespace } from "../linux/network-namespace";
 
 /**
- * What all processes in a container's network namespace may do, whoever owns the namespace: listen on every port, and ping (ip-sysctl of
+ * What all processes in a container's network namespace may do, independent of who owns the namespace: listen on every port, and ping (ip-sysctl of
  * the kernel's documentation). Docker and podman set both as well; the kernel's defaults need root for ports below 1024, and no group may
  * ping.
  */

@@ -1,4 +1,4 @@
-/** The types of files that are told apart by their first bytes. */
+/** The types of files that are recognized by their first bytes. */
 export type FileType = "gzip" | "zstd" | "xz" | "bzip2" | "qcow2";
 
 /** How many bytes {@link isOneOf} needs. */
