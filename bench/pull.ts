@@ -11,7 +11,6 @@ import { archiveOf, type Layer, writeImage } from "../test/support/oci-image";
 import { startPlugin } from "../test/support/plugin-process";
 import { startRegistry } from "../test/support/registry";
 import { type ArchiveEntry, archive, directory, file } from "../test/support/tar-archive";
-import type { TaskSpec } from "../test/support/task";
 import { driverBinary } from "../tools/build/project";
 import { attempt, run } from "../tools/command";
 import { busyboxImage } from "../tools/images/images";

@@ -2,7 +2,7 @@ import type { DriverClient } from "../test/support/driver-client";
 import { prepareTask, type TaskSpec } from "../test/support/task";
 
 /** The line that a measured container prints first. */
-export const UP_LINE = "up\n";
+const UP_LINE = "up\n";
 
 /** Milliseconds from the call of StartTask to the container's first output; the task is destroyed afterwards. */
 export async function startOnce(client: DriverClient, spec: TaskSpec): Promise<number> {
