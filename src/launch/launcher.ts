@@ -177,7 +177,7 @@ export class Launcher {
 
   async #release(machine: string): Promise<void> {
     const { networks, ociRootfs } = this.#context;
-    const files = { name: "files", release: removeMachineFiles };
+    const files = { release: removeMachineFiles };
     await releaseAll([networks, ociRootfs, files], machine);
     await unregisterMachine(machine);
   }

@@ -68,7 +68,9 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   const paths = machinePaths(machine);
   const settings = settingsFilePath(machine);
   // systemd-nspawn creates this directory itself, with the same mode, when it first runs.
-  await mkdir(dirname(settings), { recursive: true, mode: 0o755 });
+  await mkdir(dirname(settings), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
+    throw fileErrorOf(machine, error);
+  });
   await writeNew(machine, settings, texts.settings, 0o600);
   const write = async (path: string, text: string | undefined, mode: number) =>
     text === undefined ? undefined : writeNew(machine, path, text, mode);

@@ -21,8 +21,6 @@ const linkOf = (machine: string) => join(OWNERS_DIRECTORY, machine);
 
 /** A part of a machine beside its container: network, root or files. */
 export interface MachineResource {
-  /** For error messages. */
-  readonly name: string;
   /** Removes it, wholly or partly made. Idempotent: succeeds if nothing of it exists. */
   release(machine: string): Promise<void>;
 }

@@ -5,13 +5,11 @@ import { grantNetworkRights } from "./rights";
 
 /** The host's own network; needs no preparation. */
 const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
-  kind: "host",
   reserve: async () => ({ warnings: [], attach: async () => undefined }),
 };
 
 /** The namespace that Nomad made for the group; the container joins it. */
 const groupNetwork: NetworkProvider<JoinedNetwork> = {
-  kind: "joined",
   reserve: async (_machine, { path }) => {
     const problem = grantNetworkRights(path);
     return { warnings: problem === undefined ? [] : [problem], attach: async () => undefined };

@@ -22,7 +22,6 @@ export interface NetworkReservation {
 
 /** How containers of one kind of network are connected. What reserve() makes, the MachineResource of the provider releases. */
 export interface NetworkProvider<Plan extends NetworkPlan = NetworkPlan> {
-  readonly kind: Plan["kind"];
   /** @throws Error if the host cannot give the container that network */
   reserve(machine: string, plan: Plan, job: NetworkJob): Promise<NetworkReservation>;
 }

@@ -17,7 +17,6 @@ interface HostRootfsContext {
 
 /** Roots from directories, disk images and devices of this host: systemd-nspawn gets them unchanged, so release() has nothing to do. */
 export class HostRootfs implements RootfsProvider {
-  readonly name = "root filesystem";
   readonly #context: HostRootfsContext;
   readonly #images: MachineImages;
 

@@ -1,5 +1,4 @@
-import type { ImageConfig } from "../image/image-config";
-import { parseImageConfig } from "../image/image-config";
+import { type ImageConfig, parseImageConfig } from "../image/image-config";
 import { imageOfRoot, releaseRoot } from "../image/store/image-store";
 import { readRootNote, removeRootNote, writeRootNote } from "../machine/files";
 import type { OciImages, OciRef } from "./oci-images";
@@ -8,7 +7,6 @@ import type { ImageLease, PullWatch, RootfsProvider, RootfsRequest } from "./roo
 
 /** Roots from OCI images of the store: a snapshot of the image's layers for each machine, removed with it. */
 export class OciRootfs implements RootfsProvider {
-  readonly name = "root filesystem";
   readonly #images: OciImages;
 
   constructor(images: OciImages) {

@@ -165,11 +165,11 @@ export class ImageStore {
   }
 
   async #collect(paths: StorePaths, limits: CollectLimits): Promise<Collected | undefined> {
-    await using graves = new AsyncDisposableStack();
+    await using trash = new AsyncDisposableStack();
     using lock = tryFileLock(paths.lock, "exclusive");
     if (lock === undefined) return undefined;
     await removeStaleRoots(paths, this.#context.isOwned);
-    return await collect(paths, limits, graves);
+    return await collect(paths, limits, trash);
   }
 
   /** Free bytes on the store's disk. */

@@ -12,15 +12,15 @@ beforeAll(async () => {
 afterAll(() => rm(scratch, { recursive: true }));
 
 test("removes a directory completely, also while another process that has it open writes into it", async () => {
-  const graves = join(scratch, "tmp");
-  await mkdir(graves);
+  const trash = join(scratch, "tmp");
+  await mkdir(trash);
   for (let round = 0; round < 300; round += 1) {
     const layer = join(scratch, "layer");
     await mkdir(join(layer, "files"), { recursive: true });
     for (let file = 0; file < 30; file += 1) writeFileSync(join(layer, `files/${file}`), "");
     const fd = openSync(layer, "r");
     const record = `/proc/self/fd/${fd}/record`;
-    const removed = removeNow(layer, graves);
+    const removed = removeNow(layer, trash);
     for (let write = 0; write < 6; write += 1) {
       try {
         writeFileSync(`${record}.new`, "");
@@ -33,5 +33,5 @@ test("removes a directory completely, also while another process that has it ope
     await removed;
     closeSync(fd);
   }
-  expect(await readdir(graves)).toEqual([]);
+  expect(await readdir(trash)).toEqual([]);
 });

@@ -53,8 +53,6 @@ interface PrivateNetworksContext {
 
 /** Private networks: a namespace that systemd-nspawn makes, with a link to the host. */
 export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, MachineResource {
-  readonly kind = "private";
-  readonly name = "private network";
   readonly #context: PrivateNetworksContext;
 
   constructor(context: PrivateNetworksContext) {
