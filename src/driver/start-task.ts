@@ -15,6 +15,7 @@ import { Task } from "../task/task";
 import { encodeTaskState, HANDLE_VERSION } from "../task/task-handle";
 import { rpcError } from "./rpc";
 import type { Services } from "./services";
+import { untilRunning } from "./start-progress";
 import { emitEvent, forwardTaskEvents, reportPullProgress, taskIdentity } from "./task-events";
 
 type Response = MessageInitShape<typeof StartTaskResponseSchema>;
@@ -49,6 +50,7 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
   const timer = new StageTimer(services.log, machine);
   const signal = AbortSignal.any([cancelled, shutdown]);
   const warnings: string[] = [];
+  let preparing = "";
   const task = await tasks.add(identity.id, machine, async () => {
     const nspawn = await host.requireHealthy();
     await dangling.settled(machine);
@@ -59,10 +61,13 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
     const watch = { signal, onProgress: progress.update, onAcquired: progress.finish, stage: timer.done };
     return launcher.launch(plan, watch, (launched) => {
       warnings.push(...launched.warnings);
+      preparing = launched.preparing;
       services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
       return new Task(identity, launched, launched.container.startedAt || Date.now());
     });
   });
+  await untilRunning(services, task, preparing, signal);
+  timer.done("program");
   warnings.push(...(await addressWarnings(services, task)));
   timer.done("address");
   emitEvent(services, identity, `Started machine ${machine}`, { machine });

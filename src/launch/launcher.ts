@@ -22,6 +22,7 @@ import { execContext } from "./exec-context";
 import { launchSpec } from "./launch-spec";
 import { chownLogPipes } from "./logs";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
+import { preparationNote } from "./preparation";
 
 /** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
@@ -33,6 +34,8 @@ export interface LaunchedContainer {
   readonly network: NetworkAttachment | undefined;
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
+  /** What systemd-nspawn may be doing while the payload does not run yet; see preparationNote(). */
+  readonly preparing: string;
   /** Releases root, network and files of the container, and unregisters its machine. Idempotent. */
   readonly release: () => Promise<void>;
 }
@@ -130,6 +133,7 @@ export class Launcher {
       ...(stopSignal === undefined ? {} : { stopSignal }),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...network.warnings],
+      preparing: preparationNote(rootfs),
       release: () => this.#release(machine),
     });
     undo.move();
@@ -154,6 +158,7 @@ export class Launcher {
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       network: await networks.recover(container),
       warnings: [],
+      preparing: "",
       release: () => this.#release(ref.machine),
     };
   }

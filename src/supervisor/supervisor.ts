@@ -60,6 +60,11 @@ export interface Container {
    * is called.
    */
   onRestart(listener: () => void): () => void;
+  /**
+   * Resolves when the payload has executed its own program, or when `exit` has settled. Until then systemd-nspawn prepares the container:
+   * it copies the image, changes owners or makes mounts.
+   */
+  readonly started: Promise<void>;
   /** Resolves when systemd-nspawn has exited; never rejects. */
   readonly exit: Certain<Exit>;
   /**
@@ -92,7 +97,7 @@ export class LaunchError extends RecoverableError {
 export interface Supervisor {
   readonly name: "systemd" | "process";
   /**
-   * Starts a container. Resolves as soon as its supervisor has forked systemd-nspawn: a payload that exits
+   * Starts a container. Resolves as soon as its supervisor has forked systemd-nspawn (see Container.started): a payload that exits
    * immediately is an exit with its code, not a failed launch. If it throws, everything acquired is released.
    *
    * @throws LaunchError

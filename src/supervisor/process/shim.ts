@@ -173,7 +173,7 @@ class Shim {
       });
     remember();
     this.#status.send(`running ${main.pid} ${main.startTime}`);
-    return watchPayload(main.pid, this.#spec.mode, remember);
+    return watchPayload(main.pid, this.#spec.mode, { found: remember, started: () => this.#status.started() });
   }
 
   /** Whether the container reboots; its cgroup is then ready for the next systemd-nspawn. */

@@ -1,5 +1,5 @@
-import type { PayloadMode } from "../nspawn/payload";
 import { signalNumber } from "../values/signals";
+import type { PayloadMode } from "./payload";
 
 /** Nomad's documented default for kill_signal. */
 const DEFAULT_SIGNAL = "SIGINT";
