@@ -121,7 +121,12 @@ export class Launcher {
     watch.stage("files");
     const register = supervisors.preferred.name === "systemd" && machinedAvailable();
     const container = await supervisors.preferred.launch(
-      launchSpec({ plan, rootfs, files, environment: environment.arguments, register }),
+      launchSpec({
+        ...{ plan, rootfs, files, register },
+        environment: environment.arguments,
+        stopSignal: stopSignal ?? "",
+        stopTimeout: this.#context.options().stop_timeout,
+      }),
     );
     watch.stage("supervisor");
     const attachment = await network.attach(container);

@@ -26,6 +26,7 @@ const order: LaunchRequest = {
     mode: "pid2",
     argv: ["/usr/bin/systemd-nspawn", "--", "ä\n"],
     environmentFile: "/e",
+    stopTimeout: 5,
     stdoutPath: "/o",
     stderrPath: "/r",
     limits: { memoryMax: 1, cpus: "0" },
