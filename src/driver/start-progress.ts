@@ -1,3 +1,4 @@
+import { systemState } from "../launch/system-state";
 import { aborted, settles } from "../lib/deadline";
 import type { Task } from "../task/task";
 import type { Services } from "./services";
@@ -31,5 +32,12 @@ export async function untilRunning(
     if (task.exit !== undefined) return;
     const seconds = Math.round((Date.now() - task.startedAt) / 1000);
     emitEvent(services, task.identity, `The task's program runs now; preparing the container took ${seconds} s`);
+  });
+}
+
+/** Emits an event about a booted system that is up: whether units of it have failed. The start does not wait for it. */
+export function reportSystem(services: Services, task: Task): void {
+  systemState(task.container).then((sentence) => {
+    if (sentence !== undefined && task.exit === undefined) emitEvent(services, task.identity, sentence);
   });
 }

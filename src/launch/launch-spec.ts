@@ -12,6 +12,8 @@ interface LaunchParts {
   readonly files: MachineFiles;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
+  /** Receives READY=1; see ReadySocket. */
+  readonly notifySocket?: string | undefined;
   /** The image's StopSignal, or "". */
   readonly stopSignal: string;
   /** The plugin's option, in milliseconds. */
@@ -52,6 +54,7 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     limits: plan.limits,
     ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
     ...(joined === undefined ? {} : { networkNamespace: joined.path }),
+    ...(parts.notifySocket === undefined ? {} : { notifySocket: parts.notifySocket }),
     stopTimeout: parts.stopTimeout,
     devices: plan.devices,
     properties: options.properties,

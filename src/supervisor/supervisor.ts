@@ -33,6 +33,8 @@ export interface LaunchSpec {
   readonly oomScoreAdjust?: number;
   /** The network namespace of systemd-nspawn and the container; absent: the host's. */
   readonly networkNamespace?: string;
+  /** NOTIFY_SOCKET of systemd-nspawn (sd_notify(3)); absent: it has none. */
+  readonly notifySocket?: string;
   /** Milliseconds that the payload has to stop if systemd stops its unit; absent: systemd's default. A shim has no use for it. */
   readonly stopTimeout?: number;
   /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */

@@ -31,6 +31,7 @@ export function fakeLaunch(machine: string, release: () => Promise<void>): Launc
     exec: { environment: {} },
     network: undefined,
     warnings: [],
+    systemUp: false,
     preparing: "",
     release,
   };

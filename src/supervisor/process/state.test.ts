@@ -26,6 +26,7 @@ const order: LaunchRequest = {
     mode: "pid2",
     argv: ["/usr/bin/systemd-nspawn", "--", "ä\n"],
     environmentFile: "/e",
+    notifySocket: "/n",
     stopTimeout: 5,
     stdoutPath: "/o",
     stderrPath: "/r",

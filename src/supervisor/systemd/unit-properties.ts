@@ -136,6 +136,8 @@ export function serviceOf(membership: string): string | undefined {
  */
 export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): UnitProperty[] {
   const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = spec.limits;
+  // systemd sets none itself for a unit without NotifyAccess=.
+  const notify = spec.notifySocket === undefined ? [] : [`NOTIFY_SOCKET=${spec.notifySocket}`];
   const devices = allowedDevices(spec).map(({ path, permissions }) => [path, permissions]);
   return [
     ["Description", ["s", `Nomad task ${spec.machine}`]],
@@ -144,7 +146,7 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
     // status, in spite of RemainAfterExit.
     ["Type", ["s", "exec"]],
     // systemd-nspawn's own messages go to the journal, so that stdout and stderr are the container's alone.
-    ["Environment", ["as", ["SYSTEMD_LOG_TARGET=journal"]]],
+    ["Environment", ["as", ["SYSTEMD_LOG_TARGET=journal", ...notify]]],
     ...(spec.environmentFile === undefined
       ? []
       : [["EnvironmentFiles", ["a(sb)", [[spec.environmentFile, false]]]] satisfies UnitProperty]),
