@@ -21,6 +21,10 @@ job "boot" {
         image        = var.image
         ephemeral    = true
         network_veth = false
+
+        # The task is running when all units of the system have been started.
+        notify_ready  = true
+        ready_timeout = "2m"
       }
 
       resources {

@@ -9,6 +9,12 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? "Options boot = true and process_two = true exclude each other: set boot = false to run the command as PID 2."
       : undefined,
 
+  // nspawn.c, nspawn_dispatch_notify_fd(): messages of other processes than PID 1 are ignored.
+  ({ notify_ready, process_two }) =>
+    notify_ready && process_two
+      ? "Options notify_ready = true and process_two = true exclude each other: systemd-nspawn accepts READY=1 only from PID 1 of the container."
+      : undefined,
+
   ({ image, ephemeral, volatile }) =>
     /^\/+$/.test(image) && !ephemeral && volatile !== "yes" && volatile !== "state"
       ? 'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".'

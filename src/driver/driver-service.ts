@@ -2,7 +2,7 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Driver as DriverService } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { taskConfigSpec } from "../config/hclspec";
-import { requireSignal } from "../task/stop-signal";
+import { requireSignal } from "../nspawn/stop-signal";
 import { capabilities } from "./capabilities";
 import { destroyTask } from "./destroy-task";
 import { execTask } from "./exec-task";

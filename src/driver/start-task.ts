@@ -15,6 +15,7 @@ import { Task } from "../task/task";
 import { encodeTaskState, HANDLE_VERSION } from "../task/task-handle";
 import { rpcError } from "./rpc";
 import type { Services } from "./services";
+import { reportSystem, untilRunning } from "./start-progress";
 import { emitEvent, forwardTaskEvents, reportPullProgress, taskIdentity } from "./task-events";
 
 type Response = MessageInitShape<typeof StartTaskResponseSchema>;
@@ -49,6 +50,8 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
   const timer = new StageTimer(services.log, machine);
   const signal = AbortSignal.any([cancelled, shutdown]);
   const warnings: string[] = [];
+  let preparing = "";
+  let systemUp = false;
   const task = await tasks.add(identity.id, machine, async () => {
     const nspawn = await host.requireHealthy();
     await dangling.settled(machine);
@@ -56,17 +59,22 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
     const plan = await launcher.plan(config, machine, nspawn);
     timer.done("plan");
     await launcher.discardStale(machine);
-    const watch = { signal, onProgress: progress.update, onAcquired: progress.finish, stage: timer.done };
+    const onSlow = (sentence: string) => emitEvent(services, identity, sentence);
+    const watch = { signal, onProgress: progress.update, onAcquired: progress.finish, stage: timer.done, onSlow };
     return launcher.launch(plan, watch, (launched) => {
       warnings.push(...launched.warnings);
+      ({ preparing, systemUp } = launched);
       services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
       return new Task(identity, launched, launched.container.startedAt || Date.now());
     });
   });
+  await untilRunning(services, task, preparing, signal);
+  timer.done("program");
   warnings.push(...(await addressWarnings(services, task)));
   timer.done("address");
   emitEvent(services, identity, `Started machine ${machine}`, { machine });
   forwardTaskEvents(services, task);
+  if (systemUp) reportSystem(services, task);
   for (const warning of warnings) emitEvent(services, identity, warning);
   return startTaskResponse(config, task);
 }

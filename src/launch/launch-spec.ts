@@ -1,5 +1,6 @@
 import type { MachineFiles } from "../machine/files";
 import { nspawnArguments } from "../nspawn/arguments";
+import { forwardedSignal } from "../nspawn/stop-signal";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import type { LaunchPlan } from "./plan";
@@ -11,12 +12,19 @@ interface LaunchParts {
   readonly files: MachineFiles;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
+  /** Receives READY=1; see ReadySocket. */
+  readonly notifySocket?: string | undefined;
+  /** The image's StopSignal, or "". */
+  readonly stopSignal: string;
+  /** The plugin's option, in milliseconds. */
+  readonly stopTimeout: number;
   /** Whether systemd-machined registers the container. */
   readonly register: boolean;
 }
 
 /** What the supervisor starts: systemd-nspawn with its arguments, limits and logs. Pure. */
-export function launchSpec({ plan, rootfs, files, environment, register }: LaunchParts): LaunchSpec {
+export function launchSpec(parts: LaunchParts): LaunchSpec {
+  const { plan, rootfs, files, environment, register } = parts;
   const { machine, mode, network, dns, features } = plan;
   const { options, image, mounts, logOwner } = rootfs;
   const joined = network.kind === "joined" ? network : undefined;
@@ -30,6 +38,7 @@ export function launchSpec({ plan, rootfs, files, environment, register }: Launc
     ...(options.boot && joined !== undefined && dns.resolvers !== undefined ? { resolvConfMode: "copy-uplink" } : {}),
     ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
     ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
+    killSignal: forwardedSignal(mode, parts.stopSignal),
     register,
     network: joined === undefined ? "config" : "joined",
     ...(joined?.hosts === undefined ? {} : { groupHostname: joined.hosts.hostname }),
@@ -45,6 +54,8 @@ export function launchSpec({ plan, rootfs, files, environment, register }: Launc
     limits: plan.limits,
     ...(options.oom_score_adjust === undefined ? {} : { oomScoreAdjust: options.oom_score_adjust }),
     ...(joined === undefined ? {} : { networkNamespace: joined.path }),
+    ...(parts.notifySocket === undefined ? {} : { notifySocket: parts.notifySocket }),
+    stopTimeout: parts.stopTimeout,
     devices: plan.devices,
     properties: options.properties,
   };

@@ -4,7 +4,7 @@ import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
-import { removeMachineFiles, writeMachineFiles } from "../machine/files";
+import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
 import { reserveNetwork } from "../network/networks";
 import type { NetworkAttachment } from "../network/private/attachment";
@@ -22,6 +22,8 @@ import { execContext } from "./exec-context";
 import { launchSpec } from "./launch-spec";
 import { chownLogPipes } from "./logs";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
+import { preparationNote } from "./preparation";
+import { ReadySocket } from "./readiness";
 
 /** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
@@ -33,6 +35,10 @@ export interface LaunchedContainer {
   readonly network: NetworkAttachment | undefined;
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
+  /** Whether a booted system has reported that it is up. */
+  readonly systemUp: boolean;
+  /** What systemd-nspawn may be doing while the payload does not run yet; see preparationNote(). */
+  readonly preparing: string;
   /** Releases root, network and files of the container, and unregisters its machine. Idempotent. */
   readonly release: () => Promise<void>;
 }
@@ -41,6 +47,8 @@ export interface LaunchedContainer {
 export interface LaunchWatch extends PullWatch {
   /** Called at the end of each stage. */
   readonly stage: (name: string) => void;
+  /** Called with a sentence about what the launch waits for, if it waits long. */
+  readonly onSlow: (sentence: string) => void;
 }
 
 /** The dependencies of the launcher. */
@@ -116,20 +124,30 @@ export class Launcher {
       networkd: network.networkd,
     });
     watch.stage("files");
+    using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
     const register = supervisors.preferred.name === "systemd" && machinedAvailable();
     const container = await supervisors.preferred.launch(
-      launchSpec({ plan, rootfs, files, environment: environment.arguments, register }),
+      launchSpec({
+        ...{ plan, rootfs, files, register },
+        environment: environment.arguments,
+        notifySocket: ready?.path,
+        stopSignal: stopSignal ?? "",
+        stopTimeout: this.#context.options().stop_timeout,
+      }),
     );
     watch.stage("supervisor");
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
+    await ready?.wait(container, { ...watch, timeout: options.ready_timeout });
     const owner = adopt({
       container,
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...network.warnings],
+      systemUp: options.notify_ready && boot,
+      preparing: preparationNote(rootfs),
       release: () => this.#release(machine),
     });
     undo.move();
@@ -154,6 +172,8 @@ export class Launcher {
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       network: await networks.recover(container),
       warnings: [],
+      systemUp: false,
+      preparing: "",
       release: () => this.#release(ref.machine),
     };
   }

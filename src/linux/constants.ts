@@ -13,7 +13,7 @@ export const AT_EMPTY_PATH = 0x1000;
 export const RESOLVE = { noMagicLinks: 0x02, noSymlinks: 0x04, inRoot: 0x10 } as const;
 
 /** Address families (socket(2)). */
-export const AF = { inet: 2, inet6: 10, netlink: 16, packet: 17 } as const;
+export const AF = { unix: 1, inet: 2, inet6: 10, netlink: 16, packet: 17 } as const;
 /** The address family of IPv4 and IPv6. */
 export const AF_OF_IP = { 4: AF.inet, 6: AF.inet6 } as const;
 /** Socket types and their flags (socket(2)). */

@@ -120,6 +120,8 @@ export interface ProcessTable {
   children(pid: number): readonly number[];
   /** Identifies the program a process runs: device and inode; undefined if the process is gone or a zombie. */
   program(pid: number): string | undefined;
+  /** The name of a process (proc_pid_comm(5)); "" if it is gone. */
+  name(pid: number): string;
 }
 
 /** The host's processes, from /proc. A process that ends while it is read counts as gone. */
@@ -132,6 +134,7 @@ export const hostProcesses: ProcessTable = {
   },
   // Not stat(2): a container runs programs from its own file systems, which may hang.
   program: (pid) => inodeInMemory(`/proc/${pid}/exe`),
+  name: (pid) => (readIfThere(`/proc/${pid}/comm`) ?? "").trimEnd(),
 };
 
 /** Whether a process handles a signal itself; true if the process is gone. */

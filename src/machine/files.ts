@@ -19,6 +19,7 @@ export const machinePaths = (machine: string) => {
     resolvConf: join(directory, "resolv.conf"),
     hosts: join(directory, "hosts"),
     networkd: join(directory, "networkd.conf"),
+    notify: join(directory, "notify"),
   };
 };
 

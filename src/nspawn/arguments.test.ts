@@ -25,6 +25,10 @@ const PLAIN = { boot: false, network_veth: false, user_namespacing: false };
 
 const START = ["--quiet", "--keep-unit", "--register=yes", "--machine=web-1", "--directory=/srv/image"];
 
+test("systemd-nspawn forwards a signal to PID 1", () => {
+  expect(args(PLAIN, { killSignal: "SIGQUIT" })).toContain("--kill-signal=SIGQUIT");
+});
+
 test("a config with only an image boots, like in the Go driver", () => {
   expect(args({})).toEqual([
     ...START,

@@ -31,6 +31,8 @@ export interface NspawnInput {
   readonly resolvConf?: string;
   /** Value of --resolv-conf= if the config has none. */
   readonly resolvConfMode?: string;
+  /** Name of the signal that PID 1 of the container gets if systemd-nspawn gets SIGTERM; absent: see --kill-signal= of systemd-nspawn(1). */
+  readonly killSignal?: string;
   /** Whether to register with systemd-machined. */
   readonly register: boolean;
   /** "config": from the options. "joined": systemd-nspawn runs in the group's network namespace, and the container shares it. */
@@ -58,6 +60,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
     `--machine=${input.machine}`,
     `--${input.image.kind}=${input.image.path}`,
     ...(options.boot ? ["--boot"] : options.process_two ? ["--as-pid2"] : []),
+    ...(input.killSignal === undefined ? [] : [`--kill-signal=${input.killSignal}`]),
     `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
     ...rowSwitches(options),
     ...(options.user === undefined ? [] : [`${features.userSwitch}=${options.user}`]),

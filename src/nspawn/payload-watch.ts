@@ -5,6 +5,12 @@ import { heldLocks } from "./leftovers";
 import type { PayloadMode } from "./payload";
 import { findLeader, findPayload, findStartedPayload, waitForProcess } from "./processes";
 
+/**
+ * How long a container's start is followed. Changing the owners of a large image takes minutes. A payload that is the host's own
+ * systemd-nspawn is never recognized, so the search must end at some time.
+ */
+const WATCH_MS = 3_600_000;
+
 /** A container's processes, as far as they were found. */
 export interface PayloadWatch {
   readonly leader: ProcessIdentity | undefined;
@@ -19,12 +25,16 @@ export interface PayloadWatch {
   close(): void;
 }
 
-/**
- * Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later.
- *
- * @param found called when leader and locks are known
- */
-export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: PayloadWatch) => void): PayloadWatch {
+/** Reports of a payload watch, each made at most once. */
+interface PayloadListener {
+  /** Leader and locks are known. */
+  found(watch: PayloadWatch): void;
+  /** The payload has executed its own program. */
+  started(): void;
+}
+
+/** Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later. */
+export function watchPayload(mainPid: number, mode: PayloadMode, listener: PayloadListener): PayloadWatch {
   let leader: ProcessIdentity | undefined;
   let locks: readonly string[] = [];
   let pidfd: number | undefined;
@@ -43,11 +53,15 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
     if (closed) return true;
     const payload = findPayload(mainPid, mode);
     if (payload !== undefined) pidfd ??= hold(payload);
-    seen = payload !== undefined && findStartedPayload(mainPid, mode) !== undefined;
+    const started = payload !== undefined && findStartedPayload(mainPid, mode) !== undefined;
     if (leader === undefined) {
       leader = findLeader(mainPid);
       if (leader !== undefined) locks = heldLocks(mainPid);
-      if (leader !== undefined) found(watch);
+      if (leader !== undefined) listener.found(watch);
+    }
+    if (started && !seen) {
+      seen = true;
+      listener.started();
     }
     return seen ? true : undefined;
   };
@@ -69,7 +83,7 @@ export function watchPayload(mainPid: number, mode: PayloadMode, found: (watch: 
       pidfd = undefined;
     },
   };
-  waitForProcess(mainPid, inspect).catch(() => {
+  waitForProcess(mainPid, inspect, WATCH_MS).catch(() => {
     // The exit is then derived from systemd-nspawn's code and last line, which is less exact.
   });
   return watch;

@@ -3,7 +3,7 @@ import type { ProcessTable } from "../linux/proc";
 import type { PayloadMode } from "./payload";
 import { findLeader, findPayload, findStartedPayload, signalPayload } from "./processes";
 
-/** [pid, parent, PIDs from outside in, program, state] */
+/** [pid, parent, PIDs from outside in, program and name, state] */
 type Row = readonly [number, number, readonly number[], string, string?];
 
 function table(rows: readonly Row[]): ProcessTable {
@@ -15,12 +15,14 @@ function table(rows: readonly Row[]): ProcessTable {
     },
     namespacePids: (pid) => row(pid)?.[2] ?? [],
     children: (pid) => rows.filter(([, parent]) => parent === pid).map(([own]) => own),
-    program: (pid) => row(pid)?.[3],
+    program: (pid) => row(pid)?.[3]?.split(" ")[0],
+    name: (pid) => row(pid)?.[3]?.split(" ")[1] ?? "",
   };
 }
 
 const nspawn: Row = [100, 1, [100], "nspawn"];
 const outer: Row = [101, 100, [101], "nspawn"];
+const stub: Row = [102, 100, [102, 1], "nspawn (sd-stubinit)"];
 const leader = (parent: number, program = "init"): Row => [102, parent, [102, 1], program];
 
 const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (number | undefined)[]])[] = [
@@ -37,24 +39,31 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
   ["adopted, before the exec", "boot", [nspawn, leader(100, "nspawn")], [102, 102, undefined]],
   ["running", "boot", [nspawn, leader(100)], [102, 102, 102]],
   ["a zombie", "boot", [nspawn, [102, 100, [102, 1], "init", "Z"]], [undefined, undefined, undefined]],
-  ["stub init without its child", "pid2", [nspawn, leader(100, "nspawn")], [102, undefined, undefined]],
-  [
-    "PID 2 before its exec",
-    "pid2",
-    [nspawn, leader(100, "nspawn"), [103, 102, [103, 2], "nspawn"]],
-    [102, 103, undefined],
-  ],
+  ["stub init without its child", "pid2", [nspawn, stub], [102, undefined, undefined]],
+  ["PID 2 before its exec", "pid2", [nspawn, stub, [103, 102, [103, 2], "nspawn"]], [102, 103, undefined]],
   [
     "PID 2 among orphans",
     "pid2",
-    [nspawn, leader(100, "nspawn"), [90, 102, [90, 7], "orphan"], [103, 102, [103, 2], "app"]],
+    [nspawn, stub, [90, 102, [90, 7], "orphan"], [103, 102, [103, 2], "app"]],
     [102, 103, 103],
   ],
   [
-    "PID 2 exited, orphans left",
+    "PID 2 exited and not reaped, orphans left",
     "pid2",
-    [nspawn, leader(100, "nspawn"), [90, 102, [90, 7], "orphan"]],
+    [nspawn, stub, [90, 102, [90, 7], "orphan"], [103, 102, [103, 2], "app", "Z"]],
     [102, undefined, undefined],
+  ],
+  [
+    "getent, before the stub init exists",
+    "pid2",
+    [nspawn, leader(100, "nspawn"), [103, 102, [103, 2], "getent"]],
+    [102, undefined, undefined],
+  ],
+  [
+    "after getent had PID 2",
+    "pid2",
+    [nspawn, [102, 100, [102, 1], "nspawn STUBINIT"], [104, 102, [104, 3], "app"], [90, 102, [90, 7], "orphan"]],
+    [102, 104, 104],
   ],
   [
     "systemd-nspawn itself in a PID namespace",

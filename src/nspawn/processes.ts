@@ -14,7 +14,7 @@ import type { PayloadMode } from "./payload";
 /** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
 /** Most containers start within a second; after that, polling is slower. */
-const PACE = { firstMs: 1, longestMs: (waitedMs: number) => (waitedMs < 1_000 ? 4 : 100) };
+const PACE = { firstMs: 1, longestMs: (waitedMs: number) => (waitedMs < 1_000 ? 4 : waitedMs < 10_000 ? 25 : 100) };
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
@@ -33,9 +33,13 @@ export function findLeader(mainPid: number, table: ProcessTable = hostProcesses)
   return undefined;
 }
 
+/** How systemd-nspawn's stub init names itself (nspawn-stub-pid1.c; up to 251 and since then). */
+const STUB_INIT = ["STUBINIT", "(sd-stubinit)"];
+
 /**
- * The process that receives the task's signals: the leader, or with mode "pid2" the leader's child with PID 2 (the stub
- * init adopts orphans, so it may have more children). Undefined while it does not exist.
+ * The process that receives the task's signals: the leader, or with mode "pid2" the first child of the stub init, which adopts orphans and
+ * so may have more children. That child is PID 2, or a later one if systemd-nspawn ran the image's getent(1) before, to look up the user
+ * of the task (nspawn-setuid.c). Undefined while it does not exist.
  */
 export function findPayload(
   mainPid: number,
@@ -44,9 +48,16 @@ export function findPayload(
 ): ProcessIdentity | undefined {
   const leader = findLeader(mainPid, table);
   if (leader === undefined || mode !== "pid2") return leader;
+  if (!STUB_INIT.includes(table.name(leader.pid))) return undefined;
   const depth = table.namespacePids(leader.pid).length;
-  const second = table.children(leader.pid).find((pid) => isPidInNamespace(table.namespacePids(pid), depth, 2));
-  return second === undefined ? undefined : identify(second, table);
+  const [first] = table
+    .children(leader.pid)
+    .flatMap((pid) => {
+      const pids = table.namespacePids(pid);
+      return pids.length === depth ? [{ pid, inside: pids.at(-1) ?? 0 }] : [];
+    })
+    .sort((one, other) => one.inside - other.inside);
+  return first === undefined ? undefined : identify(first.pid, table);
 }
 
 /**
@@ -66,8 +77,8 @@ export function findStartedPayload(
 
 /**
  * Repeats a search of the process table until it finds something, `mainPid` is gone, or the time is over: immediately, then
- * after 1, 2, 4, 4… ms, and every 100 ms after the first second. Linux has no event for a fork or exec of another process, so this
- * polls with a deadline; it only waits for containers that are still starting.
+ * after 1, 2, 4, 4… ms, every 25 ms after the first second, and every 100 ms after ten. Linux has no event for a fork or exec of another
+ * process, so this polls with a deadline; it only waits for containers that are still starting.
  */
 export async function waitForProcess<Found>(
   mainPid: number,

@@ -33,6 +33,10 @@ export interface LaunchSpec {
   readonly oomScoreAdjust?: number;
   /** The network namespace of systemd-nspawn and the container; absent: the host's. */
   readonly networkNamespace?: string;
+  /** NOTIFY_SOCKET of systemd-nspawn (sd_notify(3)); absent: it has none. */
+  readonly notifySocket?: string;
+  /** Milliseconds that the payload has to stop if systemd stops its unit; absent: systemd's default. A shim has no use for it. */
+  readonly stopTimeout?: number;
   /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */
   readonly devices: readonly DeviceRule[];
   /** Additional unit properties that the operator allows; rejected by a supervisor without units. */
@@ -60,6 +64,11 @@ export interface Container {
    * is called.
    */
   onRestart(listener: () => void): () => void;
+  /**
+   * Resolves when the payload has executed its own program, or when `exit` has settled. Until then systemd-nspawn prepares the container:
+   * it copies the image, changes owners or makes mounts.
+   */
+  readonly started: Promise<void>;
   /** Resolves when systemd-nspawn has exited; never rejects. */
   readonly exit: Certain<Exit>;
   /**
@@ -92,7 +101,7 @@ export class LaunchError extends RecoverableError {
 export interface Supervisor {
   readonly name: "systemd" | "process";
   /**
-   * Starts a container. Resolves as soon as its supervisor has forked systemd-nspawn: a payload that exits
+   * Starts a container. Resolves as soon as its supervisor has forked systemd-nspawn (see Container.started): a payload that exits
    * immediately is an exit with its code, not a failed launch. If it throws, everything acquired is released.
    *
    * @throws LaunchError

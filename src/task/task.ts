@@ -3,8 +3,7 @@
  * running, exited and destroyed. The *registry* (task-registry.ts) has the tasks of this plugin process. A *handle* (task-handle.ts) is
  * what Nomad stores of a task, and what a later plugin process recovers it from; its format must stay readable for later versions.
  *
- * stats.ts measures usage, oom-monitor.ts reports OOM kills, events.ts delivers task events to the agent, and stop-signal.ts decides how
- * a task is stopped. The *dangling reconciler* removes containers of this client that belong to no task.
+ * stats.ts measures usage, oom-monitor.ts reports OOM kills, and events.ts delivers task events to the agent. The *dangling reconciler* removes containers of this client that belong to no task.
  */
 
 import { FilterCache } from "../exec/seccomp";
@@ -16,10 +15,10 @@ import type { OomState } from "../linux/cgroup/oom";
 import type { NetworkAttachment } from "../network/private/attachment";
 import { lostExit } from "../nspawn/exit";
 import type { Exit } from "../nspawn/payload";
+import { stopSignal } from "../nspawn/stop-signal";
 import type { Container } from "../supervisor/supervisor";
 import { SIGKILL } from "../values/signals";
 import { OomMonitor } from "./oom-monitor";
-import { stopSignal } from "./stop-signal";
 
 /**
  * Until a program that is PID 1 of its container has installed a handler for the stop signal, the kernel drops the signal

@@ -2,6 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { becomesTrue } from "../../src/lib/deadline";
+import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { type Fixture, failure, shell, useFixture } from "../protocol/fixture";
 
@@ -10,8 +12,10 @@ useFixture(
   (opened) => {
     bench = opened;
   },
-  { allow_properties: ["IOWeight", "LimitNOFILE"] },
+  { allow_properties: ["IOWeight", "LimitNOFILE"], stop_timeout: "2s" },
 );
+
+const PACE = { firstMs: 20, longestMs: 100, timeoutMs: 20_000 };
 
 const running = "trap 'exit 5' USR1; echo up; while :; do sleep 0.1; done";
 
@@ -44,6 +48,11 @@ describe("the task's unit", () => {
     expect(await property(unit, "DevicePolicy")).toBe("closed");
   });
 
+  test("has the operator's time for a stop", async () => {
+    const { unit } = await up();
+    expect(await property(unit, "TimeoutStopUSec")).toBe("2s");
+  });
+
   test("is a machine for machinectl", async () => {
     const { machine } = await up();
     const { stdout } = await run(["machinectl", "list", "--no-legend"]);
@@ -65,13 +74,47 @@ describe("the task's unit", () => {
   });
 });
 
+test("the unit stops after the agent's own, which is named after the service that the plugin runs in", async () => {
+  const agent = "agent-of-a-test.service";
+  const program = [driverBinary(), "run", bench.busybox, "--set", "volatile=overlay", "--", "/bin/sleep", "1000"];
+  // An agent that is still starting, as its unit sees it, must be able to start tasks.
+  await run(["systemd-run", `--unit=${agent}`, "--collect", "--no-block", "--property=Type=notify", ...program]);
+  try {
+    const dependants = async () =>
+      (await property(agent, "After")).split(" ").filter((unit) => /^nomad-nspawn-/.test(unit));
+    const started = async () => (await dependants()).length > 0;
+    expect(await becomesTrue(started, PACE)).toBe(true);
+    const [unit = ""] = await dependants();
+    expect(await becomesTrue(async () => (await property(unit, "SubState")) === "running", PACE)).toBe(true);
+    expect(await property(agent, "SubState")).toBe("start");
+    expect(await property(unit, "Before")).toContain(agent);
+  } finally {
+    await run(["systemctl", "stop", agent]);
+  }
+});
+
 describe("what other programs do to a task", () => {
   const ended = async (task: { id: string }) => (await bench.client().waitTask(task.id, { timeout: 20_000 })).result;
 
-  test("systemctl stop ends it", async () => {
-    const { task, unit } = await up();
+  const polite = "trap 'echo bye; exit 0' TERM INT; echo up; while :; do sleep 0.1; done";
+
+  test.each([
+    ["PID 1", {}],
+    ["PID 2", { process_two: true }],
+    ["PID 1 with a user", { user: "app" }],
+    ["PID 2 with a user", { process_two: true, user: "app" }],
+  ])("systemctl stop of a program that is %s lets it end itself, and its exit is its own", async (_name, more) => {
+    const { task, unit } = await up({ ...more, command: ["/bin/sh", "-c", polite] });
     await run(["systemctl", "stop", unit]);
-    expect(await ended(task)).toBeDefined();
+    expect(await ended(task)).toMatchObject({ exitCode: 0, signal: 0 });
+    expect(await task.stdout.ended()).toContain("bye");
+    await bench.client().destroyTask(task.id);
+  });
+
+  test.each([{}, { process_two: true }])("systemctl stop kills what ignores the signal (%j)", async (more) => {
+    const { task, unit } = await up({ ...more, command: ["/bin/sh", "-c", `trap '' TERM INT; ${running}`] });
+    await run(["systemctl", "stop", unit]);
+    expect(await ended(task)).toMatchObject({ signal: 9 });
     await bench.client().destroyTask(task.id);
   });
 

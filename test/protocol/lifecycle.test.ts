@@ -53,7 +53,7 @@ test("the log shows the time of each stage of a start, at level trace", async ()
     .plugin()
     .logs.filter((line) => line["@message"] === "start stage" && line["machine"] === driver?.attributes["machine"]);
   expect(lines.map((line) => line["stage"])).toEqual([
-    ...["host", "plan", "image", "root", "network", "files", "supervisor", "attach", "address"],
+    ...["host", "plan", "image", "root", "network", "files", "supervisor", "attach", "program", "address"],
   ]);
   for (const line of lines) expect(line).toMatchObject({ "@level": "trace", ms: expect.any(Number) });
   await bench.client().destroyTask(task.id, true);

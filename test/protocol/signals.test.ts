@@ -55,6 +55,17 @@ describe("stop", () => {
     await bench.client().destroyTask(task.id);
   });
 
+  test("SIGTERM to systemd-nspawn, as a shutdown sends it, is the stop signal for a program that is PID 1", async () => {
+    const task = await bench.started(
+      shell(bench.busybox, "trap 'echo bye; exit 4' INT; echo up; while :; do sleep 0.1; done"),
+    );
+    await task.stdout.waitFor("up");
+    const { driver } = await bench.client().inspectTask(task.id);
+    process.kill(Number(driver?.attributes["pid"]), "SIGTERM");
+    expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 4, signal: 0 });
+    expect(await task.stdout.ended()).toContain("bye");
+  });
+
   test("with a timeout of 0 kills at once", async () => {
     const task = await bench.started(shell(bench.busybox, stubborn));
     await task.stdout.waitFor("up");

@@ -16,6 +16,7 @@ export function fakeContainer(machine: string): Container {
     startedAt: Date.now(),
     mainPid: () => undefined,
     onRestart: () => () => {},
+    started: Promise.resolve(),
     exit: certain(ended.promise, () => ({ ...KILLED, at: Date.now() })),
     signal: async () => true,
     kill: end,
@@ -30,6 +31,8 @@ export function fakeLaunch(machine: string, release: () => Promise<void>): Launc
     exec: { environment: {} },
     network: undefined,
     warnings: [],
+    systemUp: false,
+    preparing: "",
     release,
   };
 }

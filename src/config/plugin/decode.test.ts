@@ -21,6 +21,7 @@ test("an empty config has the defaults", () => {
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
     network: { bridges: [], address_wait: 5000 },
     pull_timeout: 600_000,
+    stop_timeout: 30_000,
     stats_interval: 1000,
     auth: {},
     registry: { default: "docker.io", plain_http: [] },

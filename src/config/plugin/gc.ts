@@ -1,9 +1,9 @@
 import * as v from "valibot";
 import { parseSize } from "../../values/size";
+import { duration } from "../duration-row";
 import { option } from "../option";
 import { flag } from "../row-types";
 import { Problem, parsed, text } from "../validators";
-import { duration } from "./duration-row";
 
 const SIZE = 'a size such as "500MB", "2GiB" or "0"';
 

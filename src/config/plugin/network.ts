@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import { networkSizes, parseSubnet } from "../../values/ip";
 import { bridgeNameProblem } from "../../values/names";
+import { duration } from "../duration-row";
 import { option } from "../option";
 import { string, strings } from "../row-types";
 import { checked, text } from "../validators";
-import { duration } from "./duration-row";
 
 /** Options of the block `network`. */
 export const networkOptions = {

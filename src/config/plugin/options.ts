@@ -7,10 +7,10 @@
 
 import * as v from "valibot";
 import { canonicalCapability, isUnitProperty } from "../../values/names";
+import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
 import { absolutePath, checked, Problem, parsed, text } from "../validators";
-import { duration } from "./duration-row";
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
 import { authOptions, registryOptions } from "./registry";
@@ -101,6 +101,11 @@ export const pluginOptions = {
     example: 'network {\n  bridges      = ["br0"]\n  ipv4_pool    = "10.99.0.0/16"\n  address_wait = "10s"\n}',
   }),
   pull_timeout: option({ ...duration("10m", 1000), meaning: "How long the download of an image may take." }),
+  stop_timeout: option({
+    ...duration("30s", 1000),
+    meaning:
+      "How long a task may take to stop if systemd stops its unit: at a shutdown of the client, or by `systemctl stop`. It gets its stop signal first, and is killed after this time. If Nomad stops a task, its `kill_timeout` applies instead.",
+  }),
   stats_interval: option({
     ...duration("1s", 100),
     meaning: "Shortest interval at which a task's resource usage is measured.",

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { hostnameProblem, userNameProblem } from "../../values/names";
+import { duration } from "../duration-row";
 import { option } from "../option";
 import { choice, flag, string, strings } from "../row-types";
 import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
@@ -64,6 +65,19 @@ export const containerOptions = {
     meaning:
       "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate.",
     nspawn: "--console=",
+  }),
+  notify_ready: option({
+    ...flag(false),
+    meaning:
+      "The task's start waits until the container reports that it is ready: a booted system that it is up, a command with `sd_notify(3)` that it works. Until then Nomad shows the task as pending and cannot stop it. Not with `process_two`.",
+    nspawn: "--notify-ready=",
+    switches: (on) => (on ? ["--notify-ready=yes"] : []),
+  }),
+  ready_timeout: option({
+    ...duration("5m", 1000),
+    meaning:
+      "How long a start with `notify_ready` waits. Then the start fails with the units that are still being started, and Nomad tries again by the job's restart policy.",
+    example: 'ready_timeout = "90s"',
   }),
   hostname: option({
     ...string(v.pipe(filledText, checked(hostnameProblem))),

@@ -168,6 +168,14 @@ describe("rejected with one sentence", () => {
       { boot: true, process_two: true },
       "Options boot = true and process_two = true exclude each other: set boot = false to run the command as PID 2.",
     ],
+    [
+      { boot: false, process_two: true, notify_ready: true },
+      "Options notify_ready = true and process_two = true exclude each other: systemd-nspawn accepts READY=1 only from PID 1 of the container.",
+    ],
+    [
+      { ready_timeout: "soon" },
+      'Option ready_timeout = "soon" is not valid: it must be a duration such as "90s", "3m" or "1h", at least 1s.',
+    ],
     [{ command: "sh" }, 'Option command = "sh" is not valid: it must be a list of strings.'],
     [{ command: ["a", ["b"]] }, "Option command[1] = a list is not valid: it must be a string."],
     [{ command: ["a\0"] }, 'Option command[0] = "a\\u0000" is not valid: it must not contain a NUL character.'],

@@ -72,11 +72,13 @@ interface FollowContext {
  */
 export class ShimContainer implements Container {
   readonly ref: ContainerRef;
+  readonly started: Promise<void>;
   readonly exit: Certain<Exit>;
   readonly #files: StateFiles;
   readonly #context: FollowContext;
   readonly #layout = readCgroupLayout();
   readonly #settled = Promise.withResolvers<Exit>();
+  readonly #started = Promise.withResolvers<void>();
   readonly #restartListeners = new Set<() => void>();
   /** Held until the files are removed: a late shim then finds no launch request. */
   #lock: Disposable | undefined;
@@ -94,6 +96,7 @@ export class ShimContainer implements Container {
     this.ref = ref;
     this.#context = context;
     this.exit = certain(this.#settled.promise, lostExit);
+    this.started = Promise.race([this.#started.promise, this.exit.then(() => {})]);
   }
 
   /** Follows the container whose state is in `files`, running or exited. */
@@ -156,6 +159,7 @@ export class ShimContainer implements Container {
     const gone = () => this.#onShimGone();
     this.#connection = await connectStatus(files.socket, {
       running: (mainPid) => this.#onRunning(mainPid),
+      started: () => this.#started.resolve(),
       exited: gone,
       gone,
     });

@@ -173,7 +173,7 @@ class Shim {
       });
     remember();
     this.#status.send(`running ${main.pid} ${main.startTime}`);
-    return watchPayload(main.pid, this.#spec.mode, remember);
+    return watchPayload(main.pid, this.#spec.mode, { found: remember, started: () => this.#status.started() });
   }
 
   /** Whether the container reboots; its cgroup is then ready for the next systemd-nspawn. */
@@ -254,9 +254,10 @@ function setOomScoreAdjust(score: number): void {
 
 /** As with systemd, the file's values take precedence. The log level keeps messages that are not errors out of the task's stderr. */
 function nspawnEnvironment(spec: LaunchSpec): Readonly<Record<string, string>> {
-  const { environmentFile } = spec;
+  const { environmentFile, notifySocket } = spec;
   const secret = environmentFile === undefined ? {} : parseEnvironmentFile(readFileSync(environmentFile, "utf8"));
-  return { PATH, SYSTEMD_LOG_LEVEL: "err", ...secret };
+  const notify = notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket };
+  return { PATH, SYSTEMD_LOG_LEVEL: "err", ...notify, ...secret };
 }
 
 /** The plugin may be gone by now; the container must keep running. */

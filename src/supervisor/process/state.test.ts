@@ -26,6 +26,8 @@ const order: LaunchRequest = {
     mode: "pid2",
     argv: ["/usr/bin/systemd-nspawn", "--", "ä\n"],
     environmentFile: "/e",
+    notifySocket: "/n",
+    stopTimeout: 5,
     stdoutPath: "/o",
     stderrPath: "/r",
     limits: { memoryMax: 1, cpus: "0" },

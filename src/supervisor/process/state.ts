@@ -96,6 +96,8 @@ export function readRequest(files: StateFiles): LaunchRequest | undefined {
         },
         ...optional(spec, "oomScoreAdjust", numberOf),
         ...optional(spec, "networkNamespace", stringOf),
+        ...optional(spec, "notifySocket", stringOf),
+        ...optional(spec, "stopTimeout", numberOf),
         devices: objectsOf(spec, "devices").map((device) => ({
           path: stringOf(device, "path"),
           permissions: stringOf(device, "permissions"),

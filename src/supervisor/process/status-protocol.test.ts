@@ -27,6 +27,7 @@ function listener(): StatusListener & { readonly received: string[] } {
   return {
     received,
     running: (pid) => received.push(`running ${pid}`),
+    started: () => received.push("started"),
     exited: () => received.push("exited"),
     gone: () => received.push("gone"),
   };
@@ -73,16 +74,17 @@ test(
     const asked: string[] = [];
     const server = serveStatus(path, { stop: () => asked.push("stop"), inspect: () => asked.push("look") });
     server.send("running 7 1");
+    server.started();
     const events = listener();
     const connection = await connectStatus(path, events);
     await connection?.inspect();
     await connection?.stop();
     expect(asked).toEqual(["look", "stop"]);
-    expect(events.received).toEqual(["running 7"]);
+    expect(events.received).toEqual(["running 7", "started"]);
     connection?.close();
     await connection?.stop();
     server.stopListening();
-    expect(events.received).toEqual(["running 7"]);
+    expect(events.received).toEqual(["running 7", "started"]);
     expect(asked).toEqual(["look", "stop"]);
   }),
 );

@@ -5,6 +5,8 @@ import { errnoCode } from "../../lib/errors";
 /** Receives a shim's reports. */
 export interface StatusListener {
   running(mainPid: number): void;
+  /** The payload of the systemd-nspawn that was reported last has executed its own program. */
+  started(): void;
   /** The exit is recorded. */
   exited(): void;
   /** The shim is gone, however it ended. */
@@ -42,6 +44,7 @@ export async function connectStatus(path: string, listener: StatusListener): Pro
     for (const line of parts) {
       const [word, pid] = line.split(" ");
       if (word === "running") listener.running(Number(pid));
+      if (word === "started") listener.started();
       if (word === "exited") listener.exited();
       if (word === "looked" || word === "stopping") answered(word);
     }
@@ -89,6 +92,8 @@ function isNotListening(error: unknown): boolean {
 export interface StatusServer {
   /** Sends a new state. */
   send(line: "exited" | `running ${number} ${number}`): void;
+  /** Adds to the last state that the payload has executed its own program. */
+  started(): void;
   /** Accepts no more clients; connected ones notice the exit of this process. */
   stopListening(): void;
 }
@@ -105,6 +110,9 @@ interface StatusRequests {
 export function serveStatus(path: string, requests: StatusRequests): StatusServer {
   const listeners = new Set<Socket>();
   let last: string | undefined;
+  const sendAll = (line: string): void => {
+    for (const socket of listeners) socket.write(line);
+  };
   const server = Bun.listen({
     unix: path,
     socket: {
@@ -137,7 +145,11 @@ export function serveStatus(path: string, requests: StatusRequests): StatusServe
   return {
     send(line) {
       last = `${line}\n`;
-      for (const socket of listeners) socket.write(last);
+      sendAll(last);
+    },
+    started() {
+      last = `${last ?? ""}started\n`;
+      sendAll("started\n");
     },
     stopListening: () => server.stop(false),
   };

@@ -11,6 +11,7 @@
 import { closeSync } from "node:fs";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
+import { readIfThere } from "../../lib/read-file";
 import { bootId } from "../../linux/proc";
 import { removeLeftovers } from "../../nspawn/leftovers";
 import { DbusError } from "../../systemd/dbus";
@@ -25,7 +26,7 @@ import {
   type Supervisor,
 } from "../supervisor";
 import { SystemdUnit } from "./unit";
-import { removeDropIn, unitName, unitProperties, writeDropIn } from "./unit-properties";
+import { removeDropIn, serviceOf, unitName, unitProperties, writeDropIn } from "./unit-properties";
 
 /** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
 const PERMANENT_ERRORS = [
@@ -90,7 +91,8 @@ export class SystemdSupervisor implements Supervisor {
     const fifos: number[] = [];
     try {
       for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
-      const properties = unitProperties(spec, await this.#manager.version());
+      const agent = serviceOf(readIfThere("/proc/self/cgroup") ?? "");
+      const properties = unitProperties(spec, { systemd: await this.#manager.version(), agent });
       const result = await this.#manager.startTransientUnit(unit, properties, fifos);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { rightsMessage } from "../../systemd/dbus-socket";
 import { unitPath } from "../../systemd/manager";
 import type { LaunchSpec } from "../supervisor";
-import { commandLine, cpuMask, dropInText, unitName, unitProperties } from "./unit-properties";
+import { commandLine, cpuMask, dropInText, serviceOf, unitName, unitProperties } from "./unit-properties";
 
 describe("drop-in", () => {
   const { raw } = String;
@@ -32,6 +32,17 @@ describe("drop-in", () => {
   });
 });
 
+test.each([
+  ["0::/system.slice/nomad.service\n", "nomad.service"],
+  ["0::/system.slice/nomad.service/plugins\n", "nomad.service"],
+  ["12:pids:/system.slice/x.service\n1:name=systemd:/system.slice/nomad.service\n0::/\n", "nomad.service"],
+  ["0::/system.slice/system-nomad.slice/nomad@one.service\n", "nomad@one.service"],
+  ["0::/user.slice/user-0.slice/session-3.scope\n", undefined],
+  ["0::/user.slice/user-1000.slice/user@1000.service/app.slice/nomad.service\n", undefined],
+  ["0::/\n", undefined],
+  ["", undefined],
+])("the service of a process in %j", (membership, service) => expect(serviceOf(membership)).toBe(service));
+
 describe("unit-properties", () => {
   const spec: LaunchSpec = {
     machine: "web-1",
@@ -45,7 +56,7 @@ describe("unit-properties", () => {
   };
 
   const propertiesOf = (change: Partial<LaunchSpec> = {}, systemd = 257) =>
-    new Map(unitProperties({ ...spec, ...change }, systemd));
+    new Map(unitProperties({ ...spec, ...change }, { systemd }));
 
   describe("unitProperties", () => {
     test("limits appear only if set", () => {
@@ -61,6 +72,21 @@ describe("unit-properties", () => {
       expect(limited.get("TasksMax")).toEqual(["t", 9n]);
       expect(propertiesOf().get("TasksMax")).toEqual(["t", 16_384n]);
       expect(limited.get("AllowedCPUs")).toEqual(["ay", Uint8Array.of(5)]);
+    });
+
+    test("a stop of the unit reaches the payload: through systemd-nspawn, or with all processes, because it cannot reach PID 2", () => {
+      const stops = (mode: LaunchSpec["mode"]) => propertiesOf({ mode, stopTimeout: 1500 });
+      expect(stops("pid1").get("KillMode")).toEqual(["s", "mixed"]);
+      expect(stops("boot").get("KillMode")).toEqual(["s", "mixed"]);
+      expect(stops("pid2").get("KillMode")).toEqual(["s", "control-group"]);
+      expect(stops("pid1").get("TimeoutStopUSec")).toEqual(["t", 1_500_000n]);
+      expect(propertiesOf().has("TimeoutStopUSec")).toBe(false);
+    });
+
+    test("the agent's unit stops first", () => {
+      const withAgent = new Map(unitProperties(spec, { systemd: 257, agent: "nomad.service" }));
+      expect(withAgent.get("Before")).toEqual(["as", ["nomad.service"]]);
+      expect(propertiesOf().has("Before")).toBe(false);
     });
 
     test.each([

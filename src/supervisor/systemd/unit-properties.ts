@@ -109,14 +109,35 @@ export function cpuMask(list: string): Uint8Array {
   return mask;
 }
 
+/** What a unit depends on besides its container. */
+interface UnitHost {
+  /** The version of PID 1. */
+  readonly systemd: number;
+  /** The agent's unit, if it has one. */
+  readonly agent?: string | undefined;
+}
+
+/**
+ * The system service that a process belongs to, and so a plugin's agent; undefined if it runs otherwise, such as in a terminal.
+ *
+ * @param membership content of /proc/PID/cgroup (cgroups(7))
+ */
+export function serviceOf(membership: string): string | undefined {
+  return /^(?:0:|\d+:name=systemd):\/system\.slice\/(?:[^/\n]+\.slice\/)*([^/\n]+\.service)(?:\/|$)/m.exec(
+    membership,
+  )?.[1];
+}
+
 /**
  * The transient unit of a container, except its command, which is in its drop-in (see dropInText()). Descriptor 0 of the
- * message is the FIFO for stdout, descriptor 1 the one for stderr. `systemd` is the version of PID 1.
+ * message is the FIFO for stdout, descriptor 1 the one for stderr.
  *
  * Descriptions of the properties: systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.kill(5).
  */
-export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[] {
+export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): UnitProperty[] {
   const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = spec.limits;
+  // systemd sets none itself for a unit without NotifyAccess=.
+  const notify = spec.notifySocket === undefined ? [] : [`NOTIFY_SOCKET=${spec.notifySocket}`];
   const devices = allowedDevices(spec).map(({ path, permissions }) => [path, permissions]);
   return [
     ["Description", ["s", `Nomad task ${spec.machine}`]],
@@ -125,7 +146,7 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     // status, in spite of RemainAfterExit.
     ["Type", ["s", "exec"]],
     // systemd-nspawn's own messages go to the journal, so that stdout and stderr are the container's alone.
-    ["Environment", ["as", ["SYSTEMD_LOG_TARGET=journal"]]],
+    ["Environment", ["as", ["SYSTEMD_LOG_TARGET=journal", ...notify]]],
     ...(spec.environmentFile === undefined
       ? []
       : [["EnvironmentFiles", ["a(sb)", [[spec.environmentFile, false]]]] satisfies UnitProperty]),
@@ -139,7 +160,14 @@ export function unitProperties(spec: LaunchSpec, systemd: number): UnitProperty[
     ["StartLimitIntervalUSec", ["t", 0n]],
     // Changing the owners of a large image takes longer than any default; Nomad has its own deadlines.
     ["TimeoutStartUSec", ["t", INFINITY]],
-    ["KillMode", ["s", "mixed"]],
+    // Units stop in the reverse order: at a shutdown the agent first, which may drain its tasks, or else must not restart them.
+    ...(agent === undefined ? [] : [["Before", ["as", [agent]]] satisfies UnitProperty]),
+    // "mixed" sends SIGTERM to systemd-nspawn, which forwards a signal to the payload; see forwardedSignal(). It cannot send one to PID 2
+    // of a container, so that one gets SIGTERM with all others. What is left after the time is killed.
+    ["KillMode", ["s", spec.mode === "pid2" ? "control-group" : "mixed"]],
+    ...(spec.stopTimeout === undefined
+      ? []
+      : [["TimeoutStopUSec", ["t", BigInt(Math.round(spec.stopTimeout * 1000))]] satisfies UnitProperty]),
     ["Delegate", ["b", true]],
     // The OOM killer may kill processes of a container without ending the task.
     ["OOMPolicy", ["s", "continue"]],

@@ -30,11 +30,13 @@ export type UnitManager = Pick<
 /** One container as a transient service of PID 1. */
 export class SystemdUnit implements Container {
   readonly ref: ContainerRef;
+  readonly started: Promise<void>;
   readonly exit: Certain<Exit>;
   readonly #manager: UnitManager;
   readonly #log: Logger;
   readonly #unit: string;
   readonly #ended = Promise.withResolvers<void>();
+  readonly #started = Promise.withResolvers<void>();
   readonly #removed = Promise.withResolvers<void>();
   readonly #unwatch: () => void;
   readonly #restartListeners = new Set<() => void>();
@@ -58,6 +60,7 @@ export class SystemdUnit implements Container {
       this.#ended.promise.then(() => this.#describeExit()),
       (error) => this.#plainExit(error),
     );
+    this.started = Promise.race([this.#started.promise, this.exit.then(() => {})]);
   }
 
   /**
@@ -232,8 +235,11 @@ export class SystemdUnit implements Container {
     const restarted = this.#watchedPid !== 0;
     this.#watchedPid = mainPid;
     this.#payload?.close();
-    this.#payload = watchPayload(mainPid, this.ref.mode, (watch) => {
-      this.#locks = watch.locks;
+    this.#payload = watchPayload(mainPid, this.ref.mode, {
+      found: (watch) => {
+        this.#locks = watch.locks;
+      },
+      started: () => this.#started.resolve(),
     });
     if (restarted) for (const listener of this.#restartListeners) listener();
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { requireSignal, stopSignal } from "./stop-signal";
+import { forwardedSignal, requireSignal, stopSignal } from "./stop-signal";
 
 describe("stopSignal", () => {
   test.each([
@@ -20,4 +20,15 @@ describe("stopSignal", () => {
     expect(() => stopSignal("pid1", "SIGNOPE")).toThrow('Unknown signal "SIGNOPE"');
     expect(() => requireSignal("")).toThrow("Unknown signal");
   });
+});
+
+test.each([
+  ["pid1", "", "SIGINT"],
+  ["pid1", "SIGQUIT", "SIGQUIT"],
+  ["pid2", "", "SIGTERM"],
+  ["pid2", "SIGQUIT", "SIGTERM"],
+  ["boot", "", "SIGRTMIN+3"],
+  ["boot", "SIGTERM", "SIGRTMIN+3"],
+] as const)("systemd-nspawn in mode %s with StopSignal %p forwards %s", (mode, requested, name) => {
+  expect(forwardedSignal(mode, requested)).toBe(name);
 });

@@ -1,6 +1,6 @@
 import * as v from "valibot";
-import { parseDuration } from "../../values/duration";
-import { Problem, parsed, text } from "../validators";
+import { parseDuration } from "../values/duration";
+import { Problem, parsed, text } from "./validators";
 
 const DURATION = 'a duration such as "90s", "3m" or "1h"';
 

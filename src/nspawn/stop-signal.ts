@@ -1,5 +1,5 @@
-import type { PayloadMode } from "../nspawn/payload";
-import { signalNumber } from "../values/signals";
+import { signalName, signalNumber } from "../values/signals";
+import type { PayloadMode } from "./payload";
 
 /** Nomad's documented default for kill_signal. */
 const DEFAULT_SIGNAL = "SIGINT";
@@ -22,6 +22,18 @@ export function stopSignal(mode: PayloadMode, requested: string): number {
   const number = requireSignal(name);
   const terminates = END_SIGNALS.some((end) => signalNumber(end) === number);
   return mode === "boot" && terminates ? requireSignal(HALT) : number;
+}
+
+/**
+ * The name of the signal that systemd-nspawn sends to PID 1 of the container if it gets SIGTERM itself, so that whoever stops
+ * systemd-nspawn stops the program in an orderly way. Without it systemd-nspawn kills a single command at once. The stub init of "pid2"
+ * gets SIGTERM, which it never acts on (nspawn-stub-pid1.c): systemd-nspawn then only waits for the payload.
+ *
+ * @param requested the image's StopSignal, or ""
+ * @throws Error for an unknown signal
+ */
+export function forwardedSignal(mode: PayloadMode, requested: string): string {
+  return mode === "pid2" ? "SIGTERM" : signalName(stopSignal(mode, requested));
 }
 
 /**
