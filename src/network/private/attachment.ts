@@ -4,7 +4,7 @@ import { errorText, isMissing } from "../../lib/errors";
 import { watchNetwork } from "../../linux/netlink/watch";
 import { isAlive, type ProcessIdentity } from "../../linux/proc";
 import { distrustLink } from "../../linux/sysctl";
-import { findLeader, waitForProcess } from "../../nspawn/processes";
+import { ContainerSearch, waitForProcess } from "../../nspawn/processes";
 import type { Container } from "../../supervisor/supervisor";
 import { type LinkManagement, linkManagement, watchLinkStates } from "../../systemd/networkd";
 import { addressPart, isIpv4 } from "../../values/ip";
@@ -128,7 +128,8 @@ export class NetworkAttachment {
   async #attach(): Promise<void> {
     const main = this.#supervised.mainPid();
     if (main === undefined) return;
-    const leader = await waitForProcess(main, () => findConnectedLeader(main), START_MS);
+    const search = new ContainerSearch(main, "boot");
+    const leader = await waitForProcess(main, () => findConnectedLeader(search), START_MS);
     if (leader === undefined || this.#closed || this.#namespace !== undefined) return;
     const fd = openSync(`/proc/${leader.pid}/ns/net`, "r");
     this.#stops.push(() => closeSync(fd));
@@ -280,8 +281,8 @@ export class NetworkAttachment {
 }
 
 /** The container's PID 1 once it has its own network namespace, which it creates after the fork. */
-function findConnectedLeader(main: number): ProcessIdentity | undefined {
-  const leader = findLeader(main);
+function findConnectedLeader(search: ContainerSearch): ProcessIdentity | undefined {
+  const leader = search.leader();
   if (leader === undefined) return undefined;
   try {
     const own = readlinkSync("/proc/self/ns/net");
