@@ -1,5 +1,6 @@
 import { chmodSync, closeSync, fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
 import type { TaskOptions } from "../config/task/options";
 import { O_PATH } from "../linux/constants";
@@ -29,7 +30,8 @@ export function isWritable({ read_only, volatile = "no" }: Pick<TaskOptions, "re
 export async function completeRoot(tree: TreeRoot, { owner, options, mounts }: RootUse): Promise<void> {
   // systemd-nspawn creates mount points itself, but cannot in a read-only root.
   if (options.read_only || options.volatile === "state") await createMountPoints(tree, { owner, options, mounts });
-  if (isWritable(options) && options.tmp !== "tmpfs") prepareTmp(tree, owner);
+  if (isWritable(options) && options.tmp !== "tmpfs")
+    prepareTmp(tree, join(options.pivot_root?.newRoot ?? "/", "tmp"), owner);
 }
 
 async function createMountPoints(tree: TreeRoot, { owner, options, mounts }: RootUse): Promise<void> {
@@ -44,9 +46,9 @@ async function createMountPoints(tree: TreeRoot, { owner, options, mounts }: Roo
 }
 
 /** /tmp with the image's content, writable for every user, as the tmpfs is that systemd-nspawn would mount there. */
-function prepareTmp(tree: TreeRoot, owner: number): void {
-  if (!existsInTree(tree, "/tmp")) createInTree(tree, "/tmp", "directory", owner);
-  const fd = openInRoot(tree.fd, "/tmp", O_PATH);
+function prepareTmp(tree: TreeRoot, path: string, owner: number): void {
+  if (!existsInTree(tree, path)) createInTree(tree, path, "directory", owner);
+  const fd = openInRoot(tree.fd, path, O_PATH);
   if (fd === undefined) return;
   try {
     const stats = fstatSync(fd);

@@ -12,6 +12,7 @@ import { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
+import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 
 /** The dependencies of roots from host images. */
@@ -73,6 +74,7 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   const plan = hostRootPlan(request.options, await directoryFacts(place.path));
   if (plan === undefined) return mountUnchanged(place, request);
   const { options, ...wanted } = plan;
+  refuseVolatileMapped(options, request.features);
   try {
     const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
     using tree = openTree(path);
@@ -100,7 +102,8 @@ async function directoryFacts(path: string): Promise<DirectoryFacts> {
   return { uid, gid, mountsBelow: readMounts().some((mount) => mount.path !== path && mount.path.startsWith(below)) };
 }
 
-async function mountUnchanged(place: ResolvedImage, { options, mounts }: RootfsRequest): Promise<Rootfs> {
+async function mountUnchanged(place: ResolvedImage, { options, mounts, features }: RootfsRequest): Promise<Rootfs> {
+  refuseVolatileMapped(options, features);
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);
   return {

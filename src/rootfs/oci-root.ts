@@ -9,7 +9,7 @@ import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
-import { rootOwnership } from "./root-ownership";
+import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
 import { asUserProgram } from "./user-wrapper";
 
@@ -68,8 +68,15 @@ interface PreparedRoot {
   readonly warnings: readonly string[];
 }
 
-async function prepareRoot({ roots, machine, stored: image, options }: OciRootRequest): Promise<PreparedRoot> {
+async function prepareRoot({
+  roots,
+  machine,
+  stored: image,
+  options,
+  features,
+}: OciRootRequest): Promise<PreparedRoot> {
   const plan = rootOwnership(options);
+  refuseVolatileMapped(plan.options, features);
   const wanted = { machine, base: { kind: "image", image }, writes: "disk" } as const;
   try {
     const made = await roots.make({ ...wanted, owners: plan.owners });

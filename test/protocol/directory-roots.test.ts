@@ -81,6 +81,16 @@ describe("what the task sees and writes", () => {
     expect(await inside(bench, script, options)).toBe("1\n1000\n/alloc\n/local\n/made\n/secrets\n");
   });
 
+  test.each([
+    ["state", "0\nof-app\n1\n"],
+    ["yes", "0\n0\n"],
+  ])("volatile = %j in a user namespace", async (volatile, expected) => {
+    const script =
+      "echo x > /var/x; echo $?; ls / | grep of-app; echo x 2>/dev/null > /new; echo $?; stat -c %u /usr | grep -v 0";
+    const options = { image, volatile, command: ["/bin/sh", "-c", `${script}; true`] };
+    expect(await inside(bench, "", options)).toBe(expected);
+  });
+
   test("a directory whose files belong to a range of IDs", async () => {
     const shifted = await copyTree(bench.busybox, join(bench.scratch, "shifted"));
     await run(["chown", "-R", "--no-dereference", "1966080:1966080", shifted]);

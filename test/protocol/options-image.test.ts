@@ -123,7 +123,7 @@ describe("sources of images", () => {
     await Bun.write(join(await copyTree(bench.busybox, join(plugins, "images/tiny")), "which"), "relative\n");
     await using plugin = await startPlugin({ binary, cwd: "/var" });
     using client = new DriverClient(plugin.socket);
-    await client.setConfig();
+    await client.setConfig({ image_store: join(bench.scratch, "images") });
     for (const image of ["images/tiny", "./images/tiny", "../plugins/images/tiny/"]) {
       await using task = await prepareTask(shell(image, "cat /which"));
       await client.startTask(task.config);
