@@ -34,6 +34,17 @@ export class ContainerRoots implements MachineResource {
     this.#images = images;
   }
 
+  /** Why no root can be made, as a sentence: the image store cannot be opened. Undefined if it can. */
+  async problem(): Promise<string | undefined> {
+    try {
+      await this.#images.store.open();
+      return undefined;
+    } catch (error) {
+      if (error instanceof StoreError) return error.message;
+      throw error;
+    }
+  }
+
   /**
    * Makes the root of a registered machine.
    *

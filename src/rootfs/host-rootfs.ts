@@ -75,6 +75,8 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   if (plan === undefined) return mountUnchanged(place, request);
   const { options, ...wanted } = plan;
   refuseVolatileMapped(options, request.features);
+  const problem = await roots.problem();
+  if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
   try {
     const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
     using tree = openTree(path);
@@ -90,10 +92,14 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
     };
   } catch (error) {
     if (!(error instanceof OverlayError)) throw error;
-    const slow = `The image ${place.path} is copied, or the owners of its files are changed, because no overlay can be mounted on it: ${error.message}.`;
-    const unchanged = await mountUnchanged(place, request);
-    return { ...unchanged, warnings: [...unchanged.warnings, slow] };
+    return withNote(await mountUnchanged(place, request), `No overlay can be mounted on it: ${error.message}.`);
   }
+}
+
+/** A root that systemd-nspawn makes, although that takes longer. */
+function withNote(rootfs: Rootfs, why: string): Rootfs {
+  const slow = `The image ${rootfs.image.path} is copied, or the owners of its files are changed. ${why}`;
+  return { ...rootfs, warnings: [...rootfs.warnings, slow] };
 }
 
 async function directoryFacts(path: string): Promise<DirectoryFacts> {

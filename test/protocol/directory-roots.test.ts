@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { removeIfEmpty } from "../../src/lib/directories";
 import { readMounts } from "../../src/linux/mount";
 import { run } from "../../tools/command";
-import { copyTree, type Fixture, useFixture } from "./fixture";
+import { copyTree, type Fixture, openFixture, useFixture } from "./fixture";
 import { inside, sentence } from "./inside";
 
 /** On a disk, because a tmpfs may not support an overlay's upper directory. */
@@ -179,6 +179,27 @@ test.each(kinds)("%s: the task survives the plugin, and its root is removed by t
   expect(Buffer.from(stdout).toString()).toBe("x\n");
   await bench.client().destroyTask(task.id, true);
   expect(await readdir(join(store, "containers"))).toEqual([]);
+});
+
+test.each(kinds)("%s: stopped at once after its start", async (_kind, more) => {
+  const config = { image, boot: false, network_veth: false, ...more, command: ["/bin/sh", "-c", waiting] };
+  const task = await bench.started({ config });
+  await bench.client().stopTask(task.id, { timeout: 0 });
+  await bench.client().waitTask(task.id);
+  await bench.client().destroyTask(task.id);
+  expect(await readdir(join(store, "containers"))).toEqual([]);
+});
+
+test("what systemd-nspawn has to make itself: an image store that cannot be used, or inside the directory", async () => {
+  const own = await copyTree(bench.busybox, join(bench.scratch, "around"));
+  const file = join(bench.scratch, "no-directory");
+  await writeFile(file, "");
+  for (const place of [join(file, "store"), join(own, "srv/store")]) {
+    await using other = await openFixture({ image_store: place });
+    const script = "echo x > /written; cat /written; stat -c %u /etc/passwd";
+    expect(await inside(other, script, { image: own, ephemeral: true, volatile: "no" })).toBe("x\n0\n");
+    expect(existsSync(join(own, "written"))).toBe(false);
+  }
 });
 
 test("a failed start leaves nothing", async () => {

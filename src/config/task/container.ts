@@ -56,7 +56,7 @@ export const containerOptions = {
   volatile: option({
     ...choice(["yes", "state", "overlay", "no"]),
     meaning:
-      "Which changes are discarded when the task ends: `yes` mounts only `/usr` of the image, `state` replaces only `/var` (by a tmpfs), `overlay` keeps every change in memory (at most 25 % of the host's). `yes` and `state` together with user namespaces need systemd-nspawn 257.",
+      "Which changes are discarded when the task ends: `yes` mounts only `/usr` of the image, `state` replaces only `/var` (by a tmpfs), `overlay` keeps every change in memory (at most 25 % of the host's). For disk images, `yes` and `state` together with user namespaces need systemd-nspawn 257.",
     nspawn: "--volatile=",
     switches: (mode) => [`--volatile=${mode}`],
   }),

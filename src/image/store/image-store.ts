@@ -151,8 +151,9 @@ export class ImageStore {
 
   /** Whether a container's root in this store shows the files of a directory of the host. */
   async usesDirectory(path: string): Promise<boolean> {
-    if (!existsSync(this.directory)) return false;
-    const containers = await allContainers(await this.open());
+    const paths = storePaths(this.directory);
+    if (!existsSync(paths.containers)) return false;
+    const containers = await allContainers(paths);
     return containers.some(({ directory, machine }) => directory === path && this.#context.isOwned(machine));
   }
 
