@@ -17,6 +17,7 @@ import type { Logger } from "../lib/logger";
 import { machinesOfClient } from "../machine/registry";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
+import { ContainerRoots } from "../rootfs/container-roots";
 import { HostRootfs } from "../rootfs/host-rootfs";
 import { OciImages } from "../rootfs/oci-images";
 import { OciRootfs } from "../rootfs/oci-rootfs";
@@ -42,6 +43,7 @@ export function createRuntime(log: Logger): Runtime {
   const lifecycle = new Lifecycle();
   const supervisors = new Supervisors(log);
   const images = new OciImages({ options, log: log.named("images") });
+  const roots = new ContainerRoots(images);
   const networkLog = log.named("network");
   const launcher = new Launcher({
     log,
@@ -49,8 +51,9 @@ export function createRuntime(log: Logger): Runtime {
     pluginDir,
     namesVolumes: () => lifecycle.initialized,
     supervisors,
-    hostRootfs: new HostRootfs({ options, pluginDir }),
-    ociRootfs: new OciRootfs(images),
+    hostRootfs: new HostRootfs({ options, pluginDir, roots, isUsed: (path) => images.store.usesDirectory(path) }),
+    ociRootfs: new OciRootfs({ images, roots }),
+    roots,
     networks: new PrivateNetworks({
       log: networkLog,
       pools: () => config.options.network,

@@ -160,7 +160,7 @@ function overlayfs({ overlayfs: available }: HostFacts): Finding {
     : {
         check,
         level: "warning",
-        text: 'The kernel has no overlayfs: the option overlay and volatile = "overlay" do not work.',
+        text: 'The kernel has no overlayfs: the option overlay and volatile = "overlay" do not work, and ephemeral = true copies a directory.',
         fix: "Install the kernel module overlay.",
       };
 }

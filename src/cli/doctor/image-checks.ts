@@ -75,7 +75,7 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   const warning = (text: string, fix: string): Finding => ({ check, level: "warning", text, fix });
   if (problem !== undefined && root) {
     return warning(
-      `Registry images cannot be used: image_store ${path} is unusable: ${problem}.`,
+      `Registry images cannot be used, and ephemeral = true copies a directory: image_store ${path} is unusable: ${problem}.`,
       "Make it a directory that root can write to, or set the plugin option image_store.",
     );
   }
@@ -87,7 +87,7 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   }
   if (UNFIT.includes(fileSystem)) {
     return warning(
-      `Registry images cannot be used: ${path} is on ${fileSystem}, which overlayfs cannot write to.`,
+      `Registry images cannot be used, and ephemeral = true copies a directory: ${path} is on ${fileSystem}, which overlayfs cannot write to.`,
       "Set the plugin option image_store to a directory on ext4, xfs or btrfs.",
     );
   }
@@ -108,11 +108,11 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
 function owners({ kernel }: HostFacts): Finding {
   const check = "mapped layers";
   return isAtLeast(kernel, MAPPED_LAYERS_SINCE)
-    ? { check, level: "ok", text: `Linux ${kernel} can ID-map image layers.` }
+    ? { check, level: "ok", text: `Linux ${kernel} can ID-map image layers, and directories below an overlay.` }
     : {
         check,
         level: "warning",
-        text: `Linux ${kernel} cannot ID-map image layers: with user namespaces, each task copies every file of its registry image.`,
-        fix: "Use Linux 5.19 or later, or user_namespacing = false for tasks with such images.",
+        text: `Linux ${kernel} cannot ID-map image layers: with user namespaces, each task copies every file of its registry image, and of its directory with ephemeral or volatile = "overlay".`,
+        fix: "Use Linux 5.19 or later, or user_namespacing = false for such tasks.",
       };
 }

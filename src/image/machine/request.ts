@@ -26,6 +26,8 @@ export interface DownloadContext {
   readonly timing?: RetryOptions;
   /** Bytes that stay free on the disk of `directory`; 0 for no limit. */
   readonly keepFree: number;
+  /** Whether a root that the driver made shows the files of a directory; systemd-nspawn's locks say nothing about these. */
+  readonly isUsed?: (path: string) => Promise<boolean>;
   readonly signal: AbortSignal;
   readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
 }
