@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { type Command, orUsageError, UsageError } from "./command";
-import { paint, type Terminal } from "./terminal";
+import { commit, version } from "../lib/version";
+import { type Command, orUsageError, paint, type Terminal, UsageError } from "./command";
 
 const PROGRAM = "nomad-driver-nspawn";
 
@@ -41,3 +41,21 @@ function commandHelp(command: Command, terminal: Terminal): string {
   const line = `${PROGRAM} ${command.name} ${command.usage}`.trim();
   return `${paint(terminal, "bold", line)}\n\n${command.help}\n`;
 }
+
+/** `version`: the version of this build. */
+export const versionCommand: Command = {
+  name: "version",
+  summary: "print the version of this build",
+  usage: "[--json]",
+  help: "Prints the version, the commit it was built from, and the version of the Bun runtime in it.",
+  async run(args, terminal) {
+    const { values } = orUsageError(() => parseArgs({ args: [...args], options: { json: { type: "boolean" } } }));
+    const build = { version, commit, bun: Bun.version };
+    terminal.out(
+      values.json === true
+        ? `${JSON.stringify(build)}\n`
+        : `nomad-driver-nspawn ${version} (commit ${commit}, bun ${Bun.version})\n`,
+    );
+    return 0;
+  },
+};

@@ -9,8 +9,7 @@ import { digestOfName, storePaths } from "../image/store/store-format";
 import { fileLock } from "../linux/flock";
 import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
-import { type Command, orUsageError, UsageError } from "./command";
-import type { Terminal } from "./terminal";
+import { type Command, orUsageError, type Terminal, UsageError } from "./command";
 
 const VERBS = ["list", "prune", "verify"] as const;
 type Verb = (typeof VERBS)[number];

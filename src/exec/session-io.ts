@@ -1,8 +1,7 @@
 import { closeSync, constants, fchmodSync, fchownSync, openSync } from "node:fs";
 import { type FdReader, type FdWriter, readFd, writeFd } from "../linux/fd-stream";
-import { createPipe, duplicate } from "../linux/pipe";
+import { createPipe, duplicate, setTerminalSize, terminalOf } from "../linux/pipe";
 import { hostId } from "../linux/proc";
-import { setTerminalSize, terminalOf } from "../linux/pty";
 import type { ContainerUser } from "../values/passwd";
 import type { OpenContainer } from "./container";
 import type { Found } from "./read-program";

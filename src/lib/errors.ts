@@ -3,9 +3,10 @@
  * and ImageError are the fault of a job or of its image; a RecoverableError says whether a retry may succeed, on this client or another.
  * The message of each is one sentence for an operator or a job's author; how it is sent to Nomad is decided in driver/rpc.ts.
  *
- * The other files: timers with a deadline, promises that never reject (certain.ts), limited concurrency, directories that several
- * processes create and remove, a pace for work that others can cause without limit, buffers that are freed without waiting for the
- * garbage collector, the Logger interface, and the *entry points* with which this program starts itself (entry-points.ts, main.ts).
+ * The other files: timers with a deadline, promises that never reject, and limited concurrency (promises.ts), files and directories that
+ * several processes create and remove (files.ts), a pace for work that others can cause without limit, buffers that are freed without
+ * waiting for the garbage collector, the Logger interface, and the *entry points* with which this program starts itself (entry-points.ts,
+ * main.ts).
  */
 
 /** A config block that cannot be used; the message is one sentence for the user, free of secrets. */

@@ -1,8 +1,8 @@
 import { ptr } from "bun:ffi";
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { pollUntil } from "../lib/deadline";
+import { SYS } from "./constants";
 import { libc } from "./ffi";
-import { SYS } from "./syscalls";
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
-import { readIfThere } from "../lib/read-file";
+import { readIfThere } from "../lib/files";
 import type { Route } from "./netlink/route";
 
 /** ip-sysctl of the kernel's documentation. */

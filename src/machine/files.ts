@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { removeIfEmpty } from "../lib/directories";
 import { errnoCode, errorText, ignoreMissing } from "../lib/errors";
+import { removeIfEmpty } from "../lib/files";
 import { settingsFilePath } from "../nspawn/environment";
 import { LaunchError } from "../supervisor/supervisor";
 

@@ -1,7 +1,7 @@
+import { grantNetworkRights } from "./namespace";
 import type { JoinedNetwork, NetworkPlan } from "./network";
 import type { PrivateNetworks } from "./private/private-network";
 import type { NetworkJob, NetworkProvider, NetworkReservation } from "./provider";
-import { grantNetworkRights } from "./rights";
 
 /** The host's own network; needs no preparation. */
 const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {

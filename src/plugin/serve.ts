@@ -13,10 +13,15 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
-import { registerBroker, registerController, registerHealth, registerStdio } from "./go-plugin-services";
+import {
+  answerUnknownMethod,
+  registerBroker,
+  registerController,
+  registerHealth,
+  registerStdio,
+} from "./go-plugin-services";
 import { checkHandshake, type Environment, handshakeLine } from "./handshake";
 import { createSocketDirectory } from "./socket";
-import { answerUnknownMethod } from "./unknown-method";
 
 /** Exec frames and job configs may be large; gRPC's default of 4 MiB is too small. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;

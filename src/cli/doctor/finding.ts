@@ -1,4 +1,4 @@
-import { paint, type Terminal } from "../terminal";
+import { paint, type Terminal } from "../command";
 
 /** Severity of a finding: an error keeps tasks from running, a warning means that a feature does not work. */
 type Level = "ok" | "warning" | "error";

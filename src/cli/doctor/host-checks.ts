@@ -1,7 +1,6 @@
 import { MINIMUM_VERSION, NEWEST_VERSION, TESTED_VERSIONS } from "../../nspawn/features";
-import { isAtLeast } from "../../values/kernel-version";
 import type { Finding } from "./finding";
-import type { HostFacts } from "./host-facts";
+import { type HostFacts, isAtLeast } from "./host-facts";
 
 /** First version of Linux with ID-mapped mounts (mount_setattr(2)). */
 const IDMAP_SINCE = [5, 12] as const;

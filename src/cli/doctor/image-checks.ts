@@ -1,6 +1,5 @@
-import { isAtLeast } from "../../values/kernel-version";
 import type { Finding } from "./finding";
-import type { HostFacts } from "./host-facts";
+import { type HostFacts, isAtLeast } from "./host-facts";
 
 /** Evaluates what image downloads need (docs/images.md). */
 export function downloadFindings(facts: HostFacts): Finding[] {

@@ -1,6 +1,6 @@
 import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
 import type { PayloadMode } from "../../nspawn/payload";
 import { findStartedPayload, waitForProcess } from "../../nspawn/processes";
 import { nspawnSwitches } from "../../nspawn/switches";

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { ByteString, EntryKind } from "./tar-header";
 
 /** The messages of an unpacking process, one JSON object per line. */
 const schema = v.variant("kind", [
@@ -17,4 +18,23 @@ export function parseReport(line: string): UnpackReport | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * One line of the list that is written while a layer is unpacked. A later line for a path replaces an earlier one; "removed"
+ * also removes everything below.
+ */
+export interface LayerRecord {
+  readonly path: ByteString;
+  readonly kind: EntryKind | "whiteout" | "opaque" | "removed";
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly size?: number;
+  /** Seconds since the epoch. */
+  readonly mtime?: number;
+  /** CRC-32 of a file's data; not for a sparse file. */
+  readonly crc?: number;
+  /** The target of a link. */
+  readonly link?: ByteString;
 }

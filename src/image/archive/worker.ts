@@ -2,14 +2,12 @@ import { createHash } from "node:crypto";
 import { openSync, statfsSync, writeSync } from "node:fs";
 import { gcThrottle } from "../../lib/buffers";
 import { errnoCode, errorText, UnpackError } from "../../lib/errors";
-import { keepCapabilities } from "../../linux/capabilities";
 import { loadLibc } from "../../linux/ffi";
 import { enterRoot, syncFileSystem } from "../../linux/files";
-import { compressionOf, type Decompressor, decompressor } from "../compression/decompress";
-import { MAGIC_BYTES } from "../compression/magic";
+import { keepCapabilities } from "../../linux/proc";
+import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "../compression/decompress";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
-import type { LayerRecord } from "./layer-record";
-import type { UnpackReport } from "./report";
+import type { LayerRecord, UnpackReport } from "./report";
 import { TarReader } from "./tar-reader";
 
 /** The properties of an unpacked layer. */

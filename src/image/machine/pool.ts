@@ -12,8 +12,8 @@
 import { createHash } from "node:crypto";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { isMissing, StoreError } from "../../lib/errors";
+import { inDirectory, removeIfEmpty } from "../../lib/files";
 import { exchangePaths } from "../../linux/files";
 import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
 import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
@@ -76,7 +76,7 @@ export async function importImage({ name, type }: MachineImage, scratch: string,
 /** systemd ignores files with such names in a directory of images. */
 const SCRATCH = ".#nomad-driver-nspawn-";
 const LOCK = ".lock";
-/** The name of an image that systemd-importd creates for the driver: see importd-transfers.ts. It rejects names that begin with ".#". */
+/** The name of an image that systemd-importd creates for the driver: see importd-bus.ts. It rejects names that begin with ".#". */
 export const TRANSFER_PREFIX = "nomad-driver-nspawn-";
 /** Matches such a name, or that of a file beside it. */
 const TRANSFERRED = new RegExp(`^${TRANSFER_PREFIX}([0-9a-f]{24})-[0-9a-f]{12}(?:\\.|$)`);

@@ -1,7 +1,9 @@
+import { ptr } from "bun:ffi";
 import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoCode, isMissing } from "../../lib/errors";
-import { bpf, pointerTo } from "../bpf";
+import { SYS } from "../constants";
+import { libc } from "../ffi";
 import { deviceProgram } from "./device-program";
 import type { CgroupLayout } from "./layout";
 import { cgroupDirectories } from "./manager";
@@ -142,4 +144,15 @@ function majors(groups: string, kind: string, group: string): readonly string[] 
     const [, major, name] = /^\s*(\d+) (.+)$/.exec(line) ?? [];
     return major !== undefined && name === group ? [major] : [];
   });
+}
+
+/** bpf(2) with its attributes; returns its result, usually a descriptor, or undefined after an error. */
+export function bpf(command: number, attributes: Uint8Array): number | undefined {
+  const result = Number(libc().syscall(SYS.bpf, command, ptr(attributes), attributes.length, 0, 0));
+  return result >= 0 ? result : undefined;
+}
+
+/** The address of a buffer, for attributes of a call; the caller keeps the buffer alive until the call returns. */
+export function pointerTo(bytes: Uint8Array): bigint {
+  return BigInt(ptr(bytes));
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
 import { type CgroupLayout, readCgroupFile, readCgroupLayout } from "./layout";
 import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } from "./stats";
 

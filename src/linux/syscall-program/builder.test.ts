@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { SYS } from "../syscalls";
+import { SYS } from "../constants";
 import { Label, ProgramBuilder } from "./builder";
 import { runProgram } from "./run";
 

@@ -8,7 +8,7 @@
  * and the next call for each kind of result, to which a *label* refers. elf.ts writes the static executable, run.ts runs it.
  */
 
-import { SYS } from "../syscalls";
+import { SYS } from "../constants";
 import { EXECUTE, executable, READ, WRITE } from "./elf";
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */

@@ -1,4 +1,4 @@
-import { flushConntrack } from "../../linux/netlink/conntrack";
+import { flushConntrack } from "../../linux/netlink/netfilter";
 import { addressPart } from "../../values/ip";
 import type { NetworkRecord } from "../private/records";
 

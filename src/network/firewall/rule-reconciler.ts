@@ -1,6 +1,6 @@
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
-import { hasTable } from "../../linux/netlink/nftables";
+import { hasTable } from "../../linux/netlink/netfilter";
 import { watchTables } from "../../linux/netlink/watch";
 import { withRecords } from "../private/records";
 import { flushStaleFlows } from "./conntrack";

@@ -23,10 +23,10 @@ import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
 import type { PrivateNetwork } from "../network";
 import type { NetworkJob, NetworkProvider, NetworkReservation } from "../provider";
+import { networkdDropIn } from "./address-assignment";
 import { type AddressPools, chooseAddresses, createRecord, withAddresses } from "./address-pool";
 import { NetworkAttachment } from "./attachment";
 import { refuseTakenPorts } from "./listeners";
-import { networkdDropIn } from "./networkd-drop-in";
 import { hasRecord, type NetworkRecord, RecordError, type Records, readRecord, withRecords } from "./records";
 
 /**

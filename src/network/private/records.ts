@@ -2,10 +2,9 @@ import { constants, openSync } from "node:fs";
 import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { isUnfinished, writeAtomically } from "../../lib/atomic-file";
 import { pollUntil } from "../../lib/deadline";
-import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { ignoreMissing } from "../../lib/errors";
+import { inDirectory, isUnfinished, removeIfEmpty, writeAtomically } from "../../lib/files";
 import { type FileLock, lockOpened } from "../../linux/flock";
 
 /** The records of running containers' networks; gone after a reboot, like the containers. */

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
-import type { LogFields } from "./logger";
-import { StageTimer } from "./stage-timer";
+import { type LogFields, StageTimer } from "./logger";
 
 test("each stage is a line with the time since the one before", () => {
   const lines: (LogFields | undefined)[] = [];

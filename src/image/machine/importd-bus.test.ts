@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { nextStep, type Transfer, transferName } from "./importd-transfers";
+import { nextStep, type Transfer, transferName } from "./importd-bus";
 import type { MachineImage } from "./request";
 
 const image: MachineImage = {

@@ -1,6 +1,20 @@
 import { writeFileSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
+import { Links } from "../linux/netlink/route";
 import { inNetworkNamespace } from "../linux/network-namespace";
+import { formatAddress, isLocal } from "../values/ip";
+
+/**
+ * The addresses of a group's network that other hosts can reach; empty if it has only loopback.
+ *
+ * @throws Error if the namespace does not exist
+ */
+export function joinedAddresses(path: string): string[] {
+  return inNetworkNamespace(path, () => {
+    using links = new Links();
+    return links.addresses().flatMap(({ address }) => (isLocal(address) ? [] : [formatAddress(address)]));
+  });
+}
 
 /**
  * What all processes in a container's network namespace may do, independent of who owns the namespace: listen on every port, and ping (ip-sysctl of

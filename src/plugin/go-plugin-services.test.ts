@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { unimplementedHeaders } from "./unknown-method";
+import { unimplementedHeaders } from "./go-plugin-services";
 
 test.each([
   ["/a.Service/Method", "unknown%20method%20%2Fa.Service%2FMethod"],

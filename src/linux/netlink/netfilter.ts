@@ -1,8 +1,8 @@
 import { unless } from "../../lib/errors";
 import { addressOfBytes, formatAddress } from "../../values/ip";
 import { AF_OF_IP } from "../constants";
-import { type Attributes, decodeAttributes, encodeAttributes } from "./message";
-import { NETLINK, NetlinkSocket } from "./socket";
+import { type Attributes, decodeAttributes, encodeAttributes, text } from "./message";
+import { NETLINK, NetlinkError, NetlinkSocket, openEvents } from "./socket";
 
 /** The numbers below are of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
 const CONNECTION_TRACKING = 1 << 8;
@@ -72,4 +72,36 @@ export function decodeFlow(attributes: Attributes): Flow | undefined {
 
 function nested(attributes: Attributes, type: number): Attributes {
   return decodeAttributes(attributes.get(type) ?? new Uint8Array(), 0);
+}
+
+/** The numbers below are of linux/netfilter/nfnetlink.h and nf_tables.h. */
+const NFTABLES = 10 << 8;
+const NFT_MSG_GETTABLE = 1;
+const NFTA_TABLE_NAME = 1;
+const NFPROTO_INET = 1;
+/** NFNLGRP_NFTABLES, the group of number 7, as a bit. */
+const CHANGES = 1 << 6;
+
+/** Whether nftables has a table of the inet family with that name in this network namespace. */
+export function hasTable(name: string): boolean {
+  using socket = new NetlinkSocket(NETLINK.netfilter);
+  const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
+  try {
+    socket.request(
+      `Cannot look up the nftables table ${name}`,
+      NFTABLES | NFT_MSG_GETTABLE,
+      0,
+      header,
+      encodeAttributes([[NFTA_TABLE_NAME, text(name)]]),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** A descriptor that receives notifications of changes of this network namespace's nftables (see openEvents()). */
+export function openTableEvents(): number {
+  return openEvents(NETLINK.netfilter, CHANGES);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { formatLogLine } from "../../plugin/logger";
-import { logSentence } from "./driver-log";
+import { logSentence } from "./plugin-process";
 
 test.each([
   ["info", false, undefined],

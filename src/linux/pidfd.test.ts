@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { decodeWaitStatus } from "./wait-status";
+import { decodeWaitStatus } from "./pidfd";
 
 test.each([
   [0x0000, { code: 0, signal: 0 }],

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { type Compression, compressionOf } from "./decompress";
-import { type FileType, isOneOf, MAGIC_BYTES, typeOf } from "./magic";
+import { type Compression, compressionOf, type FileType, isOneOf, MAGIC_BYTES, typeOf } from "./decompress";
 
 const TYPES: readonly FileType[] = ["gzip", "zstd", "xz", "bzip2", "qcow2"];
 const skippable = (low: number) => [0x50 + low, 0x2a, 0x4d, 0x18, 0, 0];
