@@ -14,6 +14,15 @@ export interface Finding {
   readonly fix?: string;
 }
 
+/** Makes the findings of one check. */
+export function about(check: string) {
+  return {
+    ok: (text: string): Finding => ({ check, level: "ok", text }),
+    warning: (text: string, fix: string): Finding => ({ check, level: "warning", text, fix }),
+    error: (text: string, fix: string): Finding => ({ check, level: "error", text, fix }),
+  };
+}
+
 /** Whether anything keeps tasks from running. */
 export function hasErrors(findings: readonly Finding[]): boolean {
   return findings.some(({ level }) => level === "error");
