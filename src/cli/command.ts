@@ -1,3 +1,5 @@
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+
 /** One command of the command line. */
 export interface Command {
   readonly name: string;
@@ -19,14 +21,14 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/**
- * Runs a call of parseArgs.
- *
- * @throws UsageError in place of parseArgs' own errors
- */
-export function orUsageError<T>(parse: () => T): T {
+/** Parses a command's arguments with parseArgs(). @throws UsageError in place of parseArgs' own errors */
+export function parseArguments<Options extends ParseArgsOptionsConfig>(
+  args: readonly string[],
+  options: Options,
+  allowPositionals = false,
+) {
   try {
-    return parse();
+    return parseArgs({ args: [...args], options, allowPositionals });
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(sentence(error.message));
     throw error;

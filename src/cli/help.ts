@@ -1,6 +1,5 @@
-import { parseArgs } from "node:util";
 import { commit, version } from "../lib/version";
-import { type Command, orUsageError, paint, type Terminal, UsageError } from "./command";
+import { type Command, paint, parseArguments, type Terminal, UsageError } from "./command";
 
 const PROGRAM = "nomad-driver-nspawn";
 
@@ -12,7 +11,7 @@ export function helpCommand(commands: readonly Command[]): Command {
     usage: "[COMMAND]",
     help: "Lists the commands, or shows the help of one.",
     async run(args, terminal) {
-      const [name] = orUsageError(() => parseArgs({ args: [...args], allowPositionals: true })).positionals;
+      const [name] = parseArguments(args, {}, true).positionals;
       const command = [...commands, help].find((candidate) => candidate.name === name);
       if (command !== undefined) terminal.out(commandHelp(command, terminal));
       else if (name === undefined) terminal.out(overview([...commands, help], terminal));
@@ -49,7 +48,7 @@ export const versionCommand: Command = {
   usage: "[--json]",
   help: "Prints the version, the commit it was built from, and the version of the Bun runtime in it.",
   async run(args, terminal) {
-    const { values } = orUsageError(() => parseArgs({ args: [...args], options: { json: { type: "boolean" } } }));
+    const { values } = parseArguments(args, { json: { type: "boolean" } });
     const build = { version, commit, bun: Bun.version };
     terminal.out(
       values.json === true

@@ -1,7 +1,6 @@
-import { parseArgs } from "node:util";
 import { optionsPage } from "../config/docs";
 import { pluginJsonSchema, taskJsonSchema } from "../config/json-schema";
-import { type Command, orUsageError, UsageError } from "./command";
+import { type Command, parseArguments, UsageError } from "./command";
 
 /** `docs`: the reference of the options that this build supports. */
 export const docsCommand: Command = {
@@ -10,7 +9,7 @@ export const docsCommand: Command = {
   usage: "",
   help: "Prints all task and plugin options that this build supports, in Markdown.",
   async run(args, terminal) {
-    orUsageError(() => parseArgs({ args: [...args] }));
+    parseArguments(args, {});
     terminal.out(optionsPage());
     return 0;
   },
@@ -25,7 +24,7 @@ export const schemaCommand: Command = {
   usage: "task | plugin",
   help: 'Prints the JSON Schema (2020-12) of a task\'s config block, or of the plugin "nspawn" config block.',
   async run(args, terminal) {
-    const { positionals } = orUsageError(() => parseArgs({ args: [...args], allowPositionals: true }));
+    const { positionals } = parseArguments(args, {}, true);
     const [which, ...more] = positionals;
     if ((which !== "task" && which !== "plugin") || more.length > 0) {
       throw new UsageError('Expected "task" or "plugin".');

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { StoreError } from "../lib/errors";
+import { parseJson } from "../lib/json";
 
 const texts = v.nullish(v.array(v.string()));
 const text = v.nullish(v.string());
@@ -34,12 +35,8 @@ export const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
  */
 export function parseImageConfig(content: string, image: string): ImageConfig {
   const refuse = (why: string) => new StoreError(`The image ${image} cannot be used: ${why}.`, { recoverable: false });
-  let raw: unknown;
-  try {
-    raw = JSON.parse(content);
-  } catch {
-    throw refuse("its config is not JSON");
-  }
+  const raw = parseJson(content);
+  if (raw === undefined) throw refuse("its config is not JSON");
   const parsed = v.safeParse(schema, raw);
   if (!parsed.success) {
     throw refuse("its config is not an image config (it may be another artifact, such as a chart)");

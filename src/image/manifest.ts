@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parseJson } from "../lib/json";
 import type { Descriptor } from "./source";
 
 /** The platform of an image, in Go's terms (GOOS, GOARCH). */
@@ -132,14 +133,6 @@ function platformName(its: Platform | null | undefined): string {
   if (its === undefined || its === null) return "an image for an unknown platform";
   const name = [its.os, its.architecture, ...(its.variant === undefined ? [] : [its.variant])].join("/");
   return name.replace(/[^\w./-]/g, "?").slice(0, 40);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ManifestError("its manifest is not JSON");
-  }
 }
 
 function invalid(issue: v.BaseIssue<unknown>): ManifestError {

@@ -30,6 +30,27 @@ export function ignoreMissing(error: unknown): undefined {
   if (!isMissing(error)) throw error;
 }
 
+/** What `work` returns; `otherwise` if something that it looks at does not exist (see isMissing()). */
+export function ifThere<Result, Otherwise>(work: () => Result, otherwise: Otherwise): Result | Otherwise {
+  try {
+    return work();
+  } catch (error) {
+    if (isMissing(error)) return otherwise;
+    throw error;
+  }
+}
+
+/** Does something that the system may refuse; false if it does. @throws errors that are not of a system call */
+export function permitted(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
 /**
  * Does something that the kernel may report as already done, or as not existing.
  *

@@ -10,7 +10,7 @@
  */
 
 import { existsSync, lstatSync, statSync } from "node:fs";
-import { isMissing } from "../lib/errors";
+import { ifThere } from "../lib/errors";
 
 /** Where D-Bus activation files are installed; the services start on their first call. */
 const ACTIVATION_DIRECTORIES = ["/usr/share", "/usr/local/share", "/run/current-system/sw/share"];
@@ -48,16 +48,7 @@ interface SystemdPresence {
 /** Checks whether systemd runs this host and is reachable over D-Bus. */
 export function systemdPresence(run = "/run"): SystemdPresence {
   return {
-    booted: holds(() => lstatSync(`${run}/systemd/system`).isDirectory()),
-    bus: holds(() => statSync(`${run}/dbus/system_bus_socket`).isSocket()),
+    booted: ifThere(() => lstatSync(`${run}/systemd/system`).isDirectory(), false),
+    bus: ifThere(() => statSync(`${run}/dbus/system_bus_socket`).isSocket(), false),
   };
-}
-
-function holds(look: () => boolean): boolean {
-  try {
-    return look();
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
 }

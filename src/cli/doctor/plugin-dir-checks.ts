@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoCode, isMissing } from "../../lib/errors";
+import { errnoCode, ifThere, isMissing } from "../../lib/errors";
 import { isExecutable } from "../../linux/programs";
 import { about, type Finding } from "./finding";
 import type { Directory, PluginDirectory, PluginFile } from "./host-facts";
@@ -93,13 +93,10 @@ export function readPluginDirectory(path: string): PluginDirectory {
 /** A dangling symlink counts as no file. */
 function readFile(directory: string, name: string): PluginFile[] {
   const path = join(directory, name);
-  try {
+  return ifThere(() => {
     const { uid, mode } = statSync(path);
     return [{ name, owner: uid, mode: mode & 0o7777, executable: isExecutable(path) }];
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  }, []);
 }
 
 function readDirectory(path: string): Directory {

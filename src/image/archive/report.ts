@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parseJson } from "../../lib/json";
 import type { ByteString, EntryKind } from "./tar-header";
 
 /** The messages of an unpacking process, one JSON object per line. */
@@ -12,12 +13,8 @@ export type UnpackReport = v.InferOutput<typeof schema>;
 
 /** Parses a line; undefined for any other line. */
 export function parseReport(line: string): UnpackReport | undefined {
-  try {
-    const parsed = v.safeParse(schema, JSON.parse(line));
-    return parsed.success ? parsed.output : undefined;
-  } catch {
-    return undefined;
-  }
+  const parsed = v.safeParse(schema, parseJson(line));
+  return parsed.success ? parsed.output : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { ptr } from "bun:ffi";
 import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoCode, isMissing } from "../../lib/errors";
+import { errnoCode, ifThere, permitted } from "../../lib/errors";
 import { SYS } from "../constants";
 import { libc } from "../ffi";
 import { deviceProgram } from "./device-program";
@@ -106,26 +106,17 @@ export function confineDevices(layout: CgroupLayout, name: string, rules: readon
 }
 
 function writeRules(directory: string, rules: readonly string[]): boolean {
-  try {
+  return permitted(() => {
     writeFileSync(join(directory, "devices.deny"), "a");
     for (const rule of rules) writeFileSync(join(directory, "devices.allow"), rule);
-    return true;
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  }
+  });
 }
 
 /** "c MAJOR:MINOR" of a node; undefined if it does not exist. */
 function deviceNumbers(path: string): string | undefined {
-  try {
-    const stats = statSync(path);
-    if (!stats.isCharacterDevice() && !stats.isBlockDevice()) return undefined;
-    return `${stats.isBlockDevice() ? "b" : "c"} ${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const stats = ifThere(() => statSync(path), undefined);
+  if (stats?.isCharacterDevice() !== true && stats?.isBlockDevice() !== true) return undefined;
+  return `${stats.isBlockDevice() ? "b" : "c"} ${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`;
 }
 
 /** The inverse of glibc's makedev(3). */

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { settles, startTimer } from "../../lib/deadline";
-import { errorText, isMissing } from "../../lib/errors";
+import { errorText, ifThere } from "../../lib/errors";
 import { watchNetwork } from "../../linux/netlink/watch";
 import { isAlive, type ProcessIdentity } from "../../linux/proc";
 import { distrustLink } from "../../linux/sysctl";
@@ -283,11 +283,7 @@ export class NetworkAttachment {
 function findConnectedLeader(main: number): ProcessIdentity | undefined {
   const leader = findLeader(main);
   if (leader === undefined) return undefined;
-  try {
-    const own = readlinkSync("/proc/self/ns/net");
-    return readlinkSync(`/proc/${leader.pid}/ns/net`) === own ? undefined : leader;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const own = readlinkSync("/proc/self/ns/net");
+  const its = ifThere(() => readlinkSync(`/proc/${leader.pid}/ns/net`), own);
+  return its === own ? undefined : leader;
 }
