@@ -1,4 +1,4 @@
-import { commit, version } from "../lib/version";
+import { commit, version } from "../lib/executable";
 import { type Command, paint, parseArguments, type Terminal, UsageError } from "./command";
 
 const PROGRAM = "nomad-driver-nspawn";

@@ -28,11 +28,7 @@ export type ImageConfig = v.InferOutput<typeof schema>;
 /** Maximum size of a config in bytes; typical ones have some ten thousand. */
 export const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
-/**
- * Parses an image's config.
- *
- * @throws StoreError if it is invalid, or not of an image that can be unpacked
- */
+/** Parses an image's config. @throws StoreError if it is invalid, or not of an image that can be unpacked */
 export function parseImageConfig(content: string, image: string): ImageConfig {
   const refuse = (why: string) => new StoreError(`The image ${image} cannot be used: ${why}.`, { recoverable: false });
   const raw = parseJson(content);

@@ -71,11 +71,7 @@ const CONFIG_TYPES: ReadonlySet<string> = new Set([
 /** More layers than overlayfs can stack; no tool creates as many. */
 const MAX_LAYERS = 1000;
 
-/**
- * Parses a manifest or a list of manifests.
- *
- * @throws ManifestError
- */
+/** Parses a manifest or a list of manifests. @throws ManifestError */
 export function parseManifest(text: string): ManifestDocument {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null) throw new ManifestError("its manifest is not JSON");

@@ -5,7 +5,7 @@
  *
  * The other files: timers with a deadline, promises that never reject, and limited concurrency (promises.ts), files and directories that
  * several processes create and remove (files.ts), a pace for work that others can cause without limit, buffers that are freed without
- * waiting for the garbage collector, the Logger interface, and the *entry points* with which this program starts itself (entry-points.ts,
+ * waiting for the garbage collector, the Logger interface, and the *entry points* with which this program starts itself (executable.ts,
  * main.ts).
  */
 

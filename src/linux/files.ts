@@ -1,6 +1,6 @@
 import { ptr } from "bun:ffi";
 import { constants } from "node:fs";
-import { errnoCode, unless } from "../lib/errors";
+import { unless } from "../lib/errors";
 import { AT_FDCWD, SYS } from "./constants";
 import { check, cString, libc } from "./ffi";
 
@@ -46,19 +46,6 @@ export function setAttribute(path: string | Buffer, name: string, value: Uint8Ar
   // ptr() rejects an empty array.
   const content = value.length === 0 ? new Uint8Array(1) : value;
   check("setxattr", libc().lsetxattr(cString(path), cString(name), ptr(content), value.length, 0));
-}
-
-/** An extended attribute; undefined if it is not set. @throws CallError */
-export function getAttribute(path: string | Buffer, name: string): Uint8Array | undefined {
-  const value = new Uint8Array(64 * 1024);
-  const length = Number(libc().lgetxattr(cString(path), cString(name), ptr(value), value.length));
-  try {
-    check("getxattr", length);
-  } catch (error) {
-    if (["ENODATA", "ENOTSUP"].includes(errnoCode(error) ?? "")) return undefined;
-    throw error;
-  }
-  return value.slice(0, length);
 }
 
 /**

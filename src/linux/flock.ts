@@ -59,11 +59,7 @@ export function tryFileLock(path: string, kind: "shared" | "exclusive"): FileLoc
 /** The kernel does not notify about released locks. */
 const PACE = { firstMs: 2, longestMs: 100 };
 
-/**
- * Waits for the lock of a file, which is created if missing.
- *
- * @throws what `signal` aborts with
- */
+/** Waits for the lock of a file, which is created if missing. @throws what `signal` aborts with */
 export function fileLock(path: string, kind: "shared" | "exclusive", signal?: AbortSignal): Promise<FileLock> {
   return pollUntil(() => tryFileLock(path, kind), { ...PACE, signal });
 }

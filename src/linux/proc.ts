@@ -28,11 +28,7 @@ export interface ProcessRights {
   readonly filters: number;
 }
 
-/**
- * Reads a status file.
- *
- * @throws Error if it is not one
- */
+/** Reads a status file. @throws Error if it is not one */
 export function parseRights(status: string): ProcessRights {
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1];
   const mask = (name: string): bigint => {
@@ -194,7 +190,7 @@ const STATX = { inode: 32, major: 136, minor: 140 } as const;
  * Device and inode of the file at a path, from the kernel's cache: the file system, which may be a container's and hang,
  * is not queried (statx(2), AT_STATX_DONT_SYNC). Undefined if no such file exists.
  */
-export function inodeInMemory(path: string): string | undefined {
+function inodeInMemory(path: string): string | undefined {
   const name = cString(path);
   const found = new DataView(new ArrayBuffer(STATX_SIZE));
   const result = libc().syscall(SYS.statx, AT_FDCWD, ptr(name), AT_STATX_DONT_SYNC, STATX_INO, ptr(found));

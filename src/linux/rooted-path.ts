@@ -81,7 +81,7 @@ export function createInTree(tree: TreeRoot, path: string, kind: "directory" | "
  * Opens a path as seen by a process whose root is the directory behind `root`: symlinks, absolute or not, stay inside
  * (openat2(2)). Undefined if no such file exists.
  */
-export function openInRoot(root: number, path: string, flags: number): number | undefined {
+function openInRoot(root: number, path: string, flags: number): number | undefined {
   return openat2(root, path, flags, RESOLVE.noMagicLinks | RESOLVE.inRoot);
 }
 

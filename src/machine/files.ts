@@ -59,11 +59,7 @@ async function writeNew(machine: string, path: string, content: string | Uint8Ar
   }
 }
 
-/**
- * Writes the files of a registered machine.
- *
- * @throws LaunchError if /run cannot be written
- */
+/** Writes the files of a registered machine. @throws LaunchError if /run cannot be written */
 export async function writeMachineFiles(machine: string, texts: MachineFileTexts): Promise<MachineFiles> {
   const paths = machinePaths(machine);
   const settings = settingsFilePath(machine);

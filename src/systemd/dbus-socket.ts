@@ -71,11 +71,7 @@ export class FdSocket extends Duplex {
     this.#socket = socket;
   }
 
-  /**
-   * Connects to a socket path.
-   *
-   * @throws Error if no process listens there
-   */
+  /** Connects to a socket path. @throws Error if no process listens there */
   static async connect(path: string): Promise<FdSocket> {
     const ready = Promise.withResolvers<FdSocket>();
     // If the connection fails, Bun.connect() throws as well; an unhandled rejection would end the process.

@@ -15,11 +15,7 @@ interface FoundContainer {
   close(): Promise<void>;
 }
 
-/**
- * Finds a container.
- *
- * @throws ContainerGoneError if no container of that name is running
- */
+/** Finds a container. @throws ContainerGoneError if no container of that name is running */
 export async function findContainer(machine: string): Promise<FoundContainer> {
   const supervisors = new Supervisors(createLogger("nspawn", () => {}));
   const close = () => supervisors[Symbol.asyncDispose]();

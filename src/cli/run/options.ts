@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 import type { HclType, OptionTable } from "../../config/option";
 import { taskOptions } from "../../config/task/options";
 import { parseJson } from "../../lib/json";
-import { parseDuration } from "../../values/duration";
 import { isEnvironmentName } from "../../values/names";
+import { parseDuration } from "../../values/units";
 import { parseArguments, UsageError } from "../command";
 
 /** A task's config block as Nomad would send it. */
@@ -104,11 +104,7 @@ export const runHelp = [
   "Example: nomad-driver-nspawn run ./debian --set ephemeral=true -- /bin/sh -c 'hostname; id'",
 ].join("\n");
 
-/**
- * Parses the arguments of `run`.
- *
- * @throws UsageError
- */
+/** Parses the arguments of `run`. @throws UsageError */
 export function runOptions(args: readonly string[]): RunOptions {
   const end = args.indexOf("--");
   const before = end < 0 ? args : args.slice(0, end);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseSize } from "../../values/size";
+import { parseSize } from "../../values/units";
 import { option } from "../option";
 import { flag } from "../row-types";
 import { Problem, parsed, text } from "../validators";

@@ -43,11 +43,7 @@ export function parsePax(data: Buffer): PaxRecords {
   return records;
 }
 
-/**
- * The meaning of the records for the entry they belong to.
- *
- * @throws UnpackError for an invalid value
- */
+/** The meaning of the records for the entry they belong to. @throws UnpackError for an invalid value */
 export function paxOverrides(records: PaxRecords): PaxOverrides {
   const text = (key: string) => records.get(key)?.toString("latin1");
   const whole = (key: string) => {

@@ -92,11 +92,7 @@ export function scratchPath(directory: string, name: string): string {
   return join(directory, `${SCRATCH}${idOf(name)}`);
 }
 
-/**
- * Waits until no other process downloads an image of this name.
- *
- * @throws what `signal` aborts with
- */
+/** Waits until no other process downloads an image of this name. @throws what `signal` aborts with */
 export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
   const path = join(locks, `${idOf(name)}${LOCK}`);
   const file = await inDirectory(locks, () => fileLock(path, "exclusive", signal));

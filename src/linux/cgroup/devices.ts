@@ -30,8 +30,8 @@ export function attachDeviceProgram(cgroup: string, instructions: Uint8Array): b
   const load = new DataView(new ArrayBuffer(LOAD_SIZE));
   load.setUint32(0, BPF_PROG_TYPE_CGROUP_DEVICE, true);
   load.setUint32(4, instructions.length / INSTRUCTION_SIZE, true);
-  load.setBigUint64(8, pointerTo(instructions), true);
-  load.setBigUint64(16, pointerTo(license), true);
+  load.setBigUint64(8, BigInt(ptr(instructions)), true);
+  load.setBigUint64(16, BigInt(ptr(license)), true);
   const program = bpf(BPF_PROG_LOAD, new Uint8Array(load.buffer));
   if (program === undefined) return false;
   try {
@@ -138,12 +138,7 @@ function majors(groups: string, kind: string, group: string): readonly string[] 
 }
 
 /** bpf(2) with its attributes; returns its result, usually a descriptor, or undefined after an error. */
-export function bpf(command: number, attributes: Uint8Array): number | undefined {
+function bpf(command: number, attributes: Uint8Array): number | undefined {
   const result = Number(libc().syscall(SYS.bpf, command, ptr(attributes), attributes.length, 0, 0));
   return result >= 0 ? result : undefined;
-}
-
-/** The address of a buffer, for attributes of a call; the caller keeps the buffer alive until the call returns. */
-export function pointerTo(bytes: Uint8Array): bigint {
-  return BigInt(ptr(bytes));
 }

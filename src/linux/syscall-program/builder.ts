@@ -100,11 +100,7 @@ export class ProgramBuilder {
     return this.bytes(new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
   }
 
-  /**
-   * Adds a call.
-   *
-   * @param result address of 8 bytes for the return value: -errno after an error
-   */
+  /** Adds a call. @param result address of 8 bytes for the return value: -errno after an error */
   call(number: number, args: readonly Value[], following: Following = {}, result: number = this.#ignored): void {
     if (args.length > ARGUMENTS) throw new RangeError(`A system call has at most ${ARGUMENTS} arguments.`);
     this.#calls.push({ number, arguments: args, result, following });

@@ -31,7 +31,7 @@ const MFD_EXEC = 0x10;
  *
  * @throws Error if the host has no memory or descriptors left, or forbids it (sysctl vm.memfd_noexec)
  */
-export function memoryFile(name: string, content: Uint8Array): number {
+function memoryFile(name: string, content: Uint8Array): number {
   // Kernels before 6.3 do not know MFD_EXEC and do not need it.
   const create = (flags: number) => libc().memfd_create(cString(name), MFD_CLOEXEC | flags);
   let fd = create(MFD_EXEC);

@@ -21,11 +21,7 @@ export class RuleReconciler {
     this.#log = log;
   }
 
-  /**
-   * Keeps the rules for one more container.
-   *
-   * @returns stops that for this container
-   */
+  /** Keeps the rules for one more container. @returns stops that for this container */
   hold(): () => void {
     this.#holders += 1;
     if (this.#holders === 1) this.#startWatching();

@@ -195,7 +195,8 @@ export class NetworkAttachment {
     // Existing addresses are left alone; an init system without any from the driver configures its link itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
     if (decision.kind === "dhcp-client") {
-      const stop = holdContainerLease(namespace, container, this.#record.leased, {
+      const link = { namespace, index: container.index, mac: container.mac };
+      const stop = holdContainerLease(link, this.#record.leased, {
         remember: (leased) => this.#remember(leased),
         failed: (error) => this.#failed(error),
       });

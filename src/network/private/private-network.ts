@@ -22,7 +22,7 @@ import { disableRouteLocalnet } from "../firewall/loopback";
 import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
 import type { PrivateNetwork } from "../network";
-import type { NetworkJob, NetworkProvider, NetworkReservation } from "../provider";
+import type { NetworkJob, NetworkProvider, NetworkReservation } from "../networks";
 import { networkdDropIn } from "./address-assignment";
 import { type AddressPools, chooseAddresses, createRecord, withAddresses } from "./address-pool";
 import { NetworkAttachment } from "./attachment";

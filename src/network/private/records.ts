@@ -59,11 +59,7 @@ export class RecordError extends Error {
   override readonly name = "RecordError";
 }
 
-/**
- * The record of a machine; undefined if it has no private network.
- *
- * @throws RecordError if it cannot be read
- */
+/** The record of a machine; undefined if it has no private network. @throws RecordError if it cannot be read */
 export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
   return parse(join(DIRECTORY, machine + SUFFIX));
 }
@@ -129,11 +125,7 @@ async function parse(path: string): Promise<NetworkRecord | undefined> {
   return text === undefined ? undefined : parseRecord(path, text);
 }
 
-/**
- * Parses a record.
- *
- * @throws RecordError for anything else
- */
+/** Parses a record. @throws RecordError for anything else */
 export function parseRecord(path: string, text: string): NetworkRecord {
   try {
     return v.parse(schema, JSON.parse(text));

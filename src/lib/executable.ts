@@ -1,10 +1,17 @@
 import { resolve } from "node:path";
-
-/** The internal commands of this program: main.ts selects one by the first argument. */
-type EntryPoint = "supervise" | "unpack" | "sync-store";
+import { version as packageVersion } from "../../package.json";
 
 /** Defined by the bundler (tools/build/compile.ts); undefined when the sources are run directly. */
 declare const BUILD_COMMIT: string | undefined;
+
+/** Version from package.json, such as "0.1.0". */
+export const version: string = packageVersion;
+
+/** Git commit the binary was built from, with "-dirty" where sources differed from it; "unknown" outside a build. */
+export const commit: string = typeof BUILD_COMMIT === "undefined" ? "unknown" : BUILD_COMMIT;
+
+/** The internal commands of this program: main.ts selects one by the first argument. */
+type EntryPoint = "supervise" | "unpack" | "sync-store";
 
 /**
  * The argv that starts this program again: the compiled binary alone, or bun with the main module when run from sources. The bundler
