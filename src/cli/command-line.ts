@@ -35,7 +35,6 @@ const spellings: Readonly<Record<string, string>> = {
   "-h": "help",
 };
 
-/** Exit code for wrong usage. */
 const USAGE_CODE = 2;
 
 /**

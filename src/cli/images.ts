@@ -66,7 +66,6 @@ async function run(verb: Verb, directory: string, json: boolean, terminal: Termi
   }
 }
 
-/** The list of images as text. */
 function listText(images: readonly ListedImage[]): string {
   if (images.length === 0) return "No images.\n";
   return images

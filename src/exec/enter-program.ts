@@ -69,7 +69,6 @@ export const STEPS = [
   "cannot enter the working directory",
 ] as const;
 
-/** A step that can fail. */
 export type Step = (typeof STEPS)[number];
 export const FIRST_STEP = 2;
 

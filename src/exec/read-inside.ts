@@ -16,9 +16,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** Containers, by their first processes, in which a killed inspection has not ended yet: their file systems hang. */
 const stuckContainers = new Set<string>();
 
-/** What to find in a container. */
 interface Wanted<Opened> {
-  /** Paths of files to read. */
   readonly files: readonly string[];
   /** A path to find without opening it. */
   readonly find: string | undefined;

@@ -10,19 +10,11 @@ const schema = v.object({
   os: text,
   architecture: text,
   config: v.nullish(
-    v.object({
-      User: text,
-      Env: texts,
-      Entrypoint: texts,
-      Cmd: texts,
-      WorkingDir: text,
-      StopSignal: text,
-    }),
+    v.object({ User: text, Env: texts, Entrypoint: texts, Cmd: texts, WorkingDir: text, StopSignal: text }),
   ),
   rootfs: v.object({ type: text, diff_ids: v.array(v.string()) }),
 });
 
-/** The config of an image. */
 export type ImageConfig = v.InferOutput<typeof schema>;
 
 /** Maximum size of a config in bytes; typical ones have some ten thousand. */
@@ -34,9 +26,7 @@ export function parseImageConfig(content: string, image: string): ImageConfig {
   const raw = parseJson(content);
   if (raw === undefined) throw refuse("its config is not JSON");
   const parsed = v.safeParse(schema, raw);
-  if (!parsed.success) {
-    throw refuse("its config is not an image config (it may be another artifact, such as a chart)");
-  }
+  if (!parsed.success) throw refuse("its config is not an image config (it may be another artifact, such as a chart)");
   const { os, rootfs } = parsed.output;
   if (os !== undefined && os !== null && os !== "" && os !== "linux") throw refuse(`it is for ${os}, not for linux`);
   const odd = rootfs.diff_ids.find((id) => !/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(id));

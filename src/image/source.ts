@@ -29,7 +29,6 @@ export interface ImageManifest {
   readonly layers: readonly Descriptor[];
 }
 
-/** Options for reading content. */
 export interface ReadOptions {
   readonly signal: AbortSignal;
   /** Called with the bytes received so far; the number decreases if something is read again. */

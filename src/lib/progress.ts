@@ -1,4 +1,3 @@
-/** The progress of a download. */
 export interface Progress {
   /** Bytes; undefined for a transfer that reports only a percentage. */
   readonly received?: number;

@@ -68,7 +68,6 @@ export interface ProcessIdentity {
   readonly startTime: number;
 }
 
-/** Fields of /proc/PID/stat. */
 interface ProcessStat extends ProcessIdentity {
   readonly parent: number;
   /** "Z" and "X" are dead processes that were not reaped. */

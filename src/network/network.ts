@@ -35,7 +35,6 @@ export interface PrivateNetwork {
   readonly kind: "private";
   /** veth: to the host only. zone: to a bridge that exists while it has containers. bridge: to an existing bridge of the host. */
   readonly link: "veth" | "zone" | "bridge";
-  /** Name of the bridge. */
   readonly bridge?: string;
   readonly ports: readonly PortForward[];
 }

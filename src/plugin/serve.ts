@@ -28,7 +28,6 @@ const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** The agent sends SIGKILL about 2 s after Controller.Shutdown. */
 const CLOSE_TIMEOUT_MS = 1000;
 
-/** Options of serve(). */
 interface ServeOptions {
   readonly env: Environment;
   readonly log: Logger;

@@ -1,4 +1,3 @@
-/** Bytes in each unit. */
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   "": 1,
   B: 1,

@@ -68,9 +68,7 @@ function supervisor({ booted, manager }: HostFacts): Finding {
       'systemd is not PID 1: supervisor "process", each task has a shim process. The option properties needs systemd as PID 1.',
     );
   }
-  if (manager === "yes") {
-    return report.ok('systemd is PID 1: supervisor "systemd", each task is a transient service.');
-  }
+  if (manager === "yes") return report.ok('systemd is PID 1: supervisor "systemd", each task is a transient service.');
   return report.error(
     `systemd is PID 1, but its socket /run/systemd/private ${manager === "missing" ? "is missing" : "refuses connections"}: tasks cannot be started.`,
     'Run as root; "systemctl daemon-reexec" creates the socket again.',

@@ -8,9 +8,7 @@ export function downloadFindings(facts: HostFacts): Finding[] {
 
 function downloads({ downloads: { importd, xz } }: HostFacts): Finding {
   const report = about("image downloads");
-  if (importd) {
-    return report.ok("systemd-importd downloads images (image_download of type tar and raw).");
-  }
+  if (importd) return report.ok("systemd-importd downloads images (image_download of type tar and raw).");
   if (xz) return report.ok("The driver downloads images itself: systemd-importd is not available.");
   return report.warning(
     "Neither systemd-importd nor xz is installed: image_download cannot unpack xz-compressed images, which most images are.",

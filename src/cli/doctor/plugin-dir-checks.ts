@@ -16,9 +16,7 @@ const STICKY = 0o1000;
  * @param self executable to install if the directory has none
  */
 export function pluginDirFindings(found: PluginDirectory, self: string): Finding[] {
-  if ("problem" in found) {
-    return [report.error(found.problem, `mkdir -p ${found.path}; chmod 755 ${found.path}`)];
-  }
+  if ("problem" in found) return [report.error(found.problem, `mkdir -p ${found.path}; chmod 755 ${found.path}`)];
   return [...found.directories.flatMap(directoryFindings), ...filesFindings(found.path, found.files, self)];
 }
 

@@ -71,9 +71,7 @@ function splitOnce(text: string, separator: string): [before: string, after: str
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)];
 }
 
-/** The options of `run`. */
 export interface RunOptions {
-  /** The task's config block. */
   readonly config: RawConfig;
   readonly environment: Readonly<Record<string, string>>;
   /** MiB. */
@@ -84,7 +82,6 @@ export interface RunOptions {
   readonly verbose: boolean;
 }
 
-/** The text of the help. */
 export const runHelp = [
   "Starts a container through the plugin protocol, as a Nomad agent would, and exits with its exit code; 128 + N if",
   "signal N killed it. Its output is streamed. SIGINT and SIGTERM stop it; a second one kills it.",

@@ -12,11 +12,9 @@ import { logSentence, type PluginChild, startPluginChild } from "./plugin-proces
 /** An agent waits about this long before it kills a plugin that it asked to shut down. */
 const SHUTDOWN_MS = 2_000;
 
-/** The environment of a run. */
 interface RunContext {
   /** argv that starts this program as a plugin. */
   readonly self: readonly string[];
-  /** Where the task's output goes. */
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
   /** Prints a message that is not output of the task. */

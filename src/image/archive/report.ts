@@ -8,7 +8,6 @@ const schema = v.variant("kind", [
   v.object({ kind: v.literal("failed"), why: v.picklist(["archive", "disk full", "system"]), message: v.string() }),
 ]);
 
-/** A message of an unpacking process. */
 export type UnpackReport = v.InferOutput<typeof schema>;
 
 /** Parses a line; undefined for any other line. */
@@ -32,6 +31,5 @@ export interface LayerRecord {
   readonly mtime?: number;
   /** CRC-32 of a file's data; not for a sparse file. */
   readonly crc?: number;
-  /** The target of a link. */
   readonly link?: ByteString;
 }

@@ -10,7 +10,6 @@ import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import type { LayerRecord, UnpackReport } from "./report";
 import { TarReader } from "./tar-reader";
 
-/** The properties of an unpacked layer. */
 interface Unpacked {
   /** Digest of the uncompressed archive: "sha256:…". */
   readonly diffId: string;
@@ -19,13 +18,10 @@ interface Unpacked {
   readonly entries: number;
 }
 
-/** How to unpack an archive. */
 interface UnpackOptions {
   /** A layer if absent. */
   readonly kind?: ArchiveKind;
-  /** Algorithm of the digest. */
   readonly algorithm: "sha256" | "sha512";
-  /** Called for each written entry. */
   readonly record: Recorder;
   /** Called with the uncompressed bytes so far, before the first and periodically; throws to cancel. */
   readonly check: (bytes: number) => void;

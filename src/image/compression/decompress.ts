@@ -16,7 +16,6 @@ const CHUNK = 128 * 1024;
 /** The compressions of archives that are recognised. */
 const COMPRESSIONS = ["gzip", "zstd", "xz"] as const;
 
-/** The compression of an archive. */
 export type Compression = (typeof COMPRESSIONS)[number] | "none";
 
 /** The compression by the first bytes: a media type may be wrong, and container engines use these too. */
@@ -38,7 +37,6 @@ export function decompressor(compression: Compression, take: (bytes: Buffer) => 
   );
 }
 
-/** Accepts compressed bytes. */
 export interface Decompressor {
   /** Resolves when more can be written. @throws UnpackError, and what `take` throws */
   write(bytes: Buffer): Promise<void>;

@@ -10,14 +10,12 @@ import { MADE } from "./pool";
 import type { Fetch } from "./provide";
 import { type MachineImage, subjectOf } from "./request";
 
-/** The parameters of a download by systemd-importd. */
 interface ImportdContext {
   /** Where importd creates images. */
   readonly directory: string;
   /** Bytes that stay free on its disk; 0 for no limit. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
-  /** Called with the progress in percent. */
   readonly onPercent?: (percent: number) => void;
 }
 

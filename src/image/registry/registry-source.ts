@@ -31,7 +31,6 @@ import { Repository } from "./repository";
 export interface RegistryOptions {
   /** The task's own credentials; other sources are ignored then. */
   readonly credentials?: Credentials | undefined;
-  /** The operator's sources of credentials. */
   readonly operator?: CredentialSources | undefined;
   /** Registries that are accessed by plain HTTP. */
   readonly plainHttp?: readonly string[];

@@ -5,7 +5,6 @@ import { capital, TransferError } from "../transfer/errors";
 import type { Challenge } from "./challenge";
 import type { Credentials } from "./credentials";
 
-/** The parameters of a token request. */
 interface TokenRequest {
   /** The subject of errors. */
   readonly name: string;

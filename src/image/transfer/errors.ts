@@ -60,12 +60,7 @@ export function statusError(subject: Subject, status: number, retryAfterMs?: num
   const details = code === undefined ? `HTTP status ${status}` : `HTTP status ${status}, ${code}`;
   return new TransferError(
     `${capital(subject.name)} could not be fetched: ${known.means(subject.host)} (${details}).`,
-    {
-      problem: known.problem,
-      recoverable,
-      retryable: recoverable,
-      retryAfterMs,
-    },
+    { problem: known.problem, recoverable, retryable: recoverable, retryAfterMs },
   );
 }
 

@@ -12,7 +12,6 @@ interface CgroupVisitor {
   leave?(directory: string): void;
 }
 
-/** A cgroup on the way down. */
 interface Level {
   readonly name: string;
   readonly below: string[];

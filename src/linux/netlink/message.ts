@@ -14,7 +14,6 @@ const ATTRIBUTE_HEADER_SIZE = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER are not part of an attribute's type. */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
 
-/** A received message. */
 export interface Message {
   readonly type: number;
   readonly sequence: number;

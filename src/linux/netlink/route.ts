@@ -42,7 +42,6 @@ const RTPROT_BOOT = 3;
 const RTPROT_RA = 9;
 const RTN_UNICAST = 1;
 
-/** A network interface. */
 export interface Link {
   readonly index: number;
   readonly name: string;
@@ -57,7 +56,6 @@ export interface Link {
   readonly kind?: string;
 }
 
-/** An address of an interface. */
 interface LinkAddress {
   readonly index: number;
   readonly address: Subnet;

@@ -12,12 +12,7 @@ export type Descriptors = readonly [number | "ignore", number | "pipe", number |
 export function runProgram(name: string, executable: Uint8Array, descriptors: Descriptors) {
   const file = memoryFile(name, executable);
   try {
-    return Bun.spawn([`/proc/${process.pid}/fd/${file}`], {
-      argv0: name,
-      cwd: "/",
-      env: {},
-      stdio: [...descriptors],
-    });
+    return Bun.spawn([`/proc/${process.pid}/fd/${file}`], { argv0: name, cwd: "/", env: {}, stdio: [...descriptors] });
   } finally {
     closeSync(file);
   }

@@ -31,7 +31,6 @@ interface ClientLink extends Pick<ContainerLink, "index" | "mac"> {
   readonly namespace: string;
 }
 
-/** Callbacks of holdContainerLease(). */
 interface LeaseMaintainer {
   /** Records the leased address, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
   remember(leased: string): void;

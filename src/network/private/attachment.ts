@@ -24,7 +24,6 @@ const SECOND_FAMILY_MS = 1_000;
 /** A container's network is set up after the ownership of its image's files was changed, which can take long. */
 const START_MS = 3_600_000;
 
-/** The services that a container's network needs. */
 interface NetworkContext {
   /** Chooses and records addresses for a container whose record has none. */
   choose(record: NetworkRecord): Promise<NetworkRecord>;
@@ -229,7 +228,6 @@ export class NetworkAttachment {
     });
   }
 
-  /** Follows the container's addresses. */
   #followAddresses(namespace: string): void {
     const all = readContainerLink(namespace)?.addresses ?? [];
     const reached = this.#hostIndex === undefined ? [] : routesTo(this.#hostIndex, all);

@@ -43,7 +43,6 @@ export function addressNote(ms: number, unreached: readonly string[]): string {
     : `The container has no address that this client can reach after ${seconds}, only ${unreached.join(" and ")}, not reachable through its interface (see \`networkctl status\` and \`ip route\`): ${until}`;
 }
 
-/** The dependencies of private networks. */
 interface PrivateNetworksContext {
   readonly log: Logger;
   /** The currently configured address pools. */
@@ -149,9 +148,7 @@ async function enableRules(records: Records, record: NetworkRecord, log: Logger)
   if (record.ports.length === 0 && record.given === undefined) return [];
   using links = new Links();
   const { changed, refused } = enableForwarding(links.routes());
-  if (changed.length > 0) {
-    log.info("enabled IP forwarding for container networks", { set: changed.join(", ") });
-  }
+  if (changed.length > 0) log.info("enabled IP forwarding for container networks", { set: changed.join(", ") });
   const notes = refused.map(
     (setting) => `The container has no connectivity beyond this client: cannot set sysctl ${setting} = 1.`,
   );
