@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { StoreError } from "../lib/errors";
-import { parseJson } from "../lib/json";
+import { parseJson } from "../lib/objects";
 
 const texts = v.nullish(v.array(v.string()));
 const text = v.nullish(v.string());

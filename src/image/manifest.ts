@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseJson } from "../lib/json";
+import { parseJson } from "../lib/objects";
 import type { Descriptor } from "./source";
 
 /** The platform of an image, in Go's terms (GOOS, GOARCH). */

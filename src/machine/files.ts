@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errnoCode, errorText, ignoreMissing } from "../lib/errors";
 import { removeIfEmpty } from "../lib/files";
+import { defined } from "../lib/objects";
 import { settingsFilePath } from "../nspawn/environment";
 import { LaunchError } from "../supervisor/supervisor";
 
@@ -75,12 +76,7 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   const resolvConf = await write(paths.resolvConf, texts.resolvConf, 0o644);
   const hosts = await write(paths.hosts, texts.hosts, 0o644);
   const networkd = await write(paths.networkd, texts.networkd, 0o644);
-  return {
-    ...(environmentFile === undefined ? {} : { environmentFile }),
-    ...(resolvConf === undefined ? {} : { resolvConf }),
-    ...(hosts === undefined ? {} : { hosts }),
-    ...(networkd === undefined ? {} : { networkd }),
-  };
+  return defined({ environmentFile, resolvConf, hosts, networkd });
 }
 
 /** Writes the program that switches to the task's user, and returns its path. @throws LaunchError if /run cannot be written */

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { HclType, OptionTable } from "../../config/option";
 import { taskOptions } from "../../config/task/options";
-import { parseJson } from "../../lib/json";
+import { parseJson } from "../../lib/objects";
 import { isEnvironmentName } from "../../values/names";
 import { parseDuration } from "../../values/units";
 import { parseArguments, UsageError } from "../command";

@@ -1,4 +1,4 @@
-import { isRecord, parseJson } from "../../lib/json";
+import { isRecord, parseJson } from "../../lib/objects";
 import { MAGIC_COOKIE_KEY, MAGIC_COOKIE_VALUE } from "../../plugin/handshake";
 
 /** A plugin process that this program started. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseJson } from "../../lib/json";
+import { parseJson } from "../../lib/objects";
 import type { ByteString, EntryKind } from "./tar-header";
 
 /** The messages of an unpacking process, one JSON object per line. */

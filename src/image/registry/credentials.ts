@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { errnoCode, errorText } from "../../lib/errors";
-import { isRecord, parseJson } from "../../lib/json";
+import { isRecord, parseJson } from "../../lib/objects";
 import { findProgram, searchDirectories } from "../../linux/programs";
 import { DOCKER_REGISTRY } from "../../values/image-reference";
 import { helperNameProblem } from "../../values/names";

@@ -1,4 +1,4 @@
-import { isRecord, parseJson } from "../../lib/json";
+import { isRecord, parseJson } from "../../lib/objects";
 import { isLocalRegistry } from "../../values/image-reference";
 import { basic, readBytes, refusal, type SendRequest } from "../transfer/client";
 import { capital, TransferError } from "../transfer/errors";

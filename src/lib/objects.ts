@@ -11,3 +11,9 @@ export function parseJson(text: string): unknown {
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/** The properties that are not undefined: for types whose optional properties are absent rather than undefined. */
+export function defined<T extends object>(properties: T): { readonly [Key in keyof T]?: Exclude<T[Key], undefined> };
+export function defined(properties: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== undefined));
+}
