@@ -3,7 +3,7 @@ import type { Logger } from "../../lib/logger";
 import { hasTable } from "../../linux/netlink/netfilter";
 import { watchTables } from "../../linux/netlink/watch";
 import { withRecords } from "../private/records";
-import { flushStaleFlows } from "./conntrack";
+import { flushStaleFlows } from "./forwarding";
 import { applyRules } from "./nftables";
 import { TABLE_NAME } from "./ruleset";
 

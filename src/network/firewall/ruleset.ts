@@ -5,8 +5,8 @@
  * transaction through nft(8), and only if it differs from the rules in force; rule-reconciler.ts restores it when another program flushes
  * the host's rules.
  *
- * loopback.ts makes forwarded ports reachable at the host's own 127.0.0.1. conntrack.ts deletes the kernel's memory of flows
- * (*conntrack*) that would still go to an earlier container.
+ * forwarding.ts has what forwarded ports need besides: it makes them reachable at the host's own 127.0.0.1, and deletes the kernel's memory
+ * of flows (*conntrack*) that would still go to an earlier container.
  */
 
 import {
@@ -101,7 +101,7 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
     : [`  chain ${name} {`, `    ${hook}; policy accept;`, ...lines.map((line) => `    ${line}`), "  }"];
 }
 
-/** Packets to loopback addresses may leave the host through a container's link (see loopback.ts), and must never come in through it. */
+/** Packets to loopback addresses may leave the host through a container's link (see forwarding.ts), and must never come in through it. */
 function guard(bridges: readonly string[]): string[] {
   const names = bridges.flatMap((name) => nftInterface(name) ?? []);
   return ['"ve-*"', '"vb-*"', '"vz-*"', ...names].flatMap((name) =>

@@ -10,7 +10,7 @@ import { type LinkManagement, linkManagement, watchLinkStates } from "../../syst
 import { addressPart, isIpv4 } from "../../values/ip";
 import { holdContainerLease } from "../dhcp/client";
 import { leaseOf, serveLease } from "../dhcp/server";
-import { enableRouteLocalnet } from "../firewall/loopback";
+import { enableRouteLocalnet } from "../firewall/forwarding";
 import { grantNetworkRights } from "../namespace";
 import { containerPorts } from "../network";
 import { addressing } from "./address-assignment";
