@@ -65,11 +65,9 @@ export async function readInside<Opened>(
 }
 
 function spawn(paths: readonly string[], [input, output, root]: readonly [number, number, number]) {
-  try {
-    return runProgram("nomad-nspawn-look", readProgram(paths), [input, output, "ignore", root]);
-  } finally {
-    for (const fd of [input, output]) closeSync(fd);
-  }
+  using ends = new DisposableStack();
+  for (const fd of [input, output]) ends.adopt(fd, closeSync);
+  return runProgram("nomad-nspawn-look", readProgram(paths), [input, output, "ignore", root]);
 }
 
 interface Channel {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { errnoCode, isMissing } from "./errors";
 
@@ -77,12 +77,7 @@ export async function writeAtomically(path: string, text: string): Promise<void>
 export function writeAtomicallySync(path: string, text: string): void {
   const beside = besideOf(path);
   try {
-    const fd = openSync(beside, "wx", MODE);
-    try {
-      for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
-    } finally {
-      closeSync(fd);
-    }
+    writeFileSync(beside, text, { flag: "wx", mode: MODE });
     renameSync(beside, path);
   } catch (error) {
     rmSync(beside, { force: true });

@@ -41,14 +41,11 @@ export interface FileLock extends Disposable {
  * @returns undefined, with the descriptor closed, if another process holds the lock, or the path is that of another file by now
  */
 export function lockOpened(fd: number, path: string, kind: "shared" | "exclusive"): FileLock | undefined {
-  try {
-    if (tryLock(fd, kind) && isSameFile(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-  closeSync(fd);
-  return undefined;
+  using open = new DisposableStack();
+  open.adopt(fd, closeSync);
+  if (!tryLock(fd, kind) || !isSameFile(path, fd)) return undefined;
+  const kept = open.move();
+  return { fd, [Symbol.dispose]: () => kept.dispose() };
 }
 
 /** Takes the lock of a file, which is created if missing; undefined if another process holds it. */

@@ -154,11 +154,9 @@ export function isAlive(process: ProcessIdentity, table: ProcessTable = hostProc
 export function signalProcess(target: ProcessIdentity, signal: number): boolean {
   const pidfd = openPidfd(target.pid);
   if (pidfd === undefined) return false;
-  try {
-    return isAlive(target) && signalPidfd(pidfd, signal);
-  } finally {
-    closeSync(pidfd);
-  }
+  using open = new DisposableStack();
+  open.adopt(pidfd, closeSync);
+  return isAlive(target) && signalPidfd(pidfd, signal);
 }
 
 /** Kernels without CONFIG_PROC_CHILDREN have no list, so the parent of every process is read. */

@@ -25,18 +25,12 @@ export function readInTree(tree: Pick<TreeRoot, "fd">, path: string): string {
   // Opened in two steps, because opening a device or FIFO may have side effects.
   const found = openInRoot(tree.fd, path, O_PATH);
   if (found === undefined) return "";
-  try {
-    const stats = fstatSync(found);
-    if (!stats.isFile() || stats.size > MAX_BYTES) return "";
-    const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    try {
-      return readFileSync(file, "utf8");
-    } finally {
-      closeSync(file);
-    }
-  } finally {
-    closeSync(found);
-  }
+  using open = new DisposableStack();
+  open.adopt(found, closeSync);
+  const stats = fstatSync(found);
+  if (!stats.isFile() || stats.size > MAX_BYTES) return "";
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  return readFileSync(open.adopt(openSync(`/proc/self/fd/${found}`, flags), closeSync), "utf8");
 }
 
 /** Whether a path exists. */

@@ -1,7 +1,7 @@
 import { ptr } from "bun:ffi";
 import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoCode, ifThere, permitted } from "../../lib/errors";
+import { ifThere, permitted } from "../../lib/errors";
 import { SYS } from "../constants";
 import { libc } from "../ffi";
 import { deviceProgram } from "./device-program";
@@ -34,20 +34,15 @@ export function attachDeviceProgram(cgroup: string, instructions: Uint8Array): b
   load.setBigUint64(16, BigInt(ptr(license)), true);
   const program = bpf(BPF_PROG_LOAD, new Uint8Array(load.buffer));
   if (program === undefined) return false;
-  try {
-    const directory = openSync(cgroup, constants.O_RDONLY | constants.O_DIRECTORY);
-    try {
-      const attach = Uint32Array.of(directory, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI);
-      return bpf(BPF_PROG_ATTACH, new Uint8Array(attach.buffer, 0, ATTACH_SIZE)) !== undefined;
-    } finally {
-      closeSync(directory);
-    }
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  } finally {
-    closeSync(program);
-  }
+  using open = new DisposableStack();
+  open.adopt(program, closeSync);
+  let result: number | undefined;
+  permitted(() => {
+    const directory = open.adopt(openSync(cgroup, constants.O_RDONLY | constants.O_DIRECTORY), closeSync);
+    const attach = Uint32Array.of(directory, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI);
+    result = bpf(BPF_PROG_ATTACH, new Uint8Array(attach.buffer, 0, ATTACH_SIZE));
+  });
+  return result !== undefined;
 }
 
 /** A device and the allowed access: letters of r, w and m. */

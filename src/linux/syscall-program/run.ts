@@ -10,12 +10,9 @@ export type Descriptors = readonly [number | "ignore", number | "pipe", number |
  * @param name shown by ps(1)
  */
 export function runProgram(name: string, executable: Uint8Array, descriptors: Descriptors) {
-  const file = memoryFile(name, executable);
-  try {
-    return Bun.spawn([`/proc/${process.pid}/fd/${file}`], { argv0: name, cwd: "/", env: {}, stdio: [...descriptors] });
-  } finally {
-    closeSync(file);
-  }
+  using open = new DisposableStack();
+  const file = open.adopt(memoryFile(name, executable), closeSync);
+  return Bun.spawn([`/proc/${process.pid}/fd/${file}`], { argv0: name, cwd: "/", env: {}, stdio: [...descriptors] });
 }
 
 const MFD_CLOEXEC = 1;
@@ -32,11 +29,9 @@ function memoryFile(name: string, content: Uint8Array): number {
   let fd = create(MFD_EXEC);
   if (fd < 0) fd = create(0);
   if (fd < 0) throw new Error("Cannot create a file in memory: see `ulimit -n` and the sysctl vm.memfd_noexec.");
-  try {
-    writeFileSync(fd, content);
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
+  using open = new DisposableStack();
+  open.adopt(fd, closeSync);
+  writeFileSync(fd, content);
+  open.move();
+  return fd;
 }
