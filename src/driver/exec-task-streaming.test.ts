@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { withKeepalive } from "./exec-keepalive";
+import { withKeepalive } from "./exec-task-streaming";
 
 async function* slow(gate: Promise<void>, closed: () => void): AsyncGenerator<string> {
   try {
