@@ -1,10 +1,9 @@
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
-import { CLONE_NEW } from "./constants";
+import { CLONE_NEW, SYS } from "./constants";
 import { createPipe } from "./pipe";
 import { Label, ProgramBuilder } from "./syscall-program/builder";
 import { runProgram } from "./syscall-program/run";
-import { SYS } from "./syscalls";
 
 const STDIN = 0;
 const STDOUT = 1;

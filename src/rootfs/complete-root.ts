@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
 import type { TaskOptions } from "../config/task/options";
 import { O_PATH } from "../linux/constants";
-import { openInRoot } from "../linux/openat2";
-import { createInTree, existsInTree, type TreeRoot } from "../linux/rooted-path";
+import { createInTree, existsInTree, openInRoot, type TreeRoot } from "../linux/rooted-path";
 import type { TaskMount } from "../nspawn/arguments";
 
 /** Files that the driver or systemd-nspawn may mount something on. */

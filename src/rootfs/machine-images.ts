@@ -6,8 +6,8 @@ import type { TaskOptions } from "../config/task/options";
 import { fetchByImportd } from "../image/machine/importd";
 import { fetchNatively, provideMachineImage } from "../image/machine/provide";
 import { type DownloadContext, isForImportd, type MachineImage } from "../image/machine/request";
+import type { Progress } from "../image/source";
 import { ConfigError, errnoCode } from "../lib/errors";
-import type { Progress } from "../lib/progress";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
 

@@ -8,7 +8,7 @@
 
 import type { TaskOptions } from "../config/task/options";
 import type { ImageConfig } from "../image/image-config";
-import type { ImageProgress } from "../lib/progress";
+import type { ImageProgress } from "../image/source";
 import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
 import type { ImageRef } from "./image-ref";

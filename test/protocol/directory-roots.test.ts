@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { chown, lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { removeIfEmpty } from "../../src/lib/directories";
+import { removeIfEmpty } from "../../src/lib/files";
 import { readMounts } from "../../src/linux/mount";
 import { run } from "../../tools/command";
 import { copyTree, type Fixture, openFixture, useFixture } from "./fixture";

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { removeIfEmpty } from "../../src/lib/directories";
+import { removeIfEmpty } from "../../src/lib/files";
 import { parseNamespacePids } from "../../src/linux/proc";
 import { machinesOfClient } from "../../src/machine/registry";
 import { run } from "../../tools/command";

@@ -12,8 +12,8 @@
 import { createHash } from "node:crypto";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { isMissing, StoreError } from "../../lib/errors";
+import { inDirectory, removeIfEmpty } from "../../lib/files";
 import { exchangePaths } from "../../linux/files";
 import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
 import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
@@ -86,7 +86,7 @@ export async function importImage(
 /** systemd ignores files with such names in a directory of images. */
 const SCRATCH = ".#nomad-driver-nspawn-";
 const LOCK = ".lock";
-/** The name of an image that systemd-importd creates for the driver: see importd-transfers.ts. It rejects names that begin with ".#". */
+/** The name of an image that systemd-importd creates for the driver: see importd-bus.ts. It rejects names that begin with ".#". */
 export const TRANSFER_PREFIX = "nomad-driver-nspawn-";
 /** Matches such a name, or that of a file beside it. */
 const TRANSFERRED = new RegExp(`^${TRANSFER_PREFIX}([0-9a-f]{24})-[0-9a-f]{12}(?:\\.|$)`);
@@ -102,11 +102,7 @@ export function scratchPath(directory: string, name: string): string {
   return join(directory, `${SCRATCH}${idOf(name)}`);
 }
 
-/**
- * Waits until no other process downloads an image of this name.
- *
- * @throws what `signal` aborts with
- */
+/** Waits until no other process downloads an image of this name. @throws what `signal` aborts with */
 export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
   const path = join(locks, `${idOf(name)}${LOCK}`);
   const file = await inDirectory(locks, () => fileLock(path, "exclusive", signal));

@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoCode, isDiskFull, StoreError } from "../../lib/errors";
-import { isOneOf } from "../compression/magic";
+import { isOneOf } from "../compression/decompress";
 import { SourceError } from "../source";
 import { startSync, unpackLayer } from "../store/workers";
 import { abortError, contentError } from "../transfer/errors";

@@ -13,7 +13,6 @@ export interface MachineImage {
   readonly force: boolean;
 }
 
-/** The environment of a download. */
 export interface DownloadContext {
   /** The directory of machine images: /var/lib/machines. */
   readonly directory: string;

@@ -1,8 +1,8 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { writeAtomically } from "../../lib/atomic-file";
 import { errnoCode, ignoreMissing, isMissing, StoreError } from "../../lib/errors";
+import { writeAtomically } from "../../lib/files";
 import { fileLock } from "../../linux/flock";
 import { removeStale } from "./scratch";
 
@@ -59,7 +59,7 @@ export function layerPaths(directory: string) {
     /** The directory to stack. */
     files: join(directory, "fs"),
     record: join(directory, "layer.json"),
-    /** What was unpacked, one record per line: see archive/layer-record.ts. */
+    /** What was unpacked, one record per line: see archive/report.ts. */
     list: join(directory, "list.jsonl"),
   };
 }

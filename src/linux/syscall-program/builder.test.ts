@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SYS } from "../syscalls";
+import { SYS } from "../constants";
 import { Label, ProgramBuilder } from "./builder";
 import { runProgram } from "./run";
 

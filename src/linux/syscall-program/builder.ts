@@ -8,7 +8,7 @@
  * and the next call for each kind of result, to which a *label* refers. elf.ts writes the static executable, run.ts runs it.
  */
 
-import { SYS } from "../syscalls";
+import { SYS } from "../constants";
 import { EXECUTE, executable, READ, WRITE } from "./elf";
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
@@ -105,11 +105,7 @@ export class ProgramBuilder {
     return this.bytes(new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
   }
 
-  /**
-   * Adds a call.
-   *
-   * @param result address of 8 bytes for the return value: -errno after an error
-   */
+  /** Adds a call. @param result address of 8 bytes for the return value: -errno after an error */
   call(number: number, args: readonly Value[], following: Following = {}, result: number = this.#ignored): void {
     if (args.length > ARGUMENTS) throw new RangeError(`A system call has at most ${ARGUMENTS} arguments.`);
     this.#calls.push({ number, arguments: args, result, following });

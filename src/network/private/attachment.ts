@@ -1,6 +1,6 @@
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { settles, startTimer } from "../../lib/deadline";
-import { errorText, isMissing } from "../../lib/errors";
+import { errorText, ifThere } from "../../lib/errors";
 import { watchNetwork } from "../../linux/netlink/watch";
 import { isAlive, type ProcessIdentity } from "../../linux/proc";
 import { distrustLink } from "../../linux/sysctl";
@@ -10,9 +10,9 @@ import { type LinkManagement, linkManagement, watchLinkStates } from "../../syst
 import { addressPart, isIpv4 } from "../../values/ip";
 import { holdContainerLease } from "../dhcp/client";
 import { leaseOf, serveLease } from "../dhcp/server";
-import { enableRouteLocalnet } from "../firewall/loopback";
+import { enableRouteLocalnet } from "../firewall/forwarding";
+import { grantNetworkRights } from "../namespace";
 import { containerPorts } from "../network";
-import { grantNetworkRights } from "../rights";
 import { addressing } from "./address-assignment";
 import { type HostLink, readContainerLink, readHostLink, routesTo, setUpContainer, setUpHost } from "./link";
 import type { NetworkRecord } from "./records";
@@ -24,7 +24,6 @@ const SECOND_FAMILY_MS = 1_000;
 /** A container's network is set up after the ownership of its image's files was changed, which can take long. */
 const START_MS = 3_600_000;
 
-/** The services that a container's network needs. */
 interface NetworkContext {
   /** Chooses and records addresses for a container whose record has none. */
   choose(record: NetworkRecord): Promise<NetworkRecord>;
@@ -196,7 +195,8 @@ export class NetworkAttachment {
     // Existing addresses are left alone; an init system without any from the driver configures its link itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
     if (decision.kind === "dhcp-client") {
-      const stop = holdContainerLease(namespace, container, this.#record.leased, {
+      const link = { namespace, index: container.index, mac: container.mac };
+      const stop = holdContainerLease(link, this.#record.leased, {
         remember: (leased) => this.#remember(leased),
         failed: (error) => this.#failed(error),
       });
@@ -229,7 +229,6 @@ export class NetworkAttachment {
     });
   }
 
-  /** Follows the container's addresses. */
   #followAddresses(namespace: string): void {
     const all = readContainerLink(namespace)?.addresses ?? [];
     const reached = this.#hostIndex === undefined ? [] : routesTo(this.#hostIndex, all);
@@ -284,11 +283,7 @@ export class NetworkAttachment {
 function findConnectedLeader(search: ContainerSearch): ProcessIdentity | undefined {
   const leader = search.leader();
   if (leader === undefined) return undefined;
-  try {
-    const own = readlinkSync("/proc/self/ns/net");
-    return readlinkSync(`/proc/${leader.pid}/ns/net`) === own ? undefined : leader;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const own = readlinkSync("/proc/self/ns/net");
+  const its = ifThere(() => readlinkSync(`/proc/${leader.pid}/ns/net`), own);
+  return its === own ? undefined : leader;
 }
