@@ -22,6 +22,7 @@ import { machinedAvailable } from "../systemd/presence";
 import { execContext } from "./exec-context";
 import { launchSpec } from "./launch-spec";
 import { chownLogPipes } from "./logs";
+import { wrapPayload } from "./payload-wrapper";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
 import { preparationNote } from "./preparation";
 import { ReadySocket } from "./readiness";
@@ -112,11 +113,17 @@ export class Launcher {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client);
-    const rootfs = await lease.mount({ ...plan, options });
+    const mounted = await lease.mount({ ...plan, options });
     watch.stage("root");
-    if (rootfs.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), rootfs.logOwner);
-    const environment = taskEnvironment({ ...rootfs.environment, ...rootfs.options.environment }, plan.features);
-    const { boot, tmp = rootfs.tmp } = options;
+    if (mounted.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), mounted.logOwner);
+    const { boot, tmp = mounted.tmp } = options;
+    const { features } = plan;
+    const environment = taskEnvironment({ ...mounted.environment, ...mounted.options.environment }, { boot, features });
+    const rootfs = await wrapPayload(machine, mounted, {
+      user: mounted.user,
+      variables: environment.wrapped,
+      others: environment.count,
+    });
     const network = await reserveNetwork(networks, machine, plan.network, { boot, resolvers: plan.dns.resolvers });
     watch.stage("network");
     const files = await writeMachineFiles(machine, {
@@ -147,7 +154,7 @@ export class Launcher {
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
       network: attachment,
-      warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...network.warnings],
+      warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...environment.warnings, ...network.warnings],
       systemUp: options.notify_ready && boot,
       preparing: preparationNote(rootfs),
       release: () => this.#release(machine),

@@ -116,6 +116,6 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   };
   refuseUnsupported(plan, features);
   // Refuses variables that cannot be passed; those of the image come later.
-  taskEnvironment({ ...plan.job.environment, ...decoded.environment }, features);
+  taskEnvironment({ ...plan.job.environment, ...decoded.environment }, { boot: decoded.boot, features });
   return plan;
 }

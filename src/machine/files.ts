@@ -80,10 +80,10 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   return defined({ environmentFile, resolvConf, hosts, networkd });
 }
 
-/** Writes the program that switches to the task's user, and returns its path. @throws LaunchError if /run cannot be written */
+/** Writes the program that starts the payload, and returns its path. @throws LaunchError if /run cannot be written */
 export function writeMachineProgram(machine: string, program: Uint8Array): Promise<string> {
-  // All users of the container run it; on the host the directory's mode denies access to other users.
-  return writeNew(machine, machinePaths(machine).program, program, 0o755);
+  // All users of the container may run it, but none may read the variables in it.
+  return writeNew(machine, machinePaths(machine).program, program, 0o711);
 }
 
 /** Records the path of a machine's root in an image store, before that root is made. @throws LaunchError if /run cannot be written */

@@ -66,7 +66,7 @@ function resolved(options: TaskOptions): TaskOptions {
 function check(given: TaskOptions): void {
   const options = resolved(given);
   const features = featuresOf(258);
-  const environment = taskEnvironment(options.environment, features);
+  const environment = taskEnvironment(options.environment, { boot: options.boot, features });
   const mounts = plannedMounts(options);
   refuseUnsupported({ options, job: { user: "" }, mounts }, features);
   const argv = nspawnArguments({
@@ -226,7 +226,7 @@ test("an error message contains no secret", () => {
       ]) {
         try {
           const options = decodeTaskConfig(encode({ image: "i", ...config }));
-          taskEnvironment(options.environment, featuresOf(249));
+          taskEnvironment(options.environment, { boot: true, features: featuresOf(249) });
         } catch (error) {
           expect(String(error)).not.toContain("s3cret-");
         }

@@ -1,6 +1,6 @@
 import { MAX_ARGUMENT_BYTES } from "../config/validators";
 import { ConfigError } from "../lib/errors";
-import { isEnvironmentName } from "../values/names";
+import { isEnvironmentName, variableNameProblem } from "../values/names";
 import { environmentFile } from "./environment-file";
 import type { Features } from "./features";
 
@@ -50,51 +50,49 @@ export interface TaskEnvironment {
   readonly arguments: readonly string[];
   /** Text for LaunchSpec.environmentFile, to be written with mode 0600; absent unless a value has more than one line. */
   readonly environmentFile?: string;
+  /** "NAME=VALUE" of the variables that only a program of the driver can pass. */
+  readonly wrapped: readonly string[];
+  /** The number of the variables that systemd-nspawn passes. */
+  readonly count: number;
+  /** Notes for the job's author, as sentences. */
+  readonly warnings: readonly string[];
 }
 
 /**
- * Decides how the variables are passed. Normally all are in the settings file. It cannot contain line breaks, and any --setenv=
- * makes systemd-nspawn ignore the file's variables, so if a value has several lines, all variables are passed in
- * systemd-nspawn's own environment and named with `--setenv=NAME`. That is not possible for names that affect systemd-nspawn itself
- * or one of its libraries: they are passed as `--setenv=NAME=VALUE`, which any user of the host can read.
+ * Decides how the variables are passed: in the settings file, unless systemd would not take a name or value from there. For a command,
+ * a program of the driver then passes them. An init system has no program before it: variables of several lines go another way
+ * (environmentOfSystem()), and those with other names are left out, because systemd would not take them from there either.
  *
  * @throws ConfigError with the variable's name, never its value
  */
-export function taskEnvironment(environment: Readonly<Record<string, string>>, features: Features): TaskEnvironment {
-  const names = Object.keys(environment);
-  let total = 0;
-  for (const [name, value] of Object.entries(environment)) {
-    const problem = variableProblem(name, value);
-    if (problem !== undefined) throw new ConfigError(`Environment variable ${JSON.stringify(name)} ${problem}.`);
-    total += Buffer.byteLength(name) + Buffer.byteLength(value) + 2 + 8;
+export function taskEnvironment(
+  environment: Readonly<Record<string, string>>,
+  { boot, features }: { readonly boot: boolean; readonly features: Features },
+): TaskEnvironment {
+  const all = Object.entries(environment);
+  refuseImpossible(all);
+  const odd = all.filter(([name, value]) => !isEnvironmentName(name) || !isSystemdText(value));
+  const plain = all.filter((variable) => !odd.includes(variable));
+  const multiline = plain.filter(([, value]) => !fitsSettingsFile(value));
+  if (boot) {
+    const names = odd.map(([name]) => JSON.stringify(name)).join(", ");
+    const warnings =
+      odd.length === 0
+        ? []
+        : [
+            `The init system does not get the environment variables ${names}: systemd takes only names of letters, digits and underscores, and values of valid text.`,
+          ];
+    const count = plain.length;
+    if (multiline.length > 0) return { ...environmentOfSystem(plain, features), wrapped: [], count, warnings };
+    return { settingsFile: settingsFile(Object.fromEntries(plain)), arguments: [], wrapped: [], count, warnings };
   }
-  if (total > MAX_TOTAL_BYTES) {
-    throw new ConfigError(
-      `The task's environment variables take ${total} bytes together: no more than ${MAX_TOTAL_BYTES} can be passed to a process.`,
-    );
-  }
-  const multiline = Object.entries(environment).find(([, value]) => !fitsSettingsFile(value))?.[0];
-  if (multiline === undefined) return { settingsFile: settingsFile(environment), arguments: [] };
-  if (!features.setenvByName) {
-    throw new ConfigError(
-      `Environment variable ${JSON.stringify(multiline)} has a value of several lines: this needs systemd-nspawn 250, and this client has ${features.version}.`,
-    );
-  }
-  const open = names.filter(affectsNspawn);
-  const refused = open.find((name) => !fitsSettingsFile(environment[name] ?? ""));
-  if (refused !== undefined) {
-    throw new ConfigError(
-      `Environment variable ${JSON.stringify(refused)} has a value of several lines: this is not possible for a name that also affects systemd-nspawn on the host.`,
-    );
-  }
-  const hidden = Object.entries(environment).filter(([name]) => !affectsNspawn(name));
+  const listed = plain.filter((variable) => !multiline.includes(variable));
   return {
-    settingsFile: settingsFile({}),
-    arguments: [
-      ...hidden.map(([name]) => `--setenv=${name}`),
-      ...open.map((name) => `--setenv=${name}=${environment[name] ?? ""}`),
-    ],
-    environmentFile: environmentFile(Object.fromEntries(hidden)),
+    settingsFile: settingsFile(Object.fromEntries(listed)),
+    arguments: [],
+    wrapped: [...odd, ...multiline].map(([name, value]) => `${name}=${value}`),
+    count: listed.length,
+    warnings: [],
   };
 }
 
@@ -110,14 +108,61 @@ export function nspawnVariables(environmentText: string | undefined, tmp: "disk"
   return `${environmentText ?? ""}${environmentFile({ SYSTEMD_NSPAWN_TMPFS_TMP: "0" })}`;
 }
 
-function variableProblem(name: string, value: string): string | undefined {
-  if (!isEnvironmentName(name)) {
-    return "cannot be passed: its name must consist of letters, digits and underscores and not begin with a digit";
+type Variable = readonly [name: string, value: string];
+
+/**
+ * Variables of which some have several lines. The settings file cannot contain line breaks, and any --setenv= makes systemd-nspawn ignore
+ * the file's variables: so all are passed in systemd-nspawn's own environment and named with `--setenv=NAME`. That is not possible for
+ * names that affect systemd-nspawn itself or one of its libraries: they are passed as `--setenv=NAME=VALUE`, which any user of the host
+ * can read.
+ */
+function environmentOfSystem(variables: readonly Variable[], features: Features) {
+  const refuse = (name: string | undefined, why: string) => {
+    if (name === undefined) return;
+    throw new ConfigError(`Environment variable ${JSON.stringify(name)} has a value of several lines: ${why}.`);
+  };
+  const multiline = variables.filter(([, value]) => !fitsSettingsFile(value));
+  if (!features.setenvByName) {
+    refuse(multiline[0]?.[0], `this needs systemd-nspawn 250, and this client has ${features.version}`);
   }
-  if (value.includes("\0")) return "cannot be passed: its value must not contain a NUL character";
-  if (!isSystemdText(value)) return "cannot be passed: its value contains characters that are not valid Unicode text";
+  refuse(
+    multiline.find(([name]) => affectsNspawn(name))?.[0],
+    "this is not possible for a name that also affects systemd-nspawn on the host",
+  );
+  const hidden = variables.filter(([name]) => !affectsNspawn(name));
+  const open = variables.filter(([name]) => affectsNspawn(name));
+  return {
+    settingsFile: settingsFile({}),
+    arguments: [
+      ...hidden.map(([name]) => `--setenv=${name}`),
+      ...open.map(([name, value]) => `--setenv=${name}=${value}`),
+    ],
+    environmentFile: environmentFile(Object.fromEntries(hidden)),
+  };
+}
+
+function refuseImpossible(variables: readonly Variable[]): void {
+  let total = 0;
+  for (const [name, value] of variables) {
+    const problem = variableProblem(name, value);
+    if (problem !== undefined) {
+      throw new ConfigError(`Environment variable ${JSON.stringify(name)} cannot be passed: ${problem}.`);
+    }
+    total += Buffer.byteLength(name) + Buffer.byteLength(value) + 2 + 8;
+  }
+  if (total > MAX_TOTAL_BYTES) {
+    throw new ConfigError(
+      `The task's environment variables take ${total} bytes together: no more than ${MAX_TOTAL_BYTES} can be passed to a process.`,
+    );
+  }
+}
+
+function variableProblem(name: string, value: string): string | undefined {
+  const problem = variableNameProblem(name);
+  if (problem !== undefined) return problem;
+  if (value.includes("\0")) return "its value must not contain a NUL character";
   if (Buffer.byteLength(name) + 1 + Buffer.byteLength(value) > MAX_ARGUMENT_BYTES) {
-    return `cannot be passed: name and value must not be longer than ${MAX_ARGUMENT_BYTES} bytes`;
+    return `name and value must not be longer than ${MAX_ARGUMENT_BYTES} bytes`;
   }
   return undefined;
 }

@@ -47,12 +47,12 @@ test("rejects an invalid user", () => {
 });
 
 test("variables: the image's, the task's, the config's", () => {
-  const image = { Cmd: ["/c"], Env: ["A=1", "B=1", "C=1", "D=x=y", "E", "a-b=1"] };
+  const image = { Cmd: ["/c"], Env: ["A=1", "B=1", "C=1", "D=x=y", "E", "a-b=1", "=x"] };
   const { options, notes } = filled({ environment: { C: "3" } }, image, { environment: { B: "2", C: "2" } });
-  expect(options.environment).toEqual({ A: "1", B: "2", C: "3", D: "x=y" });
+  expect(options.environment).toEqual({ A: "1", B: "2", C: "3", D: "x=y", "a-b": "1" });
   expect(notes).toEqual([
-    'The image\'s environment variable "E" is ignored: invalid variable name.',
-    'The image\'s environment variable "a-b" is ignored: invalid variable name.',
+    'The image\'s environment variable "E" is ignored: it is not NAME=VALUE.',
+    'The image\'s environment variable "" is ignored: it is not NAME=VALUE.',
   ]);
 });
 

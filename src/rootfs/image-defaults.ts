@@ -1,7 +1,7 @@
 import type { TaskOptions } from "../config/task/options";
 import type { ImageConfig } from "../image/image-config";
 import { ConfigError } from "../lib/errors";
-import { isEnvironmentName, userNameProblem } from "../values/names";
+import { userNameProblem } from "../values/names";
 import { signalNumber } from "../values/signals";
 
 /** The settings of a task outside of its config block. */
@@ -46,10 +46,10 @@ export function applyImageDefaults(
   for (const entry of Env ?? []) {
     const equals = entry.indexOf("=");
     const name = equals < 0 ? entry : entry.slice(0, equals);
-    if (isEnvironmentName(name) && equals >= 0) environment[name] = entry.slice(equals + 1);
+    if (equals > 0) environment[name] = entry.slice(equals + 1);
     else
       notes.push(
-        `The image's environment variable ${JSON.stringify(name.slice(0, 100))} is ignored: invalid variable name.`,
+        `The image's environment variable ${JSON.stringify(name.slice(0, 100))} is ignored: it is not NAME=VALUE.`,
       );
   }
   const command =

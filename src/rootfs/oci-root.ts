@@ -1,20 +1,14 @@
 import type { TaskOptions } from "../config/task/options";
-import { programPaths } from "../exec/session-plan";
 import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
 import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
-import { writeMachineProgram } from "../machine/files";
 import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
-import { asUserProgram } from "./user-wrapper";
-
-/** Path, in the container, of the program that switches to the task's user. */
-const PROGRAM = "/run/nomad-driver-nspawn/as-user";
 
 /** The inputs of a root on an image of the store. */
 interface OciRootRequest extends RootfsRequest {
@@ -28,7 +22,7 @@ interface OciRootRequest extends RootfsRequest {
  * @throws ConfigError, StoreError, LaunchError
  */
 export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
-  const { machine, mounts } = request;
+  const { mounts } = request;
   const { path, options, owner, warnings } = await prepareRoot(request);
   using tree = openTree(path);
   // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
@@ -48,13 +42,11 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
     const logOwner = { uid: owner, gid: owner };
     return { ...root, options: { ...options, user: undefined }, mounts, environment: {}, logOwner };
   }
-  const [command = ""] = options.command;
-  const program = asUserProgram(user, programPaths(command, options.environment));
-  const source = await writeMachineProgram(machine, program);
   return {
     ...root,
-    options: { ...options, user: undefined, command: [PROGRAM, ...options.command] },
-    mounts: [...mounts, { source, target: PROGRAM, readOnly: true }],
+    options: { ...options, user: undefined },
+    mounts,
+    user,
     environment: { HOME: user.home, USER: user.name, LOGNAME: user.name },
     logOwner: { uid: owner + user.uid, gid: owner + user.gid },
   };

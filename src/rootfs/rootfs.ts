@@ -11,6 +11,7 @@ import type { ImageConfig } from "../image/image-config";
 import type { ImageProgress } from "../image/source";
 import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
+import type { Credentials } from "../values/passwd";
 import type { ImageRef } from "./image-ref";
 
 /** The request for a machine's root. */
@@ -42,6 +43,8 @@ export interface Rootfs {
   readonly environment: Readonly<Record<string, string>>;
   /** Where /tmp is unless the job decides: in the root, with the image's content, or a tmpfs. */
   readonly tmp: "disk" | "tmpfs";
+  /** The user of the payload, if it is not root and the driver has to switch to it. */
+  readonly user?: Credentials;
   /** IDs on the host of the container's first program, which become the owner of the log FIFOs; absent: root stays their owner. */
   readonly logOwner?: { readonly uid: number; readonly gid: number };
   /** Notes for the job's author, as sentences. */

@@ -82,6 +82,12 @@ export function bridgeNameProblem(name: string): string | undefined {
   );
 }
 
+/** Why no process can have a variable of this name (environ(7)), or undefined. */
+export function variableNameProblem(name: string): string | undefined {
+  if (name === "") return "its name must not be empty";
+  return /[=\0]/.test(name) ? 'its name must not contain "=" or a NUL character' : undefined;
+}
+
 /** True for the names systemd's env_name_is_valid() accepts. */
 export function isEnvironmentName(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);

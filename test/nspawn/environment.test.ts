@@ -53,7 +53,7 @@ afterAll(() => container.remove());
 
 /** The environment of a process in the container, by name. */
 async function arrived(environment: Readonly<Record<string, string>>): Promise<Map<string, string>> {
-  const given = taskEnvironment(environment, container.features);
+  const given = taskEnvironment(environment, { boot: true, features: container.features });
   const text = Buffer.from(await container.cat(["/proc/self/environ"], { environment: given })).toString("utf8");
   return new Map(
     text.split("\0").flatMap((entry) => {
@@ -69,7 +69,7 @@ function among(all: ReadonlyMap<string, string>, wanted: Readonly<Record<string,
 
 describe("the task's environment in a real container", () => {
   test("every single-line value arrives unchanged, through the settings file only", async () => {
-    const given = taskEnvironment(ONE_LINE, container.features);
+    const given = taskEnvironment(ONE_LINE, { boot: false, features: container.features });
     expect(given.arguments).toEqual([]);
     expect(given.environmentFile).toBeUndefined();
     expect(among(await arrived(ONE_LINE), ONE_LINE)).toEqual(ONE_LINE);
@@ -78,7 +78,7 @@ describe("the task's environment in a real container", () => {
   test("with multi-line values all arrive unchanged, and none is in the arguments", async () => {
     const { SYSTEMD_NSPAWN_USE_CGNS: _, ...rest } = ONE_LINE;
     const all = { ...rest, ...MULTI_LINE, PATH: "/nowhere:/bin", TZ: "Mars/Base" };
-    const given = taskEnvironment(all, container.features);
+    const given = taskEnvironment(all, { boot: true, features: container.features });
     expect(given.arguments.filter((argument) => argument.split("=").length > 2)).toEqual([
       "--setenv=SYSTEMD_LOG_LEVEL=debug",
       "--setenv=PATH=/nowhere:/bin",

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readlinkSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { startExec } from "../support/exec";
 import { type Fixture, failure, openFixture, shell, useFixture } from "./fixture";
 import { underSystemd } from "./inside";
 
@@ -140,5 +141,39 @@ describe("mounts", () => {
     const dns = { servers: ["192.0.2.1"], searches: ["x.test"], options: [] };
     const end = await bench.finished({ ...shell(bench.busybox, "cat /etc/resolv.conf"), dns });
     expect(end.stdout).toBe("nameserver 192.0.2.1\nsearch x.test\n");
+  });
+});
+
+describe("variables that systemd-nspawn cannot pass", () => {
+  const environment = { "discovery.type": "single-node", PLAIN: "1", LD_LIBRARY_PATH: "/a\n/b" };
+  const command = ["/bin/env"];
+
+  test.each([
+    ["as root", {}],
+    ["without a user namespace", { user_namespacing: false }],
+    ["beside an init", { process_two: true }],
+    ["in a read-only root", { read_only: true }],
+    ["that is looked up", { command: ["env"] }],
+    ["with arguments", { command: ["/bin/busybox", "env", "-u", "NONE"] }],
+  ])("reach a command %s", async (_name, more) => {
+    const { stdout, stderr } = await bench.finished(shell(bench.busybox, "", { environment, command, ...more }));
+    expect(stderr).toBe("");
+    for (const line of ["discovery.type=single-node", "PLAIN=1", "LD_LIBRARY_PATH=/a", "/b"]) {
+      expect(stdout.split("\n")).toContain(line);
+    }
+  });
+
+  test("leave the failure of a command a sentence", async () => {
+    const { code, stderr } = await bench.finished(
+      shell(bench.busybox, "", { environment, command: ["/no/such/program"] }),
+    );
+    expect({ code, stderr }).toEqual({ code: 127, stderr: "Cannot run any of /no/such/program in the container.\n" });
+  });
+
+  test("are seen by alloc exec", async () => {
+    const task = await bench.task(shell(bench.busybox, "echo up; exec sleep 1000", { environment }));
+    await bench.client().startTask(task.config);
+    const { ended } = await startExec(bench.client(), task.id, ["/bin/env"]);
+    expect((await ended).stdout).toContain("discovery.type=single-node\n");
   });
 });

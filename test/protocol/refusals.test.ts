@@ -71,7 +71,7 @@ describe.each(images)("%s", (_, image) => {
     ["a bridge that is not allowed", { network_bridge: "br-other" }, {}, "network.bridges"],
     ["a bridge that does not exist", { network_bridge: "br-allowed" }, {}, "does not have"],
     ["a port without a label in the group", { ports: ["http"] }, {}, "http"],
-    ["a variable that cannot be passed", { environment: { "A-B": "x" } }, {}, "A-B"],
+    ["a variable that cannot be passed", { environment: { "A=B": "x" } }, {}, "A=B"],
     ["options that exclude each other", { boot: true, process_two: true }, {}, "process_two"],
   ] as const)("is not asked for by a task that is refused for %s", async (_name, more, spec, part) => {
     requests.length = 0;

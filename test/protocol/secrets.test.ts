@@ -100,7 +100,7 @@ describe("a task's variables", () => {
     const found = await holders();
     expect(found.length).toBeGreaterThan(0);
     for (const path of found) {
-      expect((await stat(path)).mode & 0o077).toBe(0);
+      expect((await stat(path)).mode & 0o066).toBe(0);
       const reader = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path];
       expect(await attempt(reader)).toMatchObject({ code: 1, stdout: "" });
     }
@@ -108,21 +108,18 @@ describe("a task's variables", () => {
     expect(await holders()).toEqual([]);
   });
 
-  test("with names that would change systemd-nspawn are the exception, and only next to a multi-line value", async () => {
+  test("with names that would change systemd-nspawn are no exception", async () => {
     const [open, hidden] = [secretWord(), secretWord()];
     await up({ environment: { LD_LIBRARY_PATH: open, KEY: hidden } });
     await expectHidden([open, hidden]);
     await up({ environment: { LD_LIBRARY_PATH: open, KEY: hidden, M: "two\nlines" } });
-    await expectHidden([hidden]);
-    expect((await ofProcesses("cmdline")).some(([, text]) => text.includes(`--setenv=LD_LIBRARY_PATH=${open}`))).toBe(
-      true,
-    );
+    await expectHidden([open, hidden]);
   });
 
   test("do not appear in the error of a failed start", async () => {
     const secret = secretWord();
     for (const more of [
-      { environment: { A: secret, "not-a-name": secret } },
+      { environment: { A: secret, "not=a-name": secret } },
       { environment: { A: `${secret}\0` } },
       { environment: { A: secret }, command: ["/no/such/program"] },
       { environment: { A: secret }, hostname: "not a name" },

@@ -68,7 +68,7 @@ describe("the image config", () => {
   const says: Config = {
     Entrypoint: ["/bin/sh", "-c", 'echo "$0 $1 $A $B $HOME"; pwd; id -u; id -g; echo again > /dev/stdout', "zero"],
     Cmd: ["one"],
-    Env: ["A=image", "B=image", "no.name=x"],
+    Env: ["A=image", "B=image", "no.name=x", "not a variable"],
     WorkingDir: "/made/for/it",
     User: "app",
     StopSignal: "USR1",
@@ -82,6 +82,15 @@ describe("the image config", () => {
       code: 0,
       stdout: "zero one image task /home/app\n/made/for/it\n1000\n1000\nagain\n",
     });
+  });
+
+  test("has variables with any name, for any user", async () => {
+    for (const user of ["app", "root", "7"]) {
+      const config = { image: await image([], says), network_veth: false, user, command: ["env"] };
+      const { stdout } = await bench.finished({ config });
+      expect(stdout.split("\n")).toEqual(expect.arrayContaining(["no.name=x", "A=image"]));
+      expect(stdout).not.toContain("not a variable");
+    }
   });
 
   test("is overridden by the job's settings", async () => {

@@ -46,7 +46,7 @@ describe("options", () => {
   });
 
   test("the value of a rejected variable is not printed", () => {
-    expect(() => runOptions(["web", "--env", "a b=secret"])).toThrow(/^(?!.*secret)/);
+    expect(() => runOptions(["web", "--env", "=secret"])).toThrow(/^(?!.*secret)/);
   });
 });
 

@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import type { HclType, OptionTable } from "../../config/option";
 import { taskOptions } from "../../config/task/options";
 import { parseJson } from "../../lib/objects";
-import { isEnvironmentName } from "../../values/names";
 import { parseDuration } from "../../values/units";
 import { parseArguments, UsageError } from "../command";
 
@@ -140,8 +139,7 @@ function variable(text: string): [name: string, value: string] {
   const equals = text.indexOf("=");
   const name = text.slice(0, Math.max(equals, 0));
   // The value may be a secret and is not repeated.
-  if (!isEnvironmentName(name))
-    throw new UsageError("Expected --env NAME=VALUE, where NAME is a valid shell variable name.");
+  if (name === "") throw new UsageError("Expected --env NAME=VALUE.");
   return [name, text.slice(equals + 1)];
 }
 

@@ -279,8 +279,8 @@ describe("rejected with one sentence", () => {
       'Option bind replaces the container\'s root "/": this needs user_namespacing = false, or private_users with a fixed ID and private_users_ownership = "off".',
     ],
     [
-      { environment: { "A-B": "hidden" } },
-      'Option environment["A-B"] is not valid: the name of a variable must consist of letters, digits and underscores and not begin with a digit.',
+      { environment: { "A=B": "hidden" } },
+      'Option environment["A=B"] is not valid: its name must not contain "=" or a NUL character.',
     ],
     [{ environment: { A: "hidden\0" } }, 'Option environment["A"] is not valid: it must not contain a NUL character.'],
     [{ environment: { A: ["hidden"] } }, 'Option environment["A"] is not valid: it must be a string.'],

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { isEnvironmentName } from "../../values/names";
+import { variableNameProblem } from "../../values/names";
 import { bindSourceProblem, bindTargetProblem, parseDevice, parseOverlay, parseTmpfs } from "../mounts";
 import { option } from "../option";
 import { choice, stringMap, strings } from "../row-types";
@@ -7,12 +7,6 @@ import { absolutePath, parsed, text } from "../validators";
 
 const bindChecks = { name: bindSourceProblem, value: bindTargetProblem };
 const BIND_ALLOWED = "a map of host path to absolute path in the container";
-
-function environmentNameProblem(name: string): string | undefined {
-  return isEnvironmentName(name)
-    ? undefined
-    : "the name of a variable must consist of letters, digits and underscores and not begin with a digit";
-}
 
 /** Files, mounts, devices and environment that the container gets besides its image. */
 export const fileOptions = {
@@ -55,7 +49,7 @@ export const fileOptions = {
     switches: (paths) => paths.map((path) => `--inaccessible=${path}`),
   }),
   environment: option({
-    ...stringMap({ name: environmentNameProblem }),
+    ...stringMap({ name: variableNameProblem }),
     secret: true,
     meaning: "Environment variables of the container's first process; they override those that Nomad sets.",
     nspawn: "--setenv=",

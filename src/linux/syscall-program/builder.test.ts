@@ -46,7 +46,7 @@ test("branches by a call's result, and passes results on", async () => {
 /** What a program's env(1) prints that has these variables and passes others on. */
 async function environmentAfter(variables: readonly string[], others: number, environment: Record<string, string>) {
   const program = new ProgramBuilder();
-  program.passOn(variables, others);
+  program.passOn(program.environment(variables, others));
   program.call(SYS.execve, [program.text("/usr/bin/env"), 0, 0]);
   program.exit(1);
   const directory = mkdtempSync(join(tmpdir(), "program-"));

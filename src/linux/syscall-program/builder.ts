@@ -117,29 +117,41 @@ export class ProgramBuilder {
   }
 
   /**
+   * The program's environment with variables before it, as execve(2) expects.
+   *
+   * @param variables "NAME=VALUE"
+   * @param others the number of variables that the environment may have; the rest is left out
+   * @returns the address of the array; undefined to pass the environment on unchanged
+   */
+  environment(variables: readonly string[], others: number): number | undefined {
+    if (variables.length === 0) return undefined;
+    // The zeros at the end are the array's end, however many variables are copied before them.
+    const list = this.words([...variables.map((variable) => this.text(variable)), ...Array(others + 1).fill(0)]);
+    this.#stores.push(0x48, 0x8b, 0x04, 0x24); //        mov rax, [rsp]              argc
+    this.#stores.push(0x48, 0x8d, 0x74, 0xc4, 16); //    lea rsi, [rsp+rax*8+16]     envp
+    this.#stores.push(0x48, 0xbf, ...quadword(list + variables.length * 8)); // mov rdi, end of the variables
+    this.#stores.push(0x48, 0xb9, ...quadword(others)); // mov rcx, others
+    this.#stores.push(0x48, 0xad); //                    lodsq
+    this.#stores.push(0x48, 0xab); //                    stosq
+    this.#stores.push(0x48, 0x85, 0xc0); //              test rax, rax
+    this.#stores.push(0xe0, -9 & 0xff); //               loopnz to lodsq
+    return list;
+  }
+
+  /**
    * The call added next gets the program's own arguments, without the first, as its second argument and the environment as its
    * third, as execve(2) expects. At its start a process finds both on its stack (System V ABI for x86-64, "Process Initialization").
    *
-   * @param variables "NAME=VALUE", which precede the environment
-   * @param others the number of variables that the environment may have; the rest is left out
+   * @param environment see environment()
    */
-  passOn(variables: readonly string[] = [], others = 0): void {
+  passOn(environment?: number): void {
     this.#stores.push(0x48, 0x8d, 0x44, 0x24, 16); // lea rax, [rsp+16]           argv + 1
     this.#storeAt(this.argumentAhead(0, 1));
-    this.#stores.push(0x48, 0x8b, 0x04, 0x24); //     mov rax, [rsp]              argc
-    if (variables.length === 0) {
+    if (environment === undefined) {
+      this.#stores.push(0x48, 0x8b, 0x04, 0x24); //     mov rax, [rsp]            argc
       this.#stores.push(0x48, 0x8d, 0x44, 0xc4, 16); // lea rax, [rsp+rax*8+16]   envp
     } else {
-      // The zeros at the end are the array's end, however many variables are copied before them.
-      const list = this.words([...variables.map((variable) => this.text(variable)), ...Array(others + 1).fill(0)]);
-      this.#stores.push(0x48, 0x8d, 0x74, 0xc4, 16); // lea rsi, [rsp+rax*8+16]   envp
-      this.#stores.push(0x48, 0xbf, ...quadword(list + variables.length * 8)); // mov rdi, end of the list
-      this.#stores.push(0x48, 0xb9, ...quadword(others)); // mov rcx, others
-      this.#stores.push(0x48, 0xad); //               lodsq
-      this.#stores.push(0x48, 0xab); //               stosq
-      this.#stores.push(0x48, 0x85, 0xc0); //         test rax, rax
-      this.#stores.push(0xe0, -9 & 0xff); //          loopnz to lodsq
-      this.#stores.push(0x48, 0xb8, ...quadword(list)); // mov rax, list
+      this.#stores.push(0x48, 0xb8, ...quadword(environment)); // mov rax, environment
     }
     this.#storeAt(this.argumentAhead(0, 2));
   }

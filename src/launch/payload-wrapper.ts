@@ -1,0 +1,79 @@
+import { programPaths } from "../exec/session-plan";
+import { SYS } from "../linux/constants";
+import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
+import { writeMachineProgram } from "../machine/files";
+import type { Rootfs } from "../rootfs/rootfs";
+import type { Credentials } from "../values/passwd";
+
+/** Path of the wrapper in the container. */
+const WRAPPER = "/run/nomad-driver-nspawn/start";
+const NOT_RUN = 127;
+const STDERR = 2;
+/** More variables than systemd-nspawn adds to the job's (nspawn.c, inner_child()). */
+const NSPAWN_VARIABLES = 64;
+
+/** What the wrapper does for the payload. */
+interface Wrapping {
+  /** The user to switch to; undefined if systemd-nspawn does it, or the payload runs as root. */
+  readonly user: Credentials | undefined;
+  /** "NAME=VALUE", which systemd-nspawn cannot pass. */
+  readonly variables: readonly string[];
+  /** The number of the job's other variables. */
+  readonly others: number;
+}
+
+/**
+ * Puts a program of the driver before the payload, if systemd-nspawn cannot start that as it has to be. Writes the program.
+ *
+ * @returns what systemd-nspawn starts instead
+ * @throws LaunchError
+ */
+export async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
+  if (wrapping.user === undefined && wrapping.variables.length === 0) return rootfs;
+  const { options, mounts } = rootfs;
+  const [command = ""] = options.command;
+  const source = await writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
+  return {
+    ...rootfs,
+    options: { ...options, command: [WRAPPER, ...options.command] },
+    mounts: [...mounts, { source, target: WRAPPER, readOnly: true }],
+  };
+}
+
+/**
+ * A program that switches to a user, adds variables and then executes the program named by its arguments. systemd-nspawn's --user= runs
+ * getent in the container to look the user up: most images without a distribution in them lack it, and it maps a number that is in no
+ * database to "nobody". Its --setenv= refuses names such as "discovery.type" (env-util.c, env_name_is_valid()), and shows values to every
+ * user of the host.
+ *
+ * @param paths in the container; the first executable one is run
+ */
+export function wrapper({ user, variables, others }: Wrapping, paths: readonly string[]): Uint8Array {
+  const program = new ProgramBuilder();
+  const refused = new Label();
+  if (user !== undefined) {
+    const { uid, gid, groups } = user;
+    // Otherwise the user could not reopen /dev/stdout.
+    for (const descriptor of [0, 1, 2]) program.call(SYS.fchown, [descriptor, uid, gid]);
+    const list = program.bytes(new Uint8Array(Uint32Array.from(groups).buffer));
+    program.call(SYS.setgroups, [groups.length, list], { error: refused });
+    program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
+    program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
+  }
+  const environment = program.environment(variables, others + NSPAWN_VARIABLES);
+  for (const path of paths) {
+    program.passOn(environment);
+    program.call(SYS.execve, [program.text(path), 0, 0]);
+  }
+  complain(program, `Cannot run any of ${paths.join(", ")} in the container.\n`);
+  program.place(refused);
+  if (user !== undefined) {
+    complain(program, `Cannot switch to user ${user.uid}:${user.gid}: not mapped in the container.\n`);
+  }
+  return program.build();
+}
+
+function complain(program: ProgramBuilder, sentence: string): void {
+  program.call(SYS.write, [STDERR, program.text(sentence), Buffer.byteLength(sentence)]);
+  program.exit(NOT_RUN);
+}
