@@ -71,8 +71,17 @@ export function findStartedPayload(
 ): ProcessIdentity | undefined {
   const payload = findPayload(mainPid, mode, table);
   if (payload === undefined) return undefined;
-  const program = table.program(payload.pid);
-  return program === undefined || program === table.program(mainPid) ? undefined : payload;
+  return isCopy(payload.pid, mainPid, table) ? undefined : payload;
+}
+
+/**
+ * Whether a process is a copy of systemd-nspawn, which it forked (true also if the process is gone): it runs the same program with the same
+ * arguments. A systemd-nspawn that is the container's own program has others.
+ */
+export function isCopy(pid: number, mainPid: number, table: ProcessTable = hostProcesses): boolean {
+  const program = table.program(pid);
+  if (program === undefined) return true;
+  return program === table.program(mainPid) && table.arguments(pid) === table.arguments(mainPid);
 }
 
 /**
@@ -112,7 +121,7 @@ export async function signalPayload(
   const inspect = signal === SIGKILL ? findPayload : findStartedPayload;
   const payload = await waitForProcess(mainPid, () => inspect(mainPid, mode), timeoutMs);
   await hold?.();
-  // A payload that is the host's own systemd-nspawn cannot be distinguished from one before its exec.
+  // Sent in spite of the deadline: to a container that is still being set up.
   const target = payload ?? findPayload(mainPid, mode);
   if (target !== undefined) {
     const delivered = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);
