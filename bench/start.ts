@@ -1,6 +1,6 @@
 /**
  * How long a container takes to start through the driver, against the bare `systemd-run … systemd-nspawn` with the same
- * arguments: from the call until the payload's first output arrives. Runs inside a test host, see run.ts.
+ * arguments on the same directory: from the call until the payload's first output arrives. Runs inside a test host, see run.ts.
  */
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -20,6 +20,8 @@ const togetherRounds = 5;
 const upLine = "up\n";
 
 const image = await busyboxImage();
+/** In the test host, which is removed with it. */
+const store = "/var/tmp/bench-store";
 const config = {
   image,
   boot: false,
@@ -55,14 +57,21 @@ async function throughDriver(client: DriverClient, count: number): Promise<numbe
   }
 }
 
-/** The argv of systemd-nspawn that the driver builds for a task; its directories must exist as long as it is used. */
+/**
+ * The argv of systemd-nspawn that the driver builds for a task, with the directory that the task names instead of the root that the driver
+ * makes on it; its directories must exist as long as it is used.
+ */
 async function argvOf(client: DriverClient, task: PreparedTask): Promise<readonly string[]> {
   await client.startTask(task.config);
   await task.stdout.waitFor(upLine);
   const { driver } = await client.inspectTask(task.id);
   const argv = (await readFile(`/proc/${driver?.attributes["pid"]}/cmdline`, "utf8")).split("\0").slice(0, -1);
   await client.destroyTask(task.id, true);
-  return argv;
+  return argv.flatMap((argument) => {
+    if (argument.startsWith("--directory=")) return [`--directory=${image}`, `--volatile=${config.volatile}`];
+    if (argument.startsWith("--volatile=")) return [];
+    return [argument.startsWith("--private-users-ownership=") ? "--private-users-ownership=auto" : argument];
+  });
 }
 
 async function throughSystemdRun(argv: readonly string[], count: number): Promise<number> {
@@ -140,7 +149,7 @@ async function handshakes(): Promise<number[]> {
 async function main(): Promise<void> {
   await using plugin = await startPlugin();
   using client = new DriverClient(plugin.socket);
-  await client.setConfig();
+  await client.setConfig({ image_store: store });
   // The first start loads pages that both then find in memory, and provides the arguments.
   await using reference = await prepareTask({ config });
   const argv = await argvOf(client, reference);

@@ -31,7 +31,8 @@ async function load(pid: number): Promise<number> {
 
 await using plugin = await startPlugin();
 using client = new DriverClient(plugin.socket);
-await client.setConfig();
+/** In the test host, which is removed with it. */
+await client.setConfig({ image_store: "/var/tmp/bench-store" });
 const image = await busyboxImage();
 const config = { image, boot: false, volatile: "overlay", network_veth: false, command: ["/bin/sleep", "100000"] };
 const tasks: PreparedTask[] = [];

@@ -9,16 +9,13 @@
  */
 
 import { errorText } from "../lib/errors";
-import { type Command, UsageError } from "./command";
-import { docsCommand } from "./docs";
+import { type Command, processTerminal, type Terminal, UsageError } from "./command";
 import { doctorCommand } from "./doctor/doctor";
 import { execCommand } from "./exec/exec";
-import { helpCommand } from "./help";
+import { helpCommand, versionCommand } from "./help";
 import { imagesCommand } from "./images";
+import { docsCommand, schemaCommand } from "./reference";
 import { runCommand } from "./run/run";
-import { schemaCommand } from "./schema";
-import { processTerminal, type Terminal } from "./terminal";
-import { versionCommand } from "./version";
 
 const commands: readonly Command[] = [
   doctorCommand,
@@ -38,7 +35,6 @@ const spellings: Readonly<Record<string, string>> = {
   "-h": "help",
 };
 
-/** Exit code for wrong usage. */
 const USAGE_CODE = 2;
 
 /**

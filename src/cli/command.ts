@@ -1,4 +1,4 @@
-import type { Terminal } from "./terminal";
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 
 /** One command of the command line. */
 export interface Command {
@@ -21,14 +21,14 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/**
- * Runs a call of parseArgs.
- *
- * @throws UsageError in place of parseArgs' own errors
- */
-export function orUsageError<T>(parse: () => T): T {
+/** Parses a command's arguments with parseArgs(). @throws UsageError in place of parseArgs' own errors */
+export function parseArguments<Options extends ParseArgsOptionsConfig>(
+  args: readonly string[],
+  options: Options,
+  allowPositionals = false,
+) {
   try {
-    return parse();
+    return parseArgs({ args: [...args], options, allowPositionals });
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(sentence(error.message));
     throw error;
@@ -38,4 +38,35 @@ export function orUsageError<T>(parse: () => T): T {
 function sentence(text: string): string {
   const [first = ""] = text.split("\n");
   return first.endsWith(".") ? first : `${first}.`;
+}
+
+/** Where a command prints. */
+export interface Terminal {
+  /** Results. */
+  out(text: string): void;
+  /** Diagnostics. */
+  err(text: string): void;
+  /** Whether results go to a terminal that supports colours. */
+  readonly colours: boolean;
+}
+
+/** The process's own terminal; NO_COLOR (no-color.org) turns colours off. */
+export function processTerminal(): Terminal {
+  return {
+    out: (text) => {
+      process.stdout.write(text);
+    },
+    err: (text) => {
+      process.stderr.write(text);
+    },
+    colours: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
+  };
+}
+
+/** Colours, as SGR parameters. */
+const sgr = { green: "32", yellow: "33", red: "31", dim: "2", bold: "1" } as const;
+
+/** Colours a text if the terminal supports colours. */
+export function paint(terminal: Pick<Terminal, "colours">, colour: keyof typeof sgr, text: string): string {
+  return terminal.colours ? `\x1b[${sgr[colour]}m${text}\x1b[0m` : text;
 }

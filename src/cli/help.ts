@@ -1,6 +1,5 @@
-import { parseArgs } from "node:util";
-import { type Command, orUsageError, UsageError } from "./command";
-import { paint, type Terminal } from "./terminal";
+import { commit, version } from "../lib/executable";
+import { type Command, paint, parseArguments, type Terminal, UsageError } from "./command";
 
 const PROGRAM = "nomad-driver-nspawn";
 
@@ -12,7 +11,7 @@ export function helpCommand(commands: readonly Command[]): Command {
     usage: "[COMMAND]",
     help: "Lists the commands, or shows the help of one.",
     async run(args, terminal) {
-      const [name] = orUsageError(() => parseArgs({ args: [...args], allowPositionals: true })).positionals;
+      const [name] = parseArguments(args, {}, true).positionals;
       const command = [...commands, help].find((candidate) => candidate.name === name);
       if (command !== undefined) terminal.out(commandHelp(command, terminal));
       else if (name === undefined) terminal.out(overview([...commands, help], terminal));
@@ -41,3 +40,21 @@ function commandHelp(command: Command, terminal: Terminal): string {
   const line = `${PROGRAM} ${command.name} ${command.usage}`.trim();
   return `${paint(terminal, "bold", line)}\n\n${command.help}\n`;
 }
+
+/** `version`: the version of this build. */
+export const versionCommand: Command = {
+  name: "version",
+  summary: "print the version of this build",
+  usage: "[--json]",
+  help: "Prints the version, the commit it was built from, and the version of the Bun runtime in it.",
+  async run(args, terminal) {
+    const { values } = parseArguments(args, { json: { type: "boolean" } });
+    const build = { version, commit, bun: Bun.version };
+    terminal.out(
+      values.json === true
+        ? `${JSON.stringify(build)}\n`
+        : `nomad-driver-nspawn ${version} (commit ${commit}, bun ${Bun.version})\n`,
+    );
+    return 0;
+  },
+};

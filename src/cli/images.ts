@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { parseArgs } from "node:util";
 import { decodePluginConfig } from "../config/plugin/decode";
 import { ImageStore } from "../image/store/image-store";
 import { checkIntegrity, type ListedImage, listImages } from "../image/store/inventory";
@@ -9,8 +8,7 @@ import { digestOfName, storePaths } from "../image/store/store-format";
 import { fileLock } from "../linux/flock";
 import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
-import { type Command, orUsageError, UsageError } from "./command";
-import type { Terminal } from "./terminal";
+import { type Command, parseArguments, type Terminal, UsageError } from "./command";
 
 const VERBS = ["list", "prune", "verify"] as const;
 type Verb = (typeof VERBS)[number];
@@ -35,12 +33,10 @@ export const imagesCommand: Command = {
     "changes by an attacker who also rewrote the records, and does not check extended attributes.",
   ].join("\n"),
   async run(args, terminal) {
-    const { values, positionals } = orUsageError(() =>
-      parseArgs({
-        args: [...args],
-        allowPositionals: true,
-        options: { store: { type: "string" }, json: { type: "boolean" } },
-      }),
+    const { values, positionals } = parseArguments(
+      args,
+      { store: { type: "string" }, json: { type: "boolean" } },
+      true,
     );
     const [word = "list", ...more] = positionals;
     const verb = VERBS.find((known) => known === word);
@@ -70,7 +66,6 @@ async function run(verb: Verb, directory: string, json: boolean, terminal: Termi
   }
 }
 
-/** The list of images as text. */
 function listText(images: readonly ListedImage[]): string {
   if (images.length === 0) return "No images.\n";
   return images

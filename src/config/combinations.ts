@@ -37,6 +37,17 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : `Options private_users_ownership = "chown" and ${other} exclude each other: the image's files could not be changed; use "auto" or "map".`;
   },
 
+  ({ tmp, read_only, volatile = "no" }) => {
+    const other = read_only
+      ? "read_only = true"
+      : volatile === "yes" || volatile === "state"
+        ? `volatile = "${volatile}"`
+        : undefined;
+    return tmp !== "disk" || other === undefined
+      ? undefined
+      : `Options tmp = "disk" and ${other} exclude each other: the image's /tmp could not be written; use tmp = "tmpfs".`;
+  },
+
   // The Go driver silently ignores these; here a setting that contradicts the result is rejected.
   ({ user_namespacing, private_users }) =>
     !user_namespacing && private_users !== undefined && private_users !== "no"

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseDuration } from "../values/duration";
+import { parseDuration } from "../values/units";
 import { Problem, parsed, text } from "./validators";
 
 const DURATION = 'a duration such as "90s", "3m" or "1h"';

@@ -2,7 +2,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { BasePlugin, PluginType } from "../../gen/hashicorp/nomad/plugins/base/proto/base_pb";
 import { pluginConfigSpec } from "../config/hclspec";
 import { decodePluginConfig } from "../config/plugin/decode";
-import { version } from "../lib/version";
+import { version } from "../lib/executable";
 import { rpc } from "./rpc";
 import type { Services } from "./services";
 

@@ -6,8 +6,8 @@ import type {
 import type { Session } from "../exec/session";
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
-import { withKeepalive } from "./exec-keepalive";
-import { openTaskSession } from "./exec-session";
+import { settles } from "../lib/deadline";
+import { openTaskSession } from "./exec-task";
 import type { Services } from "./services";
 
 type Response = MessageInitShape<typeof ExecTaskStreamingResponseSchema>;
@@ -74,4 +74,25 @@ async function feed(
   }
   // The end of the caller's stream is the end of the input.
   if (!terminal) session.stdin.close();
+}
+
+/**
+ * Yields what `source` yields, and `beat` whenever `source` yields nothing for `idleMs` milliseconds.
+ *
+ * Leaving the loop also ends `source`.
+ */
+export async function* withKeepalive<T>(source: AsyncIterable<T>, beat: T, idleMs: number): AsyncGenerator<T> {
+  const items = source[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = items.next();
+      while (!(await settles(next, idleMs))) yield beat;
+      const item = await next;
+      if (item.done === true) return;
+      yield item.value;
+    }
+  } finally {
+    // Not awaited: a source that is suspended in an await only returns when that await settles.
+    items.return?.().catch(() => {});
+  }
 }

@@ -4,10 +4,11 @@ import type {
   ExecTaskRequest,
   ExecTaskResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { Session } from "../exec/session";
 import { sessionOutput } from "../exec/session-output";
 import { exitCode } from "../exec/session-plan";
+import { Tail } from "../lib/buffers";
 import { settles } from "../lib/deadline";
-import { openTaskSession } from "./exec-session";
 import type { Services } from "./services";
 
 /** How many bytes of the end of each stream are kept. */
@@ -25,7 +26,7 @@ export async function execTask(
   const session = await openTaskSession(services, taskId, command, false);
   try {
     session.stdin.close();
-    const kept = { stdout: new Tail(), stderr: new Tail() };
+    const kept = { stdout: new Tail(MAX_OUTPUT), stderr: new Tail(MAX_OUTPUT) };
     const collect = async () => {
       for await (const { stream, bytes } of sessionOutput(session)) if (bytes !== undefined) kept[stream].append(bytes);
       return session.ended;
@@ -48,21 +49,18 @@ export async function execTask(
   }
 }
 
-/** The last bytes of what is appended. */
-class Tail {
-  readonly #parts: Uint8Array[] = [];
-  #size = 0;
-
-  append(bytes: Uint8Array): void {
-    this.#parts.push(bytes.slice());
-    this.#size += bytes.length;
-    for (let first = this.#parts[0]; first && this.#size - first.length >= MAX_OUTPUT; first = this.#parts[0]) {
-      this.#size -= first.length;
-      this.#parts.shift();
-    }
-  }
-
-  bytes(): Uint8Array {
-    return Buffer.concat(this.#parts).subarray(-MAX_OUTPUT);
-  }
+/**
+ * Runs a command in a task's container, as both RPCs for it do.
+ *
+ * @throws ShuttingDownError, TaskNotFoundError, ContainerGoneError, EnterError
+ */
+export function openTaskSession(
+  { tasks, lifecycle }: Pick<Services, "tasks" | "lifecycle">,
+  taskId: string,
+  command: readonly string[],
+  terminal: boolean,
+): Promise<Session> {
+  const task = tasks.get(taskId);
+  lifecycle.requireWork(`A command in task "${task.identity.name}"`);
+  return task.exec(command, terminal);
 }

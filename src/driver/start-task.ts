@@ -8,7 +8,7 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { clientOf } from "../launch/plan";
 import { errorText, RecoverableError } from "../lib/errors";
-import { StageTimer } from "../lib/stage-timer";
+import { StageTimer } from "../lib/logger";
 import { addressNote } from "../network/private/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { Task } from "../task/task";

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DriverTaskEventSchema, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import type { ImageProgress } from "../lib/progress";
+import type { ImageProgress } from "../image/source";
 import { oomSentence } from "../task/oom-monitor";
 import { type ProgressNote, ProgressNotes } from "../task/pull-progress";
 import type { Task, TaskIdentity } from "../task/task";

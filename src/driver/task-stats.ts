@@ -6,7 +6,7 @@ import type {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { AsyncQueue } from "../lib/async-queue";
 import { type ContainerCgroups, findContainerCgroups, readFigures } from "../linux/cgroup/membership";
-import { cpuClock } from "../linux/cpu";
+import { cpuClock } from "../linux/proc";
 import { type Sample, taskUsage } from "../task/stats";
 import type { Task } from "../task/task";
 import type { Services } from "./services";

@@ -61,14 +61,13 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
   if (leader === undefined) throw running ? new ContainerStartingError() : gone();
   // Before it executes the program, the leader has rights that the task must not have.
   if (payload === undefined && running && isCopy(leader.pid, mainPid)) throw new ContainerStartingError();
-  const held: number[] = [];
+  using held = new DisposableStack();
   try {
     const pidfd = openPidfd(leader.pid);
     if (pidfd === undefined) throw gone();
-    held.push(pidfd);
+    held.adopt(pidfd, closeSync);
     const of = (file: string) => readFileSync(`/proc/${leader.pid}/${file}`, "utf8");
-    const root = openSync(`/proc/${leader.pid}/root`, O_PATH | constants.O_DIRECTORY);
-    held.push(root);
+    const root = held.adopt(openSync(`/proc/${leader.pid}/root`, O_PATH | constants.O_DIRECTORY), closeSync);
     const container = {
       leader,
       pidfd,
@@ -79,15 +78,12 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
       uidMap: of("uid_map"),
       gidMap: of("gid_map"),
       oomScoreAdjust: of("oom_score_adj").trim(),
-      [Symbol.dispose]: () => {
-        for (const fd of held.splice(0)) closeSync(fd);
-      },
     };
     // Everything above was read by PID: it is the leader's only if the leader is still alive.
     if (!isAlive(leader)) throw gone();
-    return container;
+    const kept = held.move();
+    return { ...container, [Symbol.dispose]: () => kept.dispose() };
   } catch (error) {
-    for (const fd of held) closeSync(fd);
     throw isMissing(error) ? gone() : error;
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { SYS } from "../linux/syscalls";
+import { SYS } from "../linux/constants";
 import { enterProgram } from "./enter-program";
 
 /** The offset of a call in a program: its number and first arguments, as 64-bit words. */

@@ -5,10 +5,10 @@ import {
   O_PATH,
   PR_SET_NO_NEW_PRIVS,
   PR_SET_PDEATHSIG,
+  SYS,
   WAIT_ALL,
 } from "../linux/constants";
 import { Label, ProgramBuilder, type Value } from "../linux/syscall-program/builder";
-import { SYS } from "../linux/syscalls";
 import type { Credentials } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
 
@@ -69,7 +69,6 @@ export const STEPS = [
   "cannot enter the working directory",
 ] as const;
 
-/** A step that can fail. */
 export type Step = (typeof STEPS)[number];
 export const FIRST_STEP = 2;
 

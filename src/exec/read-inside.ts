@@ -16,9 +16,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** Containers, by their first processes, in which a killed inspection has not ended yet: their file systems hang. */
 const stuckContainers = new Set<string>();
 
-/** What to find in a container. */
 interface Wanted<Opened> {
-  /** Paths of files to read. */
   readonly files: readonly string[];
   /** A path to find without opening it. */
   readonly find: string | undefined;
@@ -67,11 +65,9 @@ export async function readInside<Opened>(
 }
 
 function spawn(paths: readonly string[], [input, output, root]: readonly [number, number, number]) {
-  try {
-    return runProgram("nomad-nspawn-look", readProgram(paths), [input, output, "ignore", root]);
-  } finally {
-    for (const fd of [input, output]) closeSync(fd);
-  }
+  using ends = new DisposableStack();
+  for (const fd of [input, output]) ends.adopt(fd, closeSync);
+  return runProgram("nomad-nspawn-look", readProgram(paths), [input, output, "ignore", root]);
 }
 
 interface Channel {

@@ -1,7 +1,6 @@
 import { constants } from "node:fs";
-import { AT_EMPTY_PATH, O_CLOEXEC, O_PATH, PR_SET_PDEATHSIG, RESOLVE } from "../linux/constants";
+import { AT_EMPTY_PATH, O_CLOEXEC, O_PATH, PR_SET_PDEATHSIG, RESOLVE, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
-import { SYS } from "../linux/syscalls";
 import { SIGKILL } from "../values/signals";
 
 const STDIN = 0;

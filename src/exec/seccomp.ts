@@ -1,10 +1,9 @@
 import { settles } from "../lib/deadline";
 import { errorText } from "../lib/errors";
-import { WAIT_ALL } from "../linux/constants";
+import { SYS, WAIT_ALL } from "../linux/constants";
 import { describeErrno } from "../linux/ffi";
 import { ProgramBuilder } from "../linux/syscall-program/builder";
 import { runProgram } from "../linux/syscall-program/run";
-import { SYS } from "../linux/syscalls";
 import type { OpenContainer } from "./container";
 import { EnterError } from "./session-plan";
 

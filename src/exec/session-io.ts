@@ -1,8 +1,7 @@
 import { closeSync, constants, fchmodSync, fchownSync, openSync } from "node:fs";
 import { type FdReader, type FdWriter, readFd, writeFd } from "../linux/fd-stream";
-import { createPipe, duplicate } from "../linux/pipe";
+import { createPipe, duplicate, setTerminalSize, terminalOf } from "../linux/pipe";
 import { hostId } from "../linux/proc";
-import { setTerminalSize, terminalOf } from "../linux/pty";
 import type { ContainerUser } from "../values/passwd";
 import type { OpenContainer } from "./container";
 import type { Found } from "./read-program";
@@ -49,25 +48,21 @@ export function openMaster(found: Found | undefined, path: string): number {
  * @param uid of the user, and `gid` of its group, on the host
  * @throws EnterError if no descriptors are left
  */
-function openTerminal(reader: number, uid: number, gid: number): Terminal {
-  const held = [reader];
+function openTerminal(master: number, uid: number, gid: number): Terminal {
+  using held = new DisposableStack();
   const keep = (fd: number | undefined): number => {
     if (fd === undefined) throw noTerminal();
-    held.push(fd);
-    return fd;
+    return held.adopt(fd, closeSync);
   };
-  try {
-    const writer = keep(duplicate(reader));
-    const terminal = keep(terminalOf(reader));
-    fchownSync(terminal, uid, gid);
-    fchmodSync(terminal, TERMINAL_MODE);
-    // The traditional default size, until the client's window size is known.
-    setTerminalSize(reader, 24, 80);
-    return { terminal, reader, writer };
-  } catch (error) {
-    for (const fd of held) closeSync(fd);
-    throw error;
-  }
+  const reader = keep(master);
+  const writer = keep(duplicate(reader));
+  const terminal = keep(terminalOf(reader));
+  fchownSync(terminal, uid, gid);
+  fchmodSync(terminal, TERMINAL_MODE);
+  // The traditional default size, until the client's window size is known.
+  setTerminalSize(reader, 24, 80);
+  held.move();
+  return { terminal, reader, writer };
 }
 
 function noTerminal(): EnterError {
@@ -118,29 +113,25 @@ function terminalStreams(container: OpenContainer, user: ContainerUser, master: 
 }
 
 function pipeStreams(): SessionStreams {
-  const made: number[] = [];
+  using made = new DisposableStack();
   const make = () => {
-    const { readEnd, writeEnd } = createPipe();
-    made.push(readEnd, writeEnd);
-    return { readEnd, writeEnd };
+    const pipe = createPipe();
+    for (const fd of Object.values(pipe)) made.adopt(fd, closeSync);
+    return pipe;
   };
-  try {
-    const [input, output, errors] = [make(), make(), make()];
-    const [stdin, stdout, stderr] = [writeFd(input.writeEnd), readFd(output.readEnd), readFd(errors.readEnd)];
-    return {
-      stdin,
-      stdout,
-      stderr,
-      theirs: [input.readEnd, output.writeEnd, errors.writeEnd],
-      resize: () => {},
-      close: async () => {
-        stdin.close();
-        await stdout.close();
-        await stderr.close();
-      },
-    };
-  } catch (error) {
-    for (const fd of made) closeSync(fd);
-    throw error;
-  }
+  const [input, output, errors] = [make(), make(), make()];
+  const [stdin, stdout, stderr] = [writeFd(input.writeEnd), readFd(output.readEnd), readFd(errors.readEnd)];
+  made.move();
+  return {
+    stdin,
+    stdout,
+    stderr,
+    theirs: [input.readEnd, output.writeEnd, errors.writeEnd],
+    resize: () => {},
+    close: async () => {
+      stdin.close();
+      await stdout.close();
+      await stderr.close();
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { isAbsolute } from "node:path";
 import { describeErrno, errnoEntry } from "../linux/ffi";
-import { decodeWaitStatus, type ProcessEnd } from "../linux/wait-status";
+import { decodeWaitStatus, type ProcessEnd } from "../linux/pidfd";
 import type { ContainerUser } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
 import { FIRST_STEP, REPORT_KIND, STEPS } from "./enter-program";

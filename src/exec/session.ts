@@ -39,12 +39,10 @@ import {
   workingDirectories,
 } from "./session-plan";
 
-/** A command to run in a container. */
 interface SessionRequest {
   readonly command: readonly string[];
   /** Whether the command gets a terminal; its output is then a single stream. */
   readonly terminal: boolean;
-  /** The container's seccomp filters. */
   readonly filters: (container: OpenContainer) => Promise<readonly Uint8Array[]>;
 }
 

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { StoreError } from "../lib/errors";
+import { parseJson } from "../lib/objects";
 
 const texts = v.nullish(v.array(v.string()));
 const text = v.nullish(v.string());
@@ -9,41 +10,23 @@ const schema = v.object({
   os: text,
   architecture: text,
   config: v.nullish(
-    v.object({
-      User: text,
-      Env: texts,
-      Entrypoint: texts,
-      Cmd: texts,
-      WorkingDir: text,
-      StopSignal: text,
-    }),
+    v.object({ User: text, Env: texts, Entrypoint: texts, Cmd: texts, WorkingDir: text, StopSignal: text }),
   ),
   rootfs: v.object({ type: text, diff_ids: v.array(v.string()) }),
 });
 
-/** The config of an image. */
 export type ImageConfig = v.InferOutput<typeof schema>;
 
 /** Maximum size of a config in bytes; typical ones have some ten thousand. */
 export const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
-/**
- * Parses an image's config.
- *
- * @throws StoreError if it is invalid, or not of an image that can be unpacked
- */
+/** Parses an image's config. @throws StoreError if it is invalid, or not of an image that can be unpacked */
 export function parseImageConfig(content: string, image: string): ImageConfig {
   const refuse = (why: string) => new StoreError(`The image ${image} cannot be used: ${why}.`, { recoverable: false });
-  let raw: unknown;
-  try {
-    raw = JSON.parse(content);
-  } catch {
-    throw refuse("its config is not JSON");
-  }
+  const raw = parseJson(content);
+  if (raw === undefined) throw refuse("its config is not JSON");
   const parsed = v.safeParse(schema, raw);
-  if (!parsed.success) {
-    throw refuse("its config is not an image config (it may be another artifact, such as a chart)");
-  }
+  if (!parsed.success) throw refuse("its config is not an image config (it may be another artifact, such as a chart)");
   const { os, rootfs } = parsed.output;
   if (os !== undefined && os !== null && os !== "" && os !== "linux") throw refuse(`it is for ${os}, not for linux`);
   const odd = rootfs.diff_ids.find((id) => !/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(id));

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parseJson } from "../lib/objects";
 import type { Descriptor } from "./source";
 
 /** The platform of an image, in Go's terms (GOOS, GOARCH). */
@@ -70,11 +71,7 @@ const CONFIG_TYPES: ReadonlySet<string> = new Set([
 /** More layers than overlayfs can stack; no tool creates as many. */
 const MAX_LAYERS = 1000;
 
-/**
- * Parses a manifest or a list of manifests.
- *
- * @throws ManifestError
- */
+/** Parses a manifest or a list of manifests. @throws ManifestError */
 export function parseManifest(text: string): ManifestDocument {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null) throw new ManifestError("its manifest is not JSON");
@@ -132,14 +129,6 @@ function platformName(its: Platform | null | undefined): string {
   if (its === undefined || its === null) return "an image for an unknown platform";
   const name = [its.os, its.architecture, ...(its.variant === undefined ? [] : [its.variant])].join("/");
   return name.replace(/[^\w./-]/g, "?").slice(0, 40);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ManifestError("its manifest is not JSON");
-  }
 }
 
 function invalid(issue: v.BaseIssue<unknown>): ManifestError {

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoCode } from "../lib/errors";
+import { defined } from "../lib/objects";
 import {
   DEEPEST_INDEX,
   type IndexEntry,
@@ -32,7 +33,7 @@ export function parseLayoutReference(image: string): LayoutReference | undefined
   const match = /^oci:(?:\/\/(?=\/))?(\/(?!\/)[^\0]*?)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(image);
   if (match === null) return undefined;
   const [, directory = "", tag, digest] = match;
-  return { directory, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+  return { directory, ...defined({ tag, digest }) };
 }
 
 /** An image in a directory. */

@@ -29,7 +29,6 @@ export interface ImageManifest {
   readonly layers: readonly Descriptor[];
 }
 
-/** Options for reading content. */
 export interface ReadOptions {
   readonly signal: AbortSignal;
   /** Called with the bytes received so far; the number decreases if something is read again. */
@@ -75,11 +74,7 @@ export class SourceError extends RecoverableError {
   }
 }
 
-/**
- * Reads a small piece of content.
- *
- * @throws StoreError if it exceeds the limit, and what reading it throws
- */
+/** Reads a small piece of content. @throws StoreError if it exceeds the limit, and what reading it throws */
 export async function readAll(
   source: ImageSource,
   content: Descriptor,
@@ -98,4 +93,18 @@ export async function readAll(
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+export interface Progress {
+  /** Bytes; undefined for a transfer that reports only a percentage. */
+  readonly received?: number;
+  readonly total?: number | undefined;
+  /** Used if bytes are not known. */
+  readonly percent?: number;
+}
+
+/** The progress of a task's image download. */
+export interface ImageProgress extends Progress {
+  /** The name as in the job. */
+  readonly image: string;
 }

@@ -1,7 +1,7 @@
 import type { DNSConfig, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { TaskOptions } from "../config/task/options";
 import { hostResolvers, hostsFile } from "../network/dns";
-import { joinedAddresses } from "../network/group-network";
+import { joinedAddresses } from "../network/namespace";
 import type { JoinedNetwork, NetworkPlan } from "../network/network";
 
 /**

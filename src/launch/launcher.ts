@@ -9,8 +9,9 @@ import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "..
 import { reserveNetwork } from "../network/networks";
 import type { NetworkAttachment } from "../network/private/attachment";
 import type { PrivateNetworks } from "../network/private/private-network";
-import { taskEnvironment } from "../nspawn/environment";
+import { nspawnVariables, taskEnvironment } from "../nspawn/environment";
 import type { InstalledNspawn } from "../nspawn/installation";
+import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
 import type { OciRootfs } from "../rootfs/oci-rootfs";
@@ -63,6 +64,7 @@ interface LauncherContext {
   readonly supervisors: Supervisors;
   readonly hostRootfs: HostRootfs;
   readonly ociRootfs: OciRootfs;
+  readonly roots: ContainerRoots;
   readonly networks: PrivateNetworks;
   /** Called when something of a machine could not be removed, so that the reconciler tries again. */
   readonly onDangling: () => void;
@@ -114,12 +116,12 @@ export class Launcher {
     watch.stage("root");
     if (rootfs.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), rootfs.logOwner);
     const environment = taskEnvironment({ ...rootfs.environment, ...rootfs.options.environment }, plan.features);
-    const { boot } = options;
+    const { boot, tmp = rootfs.tmp } = options;
     const network = await reserveNetwork(networks, machine, plan.network, { boot, resolvers: plan.dns.resolvers });
     watch.stage("network");
     const files = await writeMachineFiles(machine, {
       settings: environment.settingsFile,
-      environment: environment.environmentFile,
+      environment: nspawnVariables(environment.environmentFile, tmp),
       ...(await nameFiles(plan, rootfs)),
       networkd: network.networkd,
     });
@@ -160,12 +162,11 @@ export class Launcher {
    * @throws NotSupervisedError
    */
   async attach(config: TaskConfig, ref: ContainerRef): Promise<LaunchedContainer> {
-    const { supervisors, ociRootfs, networks } = this.#context;
+    const { supervisors, roots, networks } = this.#context;
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
     const own = this.#readableOptions(config);
-    const recovered =
-      own === undefined ? undefined : applyImageDefaults(own, job, await ociRootfs.configOf(ref.machine));
+    const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
     return {
       container,
       exec: execContext(job, recovered?.options),
@@ -196,9 +197,9 @@ export class Launcher {
   }
 
   async #release(machine: string): Promise<void> {
-    const { networks, ociRootfs } = this.#context;
+    const { networks, roots } = this.#context;
     const files = { release: removeMachineFiles };
-    await releaseAll([networks, ociRootfs, files], machine);
+    await releaseAll([networks, roots, files], machine);
     await unregisterMachine(machine);
   }
 

@@ -5,7 +5,6 @@ import type { TaskMount } from "../nspawn/arguments";
 import { bindOptionSince, type Features } from "../nspawn/features";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { userNameProblem } from "../values/names";
-import { namespaced } from "../values/private-users";
 
 /** The parts of a plan that depend on this client's systemd-nspawn. */
 export interface SupportQuestion {
@@ -21,7 +20,6 @@ export interface SupportQuestion {
  */
 export function refuseUnsupported({ options, job, mounts }: SupportQuestion, features: Features): void {
   refuseUnknownGroups(options, features);
-  refuseVolatileMapped(options, features);
   refuseUser(job.user);
   for (const mount of mounts) refuseMount(mount, features);
   for (const overlay of options.overlay) refuseOverlay(overlay);
@@ -31,15 +29,6 @@ function refuseUser(user: string): void {
   const problem = user === "" ? undefined : userNameProblem(user);
   if (problem === undefined) return;
   throw new ConfigError(`The task's user = ${JSON.stringify(user)} is not valid: ${problem}.`);
-}
-
-function refuseVolatileMapped(options: TaskOptions, features: Features): void {
-  const { volatile, private_users_ownership: asked = "auto" } = options;
-  if (features.volatileMapped || !namespaced(options) || (volatile !== "yes" && volatile !== "state")) return;
-  if (asked === "off") return;
-  throw new ConfigError(
-    `Option volatile = ${JSON.stringify(volatile)} together with user namespaces needs systemd-nspawn 257, and this client has ${features.version}: set user_namespacing = false, or private_users_ownership = "off".`,
-  );
 }
 
 function refuseMount({ source, target, propagation, options = [] }: TaskMount, features: Features): void {

@@ -25,3 +25,27 @@ export function gcThrottle(every: number): (bytes: number) => void {
 export function freeBuffer({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
+
+/** The last bytes of what is appended, at most `most`. */
+export class Tail {
+  readonly #most: number;
+  readonly #parts: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.#parts.push(bytes.slice());
+    this.#size += bytes.length;
+    for (let first = this.#parts[0]; first && this.#size - first.length >= this.#most; first = this.#parts[0]) {
+      this.#size -= first.length;
+      this.#parts.shift();
+    }
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#parts).subarray(-this.#most);
+  }
+}

@@ -3,9 +3,10 @@
  * and ImageError are the fault of a job or of its image; a RecoverableError says whether a retry may succeed, on this client or another.
  * The message of each is one sentence for an operator or a job's author; how it is sent to Nomad is decided in driver/rpc.ts.
  *
- * The other files: timers with a deadline, promises that never reject (certain.ts), limited concurrency, directories that several
- * processes create and remove, a pace for work that others can cause without limit, buffers that are freed without waiting for the
- * garbage collector, the Logger interface, and the *entry points* with which this program starts itself (entry-points.ts, main.ts).
+ * The other files: timers with a deadline, promises that never reject, and limited concurrency (promises.ts), files and directories that
+ * several processes create and remove (files.ts), a pace for work that others can cause without limit, buffers that are freed without
+ * waiting for the garbage collector, the Logger interface, and the *entry points* with which this program starts itself (executable.ts,
+ * main.ts).
  */
 
 /** A config block that cannot be used; the message is one sentence for the user, free of secrets. */
@@ -27,6 +28,27 @@ export function isMissing(error: unknown): boolean {
 /** For the `catch` of something that may not exist: returns undefined then, throws any other error. */
 export function ignoreMissing(error: unknown): undefined {
   if (!isMissing(error)) throw error;
+}
+
+/** What `work` returns; `otherwise` if something that it looks at does not exist (see isMissing()). */
+export function ifThere<Result, Otherwise>(work: () => Result, otherwise: Otherwise): Result | Otherwise {
+  try {
+    return work();
+  } catch (error) {
+    if (isMissing(error)) return otherwise;
+    throw error;
+  }
+}
+
+/** Does something that the system may refuse; false if it does. @throws errors that are not of a system call */
+export function permitted(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false;
+  }
 }
 
 /**

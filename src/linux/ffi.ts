@@ -35,7 +35,7 @@ const SYMBOLS = {
   setsockopt: { args: [i32, i32, i32, ptr, u32], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
   syncfs: { args: [i32], returns: i32 },
-  /** For calls without a function in old C libraries; the numbers are in syscalls.ts. */
+  /** For calls without a function in old C libraries; the numbers are in constants.ts. */
   syscall: { args: [i64, i64, i64, i64, i64, i64], returns: i64 },
   umount2: { args: [cstring, i32], returns: i32 },
 } as const;

@@ -1,9 +1,8 @@
 import { ptr } from "bun:ffi";
 import { constants } from "node:fs";
 import { errnoCode, unless } from "../lib/errors";
-import { AT_FDCWD } from "./constants";
+import { AT_FDCWD, SYS } from "./constants";
 import { check, cString, libc } from "./ffi";
-import { SYS } from "./syscalls";
 
 /** System calls on files that Node's API lacks. */
 

@@ -1,8 +1,8 @@
 import { ptr } from "bun:ffi";
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { pollUntil } from "../lib/deadline";
+import { SYS } from "./constants";
 import { libc } from "./ffi";
-import { SYS } from "./syscalls";
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;
@@ -41,14 +41,11 @@ export interface FileLock extends Disposable {
  * @returns undefined, with the descriptor closed, if another process holds the lock, or the path is that of another file by now
  */
 export function lockOpened(fd: number, path: string, kind: "shared" | "exclusive"): FileLock | undefined {
-  try {
-    if (tryLock(fd, kind) && isSameFile(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-  closeSync(fd);
-  return undefined;
+  using open = new DisposableStack();
+  open.adopt(fd, closeSync);
+  if (!tryLock(fd, kind) || !isSameFile(path, fd)) return undefined;
+  const kept = open.move();
+  return { fd, [Symbol.dispose]: () => kept.dispose() };
 }
 
 /** Takes the lock of a file, which is created if missing; undefined if another process holds it. */
@@ -59,11 +56,7 @@ export function tryFileLock(path: string, kind: "shared" | "exclusive"): FileLoc
 /** The kernel does not notify about released locks. */
 const PACE = { firstMs: 2, longestMs: 100 };
 
-/**
- * Waits for the lock of a file, which is created if missing.
- *
- * @throws what `signal` aborts with
- */
+/** Waits for the lock of a file, which is created if missing. @throws what `signal` aborts with */
 export function fileLock(path: string, kind: "shared" | "exclusive", signal?: AbortSignal): Promise<FileLock> {
   return pollUntil(() => tryFileLock(path, kind), { ...PACE, signal });
 }

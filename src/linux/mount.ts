@@ -1,8 +1,7 @@
 import { ptr } from "bun:ffi";
 import { constants, openSync, readFileSync } from "node:fs";
-import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_PATH } from "./constants";
+import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_PATH, SYS } from "./constants";
 import { cString, lastErrno, libc } from "./ffi";
-import { SYS } from "./syscalls";
 
 /** Mount calls that Node's API lacks. */
 

@@ -1,6 +1,6 @@
 import { ptr } from "bun:ffi";
+import { SYS } from "./constants";
 import { libc } from "./ffi";
-import { SYS } from "./syscalls";
 
 /** _IOWR(0xFF, 11, struct pidfd_info) with the structure's first published size, 64 bytes (linux/pidfd.h). */
 const PIDFD_GET_INFO = 0xc040ff0b;
@@ -29,4 +29,16 @@ export function exitStatusOfPidfd(pidfd: number): number | undefined {
   if (libc().ioctl(pidfd, PIDFD_GET_INFO, ptr(info)) !== 0) return undefined;
   if ((info.getBigUint64(0, true) & PIDFD_INFO_EXIT) === 0n) return undefined;
   return info.getInt32(PIDFD_INFO_EXIT_CODE_OFFSET, true);
+}
+
+/** How a process ended: its exit code, or the signal that killed it; the other is 0. */
+export interface ProcessEnd {
+  readonly code: number;
+  readonly signal: number;
+}
+
+/** The parts of a wait status (wait(2)). */
+export function decodeWaitStatus(status: number): ProcessEnd {
+  const signal = status & 0x7f;
+  return signal === 0 ? { code: (status >> 8) & 0xff, signal: 0 } : { code: 0, signal };
 }

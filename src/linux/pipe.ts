@@ -1,7 +1,7 @@
 import { ptr } from "bun:ffi";
 import { constants } from "node:fs";
-import { O_CLOEXEC } from "./constants";
-import { libc } from "./ffi";
+import { O_CLOEXEC, SYS } from "./constants";
+import { cString, libc } from "./ffi";
 
 const F_GETFL = 3;
 const F_SETFL = 4;
@@ -38,4 +38,33 @@ export function setNonBlocking(fd: number): void {
 export function duplicate(fd: number): number | undefined {
   const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
   return copy >= 0 ? copy : undefined;
+}
+
+const IN_ACCESS = 0x1;
+const IN_OPEN = 0x20;
+
+/** An inotify descriptor that reports when one of the paths is opened or read; undefined if inotify is exhausted. */
+export function watchReaders(paths: readonly string[]): number | undefined {
+  const fd = libc().inotify_init1(O_CLOEXEC);
+  if (fd < 0) return undefined;
+  for (const path of paths) libc().inotify_add_watch(fd, cString(path), IN_ACCESS | IN_OPEN);
+  return fd;
+}
+
+const TIOCSPTLCK = 0x40045431;
+const TIOCGPTPEER = 0x5441;
+const TIOCSWINSZ = 0x5414;
+const TERMINAL_FLAGS = constants.O_RDWR | constants.O_NOCTTY | O_CLOEXEC;
+
+/** The terminal of a pseudoterminal master (ioctl_tty(2), TIOCGPTPEER); undefined if it has none. */
+export function terminalOf(master: number): number | undefined {
+  const locked = new Int32Array([0]);
+  if (libc().ioctl(master, TIOCSPTLCK, ptr(locked)) !== 0) return undefined;
+  const fd = Number(libc().syscall(SYS.ioctl, master, TIOCGPTPEER, TERMINAL_FLAGS, 0, 0));
+  return fd >= 0 ? fd : undefined;
+}
+
+/** Sets the window size of a terminal, in characters (ioctl_tty(2), TIOCSWINSZ). */
+export function setTerminalSize(fd: number, rows: number, columns: number): void {
+  libc().ioctl(fd, TIOCSWINSZ, ptr(Uint16Array.of(rows, columns, 0, 0)));
 }

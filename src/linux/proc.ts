@@ -7,13 +7,15 @@
  * mount* is a mount that has only a descriptor; a *rooted path* is resolved as a process with that root would, so that no symlink of an
  * untrusted tree leads out of it.
  *
- * This file reads /proc.
+ * This file is about processes: what /proc says about them, the programs they run, and the capabilities of this one; and the CPU's clock.
  */
 
+import { ptr } from "bun:ffi";
 import { closeSync, readdirSync, readFileSync } from "node:fs";
-import { readIfThere } from "../lib/read-file";
+import { readIfThere } from "../lib/files";
+import { AT_FDCWD, CAPABILITY_VERSION_3, PR_SET_NO_NEW_PRIVS, SYS } from "./constants";
+import { check, cString, libc } from "./ffi";
 import { openPidfd, signalPidfd } from "./pidfd";
-import { inodeInMemory } from "./statx";
 
 /** A process's privileges, from /proc/PID/status (proc_pid_status(5)). */
 export interface ProcessRights {
@@ -26,11 +28,7 @@ export interface ProcessRights {
   readonly filters: number;
 }
 
-/**
- * Reads a status file.
- *
- * @throws Error if it is not one
- */
+/** Reads a status file. @throws Error if it is not one */
 export function parseRights(status: string): ProcessRights {
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1];
   const mask = (name: string): bigint => {
@@ -70,7 +68,6 @@ export interface ProcessIdentity {
   readonly startTime: number;
 }
 
-/** Fields of /proc/PID/stat. */
 interface ProcessStat extends ProcessIdentity {
   readonly parent: number;
   /** "Z" and "X" are dead processes that were not reaped. */
@@ -163,11 +160,9 @@ export function isAlive(process: ProcessIdentity, table: ProcessTable = hostProc
 export function signalProcess(target: ProcessIdentity, signal: number): boolean {
   const pidfd = openPidfd(target.pid);
   if (pidfd === undefined) return false;
-  try {
-    return isAlive(target) && signalPidfd(pidfd, signal);
-  } finally {
-    closeSync(pidfd);
-  }
+  using open = new DisposableStack();
+  open.adopt(pidfd, closeSync);
+  return isAlive(target) && signalPidfd(pidfd, signal);
 }
 
 /** Kernels without CONFIG_PROC_CHILDREN have no list, so the parent of every process is read. */
@@ -176,4 +171,47 @@ function scanChildren(parent: number): readonly number[] {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => hostProcesses.stat(pid)?.parent === parent);
+}
+
+/** Keeps only some capabilities (numbers of capabilities(7)) on this thread; execve gains no others. @throws CallError */
+export function keepCapabilities(kept: readonly number[]): void {
+  check("prctl", libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  const mask = kept.reduce((all, capability) => all | (1n << BigInt(capability)), 0n);
+  const [low, high] = [Number(mask & 0xffff_ffffn), Number(mask >> 32n)];
+  const header = Uint32Array.of(CAPABILITY_VERSION_3, 0);
+  const sets = Uint32Array.of(low, low, 0, high, high, 0);
+  check("capset", libc().syscall(SYS.capset, ptr(header), ptr(sets), 0, 0, 0));
+}
+
+const AT_STATX_DONT_SYNC = 0x4000;
+const STATX_INO = 0x100;
+/** Size of struct statx, and the offsets of its inode and device numbers (linux/stat.h). */
+const STATX_SIZE = 256;
+const STATX = { inode: 32, major: 136, minor: 140 } as const;
+
+/**
+ * Device and inode of the file at a path, from the kernel's cache: the file system, which may be a container's and hang,
+ * is not queried (statx(2), AT_STATX_DONT_SYNC). Undefined if no such file exists.
+ */
+function inodeInMemory(path: string): string | undefined {
+  const name = cString(path);
+  const found = new DataView(new ArrayBuffer(STATX_SIZE));
+  const result = libc().syscall(SYS.statx, AT_FDCWD, ptr(name), AT_STATX_DONT_SYNC, STATX_INO, ptr(found));
+  if (Number(result) !== 0) return undefined;
+  const device = `${found.getUint32(STATX.major, true)}:${found.getUint32(STATX.minor, true)}`;
+  return `${device}:${found.getBigUint64(STATX.inode, true)}`;
+}
+
+const CPUFREQ = "/sys/devices/system/cpu/cpu0/cpufreq";
+
+/**
+ * The clock of one CPU in MHz, as a Nomad client counts it: the base frequency if the kernel reports it, otherwise the
+ * highest, otherwise the current one (the kernel's cpu-freq documentation, /proc/cpuinfo). 0 if none is reported.
+ */
+export function cpuClock(read: (path: string) => string | undefined = readIfThere): number {
+  for (const file of ["base_frequency", "cpuinfo_max_freq"]) {
+    const kilohertz = Number(read(`${CPUFREQ}/${file}`)?.trim());
+    if (kilohertz > 0) return Math.round(kilohertz / 1000);
+  }
+  return Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)$/m.exec(read("/proc/cpuinfo") ?? "")?.[1] ?? 0));
 }

@@ -1,7 +1,8 @@
+import { ptr } from "bun:ffi";
 import { chownSync, closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
-import { O_PATH } from "./constants";
+import { AT_FDCWD, O_CLOEXEC, O_PATH, RESOLVE, SYS } from "./constants";
+import { cString, libc } from "./ffi";
 import { createDirectoryAt, createFileAt } from "./files";
-import { openInRoot } from "./openat2";
 
 /** Files of an untrusted tree, as seen by a process whose root it is: no symlink in it leads out. */
 
@@ -24,18 +25,12 @@ export function readInTree(tree: Pick<TreeRoot, "fd">, path: string): string {
   // Opened in two steps, because opening a device or FIFO may have side effects.
   const found = openInRoot(tree.fd, path, O_PATH);
   if (found === undefined) return "";
-  try {
-    const stats = fstatSync(found);
-    if (!stats.isFile() || stats.size > MAX_BYTES) return "";
-    const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    try {
-      return readFileSync(file, "utf8");
-    } finally {
-      closeSync(file);
-    }
-  } finally {
-    closeSync(found);
-  }
+  using open = new DisposableStack();
+  open.adopt(found, closeSync);
+  const stats = fstatSync(found);
+  if (!stats.isFile() || stats.size > MAX_BYTES) return "";
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  return readFileSync(open.adopt(openSync(`/proc/self/fd/${found}`, flags), closeSync), "utf8");
 }
 
 /** Whether a path exists. */
@@ -74,4 +69,28 @@ export function createInTree(tree: TreeRoot, path: string, kind: "directory" | "
   } finally {
     if (directory !== undefined) closeSync(directory);
   }
+}
+
+/**
+ * Opens a path as seen by a process whose root is the directory behind `root`: symlinks, absolute or not, stay inside
+ * (openat2(2)). Undefined if no such file exists.
+ */
+export function openInRoot(root: number, path: string, flags: number): number | undefined {
+  return openat2(root, path, flags, RESOLVE.noMagicLinks | RESOLVE.inRoot);
+}
+
+/**
+ * Opens an absolute path without following symlinks (openat2(2)). Undefined if the file does not exist, a component is a symlink, or a
+ * seccomp filter or a kernel before 5.6 lacks the call.
+ */
+export function openWithoutSymlinks(path: string, flags: number): number | undefined {
+  return openat2(AT_FDCWD, path, flags, RESOLVE.noSymlinks);
+}
+
+/** A descriptor that no child inherits; undefined if the kernel refuses it, for any reason. */
+function openat2(directory: number, path: string, flags: number, resolve: number): number | undefined {
+  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, BigInt(resolve)]);
+  const name = cString(path);
+  const fd = Number(libc().syscall(SYS.openat2, directory, ptr(name), ptr(how), how.byteLength, 0));
+  return fd >= 0 ? fd : undefined;
 }

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { errnoCode } from "../lib/errors";
-import { readIfThere } from "../lib/read-file";
+import { permitted } from "../lib/errors";
+import { readIfThere } from "../lib/files";
 import type { Route } from "./netlink/route";
 
 /** ip-sysctl of the kernel's documentation. */
@@ -86,11 +86,5 @@ function read(name: string): string | undefined {
 
 /** False if the settings cannot be written, in an agent's own container for example. */
 function write(name: string, value: string): boolean {
-  try {
-    writeFileSync(`${TREE}/${name}`, value);
-    return true;
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  }
+  return permitted(() => writeFileSync(`${TREE}/${name}`, value));
 }

@@ -1,10 +1,9 @@
 import { closeSync, constants, openSync, writeFileSync } from "node:fs";
 import { errnoCode } from "../lib/errors";
-import { CLONE_NEW } from "./constants";
+import { CLONE_NEW, SYS } from "./constants";
 import { createPipe } from "./pipe";
 import { Label, ProgramBuilder } from "./syscall-program/builder";
 import { runProgram } from "./syscall-program/run";
-import { SYS } from "./syscalls";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -12,15 +11,17 @@ const STDOUT = 1;
 /**
  * A user namespace like systemd-nspawn's for a container: its ID 0 is `first` outside. It lives as long as the
  * returned descriptor; undefined if the host cannot create one, in a container or because of the sysctl user.max_user_namespaces.
+ *
+ * @param inside the ID in the namespace that is `first` outside; other than 0 only to map the files of a mount
  */
-export async function openUserNamespace(first: number, count: number): Promise<number | undefined> {
+export async function openUserNamespace(first: number, count: number, inside = 0): Promise<number | undefined> {
   const { readEnd, writeEnd } = createPipe();
   try {
     const child = runProgram("nomad-nspawn-userns", waitInNewNamespace(), [readEnd, "pipe", "ignore"]);
     const { stdout } = child;
     if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
     const { value: made } = await stdout.getReader().read();
-    return made === undefined ? undefined : mapped(child.pid, `0 ${first} ${count}\n`);
+    return made === undefined ? undefined : mapped(child.pid, `${inside} ${first} ${count}\n`);
   } finally {
     // The process ends with the pipe; the namespace stays open.
     closeSync(readEnd);

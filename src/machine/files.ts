@@ -1,7 +1,8 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { removeIfEmpty } from "../lib/directories";
 import { errnoCode, errorText, ignoreMissing } from "../lib/errors";
+import { removeIfEmpty } from "../lib/files";
+import { defined } from "../lib/objects";
 import { settingsFilePath } from "../nspawn/environment";
 import { LaunchError } from "../supervisor/supervisor";
 
@@ -60,11 +61,7 @@ async function writeNew(machine: string, path: string, content: string | Uint8Ar
   }
 }
 
-/**
- * Writes the files of a registered machine.
- *
- * @throws LaunchError if /run cannot be written
- */
+/** Writes the files of a registered machine. @throws LaunchError if /run cannot be written */
 export async function writeMachineFiles(machine: string, texts: MachineFileTexts): Promise<MachineFiles> {
   const paths = machinePaths(machine);
   const settings = settingsFilePath(machine);
@@ -80,12 +77,7 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   const resolvConf = await write(paths.resolvConf, texts.resolvConf, 0o644);
   const hosts = await write(paths.hosts, texts.hosts, 0o644);
   const networkd = await write(paths.networkd, texts.networkd, 0o644);
-  return {
-    ...(environmentFile === undefined ? {} : { environmentFile }),
-    ...(resolvConf === undefined ? {} : { resolvConf }),
-    ...(hosts === undefined ? {} : { hosts }),
-    ...(networkd === undefined ? {} : { networkd }),
-  };
+  return defined({ environmentFile, resolvConf, hosts, networkd });
 }
 
 /** Writes the program that switches to the task's user, and returns its path. @throws LaunchError if /run cannot be written */

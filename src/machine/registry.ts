@@ -10,8 +10,8 @@
 import { lstatSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { inDirectory, removeIfEmpty } from "../lib/directories";
 import { ignoreMissing } from "../lib/errors";
+import { inDirectory, removeIfEmpty } from "../lib/files";
 import { FILES_DIRECTORY, fileErrorOf, machinePaths, removeMachineFiles } from "./files";
 
 /** One symlink per machine; its target is the machine's client. A symlink is created atomically with its content, unlike a file. */

@@ -6,9 +6,7 @@ import { isLocal, parseAddress } from "../values/ip";
 /** The servers that the host itself uses: behind systemd-resolved's own server on a loopback address, which no container can reach. */
 const FILES = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"] as const;
 
-/**
- * The text of a resolv.conf(5) without the servers that only the host can reach; undefined if no server remains.
- */
+/** The text of a resolv.conf(5) without the servers that only the host can reach; undefined if no server remains. */
 export function reachableResolvers(text: string): string | undefined {
   const lines = text
     .split("\n")

@@ -1,7 +1,7 @@
 /**
  * A container's network. A *network plan* says which kind it is: the host's own network, *joined* (the namespace that Nomad made for the
  * task's group: bridge, CNI or none), or *private*, a namespace that systemd-nspawn makes, with a link to the host. Each kind has a
- * provider (provider.ts, networks.ts): it makes a *reservation* before the container starts, and from that an *attachment* to the started
+ * provider (networks.ts): it makes a *reservation* before the container starts, and from that an *attachment* to the started
  * container.
  *
  * Only private networks leave anything on the host: private/ gives them addresses and follows them, firewall/ forwards ports to them, and
@@ -35,7 +35,6 @@ export interface PrivateNetwork {
   readonly kind: "private";
   /** veth: to the host only. zone: to a bridge that exists while it has containers. bridge: to an existing bridge of the host. */
   readonly link: "veth" | "zone" | "bridge";
-  /** Name of the bridge. */
   readonly bridge?: string;
   readonly ports: readonly PortForward[];
 }

@@ -1,7 +1,31 @@
-import type { JoinedNetwork, NetworkPlan } from "./network";
-import type { PrivateNetworks } from "./private/private-network";
-import type { NetworkJob, NetworkProvider, NetworkReservation } from "./provider";
-import { grantNetworkRights } from "./rights";
+import type { Container } from "../supervisor/supervisor";
+import { grantNetworkRights } from "./namespace";
+import type { JoinedNetwork, NetworkPlan, PrivateNetwork } from "./network";
+import type { NetworkAttachment } from "./private/attachment";
+
+/** What a network depends on besides its plan. */
+export interface NetworkJob {
+  /** Whether an init system runs in the container; it may manage the network itself. */
+  readonly boot: boolean;
+  /** Text of a resolv.conf(5) with name servers that the container reaches. */
+  readonly resolvers: string | undefined;
+}
+
+/** The network of a container before its start. */
+export interface NetworkReservation {
+  /** A drop-in for systemd-networkd in the container. */
+  readonly networkd?: string;
+  /** Notes for the job's author, as sentences. */
+  readonly warnings: readonly string[];
+  /** Connects the container when it is started; undefined if it has no network of its own. */
+  attach(container: Container): Promise<NetworkAttachment | undefined>;
+}
+
+/** How containers of one kind of network are connected. What reserve() makes, the MachineResource of the provider releases. */
+export interface NetworkProvider<Plan extends NetworkPlan = NetworkPlan> {
+  /** @throws Error if the host cannot give the container that network */
+  reserve(machine: string, plan: Plan, job: NetworkJob): Promise<NetworkReservation>;
+}
 
 /** The host's own network; needs no preparation. */
 const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
@@ -18,7 +42,7 @@ const groupNetwork: NetworkProvider<JoinedNetwork> = {
 
 /** Reserves the network of a plan through the provider of its kind. @throws as NetworkProvider.reserve() */
 export function reserveNetwork(
-  privateNetworks: PrivateNetworks,
+  privateNetworks: NetworkProvider<PrivateNetwork>,
   machine: string,
   plan: NetworkPlan,
   job: NetworkJob,

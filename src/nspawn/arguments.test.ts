@@ -52,6 +52,17 @@ test("a plain command follows a double dash", () => {
   ]);
 });
 
+test.each([
+  [252, {}, ["/run/systemd", "/run/systemd/network"]],
+  [252, { user_namespacing: false }, []],
+  [257, {}, []],
+])("the directories above networkd's drop-in belong to the container: %d, %j", (version, config, expected) => {
+  const given = args(config, { networkd: "/n", features: featuresOf(version) });
+  const tmpfs = given.filter((argument) => argument.startsWith("--tmpfs="));
+  expect(tmpfs).toEqual(expected.map((path) => `--tmpfs=${path}:mode=0755,size=20%,nr_inodes=800k`));
+  expect(given).toContain("--bind-ro=/n:/run/systemd/network/80-container-host0.network.d/50-nomad.conf");
+});
+
 describe("options", () => {
   const cases: readonly [config: object, added: readonly string[]][] = [
     [{ boot: true }, ["--boot", "--console=read-only"]],

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { OverlayMount, TmpfsMount } from "../config/mounts";
 import type { OptionTable } from "../config/option";
 import { type TaskOptions, taskOptions } from "../config/task/options";
@@ -73,7 +74,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
       : []),
     ...resolvConfSwitches(input),
     ...(input.hosts === undefined ? [] : [bindSwitch("bind-ro", input.hosts, "/etc/hosts", [])]),
-    ...(input.networkd === undefined ? [] : [bindSwitch("bind-ro", input.networkd, DROP_IN_PATH, [])]),
+    ...networkdSwitches(input),
     ...mountSwitches(input),
     ...input.environment,
     ...(options.command.length === 0 ? [] : ["--", ...options.command]),
@@ -113,6 +114,20 @@ function resolvConfSwitches({ options, resolvConf: file, resolvConfMode }: Nspaw
   if (file !== undefined) return ["--resolv-conf=off", bindSwitch("bind-ro", file, "/etc/resolv.conf", [])];
   const mode = options.resolv_conf ?? resolvConfMode;
   return mode === undefined ? [] : [`--resolv-conf=${mode}`];
+}
+
+/** Limits of the tmpfs that systemd-nspawn mounts on /run (mountpoint-util.h, TMPFS_LIMITS_RUN). */
+const RUN_TMPFS = "mode=0755,size=20%,nr_inodes=800k";
+
+/** systemd in the container writes to the directories above the drop-in, so they must belong to it. */
+function networkdSwitches({ networkd, options, features }: NspawnInput): string[] {
+  if (networkd === undefined) return [];
+  const above =
+    namespaced(options) && !features.ownsMountParents ? ["/run/systemd", dirname(dirname(DROP_IN_PATH))] : [];
+  return [
+    ...above.map((target) => tmpfsSwitch({ target, options: RUN_TMPFS })),
+    bindSwitch("bind-ro", networkd, DROP_IN_PATH, []),
+  ];
 }
 
 function mountSwitches({ options, mounts }: NspawnInput): string[] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ConfigError } from "../lib/errors";
-import { settingsFile, settingsFilePath, taskEnvironment } from "./environment";
+import { nspawnVariables, settingsFile, settingsFilePath, taskEnvironment } from "./environment";
 import { environmentFile, parseEnvironmentFile } from "./environment-file";
 import { featuresOf } from "./features";
 
@@ -174,3 +174,12 @@ test.each(["A", "A=b\n", "A='b'", "A='b\n", "=''\n", "A='b'c\n"])(
     );
   },
 );
+
+test.each([
+  [undefined, "tmpfs", undefined],
+  ["A='x'\n", "tmpfs", "A='x'\n"],
+  [undefined, "disk", "SYSTEMD_NSPAWN_TMPFS_TMP='0'\n"],
+  ["A='x'\n", "disk", "A='x'\nSYSTEMD_NSPAWN_TMPFS_TMP='0'\n"],
+] as const)("systemd-nspawn's own variables beside %j with /tmp as %s", (text, tmp, expected) => {
+  expect(nspawnVariables(text, tmp)).toBe(expected);
+});

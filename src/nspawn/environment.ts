@@ -98,6 +98,18 @@ export function taskEnvironment(environment: Readonly<Record<string, string>>, f
   };
 }
 
+/**
+ * The text for LaunchSpec.environmentFile: the variables of taskEnvironment(), and those by which systemd-nspawn itself is configured.
+ *
+ * @param tmp "disk": /tmp is the image's own, instead of the tmpfs that systemd-nspawn mounts there (SYSTEMD_NSPAWN_TMPFS_TMP, in every
+ *   supported version: ENVIRONMENT.md of systemd)
+ * @returns undefined if no such file is needed
+ */
+export function nspawnVariables(environmentText: string | undefined, tmp: "disk" | "tmpfs"): string | undefined {
+  if (tmp === "tmpfs") return environmentText;
+  return `${environmentText ?? ""}${environmentFile({ SYSTEMD_NSPAWN_TMPFS_TMP: "0" })}`;
+}
+
 function variableProblem(name: string, value: string): string | undefined {
   if (!isEnvironmentName(name)) {
     return "cannot be passed: its name must consist of letters, digits and underscores and not begin with a digit";

@@ -1,5 +1,5 @@
 import { errorText } from "../lib/errors";
-import { decodeWaitStatus } from "../linux/wait-status";
+import { decodeWaitStatus } from "../linux/pidfd";
 import { SIGKILL, signalName, signalNumber } from "../values/signals";
 import type { Exit, PayloadMode } from "./payload";
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoCode, isMissing } from "../lib/errors";
-import { readIfThere } from "../lib/read-file";
+import { readIfThere } from "../lib/files";
 import { isFileLocked } from "../linux/flock";
 import { hostProcesses } from "../linux/proc";
 

@@ -3,7 +3,7 @@ import { exitStatusOfPidfd, openPidfd } from "../linux/pidfd";
 import { isAlive, type ProcessIdentity } from "../linux/proc";
 import { heldLocks } from "./leftovers";
 import type { PayloadMode } from "./payload";
-import { findLeader, findPayload, findStartedPayload, waitForProcess } from "./processes";
+import { ContainerSearch, waitForProcess } from "./processes";
 
 /** How long a container's start is followed, in milliseconds: changing the owners of a large image takes minutes. */
 const WATCH_MS = 3_600_000;
@@ -32,6 +32,7 @@ interface PayloadListener {
 
 /** Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later. */
 export function watchPayload(mainPid: number, mode: PayloadMode, listener: PayloadListener): PayloadWatch {
+  const search = new ContainerSearch(mainPid, mode);
   let leader: ProcessIdentity | undefined;
   let locks: readonly string[] = [];
   let pidfd: number | undefined;
@@ -48,11 +49,11 @@ export function watchPayload(mainPid: number, mode: PayloadMode, listener: Paylo
   };
   const inspect = (): true | undefined => {
     if (closed) return true;
-    const payload = findPayload(mainPid, mode);
+    const payload = search.payload();
     if (payload !== undefined) pidfd ??= hold(payload);
-    const started = payload !== undefined && findStartedPayload(mainPid, mode) !== undefined;
+    const started = search.started() !== undefined;
     if (leader === undefined) {
-      leader = findLeader(mainPid);
+      leader = search.leader();
       if (leader !== undefined) locks = heldLocks(mainPid);
       if (leader !== undefined) listener.found(watch);
     }

@@ -47,7 +47,11 @@ export function findPayload(
   table: ProcessTable = hostProcesses,
 ): ProcessIdentity | undefined {
   const leader = findLeader(mainPid, table);
-  if (leader === undefined || mode !== "pid2") return leader;
+  return leader === undefined ? undefined : payloadOf(leader, mode, table);
+}
+
+function payloadOf(leader: ProcessIdentity, mode: PayloadMode, table: ProcessTable): ProcessIdentity | undefined {
+  if (mode !== "pid2") return leader;
   if (!STUB_INIT.includes(table.name(leader.pid))) return undefined;
   const depth = table.namespacePids(leader.pid).length;
   const [first] = table
@@ -69,9 +73,7 @@ export function findStartedPayload(
   mode: PayloadMode,
   table: ProcessTable = hostProcesses,
 ): ProcessIdentity | undefined {
-  const payload = findPayload(mainPid, mode, table);
-  if (payload === undefined) return undefined;
-  return isCopy(payload.pid, mainPid, table) ? undefined : payload;
+  return new ContainerSearch(mainPid, mode, table).started();
 }
 
 /**
@@ -82,6 +84,48 @@ export function isCopy(pid: number, mainPid: number, table: ProcessTable = hostP
   const program = table.program(pid);
   if (program === undefined) return true;
   return program === table.program(mainPid) && table.arguments(pid) === table.arguments(mainPid);
+}
+
+/** A repeated search for a container's processes while it starts, which reads of /proc only what is not known yet. */
+export class ContainerSearch {
+  readonly #mainPid: number;
+  readonly #mode: PayloadMode;
+  readonly #table: ProcessTable;
+  #mainProgram: string | undefined;
+  #mainArguments: string | undefined;
+  #leader: ProcessIdentity | undefined;
+  #payload: ProcessIdentity | undefined;
+
+  constructor(mainPid: number, mode: PayloadMode, table: ProcessTable = hostProcesses) {
+    this.#mainPid = mainPid;
+    this.#mode = mode;
+    this.#table = table;
+  }
+
+  /** The container's PID 1, as findLeader(); once found, it stays the same. */
+  leader(): ProcessIdentity | undefined {
+    this.#leader ??= findLeader(this.#mainPid, this.#table);
+    return this.#leader;
+  }
+
+  /** As findPayload(); once found, it stays the same. */
+  payload(): ProcessIdentity | undefined {
+    const leader = this.leader();
+    if (leader !== undefined) this.#payload ??= payloadOf(leader, this.#mode, this.#table);
+    return this.#payload;
+  }
+
+  /** As findStartedPayload(). */
+  started(): ProcessIdentity | undefined {
+    const payload = this.payload();
+    if (payload === undefined) return undefined;
+    const program = this.#table.program(payload.pid);
+    this.#mainProgram ??= this.#table.program(this.#mainPid);
+    if (program === undefined) return undefined;
+    if (program !== this.#mainProgram) return payload;
+    this.#mainArguments ??= this.#table.arguments(this.#mainPid);
+    return this.#table.arguments(payload.pid) === this.#mainArguments ? undefined : payload;
+  }
 }
 
 /**

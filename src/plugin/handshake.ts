@@ -6,7 +6,6 @@ export const MAGIC_COOKIE_VALUE = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee772
 const CORE_PROTOCOL = 1;
 const NOMAD_PROTOCOL = 2;
 
-/** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Thrown when an agent requests a protocol that this plugin does not support. */

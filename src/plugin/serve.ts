@@ -13,17 +13,21 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
-import { registerBroker, registerController, registerHealth, registerStdio } from "./go-plugin-services";
+import {
+  answerUnknownMethod,
+  registerBroker,
+  registerController,
+  registerHealth,
+  registerStdio,
+} from "./go-plugin-services";
 import { checkHandshake, type Environment, handshakeLine } from "./handshake";
 import { createSocketDirectory } from "./socket";
-import { answerUnknownMethod } from "./unknown-method";
 
 /** Exec frames and job configs may be large; gRPC's default of 4 MiB is too small. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** The agent sends SIGKILL about 2 s after Controller.Shutdown. */
 const CLOSE_TIMEOUT_MS = 1000;
 
-/** Options of serve(). */
 interface ServeOptions {
   readonly env: Environment;
   readonly log: Logger;

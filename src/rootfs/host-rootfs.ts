@@ -1,10 +1,18 @@
+import { stat } from "node:fs/promises";
 import { mountTargets } from "../config/combinations";
 import type { PluginOptions } from "../config/plugin/options";
 import { ConfigError } from "../lib/errors";
+import { readMounts } from "../linux/mount";
+import { OverlayError } from "../linux/overlay";
+import { openTree } from "../linux/rooted-path";
+import { completeRoot, isWritable } from "./complete-root";
+import type { ContainerRoots } from "./container-roots";
+import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
 import { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
+import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 
 /** The dependencies of roots from host images. */
@@ -13,9 +21,15 @@ interface HostRootfsContext {
   readonly options: () => PluginOptions;
   /** Base of relative image paths. */
   readonly pluginDir: string;
+  readonly roots: ContainerRoots;
+  /** Whether a root that the driver made shows the files of a directory. */
+  readonly isUsed: (path: string) => Promise<boolean>;
 }
 
-/** Roots from directories, disk images and devices of this host: systemd-nspawn gets them unchanged, so release() has nothing to do. */
+/**
+ * Roots from directories, disk images and devices of this host. A directory that the task does not change is the lower layer of a root
+ * that the driver makes; systemd-nspawn gets everything else unchanged.
+ */
 export class HostRootfs implements RootfsProvider {
   readonly #context: HostRootfsContext;
   readonly #images: MachineImages;
@@ -36,12 +50,13 @@ export class HostRootfs implements RootfsProvider {
     const { image } = options;
     await this.#images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
     const place = await this.#find(options);
-    return { config: undefined, mount: (request) => mountHostImage(place, request), [Symbol.dispose]: () => {} };
+    const { roots } = this.#context;
+    return {
+      config: undefined,
+      mount: (request) => (place.kind === "directory" ? mountDirectory : mountUnchanged)(place, request, roots),
+      [Symbol.dispose]: () => {},
+    };
   }
-
-  async configOf(): Promise<undefined> {}
-
-  async release(): Promise<void> {}
 
   async #find({ image, boot, pivot_root }: RootfsRequest["options"]): Promise<ResolvedImage> {
     const { options, pluginDir } = this.#context;
@@ -54,7 +69,47 @@ export class HostRootfs implements RootfsProvider {
   }
 }
 
-async function mountHostImage(place: ResolvedImage, { options, mounts }: RootfsRequest): Promise<Rootfs> {
+async function mountDirectory(place: ResolvedImage, request: RootfsRequest, roots: ContainerRoots): Promise<Rootfs> {
+  const { machine, mounts } = request;
+  const plan = hostRootPlan(request.options, await directoryFacts(place.path));
+  if (plan === undefined) return mountUnchanged(place, request);
+  const { options, ...wanted } = plan;
+  refuseVolatileMapped(options, request.features);
+  const problem = await roots.problem();
+  if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
+  try {
+    const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
+    using tree = openTree(path);
+    await completeRoot(tree, { owner, options, mounts });
+    return {
+      image: { kind: "directory", path },
+      options,
+      mounts,
+      environment: {},
+      tmp: isWritable(options) ? "disk" : "tmpfs",
+      warnings: [],
+      canMountAt: async () => true,
+    };
+  } catch (error) {
+    if (!(error instanceof OverlayError)) throw error;
+    return withNote(await mountUnchanged(place, request), `No overlay can be mounted on it: ${error.message}.`);
+  }
+}
+
+/** A root that systemd-nspawn makes, although that takes longer. */
+function withNote(rootfs: Rootfs, why: string): Rootfs {
+  const slow = `The image ${rootfs.image.path} is copied, or the owners of its files are changed. ${why}`;
+  return { ...rootfs, warnings: [...rootfs.warnings, slow] };
+}
+
+async function directoryFacts(path: string): Promise<DirectoryFacts> {
+  const { uid, gid } = await stat(path);
+  const below = path === "/" ? path : `${path}/`;
+  return { uid, gid, mountsBelow: readMounts().some((mount) => mount.path !== path && mount.path.startsWith(below)) };
+}
+
+async function mountUnchanged(place: ResolvedImage, { options, mounts, features }: RootfsRequest): Promise<Rootfs> {
+  refuseVolatileMapped(options, features);
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);
   return {
@@ -62,6 +117,7 @@ async function mountHostImage(place: ResolvedImage, { options, mounts }: RootfsR
     options,
     mounts,
     environment: {},
+    tmp: "tmpfs",
     warnings: [],
     canMountAt: async (path) => (await missingInImage(place, options, [path])) === undefined,
   };

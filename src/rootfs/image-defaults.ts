@@ -84,8 +84,8 @@ export function applyImageDefaults(
   };
 }
 
-/** Removes the options that are redundant on a stored image: all changes to it are discarded with the container anyway. */
-function withoutCopies(options: TaskOptions): TaskOptions {
+/** Removes the options that are redundant on a root that the driver makes: all changes to it are discarded with the container anyway. */
+export function withoutCopies(options: TaskOptions): TaskOptions {
   const { volatile } = options;
   return { ...options, ephemeral: false, volatile: volatile === "overlay" ? "no" : volatile };
 }

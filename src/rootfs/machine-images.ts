@@ -6,8 +6,8 @@ import type { TaskOptions } from "../config/task/options";
 import { fetchByImportd } from "../image/machine/importd";
 import { fetchNatively, provideMachineImage } from "../image/machine/provide";
 import { type DownloadContext, isForImportd, type MachineImage } from "../image/machine/request";
+import type { Progress } from "../image/source";
 import { ConfigError, errnoCode } from "../lib/errors";
-import type { Progress } from "../lib/progress";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
 
@@ -21,6 +21,8 @@ interface MachineImagesContext {
   readonly options: () => PluginOptions;
   /** Base of relative image paths. */
   readonly pluginDir: string;
+  /** See DownloadContext. */
+  readonly isUsed: (path: string) => Promise<boolean>;
 }
 
 /** The properties of a task that determine its download. */
@@ -54,13 +56,14 @@ export class MachineImages {
   async provide(task: DownloadTask, { signal, onProgress }: DownloadWatch): Promise<void> {
     const image = await this.#wanted(task);
     if (image === undefined) return;
-    const { options, pluginDir } = this.#context;
+    const { options, pluginDir, isUsed } = this.#context;
     const { image_paths: imagePaths, pull_timeout, registry, gc } = options();
     const context: DownloadContext = {
       directory: MACHINES,
       locks: LOCKS,
       ca: registry.ca,
       keepFree: gc.image_min_free,
+      isUsed,
       signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
       onProgress: (received, total) => onProgress({ received, total }),
     };

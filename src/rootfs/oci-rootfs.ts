@@ -1,59 +1,47 @@
-import { type ImageConfig, parseImageConfig } from "../image/image-config";
-import { imageOfRoot, releaseRoot } from "../image/store/image-store";
-import { readRootNote, removeRootNote, writeRootNote } from "../machine/files";
+import { parseImageConfig } from "../image/image-config";
+import type { ContainerRoots } from "./container-roots";
 import type { OciImages, OciRef } from "./oci-images";
 import { mountOciRoot } from "./oci-root";
 import type { ImageLease, PullWatch, RootfsProvider, RootfsRequest } from "./rootfs";
 
+/** The dependencies of roots from OCI images. */
+interface OciRootfsContext {
+  readonly images: OciImages;
+  readonly roots: ContainerRoots;
+}
+
 /** Roots from OCI images of the store: a snapshot of the image's layers for each machine, removed with it. */
 export class OciRootfs implements RootfsProvider {
-  readonly #images: OciImages;
+  readonly #context: OciRootfsContext;
 
-  constructor(images: OciImages) {
-    this.#images = images;
+  constructor(context: OciRootfsContext) {
+    this.#context = context;
   }
 
   async check({ image, options }: RootfsRequest): Promise<void> {
-    await this.#images.check(options, ociRef(image));
+    await this.#context.images.check(options, ociRef(image));
   }
 
   async acquire(
     { image, options }: RootfsRequest,
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
-    const acquired = await this.#images.acquire(options, ociRef(image), {
+    const { images, roots } = this.#context;
+    const acquired = await images.acquire(options, ociRef(image), {
       signal,
       onProgress: (progress) => onProgress({ image: options.image, ...progress }),
     });
     try {
-      const { store } = this.#images;
       const stored = acquired.image;
       return {
         config: parseImageConfig(stored.configText, JSON.stringify(options.image)),
-        mount: async (request) => {
-          await writeRootNote(request.machine, store.containerDirectory(request.machine));
-          return mountOciRoot({ ...request, store, stored });
-        },
+        mount: (request) => mountOciRoot({ ...request, roots, stored }),
         [Symbol.dispose]: () => acquired[Symbol.dispose](),
       };
     } catch (error) {
       acquired[Symbol.dispose]();
       throw error;
     }
-  }
-
-  async configOf(machine: string): Promise<ImageConfig | undefined> {
-    const root = await readRootNote(machine);
-    const image = root === undefined ? undefined : await imageOfRoot(root);
-    return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
-  }
-
-  async release(machine: string): Promise<void> {
-    const root = await readRootNote(machine);
-    if (root === undefined) return;
-    await releaseRoot(root);
-    await removeRootNote(machine);
-    this.#images.scheduleGc();
   }
 }
 

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { decodeTaskConfig } from "../config/task/decode";
-import { rootOwnership } from "./root-ownership";
+import { featuresOf } from "../nspawn/features";
+import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 
 const decode = (config: object) => decodeTaskConfig(encode({ image: "i", ...config }), () => true);
 
@@ -21,4 +22,13 @@ test.each([
   const plan = rootOwnership(decode(config));
   expect(plan.owners).toEqual(owners);
   expect([plan.options.private_users, plan.options.private_users_ownership]).toEqual([users, ownership]);
+});
+
+test("volatile with mapped owners needs systemd-nspawn 257, unless the owners are right", () => {
+  const on = (version: number, config: object) => () => refuseVolatileMapped(decode(config), featuresOf(version));
+  expect(on(256, { volatile: "state" })).toThrow(/needs systemd-nspawn 257 for this image, and this client has 256/);
+  for (const config of [{}, { volatile: "overlay" }, { volatile: "yes", private_users_ownership: "off" }])
+    on(256, config)();
+  on(256, { volatile: "yes", user_namespacing: false })();
+  on(257, { volatile: "yes" })();
 });

@@ -1,5 +1,7 @@
 import type { TaskOptions } from "../config/task/options";
 import type { RootOwners } from "../image/store/snapshots";
+import { ConfigError } from "../lib/errors";
+import type { Features } from "../nspawn/features";
 import { containerIds, namespaced } from "../values/private-users";
 
 /** How the owners of a root's files are mapped to the container's IDs. */
@@ -8,6 +10,21 @@ interface RootOwnership {
   readonly owners: RootOwners | "pick" | undefined;
   /** The options with which systemd-nspawn is started then. */
   readonly options: TaskOptions;
+}
+
+/**
+ * Refuses what systemd-nspawn before 257 cannot do with a root whose owners are not the container's yet.
+ *
+ * @param options with which systemd-nspawn is started
+ * @throws ConfigError
+ */
+export function refuseVolatileMapped(options: TaskOptions, features: Features): void {
+  const { volatile, private_users_ownership: ownership } = options;
+  if (features.volatileMapped || !namespaced(options) || (volatile !== "yes" && volatile !== "state")) return;
+  if (ownership === "off") return;
+  throw new ConfigError(
+    `Option volatile = ${JSON.stringify(volatile)} together with user namespaces needs systemd-nspawn 257 for this image, and this client has ${features.version}: set user_namespacing = false, or private_users_ownership = "off".`,
+  );
 }
 
 /**

@@ -2,14 +2,15 @@
  * Where the root of a container comes from. An *image* is a directory, disk image or device of this host, or an OCI image of a registry
  * or layout that the image store keeps; an ImageRef says which. Each of the two kinds has a provider, and no caller asks which kind
  * it has: it acquires a *lease* on the image, which may download it and keeps it from garbage collection until the lease is disposed
- * of, and mounts a *root* from the lease.
+ * of, and mounts a *root* from the lease. Roots that the driver makes itself, on both kinds of images, are overlays in the image store
+ * (container-roots.ts); otherwise systemd-nspawn gets the image unchanged.
  */
 
 import type { TaskOptions } from "../config/task/options";
 import type { ImageConfig } from "../image/image-config";
-import type { ImageProgress } from "../lib/progress";
-import type { MachineResource } from "../machine/registry";
+import type { ImageProgress } from "../image/source";
 import type { TaskMount } from "../nspawn/arguments";
+import type { Features } from "../nspawn/features";
 import type { ImageRef } from "./image-ref";
 
 /** The request for a machine's root. */
@@ -19,6 +20,8 @@ export interface RootfsRequest {
   /** The task's options; for mount() with the image's defaults. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
+  /** Of this host's systemd-nspawn. */
+  readonly features: Features;
 }
 
 /** Receives the progress of an image's download, and cancels it. */
@@ -37,6 +40,8 @@ export interface Rootfs {
   readonly mounts: readonly TaskMount[];
   /** Variables that are set unless the job or the image sets them. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Where /tmp is unless the job decides: in the root, with the image's content, or a tmpfs. */
+  readonly tmp: "disk" | "tmpfs";
   /** IDs on the host of the container's first program, which become the owner of the log FIFOs; absent: root stays their owner. */
   readonly logOwner?: { readonly uid: number; readonly gid: number };
   /** Notes for the job's author, as sentences. */
@@ -57,12 +62,10 @@ export interface ImageLease extends Disposable {
   mount(request: RootfsRequest): Promise<Rootfs>;
 }
 
-/** Makes roots from images of one kind. Its release() removes what mount() made. */
-export interface RootfsProvider extends MachineResource {
+/** Makes roots from images of one kind. ContainerRoots.release() removes what mount() made. */
+export interface RootfsProvider {
   /** Refuses what can be refused without a download. @throws ConfigError, ImageError, ImageReferenceError */
   check(request: RootfsRequest): Promise<void>;
   /** Makes an image available, downloading it if needed. @throws ConfigError, ImageError, SourceError, StoreError */
   acquire(request: RootfsRequest, watch: Pick<PullWatch, "signal" | "onProgress">): Promise<ImageLease>;
-  /** The config of the image below a machine's root; undefined if that has none or is not known any more. */
-  configOf(machine: string): Promise<ImageConfig | undefined>;
 }

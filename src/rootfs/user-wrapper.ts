@@ -1,5 +1,5 @@
+import { SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
-import { SYS } from "../linux/syscalls";
 import type { Credentials } from "../values/passwd";
 
 const NOT_RUN = 127;

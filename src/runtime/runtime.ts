@@ -18,6 +18,7 @@ import { machinesOfClient } from "../machine/registry";
 import { ForwardPolicy } from "../network/firewall/forward-policy";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
+import { ContainerRoots } from "../rootfs/container-roots";
 import { HostRootfs } from "../rootfs/host-rootfs";
 import { OciImages } from "../rootfs/oci-images";
 import { OciRootfs } from "../rootfs/oci-rootfs";
@@ -43,6 +44,7 @@ export function createRuntime(log: Logger): Runtime {
   const lifecycle = new Lifecycle();
   const supervisors = new Supervisors(log);
   const images = new OciImages({ options, log: log.named("images") });
+  const roots = new ContainerRoots(images);
   const networkLog = log.named("network");
   const launcher = new Launcher({
     log,
@@ -50,8 +52,9 @@ export function createRuntime(log: Logger): Runtime {
     pluginDir,
     namesVolumes: () => lifecycle.initialized,
     supervisors,
-    hostRootfs: new HostRootfs({ options, pluginDir }),
-    ociRootfs: new OciRootfs(images),
+    hostRootfs: new HostRootfs({ options, pluginDir, roots, isUsed: (path) => images.store.usesDirectory(path) }),
+    ociRootfs: new OciRootfs({ images, roots }),
+    roots,
     networks: new PrivateNetworks({
       log: networkLog,
       pools: () => config.options.network,

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../tools/command";
-import { openWithoutSymlinks } from "../linux/openat2";
+import { openWithoutSymlinks } from "../linux/rooted-path";
 import { type LogFacts, logProblem, openByNames } from "./log-file";
 
 const kinds = {

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { errnoCode, errorText, isMissing } from "../lib/errors";
 import { O_PATH } from "../linux/constants";
-import { openWithoutSymlinks } from "../linux/openat2";
+import { openWithoutSymlinks } from "../linux/rooted-path";
 import { openByName } from "../linux/walk-names";
 import { LaunchError } from "./supervisor";
 

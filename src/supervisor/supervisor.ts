@@ -9,8 +9,8 @@
  * left.
  */
 
-import type { Certain } from "../lib/certain";
 import { RecoverableError } from "../lib/errors";
+import type { Certain } from "../lib/promises";
 import type { ResourceLimits } from "../linux/cgroup/limits";
 import type { DeviceRule, Exit, PayloadMode } from "../nspawn/payload";
 

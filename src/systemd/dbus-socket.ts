@@ -3,6 +3,7 @@ import { Duplex } from "node:stream";
 import type { Socket } from "bun";
 import { SOL_SOCKET } from "../linux/constants";
 import { callError, libc } from "../linux/ffi";
+import { MessageFilter, type SignalHeader } from "./message-filter";
 
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
@@ -74,18 +75,23 @@ export class FdSocket extends Duplex {
   /**
    * Connects to a socket path.
    *
+   * @param wanted whether a signal is to be received
    * @throws Error if no process listens there
    */
-  static async connect(path: string): Promise<FdSocket> {
+  static async connect(path: string, wanted: (signal: SignalHeader) => boolean): Promise<FdSocket> {
     const ready = Promise.withResolvers<FdSocket>();
     // If the connection fails, Bun.connect() throws as well; an unhandled rejection would end the process.
     ready.promise.catch(() => {});
+    const filter = new MessageFilter(wanted);
     await Bun.connect<undefined>({
       unix: path,
       socket: {
         open: (socket) => ready.resolve(new FdSocket(socket)),
         connectError: (_socket, error) => ready.reject(error),
-        data: (_socket, data) => void ready.promise.then((stream) => stream.push(Buffer.from(data))),
+        data: (_socket, data) => {
+          const kept = filter.push(data);
+          if (kept !== undefined) void ready.promise.then((stream) => stream.push(kept));
+        },
         drain: () => void ready.promise.then((stream) => stream.#pump()),
         close: () => void ready.promise.then((stream) => stream.#closed()),
         error: (_socket, error) => void ready.promise.then((stream) => stream.destroy(error)),

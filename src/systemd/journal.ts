@@ -1,3 +1,5 @@
+import { Tail } from "../lib/buffers";
+
 const JOURNALCTL = "journalctl";
 /** journald usually responds immediately; if it hangs, it must not delay an exit. */
 const TIMEOUT_MS = 5000;
@@ -39,15 +41,7 @@ async function run(args: readonly string[]): Promise<string> {
 
 /** The end of a stream as text, at most `most` bytes; its first line may be incomplete. */
 export async function lastBytes(stream: AsyncIterable<Uint8Array>, most: number): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of stream) {
-    parts.push(part);
-    size += part.length;
-    for (let first = parts[0]; first !== undefined && size - first.length >= most; first = parts[0]) {
-      size -= first.length;
-      parts.shift();
-    }
-  }
-  return Buffer.concat(parts).subarray(-most).toString("utf8");
+  const tail = new Tail(most);
+  for await (const part of stream) tail.append(part);
+  return tail.bytes().toString("utf8");
 }

@@ -3,6 +3,7 @@ import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { callMethod, DbusError } from "./dbus";
 import { FdSocket } from "./dbus-socket";
+import type { SignalHeader } from "./message-filter";
 
 /**
  * PID 1's own D-Bus socket, which systemctl uses as root too: it needs no bus daemon, so tasks can start and stop while
@@ -18,6 +19,22 @@ const UNIT_INTERFACE = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE = "org.freedesktop.systemd1.Service";
 const RECONNECT_DELAY_MS = 100;
 const NUDGE_INTERVAL_MS = 10;
+
+/** Signals of the manager that are used, beside the changes of watched units. */
+const SIGNALS: readonly string[] = ["JobRemoved", "UnitRemoved"];
+/**
+ * The properties that refresh() fetches. A service has several hundred, and reading all of them takes longer than all else that a start
+ * does (measured on systemd 257).
+ */
+const SERVICE_PROPERTIES = [
+  "MainPID",
+  "ExecMainPID",
+  "ExecMainCode",
+  "ExecMainStatus",
+  "ExecMainStartTimestamp",
+  "ExecMainExitTimestamp",
+  "Result",
+] as const;
 
 /** A unit property with its D-Bus signature; a descriptor has signature "h" and an index into `fds`. */
 export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
@@ -144,23 +161,25 @@ export class SystemdManager {
   }
 
   /**
-   * Fetches the properties of a service unit and notifies its listeners of them as changes, in the order in which PID 1
+   * Fetches the state of a service unit and notifies its listeners of it as changes, one property each, in the order in which PID 1
    * sent responses and changes. For a unit that is gone, only LoadState is reported, because PID 1 would return defaults. Resolves
    * when all listeners were notified.
    */
   async refresh(unit: string): Promise<void> {
     const path = unitPath(unit);
-    const notify = (values: PropertyValues) => this.#notify(path, { kind: "properties", values });
-    const getAll = (iface: string, answered: (values: PropertyValues) => void) =>
-      this.#call(path, PROPERTIES_INTERFACE, "GetAll", "s", [iface], [], (values) => answered(asValues(values)));
     let loaded = true;
-    await getAll(UNIT_INTERFACE, ({ LoadState }) => {
-      loaded = LoadState !== "not-found";
-      if (!loaded) notify({ LoadState });
-    });
+    const get = (iface: string, name: string) =>
+      this.#call(path, PROPERTIES_INTERFACE, "Get", "ss", [iface, name], [], (value) => {
+        if (name === "LoadState") loaded = value !== "not-found";
+        this.#notify(path, { kind: "properties", values: { [name]: value } });
+      });
+    await get(UNIT_INTERFACE, "LoadState");
     if (!loaded) return;
     // The service's properties first: when the unit is known to have exited, its exit status must be known too.
-    await Promise.all([getAll(SERVICE_INTERFACE, notify), getAll(UNIT_INTERFACE, notify)]);
+    await Promise.all([
+      ...SERVICE_PROPERTIES.map((name) => get(SERVICE_INTERFACE, name)),
+      get(UNIT_INTERFACE, "SubState"),
+    ]);
   }
 
   /** Closes the connection; listeners are not notified any more. */
@@ -204,7 +223,7 @@ export class SystemdManager {
   }
 
   async #connect(): Promise<Connection> {
-    const stream = await FdSocket.connect(this.#socket).catch((error: unknown) => {
+    const stream = await FdSocket.connect(this.#socket, (signal) => this.#wants(signal)).catch((error: unknown) => {
       throw new DbusError("", `cannot connect to systemd's socket ${this.#socket}: ${errorText(error)}`);
     });
     const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
@@ -241,6 +260,11 @@ export class SystemdManager {
     // The end of a job during the disconnect is not reported; the state of its unit shows the result.
     for (const resolve of this.#jobs.values()) resolve("lost");
     for (const listeners of this.#watches.values()) for (const listener of listeners) listener({ kind: "lost" });
+  }
+
+  /** Most signals are about other units: they are dropped before they are decoded. */
+  #wants({ path, member }: SignalHeader): boolean {
+    return member === "PropertiesChanged" ? this.#watches.has(path) : SIGNALS.includes(member);
   }
 
   #dispatch(message: Message): void {

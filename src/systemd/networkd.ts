@@ -1,5 +1,5 @@
 import { type FSWatcher, watch } from "node:fs";
-import { readIfThere } from "../lib/read-file";
+import { readIfThere } from "../lib/files";
 import type { CgroupLayout } from "../linux/cgroup/layout";
 
 /** Where systemd-networkd publishes its state of a link, in a file named after its index. */

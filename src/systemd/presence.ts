@@ -10,12 +10,11 @@
  */
 
 import { existsSync, lstatSync, statSync } from "node:fs";
-import { isMissing } from "../lib/errors";
+import { ifThere } from "../lib/errors";
 
 /** Where D-Bus activation files are installed; the services start on their first call. */
 const ACTIVATION_DIRECTORIES = ["/usr/share", "/usr/local/share", "/run/current-system/sw/share"];
 
-/** The system bus. */
 export const SYSTEM_BUS = "/run/dbus/system_bus_socket";
 
 /** Whether a service of the system bus can be called: it is installed, and the bus that activates it listens. */
@@ -37,7 +36,6 @@ export function machinedAvailable(): boolean {
   return canBeActivated("org.freedesktop.machine1");
 }
 
-/** The parts of systemd that a transient unit needs. */
 interface SystemdPresence {
   /** systemd is PID 1: by the rule of sd_booted(3), /run/systemd/system is a directory and not a symlink. */
   readonly booted: boolean;
@@ -48,16 +46,7 @@ interface SystemdPresence {
 /** Checks whether systemd runs this host and is reachable over D-Bus. */
 export function systemdPresence(run = "/run"): SystemdPresence {
   return {
-    booted: holds(() => lstatSync(`${run}/systemd/system`).isDirectory()),
-    bus: holds(() => statSync(`${run}/dbus/system_bus_socket`).isSocket()),
+    booted: ifThere(() => lstatSync(`${run}/systemd/system`).isDirectory(), false),
+    bus: ifThere(() => statSync(`${run}/dbus/system_bus_socket`).isSocket(), false),
   };
-}
-
-function holds(look: () => boolean): boolean {
-  try {
-    return look();
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
 }

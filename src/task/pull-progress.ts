@@ -1,4 +1,4 @@
-import type { Progress } from "../lib/progress";
+import type { Progress } from "../image/source";
 
 /** A progress report, for a task event. */
 export interface ProgressNote {

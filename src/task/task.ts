@@ -9,8 +9,8 @@
 import { FilterCache } from "../exec/seccomp";
 import { openSession, type Session } from "../exec/session";
 import type { LaunchedContainer } from "../launch/launcher";
-import { type Certain, certain } from "../lib/certain";
 import { settles } from "../lib/deadline";
+import { type Certain, certain } from "../lib/promises";
 import type { OomState } from "../linux/cgroup/oom";
 import type { NetworkAttachment } from "../network/private/attachment";
 import { lostExit } from "../nspawn/exit";

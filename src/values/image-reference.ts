@@ -1,3 +1,5 @@
+import { defined } from "../lib/objects";
+
 /** A reference to an image in a registry, by Docker's rules (distribution/reference, reference.go and normalize.go). */
 export interface ImageReference {
   /** Host and port, such as "docker.io", "localhost:5000" or "[::1]:5000". */
@@ -65,12 +67,7 @@ export function parseReference(text: string, defaultRegistry = DOCKER_REGISTRY):
   if (registry.length + 1 + path.length > MAX_NAME) throw refuse(`its name is longer than ${MAX_NAME} characters`);
   const repository = registry === DOCKER_REGISTRY && !path.includes("/") ? `library/${path}` : path;
   const version = tag ?? (digest === undefined ? "latest" : undefined);
-  return {
-    registry,
-    repository,
-    ...(version === undefined ? {} : { tag: version }),
-    ...(digest === undefined ? {} : { digest }),
-  };
+  return { registry, repository, ...defined({ tag: version, digest }) };
 }
 
 /** The complete reference, which parses to the same with any default registry. */

@@ -122,10 +122,7 @@ export interface LinkAddresses {
 }
 
 /** Prefix lengths of the driver's networks: of a link between host and container, and of a zone with many containers. */
-export const networkSizes = {
-  veth: { 4: 30, 6: 64 },
-  zone: { 4: 24, 6: 64 },
-} as const;
+export const networkSizes = { veth: { 4: 30, 6: 64 }, zone: { 4: 24, 6: 64 } } as const;
 
 /**
  * A network of a pool that is unused on the host. The search starts at a position derived from the name, so that usually a

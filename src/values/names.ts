@@ -7,84 +7,27 @@
  * This file has the names that Linux and systemd define: capabilities, groups of system calls, machines, host names.
  */
 
+/** The words of a list. */
+function words(list: string): readonly string[] {
+  return list.trim().split(/\s+/);
+}
+
 /** Capabilities in the order of linux/capability.h; systemd 249 and later know all of them. */
-export const CAPABILITIES: readonly string[] = [
-  "CAP_CHOWN",
-  "CAP_DAC_OVERRIDE",
-  "CAP_DAC_READ_SEARCH",
-  "CAP_FOWNER",
-  "CAP_FSETID",
-  "CAP_KILL",
-  "CAP_SETGID",
-  "CAP_SETUID",
-  "CAP_SETPCAP",
-  "CAP_LINUX_IMMUTABLE",
-  "CAP_NET_BIND_SERVICE",
-  "CAP_NET_BROADCAST",
-  "CAP_NET_ADMIN",
-  "CAP_NET_RAW",
-  "CAP_IPC_LOCK",
-  "CAP_IPC_OWNER",
-  "CAP_SYS_MODULE",
-  "CAP_SYS_RAWIO",
-  "CAP_SYS_CHROOT",
-  "CAP_SYS_PTRACE",
-  "CAP_SYS_PACCT",
-  "CAP_SYS_ADMIN",
-  "CAP_SYS_BOOT",
-  "CAP_SYS_NICE",
-  "CAP_SYS_RESOURCE",
-  "CAP_SYS_TIME",
-  "CAP_SYS_TTY_CONFIG",
-  "CAP_MKNOD",
-  "CAP_LEASE",
-  "CAP_AUDIT_WRITE",
-  "CAP_AUDIT_CONTROL",
-  "CAP_SETFCAP",
-  "CAP_MAC_OVERRIDE",
-  "CAP_MAC_ADMIN",
-  "CAP_SYSLOG",
-  "CAP_WAKE_ALARM",
-  "CAP_BLOCK_SUSPEND",
-  "CAP_AUDIT_READ",
-  "CAP_PERFMON",
-  "CAP_BPF",
-  "CAP_CHECKPOINT_RESTORE",
-];
+export const CAPABILITIES: readonly string[] = words(`
+  CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP
+  CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER
+  CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE
+  CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL
+  CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON
+  CAP_BPF CAP_CHECKPOINT_RESTORE
+`);
 
 /** System call groups of systemd 249 to 258 (seccomp-util.c); systemd-nspawn fails on an unknown group, but not on an unknown call. */
-const SYSTEM_CALL_GROUPS: readonly string[] = [
-  "@default",
-  "@aio",
-  "@basic-io",
-  "@chown",
-  "@clock",
-  "@cpu-emulation",
-  "@debug",
-  "@file-system",
-  "@io-event",
-  "@ipc",
-  "@keyring",
-  "@memlock",
-  "@module",
-  "@mount",
-  "@network-io",
-  "@obsolete",
-  "@pkey",
-  "@privileged",
-  "@process",
-  "@raw-io",
-  "@reboot",
-  "@resources",
-  "@sandbox",
-  "@setuid",
-  "@signal",
-  "@swap",
-  "@sync",
-  "@system-service",
-  "@timer",
-  "@known",
-];
+const SYSTEM_CALL_GROUPS: readonly string[] = words(`
+  @default @aio @basic-io @chown @clock @cpu-emulation @debug @file-system @io-event @ipc @keyring @memlock @module
+  @mount @network-io @obsolete @pkey @privileged @process @raw-io @reboot @resources @sandbox @setuid @signal @swap
+  @sync @system-service @timer @known
+`);
 
 /**
  * The canonical name of a capability: upper case, with CAP_, or "all". Accepts what systemd-nspawn does (any case, or

@@ -48,7 +48,6 @@ function findByName(user: string, passwd: string, group: string): ContainerUser 
   return number === undefined ? undefined : { uid: number, gid: number, groups: [], name: user, home: "/" };
 }
 
-/** The supplementary groups of a user. */
 function groupsOf(user: string, group: string): readonly number[] {
   return group.split("\n").flatMap((line) => {
     const [, , gid, members = ""] = line.split(":");

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { version } from "../../src/lib/version";
+import { version } from "../../src/lib/executable";
 import { sha256, sumsName } from "../../tools/build/artifacts";
 import { compile } from "../../tools/build/compile";
 import { elfNeeds } from "../../tools/build/elf";

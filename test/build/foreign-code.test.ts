@@ -9,7 +9,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { version } from "../../src/lib/version";
+import { version } from "../../src/lib/executable";
 import { driverBinary } from "../../tools/build/project";
 import { attempt } from "../../tools/command";
 import { startPlugin } from "../support/plugin-process";

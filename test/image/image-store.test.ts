@@ -21,7 +21,7 @@ import { ociLayoutSource } from "../../src/image/oci-layout";
 import type { ImageSource } from "../../src/image/source";
 import { type AcquiredImage, ImageStore, releaseRoot } from "../../src/image/store/image-store";
 import { unsyncedLayers } from "../../src/image/store/layers";
-import { storePaths } from "../../src/image/store/store-format";
+import { type StoredImage, storePaths } from "../../src/image/store/store-format";
 import { readMounts } from "../../src/linux/mount";
 import { createLogger } from "../../src/plugin/logger";
 import { type Layer, writeImage } from "../support/oci-image";
@@ -32,6 +32,8 @@ const entry = resolve(import.meta.dir, "pull-entry.ts");
 let scratch = "";
 let layout = "";
 let top = "";
+const onDisk = (image: StoredImage) => ({ base: { kind: "image", image }, writes: "disk" }) as const;
+
 beforeAll(async () => {
   scratch = await mkdtemp("/var/tmp/image-store-");
   layout = join(scratch, "layout");
@@ -290,7 +292,7 @@ describe("garbage collection", () => {
       for (let round = 0; round < rounds || collected === 0; round += 1) {
         const tag = round % 2 === 0 ? "two" : "one";
         const acquired = await acquire(store, tag);
-        const root = await store.prepareSnapshot({ machine: `${name}-${round}`, image: acquired.image });
+        const root = await store.prepareSnapshot({ machine: `${name}-${round}`, ...onDisk(acquired.image) });
         acquired[Symbol.dispose]();
         expect(await readdir(join(root, "base"))).toHaveLength(40);
         await releaseRoot(store.containerDirectory(`${name}-${round}`));
@@ -323,7 +325,7 @@ describe("garbage collection", () => {
     const store = openStore();
     const [one, two] = await both(store);
     const machine = "machine";
-    const root = await store.prepareSnapshot({ machine, image: one.image });
+    const root = await store.prepareSnapshot({ machine, ...onDisk(one.image) });
     one[Symbol.dispose]();
     two[Symbol.dispose]();
     const collected = await store.collect(0, Number.MAX_SAFE_INTEGER);
@@ -360,7 +362,7 @@ describe("images", () => {
     const one = await acquire(store, "one");
     const two = await acquire(store, "two");
     expect(await command("prune")).toMatchObject({ code: 1, err: expect.stringContaining("nothing was removed") });
-    await store.prepareSnapshot({ machine: "machine", image: one.image });
+    await store.prepareSnapshot({ machine: "machine", ...onDisk(one.image) });
     one[Symbol.dispose]();
     two[Symbol.dispose]();
     const { out } = await command();

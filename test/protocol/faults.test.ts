@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { removeIfEmpty } from "../../src/lib/directories";
+import { removeIfEmpty } from "../../src/lib/files";
 import { parseNamespacePids } from "../../src/linux/proc";
 import { machinesOfClient } from "../../src/machine/registry";
 import { run } from "../../tools/command";
@@ -73,7 +73,7 @@ function prepared(image: string = bench.busybox, more: Readonly<Record<string, u
   return bench.task({ ...shell(image, script, more), name: script.slice(2, 10), allocRoot, resources });
 }
 
-const kinds = ["a directory", "a stored image", "a network of its own"] as const;
+const kinds = ["a directory", "an ephemeral directory", "a stored image", "a network of its own"] as const;
 
 test.each(moments)("killed %d ms after the begin of a start: started again, the task runs once", async (moment) => {
   const task = await prepared();
@@ -102,6 +102,7 @@ test.each(swept)(
   "%s: killed before each step of a start and of a destroy: started again, the task runs once",
   async (kind) => {
     const image = kind === "a stored image" ? stored : bench.busybox;
+    const root = kind === "an ephemeral directory" ? { ephemeral: true, volatile: "no" } : {};
     const network = kind === "a network of its own" ? { network_veth: true, ports: ["http"] } : {};
     const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
     const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
@@ -109,7 +110,7 @@ test.each(swept)(
     for (let killed = true; killed; step += 1) {
       // Waiting for processes to end takes more or fewer of them.
       expect(step).toBeLessThan(250);
-      const task = await prepared(image, network);
+      const task = await prepared(image, { ...root, ...network });
       const env = { BUN_OPTIONS: `--preload=${hook}`, KILL_AT_STEP: String(step) };
       await using plugin = await startPlugin({ env });
       using client = new DriverClient(plugin.socket);
@@ -128,7 +129,7 @@ test.each(swept)(
       await bench.client().destroyTask(task.id, true);
       expect(await payloads(mark(task))).toEqual([]);
       expect((await run(["nft", "list", "ruleset"])).stdout).toBe(rulesBefore);
-      if (kind === "a stored image") expect(await readdir(join(store, "containers"))).toEqual([]);
+      expect(await readdir(join(store, "containers"))).toEqual([]);
     }
     console.log(`${kind}: a start and a destroy have ${step - 2} steps`);
     expect(step).toBeGreaterThan(10);

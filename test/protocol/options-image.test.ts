@@ -20,7 +20,7 @@ beforeAll(async () => {
   before = await hostState();
   bench = await openFixture();
   tree = await copyTree(bench.busybox, join(bench.scratch, "tree"));
-  // systemd-nspawn cannot create them in a read-only root.
+  // systemd-nspawn cannot create them in a read-only root that it makes itself.
   for (const name of ["alloc", "local", "secrets"]) await mkdir(join(tree, name));
 });
 afterAll(async () => {
@@ -53,9 +53,16 @@ describe("what is kept in the image", () => {
     expect(await inside(bench, script, { image: tree, volatile: "no", read_only: true })).toBe("1\nroot:x:0:\n");
   });
 
-  test("the error of read_only names the directory that the image lacks", async () => {
-    const task = await bench.task(shell(bench.busybox, "true", { volatile: "no", read_only: true }));
-    expect(await sentence(bench.start(task))).toContain("has no mount point /alloc");
+  test("a read-only image with mounts below it needs mount points, and the error names the missing one", async () => {
+    const image = await copyTree(bench.busybox, join(bench.scratch, "with-mount"));
+    await mkdir(join(image, "data"));
+    await run(["mount", "-t", "tmpfs", "tmpfs", join(image, "data")]);
+    try {
+      const task = await bench.task(shell(image, "true", { volatile: "no", read_only: true }));
+      expect(await sentence(bench.start(task))).toContain("has no mount point /alloc");
+    } finally {
+      await run(["umount", join(image, "data")]);
+    }
   });
 
   test('volatile = "state" keeps everything but /var, read-only', async () => {
@@ -116,7 +123,7 @@ describe("sources of images", () => {
     await Bun.write(join(await copyTree(bench.busybox, join(plugins, "images/tiny")), "which"), "relative\n");
     await using plugin = await startPlugin({ binary, cwd: "/var" });
     using client = new DriverClient(plugin.socket);
-    await client.setConfig();
+    await client.setConfig({ image_store: join(bench.scratch, "images") });
     for (const image of ["images/tiny", "./images/tiny", "../plugins/images/tiny/"]) {
       await using task = await prepareTask(shell(image, "cat /which"));
       await client.startTask(task.config);

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { readIfThere } from "../../src/lib/read-file";
+import { readIfThere } from "../../src/lib/files";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { cgroupDirectories, SUPERVISORS_CGROUP } from "../../src/linux/cgroup/manager";
 import { bootId, identify, isAlive } from "../../src/linux/proc";

@@ -1,7 +1,7 @@
 /** A container that nothing runs in, for unit tests of what tasks do with one. */
 
 import type { LaunchedContainer } from "../../src/launch/launcher";
-import { certain } from "../../src/lib/certain";
+import { certain } from "../../src/lib/promises";
 import type { Exit } from "../../src/nspawn/payload";
 import type { Container } from "../../src/supervisor/supervisor";
 

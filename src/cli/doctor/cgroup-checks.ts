@@ -1,5 +1,5 @@
 import type { CgroupLayout } from "../../linux/cgroup/layout";
-import type { Finding } from "./finding";
+import { about, type Finding } from "./finding";
 
 /** Controllers that the driver uses, and what does not work without each. */
 const controllers = {
@@ -19,12 +19,10 @@ const kinds = {
 export function cgroupFindings(layout: CgroupLayout): Finding[] {
   if (layout.kind === "none") {
     return [
-      {
-        check: "cgroups",
-        level: "error",
-        text: "No control groups are mounted: tasks cannot be limited, measured or killed as a whole.",
-        fix: "Boot with systemd, or: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-      },
+      about("cgroups").error(
+        "No control groups are mounted: tasks cannot be limited, measured or killed as a whole.",
+        "Boot with systemd, or: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+      ),
     ];
   }
   return [version(layout.kind), ...missing(layout)];
@@ -32,13 +30,11 @@ export function cgroupFindings(layout: CgroupLayout): Finding[] {
 
 function version(kind: keyof typeof kinds): Finding {
   const text = `Control groups are mounted as ${kinds[kind]}.`;
-  if (kind === "v2") return { check: "cgroups", level: "ok", text };
-  return {
-    check: "cgroups",
-    level: "warning",
-    text: `${text} systemd 258 and later, on the host or in an image that boots, needs v2.`,
-    fix: "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line.",
-  };
+  if (kind === "v2") return about("cgroups").ok(text);
+  return about("cgroups").warning(
+    `${text} systemd 258 and later, on the host or in an image that boots, needs v2.`,
+    "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line.",
+  );
 }
 
 function missing(layout: CgroupLayout): Finding[] {
@@ -46,15 +42,14 @@ function missing(layout: CgroupLayout): Finding[] {
   const lacking = Object.entries(controllers).filter(([name]) => !has(name));
   if (lacking.length === 0) {
     const names = Object.keys(controllers).join(", ");
-    return [{ check: "controllers", level: "ok", text: `The cgroup controllers ${names} are available.` }];
+    return [about("controllers").ok(`The cgroup controllers ${names} are available.`)];
   }
-  return lacking.map(([name, loss]) => ({
-    check: "controllers",
-    level: "warning" as const,
-    text: `The cgroup controller ${name} is not available: ${loss}.`,
-    fix:
+  return lacking.map(([name, loss]) =>
+    about("controllers").warning(
+      `The cgroup controller ${name} is not available: ${loss}.`,
       name === "memory"
         ? "Boot with cgroup_enable=memory on the kernel's command line."
         : `Use a kernel with the controller ${name}, and check that no program disabled it in the root cgroup.`,
-  }));
+    ),
+  );
 }

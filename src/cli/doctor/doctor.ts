@@ -4,9 +4,8 @@
  * *findings*. A finding is ok, a warning (a feature does not work) or an error (no task can run), each with one sentence and a fix.
  */
 
-import { parseArgs } from "node:util";
 import { decodePluginConfig } from "../../config/plugin/decode";
-import { type Command, orUsageError } from "../command";
+import { type Command, parseArguments } from "../command";
 import { cgroupFindings } from "./cgroup-checks";
 import { type Finding, hasErrors, reportText } from "./finding";
 import { hostFindings } from "./host-checks";
@@ -27,12 +26,11 @@ export const doctorCommand: Command = {
     "Changes nothing. Exit code 0 if tasks can run, 1 if something has to be fixed first.",
   ].join("\n"),
   async run(args, terminal) {
-    const { values } = orUsageError(() =>
-      parseArgs({
-        args: [...args],
-        options: { "plugin-dir": { type: "string" }, store: { type: "string" }, json: { type: "boolean" } },
-      }),
-    );
+    const { values } = parseArguments(args, {
+      "plugin-dir": { type: "string" },
+      store: { type: "string" },
+      json: { type: "boolean" },
+    });
     const findings = evaluate(
       await readHost(values["plugin-dir"], values.store ?? decodePluginConfig(new Uint8Array()).image_store),
     );

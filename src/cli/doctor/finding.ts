@@ -1,4 +1,4 @@
-import { paint, type Terminal } from "../terminal";
+import { paint, type Terminal } from "../command";
 
 /** Severity of a finding: an error keeps tasks from running, a warning means that a feature does not work. */
 type Level = "ok" | "warning" | "error";
@@ -12,6 +12,15 @@ export interface Finding {
   readonly text: string;
   /** What to do about it. */
   readonly fix?: string;
+}
+
+/** Makes the findings of one check. */
+export function about(check: string) {
+  return {
+    ok: (text: string): Finding => ({ check, level: "ok", text }),
+    warning: (text: string, fix: string): Finding => ({ check, level: "warning", text, fix }),
+    error: (text: string, fix: string): Finding => ({ check, level: "error", text, fix }),
+  };
 }
 
 /** Whether anything keeps tasks from running. */

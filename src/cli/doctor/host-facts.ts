@@ -51,7 +51,6 @@ export interface ImageStoreFact {
   readonly fileSystem: string;
 }
 
-/** What image downloads need. */
 interface DownloadFact {
   /** systemd-importd is usable: it is installed, the bus that starts it responds, and systemd is PID 1. */
   readonly importd: boolean;
@@ -75,7 +74,6 @@ export interface HostFacts {
   readonly booted: boolean;
   /** PID 1's own D-Bus socket. */
   readonly manager: Reachability;
-  /** The system bus. */
   readonly bus: Reachability;
   /** systemd-machined is installed, and the bus that starts it responds. */
   readonly machined: boolean;
@@ -91,4 +89,10 @@ export interface HostFacts {
   readonly downloads: DownloadFact;
   readonly network: NetworkFacts;
   readonly pluginDirectory?: PluginDirectory;
+}
+
+/** Whether a Linux release, as `uname -r` prints it, is at least the given version. */
+export function isAtLeast(release: string, [major, minor]: readonly [number, number]): boolean {
+  const [ownMajor = 0, ownMinor = 0] = release.split(/[.-]/).map(Number);
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }

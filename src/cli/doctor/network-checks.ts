@@ -5,7 +5,7 @@ import { dependsOnAdvertisements, forwards, hasIpv6 } from "../../linux/sysctl";
 import { acceptCommands, droppingForwardChains } from "../../network/firewall/forward-policy";
 import { attemptNft } from "../../network/firewall/nftables";
 import { networkdRuns } from "../../systemd/networkd";
-import type { Finding } from "./finding";
+import { about, type Finding } from "./finding";
 
 /** Where agents look for CNI plugins (cni_path), and where distributions install them. */
 const CNI_DIRECTORIES = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
@@ -46,77 +46,58 @@ export function networkFindings(facts: NetworkFacts): Finding[] {
 }
 
 function packetFilter({ nft }: NetworkFacts): Finding {
-  const check = "nftables";
+  const report = about("nftables");
   return nft === undefined
-    ? {
-        check,
-        level: "warning",
-        text: "nft is not installed: ports cannot be forwarded, and containers cannot reach other hosts.",
-        fix: 'Install the package "nftables"; firewalls that use iptables can stay.',
-      }
-    : {
-        check,
-        level: "ok",
-        text: `${nft} is available: ports are forwarded to containers with the table "inet nomad-nspawn".`,
-      };
+    ? report.warning(
+        "nft is not installed: ports cannot be forwarded, and containers cannot reach other hosts.",
+        'Install the package "nftables"; firewalls that use iptables can stay.',
+      )
+    : report.ok(`${nft} is available: ports are forwarded to containers with the table "inet nomad-nspawn".`);
 }
 
 function forwarding({ forwarding: on, ipv6, advertisedRoute }: NetworkFacts): Finding {
-  const check = "forwarding";
+  const report = about("forwarding");
   if (ipv6 && !on.ipv6 && advertisedRoute) {
-    return {
-      check,
-      level: "warning",
-      text: "The host's IPv6 default route comes from router advertisements, which a forwarding kernel ignores: the driver does not enable IPv6 forwarding, and containers reach only this host over IPv6.",
-      fix: "Set net.ipv6.conf.INTERFACE.accept_ra = 2 for the interface and net.ipv6.conf.all.forwarding = 1, or let systemd-networkd or NetworkManager handle router advertisements.",
-    };
+    return report.warning(
+      "The host's IPv6 default route comes from router advertisements, which a forwarding kernel ignores: the driver does not enable IPv6 forwarding, and containers reach only this host over IPv6.",
+      "Set net.ipv6.conf.INTERFACE.accept_ra = 2 for the interface and net.ipv6.conf.all.forwarding = 1, or let systemd-networkd or NetworkManager handle router advertisements.",
+    );
   }
   return on.ipv4
-    ? {
-        check,
-        level: "ok",
-        text: `IP forwarding is enabled${on.ipv6 || !ipv6 ? "" : " for IPv4; the driver enables it for IPv6 when a container needs it"}.`,
-      }
-    : {
-        check,
-        level: "ok",
-        text: "IP forwarding is disabled; the driver enables it (net.ipv4.ip_forward) with the first container that has a private network.",
-      };
+    ? report.ok(
+        `IP forwarding is enabled${on.ipv6 || !ipv6 ? "" : " for IPv4; the driver enables it for IPv6 when a container needs it"}.`,
+      )
+    : report.ok(
+        "IP forwarding is disabled; the driver enables it (net.ipv4.ip_forward) with the first container that has a private network.",
+      );
 }
 
 function forwardPolicy({ droppingChains }: NetworkFacts): Finding {
-  const check = "firewall";
+  const report = about("firewall");
   const [first = ""] = droppingChains;
-  if (first === "") return { check, level: "ok", text: "No firewall chain drops forwarded packets by policy." };
-  return {
-    check,
-    level: "warning",
-    text: `The firewall drops forwarded packets unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver does not modify other programs' firewall rules.`,
-    fix: first.startsWith("inet")
+  if (first === "") return report.ok("No firewall chain drops forwarded packets by policy.");
+  return report.warning(
+    `The firewall drops forwarded packets unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver does not modify other programs' firewall rules.`,
+    first.startsWith("inet")
       ? `Accept the containers' interfaces in that chain: ${acceptCommands(first, "ve-")}; the same for "vz-*" where zones are used.`
       : `Accept the containers' interfaces: ${acceptCommands(first, "ve-")} (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
-  };
+  );
 }
 
 function addresses({ networkd }: NetworkFacts): Finding {
-  const check = "addresses";
-  return {
-    check,
-    level: "ok",
-    text: networkd
+  const report = about("addresses");
+  return report.ok(
+    networkd
       ? "systemd-networkd is running: it assigns addresses where it manages the containers' interfaces (80-container-ve.network)."
       : "systemd-networkd is not running: the driver assigns addresses to containers.",
-  };
+  );
 }
 
 function groups({ cni }: NetworkFacts): Finding {
-  const check = "cni";
-  return {
-    check,
-    level: "ok",
-    text:
-      cni === undefined
-        ? 'No CNI plugins found: groups with network { mode = "bridge" } cannot be placed on this client. Install the package "containernetworking-plugins" (Debian, Ubuntu) and set cni_path in the client block.'
-        : `CNI plugins found in ${cni}${cni === "/opt/cni/bin" ? "" : ` (set cni_path = "${cni}" in the client block)`}, for network { mode = "bridge" }.`,
-  };
+  const report = about("cni");
+  return report.ok(
+    cni === undefined
+      ? 'No CNI plugins found: groups with network { mode = "bridge" } cannot be placed on this client. Install the package "containernetworking-plugins" (Debian, Ubuntu) and set cni_path in the client block.'
+      : `CNI plugins found in ${cni}${cni === "/opt/cni/bin" ? "" : ` (set cni_path = "${cni}" in the client block)`}, for network { mode = "bridge" }.`,
+  );
 }

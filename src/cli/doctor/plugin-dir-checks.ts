@@ -1,11 +1,11 @@
 import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoCode, isMissing } from "../../lib/errors";
+import { errnoCode, ifThere, isMissing } from "../../lib/errors";
 import { isExecutable } from "../../linux/programs";
-import type { Finding } from "./finding";
+import { about, type Finding } from "./finding";
 import type { Directory, PluginDirectory, PluginFile } from "./host-facts";
 
-const CHECK = "plugin_dir";
+const report = about("plugin_dir");
 /** Group and others may write. */
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
@@ -16,11 +16,7 @@ const STICKY = 0o1000;
  * @param self executable to install if the directory has none
  */
 export function pluginDirFindings(found: PluginDirectory, self: string): Finding[] {
-  if ("problem" in found) {
-    return [
-      { check: CHECK, level: "error", text: found.problem, fix: `mkdir -p ${found.path}; chmod 755 ${found.path}` },
-    ];
-  }
+  if ("problem" in found) return [report.error(found.problem, `mkdir -p ${found.path}; chmod 755 ${found.path}`)];
   return [...found.directories.flatMap(directoryFindings), ...filesFindings(found.path, found.files, self)];
 }
 
@@ -31,36 +27,30 @@ function directoryFindings({ path, owner, mode }: Directory, index: number): Fin
   if (safe) return [];
   const who = owner === 0 ? "users other than root" : `user ${owner}`;
   return [
-    {
-      check: CHECK,
-      level: "error",
-      text: `${path} is writable by ${who}, who could run code as root.`,
-      fix: `chown root:root ${path}; chmod go-w ${path}`,
-    },
+    report.error(
+      `${path} is writable by ${who}, who could run code as root.`,
+      `chown root:root ${path}; chmod go-w ${path}`,
+    ),
   ];
 }
 
 function filesFindings(path: string, files: readonly PluginFile[], self: string): Finding[] {
   if (files.length === 0) {
     return [
-      {
-        check: CHECK,
-        level: "error",
-        text: `${path} contains no nspawn driver (a file named nspawn or nomad-driver-nspawn).`,
-        fix: `install -o root -g root -m 755 ${self} ${path}/nspawn`,
-      },
+      report.error(
+        `${path} contains no nspawn driver (a file named nspawn or nomad-driver-nspawn).`,
+        `install -o root -g root -m 755 ${self} ${path}/nspawn`,
+      ),
     ];
   }
   const several: Finding[] =
     files.length === 1
       ? []
       : [
-          {
-            check: CHECK,
-            level: "warning",
-            text: `${path} contains the driver more than once: ${files.map(({ name }) => name).join(", ")}.`,
-            fix: "Keep one: the agent loads each one that a plugin block names, and uses the newest.",
-          },
+          report.warning(
+            `${path} contains the driver more than once: ${files.map(({ name }) => name).join(", ")}.`,
+            "Keep one: the agent loads each one that a plugin block names, and uses the newest.",
+          ),
         ];
   return [...several, ...files.map((file) => fileFinding(path, file))];
 }
@@ -68,26 +58,15 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
 function fileFinding(path: string, { name, owner, mode, executable }: PluginFile): Finding {
   const file = `${path}/${name}`;
   if (owner !== 0 || (mode & WRITABLE_BY_OTHERS) !== 0) {
-    return {
-      check: CHECK,
-      level: "error",
-      text: `${file} is writable by users other than root.`,
-      fix: `chown root:root ${file}; chmod 755 ${file}`,
-    };
+    return report.error(`${file} is writable by users other than root.`, `chown root:root ${file}; chmod 755 ${file}`);
   }
   if (!executable) {
-    return {
-      check: CHECK,
-      level: "error",
-      text: `${file} is not executable: its mode is ${mode.toString(8)}, or its file system is mounted noexec.`,
-      fix: `chmod 755 ${file}, or mount the file system without noexec.`,
-    };
+    return report.error(
+      `${file} is not executable: its mode is ${mode.toString(8)}, or its file system is mounted noexec.`,
+      `chmod 755 ${file}, or mount the file system without noexec.`,
+    );
   }
-  return {
-    check: CHECK,
-    level: "ok",
-    text: `${file} is installed; its block in the agent's config is plugin "${name}" {}.`,
-  };
+  return report.ok(`${file} is installed; its block in the agent's config is plugin "${name}" {}.`);
 }
 
 /** Names of the executable in a plugin_dir. */
@@ -112,13 +91,10 @@ export function readPluginDirectory(path: string): PluginDirectory {
 /** A dangling symlink counts as no file. */
 function readFile(directory: string, name: string): PluginFile[] {
   const path = join(directory, name);
-  try {
+  return ifThere(() => {
     const { uid, mode } = statSync(path);
     return [{ name, owner: uid, mode: mode & 0o7777, executable: isExecutable(path) }];
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  }, []);
 }
 
 function readDirectory(path: string): Directory {

@@ -15,7 +15,7 @@ import { getCACertificates } from "node:tls";
 import { findKeyring } from "../../image/machine/verify";
 import { FORMAT, storePaths } from "../../image/store/store-format";
 import { errnoCode, errorText } from "../../lib/errors";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
 import { readCgroupLayout } from "../../linux/cgroup/layout";
 import { readMounts } from "../../linux/mount";
 import { openPidfd } from "../../linux/pidfd";

@@ -4,11 +4,10 @@
  * attach-streams.ts connects the command with the terminal of the caller.
  */
 
-import { parseArgs } from "node:util";
 import { FilterCache } from "../../exec/seccomp";
 import { openSession } from "../../exec/session";
 import { exitCode } from "../../exec/session-plan";
-import { type Command, orUsageError, UsageError } from "../command";
+import { type Command, parseArguments, UsageError } from "../command";
 import { joinStreams } from "./attach-streams";
 import { findContainer } from "./find-container";
 
@@ -66,7 +65,7 @@ function execOptions(args: readonly string[]): ExecOptions {
   const known = { tty: { type: "boolean" }, "no-tty": { type: "boolean" }, user: { type: "string" } } as const;
   const first = args.findIndex((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--user");
   const end = first < 0 ? args.length : first;
-  const { values } = orUsageError(() => parseArgs({ args: args.slice(0, end), options: known }));
+  const { values } = parseArguments(args.slice(0, end), known);
   const [machine, ...rest] = args.slice(end);
   const command = rest[0] === "--" ? rest.slice(1) : rest;
   if (machine === undefined) throw new UsageError("Missing argument: MACHINE.");

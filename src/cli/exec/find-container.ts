@@ -1,6 +1,6 @@
 import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
 import type { PayloadMode } from "../../nspawn/payload";
 import { findStartedPayload, waitForProcess } from "../../nspawn/processes";
 import { nspawnSwitches } from "../../nspawn/switches";
@@ -15,11 +15,7 @@ interface FoundContainer {
   close(): Promise<void>;
 }
 
-/**
- * Finds a container.
- *
- * @throws ContainerGoneError if no container of that name is running
- */
+/** Finds a container. @throws ContainerGoneError if no container of that name is running */
 export async function findContainer(machine: string): Promise<FoundContainer> {
   const supervisors = new Supervisors(createLogger("nspawn", () => {}));
   const close = () => supervisors[Symbol.asyncDispose]();

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import type { HclType, OptionTable } from "../../config/option";
 import { taskOptions } from "../../config/task/options";
-import { parseDuration } from "../../values/duration";
+import { parseJson } from "../../lib/objects";
 import { isEnvironmentName } from "../../values/names";
-import { orUsageError, UsageError } from "../command";
+import { parseDuration } from "../../values/units";
+import { parseArguments, UsageError } from "../command";
 
 /** A task's config block as Nomad would send it. */
 type RawConfig = Record<string, unknown>;
@@ -61,12 +61,9 @@ function mapEntry(type: HclType, name: string, key: string, value: string, befor
 }
 
 function json(name: string, text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    return value;
-  } catch {
-    throw new UsageError(`The value of ${name} must be JSON, such as ["a"] or {"a": "b"}.`);
-  }
+  const value = parseJson(text);
+  if (value === undefined) throw new UsageError(`The value of ${name} must be JSON, such as ["a"] or {"a": "b"}.`);
+  return value;
 }
 
 function splitOnce(text: string, separator: string): [before: string, after: string | undefined] {
@@ -74,9 +71,7 @@ function splitOnce(text: string, separator: string): [before: string, after: str
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)];
 }
 
-/** The options of `run`. */
 export interface RunOptions {
-  /** The task's config block. */
   readonly config: RawConfig;
   readonly environment: Readonly<Record<string, string>>;
   /** MiB. */
@@ -87,7 +82,6 @@ export interface RunOptions {
   readonly verbose: boolean;
 }
 
-/** The text of the help. */
 export const runHelp = [
   "Starts a container through the plugin protocol, as a Nomad agent would, and exits with its exit code; 128 + N if",
   "signal N killed it. Its output is streamed. SIGINT and SIGTERM stop it; a second one kills it.",
@@ -107,30 +101,22 @@ export const runHelp = [
   "Example: nomad-driver-nspawn run ./debian --set ephemeral=true -- /bin/sh -c 'hostname; id'",
 ].join("\n");
 
-const defaults = { memory: "512", stopTimeout: "5s" } as const;
-
-/**
- * Parses the arguments of `run`.
- *
- * @throws UsageError
- */
+/** Parses the arguments of `run`. @throws UsageError */
 export function runOptions(args: readonly string[]): RunOptions {
   const end = args.indexOf("--");
   const before = end < 0 ? args : args.slice(0, end);
-  const { values, positionals } = orUsageError(() =>
-    parseArgs({
-      args: [...before],
-      allowPositionals: true,
-      options: {
-        boot: { type: "boolean" },
-        "network-veth": { type: "boolean" },
-        set: { type: "string", multiple: true },
-        env: { type: "string", multiple: true },
-        memory: { type: "string", default: defaults.memory },
-        "stop-timeout": { type: "string", default: defaults.stopTimeout },
-        verbose: { type: "boolean" },
-      },
-    }),
+  const { values, positionals } = parseArguments(
+    before,
+    {
+      boot: { type: "boolean" },
+      "network-veth": { type: "boolean" },
+      set: { type: "string", multiple: true },
+      env: { type: "string", multiple: true },
+      memory: { type: "string", default: "512" },
+      "stop-timeout": { type: "string", default: "5s" },
+      verbose: { type: "boolean" },
+    },
+    true,
   );
   const [image, ...words] = positionals;
   if (image === undefined) throw new UsageError("Missing argument: IMAGE. Usage: run IMAGE [OPTIONS] [-- COMMAND…].");

@@ -14,11 +14,7 @@ import { GRPCController } from "../../../gen/plugin/grpc_controller_pb";
 
 type DriverClient = Client<typeof Driver>;
 
-/**
- * Checks that the driver can run tasks on this host.
- *
- * @throws Error with the driver's own reason
- */
+/** Checks that the driver can run tasks on this host. @throws Error with the driver's own reason */
 export async function checkHealth(driver: DriverClient): Promise<void> {
   // Leaving the loop ends the stream: only the first response matters here.
   for await (const { health, healthDescription, err } of driver.fingerprint({})) {
@@ -41,11 +37,7 @@ export async function startTask(driver: DriverClient, task: TaskConfig): Promise
   return handle;
 }
 
-/**
- * Waits until a task exits, without a time limit.
- *
- * @throws Error if the driver does not know its exit status
- */
+/** Waits until a task exits, without a time limit. @throws Error if the driver does not know its exit status */
 export async function taskEnd(driver: DriverClient, taskId: string): Promise<ExitResult> {
   const { result, err } = await plainErrors(driver.waitTask({ taskId }));
   if (result === undefined || err !== "") throw new Error(err || "The driver returned no exit status of the task.");

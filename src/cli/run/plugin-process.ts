@@ -1,3 +1,4 @@
+import { isRecord, parseJson } from "../../lib/objects";
 import { MAGIC_COOKIE_KEY, MAGIC_COOKIE_VALUE } from "../../plugin/handshake";
 
 /** A plugin process that this program started. */
@@ -70,4 +71,16 @@ async function forEachLine(stream: ReadableStream<Uint8Array>, take: (line: stri
     for (const line of lines) take(line);
   }
   if (rest !== "") take(rest);
+}
+
+/** A line of the plugin's log as text, or undefined for one that only --verbose shows. */
+export function logSentence(line: string, verbose: boolean): string | undefined {
+  const fields = parseJson(line);
+  // Not JSON of hclog: a crash report, for example.
+  if (!isRecord(fields) || !("@level" in fields)) return line;
+  const { "@level": level, "@message": message, "@module": module, "@timestamp": _, ...more } = fields;
+  const important = level === "warn" || level === "error";
+  if (!important && !verbose) return undefined;
+  const details = Object.entries(more).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
+  return `[${String(level)}] ${verbose ? `${String(module)}: ` : ""}${String(message)}${details.join("")}`;
 }

@@ -4,20 +4,17 @@ import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugin
 import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import { type Allocation, createAllocation, taskConfig } from "./allocation";
-import { logSentence } from "./driver-log";
 import { forwardOutput, openLogFifo } from "./log-pipe";
 import type { RunOptions } from "./options";
 import { checkHealth, connectPlugin, type PluginClient, plainErrors, startTask, taskEnd } from "./plugin-client";
-import { type PluginChild, startPluginChild } from "./plugin-process";
+import { logSentence, type PluginChild, startPluginChild } from "./plugin-process";
 
 /** An agent waits about this long before it kills a plugin that it asked to shut down. */
 const SHUTDOWN_MS = 2_000;
 
-/** The environment of a run. */
 interface RunContext {
   /** argv that starts this program as a plugin. */
   readonly self: readonly string[];
-  /** Where the task's output goes. */
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
   /** Prints a message that is not output of the task. */

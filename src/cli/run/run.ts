@@ -4,7 +4,7 @@
  * StartTask, WaitTask, StopTask and DestroyTask (run-task.ts). So what runs here runs the same way under an agent.
  */
 
-import { selfCommand } from "../../lib/entry-points";
+import { selfCommand } from "../../lib/executable";
 import { signalName, signalNumber } from "../../values/signals";
 import type { Command } from "../command";
 import { runHelp, runOptions } from "./options";

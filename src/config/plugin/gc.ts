@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseSize } from "../../values/size";
+import { parseSize } from "../../values/units";
 import { duration } from "../duration-row";
 import { option } from "../option";
 import { flag } from "../row-types";

@@ -35,7 +35,7 @@ export const pluginOptions = {
     schema: v.optional(absolutePath, "/var/lib/nomad-driver-nspawn"),
     allowed: "an absolute path",
     meaning:
-      "Directory for unpacked container (OCI) images and for the writable layers of their containers (docs/images.md). Agents on one host may share it.",
+      "Directory for unpacked container (OCI) images, and for the writable layers of roots that the driver makes, on these images and on directories (docs/images.md). Agents on one host may share it.",
   }),
   allow_caps: option({
     type: { kind: "strings" },

@@ -43,7 +43,8 @@ export const containerOptions = {
   }),
   ephemeral: option({
     ...flag(false),
-    meaning: "Run on a copy of the image that is removed when the task ends.",
+    meaning:
+      "Discard all changes when the task ends. A directory is not copied: changes go to a layer of the task's own in `image_store`, where kernel and file system allow it (docs/images.md).",
     nspawn: "--ephemeral",
     switches: (on) => (on ? ["--ephemeral"] : []),
   }),
@@ -56,9 +57,15 @@ export const containerOptions = {
   volatile: option({
     ...choice(["yes", "state", "overlay", "no"]),
     meaning:
-      "Which changes are discarded when the task ends: `yes` mounts only `/usr` of the image, `state` replaces only `/var` (by a tmpfs), `overlay` keeps every change in memory. `yes` and `state` together with user namespaces need systemd-nspawn 257.",
+      "Which changes are discarded when the task ends: `yes` mounts only `/usr` of the image, `state` replaces only `/var` (by a tmpfs), `overlay` keeps every change in memory (at most 25 % of the host's). For disk images, `yes` and `state` together with user namespaces need systemd-nspawn 257.",
     nspawn: "--volatile=",
     switches: (mode) => [`--volatile=${mode}`],
+  }),
+  tmp: option({
+    ...choice(["tmpfs", "disk"]),
+    meaning:
+      "What `/tmp` is: a `tmpfs` of at most 10 % of the host's memory, which counts as the task's memory, or the directory of the root file system (`disk`), with the image's content. The default is `disk` for container (OCI) images, and for directories with `ephemeral` or `volatile = \"overlay\"` (docs/images.md), otherwise `tmpfs`.",
+    example: 'tmp = "disk"',
   }),
   console: option({
     ...choice(["interactive", "read-only", "passive", "pipe"]),

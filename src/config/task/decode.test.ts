@@ -318,6 +318,14 @@ describe("rejected with one sentence", () => {
       'Option network_bridge = "a/b" is not valid: it must consist of printable ASCII characters other than ":", "/" and "%".',
     ],
     [{ network_bridge: "all" }, 'Option network_bridge = "all" is not valid: this name is reserved.'],
+    [
+      { tmp: "disk", read_only: true },
+      'Options tmp = "disk" and read_only = true exclude each other: the image\'s /tmp could not be written; use tmp = "tmpfs".',
+    ],
+    [
+      { tmp: "disk", volatile: "state" },
+      'Options tmp = "disk" and volatile = "state" exclude each other: the image\'s /tmp could not be written; use tmp = "tmpfs".',
+    ],
     [{ ports: ["a"], port_map: { a: 1 } }, "Options ports and port_map exclude each other: use ports."],
     [
       { port_map: { http: 70_000 } },

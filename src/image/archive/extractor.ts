@@ -6,15 +6,15 @@
  * Terms: a *whiteout* is an entry that removes a file of the layers below, an *opaque* directory one that hides everything in that
  * directory; in an archive they are files named .wh.*, on the disk the device 0:0 and an attribute of overlayfs. A *sparse* file has
  * holes, which the archive omits. A *byte string* is a name or value byte by byte, because names need not be UTF-8. The *list* of a layer
- * has a record for each entry, with which `images verify` compares the files later (layer-record.ts).
+ * has a record for each entry, with which `images verify` compares the files later (report.ts).
  */
 
 import { chmodSync, lchownSync, linkSync, lutimesSync, mkdirSync, rmSync, type Stats, symlinkSync } from "node:fs";
 import { quoteName, UnpackError } from "../../lib/errors";
 import { createFifo, createWhiteout, setAttribute } from "../../linux/files";
 import { FileWriter, setAttributes } from "./file-writer";
-import type { LayerRecord } from "./layer-record";
 import { isSame, isWhiteout, look, nameParts, native, timeOf, whiteout } from "./names";
+import type { LayerRecord } from "./report";
 import type { ByteString, TarEntry, TarSink } from "./tar-header";
 
 /** The devices of every container, in the /dev that systemd-nspawn mounts over the image's, by Linux's numbers (devices.txt). */

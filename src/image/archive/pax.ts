@@ -1,4 +1,5 @@
 import { UnpackError } from "../../lib/errors";
+import { defined } from "../../lib/objects";
 import type { ByteString } from "./tar-header";
 
 /** Records of an extended header by keyword. */
@@ -43,11 +44,7 @@ export function parsePax(data: Buffer): PaxRecords {
   return records;
 }
 
-/**
- * The meaning of the records for the entry they belong to.
- *
- * @throws UnpackError for an invalid value
- */
+/** The meaning of the records for the entry they belong to. @throws UnpackError for an invalid value */
 export function paxOverrides(records: PaxRecords): PaxOverrides {
   const text = (key: string) => records.get(key)?.toString("latin1");
   const whole = (key: string) => {
@@ -68,12 +65,7 @@ export function paxOverrides(records: PaxRecords): PaxOverrides {
   const xattrs = new Map<string, Buffer>();
   for (const [key, value] of records) if (key.startsWith(XATTR)) xattrs.set(key.slice(XATTR.length), value);
   return {
-    ...(path === undefined || path === "" ? {} : { path }),
-    ...(link === undefined || link === "" ? {} : { link }),
-    ...(size === undefined ? {} : { size }),
-    ...(uid === undefined ? {} : { uid }),
-    ...(gid === undefined ? {} : { gid }),
-    ...(mtime === undefined ? {} : { mtime }),
+    ...defined({ path: path || undefined, link: link || undefined, size, uid, gid, mtime }),
     xattrs,
   };
 }

@@ -68,11 +68,7 @@ export class DataMap {
   }
 }
 
-/**
- * Checks that the pieces are in order and within the file.
- *
- * @throws UnpackError
- */
+/** Checks that the pieces are in order and within the file. @throws UnpackError */
 export function checkPieces({ pieces, size }: SparseMap, stored: number): void {
   let end = 0;
   let sum = 0;

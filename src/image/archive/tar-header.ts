@@ -107,7 +107,6 @@ function checksumFits(block: Buffer): boolean {
   return written === unsigned || written === signed;
 }
 
-/** The types of entries in an archive. */
 export type EntryKind = "file" | "directory" | "symlink" | "hard link" | "fifo" | "character device" | "block device";
 
 /** An entry of an archive; names are as written and not checked. */

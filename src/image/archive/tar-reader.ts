@@ -77,11 +77,7 @@ export class TarReader {
     }
   }
 
-  /**
-   * Ends the archive.
-   *
-   * @throws UnpackError if it is incomplete
-   */
+  /** Ends the archive. @throws UnpackError if it is incomplete */
   finish(): void {
     const between = this.#state === "header" && this.#filled === 0;
     if (!between && this.#state !== "ended") throw new UnpackError("it is truncated");

@@ -2,17 +2,14 @@ import { createHash } from "node:crypto";
 import { openSync, statfsSync, writeSync } from "node:fs";
 import { gcThrottle } from "../../lib/buffers";
 import { errnoCode, errorText, UnpackError } from "../../lib/errors";
-import { keepCapabilities } from "../../linux/capabilities";
 import { loadLibc } from "../../linux/ffi";
 import { enterRoot, syncFileSystem } from "../../linux/files";
-import { compressionOf, type Decompressor, decompressor } from "../compression/decompress";
-import { MAGIC_BYTES } from "../compression/magic";
+import { keepCapabilities } from "../../linux/proc";
+import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "../compression/decompress";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
-import type { LayerRecord } from "./layer-record";
-import type { UnpackReport } from "./report";
+import type { LayerRecord, UnpackReport } from "./report";
 import { TarReader } from "./tar-reader";
 
-/** The properties of an unpacked layer. */
 interface Unpacked {
   /** Digest of the uncompressed archive: "sha256:…". */
   readonly diffId: string;
@@ -21,13 +18,10 @@ interface Unpacked {
   readonly entries: number;
 }
 
-/** How to unpack an archive. */
 interface UnpackOptions {
   /** A layer if absent. */
   readonly kind?: ArchiveKind;
-  /** Algorithm of the digest. */
   readonly algorithm: "sha256" | "sha512";
-  /** Called for each written entry. */
   readonly record: Recorder;
   /** Called with the uncompressed bytes so far, before the first and periodically; throws to cancel. */
   readonly check: (bytes: number) => void;

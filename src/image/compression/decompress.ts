@@ -3,13 +3,12 @@
  * decompressed by the runtime's zlib; zstd-frames.ts checks that zstd data is complete, which the runtime does not. xz and bzip2 exist
  * for machine images only, and are decompressed by programs of the host (image/machine/expand.ts).
  *
- * This file decompresses layers, in the process that unpacks them.
+ * This file recognizes formats, and decompresses layers in the process that unpacks them.
  */
 
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { UnpackError } from "../../lib/errors";
-import { typeOf } from "./magic";
 
 /** Measured: 128 KiB are twice as fast as zlib's default of 16; a megabyte is no faster and takes more memory. */
 const CHUNK = 128 * 1024;
@@ -17,7 +16,6 @@ const CHUNK = 128 * 1024;
 /** The compressions of archives that are recognised. */
 const COMPRESSIONS = ["gzip", "zstd", "xz"] as const;
 
-/** The compression of an archive. */
 export type Compression = (typeof COMPRESSIONS)[number] | "none";
 
 /** The compression by the first bytes: a media type may be wrong, and container engines use these too. */
@@ -39,7 +37,6 @@ export function decompressor(compression: Compression, take: (bytes: Buffer) => 
   );
 }
 
-/** Accepts compressed bytes. */
 export interface Decompressor {
   /** Resolves when more can be written. @throws UnpackError, and what `take` throws */
   write(bytes: Buffer): Promise<void>;
@@ -85,4 +82,30 @@ class StreamDecompressor implements Decompressor {
     await Promise.race([this.#done, this.#failed.promise]);
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+/** The types of files that are recognized by their first bytes. */
+export type FileType = "gzip" | "zstd" | "xz" | "bzip2" | "qcow2";
+
+/** How many bytes {@link isOneOf} needs. */
+export const MAGIC_BYTES = 6;
+
+/** The first bytes of each type; of a zstd skippable frame, the lowest four bits are free. */
+const MAGIC: Readonly<Record<FileType, readonly (readonly number[])[]>> = {
+  gzip: [[0x1f, 0x8b]],
+  // A frame, or a skippable one before it (RFC 8878): zstd:chunked layers have these.
+  zstd: [[0x28, 0xb5, 0x2f, 0xfd], ...Array.from({ length: 16 }, (_, low) => [0x50 + low, 0x2a, 0x4d, 0x18])],
+  xz: [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  bzip2: [[0x42, 0x5a, 0x68]],
+  qcow2: [[0x51, 0x46, 0x49, 0xfb]],
+};
+
+/** Whether content begins with the magic number of a type. */
+export function isOneOf(start: Uint8Array, type: FileType): boolean {
+  return MAGIC[type].some((magic) => magic.every((byte, index) => start[index] === byte));
+}
+
+/** The first of some types that content has by its first bytes: a media type or a file's name may be wrong. */
+export function typeOf<Type extends FileType>(start: Uint8Array, types: readonly Type[]): Type | undefined {
+  return types.find((type) => isOneOf(start, type));
 }

@@ -5,7 +5,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { writeFd } from "../../linux/fd-stream";
 import { createPipe } from "../../linux/pipe";
 import { findProgram } from "../../linux/programs";
-import { MAGIC_BYTES, typeOf } from "../compression/magic";
+import { MAGIC_BYTES, typeOf } from "../compression/decompress";
 import { ZstdFrames } from "../compression/zstd-frames";
 
 /** A download that cannot be decompressed; the message is the last clause of a sentence. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { errnoCode } from "../../lib/errors";
+import { defined } from "../../lib/objects";
 import { SourceError } from "../source";
 import { basic, httpClient, readBytes } from "../transfer/client";
 import { download } from "../transfer/download";
@@ -33,9 +34,7 @@ export function readContent(
     open: (headers, inner) =>
       send({ name: subject.name, url, headers: { ...headers, ...authorization }, signal: inner }),
     signal,
-    ...(timing === undefined ? {} : { timing }),
-    ...(digest === undefined ? {} : { digest }),
-    ...(onProgress === undefined ? {} : { onProgress }),
+    ...defined({ timing, digest, onProgress }),
   });
 }
 
@@ -118,10 +117,7 @@ async function checkSigned(
   for (const url of signatures) {
     const signature = await fetchOptional(url, `the signature for ${subject.name}`, context);
     if (signature === undefined) continue;
-    await checkSignature(list, signature, {
-      scratch,
-      ...(context.keyring === undefined ? {} : { keyring: context.keyring }),
-    });
+    await checkSignature(list, signature, { scratch, keyring: context.keyring });
     return;
   }
   throw contentError(

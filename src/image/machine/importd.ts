@@ -4,21 +4,18 @@ import { aborted } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import { abortError } from "../transfer/errors";
 import { watchingSpace } from "./free-space";
-import { ImportdBus } from "./importd-bus";
+import { ImportdBus, nextStep, type Transfer, transferName, transferPrefix } from "./importd-bus";
 import { failureOf, type ImportdLine } from "./importd-log";
-import { nextStep, type Transfer, transferName, transferPrefix } from "./importd-transfers";
 import { MADE } from "./pool";
 import type { Fetch } from "./provide";
 import { type MachineImage, subjectOf } from "./request";
 
-/** The parameters of a download by systemd-importd. */
 interface ImportdContext {
   /** Where importd creates images. */
   readonly directory: string;
   /** Bytes that stay free on its disk; 0 for no limit. */
   readonly keepFree: number;
   readonly signal: AbortSignal;
-  /** Called with the progress in percent. */
   readonly onPercent?: (percent: number) => void;
 }
 

@@ -12,12 +12,12 @@
 import { createHash } from "node:crypto";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { isMissing, StoreError } from "../../lib/errors";
+import { inDirectory, removeIfEmpty } from "../../lib/files";
 import { exchangePaths } from "../../linux/files";
 import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
 import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
-import type { MachineImage } from "./request";
+import type { DownloadContext, MachineImage } from "./request";
 
 /** An existing image of a name. */
 interface ExistingImage {
@@ -40,13 +40,18 @@ export async function imagesNamed(directory: string, name: string): Promise<Exis
 }
 
 /** @throws StoreError if a container runs on an image that would be replaced */
-export function assertNotInUse(name: string, images: readonly ExistingImage[]): void {
-  const used = images.find(({ path }) => isImageInUse(path) || isImageBeingOpened(path));
-  if (used === undefined) return;
-  throw new StoreError(
-    `image ${JSON.stringify(name)} cannot be replaced (image_download.force = true): ${used.path} is in use by a container.`,
-    { recoverable: true },
-  );
+export async function assertNotInUse(
+  name: string,
+  images: readonly ExistingImage[],
+  { isUsed }: Pick<DownloadContext, "isUsed">,
+): Promise<void> {
+  for (const { path } of images) {
+    if (!isImageInUse(path) && !isImageBeingOpened(path) && (await isUsed?.(path)) !== true) continue;
+    throw new StoreError(
+      `image ${JSON.stringify(name)} cannot be replaced (image_download.force = true): ${path} is in use by a container.`,
+      { recoverable: true },
+    );
+  }
 }
 
 /** The name of an image under construction, in its scratch directory; files that belong to it have this name and a suffix. */
@@ -59,10 +64,15 @@ export const MADE = "image";
  * @param scratch where the image was created, see {@link MADE}
  * @throws StoreError
  */
-export async function importImage({ name, type }: MachineImage, scratch: string, directory: string): Promise<void> {
+export async function importImage(
+  { name, type }: MachineImage,
+  scratch: string,
+  context: Pick<DownloadContext, "directory" | "isUsed">,
+): Promise<void> {
+  const { directory } = context;
   const made = join(scratch, MADE);
   const target = join(directory, type === "raw" ? `${name}.raw` : name);
-  assertNotInUse(name, await imagesNamed(directory, name));
+  await assertNotInUse(name, await imagesNamed(directory, name), context);
   const exchanged = exchangePaths(made, target);
   for (const [index, { path }] of (await imagesNamed(directory, name)).entries()) {
     if (!exchanged || path !== target) await rename(path, join(scratch, `replaced-${index}`));
@@ -76,7 +86,7 @@ export async function importImage({ name, type }: MachineImage, scratch: string,
 /** systemd ignores files with such names in a directory of images. */
 const SCRATCH = ".#nomad-driver-nspawn-";
 const LOCK = ".lock";
-/** The name of an image that systemd-importd creates for the driver: see importd-transfers.ts. It rejects names that begin with ".#". */
+/** The name of an image that systemd-importd creates for the driver: see importd-bus.ts. It rejects names that begin with ".#". */
 export const TRANSFER_PREFIX = "nomad-driver-nspawn-";
 /** Matches such a name, or that of a file beside it. */
 const TRANSFERRED = new RegExp(`^${TRANSFER_PREFIX}([0-9a-f]{24})-[0-9a-f]{12}(?:\\.|$)`);
@@ -92,11 +102,7 @@ export function scratchPath(directory: string, name: string): string {
   return join(directory, `${SCRATCH}${idOf(name)}`);
 }
 
-/**
- * Waits until no other process downloads an image of this name.
- *
- * @throws what `signal` aborts with
- */
+/** Waits until no other process downloads an image of this name. @throws what `signal` aborts with */
 export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
   const path = join(locks, `${idOf(name)}${LOCK}`);
   const file = await inDirectory(locks, () => fileLock(path, "exclusive", signal));

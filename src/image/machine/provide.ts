@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoCode, isDiskFull, StoreError } from "../../lib/errors";
-import { isOneOf } from "../compression/magic";
+import { isOneOf } from "../compression/decompress";
 import { SourceError } from "../source";
 import { startSync, unpackLayer } from "../store/workers";
 import { abortError, contentError } from "../transfer/errors";
@@ -46,7 +46,7 @@ export async function provideMachineImage(
     await using lock = await lockDownload(locks, image.name, signal);
     const there = await imagesNamed(directory, image.name);
     if (there.length > 0 && (!image.force || there.some(({ changed }) => changed >= asked))) return false;
-    assertNotInUse(image.name, there);
+    await assertNotInUse(image.name, there, context);
     await removeAbandoned(directory, locks);
     const scratch = scratchPath(directory, image.name);
     await rm(scratch, { recursive: true, force: true });
@@ -55,7 +55,7 @@ export async function provideMachineImage(
       await fetch(image, scratch, lock);
       // An image under its final name counts as complete, also after a power failure.
       await writeToDisk(scratch);
-      await importImage(image, scratch, directory);
+      await importImage(image, scratch, context);
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }

@@ -13,7 +13,6 @@ export interface MachineImage {
   readonly force: boolean;
 }
 
-/** The environment of a download. */
 export interface DownloadContext {
   /** The directory of machine images: /var/lib/machines. */
   readonly directory: string;
@@ -26,6 +25,8 @@ export interface DownloadContext {
   readonly timing?: RetryOptions;
   /** Bytes that stay free on the disk of `directory`; 0 for no limit. */
   readonly keepFree: number;
+  /** Whether a root that the driver made shows the files of a directory; systemd-nspawn's locks say nothing about these. */
+  readonly isUsed?: (path: string) => Promise<boolean>;
   readonly signal: AbortSignal;
   readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
 }

@@ -1,3 +1,5 @@
+import { defined } from "../../lib/objects";
+
 /** A registry's authentication challenge (WWW-Authenticate; RFC 9110, 11.6.1, and Docker's token specification). */
 export type Challenge =
   | { readonly scheme: "basic" }
@@ -8,15 +10,8 @@ export function parseChallenge(header: string | null): Challenge | undefined {
   const challenges = splitChallenges(header ?? "");
   const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.has("realm"));
   if (bearer !== undefined) {
-    const realm = bearer.parameters.get("realm") ?? "";
-    const service = bearer.parameters.get("service");
-    const scope = bearer.parameters.get("scope");
-    return {
-      scheme: "bearer",
-      realm,
-      ...(service === undefined ? {} : { service }),
-      ...(scope === undefined ? {} : { scope }),
-    };
+    const [realm = "", service, scope] = ["realm", "service", "scope"].map((name) => bearer.parameters.get(name));
+    return { scheme: "bearer", realm, ...defined({ service, scope }) };
   }
   return challenges.some(({ scheme }) => scheme === "basic") ? { scheme: "basic" } : undefined;
 }

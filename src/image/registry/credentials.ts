@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { errnoCode, errorText } from "../../lib/errors";
+import { isRecord, parseJson } from "../../lib/objects";
 import { findProgram, searchDirectories } from "../../linux/programs";
 import { DOCKER_REGISTRY } from "../../values/image-reference";
 import { helperNameProblem } from "../../values/names";
@@ -38,11 +39,11 @@ const DOCKER_NAMES: ReadonlySet<string> = new Set(["docker.io", "index.docker.io
  * @throws CredentialsError for an invalid file; the message has nothing of its content
  */
 export function findCredentials(text: string, registry: string, file: string): CredentialEntry {
-  const config = parseJson(text, file);
+  const config = parseConfig(text, file);
   const helper = lookUp(config["credHelpers"], registry);
   if (typeof helper === "string" && helper !== "") return { kind: "helper", name: helper };
   const entry = lookUp(config["auths"], registry);
-  const known = isMap(entry) ? credentialsOf(entry, registry, file) : undefined;
+  const known = isRecord(entry) ? credentialsOf(entry, registry, file) : undefined;
   if (known !== undefined) return known;
   const store = config["credsStore"];
   return typeof store === "string" && store !== "" ? { kind: "helper", name: store } : undefined;
@@ -50,7 +51,7 @@ export function findCredentials(text: string, registry: string, file: string): C
 
 /** Two spellings of a registry match if host and port do: the file may have a scheme and a path. */
 function lookUp(map: unknown, registry: string): unknown {
-  if (!isMap(map)) return undefined;
+  if (!isRecord(map)) return undefined;
   return Object.entries(map).find(([key]) => hostName(key) === hostName(registry))?.[1];
 }
 
@@ -62,7 +63,11 @@ function hostName(key: string): string {
   return DOCKER_NAMES.has(host) ? "docker.io" : host;
 }
 
-function credentialsOf(entry: Record<string, unknown>, registry: string, file: string): Credentials | undefined {
+function credentialsOf(
+  entry: Readonly<Record<string, unknown>>,
+  registry: string,
+  file: string,
+): Credentials | undefined {
   const { identitytoken, auth, username, password } = entry;
   if (typeof identitytoken === "string" && identitytoken !== "") return { kind: "identity", token: identitytoken };
   if (typeof auth === "string" && auth !== "") {
@@ -81,21 +86,12 @@ function credentialsOf(entry: Record<string, unknown>, registry: string, file: s
   return undefined;
 }
 
-function parseJson(text: string, file: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The parser's message would quote a part of the file.
-  }
-  if (isMap(value)) return value;
+function parseConfig(text: string, file: string): Readonly<Record<string, unknown>> {
+  const value = parseJson(text);
+  if (isRecord(value)) return value;
   throw new CredentialsError(
     `The registry credentials in ${file} cannot be read: not JSON in the format of Docker's config.json.`,
   );
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A helper may contact a server of its own. */
@@ -154,13 +150,8 @@ function helperEnvironment(env: Readonly<Record<string, string | undefined>>): R
 }
 
 function parseAnswer(output: string, path: string): Credentials | undefined {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(output);
-  } catch {
-    // Reported below, without the text.
-  }
-  if (typeof answer !== "object" || answer === null || !("Username" in answer) || !("Secret" in answer)) {
+  const answer = parseJson(output);
+  if (!isRecord(answer) || !("Username" in answer) || !("Secret" in answer)) {
     throw new CredentialsError(`The credential helper ${path} did not return JSON with Username and Secret.`);
   }
   const { Username: username, Secret: secret } = answer;

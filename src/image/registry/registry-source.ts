@@ -9,6 +9,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { defined } from "../../lib/objects";
 import { formatReference, type ImageReference } from "../../values/image-reference";
 import {
   DEEPEST_INDEX,
@@ -31,7 +32,6 @@ import { Repository } from "./repository";
 export interface RegistryOptions {
   /** The task's own credentials; other sources are ignored then. */
   readonly credentials?: Credentials | undefined;
-  /** The operator's sources of credentials. */
   readonly operator?: CredentialSources | undefined;
   /** Registries that are accessed by plain HTTP. */
   readonly plainHttp?: readonly string[];
@@ -64,11 +64,7 @@ class RegistrySource implements ImageSource {
 
   async manifest(options: ReadOptions): Promise<ImageManifest> {
     const { tag, digest } = this.#reference;
-    let document = await this.#document(
-      digest ?? tag ?? "latest",
-      { ...(digest === undefined ? {} : { digest }) },
-      options,
-    );
+    let document = await this.#document(digest ?? tag ?? "latest", defined({ digest }), options);
     for (let depth = 0; document.parsed.kind === "index"; depth += 1) {
       if (depth === DEEPEST_INDEX) throw this.#unusable("its lists of images are nested too deeply");
       const entry = this.#checked(document.parsed, ({ entries }) => selectPlatform(entries, THIS_PLATFORM));
@@ -89,7 +85,7 @@ class RegistrySource implements ImageSource {
       size,
       digest,
       timing: this.#timing,
-      ...(onProgress === undefined ? {} : { onProgress }),
+      ...defined({ onProgress }),
     });
   }
 
@@ -113,8 +109,7 @@ class RegistrySource implements ImageSource {
       open,
       signal,
       timing: this.#timing,
-      ...(expected.digest === undefined ? {} : { digest: expected.digest }),
-      ...(expected.size === undefined ? {} : { size: expected.size }),
+      ...defined({ digest: expected.digest, size: expected.size }),
     });
     const bytes = await readBytes(content, MOST_MANIFEST_BYTES, subject);
     const digest = expected.digest ?? digestOf(bytes, "sha256");

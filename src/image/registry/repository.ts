@@ -6,7 +6,6 @@ import { type Challenge, parseChallenge } from "./challenge";
 import { type Credentials, CredentialsError } from "./credentials";
 import { requestToken } from "./token";
 
-/** How to access a repository. */
 interface RepositoryAccess {
   readonly send: SendRequest;
   /** Looks for credentials; called when the registry requires some. */
@@ -95,9 +94,7 @@ export class Repository {
   async #renew(name: string, challenge: Challenge, signal: AbortSignal): Promise<Authorization> {
     const credentials = await this.#credentials(name, signal);
     if (challenge.scheme === "basic") {
-      if (credentials?.kind === "password") {
-        return { header: basic(credentials), until: Number.POSITIVE_INFINITY };
-      }
+      if (credentials?.kind === "password") return { header: basic(credentials), until: Number.POSITIVE_INFINITY };
       const has = credentials === undefined ? "and none are configured" : "not an identity token";
       throw new TransferError(
         `${capital(name)} could not be fetched: ${this.host} requires a user name and a password (HTTP status 401), ${has}.`,

@@ -1,10 +1,10 @@
+import { isRecord, parseJson } from "../../lib/objects";
 import { isLocalRegistry } from "../../values/image-reference";
 import { basic, readBytes, refusal, type SendRequest } from "../transfer/client";
 import { capital, TransferError } from "../transfer/errors";
 import type { Challenge } from "./challenge";
 import type { Credentials } from "./credentials";
 
-/** The parameters of a token request. */
 interface TokenRequest {
   /** The subject of errors. */
   readonly name: string;
@@ -76,16 +76,11 @@ function realmOf({ name, challenge, plainHttp }: TokenRequest): URL {
 }
 
 function parseToken(text: string, subject: string, host: string): Token {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    // Reported below, without the text.
-  }
-  if (typeof answer === "object" && answer !== null) {
-    const token = stringOf(answer, "token") ?? stringOf(answer, "access_token");
-    const seconds =
-      "expires_in" in answer && typeof answer.expires_in === "number" ? answer.expires_in : DEFAULT_SECONDS;
+  const answer = parseJson(text);
+  if (isRecord(answer)) {
+    const token = tokenOf(answer["token"]) ?? tokenOf(answer["access_token"]);
+    const lifetime = answer["expires_in"];
+    const seconds = typeof lifetime === "number" ? lifetime : DEFAULT_SECONDS;
     if (token !== undefined) return { value: token, until: Date.now() + Math.max(0, seconds - MARGIN_SECONDS) * 1000 };
   }
   throw new TransferError(`${capital(subject)} could not be fetched: the response of ${host} has no token.`, {
@@ -95,7 +90,6 @@ function parseToken(text: string, subject: string, host: string): Token {
 }
 
 /** Tokens are ASCII; other characters could inject another header. */
-function stringOf(answer: object, key: string): string | undefined {
-  const value: unknown = Object.entries(answer).find(([name]) => name === key)?.[1];
+function tokenOf(value: unknown): string | undefined {
   return typeof value === "string" && /^[\x21-\x7e]+$/.test(value) ? value : undefined;
 }

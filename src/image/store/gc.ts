@@ -127,7 +127,7 @@ export async function readFacts(paths: StorePaths): Promise<StoreFacts> {
     const at = await changedAt(join(paths.layers, name));
     if (diffId !== undefined && at !== undefined) layers.set(diffId, at);
   }
-  const used = new Set((await allContainers(paths)).map(({ image }) => image));
+  const used = new Set((await allContainers(paths)).flatMap(({ image = [] }) => image));
   return { images, layers, used };
 }
 

@@ -1,8 +1,8 @@
 /**
  * The image store: container (OCI) images on this client's disk, shared by all agents of a host. A *layer* is an unpacked directory,
  * named by its *diff ID*, the digest of its uncompressed archive; an *image* is a record with the digests of its layers; a *reference* is
- * a name with the digest that it last resolved to; a *snapshot* is the root of one container, an overlay of an image's layers below an
- * empty directory for writes. A *lease* keeps an image from garbage collection while a container is prepared; afterwards the container's
+ * a name with the digest that it last resolved to; a *snapshot* is the root of one container, an overlay of an image's layers, or of a
+ * directory of the host, below an empty directory for writes. A *lease* keeps an image from garbage collection while a container is prepared; afterwards the container's
  * own record does.
  *
  * One lock file orders processes: shared to add or use, exclusive to remove. What is under construction is in tmp/ with a lock of its own
@@ -11,8 +11,8 @@
  */
 
 import { createHash } from "node:crypto";
-import { statfsSync } from "node:fs";
-import { readdir, utimes } from "node:fs/promises";
+import { existsSync, statfsSync } from "node:fs";
+import { utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText, isMissing, orDiskFull, StoreError } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
@@ -21,7 +21,14 @@ import type { ImageSource } from "../source";
 import { type Collected, type CollectLimits, collect } from "./gc";
 import { unsyncedLayers } from "./layers";
 import { completeImage, imagePath, PullCoordinator, type PullProgress } from "./pull";
-import { containerDirectory, prepareSnapshot, type RootRequest, removeRoot, removeStaleRoots } from "./snapshots";
+import {
+  allContainers,
+  containerDirectory,
+  prepareSnapshot,
+  type RootRequest,
+  removeRoot,
+  removeStaleRoots,
+} from "./snapshots";
 import {
   containerPaths,
   openStore,
@@ -127,7 +134,7 @@ export class ImageStore {
     }
   }
 
-  /** Prepares a container's root from an acquired image; see prepareSnapshot(). */
+  /** Prepares a container's root from an acquired image, or from a directory; see prepareSnapshot(). */
   async prepareSnapshot(request: RootRequest): Promise<string> {
     return prepareSnapshot(await this.open(), request);
   }
@@ -139,13 +146,15 @@ export class ImageStore {
 
   /** First IDs of the containers in this store. */
   async takenIds(): Promise<ReadonlySet<number>> {
-    const paths = await this.open();
-    const taken = new Set<number>();
-    for (const machine of await readdir(paths.containers)) {
-      const container = await readContainer(containerPaths(containerDirectory(paths, machine)).record);
-      if (container !== undefined) taken.add(container.firstId);
-    }
-    return taken;
+    return new Set((await allContainers(await this.open())).map(({ firstId }) => firstId));
+  }
+
+  /** Whether a container's root in this store shows the files of a directory of the host. */
+  async usesDirectory(path: string): Promise<boolean> {
+    const paths = storePaths(this.directory);
+    if (!existsSync(paths.containers)) return false;
+    const containers = await allContainers(paths);
+    return containers.some(({ directory, machine }) => directory === path && this.#context.isOwned(machine));
   }
 
   /**
@@ -222,14 +231,14 @@ export class ImageStore {
 export async function releaseRoot(directory: string): Promise<void> {
   const container = await readContainer(containerPaths(directory).record);
   await removeRoot(directory);
-  if (container === undefined) return;
+  if (container?.image === undefined) return;
   await touch(imagePath(storePaths(dirname(dirname(directory))), container.image));
 }
 
-/** The image of a container, given its directory; undefined if it is no longer known. */
+/** The stored image of a container, given its directory; undefined if it has none, or it is no longer known. */
 export async function imageOfRoot(directory: string): Promise<StoredImage | undefined> {
   const container = await readContainer(containerPaths(directory).record);
-  return container === undefined
+  return container?.image === undefined
     ? undefined
     : readImage(imagePath(storePaths(dirname(dirname(directory))), container.image));
 }

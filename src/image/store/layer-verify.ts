@@ -1,8 +1,8 @@
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, type Stats } from "node:fs";
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
-import type { LayerRecord } from "../archive/layer-record";
 import { native } from "../archive/names";
+import type { LayerRecord } from "../archive/report";
 import type { ByteString } from "../archive/tar-header";
 import { layerPaths } from "./store-format";
 

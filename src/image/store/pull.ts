@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { inTurn } from "../../lib/concurrency";
 import { unlessAborted } from "../../lib/deadline";
 import { StoreError } from "../../lib/errors";
+import { inTurn } from "../../lib/promises";
 import { MAX_CONFIG_BYTES, parseImageConfig } from "../image-config";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
 import { fetchLayer, usableLayer } from "./layers";

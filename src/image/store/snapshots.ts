@@ -2,7 +2,8 @@ import { closeSync } from "node:fs";
 import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ignoreMissing, isDiskFull, StoreError } from "../../lib/errors";
-import { detachMount } from "../../linux/mount";
+import { getAttribute, setAttribute } from "../../linux/files";
+import { detachMount, MountError, mount } from "../../linux/mount";
 import { mountOverlay, OverlayError, unmountAll } from "../../linux/overlay";
 import { bootId } from "../../linux/proc";
 import { openUserNamespace } from "../../linux/user-namespace";
@@ -22,12 +23,21 @@ export interface RootOwners {
   /** The host's ID for ID 0. */
   readonly first: number;
   readonly count: number;
+  /** The files' own ID that becomes ID 0; 0 if absent. */
+  readonly source?: number;
 }
+
+/** The files of a root that are never written: a stored image's layers, or a directory of the host (absolute, without symlinks). */
+export type RootBase =
+  | { readonly kind: "image"; readonly image: StoredImage }
+  | { readonly kind: "directory"; readonly path: string };
 
 /** The parts of a container's root. */
 export interface RootRequest {
   readonly machine: string;
-  readonly image: StoredImage;
+  readonly base: RootBase;
+  /** Where the container's changes go: to the store's disk, or to memory, with the limits that systemd-nspawn has for `--volatile=`. */
+  readonly writes: "disk" | "memory";
   /** Undefined to keep the image's owners. */
   readonly owners?: RootOwners | undefined;
 }
@@ -37,20 +47,23 @@ export function containerDirectory(paths: StorePaths, machine: string): string {
   return join(paths.containers, machine);
 }
 
+/** TMPFS_LIMITS_ROOTFS of systemd (mountpoint-util.h): a quarter of the host's memory. */
+const MEMORY_LIMITS = "size=25%,nr_inodes=1m";
+
 /**
- * Prepares a container's root from an image: the layers below, an empty directory for writes on top.
+ * Prepares a container's root: the files of its image below, an empty directory for writes on top.
  *
  * @returns the root's path
  * @throws OverlayError if the kernel cannot, and StoreError; nothing is left then
  */
-export async function prepareSnapshot(paths: StorePaths, { machine, image, owners }: RootRequest): Promise<string> {
+export async function prepareSnapshot(paths: StorePaths, request: RootRequest): Promise<string> {
+  const { machine, base, owners, writes } = request;
   const directory = containerDirectory(paths, machine);
-  const { record, upper, work, scratch, root } = containerPaths(directory);
-  // If a layer occurs twice, the upper one suffices: it hides the lower one completely, and the kernel rejects both.
-  const layers = image.diffIds.filter((diffId, index) => image.diffIds.lastIndexOf(diffId) === index);
-  const files = layers.map((diffId) => layerPaths(layerDirectory(paths, diffId)).files);
+  const { record, scratch, root } = containerPaths(directory);
+  const layers = layersOf(paths, base);
   await removeRoot(directory);
-  const namespace = owners === undefined ? undefined : await openUserNamespace(owners.first, owners.count);
+  const namespace =
+    owners === undefined ? undefined : await openUserNamespace(owners.first, owners.count, owners.source);
   try {
     if (owners !== undefined && namespace === undefined) {
       throw new OverlayError("the host does not allow user namespaces (sysctl user.max_user_namespaces)", {
@@ -62,16 +75,23 @@ export async function prepareSnapshot(paths: StorePaths, { machine, image, owner
     await writeRecord(record, {
       version: 1,
       machine,
-      image: image.digest,
+      ...(base.kind === "image" ? { image: base.image.digest } : { directory: base.path }),
       bootId: bootId(),
       firstId: owners?.first ?? 0,
     });
-    for (const path of [upper, work, scratch, root]) await mkdir(path, { mode: 0o700 });
-    await copyRootMode(upper, files.at(-1), owners?.first ?? 0);
-    await mountOverlay({ layers: files, upper, work, scratch, target: root, owners: namespace });
+    for (const path of [scratch, root]) await mkdir(path, { mode: 0o700 });
+    const memory = writes === "memory" ? join(scratch, MEMORY) : undefined;
+    if (memory !== undefined) await mountMemory(memory);
+    const { upper, work } = containerPaths(memory ?? directory);
+    for (const path of [upper, work]) await mkdir(path, { mode: 0o700 });
+    await copyRootMode(upper, base, layers.at(-1), owners);
+    await mountOverlay({ layers, upper, work, scratch, target: root, owners: namespace });
+    // The overlay keeps it mounted for itself.
+    if (memory !== undefined) detachMount(memory);
     return root;
   } catch (error) {
     await removeRoot(directory);
+    if (error instanceof MountError) throw new OverlayError(error.message, { owners: false, cause: error });
     if (!isDiskFull(error)) throw error;
     throw new StoreError("The image store's disk is full: cannot create the container's root.", {
       recoverable: true,
@@ -82,11 +102,42 @@ export async function prepareSnapshot(paths: StorePaths, { machine, image, owner
   }
 }
 
-/** The upper directory becomes the root directory: it gets the mode of the image's. systemd-nspawn checks its owner. */
-async function copyRootMode(upper: string, top: string | undefined, owner: number): Promise<void> {
-  const mode = top === undefined ? 0o755 : (await stat(top)).mode & 0o7777;
-  await chown(upper, owner, owner);
-  await chmod(upper, mode);
+/** The directories to stack, from the lowest up. If a layer occurs twice, the upper one suffices: it hides the lower one completely, and the kernel rejects both. */
+function layersOf(paths: StorePaths, base: RootBase): readonly string[] {
+  if (base.kind === "directory") return [base.path];
+  const { diffIds } = base.image;
+  const layers = diffIds.filter((diffId, index) => diffIds.lastIndexOf(diffId) === index);
+  return layers.map((diffId) => layerPaths(layerDirectory(paths, diffId)).files);
+}
+
+/** In `scratch`, so that removeRoot() detaches it if this process is killed before it does so itself. */
+const MEMORY = "memory";
+
+async function mountMemory(place: string): Promise<void> {
+  await mkdir(place, { mode: 0o700 });
+  mount("tmpfs", place, "tmpfs", `mode=0700,${MEMORY_LIMITS}`);
+}
+
+const LABEL = "security.selinux";
+
+/**
+ * The upper directory becomes the root directory: it gets mode, owner and label of the image's. systemd-nspawn checks its owner, and takes
+ * the IDs of a container from it.
+ */
+async function copyRootMode(
+  upper: string,
+  base: RootBase,
+  top: string | undefined,
+  owners: RootOwners | undefined,
+): Promise<void> {
+  const { first, source = 0 } = owners ?? { first: 0 };
+  const found = top === undefined ? undefined : await stat(top);
+  // The root directory of a stored image always belongs to root.
+  const [uid, gid] = base.kind === "directory" && found !== undefined ? [found.uid, found.gid] : [0, 0];
+  await chown(upper, uid - source + first, gid - source + first);
+  await chmod(upper, (found?.mode ?? 0o755) & 0o7777);
+  const label = top === undefined ? undefined : getAttribute(top, LABEL);
+  if (label !== undefined) setAttribute(upper, LABEL, label);
 }
 
 /** Removes a container's root, mounted or not, and the data written to it; does nothing if it does not exist. */

@@ -1,8 +1,8 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { writeAtomically } from "../../lib/atomic-file";
 import { errnoCode, ignoreMissing, isMissing, StoreError } from "../../lib/errors";
+import { writeAtomically } from "../../lib/files";
 import { fileLock } from "../../linux/flock";
 import { removeStale } from "./scratch";
 
@@ -59,12 +59,12 @@ export function layerPaths(directory: string) {
     /** The directory to stack. */
     files: join(directory, "fs"),
     record: join(directory, "layer.json"),
-    /** What was unpacked, one record per line: see archive/layer-record.ts. */
+    /** What was unpacked, one record per line: see archive/report.ts. */
     list: join(directory, "list.jsonl"),
   };
 }
 
-/** The paths in a container's directory. */
+/** The paths in a container's directory; `upper` and `work` may be in a tmpfs instead. */
 export function containerPaths(directory: string) {
   return {
     record: join(directory, "container.json"),
@@ -167,14 +167,16 @@ type StoredReference = v.InferOutput<typeof referenceSchema>;
 const containerSchema = v.object({
   version,
   machine: v.string(),
-  /** The image's manifest. */
-  image: v.string(),
+  /** The manifest of an image of the store. */
+  image: v.optional(v.string()),
+  /** A directory of the host that is used as an image; absolute, without symlinks. */
+  directory: v.optional(v.string()),
   bootId: v.string(),
   /** The host's ID for the container's user ID 0. */
   firstId: v.number(),
 });
 
-/** A container that uses an image. */
+/** A container that uses an image of the store, or a directory of the host. */
 export type StoredContainer = v.InferOutput<typeof containerSchema>;
 
 /** Reads a record; undefined if it does not exist, or this version does not understand it. */

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { freeBuffer, gcThrottle } from "../../lib/buffers";
-import { entryPoint } from "../../lib/entry-points";
 import { StoreError } from "../../lib/errors";
+import { entryPoint } from "../../lib/executable";
 import { writeFd } from "../../linux/fd-stream";
 import type { FileLock } from "../../linux/flock";
 import { createPipe } from "../../linux/pipe";

@@ -9,7 +9,6 @@ export function basic({ username, password }: { readonly username: string; reado
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-/** One request. */
 interface HttpRequest {
   /** The subject of errors. */
   readonly name: string;

@@ -60,12 +60,7 @@ export function statusError(subject: Subject, status: number, retryAfterMs?: num
   const details = code === undefined ? `HTTP status ${status}` : `HTTP status ${status}, ${code}`;
   return new TransferError(
     `${capital(subject.name)} could not be fetched: ${known.means(subject.host)} (${details}).`,
-    {
-      problem: known.problem,
-      recoverable,
-      retryable: recoverable,
-      retryAfterMs,
-    },
+    { problem: known.problem, recoverable, retryable: recoverable, retryAfterMs },
   );
 }
 
@@ -76,38 +71,20 @@ const CERTIFICATE = /CERT|SIGNATURE_FAILURE|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIF
 export function networkError(subject: Subject, error: unknown): TransferError {
   if (error instanceof TransferError) return error;
   const code = errnoCode(error) ?? "";
-  const fail = (
-    why: string,
-    problem: SourceProblem,
-    { recoverable, retryable }: { readonly recoverable: boolean; readonly retryable: boolean },
-  ) =>
-    new TransferError(`${capital(subject.name)} could not be fetched: ${why}.`, {
-      problem,
-      recoverable,
-      retryable,
-      cause: error,
-    });
+  const fail = (why: string, problem: SourceProblem, retry: Pick<TransferError, "recoverable" | "retryable">) =>
+    new TransferError(`${capital(subject.name)} could not be fetched: ${why}.`, { problem, ...retry, cause: error });
   const { host } = subject;
   if (code === "ENOTFOUND") {
-    return fail(`the host ${host} was not found (DNS)`, "name", { recoverable: true, retryable: false });
+    return fail(`the host ${host} was not found (DNS)`, "name", { ...RETRYABLE, retryable: false });
   }
   if (code.startsWith("EAI_") || code.startsWith("DNS_") || code === "ETIMEOUT" || code === "ESERVFAIL") {
-    return fail(`no name server answered for the host ${host} (${code})`, "name", {
-      recoverable: true,
-      retryable: true,
-    });
+    return fail(`no name server answered for the host ${host} (${code})`, "name", RETRYABLE);
   }
   if (code === "EPROTO") {
-    return fail(`${host} does not speak TLS, or no TLS version that both sides support`, "certificate", {
-      recoverable: false,
-      retryable: false,
-    });
+    return fail(`${host} does not speak TLS, or no TLS version that both sides support`, "certificate", PERMANENT);
   }
   if (CERTIFICATE.test(code)) {
-    return fail(`the certificate of ${host} cannot be trusted (${code})`, "certificate", {
-      recoverable: false,
-      retryable: false,
-    });
+    return fail(`the certificate of ${host} cannot be trusted (${code})`, "certificate", PERMANENT);
   }
   if (code === "ECONNREFUSED") return fail(`${host} refused the connection`, "connection", RETRYABLE);
   if (code === "ECONNRESET") return fail(`${host} reset the connection`, "connection", RETRYABLE);
@@ -116,6 +93,7 @@ export function networkError(subject: Subject, error: unknown): TransferError {
 }
 
 const RETRYABLE = { recoverable: true, retryable: true } as const;
+const PERMANENT = { recoverable: false, retryable: false } as const;
 
 /** Nothing was received for so long that the connection counts as dead. */
 export function silenceError(subject: Subject, ms: number): TransferError {

@@ -91,11 +91,7 @@ export class Received {
     return chunk.subarray(old.length);
   }
 
-  /**
-   * Ends an answer.
-   *
-   * @throws TransferError if data is missing
-   */
+  /** Ends an answer. @throws TransferError if data is missing */
   end(total: number | undefined): void {
     if (this.#repeated === undefined && (total === undefined || this.bytes >= total)) return;
     throw new TransferError(

@@ -1,7 +1,9 @@
+import { ptr } from "bun:ffi";
 import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoCode, isMissing } from "../../lib/errors";
-import { bpf, pointerTo } from "../bpf";
+import { ifThere, permitted } from "../../lib/errors";
+import { SYS } from "../constants";
+import { libc } from "../ffi";
 import { deviceProgram } from "./device-program";
 import type { CgroupLayout } from "./layout";
 import { cgroupDirectories } from "./manager";
@@ -28,24 +30,19 @@ export function attachDeviceProgram(cgroup: string, instructions: Uint8Array): b
   const load = new DataView(new ArrayBuffer(LOAD_SIZE));
   load.setUint32(0, BPF_PROG_TYPE_CGROUP_DEVICE, true);
   load.setUint32(4, instructions.length / INSTRUCTION_SIZE, true);
-  load.setBigUint64(8, pointerTo(instructions), true);
-  load.setBigUint64(16, pointerTo(license), true);
+  load.setBigUint64(8, BigInt(ptr(instructions)), true);
+  load.setBigUint64(16, BigInt(ptr(license)), true);
   const program = bpf(BPF_PROG_LOAD, new Uint8Array(load.buffer));
   if (program === undefined) return false;
-  try {
-    const directory = openSync(cgroup, constants.O_RDONLY | constants.O_DIRECTORY);
-    try {
-      const attach = Uint32Array.of(directory, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI);
-      return bpf(BPF_PROG_ATTACH, new Uint8Array(attach.buffer, 0, ATTACH_SIZE)) !== undefined;
-    } finally {
-      closeSync(directory);
-    }
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  } finally {
-    closeSync(program);
-  }
+  using open = new DisposableStack();
+  open.adopt(program, closeSync);
+  let result: number | undefined;
+  permitted(() => {
+    const directory = open.adopt(openSync(cgroup, constants.O_RDONLY | constants.O_DIRECTORY), closeSync);
+    const attach = Uint32Array.of(directory, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI);
+    result = bpf(BPF_PROG_ATTACH, new Uint8Array(attach.buffer, 0, ATTACH_SIZE));
+  });
+  return result !== undefined;
 }
 
 /** A device and the allowed access: letters of r, w and m. */
@@ -104,26 +101,17 @@ export function confineDevices(layout: CgroupLayout, name: string, rules: readon
 }
 
 function writeRules(directory: string, rules: readonly string[]): boolean {
-  try {
+  return permitted(() => {
     writeFileSync(join(directory, "devices.deny"), "a");
     for (const rule of rules) writeFileSync(join(directory, "devices.allow"), rule);
-    return true;
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  }
+  });
 }
 
 /** "c MAJOR:MINOR" of a node; undefined if it does not exist. */
 function deviceNumbers(path: string): string | undefined {
-  try {
-    const stats = statSync(path);
-    if (!stats.isCharacterDevice() && !stats.isBlockDevice()) return undefined;
-    return `${stats.isBlockDevice() ? "b" : "c"} ${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const stats = ifThere(() => statSync(path), undefined);
+  if (stats?.isCharacterDevice() !== true && stats?.isBlockDevice() !== true) return undefined;
+  return `${stats.isBlockDevice() ? "b" : "c"} ${majorOf(stats.rdev)}:${minorOf(stats.rdev)}`;
 }
 
 /** The inverse of glibc's makedev(3). */
@@ -142,4 +130,10 @@ function majors(groups: string, kind: string, group: string): readonly string[] 
     const [, major, name] = /^\s*(\d+) (.+)$/.exec(line) ?? [];
     return major !== undefined && name === group ? [major] : [];
   });
+}
+
+/** bpf(2) with its attributes; returns its result, usually a descriptor, or undefined after an error. */
+function bpf(command: number, attributes: Uint8Array): number | undefined {
+  const result = Number(libc().syscall(SYS.bpf, command, ptr(attributes), attributes.length, 0, 0));
+  return result >= 0 ? result : undefined;
 }

@@ -8,7 +8,7 @@
  * cgroups of a process.
  */
 
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
 import { type Mount, readMounts } from "../mount";
 
 /** How the host's control groups are mounted: one tree (v2), a tree per controller (v1), or both (hybrid). */

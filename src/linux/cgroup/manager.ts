@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { becomesTrue } from "../../lib/deadline";
-import { errnoCode, errorText, isMissing } from "../../lib/errors";
+import { errorText, ifThere, isMissing, permitted, unless } from "../../lib/errors";
 import { SIGKILL } from "../../values/signals";
 import { type CgroupLayout, readCgroupFile } from "./layout";
 import { type LimitWrite, planLimits } from "./limits";
@@ -166,22 +166,14 @@ function enableControllers(directory: string): void {
   const available = readCgroupFile(join(directory, "cgroup.controllers"))?.split(/\s+/) ?? [];
   for (const controller of UNIFIED_CONTROLLERS) {
     if (!available.includes(controller)) continue;
-    try {
-      writeFileSync(join(directory, "cgroup.subtree_control"), `+${controller}`);
-    } catch (error) {
-      if (errnoCode(error) === undefined) throw error;
-    }
+    permitted(() => writeFileSync(join(directory, "cgroup.subtree_control"), `+${controller}`));
   }
 }
 
 function disableControllers(directory: string): void {
   const file = join(directory, "cgroup.subtree_control");
   for (const controller of readCgroupFile(file)?.split(/\s+/).filter(Boolean) ?? []) {
-    try {
-      writeFileSync(file, `-${controller}`);
-    } catch (error) {
-      if (errnoCode(error) === undefined) throw error;
-    }
+    permitted(() => writeFileSync(file, `-${controller}`));
   }
 }
 
@@ -195,19 +187,11 @@ function inheritCpuset(directory: string): void {
 
 /** cgroup.kill (Linux 5.14) also catches concurrent forks; without it the caller's loop does. */
 function killGroup(directory: string): void {
-  try {
-    writeFileSync(join(directory, "cgroup.kill"), "1", { flag: "r+" });
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-  }
+  permitted(() => writeFileSync(join(directory, "cgroup.kill"), "1", { flag: "r+" }));
 }
 
 function kill(pid: number): void {
-  try {
-    process.kill(pid, SIGKILL);
-  } catch (error) {
-    if (errnoCode(error) !== "ESRCH") throw error;
-  }
+  unless("ESRCH", () => process.kill(pid, SIGKILL));
 }
 
 /** 0 means a process outside of our PID namespace. */
@@ -240,14 +224,7 @@ function removeUnusedParent(parent: string): boolean {
 
 /** Removes a cgroup without processes and children; true if it is gone, or never existed. */
 export function removeEmpty(directory: string): boolean {
-  try {
-    rmdirSync(directory);
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return true;
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  }
+  return permitted(() => ifThere(() => rmdirSync(directory), undefined));
 }
 
 function settle(done: () => boolean | Promise<boolean>, timeoutMs = SETTLE_MS): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
+import { defined } from "../../lib/objects";
 import { type CgroupLayout, readCgroupFile, readCgroupLayout } from "./layout";
 import { type CgroupFigures, cpuV1, cpuV2, memoryV1, memoryV2, type ReadFile } from "./stats";
 
@@ -48,7 +49,7 @@ export function containerCgroups(layout: CgroupLayout, membership: string, machi
       if (tree !== undefined) legacy.set(controller, join(tree, own));
     }
   }
-  return { ...(unified === undefined ? {} : { unified }), legacy };
+  return { ...defined({ unified }), legacy };
 }
 
 /** The cgroups of the container of a systemd-nspawn with this PID; empty if it is gone. */
@@ -63,10 +64,7 @@ export function readFigures({ unified, legacy }: ContainerCgroups): CgroupFigure
   const v2 = reader(unified);
   const cpuFigures = (cpuacct && cpuV1(cpuacct, cpu ?? nothing)) ?? (v2 && cpuV2(v2));
   const memoryFigures = (memory && memoryV1(memory)) ?? (v2 && memoryV2(v2));
-  return {
-    ...(cpuFigures === undefined ? {} : { cpu: cpuFigures }),
-    ...(memoryFigures === undefined ? {} : { memory: memoryFigures }),
-  };
+  return defined({ cpu: cpuFigures, memory: memoryFigures });
 }
 
 const nothing: ReadFile = () => undefined;

@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from "node:fs";
 import { startTimer } from "../../lib/deadline";
-import { isMissing } from "../../lib/errors";
+import { ifThere } from "../../lib/errors";
 import { RateLimit } from "../../lib/rate-limit";
 import { readCgroupFile } from "./layout";
 import type { ContainerCgroups } from "./membership";
@@ -80,14 +80,9 @@ export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) =
 }
 
 function start(path: string, check: () => void): FSWatcher | undefined {
-  try {
-    const watcher = watch(path, { persistent: false }, check);
-    // The cgroup was removed with its container.
-    watcher.on("error", () => watcher.close());
-    return watcher;
-  } catch (error) {
-    // No memory controller, or the container ended meanwhile.
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  // Missing: no memory controller, or the container ended meanwhile.
+  const watcher = ifThere(() => watch(path, { persistent: false }, check), undefined);
+  // The cgroup was removed with its container.
+  watcher?.on("error", () => watcher.close());
+  return watcher;
 }

@@ -1,3 +1,5 @@
+import { defined } from "../../lib/objects";
+
 /** Resource usage from a cgroup's files; what a host does not measure is absent, never 0. */
 export interface CgroupFigures {
   readonly cpu?: CpuFigures;
@@ -37,13 +39,15 @@ export function cpuV2(read: ReadFile): CpuFigures | undefined {
   const usec = (name: string) => scaled(stat.get(name), NS_PER_USEC);
   const usage = usec("usage_usec");
   if (usage === undefined) return undefined;
-  return present({
+  return {
     usage,
-    user: usec("user_usec"),
-    system: usec("system_usec"),
-    throttledPeriods: stat.get("nr_throttled"),
-    throttled: usec("throttled_usec"),
-  });
+    ...defined({
+      user: usec("user_usec"),
+      system: usec("system_usec"),
+      throttledPeriods: stat.get("nr_throttled"),
+      throttled: usec("throttled_usec"),
+    }),
+  };
 }
 
 /**
@@ -56,13 +60,15 @@ export function cpuV1(cpuacct: ReadFile, cpu: ReadFile): CpuFigures | undefined 
   const usage = parseCount(cpuacct("cpuacct.usage"));
   if (usage === undefined) return undefined;
   const stat = table(cpu("cpu.stat"));
-  return present({
+  return {
     usage,
-    user: parseCount(cpuacct("cpuacct.usage_user")),
-    system: parseCount(cpuacct("cpuacct.usage_sys")),
-    throttledPeriods: stat.get("nr_throttled"),
-    throttled: stat.get("throttled_time"),
-  });
+    ...defined({
+      user: parseCount(cpuacct("cpuacct.usage_user")),
+      system: parseCount(cpuacct("cpuacct.usage_sys")),
+      throttledPeriods: stat.get("nr_throttled"),
+      throttled: stat.get("throttled_time"),
+    }),
+  };
 }
 
 /** Memory by cgroup v2; memory.peak exists since Linux 5.19, "kernel" since 5.18. */
@@ -70,14 +76,16 @@ export function memoryV2(read: ReadFile): MemoryFigures | undefined {
   const usage = parseCount(read("memory.current"));
   if (usage === undefined) return undefined;
   const stat = table(read("memory.stat"));
-  return present({
+  return {
     usage,
-    rss: stat.get("anon"),
-    cache: stat.get("file"),
-    swap: parseCount(read("memory.swap.current")),
-    max: parseCount(read("memory.peak")),
-    kernel: stat.get("kernel"),
-  });
+    ...defined({
+      rss: stat.get("anon"),
+      cache: stat.get("file"),
+      swap: parseCount(read("memory.swap.current")),
+      max: parseCount(read("memory.peak")),
+      kernel: stat.get("kernel"),
+    }),
+  };
 }
 
 /** Memory by cgroup v1 (the kernel's cgroup-v1/memory.rst), including the cgroups below. */
@@ -85,15 +93,17 @@ export function memoryV1(read: ReadFile): MemoryFigures | undefined {
   const usage = parseCount(read("memory.usage_in_bytes"));
   if (usage === undefined) return undefined;
   const stat = table(read("memory.stat"));
-  return present({
+  return {
     usage,
-    rss: stat.get("total_rss"),
-    cache: stat.get("total_cache"),
-    swap: stat.get("total_swap"),
-    max: parseCount(read("memory.max_usage_in_bytes")),
-    kernel: parseCount(read("memory.kmem.usage_in_bytes")),
-    kernelMax: parseCount(read("memory.kmem.max_usage_in_bytes")),
-  });
+    ...defined({
+      rss: stat.get("total_rss"),
+      cache: stat.get("total_cache"),
+      swap: stat.get("total_swap"),
+      max: parseCount(read("memory.max_usage_in_bytes")),
+      kernel: parseCount(read("memory.kmem.usage_in_bytes")),
+      kernelMax: parseCount(read("memory.kmem.max_usage_in_bytes")),
+    }),
+  };
 }
 
 /** Lines of "name number". */
@@ -114,15 +124,4 @@ function parseCount(text: string | undefined): bigint | undefined {
 
 function scaled(value: bigint | undefined, factor: bigint): bigint | undefined {
   return value === undefined ? undefined : value * factor;
-}
-
-type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-
-/** Drops undefined values. */
-function present<T extends { readonly usage: bigint }>(figures: T): Pick<T, "usage"> & Partial<Present<T>>;
-function present(figures: Readonly<Record<string, bigint | undefined>>): Readonly<Record<string, bigint>> {
-  const entries = Object.entries(figures).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, value] as const],
-  );
-  return Object.fromEntries(entries);
 }

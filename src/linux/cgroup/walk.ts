@@ -1,5 +1,5 @@
 import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
-import { isMissing } from "../../lib/errors";
+import { ifThere } from "../../lib/errors";
 
 /** How many cgroups are visited before yielding to other work. */
 const YIELD_EVERY = 256;
@@ -12,7 +12,6 @@ interface CgroupVisitor {
   leave?(directory: string): void;
 }
 
-/** A cgroup on the way down. */
 interface Level {
   readonly name: string;
   readonly below: string[];
@@ -65,21 +64,10 @@ export async function walkCgroups(top: string, { at, leave }: CgroupVisitor): Pr
 
 /** The names of the cgroups directly below one; empty if it is gone. */
 export function childGroups(directory: string): string[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  const entries = ifThere(() => readdirSync(directory, { withFileTypes: true }), []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
 function openDirectory(path: string): number | undefined {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  return ifThere(() => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY), undefined);
 }

@@ -1,7 +1,6 @@
 import { test } from "bun:test";
 import fc from "fast-check";
 import { bytesLike, fuzz } from "../../../test/support/fuzz";
-import { decodeFlow } from "./conntrack";
 import {
   decodeAttributes,
   decodeMessages,
@@ -12,6 +11,7 @@ import {
   text,
   u32,
 } from "./message";
+import { decodeFlow } from "./netfilter";
 
 const inner = encodeAttributes([
   [1, encodeAttributes([[1, Uint8Array.of(10, 0, 0, 1)]])],

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeFlow } from "./conntrack";
 import {
   decodeAttributes,
   decodeMessages,
@@ -11,6 +10,7 @@ import {
   text,
   u32,
 } from "./message";
+import { decodeFlow } from "./netfilter";
 
 const bytes = (maxLength = 40) => fc.uint8Array({ maxLength });
 

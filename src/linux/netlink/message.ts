@@ -3,8 +3,8 @@
  * and *attributes*: type, length, value, possibly nested. A *dump* is a request that the kernel answers with many messages; a *multicast
  * group* delivers messages about changes.
  *
- * route.ts reads and sets links, addresses and routes, conntrack.ts deletes tracked flows, nftables.ts checks that a table exists (rules
- * are written by nft(8)), and watch.ts reports changes.
+ * route.ts reads and sets links, addresses and routes, netfilter.ts deletes tracked flows and checks that a table exists (rules are
+ * written by nft(8)), and watch.ts reports changes.
  *
  * This file encodes and decodes messages. All numbers are in host byte order.
  */
@@ -14,7 +14,6 @@ const ATTRIBUTE_HEADER_SIZE = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER are not part of an attribute's type. */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
 
-/** A received message. */
 export interface Message {
   readonly type: number;
   readonly sequence: number;

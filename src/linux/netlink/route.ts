@@ -1,4 +1,5 @@
 import { unless } from "../../lib/errors";
+import { defined } from "../../lib/objects";
 import { type Address, addressBytes, addressOfBytes, formatSubnet, type Subnet } from "../../values/ip";
 import { AF_OF_IP } from "../constants";
 import { decodeAttributes, encodeAttributes, type Message, readText, readU32, text, u32 } from "./message";
@@ -42,7 +43,6 @@ const RTPROT_BOOT = 3;
 const RTPROT_RA = 9;
 const RTN_UNICAST = 1;
 
-/** A network interface. */
 export interface Link {
   readonly index: number;
   readonly name: string;
@@ -57,7 +57,6 @@ export interface Link {
   readonly kind?: string;
 }
 
-/** An address of an interface. */
 interface LinkAddress {
   readonly index: number;
   readonly address: Subnet;
@@ -198,9 +197,7 @@ function decodeLink({ body }: Message): Link {
     name: readText(attributes.get(IFLA_IFNAME)) ?? "",
     up: (view.getUint32(8, true) & IFF_UP) !== 0,
     mac: Array.from(attributes.get(IFLA_ADDRESS) ?? [], (byte) => byte.toString(16).padStart(2, "0")).join(":"),
-    ...(peer === undefined ? {} : { peer }),
-    ...(bridge === undefined ? {} : { bridge }),
-    ...(kind === undefined ? {} : { kind }),
+    ...defined({ peer, bridge, kind }),
   };
 }
 
@@ -228,7 +225,7 @@ function decodeRoute({ body }: Message): Route[] {
   return [
     {
       destination: { ...destination, prefix: view.getUint8(1) },
-      ...(index === undefined ? {} : { index }),
+      ...defined({ index }),
       advertised: view.getUint8(5) === RTPROT_RA,
       outward: view.getUint8(7) === RTN_UNICAST,
     },

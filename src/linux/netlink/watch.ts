@@ -1,7 +1,7 @@
 import { RateLimit } from "../../lib/rate-limit";
 import { readFd } from "../fd-stream";
 import { inNetworkNamespace } from "../network-namespace";
-import { openTableEvents } from "./nftables";
+import { openTableEvents } from "./netfilter";
 import { NETLINK, openEvents } from "./socket";
 
 /** RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). */

@@ -1,5 +1,8 @@
 import { expect, test } from "bun:test";
-import { SYS } from "../syscalls";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SYS } from "../constants";
 import { Label, ProgramBuilder } from "./builder";
 import { runProgram } from "./run";
 
@@ -38,6 +41,32 @@ test("branches by a call's result, and passes results on", async () => {
   expect(code).toBe(0);
   expect(output.readUInt16LE(0)).toBe(9 << 8);
   expect(output.readBigInt64LE(2)).toBe(-2n);
+});
+
+/** What a program's env(1) prints that has these variables and passes others on. */
+async function environmentAfter(variables: readonly string[], others: number, environment: Record<string, string>) {
+  const program = new ProgramBuilder();
+  program.passOn(variables, others);
+  program.call(SYS.execve, [program.text("/usr/bin/env"), 0, 0]);
+  program.exit(1);
+  const directory = mkdtempSync(join(tmpdir(), "program-"));
+  try {
+    const path = join(directory, "program");
+    writeFileSync(path, program.build(), { mode: 0o700 });
+    const child = Bun.spawn([path, "env", "-0"], { env: environment, stdout: "pipe" });
+    return (await child.stdout.text()).split("\0").slice(0, -1);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test.each([
+  [[], 0, { A: "1", B: "" }, ["A=1", "B="]],
+  [["x.y=1\n2", "é= "], 9, { A: "1", B: "2" }, ["x.y=1\n2", "é= ", "A=1", "B=2"]],
+  [["x.y=1"], 9, {}, ["x.y=1"]],
+  [["x.y=1"], 1, { A: "1", B: "2" }, ["x.y=1", "A=1"]],
+])("a program with the variables %j passes on %i others of %j", async (variables, others, environment, expected) => {
+  expect(await environmentAfter(variables, others, environment)).toEqual(expected);
 });
 
 test("rejects a program that would run past its end", () => {

@@ -8,7 +8,7 @@
  * and the next call for each kind of result, to which a *label* refers. elf.ts writes the static executable, run.ts runs it.
  */
 
-import { SYS } from "../syscalls";
+import { SYS } from "../constants";
 import { EXECUTE, executable, READ, WRITE } from "./elf";
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
@@ -67,6 +67,11 @@ interface Call {
   readonly following: Following;
 }
 
+/** Eight bytes, little-endian. */
+function quadword(value: number): Uint8Array {
+  return new Uint8Array(BigInt64Array.of(BigInt(value)).buffer);
+}
+
 /** Builds a program. */
 export class ProgramBuilder {
   readonly #calls: Call[] = [];
@@ -100,11 +105,7 @@ export class ProgramBuilder {
     return this.bytes(new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
   }
 
-  /**
-   * Adds a call.
-   *
-   * @param result address of 8 bytes for the return value: -errno after an error
-   */
+  /** Adds a call. @param result address of 8 bytes for the return value: -errno after an error */
   call(number: number, args: readonly Value[], following: Following = {}, result: number = this.#ignored): void {
     if (args.length > ARGUMENTS) throw new RangeError(`A system call has at most ${ARGUMENTS} arguments.`);
     this.#calls.push({ number, arguments: args, result, following });
@@ -118,19 +119,33 @@ export class ProgramBuilder {
   /**
    * The call added next gets the program's own arguments, without the first, as its second argument and the environment as its
    * third, as execve(2) expects. At its start a process finds both on its stack (System V ABI for x86-64, "Process Initialization").
+   *
+   * @param variables "NAME=VALUE", which precede the environment
+   * @param others the number of variables that the environment may have; the rest is left out
    */
-  passOn(): void {
+  passOn(variables: readonly string[] = [], others = 0): void {
     this.#stores.push(0x48, 0x8d, 0x44, 0x24, 16); // lea rax, [rsp+16]           argv + 1
     this.#storeAt(this.argumentAhead(0, 1));
     this.#stores.push(0x48, 0x8b, 0x04, 0x24); //     mov rax, [rsp]              argc
-    this.#stores.push(0x48, 0x8d, 0x44, 0xc4, 16); // lea rax, [rsp+rax*8+16]     envp
+    if (variables.length === 0) {
+      this.#stores.push(0x48, 0x8d, 0x44, 0xc4, 16); // lea rax, [rsp+rax*8+16]   envp
+    } else {
+      // The zeros at the end are the array's end, however many variables are copied before them.
+      const list = this.words([...variables.map((variable) => this.text(variable)), ...Array(others + 1).fill(0)]);
+      this.#stores.push(0x48, 0x8d, 0x74, 0xc4, 16); // lea rsi, [rsp+rax*8+16]   envp
+      this.#stores.push(0x48, 0xbf, ...quadword(list + variables.length * 8)); // mov rdi, end of the list
+      this.#stores.push(0x48, 0xb9, ...quadword(others)); // mov rcx, others
+      this.#stores.push(0x48, 0xad); //               lodsq
+      this.#stores.push(0x48, 0xab); //               stosq
+      this.#stores.push(0x48, 0x85, 0xc0); //         test rax, rax
+      this.#stores.push(0xe0, -9 & 0xff); //          loopnz to lodsq
+      this.#stores.push(0x48, 0xb8, ...quadword(list)); // mov rax, list
+    }
     this.#storeAt(this.argumentAhead(0, 2));
   }
 
   #storeAt(address: number): void {
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(address), true);
-    this.#stores.push(0x48, 0xa3, ...bytes); // mov [address], rax
+    this.#stores.push(0x48, 0xa3, ...quadword(address)); // mov [address], rax
   }
 
   /** Ends the whole process. */
@@ -148,9 +163,7 @@ export class ProgramBuilder {
 
   /** The executable (elf(5)). */
   build(): Uint8Array {
-    const start = new Uint8Array(10);
-    start.set([0x48, 0xbb]); // mov rbx, TABLE_ADDRESS
-    new DataView(start.buffer).setBigUint64(2, BigInt(TABLE_ADDRESS), true);
+    const start = [0x48, 0xbb, ...quadword(TABLE_ADDRESS)]; // mov rbx, TABLE_ADDRESS
     const segments = [
       { address: CODE_ADDRESS, content: Uint8Array.from([...this.#stores, ...start, ...LOOP]), flags: READ | EXECUTE },
       { address: DATA_ADDRESS, content: Buffer.concat(this.#data), flags: READ | WRITE },

@@ -1,5 +1,5 @@
-import { closeSync } from "node:fs";
-import { memoryFile } from "../memfd";
+import { closeSync, writeFileSync } from "node:fs";
+import { cString, libc } from "../ffi";
 
 /** Descriptors for a program's standard streams and further ones, in order; "ignore" is /dev/null. */
 export type Descriptors = readonly [number | "ignore", number | "pipe", number | "ignore", ...number[]];
@@ -10,15 +10,28 @@ export type Descriptors = readonly [number | "ignore", number | "pipe", number |
  * @param name shown by ps(1)
  */
 export function runProgram(name: string, executable: Uint8Array, descriptors: Descriptors) {
-  const file = memoryFile(name, executable);
-  try {
-    return Bun.spawn([`/proc/${process.pid}/fd/${file}`], {
-      argv0: name,
-      cwd: "/",
-      env: {},
-      stdio: [...descriptors],
-    });
-  } finally {
-    closeSync(file);
-  }
+  using open = new DisposableStack();
+  const file = open.adopt(memoryFile(name, executable), closeSync);
+  return Bun.spawn([`/proc/${process.pid}/fd/${file}`], { argv0: name, cwd: "/", env: {}, stdio: [...descriptors] });
+}
+
+const MFD_CLOEXEC = 1;
+const MFD_EXEC = 0x10;
+
+/**
+ * An executable file in memory, as a descriptor that no child inherits.
+ *
+ * @throws Error if the host has no memory or descriptors left, or forbids it (sysctl vm.memfd_noexec)
+ */
+function memoryFile(name: string, content: Uint8Array): number {
+  // Kernels before 6.3 do not know MFD_EXEC and do not need it.
+  const create = (flags: number) => libc().memfd_create(cString(name), MFD_CLOEXEC | flags);
+  let fd = create(MFD_EXEC);
+  if (fd < 0) fd = create(0);
+  if (fd < 0) throw new Error("Cannot create a file in memory: see `ulimit -n` and the sysctl vm.memfd_noexec.");
+  using open = new DisposableStack();
+  open.adopt(fd, closeSync);
+  writeFileSync(fd, content);
+  open.move();
+  return fd;
 }

@@ -1,3 +1,4 @@
+import { defined } from "../../lib/objects";
 import { type Address, addressBytes, addressOfBytes, macBytes, type Subnet } from "../../values/ip";
 import { decodeDhcp, encodeDhcp, operation, option, prefixOf, type } from "./packet";
 
@@ -160,7 +161,7 @@ function grantedBy({ given, options }: NonNullable<ReturnType<typeof decodeDhcp>
   return {
     address: { ...given, prefix },
     server,
-    ...(router === undefined ? {} : { router }),
+    ...defined({ router }),
     seconds: Buffer.from(time).readUInt32BE(),
   };
 }

@@ -25,45 +25,51 @@ const RETRY_MS = 1_000;
 /** The rate at which answers are read: those of a host that sends without end are lost. */
 const limits = { burst: 50, perSecond: 10 } as const;
 
-/** The link to get an address for. */
-interface ClientLink {
+/** The container's end of the link to get an address for. */
+interface ClientLink extends Pick<ContainerLink, "index" | "mac"> {
   /** Path of its network namespace, as inNetworkNamespace() takes it. */
   readonly namespace: string;
-  readonly index: number;
-  readonly mac: string;
 }
 
-/** The user of the address. */
-interface LeaseHandler {
-  /** It has this address from now on, or keeps it. */
-  take(granted: Granted): void;
-  /** It no longer has this address. */
-  drop(address: Address): void;
+interface LeaseMaintainer {
+  /** Records the leased address, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
+  remember(leased: string): void;
+  failed(error: unknown): void;
 }
 
 /**
- * Leases a link's address by DHCP for a container without a DHCP client, and renews it until stopped.
+ * Leases a container's address from the DHCP server of its link, for a container without a DHCP client, and renews it until stopped.
  *
- * @param known an address that the link had before this process, to be kept if possible
+ * @param leased the address it had before this process, "ADDRESS/PREFIX", to be kept if possible
  * @returns stops the renewal; the address stays
  */
-function maintainLease(link: ClientLink, known: Address | undefined, user: LeaseHandler): () => void {
-  let held = known;
+export function holdContainerLease(link: ClientLink, leased: string | undefined, keeper: LeaseMaintainer): () => void {
+  let held: Address | undefined = parseSubnet(leased ?? "");
   let session: DhcpSession | undefined;
   let stopped = false;
-  const tracking: LeaseHandler = {
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      keeper.failed(error);
+    }
+  };
+  const user: LeaseHandler = {
     take: (granted) => {
       held = granted.address;
-      user.take(granted);
+      attempt(() => {
+        keeper.remember(formatSubnet(granted.address));
+        take(link, granted);
+      });
     },
     drop: (address) => {
       held = undefined;
-      user.drop(address);
+      attempt(() => drop(link, address));
     },
   };
   const hold = async () => {
     while (!stopped) {
-      session = startSession(link, held, tracking);
+      session = startSession(link, held, user);
       await session?.ended;
       // The link is down or gone.
       if (!stopped) await Bun.sleep(RETRY_MS);
@@ -74,6 +80,14 @@ function maintainLease(link: ClientLink, known: Address | undefined, user: Lease
     stopped = true;
     session?.end();
   };
+}
+
+/** The user of the address. */
+interface LeaseHandler {
+  /** It has this address from now on, or keeps it. */
+  take(granted: Granted): void;
+  /** It no longer has this address. */
+  drop(address: Address): void;
 }
 
 interface DhcpSession {
@@ -144,43 +158,7 @@ function openSocket({ namespace, index }: ClientLink): number | undefined {
 /** The approximate number of a container's addresses searched for the one to remove. */
 const MAX_LISTED = 1000;
 
-/** Callbacks of holdContainerLease(). */
-interface LeaseMaintainer {
-  /** Records the leased address, "ADDRESS/PREFIX", so that it is kept after a restart of the plugin. */
-  remember(leased: string): void;
-  failed(error: unknown): void;
-}
-
-/**
- * Leases a container's address from the DHCP server of its link, for a container without a DHCP client, and renews it.
- *
- * @param leased the address it had before this process, "ADDRESS/PREFIX"
- * @returns stops the renewal; the address stays
- */
-export function holdContainerLease(
-  namespace: string,
-  { index, mac }: ContainerLink,
-  leased: string | undefined,
-  keeper: LeaseMaintainer,
-): () => void {
-  const attempt = (work: () => void): void => {
-    try {
-      work();
-    } catch (error) {
-      keeper.failed(error);
-    }
-  };
-  return maintainLease({ namespace, index, mac }, parseSubnet(leased ?? ""), {
-    take: (granted) =>
-      attempt(() => {
-        keeper.remember(formatSubnet(granted.address));
-        take(namespace, index, granted);
-      }),
-    drop: (address) => attempt(() => drop(namespace, index, address)),
-  });
-}
-
-function take(namespace: string, index: number, { address, router }: Granted): void {
+function take({ namespace, index }: ClientLink, { address, router }: Granted): void {
   inNetworkNamespace(namespace, () => {
     using links = new Links();
     links.addAddress(index, address);
@@ -188,7 +166,7 @@ function take(namespace: string, index: number, { address, router }: Granted): v
   });
 }
 
-function drop(namespace: string, index: number, { family, value }: Address): void {
+function drop({ namespace, index }: ClientLink, { family, value }: Address): void {
   inNetworkNamespace(namespace, () => {
     using links = new Links(MAX_LISTED);
     for (const { index: on, address } of links.addresses()) {

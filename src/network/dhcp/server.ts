@@ -26,7 +26,6 @@ import {
   type,
 } from "./packet";
 
-/** A client's request. */
 export interface DhcpRequest {
   readonly kind: "discover" | "request" | "other";
   /** Six bytes as hexadecimal digits with colons. */
@@ -35,11 +34,9 @@ export interface DhcpRequest {
   readonly address: Address | undefined;
   /** The server that it has selected; undefined before that. */
   readonly server: Address | undefined;
-  /** The message type. */
   readonly message: DhcpMessage;
 }
 
-/** The lease of a client. */
 interface Lease {
   readonly address: Subnet;
   readonly router: Address;

@@ -50,13 +50,7 @@ async function nft(script: string): Promise<void> {
 }
 
 async function run(argv: readonly string[], stdin = "") {
-  const child = Bun.spawn([...argv], {
-    cwd: "/",
-    env: {},
-    stdin: new Blob([stdin]),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+  const child = Bun.spawn([...argv], { cwd: "/", env: {}, stdin: new Blob([stdin]), stdout: "pipe", stderr: "pipe" });
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, stdout, stderr };
 }

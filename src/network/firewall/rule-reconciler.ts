@@ -1,9 +1,9 @@
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
-import { hasTable } from "../../linux/netlink/nftables";
+import { hasTable } from "../../linux/netlink/netfilter";
 import { watchTables } from "../../linux/netlink/watch";
 import { withRecords } from "../private/records";
-import { flushStaleFlows } from "./conntrack";
+import { flushStaleFlows } from "./forwarding";
 import { applyRules } from "./nftables";
 import { TABLE_NAME } from "./ruleset";
 
@@ -21,11 +21,7 @@ export class RuleReconciler {
     this.#log = log;
   }
 
-  /**
-   * Keeps the rules for one more container.
-   *
-   * @returns stops that for this container
-   */
+  /** Keeps the rules for one more container. @returns stops that for this container */
   hold(): () => void {
     this.#holders += 1;
     if (this.#holders === 1) this.#startWatching();

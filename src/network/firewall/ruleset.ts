@@ -5,14 +5,22 @@
  * transaction through nft(8), and only if it differs from the rules in force; rule-reconciler.ts restores it when another program flushes
  * the host's rules.
  *
- * loopback.ts makes forwarded ports reachable at the host's own 127.0.0.1. conntrack.ts deletes the kernel's memory of flows
- * (*conntrack*) that would still go to an earlier container.
+ * forwarding.ts has what forwarded ports need besides: it makes them reachable at the host's own 127.0.0.1, and deletes the kernel's memory
+ * of flows (*conntrack*) that would still go to an earlier container.
  */
 
-import { type Family, formatAddress, formatSubnet, networkOf, parseSubnet, type Subnet } from "../../values/ip";
+import {
+  type Family,
+  formatAddress,
+  formatSubnet,
+  networkOf,
+  parseAddress,
+  parseSubnet,
+  type Subnet,
+} from "../../values/ip";
+import { isBridgeName } from "../../values/names";
 import type { PortForward } from "../network";
 import type { NetworkRecord } from "../private/records";
-import { nftAddress, nftInterface, nftPort } from "./nft-text";
 
 /** The driver's own table; nothing outside of it is read or changed. */
 export const TABLE_NAME = "nomad-nspawn";
@@ -25,7 +33,7 @@ const keyword = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
 const loopback = { 4: "127.0.0.1", 6: "::1" } as const satisfies Record<Family, string>;
 const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
 
-/** A port of a container at the moment. Only text of nft-text.ts goes into its rules. */
+/** A port of a container at the moment. Only text of nftInterface(), nftAddress() and nftPort() goes into its rules. */
 interface Target {
   /** The host's address it is bound to; undefined for any. */
   readonly hostAddress: string | undefined;
@@ -93,7 +101,7 @@ function chain(name: string, hook: string, lines: readonly string[]): string[] {
     : [`  chain ${name} {`, `    ${hook}; policy accept;`, ...lines.map((line) => `    ${line}`), "  }"];
 }
 
-/** Packets to loopback addresses may leave the host through a container's link (see loopback.ts), and must never come in through it. */
+/** Packets to loopback addresses may leave the host through a container's link (see forwarding.ts), and must never come in through it. */
 function guard(bridges: readonly string[]): string[] {
   const names = bridges.flatMap((name) => nftInterface(name) ?? []);
   return ['"ve-*"', '"vb-*"', '"vz-*"', ...names].flatMap((name) =>
@@ -210,4 +218,25 @@ function network(subnet: Subnet): string {
 
 function unique<Item>(items: readonly Item[]): Item[] {
   return [...new Set(items)];
+}
+
+/**
+ * The values of a record that go into nft(8) rules, as text: nothing else of it does. nft takes a quoted name literally except
+ * for a final asterisk, and has no escapes: what is not plainly a name, an address or a port is left out, and the rule with it.
+ */
+
+/** An interface's name, in quotes; undefined if a rule cannot contain it. */
+export function nftInterface(name: string): string | undefined {
+  return isBridgeName(name) ? `"${name}"` : undefined;
+}
+
+/** An address in the notation of its family; undefined for anything else. */
+export function nftAddress(text: string, family: Family): string | undefined {
+  const address = parseAddress(text);
+  return address?.family === family ? formatAddress(address) : undefined;
+}
+
+/** A port number; undefined if it is not one. */
+export function nftPort(port: number): string | undefined {
+  return Number.isInteger(port) && port >= 1 && port <= 65_535 ? String(port) : undefined;
 }

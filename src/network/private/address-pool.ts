@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { PluginOptions } from "../../config/plugin/options";
+import { defined } from "../../lib/objects";
 import { readCgroupLayout } from "../../linux/cgroup/layout";
 import { Links } from "../../linux/netlink/route";
 import { hasIpv6 } from "../../linux/sysctl";
@@ -36,7 +37,7 @@ export function createRecord(
   pools: AddressPools,
   others: readonly NetworkRecord[],
 ): NetworkRecord {
-  const base = { machine, link, ...(bridge === undefined ? {} : { bridge }), ports, since: Date.now() };
+  const base = { machine, link, ...defined({ bridge }), ports, since: Date.now() };
   // If systemd-networkd runs, whether it serves the link is known only when the link exists.
   if (link === "bridge" || networkdRuns(readCgroupLayout())) return { ...base, addresses: [], targets: [] };
   const given = chooseAddresses({ ...base, addresses: [], targets: [] }, pools, others);
@@ -68,7 +69,7 @@ export function chooseAddresses(record: NetworkRecord, pools: AddressPools, othe
   };
   const ipv4 = choose(pools.ipv4_pool === undefined ? DEFAULT_POOLS : [pools.ipv4_pool], 4);
   const ipv6 = hasIpv6() ? choose([pools.ipv6_pool ?? localPool()], 6) : undefined;
-  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+  return defined({ ipv4, ipv6 });
 }
 
 function firstFree(

@@ -1,18 +1,18 @@
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { settles, startTimer } from "../../lib/deadline";
-import { errorText, isMissing } from "../../lib/errors";
+import { errorText, ifThere } from "../../lib/errors";
 import { watchNetwork } from "../../linux/netlink/watch";
 import { isAlive, type ProcessIdentity } from "../../linux/proc";
 import { distrustLink } from "../../linux/sysctl";
-import { findLeader, waitForProcess } from "../../nspawn/processes";
+import { ContainerSearch, waitForProcess } from "../../nspawn/processes";
 import type { Container } from "../../supervisor/supervisor";
 import { type LinkManagement, linkManagement, watchLinkStates } from "../../systemd/networkd";
 import { addressPart, isIpv4 } from "../../values/ip";
 import { holdContainerLease } from "../dhcp/client";
 import { leaseOf, serveLease } from "../dhcp/server";
-import { enableRouteLocalnet } from "../firewall/loopback";
+import { enableRouteLocalnet } from "../firewall/forwarding";
+import { grantNetworkRights } from "../namespace";
 import { containerPorts } from "../network";
-import { grantNetworkRights } from "../rights";
 import { addressing } from "./address-assignment";
 import { type HostLink, readContainerLink, readHostLink, routesTo, setUpContainer, setUpHost } from "./link";
 import type { NetworkRecord } from "./records";
@@ -24,7 +24,6 @@ const SECOND_FAMILY_MS = 1_000;
 /** A container's network is set up after the ownership of its image's files was changed, which can take long. */
 const START_MS = 3_600_000;
 
-/** The services that a container's network needs. */
 interface NetworkContext {
   /** Chooses and records addresses for a container whose record has none. */
   choose(record: NetworkRecord): Promise<NetworkRecord>;
@@ -133,7 +132,8 @@ export class NetworkAttachment {
   async #attach(): Promise<void> {
     const main = this.#supervised.mainPid();
     if (main === undefined) return;
-    const leader = await waitForProcess(main, () => findConnectedLeader(main), START_MS);
+    const search = new ContainerSearch(main, "boot");
+    const leader = await waitForProcess(main, () => findConnectedLeader(search), START_MS);
     if (leader === undefined || this.#closed || this.#namespace !== undefined) return;
     const fd = openSync(`/proc/${leader.pid}/ns/net`, "r");
     this.#stops.push(() => closeSync(fd));
@@ -200,7 +200,8 @@ export class NetworkAttachment {
     // Existing addresses are left alone; an init system without any from the driver configures its link itself.
     if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
     if (decision.kind === "dhcp-client") {
-      const stop = holdContainerLease(namespace, container, this.#record.leased, {
+      const link = { namespace, index: container.index, mac: container.mac };
+      const stop = holdContainerLease(link, this.#record.leased, {
         remember: (leased) => this.#remember(leased),
         failed: (error) => this.#failed(error),
       });
@@ -233,7 +234,6 @@ export class NetworkAttachment {
     });
   }
 
-  /** Follows the container's addresses. */
   #followAddresses(namespace: string): void {
     const all = readContainerLink(namespace)?.addresses ?? [];
     const reached = this.#hostIndex === undefined ? [] : routesTo(this.#hostIndex, all);
@@ -285,14 +285,10 @@ export class NetworkAttachment {
 }
 
 /** The container's PID 1 once it has its own network namespace, which it creates after the fork. */
-function findConnectedLeader(main: number): ProcessIdentity | undefined {
-  const leader = findLeader(main);
+function findConnectedLeader(search: ContainerSearch): ProcessIdentity | undefined {
+  const leader = search.leader();
   if (leader === undefined) return undefined;
-  try {
-    const own = readlinkSync("/proc/self/ns/net");
-    return readlinkSync(`/proc/${leader.pid}/ns/net`) === own ? undefined : leader;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const own = readlinkSync("/proc/self/ns/net");
+  const its = ifThere(() => readlinkSync(`/proc/${leader.pid}/ns/net`), own);
+  return its === own ? undefined : leader;
 }

@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { errnoCode, ignoreMissing, isMissing } from "../../lib/errors";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere } from "../../lib/files";
 import { LaunchError } from "../../supervisor/supervisor";
 import { type Address, addressOfBytes, formatAddress, parseAddress } from "../../values/ip";
 import type { PortForward } from "../network";

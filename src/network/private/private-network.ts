@@ -17,16 +17,15 @@ import { enableForwarding } from "../../linux/sysctl";
 import type { MachineResource } from "../../machine/registry";
 import type { Container } from "../../supervisor/supervisor";
 import { hostResolvers } from "../dns";
-import { flushContainerFlows, flushStaleFlows } from "../firewall/conntrack";
-import { disableRouteLocalnet } from "../firewall/loopback";
+import { disableRouteLocalnet, flushContainerFlows, flushStaleFlows } from "../firewall/forwarding";
 import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
 import type { PrivateNetwork } from "../network";
-import type { NetworkJob, NetworkProvider, NetworkReservation } from "../provider";
+import type { NetworkJob, NetworkProvider, NetworkReservation } from "../networks";
+import { networkdDropIn } from "./address-assignment";
 import { type AddressPools, chooseAddresses, createRecord, withAddresses } from "./address-pool";
 import { NetworkAttachment } from "./attachment";
 import { refuseTakenPorts } from "./listeners";
-import { networkdDropIn } from "./networkd-drop-in";
 import { hasRecord, type NetworkRecord, RecordError, type Records, readRecord, withRecords } from "./records";
 
 /**
@@ -43,7 +42,6 @@ export function addressNote(ms: number, unreached: readonly string[]): string {
     : `The container has no address that this client can reach after ${seconds}, only ${unreached.join(" and ")}, not reachable through its interface (see \`networkctl status\` and \`ip route\`): ${until}`;
 }
 
-/** The dependencies of private networks. */
 interface PrivateNetworksContext {
   readonly log: Logger;
   /** The currently configured address pools. */
@@ -149,9 +147,7 @@ async function enableRules(records: Records, record: NetworkRecord, log: Logger)
   if (record.ports.length === 0 && record.given === undefined) return [];
   using links = new Links();
   const { changed, refused } = enableForwarding(links.routes());
-  if (changed.length > 0) {
-    log.info("enabled IP forwarding for container networks", { set: changed.join(", ") });
-  }
+  if (changed.length > 0) log.info("enabled IP forwarding for container networks", { set: changed.join(", ") });
   const notes = refused.map(
     (setting) => `The container has no connectivity beyond this client: cannot set sysctl ${setting} = 1.`,
   );

@@ -2,10 +2,9 @@ import { constants, openSync } from "node:fs";
 import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { isUnfinished, writeAtomically } from "../../lib/atomic-file";
 import { pollUntil } from "../../lib/deadline";
-import { inDirectory, removeIfEmpty } from "../../lib/directories";
 import { ignoreMissing } from "../../lib/errors";
+import { inDirectory, isUnfinished, removeIfEmpty, writeAtomically } from "../../lib/files";
 import { type FileLock, lockOpened } from "../../linux/flock";
 
 /** The records of running containers' networks; gone after a reboot, like the containers. */
@@ -60,11 +59,7 @@ export class RecordError extends Error {
   override readonly name = "RecordError";
 }
 
-/**
- * The record of a machine; undefined if it has no private network.
- *
- * @throws RecordError if it cannot be read
- */
+/** The record of a machine; undefined if it has no private network. @throws RecordError if it cannot be read */
 export async function readRecord(machine: string): Promise<NetworkRecord | undefined> {
   return parse(join(DIRECTORY, machine + SUFFIX));
 }
@@ -130,11 +125,7 @@ async function parse(path: string): Promise<NetworkRecord | undefined> {
   return text === undefined ? undefined : parseRecord(path, text);
 }
 
-/**
- * Parses a record.
- *
- * @throws RecordError for anything else
- */
+/** Parses a record. @throws RecordError for anything else */
 export function parseRecord(path: string, text: string): NetworkRecord {
   try {
     return v.parse(schema, JSON.parse(text));

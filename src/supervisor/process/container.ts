@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { type Certain, certain } from "../../lib/certain";
 import { becomesTrue, settles } from "../../lib/deadline";
+import { type Certain, certain } from "../../lib/promises";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
 import { killCgroup, removeCgroup } from "../../linux/cgroup/manager";
 import { isAlive, type ProcessIdentity, signalProcess } from "../../linux/proc";

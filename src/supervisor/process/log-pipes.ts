@@ -1,6 +1,5 @@
 import { closeSync, fchmodSync, read, readSync, write } from "node:fs";
-import { watchReaders } from "../../linux/inotify";
-import { createPipe, unreadBytes } from "../../linux/pipe";
+import { createPipe, unreadBytes, watchReaders } from "../../linux/pipe";
 
 /**
  * Closes each FIFO once it is drained, and returns when all are closed: the kernel discards unread data when the last descriptor of

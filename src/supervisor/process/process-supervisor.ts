@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
-import { inDirectory } from "../../lib/directories";
-import { entryPoint } from "../../lib/entry-points";
 import { errnoCode, errorText } from "../../lib/errors";
+import { entryPoint } from "../../lib/executable";
+import { inDirectory } from "../../lib/files";
 import { bootId } from "../../linux/proc";
 import { nspawnSwitches } from "../../nspawn/switches";
 import {

@@ -1,9 +1,8 @@
 import { existsSync, openSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { writeAtomicallySync } from "../../lib/atomic-file";
 import { pollUntil } from "../../lib/deadline";
 import { errnoCode, errorText, ignoreMissing } from "../../lib/errors";
-import { readIfThere } from "../../lib/read-file";
+import { readIfThere, writeAtomicallySync } from "../../lib/files";
 import { lockOpened } from "../../linux/flock";
 import type { ProcessIdentity } from "../../linux/proc";
 import type { Exit } from "../../nspawn/payload";

@@ -1,4 +1,4 @@
-import { isRecord } from "../../lib/is-record";
+import { isRecord } from "../../lib/objects";
 import { readJournal, sinceStart } from "../../systemd/journal";
 import type { UnitState } from "./unit-state";
 

@@ -10,8 +10,8 @@
 
 import { closeSync } from "node:fs";
 import { errorText } from "../../lib/errors";
+import { readIfThere } from "../../lib/files";
 import type { Logger } from "../../lib/logger";
-import { readIfThere } from "../../lib/read-file";
 import { bootId } from "../../linux/proc";
 import { removeLeftovers } from "../../nspawn/leftovers";
 import { DbusError } from "../../systemd/dbus";

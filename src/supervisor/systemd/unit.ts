@@ -1,7 +1,7 @@
-import { type Certain, certain } from "../../lib/certain";
 import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
+import { type Certain, certain } from "../../lib/promises";
 import { decodeExit, mayBeOomKill } from "../../nspawn/exit";
 import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
