@@ -10,6 +10,7 @@
 
 import type { Launcher } from "../launch/launcher";
 import type { Logger } from "../lib/logger";
+import type { ForwardPolicy } from "../network/firewall/forward-policy";
 import type { DanglingReconciler } from "../task/dangling-reconciler";
 import type { TaskEvents } from "../task/events";
 import type { StatsTicker } from "../task/stats";
@@ -29,6 +30,8 @@ export interface Services {
   readonly launcher: Launcher;
   readonly dangling: DanglingReconciler;
   readonly lifecycle: Lifecycle;
+  /** Finds firewall chains that drop what containers send. */
+  readonly forwardPolicy: ForwardPolicy;
   /** Schedules the removal of images that no task uses any more. */
   readonly scheduleImageGc: () => void;
   /** Aborts when this process exits or accepts no more work: downloads for tasks that are being started are cancelled then. */

@@ -1,5 +1,6 @@
 import { systemState } from "../launch/system-state";
 import { aborted, settles } from "../lib/deadline";
+import { errorText } from "../lib/errors";
 import type { Task } from "../task/task";
 import type { Services } from "./services";
 import { emitEvent } from "./task-events";
@@ -40,4 +41,17 @@ export function reportSystem(services: Services, task: Task): void {
   systemState(task.container).then((sentence) => {
     if (sentence !== undefined && task.exit === undefined) emitEvent(services, task.identity, sentence);
   });
+}
+
+/** Emits an event if a firewall of the client drops the packets of a task's private network. The start does not wait for it. */
+export function reportDroppedPackets(services: Services, task: Task): void {
+  const prefixes = { veth: "ve-", zone: "vz-", bridge: undefined, none: undefined } as const;
+  const prefix = prefixes[task.network?.link ?? "none"];
+  if (prefix === undefined) return;
+  services.forwardPolicy.problem(prefix).then(
+    (sentence) => {
+      if (sentence !== undefined) emitEvent(services, task.identity, sentence);
+    },
+    (error: unknown) => services.log.debug("cannot read the firewall's chains", { error: errorText(error) }),
+  );
 }

@@ -15,7 +15,7 @@ import { Task } from "../task/task";
 import { encodeTaskState, HANDLE_VERSION } from "../task/task-handle";
 import { rpcError } from "./rpc";
 import type { Services } from "./services";
-import { reportSystem, untilRunning } from "./start-progress";
+import { reportDroppedPackets, reportSystem, untilRunning } from "./start-progress";
 import { emitEvent, forwardTaskEvents, reportPullProgress, taskIdentity } from "./task-events";
 
 type Response = MessageInitShape<typeof StartTaskResponseSchema>;
@@ -75,6 +75,7 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
   emitEvent(services, identity, `Started machine ${machine}`, { machine });
   forwardTaskEvents(services, task);
   if (systemUp) reportSystem(services, task);
+  reportDroppedPackets(services, task);
   for (const warning of warnings) emitEvent(services, identity, warning);
   return startTaskResponse(config, task);
 }

@@ -3,7 +3,7 @@ import { isMissing } from "../lib/errors";
 import { CLONE_NEW, O_PATH } from "../linux/constants";
 import { openPidfd } from "../linux/pidfd";
 import { identify, isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
-import { findLeader, findStartedPayload, waitForProcess } from "../nspawn/processes";
+import { findLeader, findStartedPayload, isCopy, waitForProcess } from "../nspawn/processes";
 import type { Container } from "../supervisor/supervisor";
 
 /** A running container, referred to by its first process: a reused PID cannot make it another container. */
@@ -55,9 +55,12 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
   const gone = () => new ContainerGoneError();
   if (mainPid === undefined) throw gone();
   const main = identify(mainPid);
-  await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode), waitMs);
+  const payload = await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode), waitMs);
   const leader = findLeader(mainPid);
-  if (leader === undefined) throw main !== undefined && isAlive(main) ? new ContainerStartingError() : gone();
+  const running = main !== undefined && isAlive(main);
+  if (leader === undefined) throw running ? new ContainerStartingError() : gone();
+  // Before it executes the program, the leader has rights that the task must not have.
+  if (payload === undefined && running && isCopy(leader.pid, mainPid)) throw new ContainerStartingError();
   using held = new DisposableStack();
   try {
     const pidfd = openPidfd(leader.pid);

@@ -117,6 +117,8 @@ export interface ProcessTable {
   children(pid: number): readonly number[];
   /** Identifies the program a process runs: device and inode; undefined if the process is gone or a zombie. */
   program(pid: number): string | undefined;
+  /** Its arguments, each with a NUL after it (proc_pid_cmdline(5)); undefined if the process is gone. */
+  arguments(pid: number): string | undefined;
   /** The name of a process (proc_pid_comm(5)); "" if it is gone. */
   name(pid: number): string;
 }
@@ -131,6 +133,7 @@ export const hostProcesses: ProcessTable = {
   },
   // Not stat(2): a container runs programs from its own file systems, which may hang.
   program: (pid) => inodeInMemory(`/proc/${pid}/exe`),
+  arguments: (pid) => readIfThere(`/proc/${pid}/cmdline`),
   name: (pid) => (readIfThere(`/proc/${pid}/comm`) ?? "").trimEnd(),
 };
 

@@ -5,10 +5,7 @@ import { heldLocks } from "./leftovers";
 import type { PayloadMode } from "./payload";
 import { ContainerSearch, waitForProcess } from "./processes";
 
-/**
- * How long a container's start is followed. Changing the owners of a large image takes minutes. A payload that is the host's own
- * systemd-nspawn is never recognized, so the search must end at some time.
- */
+/** How long a container's start is followed, in milliseconds: changing the owners of a large image takes minutes. */
 const WATCH_MS = 3_600_000;
 
 /** A container's processes, as far as they were found. */

@@ -3,7 +3,7 @@ import type { ProcessTable } from "../linux/proc";
 import type { PayloadMode } from "./payload";
 import { findLeader, findPayload, findStartedPayload, signalPayload } from "./processes";
 
-/** [pid, parent, PIDs from outside in, program and name, state] */
+/** [pid, parent, PIDs from outside in, program, name and arguments, state] */
 type Row = readonly [number, number, readonly number[], string, string?];
 
 function table(rows: readonly Row[]): ProcessTable {
@@ -16,6 +16,7 @@ function table(rows: readonly Row[]): ProcessTable {
     namespacePids: (pid) => row(pid)?.[2] ?? [],
     children: (pid) => rows.filter(([, parent]) => parent === pid).map(([own]) => own),
     program: (pid) => row(pid)?.[3]?.split(" ")[0],
+    arguments: (pid) => row(pid)?.[3]?.split(" ").slice(2).join(" ") ?? "",
     name: (pid) => row(pid)?.[3]?.split(" ")[1] ?? "",
   };
 }
@@ -37,6 +38,12 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
     [102, 102, undefined],
   ],
   ["adopted, before the exec", "boot", [nspawn, leader(100, "nspawn")], [102, 102, undefined]],
+  [
+    "the payload is a systemd-nspawn itself",
+    "pid1",
+    [nspawn, leader(100, "nspawn systemd-nspawn --directory=/inner")],
+    [102, 102, 102],
+  ],
   ["running", "boot", [nspawn, leader(100)], [102, 102, 102]],
   ["a zombie", "boot", [nspawn, [102, 100, [102, 1], "init", "Z"]], [undefined, undefined, undefined]],
   ["stub init without its child", "pid2", [nspawn, stub], [102, undefined, undefined]],

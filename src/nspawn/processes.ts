@@ -76,12 +76,23 @@ export function findStartedPayload(
   return new ContainerSearch(mainPid, mode, table).started();
 }
 
+/**
+ * Whether a process is a copy of systemd-nspawn, which it forked (true also if the process is gone): it runs the same program with the same
+ * arguments. A systemd-nspawn that is the container's own program has others.
+ */
+export function isCopy(pid: number, mainPid: number, table: ProcessTable = hostProcesses): boolean {
+  const program = table.program(pid);
+  if (program === undefined) return true;
+  return program === table.program(mainPid) && table.arguments(pid) === table.arguments(mainPid);
+}
+
 /** A repeated search for a container's processes while it starts, which reads of /proc only what is not known yet. */
 export class ContainerSearch {
   readonly #mainPid: number;
   readonly #mode: PayloadMode;
   readonly #table: ProcessTable;
   #mainProgram: string | undefined;
+  #mainArguments: string | undefined;
   #leader: ProcessIdentity | undefined;
   #payload: ProcessIdentity | undefined;
 
@@ -110,7 +121,10 @@ export class ContainerSearch {
     if (payload === undefined) return undefined;
     const program = this.#table.program(payload.pid);
     this.#mainProgram ??= this.#table.program(this.#mainPid);
-    return program === undefined || program === this.#mainProgram ? undefined : payload;
+    if (program === undefined) return undefined;
+    if (program !== this.#mainProgram) return payload;
+    this.#mainArguments ??= this.#table.arguments(this.#mainPid);
+    return this.#table.arguments(payload.pid) === this.#mainArguments ? undefined : payload;
   }
 }
 
@@ -151,7 +165,7 @@ export async function signalPayload(
   const inspect = signal === SIGKILL ? findPayload : findStartedPayload;
   const payload = await waitForProcess(mainPid, () => inspect(mainPid, mode), timeoutMs);
   await hold?.();
-  // A payload that is the host's own systemd-nspawn cannot be distinguished from one before its exec.
+  // Sent in spite of the deadline: to a container that is still being set up.
   const target = payload ?? findPayload(mainPid, mode);
   if (target !== undefined) {
     const delivered = mode === "pid2" || signal === SIGKILL || takesSignal(target.pid, signal);

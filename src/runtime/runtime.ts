@@ -15,6 +15,7 @@ import type { Services } from "../driver/services";
 import { Launcher } from "../launch/launcher";
 import type { Logger } from "../lib/logger";
 import { machinesOfClient } from "../machine/registry";
+import { ForwardPolicy } from "../network/firewall/forward-policy";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
 import { ContainerRoots } from "../rootfs/container-roots";
@@ -80,6 +81,7 @@ export function createRuntime(log: Logger): Runtime {
     launcher,
     dangling,
     lifecycle,
+    forwardPolicy: new ForwardPolicy(),
     scheduleImageGc: () => images.scheduleGc(),
     get shutdown() {
       return AbortSignal.any([ended.signal, lifecycle.stopping]);

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { run } from "../../tools/command";
 import { busyboxImage, debianImage } from "../../tools/images/images";
-import { eventTexts, lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
+import type { TaskState } from "./harness/api";
+import { eventTexts, lastExit, runJob, untilDead, untilRunning, untilTask } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";
 
@@ -142,6 +144,40 @@ describe("stopping", () => {
     await nomad.api.stopJob(job.id);
     expect(lastExit(await untilDead(nomad.api, job.allocId, "main"))).toMatchObject({ Signal: 9 });
   });
+
+  test("systemctl stop of the unit is an exit of the program's own, and Nomad restarts it by the job's policy", async () => {
+    const script = "trap 'echo bye; exit 0' TERM INT; echo up; while :; do sleep 0.1; done";
+    const hcl = jobFile({ id: "unit-stopped", type: "service", config: shell(busybox, script) });
+    const restarts = hcl.replace(
+      'attempts = 0\n      mode = "fail"',
+      'attempts = 2\n      delay = "1s"\n      mode = "fail"',
+    );
+    const job = await runJob(nomad.api, restarts);
+    await untilRunning(nomad.api, job.allocId, "main");
+    await nomad.api.logsUntil(job.allocId, "main", "up");
+    await run(["systemctl", "stop", `nomad-nspawn-main-${job.allocId}.service`]);
+    const again = ({ State, Restarts }: TaskState) => State === "running" && Restarts === 1;
+    const state = await untilTask(nomad.api, job.allocId, "main", again, 30_000);
+    expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+    expect(await nomad.api.logs(job.allocId, "main")).toContain("bye");
+    await nomad.api.stopJob(job.id);
+    await untilDead(nomad.api, job.allocId, "main");
+  }, 90_000);
+
+  test("with notify_ready a booted system is up when the task is running", async () => {
+    const hcl = jobFile({
+      id: "ready",
+      type: "service",
+      config: { image: debian, network_veth: false, volatile: "overlay", notify_ready: true },
+      task: 'kill_timeout = "60s"\n resources {\n memory = 512\n }',
+    });
+    const job = await runJob(nomad.api, hcl);
+    await untilRunning(nomad.api, job.allocId, "main", 60_000);
+    const said = (state: TaskState) => eventTexts(state).some((text) => text.includes("System is up ("));
+    await untilTask(nomad.api, job.allocId, "main", said, 30_000);
+    await nomad.api.stopJob(job.id);
+    await untilDead(nomad.api, job.allocId, "main", 70_000);
+  }, 150_000);
 
   test("a booted container is shut down cleanly", async () => {
     const hcl = jobFile({

@@ -6,6 +6,7 @@ import type { ResourcesSchema, TaskHandle } from "../../gen/hashicorp/nomad/plug
 import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { debianImage } from "../../tools/images/images";
+import { watchEvents } from "../support/event-watch";
 import { addNeighbour, type Neighbour, neighbourAddresses, ownAddresses } from "../support/neighbour";
 import type { PreparedTask } from "../support/task";
 import { pour, watchText } from "../support/text-watch";
@@ -334,6 +335,32 @@ describe("a firewall that drops forwarded packets", () => {
       [["nft", "delete", "table", "inet", "strict"]],
     ],
   ];
+
+  test.each(firewalls)(
+    "a task event of the next start reports %s, with the commands that open it, until they were used",
+    async (_, close, open, remove) => {
+      const start = async () => {
+        await using events = watchEvents(bench.client());
+        const task = await bench.started(shell(bench.busybox, "sleep 1000", { network_veth: true }));
+        // The last event of a start without a problem.
+        await events.waitFor("Started machine");
+        await Bun.sleep(300);
+        await bench.client().destroyTask(task.id, true);
+        return events.text();
+      };
+      try {
+        for (const command of close) await run(command);
+        await bench.replacePlugin();
+        const text = (await start()).replaceAll('"', "");
+        for (const command of open) expect(text).toContain(command.join(" "));
+        for (const command of open) await run(command);
+        await bench.replacePlugin();
+        expect(await start()).not.toContain("drops forwarded packets");
+      } finally {
+        for (const command of remove) await attempt(command);
+      }
+    },
+  );
 
   test.each(firewalls)(
     "doctor reports %s, with the commands that open it, and the driver does not change it",

@@ -4,8 +4,9 @@ import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { becomesTrue } from "../../src/lib/deadline";
 import { watchEvents } from "../support/event-watch";
+import { exec } from "../support/exec";
 import type { PreparedTask } from "../support/task";
-import { copyTree, type Fixture, shell, useFixture } from "./fixture";
+import { copyTree, type Fixture, failure, shell, useFixture } from "./fixture";
 
 let bench: Fixture;
 useFixture((opened) => {
@@ -62,6 +63,7 @@ describe("a start returns", () => {
       "The task's program does not run yet: systemd-nspawn has been preparing the container for 10 s.",
     );
     expect(events.text()).not.toContain("runs now");
+    expect(await failure(exec(bench.client(), task.id, "true"))).toContain("the container is still starting");
     await writeFile(inTask(task, "go"), "");
     await events.waitFor("The task's program runs now; preparing the container took");
   }, 60_000);

@@ -1,36 +1,11 @@
 import { existsSync } from "node:fs";
-import * as v from "valibot";
 import { readCgroupLayout } from "../../linux/cgroup/layout";
 import { Links } from "../../linux/netlink/route";
 import { dependsOnAdvertisements, forwards, hasIpv6 } from "../../linux/sysctl";
+import { acceptCommands, droppingForwardChains } from "../../network/firewall/forward-policy";
 import { attemptNft } from "../../network/firewall/nftables";
 import { networkdRuns } from "../../systemd/networkd";
 import { about, type Finding } from "./finding";
-
-const chain = v.object({
-  chain: v.object({
-    family: v.string(),
-    table: v.string(),
-    name: v.string(),
-    hook: v.literal("forward"),
-    policy: v.literal("drop"),
-  }),
-});
-const list = v.object({ nftables: v.array(v.unknown()) });
-
-/**
- * The chains whose policy drops forwarded packets, parsed from the output of `nft --json list chains` (libnftables-json(5)), as
- * "FAMILY TABLE CHAIN". They include those of iptables-nft.
- */
-export function droppingForwardChains(json: string): string[] {
-  if (json === "") return [];
-  return v.parse(list, JSON.parse(json)).nftables.flatMap((entry) => {
-    const found = v.safeParse(chain, entry);
-    if (!found.success) return [];
-    const { family, table, name } = found.output.chain;
-    return ["ip", "ip6", "inet"].includes(family) ? [`${family} ${table} ${name}`] : [];
-  });
-}
 
 /** Where agents look for CNI plugins (cni_path), and where distributions install them. */
 const CNI_DIRECTORIES = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
@@ -101,12 +76,11 @@ function forwardPolicy({ droppingChains }: NetworkFacts): Finding {
   const report = about("firewall");
   const [first = ""] = droppingChains;
   if (first === "") return report.ok("No firewall chain drops forwarded packets by policy.");
-  const families = first.startsWith("ip6") ? "ip6tables" : "iptables";
   return report.warning(
     `The firewall drops forwarded packets unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver does not modify other programs' firewall rules.`,
     first.startsWith("inet")
-      ? `Accept the containers' interfaces in that chain: nft insert rule ${first} iifname "ve-*" accept; nft insert rule ${first} oifname "ve-*" accept; the same for "vz-*" where zones are used.`
-      : `Accept the containers' interfaces: ${families} -I FORWARD -i ve-+ -j ACCEPT; ${families} -I FORWARD -o ve-+ -j ACCEPT (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
+      ? `Accept the containers' interfaces in that chain: ${acceptCommands(first, "ve-")}; the same for "vz-*" where zones are used.`
+      : `Accept the containers' interfaces: ${acceptCommands(first, "ve-")} (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
   );
 }
 

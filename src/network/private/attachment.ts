@@ -91,6 +91,11 @@ export class NetworkAttachment {
     return this.#record.addresses.length > 0;
   }
 
+  /** What the host's end of the link is; see PrivateNetwork. */
+  get link(): NetworkRecord["link"] {
+    return this.#record.link;
+  }
+
   /** Addresses of the container that this client cannot reach through its link. */
   get unreached(): readonly string[] {
     return this.#unreached;
