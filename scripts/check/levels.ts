@@ -28,6 +28,7 @@ const everySystemd = [
   "test/host/systemd.test.ts",
   "test/nomad/recovery.test.ts",
   "test/nomad/jobs.test.ts",
+  "test/protocol/directory-roots.test.ts",
 ] as const;
 
 /** All levels, quick ones first. */
