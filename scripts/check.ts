@@ -44,17 +44,19 @@ interface Place {
   readonly takes: (level: Level) => boolean;
 }
 
-const places: readonly Place[] = [
-  ...hostSuites
-    .toSorted((a, b) => Number(b === "trixie") - Number(a === "trixie"))
-    .map(
-      (suite): Place => ({
-        name: suite === "trixie" ? "test host" : `test host of ${suite}`,
-        start: (say) => startTestHost(say, suite),
-        takes: (level) => suiteOf(level) === suite,
-      }),
-    ),
-  { name: "virtual machine", start: startVm, takes: (level) => level.place === "vm" },
+function testHost(suite: HostSuite): Place {
+  return {
+    name: suite === "trixie" ? "test host" : `test host of ${suite}`,
+    start: (say) => startTestHost(say, suite),
+    takes: (level) => suiteOf(level) === suite,
+  };
+}
+
+/** All places in order; those of one group run at the same time, because tests with an agent mostly wait for it. */
+const places: readonly (readonly Place[])[] = [
+  [testHost("trixie")],
+  [testHost("bookworm"), testHost("sid")],
+  [{ name: "virtual machine", start: startVm, takes: (level) => level.place === "vm" }],
 ];
 
 async function main(): Promise<number> {
@@ -98,9 +100,13 @@ async function main(): Promise<number> {
   const traces = (verb: string) => [process.execPath, join(projectRoot, "scripts/check/traces.ts"), verb];
   await run([...traces("save"), join(directory, "traces.json")]);
   for (const level of chosen) if (level.place === "machine") await measure(level.name, () => runTests(level));
-  for (const { name, start, takes } of places) {
-    const inside = chosen.filter(takes);
-    if (inside.length > 0) await levelsInside({ name, start, chosen: inside, measure, runTests });
+  for (const together of places) {
+    await Promise.all(
+      together.map(async ({ name, start, takes }) => {
+        const inside = chosen.filter(takes);
+        if (inside.length > 0) await levelsInside({ name, start, chosen: inside, measure, runTests });
+      }),
+    );
   }
   await step("nothing is left on this machine", () => run([...traces("compare"), join(directory, "traces.json")]));
   await rm(directory, { recursive: true });

@@ -20,14 +20,13 @@ export interface Level {
   readonly suite?: HostSuite;
 }
 
-/** Tests that depend on the version of systemd, and enough tests with an agent to show that nothing else does. */
+/** Tests that depend on the version of systemd, and all tests with an agent. */
 const everySystemd = [
   "test/host/systemd-supervisor.test.ts",
   "test/host/daemon-reload.test.ts",
   "test/host/unit-values.test.ts",
   "test/host/systemd.test.ts",
-  "test/nomad/recovery.test.ts",
-  "test/nomad/jobs.test.ts",
+  "test/nomad",
   "test/protocol/directory-roots.test.ts",
 ] as const;
 

@@ -58,6 +58,7 @@ export type SourceProblem =
   | "certificate"
   | "timeout"
   | "content"
+  | "unsupported"
   | "cancelled";
 
 /** Something that could not be fetched; the message is a sentence that names the image, and never contains credentials. */

@@ -4,9 +4,10 @@ import { pathToFileURL } from "node:url";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
 import { fetchByImportd } from "../image/machine/importd";
-import { fetchNatively, provideMachineImage } from "../image/machine/provide";
+import { type Fetch, fetchNatively, provideMachineImage } from "../image/machine/provide";
 import { type DownloadContext, isForImportd, type MachineImage } from "../image/machine/request";
 import type { Progress } from "../image/source";
+import { SourceError } from "../image/source";
 import { ConfigError, errnoCode } from "../lib/errors";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
@@ -97,12 +98,21 @@ const resultOf = ({ name, type }: Pick<MachineImage, "name" | "type">) =>
   join(MACHINES, type === "raw" ? `${name}.raw` : name);
 
 /** Downloads with systemd-importd if it runs and supports the request, otherwise with the driver's own downloader. */
-function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: DownloadWatch["onProgress"]) {
+function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: DownloadWatch["onProgress"]): Fetch {
   const { keepFree, signal, ca } = context;
-  const byImportd = isForImportd(image.url) && ca === undefined && systemdPresence().booted && importdAvailable();
-  return byImportd
-    ? fetchByImportd({ directory: MACHINES, keepFree, signal, onPercent: (percent) => onProgress({ percent }) })
-    : fetchNatively(context);
+  const natively = fetchNatively(context);
+  const usable = isForImportd(image.url) && ca === undefined && systemdPresence().booted && importdAvailable();
+  if (!usable) return natively;
+  const onPercent = (percent: number) => onProgress({ percent });
+  const byImportd = fetchByImportd({ directory: MACHINES, keepFree, signal, onPercent });
+  return async (...request) => {
+    try {
+      await byImportd(...request);
+    } catch (error) {
+      if (!(error instanceof SourceError && error.problem === "unsupported")) throw error;
+      await natively(...request);
+    }
+  };
 }
 
 /** A path is a file on this host, which image_paths must allow. */

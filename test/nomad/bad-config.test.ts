@@ -40,7 +40,7 @@ const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] =
   [{ bind: { "../../..": "/up" } }, "task directory"],
   [{ bind: { "local/missing": "/x" } }, "does not exist"],
   [{ bind_read_only: { local: "relative" } }, "bind_read_only"],
-  [{ environment: { "A-B": "x" } }, "A-B"],
+  [{ environment: { "A=B": "x" } }, "A=B"],
   [{ hostname: "not a name" }, "hostname"],
   [{ user: "no such\nuser" }, "user"],
   [{ ports: ["http"] }, "ports"],

@@ -37,24 +37,23 @@ const packages = [
   "fdisk",
 ] as const;
 
-/** Packages of the registry and of the tools that build images, for the tests with a registry, which run on trixie only. */
+/** The registry, and the tools that build images, for tests with registry images and downloads. */
 const imagePackages = ["docker-registry", "skopeo", "umoci", "gnupg", "openssl", "xz-utils", "bzip2", "zstd"] as const;
-
-/** Units of particular suites that do not start in a container without devices or a network. */
-const maskedIn: Readonly<Record<HostSuite, readonly string[]>> = {
-  bookworm: [],
-  trixie: ["docker-registry.service"],
-  sid: [],
-};
 
 /** The tree of a suite's test host. */
 export function testHostTree(suite: HostSuite): DebianTree {
   return {
     suite,
     variant: "minbase",
-    packages: suite === "trixie" ? [...packages, ...imagePackages] : packages,
+    packages: [...packages, ...imagePackages],
     // The devices belong to the machine around it, and must not be set up again.
-    masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service", ...maskedIn[suite]],
+    masked: [
+      ...idleUnits,
+      "systemd-modules-load.service",
+      "systemd-udev-trigger.service",
+      // Tests start registries of their own; this one needs a network.
+      "docker-registry.service",
+    ],
     files: {
       ...bootFiles,
       ...udevAnyway,

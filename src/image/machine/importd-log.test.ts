@@ -33,6 +33,7 @@ describe("failureOf", () => {
     [[notice("HTTP request to https://example.com/a failed with code 503.")], "server", true, undefined],
     [[notice("HTTP request to https://example.com/a failed with code 401.")], "unauthorized", false, undefined],
     [[error("Transfer failed: Could not resolve hostname")], "name", true, undefined],
+    [[error("Failed to allocate puller: Operation not supported")], "unsupported", false, undefined],
     [[error("Transfer failed: Couldn't connect to server")], "connection", true, undefined],
     [[error("Transfer failed: SSL peer certificate or SSH remote key was not OK")], "certificate", false, undefined],
     [

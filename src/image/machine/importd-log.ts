@@ -22,6 +22,8 @@ interface Meaning {
 
 /** Messages of importd, curl, gpg and tar; the first match decides. */
 const MEANINGS: readonly Meaning[] = [
+  // Since 260 libcurl is loaded when it is needed, and need not be installed (measured on Debian sid, systemd 262).
+  { pattern: /^Failed to allocate .*: Operation not supported/, problem: "unsupported", recoverable: false },
   { pattern: /failed with code 40[13]|HTTP error.* 40[13]/, problem: "unauthorized", recoverable: false },
   { pattern: /failed with code (?:404|410)|HTTP error.* 404/, problem: "not found", recoverable: false },
   { pattern: /failed with code 429/, problem: "rate limited", recoverable: true },

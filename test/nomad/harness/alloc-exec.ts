@@ -1,8 +1,11 @@
 /** Commands in tasks, through the nomad command line. */
 
-import { run } from "../../../tools/command";
+import { CommandFailedError, run } from "../../../tools/command";
 import { nomadAgent } from "../../../tools/setup/nomad";
 import type { NomadApi } from "./api";
+
+/** How often to retry while the agent has not started a killed plugin again, and the pause between. */
+const RESTARTS = { tries: 50, pauseMs: 200 };
 
 /** Runs a command in a task and returns its output. @throws CommandFailedError if it fails */
 export async function allocExec(
@@ -12,5 +15,14 @@ export async function allocExec(
   command: readonly string[],
 ): Promise<string> {
   const flags = [`-address=${api.address}`, `-task=${task}`, "-i=false", "-t=false"];
-  return (await run([await nomadAgent(), "alloc", "exec", ...flags, allocId, ...command])).stdout;
+  const argv = [await nomadAgent(), "alloc", "exec", ...flags, allocId, ...command];
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return (await run(argv)).stdout;
+    } catch (error) {
+      const restarting = error instanceof CommandFailedError && error.finished.stderr.includes("plugin is shut down");
+      if (!restarting || tries === RESTARTS.tries) throw error;
+      await Bun.sleep(RESTARTS.pauseMs);
+    }
+  }
 }
