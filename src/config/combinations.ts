@@ -15,6 +15,14 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? "Options notify_ready = true and process_two = true exclude each other: systemd-nspawn accepts READY=1 only from PID 1 of the container."
       : undefined,
 
+  (options) => {
+    if (options.extra_hosts.length === 0) return undefined;
+    const own = mountTargets(options).find(([, path]) => simplify(path) === "/etc/hosts");
+    return own === undefined
+      ? undefined
+      : `Options extra_hosts and ${own[0]} exclude each other: ${own[0]} mounts a file of the job's own at "/etc/hosts"; write the names into it.`;
+  },
+
   ({ image, ephemeral, volatile }) =>
     /^\/+$/.test(image) && !ephemeral && volatile !== "yes" && volatile !== "state"
       ? 'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".'

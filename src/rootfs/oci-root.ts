@@ -16,6 +16,9 @@ import { asUserProgram } from "./user-wrapper";
 /** Path, in the container, of the program that switches to the task's user. */
 const PROGRAM = "/run/nomad-driver-nspawn/as-user";
 
+/** As with Docker: what an image's build left in its /etc/hosts names other machines. */
+const NO_HOSTS = { text: "", keep: false } as const;
+
 /** The inputs of a root on an image of the store. */
 interface OciRootRequest extends RootfsRequest {
   readonly roots: ContainerRoots;
@@ -43,7 +46,13 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   await completeRoot(tree, { owner, options, mounts });
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
   const tmp = isWritable(options) ? "disk" : "tmpfs";
-  const root = { image: { kind: "directory", path }, canMountAt: async () => true, tmp, warnings } as const;
+  const root = {
+    image: { kind: "directory", path },
+    canMountAt: async () => true,
+    hosts: NO_HOSTS,
+    tmp,
+    warnings,
+  } as const;
   if (user === undefined || user.uid === 0) {
     const logOwner = { uid: owner, gid: owner };
     return { ...root, options: { ...options, user: undefined }, mounts, environment: {}, logOwner };
