@@ -21,6 +21,7 @@ import type { Supervisors } from "../supervisor/supervisors";
 import { machinedAvailable } from "../systemd/presence";
 import { hostsText } from "./dns-plan";
 import { execContext } from "./exec-context";
+import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { chownLogPipes } from "./logs";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
@@ -125,6 +126,7 @@ export class Launcher {
       environment: nspawnVariables(environment.environmentFile, tmp),
       ...(await nameFiles(plan, rootfs, network.addresses)),
       networkd: network.networkd,
+      ...identityTexts(plan, rootfs),
     });
     watch.stage("files");
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;

@@ -7,6 +7,7 @@ import { ConfigError } from "../lib/errors";
 import { readMounts } from "../linux/mount";
 import { OverlayError } from "../linux/overlay";
 import { openTree, readInTree } from "../linux/rooted-path";
+import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
 import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
@@ -93,6 +94,7 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
       tmp: isWritable(options) ? "disk" : "tmpfs",
       warnings: [],
       hosts: { text: imageFile(place, options, HOSTS), keep: false },
+      machineId: imageFile(place, options, MACHINE_ID_PATH),
       canMountAt: async () => true,
     };
   } catch (error) {
@@ -130,6 +132,7 @@ async function mountUnchanged(place: ResolvedImage, { options, mounts, features 
     image: place,
     // What a disk image contains is not known here.
     hosts: { text: hosts, keep: hosts !== "" || place.kind === "image" },
+    machineId: imageFile(place, options, MACHINE_ID_PATH),
     options,
     mounts,
     environment: {},

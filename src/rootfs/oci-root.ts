@@ -5,6 +5,7 @@ import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
 import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
 import { writeMachineProgram } from "../machine/files";
+import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
@@ -50,6 +51,7 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
     image: { kind: "directory", path },
     canMountAt: async () => true,
     hosts: NO_HOSTS,
+    machineId: readInTree(tree, MACHINE_ID_PATH),
     tmp,
     warnings,
   } as const;

@@ -55,6 +55,8 @@ export interface Rootfs {
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
   readonly hosts: ImageHosts;
+  /** The text of the image's /etc/machine-id; "" if it has none, or if that is not known. */
+  readonly machineId: string;
   /** Whether the driver can mount one of its own files at `path`. */
   canMountAt(path: string): Promise<boolean>;
 }

@@ -94,6 +94,13 @@ export const containerOptions = {
     example: 'hostname = "web-1"',
     switches: (name) => [`--hostname=${name}`],
   }),
+  machine_id: option({
+    ...choice(["task", "image"]),
+    meaning:
+      "The container's machine ID (`machine-id(5)`): one of the task's own, made of the allocation's ID and the task's name and the same after each restart (`task`, the default), or what the image's `/etc/machine-id` says (`image`). A disk image that has an ID keeps it.",
+    nspawn: "--uuid=",
+    example: 'machine_id = "image"',
+  }),
   user: option({
     ...string(v.pipe(text, checked(userNameProblem))),
     allowed: "the name or number of a user in the container",
