@@ -70,7 +70,7 @@ export const containerOptions = {
   console: option({
     ...choice(["interactive", "read-only", "passive", "pipe"]),
     meaning:
-      "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate.",
+      "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate. A booted system then starts no login prompt (`console-getty.service`).",
     nspawn: "--console=",
   }),
   notify_ready: option({
