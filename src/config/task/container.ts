@@ -36,6 +36,12 @@ export const containerOptions = {
     meaning: "Run `command` as PID 2, with systemd-nspawn's own minimal init as PID 1. Needs `boot = false`.",
     nspawn: "--as-pid2",
   }),
+  init: option({
+    ...flag(false),
+    meaning:
+      "The same as `process_two`, under the name that the Docker driver uses: a minimal init as PID 1 reaps the processes that the command leaves behind.",
+    nspawn: "--as-pid2",
+  }),
   command: option({
     ...strings(text),
     meaning: "Program to run and its arguments; with `boot`, the arguments of the init program.",
