@@ -4,16 +4,24 @@ import type { TaskOptions } from "./task/options";
 
 /** Options that are valid alone and invalid together; each rule returns a sentence, or undefined if it is satisfied. */
 const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
-  ({ boot, process_two }) =>
+  ({ boot, process_two, init }) =>
     boot && process_two
-      ? "Options boot = true and process_two = true exclude each other: set boot = false to run the command as PID 2."
+      ? `Options boot = true and ${init ? "init" : "process_two"} = true exclude each other: set boot = false to run the command as PID 2.`
       : undefined,
 
   // nspawn.c, nspawn_dispatch_notify_fd(): messages of other processes than PID 1 are ignored.
-  ({ notify_ready, process_two }) =>
+  ({ notify_ready, process_two, init }) =>
     notify_ready && process_two
-      ? "Options notify_ready = true and process_two = true exclude each other: systemd-nspawn accepts READY=1 only from PID 1 of the container."
+      ? `Options notify_ready = true and ${init ? "init" : "process_two"} = true exclude each other: systemd-nspawn accepts READY=1 only from PID 1 of the container.`
       : undefined,
+
+  (options) => {
+    if (options.extra_hosts.length === 0) return undefined;
+    const own = mountTargets(options).find(([, path]) => simplify(path) === "/etc/hosts");
+    return own === undefined
+      ? undefined
+      : `Options extra_hosts and ${own[0]} exclude each other: ${own[0]} mounts a file of the job's own at "/etc/hosts"; write the names into it.`;
+  },
 
   ({ image, ephemeral, volatile }) =>
     /^\/+$/.test(image) && !ephemeral && volatile !== "yes" && volatile !== "state"

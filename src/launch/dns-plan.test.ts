@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
 import { DNSConfigSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { resolvConf } from "./dns-plan";
+import { type HostsPlan, hostsText, resolvConf } from "./dns-plan";
 
 test("an absent or empty dns block creates no file", () => {
   expect(resolvConf(undefined)).toBeUndefined();
@@ -19,4 +19,31 @@ test("servers, searches and options are written as lines", () => {
 
 test("a line break in a value is rejected", () => {
   expect(() => resolvConf(create(DNSConfigSchema, { servers: ["192.0.2.1\noptions x"] }))).toThrow("line break");
+});
+
+const PRIVATE: HostsPlan = { names: ["web"], addresses: [], extra: [], base: "", replaces: false };
+const HOST = { ...PRIVATE, base: "127.0.0.1 localhost\n192.0.2.9 client\n" };
+const GROUP = { ...PRIVATE, names: ["group", "web"], addresses: ["192.0.2.5"], replaces: true };
+const EXTRA = { ...PRIVATE, extra: [{ name: "db", address: "192.0.2.7" }] };
+const STORED = { text: "", keep: false };
+const MADE = { text: "::1 localhost\n192.0.2.8 own\n", keep: false };
+const PLAIN = { ...MADE, keep: true };
+
+test.each([
+  ["a stored image", PRIVATE, STORED, ["10.0.0.2"], "10.0.0.2 web"],
+  ["a stored image whose address comes later", PRIVATE, STORED, [], "127.0.1.1 web"],
+  ["the host's network", HOST, STORED, [], "192.0.2.9 client\n127.0.1.1 web"],
+  ["a group's network", GROUP, STORED, [], "192.0.2.5 group web"],
+  ["a root made on a directory with a file", PRIVATE, MADE, [], "192.0.2.8 own\n127.0.1.1 web"],
+  ["the same in the host's network", HOST, MADE, [], "192.0.2.8 own\n127.0.1.1 web"],
+  ["a plain directory with a file, and further names", EXTRA, PLAIN, [], "192.0.2.8 own\n127.0.1.1 web\n192.0.2.7 db"],
+  ["a plain directory with a file in a group", GROUP, PLAIN, [], "192.0.2.5 group web"],
+])("/etc/hosts of %s", (_case, plan, image, addresses, expected) => {
+  expect(hostsText(plan, image, addresses)).toEndWith(`${expected}\n`);
+});
+
+test("a plain directory keeps its own file, and nothing of it is left in a group's network", () => {
+  expect(hostsText(PRIVATE, PLAIN, ["10.0.0.2"])).toBeUndefined();
+  expect(hostsText(HOST, PLAIN, [])).toBeUndefined();
+  expect(hostsText(GROUP, PLAIN, [])).not.toContain("own");
 });

@@ -3,6 +3,7 @@ import { nspawnArguments } from "../nspawn/arguments";
 import { forwardedSignal } from "../nspawn/stop-signal";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { LaunchSpec } from "../supervisor/supervisor";
+import { maskedUnits } from "./identity";
 import type { LaunchPlan } from "./plan";
 
 /** The inputs of a launch spec. */
@@ -38,6 +39,10 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     ...(options.boot && joined !== undefined && dns.resolvers !== undefined ? { resolvConfMode: "copy-uplink" } : {}),
     ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
     ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
+    ...(plan.machineId === undefined ? {} : { machineId: { id: plan.machineId, file: files.machineId } }),
+    ...(files.mask === undefined
+      ? {}
+      : { masked: { file: files.mask, units: maskedUnits(plan, files.machineId !== undefined) } }),
     killSignal: forwardedSignal(mode, parts.stopSignal),
     register,
     network: joined === undefined ? "config" : "joined",

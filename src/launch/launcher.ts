@@ -19,7 +19,9 @@ import type { PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { machinedAvailable } from "../systemd/presence";
+import { hostsText } from "./dns-plan";
 import { execContext } from "./exec-context";
+import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { chownLogPipes } from "./logs";
 import { wrapPayload } from "./payload-wrapper";
@@ -129,8 +131,9 @@ export class Launcher {
     const files = await writeMachineFiles(machine, {
       settings: environment.settingsFile,
       environment: nspawnVariables(environment.environmentFile, tmp),
-      ...(await nameFiles(plan, rootfs)),
+      ...(await nameFiles(plan, rootfs, network.addresses)),
       networkd: network.networkd,
+      ...identityTexts(plan, rootfs),
     });
     watch.stage("files");
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
@@ -242,11 +245,13 @@ export class Launcher {
 }
 
 /** The contents of resolv.conf and /etc/hosts. The driver's own are omitted if the job mounts a file there or the image lacks the path. */
-async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs) {
+async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs, addresses: readonly string[]) {
   const whereFree = async (path: string, content: string | undefined) =>
     content !== undefined && !taken.includes(path) && (await rootfs.canMountAt(path)) ? content : undefined;
+  // With a directory of the job's at /etc, the driver's file would appear in it.
+  const needed = dns.hosts.replaces || options.extra_hosts.length > 0 || !taken.includes("/etc");
   return {
     resolvConf: dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers)),
-    hosts: await whereFree("/etc/hosts", dns.hosts),
+    hosts: needed ? await whereFree("/etc/hosts", hostsText(dns.hosts, rootfs.hosts, addresses)) : undefined,
   };
 }

@@ -17,6 +17,7 @@ import type { TaskMount } from "../nspawn/arguments";
 import { taskEnvironment } from "../nspawn/environment";
 import { type Features, featuresOf } from "../nspawn/features";
 import type { InstalledNspawn } from "../nspawn/installation";
+import { taskMachineId } from "../nspawn/machine-id";
 import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
@@ -47,6 +48,8 @@ export interface LaunchPlan {
   readonly limits: ResourceLimits;
   readonly network: NetworkPlan;
   readonly dns: NameService;
+  /** The container's machine ID; undefined if it is the image's. */
+  readonly machineId: string | undefined;
   readonly logs: LogPaths;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
@@ -110,6 +113,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     limits: resourceLimits(config.resources, decoded),
     network,
     dns: await nameService(config, decoded, network, machine),
+    machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
     logs: await logPaths(config),
     nspawn,
     features,

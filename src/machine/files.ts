@@ -20,6 +20,8 @@ export const machinePaths = (machine: string) => {
     resolvConf: join(directory, "resolv.conf"),
     hosts: join(directory, "hosts"),
     networkd: join(directory, "networkd.conf"),
+    machineId: join(directory, "machine-id"),
+    mask: join(directory, "mask"),
     notify: join(directory, "notify"),
   };
 };
@@ -32,6 +34,9 @@ interface MachineFileTexts {
   readonly hosts?: string | undefined;
   /** A drop-in for systemd-networkd in the container. */
   readonly networkd?: string | undefined;
+  readonly machineId?: string | undefined;
+  /** An empty file, which masks a unit of the container's systemd. */
+  readonly mask?: "" | undefined;
 }
 
 /** Paths of the files that were written. */
@@ -40,6 +45,8 @@ export interface MachineFiles {
   readonly resolvConf?: string;
   readonly hosts?: string;
   readonly networkd?: string;
+  readonly machineId?: string;
+  readonly mask?: string;
 }
 
 /** The error of a container's start if its files cannot be written below /run. */
@@ -77,7 +84,9 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   const resolvConf = await write(paths.resolvConf, texts.resolvConf, 0o644);
   const hosts = await write(paths.hosts, texts.hosts, 0o644);
   const networkd = await write(paths.networkd, texts.networkd, 0o644);
-  return defined({ environmentFile, resolvConf, hosts, networkd });
+  const machineId = await write(paths.machineId, texts.machineId, 0o444);
+  const mask = await write(paths.mask, texts.mask, 0o444);
+  return defined({ environmentFile, resolvConf, hosts, networkd, machineId, mask });
 }
 
 /** Writes the program that starts the payload, and returns its path. @throws LaunchError if /run cannot be written */

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { ignoreMissing } from "../lib/errors";
+import { type HostEntry, isHostsName } from "../values/hosts";
 import { isLocal, parseAddress } from "../values/ip";
 
 /** The servers that the host itself uses: behind systemd-resolved's own server on a loopback address, which no container can reach. */
@@ -39,22 +40,46 @@ function isUnreachable(line: string): boolean {
   return address === undefined || isLocal(address);
 }
 
+/** The address of a host's own name if none that others reach is known, as Debian writes it. */
+const OWN_ADDRESS = "127.0.1.1";
+
+const LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
+
+/** What a container's /etc/hosts contains. */
+export interface HostNames {
+  /** The container's names, its own first. */
+  readonly names: readonly string[];
+  /** Its addresses; without any, the names get 127.0.1.1. */
+  readonly addresses: readonly string[];
+  readonly extra: readonly HostEntry[];
+}
+
 /**
- * The text of /etc/hosts (hosts(5)) for a container in a group's network, in the format of Nomad's own drivers.
+ * The text of /etc/hosts (hosts(5)) for a container, in the format of Nomad's own drivers.
  *
- * @param addresses the container's addresses
- * @param names its names, its own first
+ * @param existing a file whose lines are kept: localhost and the container's names are added where it does not have them
  * @throws Error for an address or a name that does not fit on one line
  */
-export function hostsFile(addresses: readonly string[], names: readonly string[]): string {
-  const broken =
-    addresses.find((address) => isIP(address) === 0) ??
-    names.find((name) => !/^[A-Za-z0-9]([A-Za-z0-9._-]*)$/.test(name));
+export function hostsFile({ names, addresses, extra }: HostNames, existing = ""): string {
+  const broken = addresses.find((address) => isIP(address) === 0) ?? names.find((name) => !isHostsName(name));
   if (broken !== undefined) {
     throw new Error(
-      `Cannot write ${JSON.stringify(broken)} of the group's network to /etc/hosts: not a valid address or host name.`,
+      `Cannot write ${JSON.stringify(broken)} of the container's network to /etc/hosts: not a valid address or host name.`,
     );
   }
-  const own = addresses.map((address) => `${address} ${[...new Set(names)].join(" ")}\n`);
-  return `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${own.join("")}`;
+  const known = namesIn(existing);
+  const missing = [...new Set(names)].filter((name) => !known.has(name));
+  const own = addresses.length === 0 ? [OWN_ADDRESS] : addresses;
+  return [
+    known.has("localhost") ? "" : LOCALHOST,
+    existing === "" || existing.endsWith("\n") ? existing : `${existing}\n`,
+    ...own.map((address) => (missing.length === 0 ? "" : `${address} ${missing.join(" ")}\n`)),
+    ...extra.map(({ name, address }) => `${address} ${name}\n`),
+  ].join("");
+}
+
+/** The names in the text of a hosts(5) file. */
+function namesIn(text: string): Set<string> {
+  const words = text.split("\n").map((line) => line.replace(/#.*/, "").trim().split(/\s+/));
+  return new Set(words.flatMap(([, ...names]) => names));
 }

@@ -15,6 +15,8 @@ export interface NetworkJob {
 export interface NetworkReservation {
   /** A drop-in for systemd-networkd in the container. */
   readonly networkd?: string;
+  /** The container's addresses, if they are known before it starts. */
+  readonly addresses: readonly string[];
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
   /** Connects the container when it is started; undefined if it has no network of its own. */
@@ -29,14 +31,14 @@ export interface NetworkProvider<Plan extends NetworkPlan = NetworkPlan> {
 
 /** The host's own network; needs no preparation. */
 const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
-  reserve: async () => ({ warnings: [], attach: async () => undefined }),
+  reserve: async () => ({ addresses: [], warnings: [], attach: async () => undefined }),
 };
 
 /** The namespace that Nomad made for the group; the container joins it. */
 const groupNetwork: NetworkProvider<JoinedNetwork> = {
   reserve: async (_machine, { path }) => {
     const problem = grantNetworkRights(path);
-    return { warnings: problem === undefined ? [] : [problem], attach: async () => undefined };
+    return { addresses: [], warnings: problem === undefined ? [] : [problem], attach: async () => undefined };
   },
 };
 

@@ -216,3 +216,25 @@ describe("what the driver adds", () => {
     expect(all.filter((argument) => !args(PLAIN).includes(argument))).toEqual(wanted);
   });
 });
+
+test.each([
+  ["the image's", {}, []],
+  ["the task's, in an image without one", { machineId: { id: "0123" } }, ["--uuid=0123"]],
+  [
+    "the task's, over that of the image",
+    { machineId: { id: "0123", file: "/run/id" } },
+    ["--uuid=0123", "--bind-ro=/run/id:/etc/machine-id"],
+  ],
+])("the machine ID is %s", (_case, input, expected) => {
+  expect(args(PLAIN, input).filter((word) => /^--uuid=|machine-id/.test(word))).toEqual(expected);
+});
+
+test.each([
+  [252, {}, ["--tmpfs=/run/systemd", "--tmpfs=/run/systemd/system"]],
+  [252, { user_namespacing: false }, []],
+  [257, {}, []],
+])("units are masked below directories of the container's own: %d, %j", (version, config, expected) => {
+  const given = args(config, { masked: { file: "/m", units: ["a.service"] }, features: featuresOf(version) });
+  expect(given).toContain("--bind-ro=/m:/run/systemd/system/a.service");
+  expect(given.flatMap((word) => (word.startsWith("--tmpfs=") ? [word.split(":")[0]] : []))).toEqual(expected);
+});

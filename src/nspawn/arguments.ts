@@ -5,6 +5,7 @@ import { type TaskOptions, taskOptions } from "../config/task/options";
 import { DROP_IN_PATH } from "../systemd/networkd";
 import { namespaced } from "../values/private-users";
 import type { Features } from "./features";
+import { MACHINE_ID_PATH, type MachineId } from "./machine-id";
 
 /** A host path that the driver mounts into the container: a task directory or a volume. */
 export interface TaskMount {
@@ -44,6 +45,10 @@ export interface NspawnInput {
   readonly hosts?: string;
   /** File to mount where systemd-networkd in the container reads it. */
   readonly networkd?: string;
+  /** Absent: what the image says. */
+  readonly machineId?: MachineId | undefined;
+  /** Units of the container's systemd that must not start, and an empty file, which masks them. */
+  readonly masked?: { readonly file: string; readonly units: readonly string[] };
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
 }
@@ -74,7 +79,8 @@ export function nspawnArguments(input: NspawnInput): string[] {
       : []),
     ...resolvConfSwitches(input),
     ...(input.hosts === undefined ? [] : [bindSwitch("bind-ro", input.hosts, "/etc/hosts", [])]),
-    ...networkdSwitches(input),
+    ...machineIdSwitches(input.machineId),
+    ...runSystemdSwitches(input),
     ...mountSwitches(input),
     ...input.environment,
     ...(options.command.length === 0 ? [] : ["--", ...options.command]),
@@ -119,14 +125,27 @@ function resolvConfSwitches({ options, resolvConf: file, resolvConfMode }: Nspaw
 /** Limits of the tmpfs that systemd-nspawn mounts on /run (mountpoint-util.h, TMPFS_LIMITS_RUN). */
 const RUN_TMPFS = "mode=0755,size=20%,nr_inodes=800k";
 
-/** systemd in the container writes to the directories above the drop-in, so they must belong to it. */
-function networkdSwitches({ networkd, options, features }: NspawnInput): string[] {
-  if (networkd === undefined) return [];
-  const above =
-    namespaced(options) && !features.ownsMountParents ? ["/run/systemd", dirname(dirname(DROP_IN_PATH))] : [];
+function machineIdSwitches(machineId: MachineId | undefined): string[] {
+  if (machineId === undefined) return [];
+  const { id, file } = machineId;
+  return [`--uuid=${id}`, ...(file === undefined ? [] : [bindSwitch("bind-ro", file, MACHINE_ID_PATH, [])])];
+}
+
+/** Where systemd looks for units that exist until a reboot (systemd.unit(5)); those of the image in /etc take precedence. */
+const RUNTIME_UNITS = "/run/systemd/system";
+
+/** Files below /run/systemd. systemd in the container writes to the directories above them, so these must belong to it. */
+function runSystemdSwitches({ networkd, masked, options, features }: NspawnInput): string[] {
+  const units = masked?.units ?? [];
+  const directories = [
+    ...(networkd === undefined ? [] : [dirname(dirname(DROP_IN_PATH))]),
+    ...(units.length === 0 ? [] : [RUNTIME_UNITS]),
+  ];
+  const shift = namespaced(options) && !features.ownsMountParents && directories.length > 0;
   return [
-    ...above.map((target) => tmpfsSwitch({ target, options: RUN_TMPFS })),
-    bindSwitch("bind-ro", networkd, DROP_IN_PATH, []),
+    ...(shift ? ["/run/systemd", ...directories] : []).map((target) => tmpfsSwitch({ target, options: RUN_TMPFS })),
+    ...(networkd === undefined ? [] : [bindSwitch("bind-ro", networkd, DROP_IN_PATH, [])]),
+    ...units.map((unit) => bindSwitch("bind-ro", masked?.file ?? "", `${RUNTIME_UNITS}/${unit}`, [])),
   ];
 }
 

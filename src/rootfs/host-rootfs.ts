@@ -1,10 +1,13 @@
+import { realpathSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
 import type { PluginOptions } from "../config/plugin/options";
 import { ConfigError } from "../lib/errors";
 import { readMounts } from "../linux/mount";
 import { OverlayError } from "../linux/overlay";
-import { openTree } from "../linux/rooted-path";
+import { openTree, readInTree } from "../linux/rooted-path";
+import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
 import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
@@ -14,6 +17,8 @@ import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
+
+const HOSTS = "/etc/hosts";
 
 /** The dependencies of roots from host images. */
 interface HostRootfsContext {
@@ -88,12 +93,22 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
       environment: {},
       tmp: isWritable(options) ? "disk" : "tmpfs",
       warnings: [],
+      hosts: { text: imageFile(place, options, HOSTS), keep: false },
+      machineId: imageFile(place, options, MACHINE_ID_PATH),
       canMountAt: async () => true,
     };
   } catch (error) {
     if (!(error instanceof OverlayError)) throw error;
     return withNote(await mountUnchanged(place, request), `No overlay can be mounted on it: ${error.message}.`);
   }
+}
+
+/** The text of a file that the container sees of a directory; "" if it does not exist, or cannot be known. */
+function imageFile({ kind, path }: ResolvedImage, options: RootfsRequest["options"], file: string): string {
+  // With volatile = "yes" only /usr is the image's.
+  if (kind !== "directory" || options.volatile === "yes") return "";
+  using tree = openTree(realpathSync(path));
+  return readInTree(tree, join(options.pivot_root?.newRoot ?? "/", file));
 }
 
 /** A root that systemd-nspawn makes, although that takes longer. */
@@ -112,8 +127,12 @@ async function mountUnchanged(place: ResolvedImage, { options, mounts, features 
   refuseVolatileMapped(options, features);
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);
+  const hosts = imageFile(place, options, HOSTS);
   return {
     image: place,
+    // What a disk image contains is not known here.
+    hosts: { text: hosts, keep: hosts !== "" || place.kind === "image" },
+    machineId: imageFile(place, options, MACHINE_ID_PATH),
     options,
     mounts,
     environment: {},

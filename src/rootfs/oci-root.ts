@@ -3,12 +3,16 @@ import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
 import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
+import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
+
+/** As with Docker: what an image's build left in its /etc/hosts names other machines. */
+const NO_HOSTS = { text: "", keep: false } as const;
 
 /** The inputs of a root on an image of the store. */
 interface OciRootRequest extends RootfsRequest {
@@ -37,7 +41,14 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   await completeRoot(tree, { owner, options, mounts });
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
   const tmp = isWritable(options) ? "disk" : "tmpfs";
-  const root = { image: { kind: "directory", path }, canMountAt: async () => true, tmp, warnings } as const;
+  const root = {
+    image: { kind: "directory", path },
+    canMountAt: async () => true,
+    hosts: NO_HOSTS,
+    machineId: readInTree(tree, MACHINE_ID_PATH),
+    tmp,
+    warnings,
+  } as const;
   if (user === undefined || user.uid === 0) {
     const logOwner = { uid: owner, gid: owner };
     return { ...root, options: { ...options, user: undefined }, mounts, environment: {}, logOwner };

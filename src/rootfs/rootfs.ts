@@ -33,6 +33,14 @@ export interface PullWatch {
   readonly onAcquired: () => void;
 }
 
+/** The /etc/hosts of an image. */
+export interface ImageHosts {
+  /** Its text; "" if the image has none, or if the driver does not use it. */
+  readonly text: string;
+  /** Whether the container has the image's own file unless it needs other names: it may hold what only its operator knows. */
+  readonly keep: boolean;
+}
+
 /** A root filesystem for systemd-nspawn. */
 export interface Rootfs {
   readonly image: { readonly kind: "directory" | "image"; readonly path: string };
@@ -49,6 +57,9 @@ export interface Rootfs {
   readonly logOwner?: { readonly uid: number; readonly gid: number };
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
+  readonly hosts: ImageHosts;
+  /** The text of the image's /etc/machine-id; "" if it has none, or if that is not known. */
+  readonly machineId: string;
   /** Whether the driver can mount one of its own files at `path`. */
   canMountAt(path: string): Promise<boolean>;
 }

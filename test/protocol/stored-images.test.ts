@@ -171,14 +171,14 @@ describe("layers", () => {
           symlink("opt/link", "/opt/kept"),
           { name: "opt/other-name", type: "1", link: "opt/turned/inner" },
           { name: "opt/fifo", type: "6", mode: 0o620 },
-          file("etc/.wh.hosts"),
+          file("etc/.wh.group"),
         ],
       ],
       {},
       kind,
     );
     const script =
-      "cd /opt; ls; ls hidden; cat kept link replaced other-name; stat -c '%n %u:%g %a %h %Y %F' hidden/above other-name fifo; test ! -e /etc/hosts";
+      "cd /opt; ls; ls hidden; cat kept link replaced other-name; stat -c '%n %u:%g %a %h %Y %F' hidden/above other-name fifo; test ! -e /etc/group";
     expect(await output(name, script)).toBe(
       [
         ...["fifo", "hidden", "kept", "link", "other-name", "replaced", "turned", "above"],

@@ -36,6 +36,12 @@ export const containerOptions = {
     meaning: "Run `command` as PID 2, with systemd-nspawn's own minimal init as PID 1. Needs `boot = false`.",
     nspawn: "--as-pid2",
   }),
+  init: option({
+    ...flag(false),
+    meaning:
+      "The same as `process_two`, under the name that the Docker driver uses: a minimal init as PID 1 reaps the processes that the command leaves behind.",
+    nspawn: "--as-pid2",
+  }),
   command: option({
     ...strings(text),
     meaning: "Program to run and its arguments; with `boot`, the arguments of the init program.",
@@ -70,7 +76,7 @@ export const containerOptions = {
   console: option({
     ...choice(["interactive", "read-only", "passive", "pipe"]),
     meaning:
-      "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate.",
+      "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate. A booted system then starts no login prompt (`console-getty.service`).",
     nspawn: "--console=",
   }),
   notify_ready: option({
@@ -93,6 +99,13 @@ export const containerOptions = {
     nspawn: "--hostname=",
     example: 'hostname = "web-1"',
     switches: (name) => [`--hostname=${name}`],
+  }),
+  machine_id: option({
+    ...choice(["task", "image"]),
+    meaning:
+      "The container's machine ID (`machine-id(5)`): one of the task's own, made of the allocation's ID and the task's name and the same after each restart (`task`, the default), or what the image's `/etc/machine-id` says (`image`). A disk image that has an ID keeps it.",
+    nspawn: "--uuid=",
+    example: 'machine_id = "image"',
   }),
   user: option({
     ...string(v.pipe(text, checked(userNameProblem))),

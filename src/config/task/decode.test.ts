@@ -126,6 +126,7 @@ describe("accepted", () => {
     ["the host's root when volatile", { image: "/", volatile: "state" }, { image: "/" }],
     ["volatile = no with chown", { volatile: "no", private_users_ownership: "chown" }, { volatile: "no" }],
     ["process_two without boot", { boot: false, process_two: true }, { process_two: true }],
+    ["init, which is process_two", { boot: false, init: true }, { process_two: true }],
     [
       "private_users = no without user namespaces",
       { user_namespacing: false, private_users: "no" },
@@ -167,6 +168,10 @@ describe("rejected with one sentence", () => {
     [
       { boot: true, process_two: true },
       "Options boot = true and process_two = true exclude each other: set boot = false to run the command as PID 2.",
+    ],
+    [
+      { boot: true, init: true },
+      "Options boot = true and init = true exclude each other: set boot = false to run the command as PID 2.",
     ],
     [
       { boot: false, process_two: true, notify_ready: true },

@@ -14,7 +14,11 @@ export function decodeTaskConfig(
   runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
 ): TaskOptions {
   const decoded = decodeConfig(bytes, taskOptions, taskSchema);
-  const options = { ...decoded, boot: decoded.boot ?? !runsCommand(decoded) };
+  const options = {
+    ...decoded,
+    boot: decoded.boot ?? !runsCommand(decoded),
+    process_two: decoded.process_two || decoded.init,
+  };
   const problem = combinationProblem(options);
   if (problem !== undefined) throw new ConfigError(problem);
   return options;

@@ -1,8 +1,9 @@
 import * as v from "valibot";
+import { parseHostEntry } from "../../values/hosts";
 import { bridgeNameProblem, interfaceNameProblem } from "../../values/names";
 import { option } from "../option";
 import { flag, numberMap, string, strings } from "../row-types";
-import { checked, filledText, text } from "../validators";
+import { checked, filledText, Problem, parsed, text } from "../validators";
 
 /** The container's network. */
 export const networkOptions = {
@@ -49,6 +50,22 @@ export const networkOptions = {
     meaning: "Ports of the container by label, as in older versions of the Docker driver; prefer `ports`.",
     nspawn: "--port=",
     example: "port_map = {\n  http = 80\n}",
+  }),
+  extra_hosts: option({
+    ...strings(
+      v.pipe(
+        text,
+        parsed(
+          (entry: string) =>
+            parseHostEntry(entry) ??
+            new Problem("it must be a host name, a colon and an IPv4 or IPv6 address, such as db:192.0.2.7"),
+        ),
+      ),
+    ),
+    allowed: 'a list of "NAME:ADDRESS"',
+    meaning:
+      "Further names in the container's `/etc/hosts`, with an IPv4 or IPv6 address each (docs/networking.md). Not together with a mount of the job's own at `/etc/hosts`.",
+    example: 'extra_hosts = ["db:192.0.2.7", "db:2001:db8::7"]',
   }),
 };
 

@@ -16,6 +16,7 @@ import { Links } from "../../linux/netlink/route";
 import { enableForwarding } from "../../linux/sysctl";
 import type { MachineResource } from "../../machine/registry";
 import type { Container } from "../../supervisor/supervisor";
+import { addressPart } from "../../values/ip";
 import { hostResolvers } from "../dns";
 import { disableRouteLocalnet, flushContainerFlows, flushStaleFlows } from "../firewall/forwarding";
 import { applyRules } from "../firewall/nftables";
@@ -74,6 +75,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
     });
     return {
       warnings,
+      addresses: record.addresses.map(addressPart),
       ...(boot && record.given !== undefined ? { networkd: networkdDropIn(record.given, resolvers) } : {}),
       attach: (container) => this.#attach(record, boot, container),
     };
