@@ -4,6 +4,7 @@ import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
 import { reserveNetwork } from "../network/networks";
@@ -21,11 +22,13 @@ import type { Supervisors } from "../supervisor/supervisors";
 import { machinedAvailable } from "../systemd/presence";
 import { execContext } from "./exec-context";
 import { launchSpec } from "./launch-spec";
+import { sharedCpuset } from "./limits";
 import { chownLogPipes } from "./logs";
 import { wrapPayload } from "./payload-wrapper";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
 import { preparationNote } from "./preparation";
 import { ReadySocket } from "./readiness";
+import { followSharedCpus } from "./shared-cpus";
 
 /** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
@@ -142,9 +145,11 @@ export class Launcher {
         notifySocket: ready?.path,
         stopSignal: stopSignal ?? "",
         stopTimeout: this.#context.options().stop_timeout,
+        slice: this.#context.options().slice,
       }),
     );
     watch.stage("supervisor");
+    followSharedCpus(container, plan.sharedCpuset, { known: plan.limits.cpus ?? onlineCpus(), log: this.#context.log });
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
@@ -173,6 +178,9 @@ export class Launcher {
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
     const own = this.#readableOptions(config);
+    if (own !== undefined) {
+      followSharedCpus(container, sharedCpuset(config.resources, own), { log: this.#context.log });
+    }
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
     return {
       container,

@@ -5,6 +5,7 @@
  * the *launch spec* (launch-spec.ts).
  */
 
+import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { PluginOptions } from "../config/plugin/options";
@@ -22,11 +23,12 @@ import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import { type NameService, nameService } from "./dns-plan";
-import { resourceLimits } from "./limits";
+import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
 import { networkPlan } from "./network-plan";
 import { checkNetwork } from "./network-policy";
 import { planMounts } from "./plan-mounts";
+import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
 /** Everything about a task's container that is decided before its image is acquired. */
@@ -45,6 +47,8 @@ export interface LaunchPlan {
   readonly taken: readonly string[];
   readonly devices: LaunchSpec["devices"];
   readonly limits: ResourceLimits;
+  /** See sharedCpuset(). */
+  readonly sharedCpuset: string | undefined;
   readonly network: NetworkPlan;
   readonly dns: NameService;
   readonly logs: LogPaths;
@@ -99,6 +103,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const network = networkPlan(config, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
+  const cpuset = sharedCpuset(config.resources, decoded);
   const plan: LaunchPlan = {
     ...planned,
     machine,
@@ -107,7 +112,8 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     job: jobSettings(config),
     image: taskImageRef(decoded, { pluginDir }),
     mode: payloadMode(decoded),
-    limits: resourceLimits(config.resources, decoded),
+    limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
+    sharedCpuset: cpuset,
     network,
     dns: await nameService(config, decoded, network, machine),
     logs: await logPaths(config),
