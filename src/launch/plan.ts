@@ -34,6 +34,8 @@ import { refuseUnsupported } from "./supported";
 /** Everything about a task's container that is decided before its image is acquired. */
 export interface LaunchPlan {
   readonly machine: string;
+  /** The directory of its allocation. */
+  readonly allocation: string;
   /** The Nomad agent that the machine belongs to; see clientOf(). */
   readonly client: string;
   /** The job's own, with resolved overlays; binds and devices are among `mounts`. */
@@ -107,6 +109,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const plan: LaunchPlan = {
     ...planned,
     machine,
+    allocation: config.allocDir,
     client: clientOf(config),
     options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
     job: jobSettings(config),
