@@ -54,6 +54,7 @@ export const levels: readonly Level[] = [
       "test/supervisor",
       "test/host/systemd-supervisor.test.ts",
       "test/protocol/stats.test.ts",
+      "test/protocol/shared-cores.test.ts",
       "test/linux/overlay-root.test.ts",
     ],
     place: "vm",

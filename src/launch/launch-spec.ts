@@ -19,6 +19,8 @@ interface LaunchParts {
   readonly stopSignal: string;
   /** The plugin's option, in milliseconds. */
   readonly stopTimeout: number;
+  /** The plugin's option. */
+  readonly slice: string;
   /** Whether systemd-machined registers the container. */
   readonly register: boolean;
 }
@@ -61,6 +63,7 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     ...(joined === undefined ? {} : { networkNamespace: joined.path }),
     ...(parts.notifySocket === undefined ? {} : { notifySocket: parts.notifySocket }),
     stopTimeout: parts.stopTimeout,
+    slice: parts.slice,
     devices: plan.devices,
     properties: options.properties,
   };

@@ -4,6 +4,7 @@ import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
 import { reserveNetwork } from "../network/networks";
@@ -23,11 +24,13 @@ import { hostsText } from "./dns-plan";
 import { execContext } from "./exec-context";
 import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
+import { sharedCpuset } from "./limits";
 import { chownLogPipes } from "./logs";
 import { wrapPayload } from "./payload-wrapper";
 import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
 import { preparationNote } from "./preparation";
 import { ReadySocket } from "./readiness";
+import { followSharedCpus } from "./shared-cpus";
 
 /** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
@@ -145,9 +148,11 @@ export class Launcher {
         notifySocket: ready?.path,
         stopSignal: stopSignal ?? "",
         stopTimeout: this.#context.options().stop_timeout,
+        slice: this.#context.options().slice,
       }),
     );
     watch.stage("supervisor");
+    followSharedCpus(container, plan.sharedCpuset, { known: plan.limits.cpus ?? onlineCpus(), log: this.#context.log });
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
@@ -176,6 +181,9 @@ export class Launcher {
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
     const own = this.#readableOptions(config);
+    if (own !== undefined) {
+      followSharedCpus(container, sharedCpuset(config.resources, own), { log: this.#context.log });
+    }
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
     return {
       container,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
 import { ResourcesSchema } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { resourceLimits, weightOfShares } from "./limits";
+import { resourceLimits, sharedCpuset, weightOfShares } from "./limits";
 
 const mebibyte = 1024 * 1024;
 
@@ -46,12 +46,33 @@ describe("resourceLimits", () => {
   });
   test("with cpu_hard_limit, cpu is a limit: the task's share of all CPUs", () => {
     const resources = create(ResourcesSchema, { linuxResources: { percentTicks: 0.125 } });
-    expect(resourceLimits(resources, { cpu_hard_limit: true }, 4)).toEqual({ cpuQuota: 0.5 });
-    expect(resourceLimits(resources, { cpu_hard_limit: false }, 4)).toEqual({});
-    expect(resourceLimits(undefined, { cpu_hard_limit: true }, 4)).toEqual({});
+    expect(resourceLimits(resources, { cpu_hard_limit: true }, { cpus: 4 })).toEqual({ cpuQuota: 0.5 });
+    expect(resourceLimits(resources, { cpu_hard_limit: false }, { cpus: 4 })).toEqual({});
+    expect(resourceLimits(undefined, { cpu_hard_limit: true }, { cpus: 4 })).toEqual({});
   });
   test("processes", () => expect(resourceLimits(undefined, { pids_limit: 7 })).toEqual({ pids: 7 }));
   test("cpu is a weight, cores are a cpuset", () => {
     expect(limits(0n, 0n, 1024n, "0-1")).toEqual({ cpuWeight: 39, cpus: "0-1" });
   });
+  test("a task without cores has the CPUs that the agent's tasks share", () => {
+    const host = { cpus: 4, shared: "0,2-3" };
+    expect(resourceLimits(undefined, {}, host)).toEqual({ cpus: "0,2-3" });
+    const own = create(ResourcesSchema, { linuxResources: { cpusetCpus: "1" } });
+    expect(resourceLimits(own, {}, host)).toEqual({ cpus: "1" });
+  });
+});
+
+test.each([
+  ["a task without cores", { cpusetCgroup: "/c/share" }, {}, "/c/share"],
+  ["a task with cores", { cpusetCgroup: "/c/share", cpusetCpus: "1" }, {}, undefined],
+  ["an agent without cpusets", { cpusetCgroup: "" }, {}, undefined],
+  ["a path that is not absolute", { cpusetCgroup: "share" }, {}, undefined],
+  ["a job with AllowedCPUs=", { cpusetCgroup: "/c/share" }, { AllowedCPUs: "0" }, undefined],
+  ["a job with another property", { cpusetCgroup: "/c/share" }, { IOWeight: "10" }, "/c/share"],
+])("the shared cpuset of %s", (_, linuxResources, properties, expected) => {
+  expect(sharedCpuset(create(ResourcesSchema, { linuxResources }), { properties })).toBe(expected);
+});
+
+test("a task without resources has no shared cpuset", () => {
+  expect(sharedCpuset(undefined, { properties: {} })).toBeUndefined();
 });

@@ -32,27 +32,50 @@ function memoryLimits(memory: number, memoryMax: number): Pick<ResourceLimits, "
   return memory > 0 ? { memoryMax: memory } : {};
 }
 
+/** What the limits of a task depend on besides its job. */
+interface LimitHost {
+  /** Number of the host's CPUs. */
+  readonly cpus: number;
+  /** The CPUs that tasks without cores of their own may use, as a list; absent: all. */
+  readonly shared?: string | undefined;
+}
+
 /**
- * The limits of a task's cgroup.
+ * The agent's cgroup whose CPUs a task may use, because it has no cores of its own: all but those that the agent gave to other tasks
+ * (`cores`), or keeps for other programs (`client { reserved { cores } }`).
  *
- * @param hostCpus number of the host's CPUs
+ * Nomad 1.6.1 has such a cgroup for each task with cgroup v2 and writes the CPUs into it, and one for all tasks with v1
+ * (client/lib/cgutil/cpuset_manager_v1.go and _v2.go); since 1.7 the CPUs are written into its parent (client/lib/cgroupslib).
+ *
+ * @param properties of the job; with AllowedCPUs= the job chose its CPUs itself
+ * @returns a directory; undefined if the task has its own cores, or its agent does not manage any
  */
+export function sharedCpuset(
+  resources: Resources | undefined,
+  { properties }: Pick<TaskOptions, "properties">,
+): string | undefined {
+  const { cpusetCpus = "", cpusetCgroup = "" } = resources?.linuxResources ?? {};
+  const own = cpusetCpus !== "" || "AllowedCPUs" in properties;
+  return own || !cpusetCgroup.startsWith("/") ? undefined : cpusetCgroup;
+}
+
+/** The limits of a task's cgroup. */
 export function resourceLimits(
   resources: Resources | undefined,
   { cpu_hard_limit: hard = false, pids_limit: pids }: LimitOptions = {},
-  hostCpus = availableParallelism(),
+  host: LimitHost = { cpus: availableParallelism() },
 ): ResourceLimits {
   const memory = Number(resources?.allocatedResources?.memory?.memoryMb ?? 0n) * MEBIBYTE;
   const memoryMax = Number(resources?.allocatedResources?.memory?.memoryMaxMb ?? 0n) * MEBIBYTE;
   const shares = Number(resources?.linuxResources?.cpuShares ?? 0n);
-  const cpus = resources?.linuxResources?.cpusetCpus ?? "";
+  const cpus = resources?.linuxResources?.cpusetCpus || host.shared;
   // The task's share of the host's total CPU time, as Nomad computes it from its MHz.
   const share = resources?.linuxResources?.percentTicks ?? 0;
   return {
     ...memoryLimits(memory, memoryMax),
     ...(shares > 0 ? { cpuWeight: weightOfShares(shares) } : {}),
-    ...(hard && share > 0 ? { cpuQuota: share * hostCpus } : {}),
+    ...(hard && share > 0 ? { cpuQuota: share * host.cpus } : {}),
     ...(pids === undefined ? {} : { pids }),
-    ...(cpus === "" ? {} : { cpus }),
+    ...(cpus === undefined ? {} : { cpus }),
   };
 }

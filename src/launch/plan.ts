@@ -5,6 +5,7 @@
  * the *launch spec* (launch-spec.ts).
  */
 
+import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { PluginOptions } from "../config/plugin/options";
@@ -23,16 +24,19 @@ import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import { type NameService, nameService } from "./dns-plan";
-import { resourceLimits } from "./limits";
+import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
 import { networkPlan } from "./network-plan";
 import { checkNetwork } from "./network-policy";
 import { planMounts } from "./plan-mounts";
+import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
 /** Everything about a task's container that is decided before its image is acquired. */
 export interface LaunchPlan {
   readonly machine: string;
+  /** The directory of its allocation. */
+  readonly allocation: string;
   /** The Nomad agent that the machine belongs to; see clientOf(). */
   readonly client: string;
   /** The job's own, with resolved overlays; binds and devices are among `mounts`. */
@@ -46,6 +50,8 @@ export interface LaunchPlan {
   readonly taken: readonly string[];
   readonly devices: LaunchSpec["devices"];
   readonly limits: ResourceLimits;
+  /** See sharedCpuset(). */
+  readonly sharedCpuset: string | undefined;
   readonly network: NetworkPlan;
   readonly dns: NameService;
   /** The container's machine ID; undefined if it is the image's. */
@@ -102,15 +108,18 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const network = networkPlan(config, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
+  const cpuset = sharedCpuset(config.resources, decoded);
   const plan: LaunchPlan = {
     ...planned,
     machine,
+    allocation: config.allocDir,
     client: clientOf(config),
     options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
     job: jobSettings(config),
     image: taskImageRef(decoded, { pluginDir }),
     mode: payloadMode(decoded),
-    limits: resourceLimits(config.resources, decoded),
+    limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
+    sharedCpuset: cpuset,
     network,
     dns: await nameService(config, decoded, network, machine),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),

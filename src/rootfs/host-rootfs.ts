@@ -11,7 +11,7 @@ import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots } from "./container-roots";
 import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
-import { MachineImages } from "./machine-images";
+import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
@@ -27,8 +27,7 @@ interface HostRootfsContext {
   /** Base of relative image paths. */
   readonly pluginDir: string;
   readonly roots: ContainerRoots;
-  /** Whether a root that the driver made shows the files of a directory. */
-  readonly isUsed: (path: string) => Promise<boolean>;
+  readonly images: MachineImages;
 }
 
 /**
@@ -37,15 +36,13 @@ interface HostRootfsContext {
  */
 export class HostRootfs implements RootfsProvider {
   readonly #context: HostRootfsContext;
-  readonly #images: MachineImages;
 
   constructor(context: HostRootfsContext) {
     this.#context = context;
-    this.#images = new MachineImages(context);
   }
 
   async check({ options }: RootfsRequest): Promise<void> {
-    await this.#images.check(options);
+    await this.#context.images.check(options);
   }
 
   async acquire(
@@ -53,13 +50,22 @@ export class HostRootfs implements RootfsProvider {
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
     const { image } = options;
-    await this.#images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
+    const { roots, images } = this.#context;
+    using held = new DisposableStack();
+    held.use(await images.lease(options, signal));
+    await images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
     const place = await this.#find(options);
-    const { roots } = this.#context;
+    const kept = held.move();
     return {
       config: undefined,
-      mount: (request) => (place.kind === "directory" ? mountDirectory : mountUnchanged)(place, request, roots),
-      [Symbol.dispose]: () => {},
+      mount: async (request) => {
+        const rootfs = await (place.kind === "directory" ? mountDirectory : mountUnchanged)(place, request, roots);
+        const { ephemeral } = request.options;
+        const written = rootfs.image.path === place.path && !ephemeral && isWritable(request.options);
+        if (written) await images.markWritten(place.path, request.allocation);
+        return rootfs;
+      },
+      [Symbol.dispose]: () => kept.dispose(),
     };
   }
 

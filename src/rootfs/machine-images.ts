@@ -1,15 +1,18 @@
 import { realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
+import { DownloadedImages } from "../image/machine/downloaded";
 import { fetchByImportd } from "../image/machine/importd";
 import { type Fetch, fetchNatively, provideMachineImage } from "../image/machine/provide";
 import { type DownloadContext, isForImportd, type MachineImage } from "../image/machine/request";
 import type { Progress } from "../image/source";
 import { SourceError } from "../image/source";
 import { ConfigError, errnoCode } from "../lib/errors";
+import type { Logger } from "../lib/logger";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
+import { GcTimer } from "./gc-timer";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
 
 /** Directory of images of machinectl and image_download. */
@@ -24,7 +27,11 @@ interface MachineImagesContext {
   readonly pluginDir: string;
   /** See DownloadContext. */
   readonly isUsed: (path: string) => Promise<boolean>;
+  readonly log: Logger;
 }
+
+/** Minimum delay until the next garbage collection while downloaded images are left. */
+const SOONEST_MS = 1000;
 
 /** The properties of a task that determine its download. */
 type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
@@ -35,17 +42,41 @@ interface DownloadWatch {
   readonly onProgress: (progress: Progress) => void;
 }
 
-/** Downloads the machine images (type tar or raw) of image_download blocks. */
+/** Downloads the machine images (type tar or raw) of image_download blocks, and removes those that are not used any more. */
 export class MachineImages {
   readonly #context: MachineImagesContext;
+  readonly #timer: GcTimer;
 
   constructor(context: MachineImagesContext) {
     this.#context = context;
+    this.#timer = new GcTimer(() => this.#collect(), context.log);
   }
 
   /** Refuses what can be refused without a download. @throws ConfigError, ImageError */
   async check(task: DownloadTask): Promise<void> {
     await this.#wanted(task);
+  }
+
+  /**
+   * Keeps the image of a task from garbage collection until the lease is disposed of; take it before provide().
+   *
+   * @throws what `signal` aborts with
+   */
+  lease({ image, image_download: download }: DownloadTask, signal: AbortSignal): Promise<Disposable> {
+    const name = nameOf(image);
+    if (name === undefined) return Promise.resolve({ [Symbol.dispose]: () => {} });
+    return this.#downloaded.lease(name, download?.type === "tar" || download?.type === "raw", signal);
+  }
+
+  /** Records that a container may write into an image. @param allocation its directory */
+  async markWritten(path: string, allocation: string): Promise<void> {
+    if (dirname(path) === MACHINES) await this.#downloaded.markWritten(path, allocation);
+  }
+
+  /** Schedules garbage collection: a downloaded image that is no longer used is removed after gc.image_delay. */
+  scheduleGc(): void {
+    const { gc } = this.#context.options();
+    if (gc.image) this.#timer.startIn(gc.image_delay + 1);
   }
 
   /**
@@ -65,16 +96,36 @@ export class MachineImages {
       ca: registry.ca,
       keepFree: gc.image_min_free,
       isUsed,
+      onMade: (made, scratch) => this.#downloaded.record(made, scratch),
       signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
       onProgress: (received, total) => onProgress({ received, total }),
     };
     onProgress({});
     await provideMachineImage(image, context, fetcherOf(image, context, onProgress));
+    this.scheduleGc();
     const { path } = await resolveImage(image.name, { pluginDir, imagePaths });
     if (path.startsWith(`${MACHINES}/`)) return;
     throw new ConfigError(
       `Option image = ${JSON.stringify(image.name)} resolves to ${path}, which takes precedence over the downloaded ${resultOf(image)}: give the image another name.`,
     );
+  }
+
+  get #downloaded(): DownloadedImages {
+    const { options, isUsed } = this.#context;
+    return new DownloadedImages({
+      records: join(options().image_store, "machine-images"),
+      machines: MACHINES,
+      locks: LOCKS,
+      isUsed,
+    });
+  }
+
+  async #collect(): Promise<void> {
+    const { gc } = this.#context.options();
+    if (!gc.image) return;
+    const { removed, left } = await this.#downloaded.collect(Date.now() - gc.image_delay);
+    if (removed.length > 0) this.#context.log.info("unused machine images removed", { images: removed.join(" ") });
+    if (left > 0) this.#timer.startIn(Math.max(SOONEST_MS, gc.image_delay));
   }
 
   /** The image to download; undefined if none is needed. */
@@ -96,6 +147,12 @@ export class MachineImages {
 
 const resultOf = ({ name, type }: Pick<MachineImage, "name" | "type">) =>
   join(MACHINES, type === "raw" ? `${name}.raw` : name);
+
+/** The name that an image has in /var/lib/machines; undefined if it cannot be one of these. */
+function nameOf(image: string): string | undefined {
+  if (isMachineName(image)) return image;
+  return dirname(image) === MACHINES ? basename(image).replace(/\.raw$/, "") : undefined;
+}
 
 /** Downloads with systemd-importd if it runs and supports the request, otherwise with the driver's own downloader. */
 function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: DownloadWatch["onProgress"]): Fetch {

@@ -7,11 +7,10 @@ import { type ImageSource, SourceError } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
-import { startTimer } from "../lib/deadline";
-import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
 import { formatReference, parseReference } from "../values/image-reference";
+import { GcTimer } from "./gc-timer";
 import type { ImageRef } from "./image-ref";
 import { allowedDirectory, requireAllowed } from "./resolve-image";
 
@@ -47,10 +46,11 @@ export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 export class OciImages {
   readonly #context: ImagesContext;
   #store: ImageStore | undefined;
-  #timer: { readonly at: number; readonly stop: () => void } | undefined;
+  readonly #timer: GcTimer;
 
   constructor(context: ImagesContext) {
     this.#context = context;
+    this.#timer = new GcTimer(() => this.#collect(), context.log);
   }
 
   /** The configured image store. */
@@ -99,7 +99,7 @@ export class OciImages {
   /** Schedules garbage collection: an image that is no longer used is removed after gc.image_delay. */
   scheduleGc(): void {
     const { gc } = this.#context.options();
-    if (gc.image) this.#collectIn(gc.image_delay + 1);
+    if (gc.image) this.#timer.startIn(gc.image_delay + 1);
   }
 
   async #wanted(
@@ -121,33 +121,19 @@ export class OciImages {
     };
   }
 
-  #collectIn(delay: number): void {
-    const at = performance.now() + delay;
-    // The earlier collection schedules another one if it leaves images that are not old enough.
-    if (this.#timer !== undefined && this.#timer.at <= at) return;
-    this.#timer?.stop();
-    const stop = startTimer(delay, () => {
-      this.#timer = undefined;
-      this.#collect().catch((error: unknown) => {
-        this.#context.log.warn("cannot remove unused images", { error: errorText(error) });
-      });
-    });
-    this.#timer = { at, stop };
-  }
-
   async #collect(): Promise<void> {
     const { gc } = this.#context.options();
     // Do not create a store on a client that never used such an image.
     if (!gc.image || !existsSync(this.store.directory)) return;
     const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
     if (collected === undefined) {
-      this.#collectIn(AGAIN_MS);
+      this.#timer.startIn(AGAIN_MS);
       return;
     }
     const { images, layers, left } = collected;
     if (images.length + layers.length > 0) {
       this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
     }
-    if (left > 0) this.#collectIn(Math.max(SOONEST_MS, gc.image_delay));
+    if (left > 0) this.#timer.startIn(Math.max(SOONEST_MS, gc.image_delay));
   }
 }

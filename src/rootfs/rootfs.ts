@@ -17,6 +17,8 @@ import type { ImageRef } from "./image-ref";
 /** The request for a machine's root. */
 export interface RootfsRequest {
   readonly machine: string;
+  /** The directory of its allocation. */
+  readonly allocation: string;
   readonly image: ImageRef;
   /** The task's options; for mount() with the image's defaults. */
   readonly options: TaskOptions;

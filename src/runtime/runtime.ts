@@ -20,6 +20,7 @@ import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
 import { ContainerRoots } from "../rootfs/container-roots";
 import { HostRootfs } from "../rootfs/host-rootfs";
+import { MachineImages } from "../rootfs/machine-images";
 import { OciImages } from "../rootfs/oci-images";
 import { OciRootfs } from "../rootfs/oci-rootfs";
 import { Supervisors } from "../supervisor/supervisors";
@@ -46,13 +47,23 @@ export function createRuntime(log: Logger): Runtime {
   const images = new OciImages({ options, log: log.named("images") });
   const roots = new ContainerRoots(images);
   const networkLog = log.named("network");
+  const machineImages = new MachineImages({
+    options,
+    pluginDir,
+    isUsed: (path) => images.store.usesDirectory(path),
+    log: log.named("images"),
+  });
+  const scheduleImageGc = () => {
+    images.scheduleGc();
+    machineImages.scheduleGc();
+  };
   const launcher = new Launcher({
     log,
     options,
     pluginDir,
     namesVolumes: () => lifecycle.initialized,
     supervisors,
-    hostRootfs: new HostRootfs({ options, pluginDir, roots, isUsed: (path) => images.store.usesDirectory(path) }),
+    hostRootfs: new HostRootfs({ options, pluginDir, roots, images: machineImages }),
     ociRootfs: new OciRootfs({ images, roots }),
     roots,
     networks: new PrivateNetworks({
@@ -68,7 +79,7 @@ export function createRuntime(log: Logger): Runtime {
     options,
     launcher,
     machinesOf: machinesOfClient,
-    onStart: () => images.scheduleGc(),
+    onStart: scheduleImageGc,
   });
   const ended = new AbortController();
   return {
@@ -82,7 +93,7 @@ export function createRuntime(log: Logger): Runtime {
     dangling,
     lifecycle,
     forwardPolicy: new ForwardPolicy(),
-    scheduleImageGc: () => images.scheduleGc(),
+    scheduleImageGc,
     get shutdown() {
       return AbortSignal.any([ended.signal, lifecycle.stopping]);
     },

@@ -37,6 +37,8 @@ export interface LaunchSpec {
   readonly notifySocket?: string;
   /** Milliseconds that the payload has to stop if systemd stops its unit; absent: systemd's default. A shim has no use for it. */
   readonly stopTimeout?: number;
+  /** The slice of its unit; absent: machine.slice. A shim has no use for it. */
+  readonly slice?: string;
   /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */
   readonly devices: readonly DeviceRule[];
   /** Additional unit properties that the operator allows; rejected by a supervisor without units. */
@@ -78,6 +80,12 @@ export interface Container {
    * @returns false if the payload is PID 1 and has no handler for the signal (yet), so that the kernel dropped it
    */
   signal(signal: number): Promise<boolean>;
+  /**
+   * Sets the CPUs that the container may use from now on, as a list such as "0-3,7". Does nothing if it is gone.
+   *
+   * @throws Error with a sentence if that failed
+   */
+  setCpus(cpus: string): Promise<void>;
   /** Kills all processes of the container; resolves when `exit` has settled. */
   kill(): Promise<void>;
   /**

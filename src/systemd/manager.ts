@@ -155,6 +155,17 @@ export class SystemdManager {
     await this.#call(MANAGER_PATH, MANAGER_INTERFACE, "KillUnit", "ssi", [unit, "all", signal]);
   }
 
+  /**
+   * Changes properties of a unit while it runs, until the next boot (org.freedesktop.systemd1(5), SetUnitProperties). PID 1 writes them
+   * into a drop-in, which it removes together with a transient unit.
+   *
+   * @throws DbusError if PID 1 rejects one of them
+   */
+  async setUnitProperties(unit: string, properties: readonly UnitProperty[]): Promise<void> {
+    const body = [unit, true, properties];
+    await this.#call(MANAGER_PATH, MANAGER_INTERFACE, "SetUnitProperties", "sba(sv)", body);
+  }
+
   /** Resets a unit's failed state, so that it can be unloaded. */
   async resetFailed(unit: string): Promise<void> {
     await this.#call(MANAGER_PATH, MANAGER_INTERFACE, "ResetFailedUnit", "s", [unit]);

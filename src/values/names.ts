@@ -40,6 +40,15 @@ export function canonicalCapability(name: string): string | undefined {
   return CAPABILITIES.includes(upper) ? upper : undefined;
 }
 
+/**
+ * Why a text is not the name of a slice below the root slice (systemd.slice(5)), or undefined. Dashes are the levels of the tree:
+ * "a-b.slice" is in "a.slice".
+ */
+export function sliceProblem(name: string): string | undefined {
+  const valid = /^[A-Za-z0-9:_.\\]+(?:-[A-Za-z0-9:_.\\]+)*\.slice$/.test(name) && name.length <= 255;
+  return valid ? undefined : 'it must be the name of a slice such as "machine.slice" or "batch-nomad.slice"';
+}
+
 /** Why systemd's hostname_is_valid() rejects a host or machine name, or undefined. */
 export function hostnameProblem(name: string): string | undefined {
   if (name.length > 64) return "it must not be longer than 64 characters";

@@ -1,19 +1,20 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { existsSync, readdirSync } from "node:fs";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { becomesTrue } from "../../src/lib/deadline";
 import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { type Fixture, failure, shell, useFixture } from "../protocol/fixture";
 
+const pluginConfig = { allow_properties: ["IOWeight", "LimitNOFILE"], stop_timeout: "2s" };
+
 let bench: Fixture;
-useFixture(
-  (opened) => {
-    bench = opened;
-  },
-  { allow_properties: ["IOWeight", "LimitNOFILE"], stop_timeout: "2s" },
-);
+useFixture((opened) => {
+  bench = opened;
+}, pluginConfig);
 
 const PACE = { firstMs: 20, longestMs: 100, timeoutMs: 20_000 };
 
@@ -46,6 +47,31 @@ describe("the task's unit", () => {
     expect(await property(unit, "LimitNOFILE")).toBe("4321");
     expect(await property(unit, "Slice")).toBe("machine.slice");
     expect(await property(unit, "DevicePolicy")).toBe("closed");
+  });
+
+  test("moves to other cores while it runs, and systemd keeps that through a reload", async () => {
+    const cpuset = await mkdtemp(join(tmpdir(), "cpuset-"));
+    await writeFile(join(cpuset, "cpuset.cpus"), "0\n");
+    const { unit, task } = await up({}, { resources: { linuxResources: { cpusetCgroup: cpuset } } });
+    expect(await property(unit, "AllowedCPUs")).toBe("0");
+    await writeFile(join(cpuset, "cpuset.cpus"), "1\n");
+    expect(await becomesTrue(async () => (await property(unit, "AllowedCPUs")) === "1", PACE)).toBe(true);
+    await run(["systemctl", "daemon-reload"]);
+    expect(await property(unit, "AllowedCPUs")).toBe("1");
+    await bench.client().destroyTask(task.id, true);
+    expect(readdirSync("/run/systemd/transient").filter((name) => name.startsWith(unit))).toEqual([]);
+    await rm(cpuset, { recursive: true });
+  });
+
+  test("is in the operator's slice", async () => {
+    const config = { image_store: join(bench.scratch, "images"), ...pluginConfig };
+    await bench.client().setConfig({ ...config, slice: "nomad-tasks.slice" });
+    const { unit, task } = await up();
+    await bench.client().setConfig(config);
+    expect(await property(unit, "Slice")).toBe("nomad-tasks.slice");
+    expect(await property(unit, "ControlGroup")).toBe(`/nomad.slice/nomad-tasks.slice/${unit}`);
+    await bench.client().destroyTask(task.id, true);
+    await run(["systemctl", "stop", "nomad.slice"]);
   });
 
   test("has the operator's time for a stop", async () => {

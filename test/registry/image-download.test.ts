@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { encode } from "@msgpack/msgpack";
 import { Driver } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { run } from "../../tools/command";
 import { diskImage } from "../../tools/images/images";
@@ -46,6 +47,16 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+/** Puts the images on the site that the tests download. */
+async function packImages(): Promise<void> {
+  const archive = `--file=${site.directory}/busybox.tar.xz`;
+  await run(["tar", "--create", "--xz", archive, `--directory=${bench.busybox}`, "--numeric-owner", "."]);
+  await run(["cp", await diskImage(), `${site.directory}/busybox.raw`]);
+  await run(["xz", "-0", "--force", `${site.directory}/busybox.raw`]);
+  await run(["truncate", "--size=1M", `${site.directory}/broken.tar.xz`]);
+  await site.writeSums();
+}
+
 const native = { registry: { ca: join(top, "ca.pem") } };
 let counter = 0;
 
@@ -59,21 +70,7 @@ describe.each([
     },
     { ...pluginConfig, image_store: join(top, "store") },
   );
-  beforeAll(async () => {
-    await run([
-      "tar",
-      "--create",
-      "--xz",
-      `--file=${site.directory}/busybox.tar.xz`,
-      `--directory=${bench.busybox}`,
-      "--numeric-owner",
-      ".",
-    ]);
-    await run(["cp", await diskImage(), `${site.directory}/busybox.raw`]);
-    await run(["xz", "-0", "--force", `${site.directory}/busybox.raw`]);
-    await run(["truncate", "--size=1M", `${site.directory}/broken.tar.xz`]);
-    await site.writeSums();
-  });
+  beforeAll(packImages);
 
   const spec = (download: object, script: string, more: object = {}) => {
     counter += 1;
@@ -448,5 +445,88 @@ describe("an image of a registry", () => {
     await push("two");
     expect(await said(false)).toBe(first);
     expect(await said(true)).not.toBe(first);
+  });
+});
+
+describe.each([
+  ["natively", native],
+  ["by systemd-importd", {}],
+] as const)("garbage collection of what was downloaded %s", (how, pluginConfig) => {
+  useFixture(
+    (opened) => {
+      bench = opened;
+    },
+    { ...pluginConfig, image_store: join(top, `store-gc-${how.length}`), gc: { image_delay: "1s" } },
+  );
+  beforeAll(packImages);
+  const there = (name: string) => existsSync(join(machines, name));
+  const spec = (image: string, more: object = {}) => ({
+    config: {
+      image,
+      boot: false,
+      network_veth: false,
+      command: ["/bin/sh", "-c", "echo up; sleep 1000"],
+      image_download: { url: `${site.url}/busybox.tar.xz`, verify: "no" },
+      ...more,
+    },
+  });
+  const up = async (image: string, more: object = {}) => {
+    const task = await bench.started(spec(image, more));
+    await task.stdout.waitFor("up");
+    return task;
+  };
+  const name = (text: string) => `gc-${how.length}-${text}`;
+
+  test.each([
+    ["a tree on which the driver makes roots", { ephemeral: true }, ""],
+    ["a tree that is mounted read-only", { read_only: true, volatile: "overlay" }, ""],
+    ["a disk image that is copied", { ephemeral: true, type: "raw" }, ".raw"],
+  ] as const)("%s is removed when no task has used it for gc.image_delay", async (what, { ...options }, end) => {
+    const raw = end === ".raw";
+    const { type: _, ...more } = { type: "", ...options };
+    const image_download = {
+      url: `${site.url}/busybox.${raw ? "raw" : "tar"}.xz`,
+      type: raw ? "raw" : "tar",
+      verify: "no",
+    };
+    const image = name(`unused-${what.length}`);
+    const task = await up(image, { ...more, image_download });
+    expect(there(image + end)).toBe(true);
+    if (!raw) {
+      await Bun.sleep(2500);
+      expect(there(image + end)).toBe(true);
+    }
+    await bench.client().destroyTask(task.id, true);
+    await until(() => !there(image + end));
+    expect((await readdir(machines)).filter((entry) => entry.includes(image))).toEqual([]);
+  });
+
+  test("what a task wrote into is kept, unless the image is its allocation's own, which goes with the allocation", async () => {
+    const shared = await up(name("written"), { user_namespacing: false });
+    const task = await bench.task(spec("", { user_namespacing: false }));
+    const own = `own-${task.config.allocId}`;
+    task.config.msgpackDriverConfig = encode(spec(own, { user_namespacing: false }).config);
+    await bench.start(task);
+    await task.stdout.waitFor("up");
+    for (const { id } of [shared, task]) await bench.client().destroyTask(id, true);
+    await Bun.sleep(2500);
+    expect([there(own), there(name("written"))]).toEqual([true, true]);
+    await rm(task.config.allocDir, { recursive: true });
+    await until(() => !there(own));
+    expect(there(name("written"))).toBe(true);
+    await rm(join(machines, name("written")), { recursive: true });
+  });
+
+  test("images that the driver did not download, or that were replaced, are kept", async () => {
+    await run(["cp", "--archive", bench.busybox, join(machines, name("foreign"))]);
+    const foreign = await up(name("foreign"), { ephemeral: true });
+    const replaced = await up(name("replaced"), { ephemeral: true });
+    for (const { id } of [foreign, replaced]) await bench.client().destroyTask(id, true);
+    await run(["cp", "--archive", join(machines, name("replaced")), join(machines, name("new"))]);
+    await rm(join(machines, name("replaced")), { recursive: true, force: true });
+    await run(["mv", join(machines, name("new")), join(machines, name("replaced"))]);
+    await Bun.sleep(2500);
+    expect([there(name("foreign")), there(name("replaced"))]).toEqual([true, true]);
+    for (const left of ["foreign", "replaced"]) await rm(join(machines, name(left)), { recursive: true });
   });
 });

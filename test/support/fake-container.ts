@@ -19,6 +19,7 @@ export function fakeContainer(machine: string): Container {
     started: Promise.resolve(),
     exit: certain(ended.promise, () => ({ ...KILLED, at: Date.now() })),
     signal: async () => true,
+    setCpus: async () => {},
     kill: end,
     release: end,
   };

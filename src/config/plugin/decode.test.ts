@@ -20,6 +20,7 @@ test("an empty config has the defaults", () => {
     image_store: "/var/lib/nomad-driver-nspawn",
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
     network: { bridges: [], address_wait: 5000 },
+    slice: "machine.slice",
     pull_timeout: 600_000,
     stop_timeout: 30_000,
     stats_interval: 1000,
@@ -40,6 +41,23 @@ describe("rejected with one sentence", () => {
       'Option gc.image_min_free = "5%" is not valid: it must be a size such as "500MB", "2GiB" or "0".',
     ],
     [{ gc: { images: true } }, "Option gc.images is unknown: did you mean gc.image?"],
+    ...[
+      "machine",
+      "-.slice",
+      "a--b.slice",
+      "-a.slice",
+      "a-.slice",
+      "a/b.slice",
+      "a b.slice",
+      "a%n.slice",
+      ".slice",
+    ].map(
+      (slice) =>
+        [
+          { slice },
+          `Option slice = ${JSON.stringify(slice)} is not valid: it must be the name of a slice such as "machine.slice" or "batch-nomad.slice".`,
+        ] as const,
+    ),
     [
       { pull_timeout: "0" },
       'Option pull_timeout = "0" is not valid: it must be a duration such as "90s", "3m" or "1h", at least 1s.',

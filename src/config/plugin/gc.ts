@@ -13,7 +13,11 @@ function bytesOf(value: string): number | Problem {
 
 /** Options of the block `gc`. */
 export const gcOptions = {
-  image: option({ ...flag(true), meaning: "Remove unused images that the driver downloaded." }),
+  image: option({
+    ...flag(true),
+    meaning:
+      "Remove unused images that the driver downloaded: container (OCI) images, and those of `image_download` (docs/images.md).",
+  }),
   image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
   image_min_free: option({
     type: { kind: "string" },

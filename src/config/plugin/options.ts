@@ -6,7 +6,7 @@
  */
 
 import * as v from "valibot";
-import { canonicalCapability, isUnitProperty } from "../../values/names";
+import { canonicalCapability, isUnitProperty, sliceProblem } from "../../values/names";
 import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
@@ -99,6 +99,14 @@ export const pluginOptions = {
     schema: v.optional(v.strictObject(schemasOf(networkOptions)), {}),
     meaning: "Container networks: which bridges may be used, and the address pools of private networks.",
     example: 'network {\n  bridges      = ["br0"]\n  ipv4_pool    = "10.99.0.0/16"\n  address_wait = "10s"\n}',
+  }),
+  slice: option({
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, checked(sliceProblem)), "machine.slice"),
+    allowed: 'the name of a slice such as "machine.slice"',
+    meaning:
+      "The systemd slice that the units of tasks belong to: limits of the slice, set with `systemctl set-property`, apply to all tasks together. Tasks that run already stay in theirs. Without systemd as PID 1 it has no effect.",
+    example: 'slice = "nomad-tasks.slice"',
   }),
   pull_timeout: option({ ...duration("10m", 1000), meaning: "How long the download of an image may take." }),
   stop_timeout: option({

@@ -55,6 +55,7 @@ export async function provideMachineImage(
       await fetch(image, scratch, lock);
       // An image under its final name counts as complete, also after a power failure.
       await writeToDisk(scratch);
+      await context.onMade?.(image, scratch);
       await importImage(image, scratch, context);
     } finally {
       await rm(scratch, { recursive: true, force: true });

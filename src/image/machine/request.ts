@@ -27,6 +27,8 @@ export interface DownloadContext {
   readonly keepFree: number;
   /** Whether a root that the driver made shows the files of a directory; systemd-nspawn's locks say nothing about these. */
   readonly isUsed?: (path: string) => Promise<boolean>;
+  /** Called with an image that is complete in its scratch directory, before it gets its name. */
+  readonly onMade?: (image: MachineImage, scratch: string) => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { becomesTrue, settles } from "../../lib/deadline";
 import { type Certain, certain } from "../../lib/promises";
+import { setCpus } from "../../linux/cgroup/cpuset";
 import { type CgroupLayout, readCgroupLayout } from "../../linux/cgroup/layout";
 import { killCgroup, removeCgroup } from "../../linux/cgroup/manager";
 import { isAlive, type ProcessIdentity, signalProcess } from "../../linux/proc";
@@ -126,6 +127,11 @@ export class ShimContainer implements Container {
     if (signal === SIGKILL && pid !== undefined) await this.#stopShim();
     const hold = () => this.#connection?.inspect();
     return pid === undefined || signalPayload(pid, this.ref.mode, signal, { hold });
+  }
+
+  async setCpus(cpus: string): Promise<void> {
+    const problem = this.#exit === undefined ? setCpus(this.#layout, this.ref.machine, cpus) : undefined;
+    if (problem !== undefined) throw new Error(problem);
   }
 
   kill(): Promise<void> {

@@ -28,6 +28,7 @@ const order: LaunchRequest = {
     environmentFile: "/e",
     notifySocket: "/n",
     stopTimeout: 5,
+    slice: "batch.slice",
     stdoutPath: "/o",
     stderrPath: "/r",
     limits: { memoryMax: 1, cpus: "0" },

@@ -97,6 +97,7 @@ export function readRequest(files: StateFiles): LaunchRequest | undefined {
         ...optional(spec, "networkNamespace", stringOf),
         ...optional(spec, "notifySocket", stringOf),
         ...optional(spec, "stopTimeout", numberOf),
+        ...optional(spec, "slice", stringOf),
         devices: objectsOf(spec, "devices").map((device) => ({
           path: stringOf(device, "path"),
           permissions: stringOf(device, "permissions"),

@@ -1,5 +1,5 @@
 /**
- * The supervisor for hosts whose PID 1 is systemd. A container is a *transient unit*, nomad-nspawn-MACHINE.service in machine.slice: made
+ * The supervisor for hosts whose PID 1 is systemd. A container is a *transient unit*, nomad-nspawn-MACHINE.service in a slice: made
  * over D-Bus, without a unit file, gone after a reboot. Its command and the operator's properties are in a *drop-in* below
  * /run/systemd/system, which is written before the unit exists and removed after it. With RemainAfterExit= the unit stays when its
  * process has ended, and is the record of the exit until the task is destroyed.

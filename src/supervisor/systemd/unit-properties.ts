@@ -141,7 +141,7 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
   const devices = allowedDevices(spec).map(({ path, permissions }) => [path, permissions]);
   return [
     ["Description", ["s", `Nomad task ${spec.machine}`]],
-    ["Slice", ["s", "machine.slice"]],
+    ["Slice", ["s", spec.slice ?? "machine.slice"]],
     // Not "notify": when systemd-nspawn exits, it sends STOPPING=1, upon which systemd unloads the unit, and with it the exit
     // status, in spite of RemainAfterExit.
     ["Type", ["s", "exec"]],

@@ -28,6 +28,7 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     stopUnit: async () => {},
     killUnit: async () => {},
     resetFailed: async () => {},
+    setUnitProperties: async () => {},
     restartUnit,
   };
   /** Responds to the oldest call, if any. */

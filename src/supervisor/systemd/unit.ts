@@ -8,11 +8,11 @@ import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { signalPayload } from "../../nspawn/processes";
 import { DbusError } from "../../systemd/dbus";
-import type { SystemdManager, UnitChange } from "../../systemd/manager";
+import type { SystemdManager, UnitChange, UnitProperty } from "../../systemd/manager";
 import { SIGKILL } from "../../values/signals";
 import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
 import { nspawnErrors, ranOutOfMemory } from "./exit-details";
-import { removeDropIn, unitName } from "./unit-properties";
+import { cpuMask, removeDropIn, unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
 
 /** How long systemd-nspawn may take to clean up after its container was killed. */
@@ -24,7 +24,7 @@ const NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit";
 /** The calls of PID 1 that a unit uses. */
 export type UnitManager = Pick<
   SystemdManager,
-  "watch" | "refresh" | "stopUnit" | "killUnit" | "resetFailed" | "restartUnit"
+  "watch" | "refresh" | "stopUnit" | "killUnit" | "resetFailed" | "restartUnit" | "setUnitProperties"
 >;
 
 /** One container as a transient service of PID 1. */
@@ -102,6 +102,11 @@ export class SystemdUnit implements Container {
     // The exit then does not count as an OOM kill, even if the kernel killed a process before.
     if (signal === SIGKILL) this.#killed = true;
     return signalPayload(pid, this.ref.mode, signal, { hold: () => this.#payload?.inspect() });
+  }
+
+  async setCpus(cpus: string): Promise<void> {
+    const properties: UnitProperty[] = [["AllowedCPUs", ["ay", cpuMask(cpus)]]];
+    await this.#unlessGone(this.#manager.setUnitProperties(this.#unit, properties));
   }
 
   async kill(): Promise<void> {
