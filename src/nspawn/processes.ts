@@ -13,8 +13,14 @@ import type { PayloadMode } from "./payload";
 
 /** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
+/** Searches at the same time share the processor: each adds so many milliseconds to the pauses of all. */
+const SHARE_MS = 2;
+let searches = 0;
 /** Most containers start within a second; after that, polling is slower. */
-const PACE = { firstMs: 1, longestMs: (waitedMs: number) => (waitedMs < 1_000 ? 4 : waitedMs < 10_000 ? 25 : 100) };
+const PACE = {
+  firstMs: 1,
+  longestMs: (waitedMs: number) => Math.max(searches * SHARE_MS, waitedMs < 1_000 ? 4 : waitedMs < 10_000 ? 25 : 100),
+};
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
@@ -130,7 +136,7 @@ export class ContainerSearch {
 
 /**
  * Repeats a search of the process table until it finds something, `mainPid` is gone, or the time is over: immediately, then
- * after 1, 2, 4, 4… ms, every 25 ms after the first second, and every 100 ms after ten. Linux has no event for a fork or exec of another
+ * after 1, 2, 4, 4… ms, every 25 ms after the first second, and every 100 ms after ten; more rarely while many searches run. Linux has no event for a fork or exec of another
  * process, so this polls with a deadline; it only waits for containers that are still starting.
  */
 export async function waitForProcess<Found>(
@@ -144,7 +150,12 @@ export async function waitForProcess<Found>(
     const found = inspect();
     return found === undefined ? undefined : { found };
   };
-  return (await pollUntil(check, { ...PACE, timeoutMs }))?.found;
+  searches += 1;
+  try {
+    return (await pollUntil(check, { ...PACE, timeoutMs }))?.found;
+  } finally {
+    searches -= 1;
+  }
 }
 
 /**
