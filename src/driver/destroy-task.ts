@@ -6,6 +6,7 @@ export async function destroyTask(
   { tasks, dangling }: Pick<Services, "tasks" | "dangling">,
   { taskId, force }: DestroyTaskRequest,
 ): Promise<void> {
+  await tasks.cancelStart(taskId);
   try {
     await tasks.destroy(taskId, { force });
   } catch (error) {

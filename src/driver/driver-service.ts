@@ -42,6 +42,7 @@ export function registerDriver(router: ConnectRouter, services: Services): void 
       }
     },
     stopTask: rpc(async ({ taskId, timeout, signal }) => {
+      await services.tasks.cancelStart(taskId);
       await services.tasks.get(taskId).stop(signal, timeout === undefined ? 0 : durationMs(timeout));
       return {};
     }),

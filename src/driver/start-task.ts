@@ -23,8 +23,9 @@ type Response = MessageInitShape<typeof StartTaskResponseSchema>;
 /**
  * Starts a task's container.
  *
- * @param cancelled aborts when the agent is gone: a download is cancelled then. An agent that only stops the job waits until the
- * start has finished, and does not report it (Nomad 1.6.1, task_runner.go, runDriver())
+ * @param cancelled aborts when the agent is gone: a download is cancelled then, as by StopTask and DestroyTask. An agent that only stops
+ * the job waits until the start has finished, and does not report it: it calls StartTask with the context of the plugin, not with that
+ * of the task (Nomad 1.6.1 and its main branch of August 2026, plugins/drivers/client.go, StartTask(); task_runner.go, runDriver())
  */
 export async function startTask(
   services: Services,
@@ -52,7 +53,7 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
   const warnings: string[] = [];
   let preparing = "";
   let systemUp = false;
-  const task = await tasks.add(identity.id, machine, async () => {
+  const task = await tasks.add(identity.id, machine, async (stopped) => {
     const nspawn = await host.requireHealthy();
     await dangling.settled(machine);
     timer.done("host");
@@ -60,7 +61,13 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
     timer.done("plan");
     await launcher.discardStale(machine);
     const onSlow = (sentence: string) => emitEvent(services, identity, sentence);
-    const watch = { signal, onProgress: progress.update, onAcquired: progress.finish, stage: timer.done, onSlow };
+    const watch = {
+      signal: AbortSignal.any([signal, stopped]),
+      onProgress: progress.update,
+      onAcquired: progress.finish,
+      stage: timer.done,
+      onSlow,
+    };
     return launcher.launch(plan, watch, (launched) => {
       warnings.push(...launched.warnings);
       ({ preparing, systemUp } = launched);

@@ -7,6 +7,7 @@ import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import { containerIds } from "../values/private-users";
+import { csiMounts } from "./csi-mounts";
 import { containerDevices } from "./devices";
 import { mapOwners } from "./mount-ownership";
 import { bindMounts, labelNotes, overlayMounts, ownMounts, taskDirectories, volumeMounts } from "./mounts";
@@ -28,16 +29,17 @@ export async function planMounts(
   features: Features,
   { plugin, namesVolumes }: { readonly plugin: PluginOptions; readonly namesVolumes: boolean },
 ): Promise<PlannedMounts> {
+  const given = csiMounts(config.mounts);
   const policy = { taskDirectory: taskDirectories(config).task, privileged: plugin.allow_privileged_binds };
   const binds = await bindMounts(options, policy);
   const overlay = await overlayMounts(options.overlay, policy);
   const devices = await containerDevices(config, options, policy.privileged);
   const targets = [...mountTargets(options).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)];
   const taken = targets.map(simplify);
-  const volumes = await volumeMounts(config.mounts, { allowed: plugin.volumes, named: namesVolumes }, taken);
+  const volumes = await volumeMounts(given, { allowed: plugin.volumes, named: namesVolumes }, taken);
   const { mounts, notes } = await mapOwners(
     [
-      ...(await ownMounts(config, [...taken, ...config.mounts.map(({ taskPath }) => simplify(taskPath))])),
+      ...(await ownMounts(config, [...taken, ...given.map(({ taskPath }) => simplify(taskPath))])),
       ...volumes,
       ...binds,
       ...devices.map(({ mount }) => mount),
@@ -45,6 +47,6 @@ export async function planMounts(
     containerIds(options),
     features,
   );
-  const warnings = [...notes, ...labelNotes(config.mounts)];
+  const warnings = [...notes, ...labelNotes(given)];
   return { mounts, overlay, devices: devices.map(({ rule }) => rule), taken, warnings };
 }

@@ -1,3 +1,4 @@
+import { RecoverableError } from "../lib/errors";
 import type { Task } from "./task";
 
 /** The agent compares this text to detect that a task is unknown (nomad's plugins/drivers/errors.go). */
@@ -12,10 +13,27 @@ export class TaskNotFoundError extends Error {
   }
 }
 
+/** The reason with which a start ends that was cancelled by a stop or removal of its task. */
+export class StartCancelledError extends RecoverableError {
+  override readonly name = "StartCancelledError";
+
+  constructor() {
+    super("The start was cancelled: the agent stopped the task meanwhile.", { recoverable: false });
+  }
+}
+
+/** A task that is being started or recovered. */
+interface StartingTask {
+  readonly machine: string;
+  readonly cancel: AbortController;
+  /** Settles when the start has ended, whether or not there is a task then; never rejects. */
+  readonly ended: Promise<void>;
+}
+
 /** The tasks of this plugin process, including those that it is starting or recovering. */
 export class TaskRegistry {
   readonly #tasks = new Map<string, Task>();
-  readonly #starting = new Map<string, string>();
+  readonly #starting = new Map<string, StartingTask>();
 
   /** @throws TaskNotFoundError */
   get(id: string): Task {
@@ -46,25 +64,42 @@ export class TaskRegistry {
   /** Whether a machine belongs to a task that exists or is being started or recovered. */
   hasMachine(machine: string): boolean {
     const here = [...this.#tasks.values()].map(({ container }) => container.ref.machine);
-    return here.includes(machine) || [...this.#starting.values()].includes(machine);
+    return here.includes(machine) || [...this.#starting.values()].some((starting) => starting.machine === machine);
+  }
+
+  /**
+   * Cancels the start of a task if it has not ended, and waits for its end. Agents up to 2.0 do not ask for that: they stop a task only
+   * when its start has returned (see docs/reliability.md).
+   */
+  async cancelStart(id: string): Promise<void> {
+    const starting = this.#starting.get(id);
+    starting?.cancel.abort(new StartCancelledError());
+    await starting?.ended;
   }
 
   /**
    * Adds the task that `make` creates; while it runs, no other task with the same ID can be added.
    *
    * @param machine the machine it will have
+   * @param make gets a signal that aborts if the task is stopped meanwhile
    *
    * @throws Error if a task with that ID exists or is being added; and the errors of `make`
    */
-  async add(id: string, machine: string, make: () => Promise<Task>): Promise<Task> {
+  async add(id: string, machine: string, make: (cancelled: AbortSignal) => Promise<Task>): Promise<Task> {
     if (this.#tasks.has(id) || this.#starting.has(id)) throw new Error(`Task "${id}" was already started.`);
-    this.#starting.set(id, machine);
+    const cancel = new AbortController();
+    const ended = Promise.withResolvers<void>();
+    this.#starting.set(id, { machine, cancel, ended: ended.promise });
     try {
-      const task = await make();
+      const task = await make(cancel.signal);
       this.#tasks.set(id, task);
       return task;
+    } catch (error) {
+      // Whatever the cancelled work failed with.
+      throw cancel.signal.aborted ? cancel.signal.reason : error;
     } finally {
       this.#starting.delete(id);
+      ended.resolve();
     }
   }
 }

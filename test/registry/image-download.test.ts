@@ -521,12 +521,12 @@ describe.each([
     await run(["cp", "--archive", bench.busybox, join(machines, name("foreign"))]);
     const foreign = await up(name("foreign"), { ephemeral: true });
     const replaced = await up(name("replaced"), { ephemeral: true });
+    // Before the task ends: an unused image may be gone at any moment.
+    await run(["mv", join(machines, name("replaced")), join(machines, name("old"))]);
+    await run(["cp", "--archive", bench.busybox, join(machines, name("replaced"))]);
     for (const { id } of [foreign, replaced]) await bench.client().destroyTask(id, true);
-    await run(["cp", "--archive", join(machines, name("replaced")), join(machines, name("new"))]);
-    await rm(join(machines, name("replaced")), { recursive: true, force: true });
-    await run(["mv", join(machines, name("new")), join(machines, name("replaced"))]);
     await Bun.sleep(2500);
     expect([there(name("foreign")), there(name("replaced"))]).toEqual([true, true]);
-    for (const left of ["foreign", "replaced"]) await rm(join(machines, name(left)), { recursive: true });
+    for (const left of ["foreign", "replaced", "old"]) await rm(join(machines, name(left)), { recursive: true });
   });
 });

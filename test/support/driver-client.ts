@@ -69,8 +69,8 @@ export class DriverClient {
     return this.grpc.serverStream(Driver.method.fingerprint, {}, limits);
   }
 
-  startTask(task: TaskConfig) {
-    return this.grpc.unary(Driver.method.startTask, { task });
+  startTask(task: TaskConfig, limits?: CallLimits) {
+    return this.grpc.unary(Driver.method.startTask, { task }, limits);
   }
 
   /** As an agent calls it: task_id is left empty. */
