@@ -11,8 +11,11 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { freeBuffer } from "../../lib/buffers";
 import { UnpackError } from "../../lib/errors";
 
-/** Measured: 128 KiB are twice as fast as zlib's default of 16; a megabyte is no faster and takes more memory. */
-const CHUNK = 128 * 1024;
+/**
+ * Bytes of a result. Each is handed over between two threads: 512 KiB instead of 128 save a tenth of the CPU time (measured with a layer of
+ * 1 GiB), in the same memory because results are freed at once; zlib's default of 16 takes twice as long as 128.
+ */
+const CHUNK = 512 * 1024;
 
 /** The compressions of archives that are recognised. */
 const COMPRESSIONS = ["gzip", "zstd", "xz"] as const;
