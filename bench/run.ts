@@ -6,10 +6,11 @@ import { installPackages } from "../scripts/setup/packages";
 import { attempt } from "../tools/command";
 import { startTestHost } from "../tools/machines/test-host";
 
-const notBenchmarks = ["run.ts", "start-once.ts", "statistics.ts"];
+const notBenchmarks = ["run.ts", "layer-content.ts", "start-once.ts", "statistics.ts"];
 /** Packages of peers that are not in the test host: these benchmarks run on this machine, in separate namespaces. */
 const onMachine: Readonly<Record<string, readonly string[]>> = {
   "pull.ts": ["crun", "docker-registry", "podman", "skopeo", "umoci"],
+  "pull-stages.ts": ["crun", "docker-registry", "skopeo"],
 };
 const inNamespaces = ["unshare", "--net", "--mount", "--propagation", "private", "--", "/bin/sh", "-c"];
 const directory = import.meta.dir;

@@ -6,6 +6,7 @@ import { cString, libc } from "./ffi";
 const F_GETFL = 3;
 const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
+const F_SETPIPE_SZ = 1031;
 const FIONREAD = 0x541b;
 
 /**
@@ -21,6 +22,14 @@ export function createPipe(): { readonly readEnd: number; readonly writeEnd: num
   }
   const [readEnd = -1, writeEnd = -1] = ends;
   return { readEnd, writeEnd };
+}
+
+/**
+ * Lets a pipe hold more than the usual 64 KiB (fcntl(2), F_SETPIPE_SZ), so that its two processes wait less for each other. Without
+ * CAP_SYS_RESOURCE the kernel may refuse; the pipe keeps its size then.
+ */
+export function enlargePipe(fd: number, bytes: number): void {
+  libc().fcntl(fd, F_SETPIPE_SZ, bytes);
 }
 
 /** Bytes that can be read now from a pipe or FIFO; 0 if the kernel does not report it. */

@@ -27,8 +27,11 @@ interface UnpackOptions {
   readonly check: (bytes: number) => void;
 }
 
-/** MiB of output between two garbage collections. */
-const COLLECT_MIB = 1;
+/**
+ * MiB of output between two garbage collections. The data itself is freed without them; what remains are the objects per entry. Measured:
+ * one every MiB took 2 of 5.5 s of CPU time for a layer of 1 GiB.
+ */
+const COLLECT_MIB = 4;
 
 /** Uncompressed bytes between two checks. */
 const CHECK_EVERY = 32 * 1024 * 1024;

@@ -1,6 +1,15 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { type Compression, compressionOf, type FileType, isOneOf, MAGIC_BYTES, typeOf } from "./decompress";
+import {
+  type Compression,
+  compressionOf,
+  decompressor,
+  type FileType,
+  isOneOf,
+  MAGIC_BYTES,
+  typeOf,
+} from "./decompress";
 
 const TYPES: readonly FileType[] = ["gzip", "zstd", "xz", "bzip2", "qcow2"];
 const skippable = (low: number) => [0x50 + low, 0x2a, 0x4d, 0x18, 0, 0];
@@ -30,4 +39,52 @@ test.each<[string, readonly number[], FileType | undefined]>([
 
 test("only the given types count", () => {
   expect(typeOf(gzipSync("text"), ["zstd", "xz"])).toBeUndefined();
+});
+
+describe("decompressor", () => {
+  // Some results fill a buffer, some do not.
+  const content = Buffer.concat([Buffer.alloc(700_000, "text "), randomBytes(300_000), Buffer.alloc(128 * 1024)]);
+
+  async function decompressed(compression: Compression, stored: Uint8Array, piece: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    const target = decompressor(compression, (bytes) => parts.push(Buffer.from(bytes)));
+    for (let at = 0; at < stored.length; at += piece) await target.write(Buffer.from(stored.slice(at, at + piece)));
+    await target.end();
+    return Buffer.concat(parts);
+  }
+
+  test.each<[Compression, Uint8Array, number]>([
+    ["gzip", gzipSync(content), 1000],
+    ["gzip", gzipSync(content), 64 * 1024],
+    ["gzip", gzipSync(content), 10_000_000],
+    ["gzip", Buffer.concat([gzipSync(content.subarray(0, 500_000)), gzipSync(content.subarray(500_000))]), 4096],
+    ["zstd", zstdCompressSync(content), 1000],
+    ["zstd", zstdCompressSync(content), 64 * 1024],
+    ["none", content, 64 * 1024],
+  ])("%s: everything, in order", async (compression, stored, piece) => {
+    expect((await decompressed(compression, stored, piece)).equals(content)).toBe(true);
+  });
+
+  test("damaged and truncated content is refused", async () => {
+    const damaged = Buffer.from(gzipSync(content));
+    const middle = damaged.length >> 1;
+    damaged.fill(0xff, middle, middle + 100);
+    await expect(decompressed("gzip", damaged, 1000)).rejects.toThrow("its compressed data is damaged");
+    await expect(decompressed("gzip", gzipSync(content).subarray(0, -5), 1000)).rejects.toThrow("damaged");
+  });
+
+  test("what the consumer throws is thrown, and nothing is passed to it afterwards", async () => {
+    let calls = 0;
+    const target = decompressor("gzip", () => {
+      calls += 1;
+      throw new Error("the disk is full");
+    });
+    const stored = Buffer.from(gzipSync(content));
+    const work = async () => {
+      for (let at = 0; at < stored.length; at += 1000) await target.write(Buffer.from(stored.subarray(at, at + 1000)));
+      await target.end();
+    };
+    await expect(work()).rejects.toThrow("the disk is full");
+    expect(calls).toBe(1);
+  });
 });

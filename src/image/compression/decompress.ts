@@ -8,9 +8,13 @@
 
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { freeBuffer } from "../../lib/buffers";
 import { UnpackError } from "../../lib/errors";
 
-/** Measured: 128 KiB are twice as fast as zlib's default of 16; a megabyte is no faster and takes more memory. */
+/**
+ * Bytes of a result, each of which is handed over between two threads. Measured: 128 KiB are twice as fast as zlib's default of 16; 512
+ * save a tenth of the CPU time for a layer of 1 GiB, but two unpacking processes take several MiB more.
+ */
 const CHUNK = 128 * 1024;
 
 /** The compressions of archives that are recognised. */
@@ -24,12 +28,18 @@ export function compressionOf(start: Uint8Array): Compression {
 }
 
 /**
- * Decompresses: bytes are written as they arrive, and the result is passed to `take`.
+ * Decompresses: bytes are written as they arrive, and the result is passed to `take`. Both lose their memory afterwards (freeBuffer()).
  *
  * @throws UnpackError for a compression that layers do not use
  */
 export function decompressor(compression: Compression, take: (bytes: Buffer) => void): Decompressor {
-  if (compression === "none") return { write: async (bytes) => take(bytes), end: async () => {} };
+  if (compression === "none") {
+    const write = async (bytes: Buffer) => {
+      take(bytes);
+      freeBuffer(bytes);
+    };
+    return { write, end: async () => {} };
+  }
   if (compression === "xz") throw new UnpackError("it is compressed with xz, which is not allowed for image layers");
   return new StreamDecompressor(
     compression === "gzip" ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK }),
@@ -38,49 +48,82 @@ export function decompressor(compression: Compression, take: (bytes: Buffer) => 
 }
 
 export interface Decompressor {
-  /** Resolves when more can be written. @throws UnpackError, and what `take` throws */
+  /** Takes ownership of the bytes. Resolves when more can be written. @throws UnpackError, and what `take` throws */
   write(bytes: Buffer): Promise<void>;
   /** Resolves when everything was passed on. @throws the same */
   end(): Promise<void>;
 }
 
+/**
+ * Decompresses in a thread of the runtime's pool, while this thread works on what came out before: a result is taken after the next piece of
+ * work has been given to that thread. Measured with a layer of 1 GiB: 2.4 s instead of 3.4 s. Buffers are freed as soon as they are done
+ * with: few garbage collections are needed then.
+ */
 class StreamDecompressor implements Decompressor {
   readonly #stream: Transform;
+  readonly #take: (bytes: Buffer) => void;
   readonly #done: Promise<void>;
+  /** Results to be taken. */
+  #results: Buffer[] = [];
+  /** Resolves when the last piece that was written has been decompressed. */
+  #last: Promise<void> = Promise.resolve();
   #failure: unknown;
   #failed = Promise.withResolvers<never>();
 
   constructor(stream: Transform, take: (bytes: Buffer) => void) {
     this.#stream = stream;
+    this.#take = take;
     this.#failed.promise.catch(() => {});
-    const fail = (error: unknown) => {
-      this.#failure ??= error;
-      this.#failed.reject(this.#failure);
-    };
     stream.on("data", (bytes: Buffer) => {
-      if (this.#failure !== undefined) return;
-      try {
-        take(bytes);
-      } catch (error) {
-        fail(error);
-        stream.destroy();
-      }
+      // The stream gives the thread its next work when this event has been handled.
+      if (this.#results.push(bytes) === 1) queueMicrotask(() => this.#takeResults());
     });
-    stream.on("error", (error: Error) => fail(new UnpackError(`its compressed data is damaged (${error.message})`)));
+    stream.on("error", (error: Error) =>
+      this.#fail(new UnpackError(`its compressed data is damaged (${error.message})`)),
+    );
     this.#done = new Promise((resolve) => stream.on("end", resolve));
   }
 
   async write(bytes: Buffer): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#stream.write(bytes)) return;
-    await Promise.race([new Promise((resolve) => this.#stream.once("drain", resolve)), this.#failed.promise]);
+    // The thread always has a piece ready, and no more than two are in memory.
+    const before = this.#last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#stream.write(bytes, (error) => {
+      // After an error the thread may still read it.
+      if (!error) freeBuffer(bytes);
+      resolve();
+    });
+    this.#last = promise;
+    await Promise.race([before, this.#failed.promise]);
   }
 
   async end(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#stream.end();
     await Promise.race([this.#done, this.#failed.promise]);
+    this.#takeResults();
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #takeResults(): void {
+    const results = this.#results;
+    this.#results = [];
+    try {
+      for (const bytes of results) {
+        if (this.#failure !== undefined) return;
+        this.#take(bytes);
+        freeBuffer(bytes);
+      }
+    } catch (error) {
+      this.#fail(error);
+      this.#stream.destroy();
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#failed.reject(this.#failure);
   }
 }
 

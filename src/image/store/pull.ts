@@ -1,14 +1,22 @@
 import { join } from "node:path";
 import { unlessAborted } from "../../lib/deadline";
 import { StoreError } from "../../lib/errors";
-import { inTurn } from "../../lib/promises";
 import { MAX_CONFIG_BYTES, parseImageConfig } from "../image-config";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
+import { byWeight } from "./by-weight";
 import { fetchLayer, usableLayer } from "./layers";
 import { digestName, readImage, type StoredImage, type StorePaths, writeRecord } from "./store-format";
 
-/** Layers unpacked in parallel: each needs a CPU, and the memory of a process. */
-const AT_ONCE = 2;
+/**
+ * What is fetched at once: two large layers, each of which keeps a CPU busy and needs the memory of a process for long; or four small
+ * ones, which mostly wait for the registry's answers.
+ */
+const MOST_WEIGHT = 4;
+const SMALL_BYTES = 1024 * 1024;
+
+function weightOf({ content }: Missing): number {
+  return content.size <= SMALL_BYTES ? 1 : 2;
+}
 
 /** Progress of a pull, in bytes as stored at the image's origin. */
 export interface PullProgress {
@@ -45,7 +53,7 @@ export function imagePath(paths: StorePaths, digest: string): string {
 }
 
 /**
- * Fetches the missing parts of an image: its config, then its layers, the largest first, two in parallel.
+ * Fetches the missing parts of an image: its config, then its layers, the largest first, several in parallel.
  *
  * @returns the image, and the layers that this call unpacked
  * @throws StoreError, and SourceError
@@ -115,7 +123,7 @@ async function fetchAll(
   const total = missing.reduce((sum, { content }) => sum + content.size, 0);
   const stop = new AbortController();
   const signal = AbortSignal.any([request.signal, stop.signal]);
-  await inTurn(missing, AT_ONCE, async ({ diffId, content }) => {
+  await byWeight(missing, { most: MOST_WEIGHT, weightOf }, async ({ diffId, content }) => {
     const options: ReadOptions = {
       signal,
       onProgress: (bytes) => {
@@ -127,7 +135,7 @@ async function fetchAll(
       const read = () => source.read(content, options);
       if (await fetchLayer(paths, { diffId, content, read, keepFree, signal })) fetched.push(diffId);
     } catch (error) {
-      // The other layer's resulting error is not the reason.
+      // The other layers' resulting error is not the reason.
       stop.abort(error);
       throw error;
     }

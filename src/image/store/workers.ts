@@ -4,7 +4,7 @@ import { StoreError } from "../../lib/errors";
 import { entryPoint } from "../../lib/executable";
 import { writeFd } from "../../linux/fd-stream";
 import type { FileLock } from "../../linux/flock";
-import { createPipe } from "../../linux/pipe";
+import { createPipe, enlargePipe } from "../../linux/pipe";
 import type { ArchiveKind } from "../archive/extractor";
 import { parseReport, type UnpackReport } from "../archive/report";
 
@@ -40,7 +40,9 @@ interface UnpackRequest {
 }
 
 /** MiB of input between two garbage collections: of promises and the like, because the pieces themselves are freed at once. */
-const COLLECT_MIB = 4;
+const COLLECT_MIB = 32;
+/** What the pipe to an unpacking process holds: a small layer is received while that process starts. */
+const PIPE_BYTES = 1024 * 1024;
 /** The size of a pipe's write: the runtime would buffer a copy of anything more. */
 const PIECE = 64 * 1024;
 /**
@@ -101,6 +103,7 @@ function start(argv: readonly string[], request: Pick<UnpackRequest, "list" | "l
   const list = openSync(request.list, "wx", 0o600);
   try {
     const { readEnd, writeEnd } = createPipe();
+    enlargePipe(writeEnd, PIPE_BYTES);
     const input = writeFd(writeEnd);
     try {
       const stdio: [number, "pipe", "pipe", number, number] = [readEnd, "pipe", "pipe", list, request.lock.fd];

@@ -1,0 +1,175 @@
+/**
+ * How close a pull is to what the machine can do: each stage of it alone (receiving from the registry, the digest of what is received,
+ * decompressing, the digest of the content, writing the files), and the driver's pull of an image whose content is one layer. And how long a
+ * small image takes that has to be pulled, compared with one that is in the store. Runs on this machine in its own mount namespace, see
+ * run.ts.
+ */
+
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createGunzip } from "node:zlib";
+import { DriverClient } from "../test/support/driver-client";
+import { archiveOf, compressed, writeImage } from "../test/support/oci-image";
+import { startPlugin } from "../test/support/plugin-process";
+import { startRegistry } from "../test/support/registry";
+import { attempt, run } from "../tools/command";
+import { busyboxImage } from "../tools/images/images";
+import { layer } from "./layer-content";
+import { startOnce } from "./start-once";
+import { median, ms } from "./statistics";
+
+const mebibyte = 1024 * 1024;
+const sizes = [
+  { mebibytes: 64, rounds: 5 },
+  { mebibytes: 1024, rounds: 2 },
+] as const;
+const starts = 25;
+const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
+const piece = 64 * 1024;
+
+async function timed(work: () => unknown): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+async function receive(url: string): Promise<void> {
+  const { status, body } = await fetch(url, { decompress: false });
+  if (status !== 200 || body === null) throw new Error(`${url}: HTTP status ${status}`);
+  for await (const _ of body);
+}
+
+async function decompress(stored: Uint8Array): Promise<void> {
+  const stream = createGunzip({ chunkSize: 128 * 1024 });
+  const end = Promise.withResolvers<void>();
+  stream.on("data", () => {});
+  stream.on("end", end.resolve);
+  stream.on("error", end.reject);
+  for (let at = 0; at < stored.length; at += piece) {
+    if (stream.write(stored.subarray(at, at + piece))) continue;
+    await new Promise<void>((resolve) => stream.once("drain", resolve));
+  }
+  stream.end();
+  await end.promise;
+}
+
+/** What all rounds share. */
+interface Bench {
+  readonly scratch: string;
+  /** HOST:PORT */
+  readonly host: string;
+  readonly client: DriverClient;
+}
+
+/** Starts with an empty store. Its files stay until the end, see freshDisk(). */
+async function pullAndStart({ scratch, client }: Bench, image: string): Promise<number> {
+  await client.setConfig({ image_store: await mkdtemp(join(scratch, "store-")) });
+  return startOnce(client, { config: { image, boot: false, network_veth: false, command } });
+}
+
+async function push({ scratch, host }: Bench, name: string, contents: readonly Uint8Array[]): Promise<string> {
+  const layout = await mkdtemp(join(scratch, "layout-"));
+  const image = await writeImage(
+    layout,
+    "1",
+    contents.map((archive) => ({ archive })),
+  );
+  await run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", image, `docker://${host}/${name}:1`]);
+  return `${host}/${name}:1`;
+}
+
+async function stages(bench: Bench, mebibytes: number, rounds: number): Promise<void> {
+  const { archive } = layer(1, mebibytes * mebibyte);
+  const stored = compressed(archive, "gzip");
+  const name = `large-${mebibytes}`;
+  const image = await push(bench, name, [await archiveOf(await busyboxImage()), archive]);
+  const file = join(bench.scratch, `${name}.tar`);
+  await writeFile(file, archive);
+  const url = `http://${bench.host}/v2/${name}/blobs/sha256:${createHash("sha256").update(stored).digest("hex")}`;
+  const write = async () => {
+    const tree = await mkdtemp(join(bench.scratch, "tree-"));
+    await run(["tar", "-xf", file, "-C", tree]);
+  };
+  const works: readonly (readonly [string, () => unknown])[] = [
+    ["receive from the registry", () => receive(url)],
+    ["digest of what is received", () => createHash("sha256").update(stored).digest()],
+    ["decompress", () => decompress(stored)],
+    ["digest of the content", () => createHash("sha256").update(archive).digest()],
+    ["write the files (tar)", write],
+    ["pull and start", () => pullAndStart(bench, image)],
+  ];
+  const times = works.map((): number[] => []);
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const [index, [, work]] of works.entries()) {
+      await run(["sync"]);
+      const time = await timed(work);
+      if (round > 0) times[index]?.push(time);
+    }
+  }
+  const medians = times.map(median);
+  const alone = medians.slice(0, -1);
+  const slowest = Math.max(...alone);
+  const half = alone.reduce((sum, each) => sum + each, 0) / 2;
+  console.log(
+    `| ${mebibytes} MiB in one layer, ${(stored.length / mebibyte).toFixed(0)} MiB stored, median of ${rounds} | time | ratio to the slowest stage |`,
+  );
+  console.log("| --- | --- | --- |");
+  for (const [index, [what]] of works.entries()) {
+    const time = medians[index] ?? Number.NaN;
+    console.log(`| ${what} | ${ms(time)} | ${(time / slowest).toFixed(2)} |`);
+  }
+  console.log(`| all stages, spread over two cores | ${ms(half)} | ${(half / slowest).toFixed(2)} |\n`);
+}
+
+async function smallImage(bench: Bench): Promise<void> {
+  const image = await push(bench, "small", [await archiveOf(await busyboxImage())]);
+  const pulled: number[] = [];
+  const stored: number[] = [];
+  for (let round = 0; round <= starts; round += 1) {
+    const times = [
+      await pullAndStart(bench, image),
+      await startOnce(bench.client, { config: { image, boot: false, network_veth: false, command } }),
+    ];
+    if (round === 0) continue;
+    pulled.push(times[0] ?? Number.NaN);
+    stored.push(times[1] ?? Number.NaN);
+  }
+  const ratio = median(pulled) / median(stored);
+  console.log(
+    `small image, median of ${starts}: pulled ${ms(median(pulled))}, in the store ${ms(median(stored))}, ratio ${ratio.toFixed(2)}`,
+  );
+}
+
+/**
+ * An empty ext4 in a file: on a file system on which tests delete many files, ext4 creates others slowly for minutes, because it reuses no
+ * inode that was deleted recently. Measured: 0.4 ms per file, also for tar. Without loop devices it is a directory of the disk.
+ */
+async function freshDisk(made: AsyncDisposableStack): Promise<string> {
+  const scratch = await mkdtemp("/var/tmp/bench-stages-");
+  made.defer(() => rm(scratch, { recursive: true, force: true }));
+  const file = join(scratch, "disk");
+  const disk = join(scratch, "mounted");
+  await mkdir(disk);
+  await run(["truncate", "--size=24G", file]);
+  await run(["mkfs.ext4", "-q", file]);
+  if ((await attempt(["mount", "-o", "loop", file, disk])).code === 0) {
+    made.defer(async () => {
+      await run(["umount", "--lazy", disk]);
+    });
+  } else console.log("loop devices cannot be used: measured on the disk of /var/tmp");
+  return disk;
+}
+
+async function main(): Promise<void> {
+  await using made = new AsyncDisposableStack();
+  const scratch = await freshDisk(made);
+  const registry = made.use(await startRegistry());
+  const plugin = made.use(await startPlugin());
+  const client = made.use(new DriverClient(plugin.socket));
+  const bench: Bench = { scratch, host: registry.host, client };
+  await smallImage(bench);
+  for (const { mebibytes, rounds } of sizes) await stages(bench, mebibytes, rounds);
+}
+
+await main();
