@@ -84,11 +84,7 @@ export async function bindMounts(
   return mounts;
 }
 
-/**
- * The mounts of `overlay` with their directories resolved.
- *
- * @throws ConfigError as resolveSource() does
- */
+/** The mounts of `overlay` with their directories resolved. @throws ConfigError as resolveSource() does */
 export async function overlayMounts(overlays: readonly OverlayMount[], policy: SourcePolicy): Promise<OverlayMount[]> {
   const resolve = (source: string) => resolveSource("overlay", source, policy);
   return Promise.all(

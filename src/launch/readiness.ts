@@ -63,11 +63,7 @@ export class ReadySocket implements Disposable {
     }
   }
 
-  /**
-   * Waits until the container is ready or has exited.
-   *
-   * @throws LaunchError after the timeout; the signal's reason
-   */
+  /** Waits until the container is ready or has exited. @throws LaunchError after the timeout; the signal's reason */
   async wait(container: Container, { timeout, signal, onSlow }: ReadyWait): Promise<void> {
     const { machine, mode } = container.ref;
     let exited = false;

@@ -122,11 +122,7 @@ async function withAttached(
   }
 }
 
-/**
- * Unmounts everything at a path; does nothing if it is not a mount point.
- *
- * @throws Error if a mount remains
- */
+/** Unmounts everything at a path; does nothing if it is not a mount point. @throws Error if a mount remains */
 export async function unmountAll(path: string, above: string): Promise<void> {
   for (let tries = 0; await isMountPoint(path, above); tries += 1) {
     if (!detachMount(path) || tries > 100) throw new Error(`Cannot unmount ${path}.`);

@@ -77,11 +77,7 @@ export class Task {
     );
   }
 
-  /**
-   * Runs a command in the container.
-   *
-   * @throws ContainerGoneError, EnterError
-   */
+  /** Runs a command in the container. @throws ContainerGoneError, EnterError */
   exec(command: readonly string[], terminal: boolean): Promise<Session> {
     return openSession(this.container, this.#launched.exec, {
       command,

@@ -44,11 +44,7 @@ export function createRecord(
   return withAddresses(base, given);
 }
 
-/**
- * Addresses for a container's link that are unused on this host, as far as any are left.
- *
- * @param others the other containers' records
- */
+/** Addresses for a container's link that are unused on this host, as far as any are left. @param others the other containers' records */
 export function chooseAddresses(record: NetworkRecord, pools: AddressPools, others: readonly NetworkRecord[]): Given {
   using links = new Links();
   const used = [
