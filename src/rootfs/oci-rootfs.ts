@@ -12,21 +12,17 @@ interface OciRootfsContext {
 
 /** Roots from OCI images of the store: a snapshot of the image's layers for each machine, removed with it. */
 export class OciRootfs implements RootfsProvider {
-  readonly #context: OciRootfsContext;
-
-  constructor(context: OciRootfsContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: OciRootfsContext) {}
 
   async check({ image, options }: RootfsRequest): Promise<void> {
-    await this.#context.images.check(options, ociRef(image));
+    await this.context.images.check(options, ociRef(image));
   }
 
   async acquire(
     { image, options }: RootfsRequest,
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
-    const { images, roots } = this.#context;
+    const { images, roots } = this.context;
     const acquired = await images.acquire(options, ociRef(image), {
       signal,
       onProgress: (progress) => onProgress({ image: options.image, ...progress }),

@@ -66,8 +66,6 @@ interface Connection {
 
 /** The systemd manager (PID 1) over D-Bus: calls, and the changes of the units that are watched. Connects on first use. */
 export class SystemdManager {
-  readonly #log: Logger;
-  readonly #socket: string;
   readonly #watches = new Map<string, Set<(change: UnitChange) => void>>();
   /** Callbacks for finished jobs by unit; a job's end may be reported before StartTransientUnit's own response is read. */
   readonly #jobs = new Map<string, (result: string) => void>();
@@ -75,10 +73,10 @@ export class SystemdManager {
   #ended = false;
 
   /** @param socket PID 1's; tests use another one */
-  constructor(log: Logger, socket = PRIVATE_SOCKET) {
-    this.#log = log;
-    this.#socket = socket;
-  }
+  constructor(
+    private readonly log: Logger,
+    private readonly socket = PRIVATE_SOCKET,
+  ) {}
 
   /** Calls `listener` for every change of a unit until the returned function is called. */
   watch(unit: string, listener: (change: UnitChange) => void): () => void {
@@ -234,14 +232,14 @@ export class SystemdManager {
   }
 
   async #connect(): Promise<Connection> {
-    const stream = await FdSocket.connect(this.#socket, (signal) => this.#wants(signal)).catch((error: unknown) => {
-      throw new DbusError("", `cannot connect to systemd's socket ${this.#socket}: ${errorText(error)}`);
+    const stream = await FdSocket.connect(this.socket, (signal) => this.#wants(signal)).catch((error: unknown) => {
+      throw new DbusError("", `cannot connect to systemd's socket ${this.socket}: ${errorText(error)}`);
     });
     const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
     const ready = Promise.withResolvers<void>();
     bus.connection.on("connect", () => ready.resolve());
     bus.connection.on("error", (error) => {
-      this.#log.debug("connection to systemd failed", { error: error.message });
+      this.log.debug("connection to systemd failed", { error: error.message });
       ready.reject(error);
     });
     bus.connection.on("close", () => {

@@ -78,12 +78,9 @@ export interface Route {
 /** Interfaces, addresses and routes of one network namespace: that of the thread that creates this object. */
 export class Links implements Disposable {
   readonly #socket = new NetlinkSocket(NETLINK.route);
-  readonly #most: number | undefined;
 
   /** @param most approximate maximum of interfaces and addresses to list; for a container's namespace, which can have any number */
-  constructor(most?: number) {
-    this.#most = most;
-  }
+  constructor(private readonly most?: number) {}
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
@@ -95,9 +92,9 @@ export class Links implements Disposable {
   }
 
   #list(what: string, type: number, header: Uint8Array): Message[] {
-    if (this.#most === undefined) return this.#socket.dump(what, type, header);
+    if (this.most === undefined) return this.#socket.dump(what, type, header);
     using socket = new NetlinkSocket(NETLINK.route);
-    return socket.dumpSome(this.#most, what, type, header);
+    return socket.dumpSome(this.most, what, type, header);
   }
 
   link(name: string): Link | undefined {
