@@ -21,15 +21,13 @@ import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { machinedAvailable } from "../systemd/presence";
 import { hostsText } from "./dns-plan";
-import { execContext } from "./exec-context";
 import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes } from "./logs";
 import { wrapPayload } from "./payload-wrapper";
-import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
-import { preparationNote } from "./preparation";
-import { ReadySocket } from "./readiness";
+import { execContext, jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
+import { preparationNote, ReadySocket } from "./readiness";
 import { followSharedCpus } from "./shared-cpus";
 
 /** A started or recovered container, with everything that a task needs of it. */
@@ -83,12 +81,8 @@ export class Launcher {
   /** Plans a task's container and refuses it if it cannot run here; nothing is downloaded or written. @throws see planLaunch() */
   async plan(config: TaskConfig, machine: string, nspawn: InstalledNspawn): Promise<LaunchPlan> {
     const { options, pluginDir, namesVolumes } = this.context;
-    const plan = await planLaunch(config, machine, {
-      plugin: options(),
-      nspawn,
-      pluginDir,
-      namesVolumes: namesVolumes(),
-    });
+    const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
+    const plan = await planLaunch(config, machine, context);
     await this.#providerOf(plan).check(plan);
     return plan;
   }
@@ -212,21 +206,16 @@ export class Launcher {
 
   async #release(machine: string): Promise<void> {
     const { networks, roots } = this.context;
-    const files = { release: removeMachineFiles };
-    await releaseAll([networks, roots, files], machine);
+    await releaseAll([networks, roots, { release: removeMachineFiles }], machine);
     await unregisterMachine(machine);
   }
 
   async #discardAfterFailure(machine: string): Promise<void> {
-    try {
-      await this.discard(machine);
-    } catch (error) {
-      this.context.log.warn("cleanup after a failed start is incomplete; trying again later", {
-        machine,
-        error: errorText(error),
-      });
+    await this.discard(machine).catch((error: unknown) => {
+      const fields = { machine, error: errorText(error) };
+      this.context.log.warn("cleanup after a failed start is incomplete; trying again later", fields);
       this.context.onDangling();
-    }
+    });
   }
 
   #providerOf({ image }: LaunchPlan): RootfsProvider {

@@ -26,7 +26,10 @@ export function findLeader(mainPid: number, table: ProcessTable = hostProcesses)
   if (depth === 0) return undefined;
   let generation = table.children(mainPid);
   for (let level = 0; level < MAX_DEPTH; level += 1) {
-    const leader = generation.find((pid) => isPidInNamespace(table.namespacePids(pid), depth + 1, 1));
+    const leader = generation.find((pid) => {
+      const pids = table.namespacePids(pid);
+      return pids.length === depth + 1 && pids.at(-1) === 1;
+    });
     if (leader !== undefined) return identify(leader, table);
     generation = generation.flatMap((pid) => table.children(pid));
   }
@@ -176,8 +179,4 @@ export async function signalPayload(
   }
   // The process is gone and needs no signal.
   return true;
-}
-
-function isPidInNamespace(pids: readonly number[], depth: number, pid: number): boolean {
-  return pids.length === depth && pids.at(-1) === pid;
 }

@@ -174,15 +174,11 @@ function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: Do
 async function sourceUrl(text: string, imagePaths: readonly string[]): Promise<URL> {
   const url = text.startsWith("/") ? pathToFileURL(text) : new URL(text);
   if (url.protocol !== "file:") return url;
-  const path = Bun.fileURLToPath(url);
-  let real: string;
-  try {
-    real = await realpath(path);
-  } catch (error) {
+  const real = await realpath(Bun.fileURLToPath(url)).catch((error: unknown) => {
     throw new ConfigError(
       `Option image_download.url = ${JSON.stringify(text)} cannot be read: ${errnoCode(error) ?? "unknown error"}.`,
     );
-  }
+  });
   await requireAllowed(text, real, imagePaths);
   return pathToFileURL(real);
 }

@@ -23,21 +23,19 @@ export class OciRootfs implements RootfsProvider {
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
     const { images, roots } = this.context;
+    using held = new DisposableStack();
     const acquired = await images.acquire(options, ociRef(image), {
       signal,
       onProgress: (progress) => onProgress({ image: options.image, ...progress }),
     });
-    try {
-      const stored = acquired.image;
-      return {
-        config: parseImageConfig(stored.configText, JSON.stringify(options.image)),
-        mount: (request) => mountOciRoot({ ...request, roots, stored }),
-        [Symbol.dispose]: () => acquired[Symbol.dispose](),
-      };
-    } catch (error) {
-      acquired[Symbol.dispose]();
-      throw error;
-    }
+    const { image: stored } = held.use(acquired);
+    const config = parseImageConfig(stored.configText, JSON.stringify(options.image));
+    const kept = held.move();
+    return {
+      config,
+      mount: (request) => mountOciRoot({ ...request, roots, stored }),
+      [Symbol.dispose]: () => kept.dispose(),
+    };
   }
 }
 

@@ -53,15 +53,8 @@ export const execCommand: Command = {
   },
 };
 
-interface ExecOptions {
-  readonly machine: string;
-  readonly command: readonly string[];
-  readonly user: string | undefined;
-  readonly tty: boolean;
-}
-
 /** Options end at the machine's name: those after it belong to the command. */
-function execOptions(args: readonly string[]): ExecOptions {
+function execOptions(args: readonly string[]) {
   const known = { tty: { type: "boolean" }, "no-tty": { type: "boolean" }, user: { type: "string" } } as const;
   const first = args.findIndex((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--user");
   const end = first < 0 ? args.length : first;

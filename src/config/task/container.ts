@@ -5,12 +5,6 @@ import { option } from "../option";
 import { choice, flag, string, strings } from "../row-types";
 import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
 
-/** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
-interface PivotRoot {
-  readonly newRoot: string;
-  readonly oldRoot: string | undefined;
-}
-
 /** What runs in the container and how it is started. */
 export const containerOptions = {
   image: option({
@@ -144,7 +138,8 @@ export const containerOptions = {
   }),
 };
 
-function parsePivotRoot(value: string): PivotRoot | Problem {
+/** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
+function parsePivotRoot(value: string) {
   const [newRoot = "", oldRoot] = splitColons(value, 2);
   for (const path of oldRoot === undefined ? [newRoot] : [newRoot, oldRoot]) {
     if (!path.startsWith("/")) return new Problem("it must be an absolute path, or two separated by a colon");
