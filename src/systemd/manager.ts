@@ -1,6 +1,7 @@
 import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { isRecord } from "../lib/objects";
 import { callMethod, DbusError } from "./dbus";
 import { FdSocket } from "./dbus-socket";
 import type { SignalHeader } from "./message-filter";
@@ -282,7 +283,7 @@ export class SystemdManager {
     if (member === "PropertiesChanged" && path !== undefined) {
       const [iface, changed] = body;
       if (iface !== UNIT_INTERFACE && iface !== SERVICE_INTERFACE) return;
-      this.#notify(path, { kind: "properties", values: asValues(changed) });
+      this.#notify(path, { kind: "properties", values: isRecord(changed) ? changed : {} });
     } else if (member === "JobRemoved") {
       const [, , unit, result] = body;
       if (typeof unit === "string" && typeof result === "string") this.#jobs.get(unit)?.(result);
@@ -318,8 +319,4 @@ async function subscribe(bus: MessageBus): Promise<void> {
   } finally {
     clearInterval(nudge);
   }
-}
-
-function asValues(value: unknown): PropertyValues {
-  return value !== null && typeof value === "object" ? { ...value } : {};
 }

@@ -77,10 +77,8 @@ export class DanglingReconciler {
     const removal = work().then(
       () => true,
       (error: unknown) => {
-        this.context.log.warn("cannot remove dangling container; trying again later", {
-          machine,
-          error: errorText(error),
-        });
+        const fields = { machine, error: errorText(error) };
+        this.context.log.warn("cannot remove dangling container; trying again later", fields);
         return false;
       },
     );

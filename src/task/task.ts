@@ -76,11 +76,7 @@ export class Task {
 
   /** Runs a command in the container. @throws ContainerGoneError, EnterError */
   exec(command: readonly string[], terminal: boolean): Promise<Session> {
-    return openSession(this.container, this.launched.exec, {
-      command,
-      terminal,
-      filters: (container) => this.#filters.of(container),
-    });
+    return openSession(this.container, this.launched.exec, { command, terminal, filters: this.#filters });
   }
 
   /** Calls `listener` when the kernel has OOM-killed a process of the task; the task may keep running. */

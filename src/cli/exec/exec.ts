@@ -7,6 +7,7 @@
 import { FilterCache } from "../../exec/seccomp";
 import { openSession } from "../../exec/session";
 import { exitCode } from "../../exec/session-plan";
+import { defined } from "../../lib/objects";
 import { type Command, parseArguments, UsageError } from "../command";
 import { joinStreams } from "./attach-streams";
 import { findContainer } from "./find-container";
@@ -33,12 +34,8 @@ export const execCommand: Command = {
     const { machine, command, user, tty } = execOptions(args);
     const { handle, context, close } = await findContainer(machine);
     try {
-      const filters = new FilterCache();
-      const session = await openSession(
-        handle,
-        { ...context, ...(user === undefined ? {} : { user }) },
-        { command, terminal: tty, filters: (container) => filters.of(container) },
-      );
+      const request = { command, terminal: tty, filters: new FilterCache() };
+      const session = await openSession(handle, { ...context, ...defined({ user }) }, request);
       try {
         await joinStreams(session, tty, process);
         const end = await session.ended;

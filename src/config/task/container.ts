@@ -109,15 +109,7 @@ export const containerOptions = {
     example: 'user = "www-data"',
   }),
   working_directory: option({
-    ...string(
-      v.pipe(
-        normalizedPath,
-        // systemd 257 rejects these; earlier versions fail later.
-        checked((path: string) =>
-          /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not be in /proc, /sys or /dev" : undefined,
-        ),
-      ),
-    ),
+    ...string(v.pipe(normalizedPath, checked(workingDirectoryProblem))),
     allowed: "an absolute path in the container",
     meaning: "Working directory of the command in the container.",
     nspawn: "--chdir=",
@@ -137,6 +129,11 @@ export const containerOptions = {
     ],
   }),
 };
+
+/** systemd 257 rejects these; earlier versions fail later. */
+function workingDirectoryProblem(path: string): string | undefined {
+  return /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not be in /proc, /sys or /dev" : undefined;
+}
 
 /** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
 function parsePivotRoot(value: string) {

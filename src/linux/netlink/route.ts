@@ -137,13 +137,8 @@ export class Links implements Disposable {
       // No other host on this link can have it, so duplicate detection is not needed.
       [IFA_FLAGS, u32(family === 6 ? IFA_F_NODAD : 0)],
     ]);
-    this.#socket.request(
-      `Cannot assign the address ${formatSubnet(subnet)} to an interface`,
-      RTM_NEWADDR,
-      NLM_F_CREATE | NLM_F_REPLACE,
-      header,
-      attributes,
-    );
+    const what = `Cannot assign the address ${formatSubnet(subnet)} to an interface`;
+    this.#socket.request(what, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, header, attributes);
   }
 
   /** Removes an interface's address; does nothing if it is not assigned. */
@@ -165,13 +160,8 @@ export class Links implements Disposable {
       [RTA_GATEWAY, addressBytes(gateway)],
       [RTA_OIF, u32(index)],
     ]);
-    this.#socket.request(
-      "Cannot set the default route",
-      RTM_NEWROUTE,
-      NLM_F_CREATE | NLM_F_REPLACE,
-      header,
-      attributes,
-    );
+    const what = "Cannot set the default route";
+    this.#socket.request(what, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header, attributes);
   }
 }
 

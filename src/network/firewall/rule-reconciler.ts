@@ -27,7 +27,9 @@ export class RuleReconciler {
       if (released) return;
       released = true;
       this.#holders -= 1;
-      if (this.#holders === 0) this.#stopWatching();
+      if (this.#holders > 0) return;
+      this.#unwatch?.();
+      this.#unwatch = undefined;
     };
   }
 
@@ -39,11 +41,6 @@ export class RuleReconciler {
     } catch (error) {
       this.log.warn("cannot watch nftables: removed rules will not be restored", { error: errorText(error) });
     }
-  }
-
-  #stopWatching(): void {
-    this.#unwatch?.();
-    this.#unwatch = undefined;
   }
 
   #check(): void {

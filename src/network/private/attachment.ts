@@ -150,13 +150,11 @@ export class NetworkAttachment {
     this.#earlyStops.push(
       watchNetwork(undefined, update),
       watchLinkStates(update),
-      startTimer(MANAGEMENT_MS, () => this.#onManagementTimeout(update)),
+      startTimer(MANAGEMENT_MS, () => {
+        this.#managementTimedOut = true;
+        update();
+      }),
     );
-    update();
-  }
-
-  #onManagementTimeout(update: () => void): void {
-    this.#managementTimedOut = true;
     update();
   }
 
