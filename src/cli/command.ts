@@ -53,12 +53,8 @@ export interface Terminal {
 /** The process's own terminal; NO_COLOR (no-color.org) turns colours off. */
 export function processTerminal(): Terminal {
   return {
-    out: (text) => {
-      process.stdout.write(text);
-    },
-    err: (text) => {
-      process.stderr.write(text);
-    },
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
     colours: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
   };
 }

@@ -11,7 +11,6 @@ import { createLogger } from "../plugin/logger";
 import { type Command, parseArguments, type Terminal, UsageError } from "./command";
 
 const VERBS = ["list", "prune", "verify"] as const;
-type Verb = (typeof VERBS)[number];
 
 /** Maximum number of problems printed per layer; a layer may have one per file. */
 const SHOWN_PROBLEMS = 20;
@@ -48,23 +47,12 @@ export const imagesCommand: Command = {
       );
       return verb === "list" ? 0 : 1;
     }
-    return run(verb, directory, values.json === true, terminal);
+    if (verb !== "list") return await { prune, verify }[verb](directory, terminal);
+    const images = await listImages(storePaths(directory));
+    terminal.out(values.json === true ? `${JSON.stringify({ images }, undefined, 2)}\n` : listText(images));
+    return 0;
   },
 };
-
-async function run(verb: Verb, directory: string, json: boolean, terminal: Terminal): Promise<number> {
-  switch (verb) {
-    case "list": {
-      const images = await listImages(storePaths(directory));
-      terminal.out(json ? `${JSON.stringify({ images }, undefined, 2)}\n` : listText(images));
-      return 0;
-    }
-    case "prune":
-      return prune(directory, terminal);
-    case "verify":
-      return verify(directory, terminal);
-  }
-}
 
 function listText(images: readonly ListedImage[]): string {
   if (images.length === 0) return "No images.\n";

@@ -9,24 +9,16 @@ export function optionsPage(): string {
     "Made by `bun scripts/gen-docs.ts` from the option tables in `src/config`; do not edit.",
     'A map is written as a block (`environment { FOO = "bar" }`) or as an attribute (`environment = { FOO = "bar" }`). Nomad\'s job files allow quoted names, such as paths, in the attribute form only.',
     "## Task config",
-    taskOptionsMarkdown(),
+    ...section(taskOptions),
     "## Plugin config",
-    pluginOptionsMarkdown(),
-    "",
+    ...section(pluginOptions),
   ]
     .join("\n\n")
-    .trimEnd()
     .concat("\n");
 }
 
-/** Tables and examples for the `config` block of a task. */
-function taskOptionsMarkdown(): string {
-  return [table(taskOptions), examples(taskOptions)].join("\n\n");
-}
-
-/** Tables and examples for `plugin "nspawn" { config {} }`. */
-function pluginOptionsMarkdown(): string {
-  return [table(pluginOptions), examples(pluginOptions)].join("\n\n");
+function section(options: OptionTable): string[] {
+  return [table(options), examples(options)];
 }
 
 function table(options: OptionTable): string {
@@ -46,14 +38,8 @@ function flatten(options: OptionTable, prefix: string): [name: string, row: AnyO
 }
 
 function typeText(type: HclType): string {
-  switch (type.kind) {
-    case "strings":
-      return "list(string)";
-    case "map":
-      return `map(${type.of})`;
-    default:
-      return type.kind;
-  }
+  if (type.kind === "map") return `map(${type.of})`;
+  return type.kind === "strings" ? "list(string)" : type.kind;
 }
 
 function defaultText(row: AnyOption): string {

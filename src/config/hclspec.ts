@@ -41,12 +41,6 @@ function valueSpec(name: string, row: AnyOption): Spec {
  * of maps, a JSON job has the map itself, and only the type "any" accepts both. The validator then reports what is wrong.
  */
 function typeExpression(type: Exclude<HclType, { kind: "block" }>): string {
-  switch (type.kind) {
-    case "strings":
-      return "list(string)";
-    case "map":
-      return "any";
-    default:
-      return type.kind;
-  }
+  if (type.kind === "map") return "any";
+  return type.kind === "strings" ? "list(string)" : type.kind;
 }

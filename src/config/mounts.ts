@@ -3,12 +3,6 @@ import { absolutePathProblem, Problem, splitColons, textProblem } from "./valida
 /** Bind mount options that systemd-nspawn knows (nspawn-mount.c, parse_mount_bind_options). */
 const BIND_OPTIONS: readonly string[] = ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"];
 
-/** Where a bind mount appears in the container, and how. */
-interface BindTarget {
-  readonly path: string;
-  readonly options: readonly string[];
-}
-
 /** A fresh tmpfs in the container. */
 export interface TmpfsMount {
   readonly target: string;
@@ -37,7 +31,7 @@ export interface DeviceNode {
  * Splits `PATH[:OPTION,…]`. Only words systemd-nspawn knows count as options: any other colon belongs to the path, so a
  * path with a colon in it needs no escaping.
  */
-export function splitBindTarget(target: string): BindTarget {
+export function splitBindTarget(target: string): { readonly path: string; readonly options: readonly string[] } {
   const colon = target.lastIndexOf(":");
   const words = colon < 0 ? [] : target.slice(colon + 1).split(",");
   if (words.length === 0 || !words.every((word) => BIND_OPTIONS.includes(word))) return { path: target, options: [] };

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { isRecord } from "../lib/objects";
 import type { HclType } from "./option";
 import { Problem, textProblem } from "./validators";
 
@@ -60,9 +61,7 @@ export function numberMap(checks: { readonly value: (value: number) => string | 
 /** A map with any names: valibot's own v.record() silently drops entries named "constructor" or "prototype". */
 function mapOf<T>(element: (name: string, value: unknown) => T | Problem) {
   return v.pipe(
-    v.custom<Readonly<Record<string, unknown>>>(
-      (value) => typeof value === "object" && value !== null && !Array.isArray(value),
-    ),
+    v.custom<Readonly<Record<string, unknown>>>(isRecord),
     v.rawTransform(({ dataset, addIssue, NEVER }): Readonly<Record<string, T>> => {
       const entries: [string, T][] = [];
       for (const [key, value] of Object.entries(dataset.value)) {

@@ -5,11 +5,7 @@ export const MAX_ARGUMENT_BYTES = 131_071;
 
 /** What a parser returns on failure: the clause that ends the sentence "Option x = y is not valid: …". */
 export class Problem {
-  readonly clause: string;
-
-  constructor(clause: string) {
-    this.clause = clause;
-  }
+  constructor(readonly clause: string) {}
 }
 
 /** A valibot action that rejects a value for which `problemOf` returns a problem. */

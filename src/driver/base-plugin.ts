@@ -3,7 +3,7 @@ import { BasePlugin, PluginType } from "../../gen/hashicorp/nomad/plugins/base/p
 import { pluginConfigSpec } from "../config/hclspec";
 import { decodePluginConfig } from "../config/plugin/decode";
 import { version } from "../lib/executable";
-import { rpc } from "./rpc";
+import { emptyRpc } from "./rpc";
 import type { Services } from "./services";
 
 /** The plugin's name: the driver of `driver = "nspawn"` and the label of its plugin block. */
@@ -21,9 +21,6 @@ export function registerBasePlugin(router: ConnectRouter, services: Services): v
       name: PLUGIN_NAME,
     }),
     configSchema: () => ({ spec: pluginConfigSpec() }),
-    setConfig: rpc(({ msgpackConfig }) => {
-      services.config.set(decodePluginConfig(msgpackConfig));
-      return {};
-    }),
+    setConfig: emptyRpc(({ msgpackConfig }) => services.config.set(decodePluginConfig(msgpackConfig))),
   });
 }

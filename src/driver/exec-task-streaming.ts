@@ -76,11 +76,7 @@ async function feed(
   if (!terminal) session.stdin.close();
 }
 
-/**
- * Yields what `source` yields, and `beat` whenever `source` yields nothing for `idleMs` milliseconds.
- *
- * Leaving the loop also ends `source`.
- */
+/** Yields what `source` yields, and `beat` whenever `source` yields nothing for `idleMs` ms. Leaving the loop also ends `source`. */
 export async function* withKeepalive<T>(source: AsyncIterable<T>, beat: T, idleMs: number): AsyncGenerator<T> {
   const items = source[Symbol.asyncIterator]();
   try {

@@ -34,18 +34,15 @@ export function healthProblem(facts: FingerprintFacts): string | undefined {
 
 /** Reads the current state of the host: supervisor, cgroups, systemd-nspawn. */
 export class HostProbe {
-  readonly #config: LiveConfig;
-  readonly #supervisor: () => SupervisorName;
-
   /** @param supervisor name of the supervisor for new tasks */
-  constructor(config: LiveConfig, supervisor: () => SupervisorName) {
-    this.#config = config;
-    this.#supervisor = supervisor;
-  }
+  constructor(
+    private readonly config: LiveConfig,
+    private readonly supervisor: () => SupervisorName,
+  ) {}
 
   /** Reads everything the fingerprint depends on. */
   async facts(): Promise<FingerprintFacts> {
-    const { enabled, volumes } = this.#config.options;
+    const { enabled, volumes } = this.config.options;
     const nspawn = await readNspawn().catch((error: unknown) => errorText(error));
     return {
       enabled,
@@ -54,20 +51,20 @@ export class HostProbe {
       nspawnVersion: typeof nspawn === "object" ? nspawn.version : undefined,
       ...(typeof nspawn === "string" ? { nspawnProblem: nspawn } : {}),
       cgroup: readCgroupLayout().kind === "v2" ? "v2" : "v1",
-      supervisor: this.#supervisor(),
+      supervisor: this.supervisor(),
     };
   }
 
   /** The installed systemd-nspawn, for the start of a task. @throws Error with the reason why no task can run on this host */
   async requireHealthy(): Promise<InstalledNspawn> {
     const nspawn = await readNspawn();
-    if (nspawn !== undefined && this.#config.options.enabled) return nspawn;
+    if (nspawn !== undefined && this.config.options.enabled) return nspawn;
     throw new Error(healthProblem(await this.facts()) ?? "systemd-nspawn is not installed.");
   }
 
   /** Calls `listener` when systemd-nspawn is installed or removed or the config changes, until the returned function is called. */
   onChange(listener: () => void): () => void {
-    const stops = [watchNspawn(listener), this.#config.onChange(listener)];
+    const stops = [watchNspawn(listener), this.config.onChange(listener)];
     return () => {
       for (const stop of stops) stop();
     };

@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { RecoverableErrorSchema } from "../../gen/hashicorp/nomad/plugins/shared/structs/recoverable_error_pb";
 import { unlessAborted } from "../lib/deadline";
 import { errorText } from "../lib/errors";
@@ -16,15 +16,23 @@ export function rpcError(error: unknown, recoverable?: boolean): ConnectError {
 
 /** Wraps a handler so that its errors reach the agent unchanged; Connect would replace them by an internal error. */
 export function rpc<Request, Response>(
-  handler: (request: Request) => Promise<Response> | Response,
-): (request: Request) => Promise<Response> {
-  return async (request) => {
+  handler: (request: Request, context: HandlerContext) => Promise<Response> | Response,
+): (request: Request, context: HandlerContext) => Promise<Response> {
+  return async (request, context) => {
     try {
-      return await handler(request);
+      return await handler(request, context);
     } catch (error) {
       throw rpcError(error);
     }
   };
+}
+
+/** As rpc(), for a request whose response has no fields. */
+export function emptyRpc<Request>(handler: (request: Request) => Promise<void> | void) {
+  return rpc(async (request: Request) => {
+    await handler(request);
+    return {};
+  });
 }
 
 /** Wraps a response stream so that its errors reach the agent unchanged. */

@@ -48,16 +48,13 @@ export async function* taskStats(
 
 /** Reads one task's cgroups; they are looked up again only when its systemd-nspawn process has changed. */
 class Meter {
-  readonly #task: Task;
   #mainPid: number | undefined;
   #cgroups: ContainerCgroups = { legacy: new Map() };
 
-  constructor(task: Task) {
-    this.#task = task;
-  }
+  constructor(private readonly task: Task) {}
 
   sample(): Sample {
-    const { container } = this.#task;
+    const { container } = this.task;
     const pid = container.mainPid();
     if (pid !== undefined && pid !== this.#mainPid) {
       this.#cgroups = findContainerCgroups(pid, container.ref.machine);

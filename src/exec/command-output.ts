@@ -20,12 +20,8 @@ export async function commandOutput(
   timeoutMs: number,
 ): Promise<string | undefined> {
   try {
-    const filters = new FilterCache();
-    const session = await openSession(
-      container,
-      { environment: {} },
-      { command, terminal: false, filters: (open) => filters.of(open) },
-    );
+    const request = { command, terminal: false, filters: new FilterCache() };
+    const session = await openSession(container, { environment: {} }, request);
     try {
       session.stdin.close();
       const parts: Uint8Array[] = [];
@@ -39,14 +35,8 @@ export async function commandOutput(
         return exitCode(await session.ended);
       };
       const collected = collect();
-      collected.catch(() => {});
-      if (
-        !(await settles(
-          collected.catch(() => {}),
-          timeoutMs,
-        ))
-      )
-        return undefined;
+      const over = collected.catch(() => {});
+      if (!(await settles(over, timeoutMs))) return undefined;
       return (await collected) === 0 ? Buffer.concat(parts).subarray(0, MAX_OUTPUT).toString("utf8") : undefined;
     } finally {
       await session.close();

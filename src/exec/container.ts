@@ -45,11 +45,7 @@ export class ContainerStartingError extends Error {
   }
 }
 
-/**
- * Opens a container. Waits if it is still starting, at most `waitMs` milliseconds.
- *
- * @throws ContainerGoneError, ContainerStartingError
- */
+/** Opens a container. Waits if it is still starting, at most `waitMs` milliseconds. @throws ContainerGoneError, ContainerStartingError */
 export async function openContainer(supervised: ContainerHandle, waitMs?: number): Promise<OpenContainer> {
   const mainPid = supervised.mainPid();
   const gone = () => new ContainerGoneError();

@@ -126,13 +126,8 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
   copyLimits(program, plan, optional);
   // After joining, the container's root may control this process; it must not trace it or read its memory.
   optional(SYS.prctl, [PR_SET_DUMPABLE, 0]);
-  const root = program.text(`/proc/${plan.leader}/root`);
-  required(
-    "cannot open its root directory",
-    SYS.open,
-    [root, O_PATH | O_DIRECTORY | O_CLOEXEC],
-    program.argumentAhead(3),
-  );
+  const root = [program.text(`/proc/${plan.leader}/root`), O_PATH | O_DIRECTORY | O_CLOEXEC];
+  required("cannot open its root directory", SYS.open, root, program.argumentAhead(3));
   // What was opened and copied by PID is the leader's only if the leader is still alive.
   required("the container has ended", SYS.pidfd_send_signal, [PIDFD, 0, 0, 0]);
   required("cannot join its namespaces", SYS.setns, [PIDFD, plan.namespaces]);

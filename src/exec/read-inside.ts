@@ -2,7 +2,6 @@ import { closeSync, writeSync } from "node:fs";
 import { settles } from "../lib/deadline";
 import { type FdReader, readFd } from "../linux/fd-stream";
 import { createPipe } from "../linux/pipe";
-import type { ProcessIdentity } from "../linux/proc";
 import { runProgram } from "../linux/syscall-program/run";
 import type { OpenContainer } from "./container";
 import { answerOf, ContentsParser, type Found, foundSize, isReadable, parseFound, readProgram } from "./read-program";
@@ -37,7 +36,7 @@ export async function readInside<Opened>(
   { root, leader }: Pick<OpenContainer, "root" | "leader">,
   wanted: Wanted<Opened>,
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
-  const key = keyOf(leader);
+  const key = `${leader.pid}:${leader.startTime}`;
   if (stuckContainers.has(key)) throw timedOut(wanted.files);
   const paths = [...wanted.files, ...(wanted.find === undefined ? [] : [wanted.find])];
   const [answer, output] = [createPipe(), createPipe()];
@@ -70,16 +69,11 @@ function spawn(paths: readonly string[], [input, output, root]: readonly [number
   return runProgram("nomad-nspawn-look", readProgram(paths), [input, output, "ignore", root]);
 }
 
-interface Channel {
-  readonly pathOf: (found: Found) => string;
-  readonly send: (bytes: Uint8Array) => void;
-}
-
 async function inspect<Opened>(
   reader: FdReader,
   { files, find, open }: Wanted<Opened>,
   count: number,
-  { pathOf, send }: Channel,
+  { pathOf, send }: { readonly pathOf: (found: Found) => string; readonly send: (bytes: Uint8Array) => void },
 ): Promise<{ readonly texts: readonly string[]; readonly opened: Opened }> {
   const found = parseFound(await readExactly(reader, foundSize(count)));
   const wanted = found.map((one, index) => {
@@ -106,10 +100,6 @@ async function readExactly(reader: FdReader, size: number): Promise<Uint8Array> 
     bytes = Buffer.concat([bytes, part]);
   }
   return bytes;
-}
-
-function keyOf({ pid, startTime }: ProcessIdentity): string {
-  return `${pid}:${startTime}`;
 }
 
 function timedOut(files: readonly string[]): EnterError {

@@ -33,13 +33,9 @@ export function sessionCgroup(layout: CgroupLayout, membership: string, name: st
     const unlimited = controllers.length === 0 || controllers.join() === OWN_TREE;
     const tree = controllers.length === 0 ? layout.unified?.path : legacy;
     if (tree === undefined) continue;
-    if (!unlimited) {
-      groups.push(join(tree, path));
-      continue;
-    }
-    const directory = join(tree, delegated(path), name);
-    own.push(directory);
+    const directory = unlimited ? join(tree, delegated(path), name) : join(tree, path);
     groups.push(directory);
+    if (unlimited) own.push(directory);
   }
   return { join: groups, own };
 }

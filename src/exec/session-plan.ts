@@ -70,11 +70,7 @@ export function workingDirectories({ workingDirectory }: ExecContext, { home }: 
   return workingDirectory === undefined ? [home, "/"] : [workingDirectory];
 }
 
-/**
- * Parses the report of the entering program. Without a report it was killed.
- *
- * @throws EnterError if the container could not be entered
- */
+/** Parses the report of the entering program. Without a report it was killed. @throws EnterError if the container could not be entered */
 export function sessionEnd(report: Uint8Array, command: string): SessionEnd {
   const view = new DataView(report.buffer, report.byteOffset, report.byteLength);
   let ended: SessionEnd = { code: 0, signal: SIGKILL };

@@ -21,6 +21,7 @@ import { type ContainerUser, findUser } from "../values/passwd";
 import { type ContainerHandle, type OpenContainer, openContainer } from "./container";
 import { enterProgram } from "./enter-program";
 import { readInside } from "./read-inside";
+import type { FilterCache } from "./seccomp";
 import {
   createSessionCgroup,
   killSession,
@@ -43,7 +44,7 @@ interface SessionRequest {
   readonly command: readonly string[];
   /** Whether the command gets a terminal; its output is then a single stream. */
   readonly terminal: boolean;
-  readonly filters: (container: OpenContainer) => Promise<readonly Uint8Array[]>;
+  readonly filters: FilterCache;
 }
 
 /** A command that runs in a container. Its creator must close it in every case. */
@@ -98,11 +99,9 @@ export async function openSession(
     cgroups: cgroup.join.map((directory) => `${directory}/cgroup.procs`),
     oomScoreAdjust: container.oomScoreAdjust,
     credentials: user,
-    bounding: container.rights.bounding,
-    inheritable: container.rights.inheritable,
+    ...container.rights,
     permitted: permittedInside(container),
-    noNewPrivileges: container.rights.noNewPrivileges,
-    filters: await request.filters(container),
+    filters: await request.filters.of(container),
     terminal: request.terminal,
     directories: workingDirectories(context, user),
     programs: programPaths(command, context.environment),
@@ -136,17 +135,14 @@ function session(
     running = false;
   });
   // A caller that closes the session early does not wait for its result.
-  end.catch(() => {});
+  const settled = end.catch(() => {});
   const kill = async () => {
     if (!running) return;
     // It may not have joined the cgroup yet; and without a report the command counts as killed.
     killEntering();
     await killSession(cgroup);
     // A process blocked in a hanging file system of its container ends with the container; the caller does not wait that long.
-    await settles(
-      end.catch(() => {}),
-      KILL_MS,
-    );
+    await settles(settled, KILL_MS);
   };
   return {
     stdin: streams.stdin,

@@ -33,11 +33,7 @@ export function identityTexts(
   return { machineId, mask: maskedUnits(plan, machineId !== undefined).length > 0 ? "" : undefined };
 }
 
-/**
- * The units of a booted system that must not start.
- *
- * @param mounted whether the driver's file is mounted at /etc/machine-id
- */
+/** The units of a booted system that must not start. @param mounted whether the driver's file is mounted at /etc/machine-id */
 export function maskedUnits({ mode, options }: SystemPlan, mounted: boolean): readonly string[] {
   if (mode !== "boot") return [];
   return [...(mounted ? [COMMIT_MACHINE_ID] : []), ...(options.console === undefined ? [CONSOLE_GETTY] : [])];

@@ -21,15 +21,13 @@ import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { machinedAvailable } from "../systemd/presence";
 import { hostsText } from "./dns-plan";
-import { execContext } from "./exec-context";
 import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes } from "./logs";
 import { wrapPayload } from "./payload-wrapper";
-import { jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
-import { preparationNote } from "./preparation";
-import { ReadySocket } from "./readiness";
+import { execContext, jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
+import { preparationNote, ReadySocket } from "./readiness";
 import { followSharedCpus } from "./shared-cpus";
 
 /** A started or recovered container, with everything that a task needs of it. */
@@ -78,21 +76,13 @@ interface LauncherContext {
 
 /** Starts, recovers and removes containers; failed starts, destroyed tasks and dangling containers take the same path. */
 export class Launcher {
-  readonly #context: LauncherContext;
-
-  constructor(context: LauncherContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: LauncherContext) {}
 
   /** Plans a task's container and refuses it if it cannot run here; nothing is downloaded or written. @throws see planLaunch() */
   async plan(config: TaskConfig, machine: string, nspawn: InstalledNspawn): Promise<LaunchPlan> {
-    const { options, pluginDir, namesVolumes } = this.#context;
-    const plan = await planLaunch(config, machine, {
-      plugin: options(),
-      nspawn,
-      pluginDir,
-      namesVolumes: namesVolumes(),
-    });
+    const { options, pluginDir, namesVolumes } = this.context;
+    const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
+    const plan = await planLaunch(config, machine, context);
     await this.#providerOf(plan).check(plan);
     return plan;
   }
@@ -109,7 +99,7 @@ export class Launcher {
     watch: LaunchWatch,
     adopt: (launched: LaunchedContainer) => Owner,
   ): Promise<Owner> {
-    const { supervisors, networks } = this.#context;
+    const { supervisors, networks } = this.context;
     const { machine } = plan;
     using lease = await this.#providerOf(plan).acquire(plan, watch);
     watch.onAcquired();
@@ -147,12 +137,12 @@ export class Launcher {
         environment: environment.arguments,
         notifySocket: ready?.path,
         stopSignal: stopSignal ?? "",
-        stopTimeout: this.#context.options().stop_timeout,
-        slice: this.#context.options().slice,
+        stopTimeout: this.context.options().stop_timeout,
+        slice: this.context.options().slice,
       }),
     );
     watch.stage("supervisor");
-    followSharedCpus(container, plan.sharedCpuset, { known: plan.limits.cpus ?? onlineCpus(), log: this.#context.log });
+    followSharedCpus(container, plan.sharedCpuset, { known: plan.limits.cpus ?? onlineCpus(), log: this.context.log });
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
@@ -177,12 +167,12 @@ export class Launcher {
    * @throws NotSupervisedError
    */
   async attach(config: TaskConfig, ref: ContainerRef): Promise<LaunchedContainer> {
-    const { supervisors, roots, networks } = this.#context;
+    const { supervisors, roots, networks } = this.context;
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
     const own = this.#readableOptions(config);
     if (own !== undefined) {
-      followSharedCpus(container, sharedCpuset(config.resources, own), { log: this.#context.log });
+      followSharedCpus(container, sharedCpuset(config.resources, own), { log: this.context.log });
     }
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
     return {
@@ -210,39 +200,34 @@ export class Launcher {
    */
   async discard(machine: string): Promise<void> {
     // If the container cannot be killed, its root, network and files stay: it still uses them.
-    await this.#context.supervisors.discard(machine);
+    await this.context.supervisors.discard(machine);
     await this.#release(machine);
   }
 
   async #release(machine: string): Promise<void> {
-    const { networks, roots } = this.#context;
-    const files = { release: removeMachineFiles };
-    await releaseAll([networks, roots, files], machine);
+    const { networks, roots } = this.context;
+    await releaseAll([networks, roots, { release: removeMachineFiles }], machine);
     await unregisterMachine(machine);
   }
 
   async #discardAfterFailure(machine: string): Promise<void> {
-    try {
-      await this.discard(machine);
-    } catch (error) {
-      this.#context.log.warn("cleanup after a failed start is incomplete; trying again later", {
-        machine,
-        error: errorText(error),
-      });
-      this.#context.onDangling();
-    }
+    await this.discard(machine).catch((error: unknown) => {
+      const fields = { machine, error: errorText(error) };
+      this.context.log.warn("cleanup after a failed start is incomplete; trying again later", fields);
+      this.context.onDangling();
+    });
   }
 
   #providerOf({ image }: LaunchPlan): RootfsProvider {
-    return image.kind === "host" ? this.#context.hostRootfs : this.#context.ociRootfs;
+    return image.kind === "host" ? this.context.hostRootfs : this.context.ociRootfs;
   }
 
   /** The options of a recovered task, which an earlier version of the driver may have accepted and this one does not. */
   #readableOptions(config: TaskConfig): TaskOptions | undefined {
     try {
-      return taskOptionsOf(config, this.#context.pluginDir);
+      return taskOptionsOf(config, this.context.pluginDir);
     } catch (error) {
-      this.#context.log.warn("recovered task has a config this version rejects; keeping it running with defaults", {
+      this.context.log.warn("recovered task has a config this version rejects; keeping it running with defaults", {
         task: config.name,
         alloc: config.allocId,
         error: errorText(error),

@@ -63,14 +63,8 @@ function unmappable(facts: SourceFacts): string | undefined {
   return facts.mappable ? undefined : "the kernel or the file system does not support it";
 }
 
-/** Mounts with their owners mapped where possible, and notes about the others. */
-interface MappedMounts {
-  readonly mounts: readonly TaskMount[];
-  readonly notes: readonly string[];
-}
-
 /**
- * Maps the owners of mounts for a container.
+ * Maps the owners of mounts for a container, where that is possible; `notes` are about the others.
  *
  * @throws ConfigError for a mount that the container could not use at all, or for which a requested mapping is not possible
  */
@@ -78,50 +72,48 @@ export async function mapOwners(
   requests: readonly MountRequest[],
   ids: ContainerIds | undefined,
   features: Features,
-): Promise<MappedMounts> {
+): Promise<{ readonly mounts: readonly TaskMount[]; readonly notes: readonly string[] }> {
   const notes: string[] = [];
   const points = ids === undefined ? [] : readMounts().map(({ path }) => path);
   const namespace = ids === undefined ? undefined : await openUserNamespace(CONTAINER_IDS.count, CONTAINER_IDS.count);
-  try {
-    const mounts: TaskMount[] = [];
-    for (const { keepOwners, shield, ...mount } of requests) {
-      const { options = [], source, target } = mount;
-      const asked = options.find((word) => MAPPING_OPTIONS.includes(word));
-      if (asked !== undefined && ids === undefined) {
-        throw new ConfigError(
-          `The mount option ${JSON.stringify(asked)} at ${JSON.stringify(target)} needs user namespaces: set user_namespacing = true, and private_users to other than "no", "identity" and 0.`,
-        );
-      }
-      if (ids === undefined || options.includes(NO_MAPPING) || (keepOwners === true && asked === undefined)) {
-        mounts.push(mount);
-        continue;
-      }
-      const facts = await sourceFacts(source, namespace, options.includes("norbind") ? [] : points);
-      if (asked !== undefined) {
-        const because = unmappable(facts);
-        if (because !== undefined) {
-          throw new ConfigError(
-            `The mount option ${JSON.stringify(asked)} is not possible for ${source} at ${target}: ${because}.`,
-          );
-        }
-        mounts.push(mount);
-        continue;
-      }
-      const plan = mountOwnership(facts, ids, features);
-      mounts.push(plan === "map" ? { ...mount, options: [...options, "idmap"] } : mount);
-      if (typeof plan === "string" || shield === true) continue;
-      // IDs that the job chooses may have access by other means, such as an access control list.
-      if (ids.first === undefined && (facts.device || (facts.mode & 0o7) === 0)) {
-        throw new ConfigError(unusable(mount, facts, plan.because));
-      }
-      notes.push(
-        `Files at ${target} will appear as owned by nobody (65534) in the container, because their owners cannot be mapped: ${plan.because}.`,
+  using open = new DisposableStack();
+  if (namespace !== undefined) open.adopt(namespace, closeSync);
+  const mounts: TaskMount[] = [];
+  for (const { keepOwners, shield, ...mount } of requests) {
+    const { options = [], source, target } = mount;
+    const asked = options.find((word) => MAPPING_OPTIONS.includes(word));
+    if (asked !== undefined && ids === undefined) {
+      throw new ConfigError(
+        `The mount option ${JSON.stringify(asked)} at ${JSON.stringify(target)} needs user namespaces: set user_namespacing = true, and private_users to other than "no", "identity" and 0.`,
       );
     }
-    return { mounts, notes };
-  } finally {
-    if (namespace !== undefined) closeSync(namespace);
+    if (ids === undefined || options.includes(NO_MAPPING) || (keepOwners === true && asked === undefined)) {
+      mounts.push(mount);
+      continue;
+    }
+    const facts = await sourceFacts(source, namespace, options.includes("norbind") ? [] : points);
+    if (asked !== undefined) {
+      const because = unmappable(facts);
+      if (because !== undefined) {
+        throw new ConfigError(
+          `The mount option ${JSON.stringify(asked)} is not possible for ${source} at ${target}: ${because}.`,
+        );
+      }
+      mounts.push(mount);
+      continue;
+    }
+    const plan = mountOwnership(facts, ids, features);
+    mounts.push(plan === "map" ? { ...mount, options: [...options, "idmap"] } : mount);
+    if (typeof plan === "string" || shield === true) continue;
+    // IDs that the job chooses may have access by other means, such as an access control list.
+    if (ids.first === undefined && (facts.device || (facts.mode & 0o7) === 0)) {
+      throw new ConfigError(unusable(mount, facts, plan.because));
+    }
+    notes.push(
+      `Files at ${target} will appear as owned by nobody (65534) in the container, because their owners cannot be mapped: ${plan.because}.`,
+    );
   }
+  return { mounts, notes };
 }
 
 function unusable({ source, target }: TaskMount, { uid, gid, mode }: SourceFacts, because: string): string {
@@ -153,9 +145,6 @@ async function sourceFacts(
 function isMappable(source: string, namespace: number): boolean {
   const copy = detachedMount(source);
   if (copy === undefined) return false;
-  try {
-    return mapMountOwners(copy, namespace);
-  } finally {
-    closeSync(copy);
-  }
+  using open = new DisposableStack();
+  return mapMountOwners(open.adopt(copy, closeSync), namespace);
 }

@@ -8,16 +8,8 @@ import { ConfigError } from "../lib/errors";
 import type { TaskMount } from "../nspawn/arguments";
 import type { MountRequest } from "./mount-ownership";
 
-/** The directories that Nomad creates for a task (nomad's client/allocdir). */
-interface TaskDirectories {
-  readonly task: string;
-  readonly alloc: string;
-  readonly local: string;
-  readonly secrets: string;
-}
-
-/** The paths of a task's directories. */
-export function taskDirectories(config: Pick<TaskConfig, "allocDir" | "name">): TaskDirectories {
+/** The paths of the directories that Nomad creates for a task (nomad's client/allocdir). */
+export function taskDirectories(config: Pick<TaskConfig, "allocDir" | "name">) {
   const task = join(config.allocDir, config.name);
   return { task, alloc: join(config.allocDir, "alloc"), local: join(task, "local"), secrets: join(task, "secrets") };
 }
@@ -84,11 +76,7 @@ export async function bindMounts(
   return mounts;
 }
 
-/**
- * The mounts of `overlay` with their directories resolved.
- *
- * @throws ConfigError as resolveSource() does
- */
+/** The mounts of `overlay` with their directories resolved. @throws ConfigError as resolveSource() does */
 export async function overlayMounts(overlays: readonly OverlayMount[], policy: SourcePolicy): Promise<OverlayMount[]> {
   const resolve = (source: string) => resolveSource("overlay", source, policy);
   return Promise.all(

@@ -4,11 +4,7 @@ import { ConfigError } from "../lib/errors";
 import type { NetworkPlan } from "../network/network";
 import { portForwards } from "./ports";
 
-/**
- * Decides on a task's network.
- *
- * @throws ConfigError if options and the group's network contradict each other
- */
+/** Decides on a task's network. @throws ConfigError if options and the group's network contradict each other */
 export function networkPlan(config: TaskConfig, options: TaskOptions): NetworkPlan {
   const { network_veth: veth, network_bridge: bridge, network_zone: zone } = options;
   const isolation = config.networkIsolationSpec;

@@ -13,12 +13,13 @@ import { mapOwners } from "./mount-ownership";
 import { bindMounts, labelNotes, overlayMounts, ownMounts, taskDirectories, volumeMounts } from "./mounts";
 
 /** Everything that is mounted into a container, with its policy checked and its owners decided. */
-interface PlannedMounts {
+export interface PlannedMounts {
   readonly mounts: readonly TaskMount[];
   readonly overlay: OverlayMount[];
   readonly devices: LaunchSpec["devices"];
   /** Mount points of the job's own mounts. */
   readonly taken: readonly string[];
+  /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
 }
 

@@ -12,9 +12,10 @@ import type { PluginOptions } from "../config/plugin/options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task/decode";
 import type { TaskOptions } from "../config/task/options";
+import type { ExecContext } from "../exec/session-plan";
+import { defined } from "../lib/objects";
 import type { ResourceLimits } from "../linux/cgroup/limits";
 import type { NetworkPlan } from "../network/network";
-import type { TaskMount } from "../nspawn/arguments";
 import { taskEnvironment } from "../nspawn/environment";
 import { type Features, featuresOf } from "../nspawn/features";
 import type { InstalledNspawn } from "../nspawn/installation";
@@ -22,18 +23,17 @@ import { taskMachineId } from "../nspawn/machine-id";
 import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
-import type { LaunchSpec } from "../supervisor/supervisor";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
 import { networkPlan } from "./network-plan";
 import { checkNetwork } from "./network-policy";
-import { planMounts } from "./plan-mounts";
+import { type PlannedMounts, planMounts } from "./plan-mounts";
 import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
 /** Everything about a task's container that is decided before its image is acquired. */
-export interface LaunchPlan {
+export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
   readonly machine: string;
   /** The directory of its allocation. */
   readonly allocation: string;
@@ -45,10 +45,6 @@ export interface LaunchPlan {
   readonly job: JobSettings;
   readonly image: ImageRef;
   readonly mode: PayloadMode;
-  readonly mounts: readonly TaskMount[];
-  /** Mount points of the job's own mounts. */
-  readonly taken: readonly string[];
-  readonly devices: LaunchSpec["devices"];
   readonly limits: ResourceLimits;
   /** See sharedCpuset(). */
   readonly sharedCpuset: string | undefined;
@@ -59,8 +55,6 @@ export interface LaunchPlan {
   readonly logs: LogPaths;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
-  /** Notes for the job's author, as sentences. */
-  readonly warnings: readonly string[];
 }
 
 /** The properties of the host and the plugin config that a plan depends on. */
@@ -73,12 +67,6 @@ interface PlanContext {
   readonly namesVolumes: boolean;
 }
 
-/** How the payload of a task runs in its container. */
-function payloadMode(options: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
-  if (options.boot) return "boot";
-  return options.process_two ? "pid2" : "pid1";
-}
-
 /** The client of a task: its agent, identified by the directory of its allocations; each agent of a host has its own directory. */
 export function clientOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
   return dirname(allocDir);
@@ -87,6 +75,17 @@ export function clientOf({ allocDir }: Pick<TaskConfig, "allocDir">): string {
 /** What a job sets outside its config block. Variables of devices take precedence over the job's, as in Nomad's own drivers. */
 export function jobSettings({ env, deviceEnv, user }: Pick<TaskConfig, "env" | "deviceEnv" | "user">): JobSettings {
   return { environment: { ...env, ...deviceEnv }, user };
+}
+
+/**
+ * The context that a command in the task's container shares with the task's own command.
+ *
+ * @param options with the image's defaults; undefined if the config of a recovered task cannot be read by this version
+ */
+export function execContext(job: JobSettings, options: TaskOptions | undefined): ExecContext {
+  const user = options?.user ?? (job.user === "" ? undefined : job.user);
+  const environment = { ...job.environment, ...options?.environment };
+  return { ...defined({ user, workingDirectory: options?.working_directory }), environment };
 }
 
 /** The options of a task. @throws ConfigError */
@@ -117,7 +116,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
     job: jobSettings(config),
     image: taskImageRef(decoded, { pluginDir }),
-    mode: payloadMode(decoded),
+    mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,
     network,

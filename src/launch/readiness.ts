@@ -2,7 +2,9 @@ import { pollUntil } from "../lib/deadline";
 import { errorText } from "../lib/errors";
 import { DatagramSocket } from "../linux/datagram-socket";
 import type { PayloadMode } from "../nspawn/payload";
+import type { Rootfs } from "../rootfs/rootfs";
 import { type Container, LaunchError } from "../supervisor/supervisor";
+import { namespaced } from "../values/private-users";
 import { unfinishedUnits, unitNames } from "./system-state";
 
 /** Bun has no event for a datagram; a receive that finds none takes microseconds. */
@@ -63,11 +65,7 @@ export class ReadySocket implements Disposable {
     }
   }
 
-  /**
-   * Waits until the container is ready or has exited.
-   *
-   * @throws LaunchError after the timeout; the signal's reason
-   */
+  /** Waits until the container is ready or has exited. @throws LaunchError after the timeout; the signal's reason */
   async wait(container: Container, { timeout, signal, onSlow }: ReadyWait): Promise<void> {
     const { machine, mode } = container.ref;
     let exited = false;
@@ -99,4 +97,20 @@ export class ReadySocket implements Disposable {
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
   }
+}
+
+/**
+ * What may keep systemd-nspawn busy before it starts a container's program, as the end of a sentence: only what takes longer with a larger
+ * image, or waits for another host (run() and outer_child() of nspawn.c).
+ */
+export function preparationNote({ image, options }: Pick<Rootfs, "image" | "options">): string {
+  const { ephemeral, private_users_ownership: ownership = "auto" } = options;
+  const works = [
+    ...(ephemeral ? ["copying the image (ephemeral = true)"] : []),
+    ...(namespaced(options) && (ownership === "chown" || ownership === "auto")
+      ? ["changing the owners of the image's files (user_namespacing, private_users_ownership)"]
+      : []),
+    ...(image.kind === "image" ? ["checking and mounting the disk image"] : []),
+  ];
+  return works.length === 0 ? "making its mounts" : works.join(", or ");
 }

@@ -14,23 +14,17 @@ export function sharedCpus(cpuset: string | undefined): string | undefined {
   return cpus === onlineCpus() ? undefined : cpus;
 }
 
-/** What following a task's CPUs needs. */
-interface FollowOptions {
-  /** The CPUs that the container was started with; absent: all, or, of a recovered container, unknown. */
-  readonly known?: string | undefined;
-  readonly log: Logger;
-}
-
 /**
  * Keeps a container on the CPUs that the agent's tasks share, until it has exited: they change whenever a task with `cores` starts or
  * ends. That a change failed is logged, and the container keeps running.
  *
  * @param cpuset see sharedCpuset(); undefined: nothing is followed
+ * @param known the CPUs that the container was started with; absent: all, or, of a recovered container, unknown
  */
 export function followSharedCpus(
   container: Container,
   cpuset: string | undefined,
-  { known, log }: FollowOptions,
+  { known, log }: { readonly known?: string | undefined; readonly log: Logger },
 ): void {
   if (cpuset === undefined) return;
   const { machine } = container.ref;

@@ -13,11 +13,7 @@ export interface SupportQuestion {
   readonly mounts: readonly TaskMount[];
 }
 
-/**
- * Refuses what this client's systemd-nspawn does not support, or would interpret differently.
- *
- * @throws ConfigError
- */
+/** Refuses what this client's systemd-nspawn does not support, or would interpret differently. @throws ConfigError */
 export function refuseUnsupported({ options, job, mounts }: SupportQuestion, features: Features): void {
   refuseUnknownGroups(options, features);
   refuseUser(job.user);

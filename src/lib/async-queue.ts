@@ -30,13 +30,14 @@ class Wakeup {
  * capacity, the oldest are dropped; with a capacity of 1 the consumer gets the latest one.
  */
 export class AsyncQueue<Item extends NonNullable<unknown>> implements AsyncIterable<Item> {
-  readonly #capacity: number;
   readonly #items: Item[] = [];
   readonly #wakeup = new Wakeup();
   #ended = false;
 
-  constructor(capacity = Infinity, items: readonly Item[] = []) {
-    this.#capacity = capacity;
+  constructor(
+    private readonly capacity = Infinity,
+    items: readonly Item[] = [],
+  ) {
     for (const item of items) this.push(item);
   }
 
@@ -44,7 +45,7 @@ export class AsyncQueue<Item extends NonNullable<unknown>> implements AsyncItera
   push(item: Item): void {
     if (this.#ended) return;
     this.#items.push(item);
-    if (this.#items.length > this.#capacity) this.#items.shift();
+    if (this.#items.length > this.capacity) this.#items.shift();
     this.#wakeup.notify();
   }
 

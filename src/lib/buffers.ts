@@ -28,24 +28,21 @@ export function freeBuffer({ buffer, byteLength }: Uint8Array): void {
 
 /** The last bytes of what is appended, at most `most`. */
 export class Tail {
-  readonly #most: number;
   readonly #parts: Uint8Array[] = [];
   #size = 0;
 
-  constructor(most: number) {
-    this.#most = most;
-  }
+  constructor(private readonly most: number) {}
 
   append(bytes: Uint8Array): void {
     this.#parts.push(bytes.slice());
     this.#size += bytes.length;
-    for (let first = this.#parts[0]; first && this.#size - first.length >= this.#most; first = this.#parts[0]) {
+    for (let first = this.#parts[0]; first && this.#size - first.length >= this.most; first = this.#parts[0]) {
       this.#size -= first.length;
       this.#parts.shift();
     }
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#parts).subarray(-this.#most);
+    return Buffer.concat(this.#parts).subarray(-this.most);
   }
 }

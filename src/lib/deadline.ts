@@ -75,23 +75,20 @@ interface PollPace {
   readonly signal?: AbortSignal | undefined;
 }
 
+type LimitedPace = PollPace & { readonly timeoutMs: number };
+type Check<Found> = () => Found | undefined | Promise<Found | undefined>;
+
 /**
  * Repeats a check until it finds something. It is made at least once, and the last time after the deadline.
  *
  * @returns what it found; undefined if the time is over
  * @throws what the check throws, and what the signal aborts with
  */
-export function pollUntil<Found>(
-  check: () => Found | undefined | Promise<Found | undefined>,
-  pace: PollPace & { readonly timeoutMs: number },
-): Promise<Found | undefined>;
-export function pollUntil<Found>(
-  check: () => Found | undefined | Promise<Found | undefined>,
-  pace: PollPace,
-): Promise<Found>;
+export function pollUntil<Found>(check: Check<Found>, pace: LimitedPace): Promise<Found | undefined>;
+export function pollUntil<Found>(check: Check<Found>, pace: PollPace): Promise<Found>;
 export async function pollUntil<Found>(
-  check: () => Found | undefined | Promise<Found | undefined>,
-  { firstMs, longestMs, signal, timeoutMs = Infinity }: PollPace & { readonly timeoutMs?: number },
+  check: Check<Found>,
+  { firstMs, longestMs, signal, timeoutMs = Infinity }: PollPace & Partial<LimitedPace>,
 ): Promise<Found | undefined> {
   const start = performance.now();
   for (let pause = firstMs; ; pause *= 2) {
@@ -106,9 +103,6 @@ export async function pollUntil<Found>(
 }
 
 /** Waits until a condition holds, as pollUntil() does; false if the time is over. */
-export async function becomesTrue(
-  condition: () => boolean | Promise<boolean>,
-  pace: PollPace & { readonly timeoutMs: number },
-): Promise<boolean> {
+export async function becomesTrue(condition: () => boolean | Promise<boolean>, pace: LimitedPace): Promise<boolean> {
   return (await pollUntil(async () => (await condition()) || undefined, pace)) ?? false;
 }

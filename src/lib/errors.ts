@@ -51,11 +51,7 @@ export function permitted(work: () => void): boolean {
   }
 }
 
-/**
- * Does something that the kernel may report as already done, or as not existing.
- *
- * @param code the expected error, such as "EEXIST"
- */
+/** Does something that the kernel may report as already done, or as not existing. @param code the expected error, such as "EEXIST" */
 export function unless(code: string, work: () => void): void {
   try {
     work();

@@ -1,6 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { type FSWatcher, readFileSync, renameSync, rmSync, watch, writeFileSync } from "node:fs";
 import { mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
-import { errnoCode, isMissing } from "./errors";
+import { errnoCode, ifThere, isMissing } from "./errors";
 
 /**
  * The text of a file; undefined if it does not exist, or belongs to a process that has ended.
@@ -14,6 +14,13 @@ export function readIfThere(path: string, absent: readonly string[] = []): strin
     if (isMissing(error) || absent.includes(errnoCode(error) ?? "")) return undefined;
     throw error;
   }
+}
+
+/** Watches a file or directory until it is gone; undefined if it does not exist. The watcher does not keep the process alive. */
+export function watchIfThere(path: string, changed: () => void): FSWatcher | undefined {
+  const watcher = ifThere(() => watch(path, { persistent: false }, () => changed()), undefined);
+  watcher?.on("error", () => watcher.close());
+  return watcher;
 }
 
 /** The maximum number of times a directory is expected to disappear between its creation and the work in it. */

@@ -15,23 +15,22 @@ const MAX_PAUSE_MS = 10_000;
 
 /** Limits the work done for one container, so that the others get their share. */
 export class RateLimit {
-  readonly #limits: RateLimits;
-  readonly #now: () => number;
   #left: number;
   #at: number;
 
   /** @param now milliseconds of a monotonic clock */
-  constructor(limits: RateLimits, now: () => number = () => performance.now()) {
-    this.#limits = limits;
-    this.#now = now;
+  constructor(
+    private readonly limits: RateLimits,
+    private readonly now: () => number = () => performance.now(),
+  ) {
     this.#left = limits.burst;
     this.#at = now();
   }
 
   /** Milliseconds to wait before the next piece of work, after one that started at `since` and just ended. */
   pause(since: number): number {
-    const { burst, perSecond } = this.#limits;
-    const now = this.#now();
+    const { burst, perSecond } = this.limits;
+    const now = this.now();
     const regained = Math.max(0, ((since - this.#at) / 1000) * perSecond);
     const cost = 1 + Math.max(0, now - since) / PIECE_MS;
     this.#left = Math.min(burst, this.#left + regained) - cost;
@@ -41,7 +40,7 @@ export class RateLimit {
 
   /** Runs a piece of work, then waits until the next one is allowed. */
   async work(piece: () => void): Promise<void> {
-    const since = this.#now();
+    const since = this.now();
     piece();
     const ms = this.pause(since);
     if (ms > 0) await new Promise<void>((resolve) => startTimer(ms, resolve));

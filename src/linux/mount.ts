@@ -12,15 +12,15 @@ const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOUNT_ATTR_IDMAP = 0x100000n;
 const NO_FLAGS = 0;
 
-/** A mount that the kernel refused. */
+/** A mount that the kernel refused, with a code such as "EINVAL". */
 export class MountError extends Error {
   override readonly name = "MountError";
-  /** Such as "EINVAL". */
-  readonly code: string;
 
-  constructor(message: string, code: string) {
+  constructor(
+    message: string,
+    readonly code: string,
+  ) {
     super(message);
-    this.code = code;
   }
 
   /** EINVAL stands for most reasons: something cannot be part of such a mount. */

@@ -12,26 +12,17 @@ import { libc } from "./ffi";
 export function inNetworkNamespace<Result>(path: string, work: () => Result): Result {
   const { setns } = libc();
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
-  const own = openSync("/proc/thread-self/ns/net", constants.O_RDONLY);
+  using open = new DisposableStack();
+  const own = open.adopt(openSync("/proc/thread-self/ns/net", constants.O_RDONLY), closeSync);
+  // Links below /proc are kernel links, not symlinks that a user could redirect; mounted namespace files are not links.
+  const there = open.adopt(openSync(path, path.startsWith("/proc/") ? constants.O_RDONLY : flags), closeSync);
+  if (setns(there, CLONE_NEW.net) !== 0) {
+    throw new Error(`Cannot join the network namespace ${path}: it is not one, or the driver does not run as root.`);
+  }
   try {
-    // Links below /proc are kernel links, not symlinks that a user could redirect; mounted namespace files are not links.
-    const there = openSync(path, path.startsWith("/proc/") ? constants.O_RDONLY : flags);
-    try {
-      if (setns(there, CLONE_NEW.net) !== 0) {
-        throw new Error(
-          `Cannot join the network namespace ${path}: it is not one, or the driver does not run as root.`,
-        );
-      }
-    } finally {
-      closeSync(there);
-    }
-    try {
-      return work();
-    } finally {
-      // With its own descriptor this cannot fail; if it did, all later work would run in the wrong namespace.
-      if (setns(own, CLONE_NEW.net) !== 0) process.abort();
-    }
+    return work();
   } finally {
-    closeSync(own);
+    // With its own descriptor this cannot fail; if it did, all later work would run in the wrong namespace.
+    if (setns(own, CLONE_NEW.net) !== 0) process.abort();
   }
 }

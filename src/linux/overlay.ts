@@ -46,11 +46,8 @@ export async function mountOverlay(root: OverlayRoot, attach: "if needed" | "alw
       owners: false,
     });
   }
-  const opened: number[] = [];
-  const keep = (fd: number) => {
-    opened.push(fd);
-    return fd;
-  };
+  using open = new DisposableStack();
+  const keep = (fd: number) => open.adopt(fd, closeSync);
   try {
     const [upper, work] = [keep(openPath(root.upper)), keep(openPath(root.work))];
     const layers = root.layers.map((directory) =>
@@ -69,8 +66,6 @@ export async function mountOverlay(root: OverlayRoot, attach: "if needed" | "alw
   } catch (error) {
     if (!(error instanceof MountError)) throw error;
     throw new OverlayError(error.message, { owners: root.owners !== undefined, cause: error });
-  } finally {
-    for (const fd of opened) closeSync(fd);
   }
 }
 
@@ -88,12 +83,8 @@ function mappedCopy(directory: string, owners: number): number {
   }
   if (mapMountOwners(copy, owners)) return copy;
   closeSync(copy);
-  throw new OverlayError(
-    "the kernel or file system cannot map the owners of a mount (Linux 5.12, 5.19 for overlayfs)",
-    {
-      owners: true,
-    },
-  );
+  const why = "the kernel or file system cannot map the owners of a mount (Linux 5.12, 5.19 for overlayfs)";
+  throw new OverlayError(why, { owners: true });
 }
 
 /** Attaches detached mounts at directories of `scratch` while `use` runs; an overlay that uses them remains valid. */
@@ -102,31 +93,22 @@ async function withAttached(
   scratch: string,
   use: (attached: readonly number[]) => void,
 ): Promise<void> {
-  const places: string[] = [];
-  const opened: number[] = [];
-  try {
-    for (const [index, fd] of detached.entries()) {
-      const place = join(scratch, String(index));
-      await mkdir(place, { mode: 0o700 });
-      places.push(place);
-      attachMount(fd, place);
-      opened.push(openPath(place));
-    }
-    use(opened);
-  } finally {
-    for (const fd of opened) closeSync(fd);
-    for (const place of places) {
+  await using places = new AsyncDisposableStack();
+  const attached: number[] = [];
+  for (const [index, fd] of detached.entries()) {
+    const place = join(scratch, String(index));
+    await mkdir(place, { mode: 0o700 });
+    places.defer(async () => {
       detachMount(place);
       await rmdir(place);
-    }
+    });
+    attachMount(fd, place);
+    attached.push(places.adopt(openPath(place), closeSync));
   }
+  use(attached);
 }
 
-/**
- * Unmounts everything at a path; does nothing if it is not a mount point.
- *
- * @throws Error if a mount remains
- */
+/** Unmounts everything at a path; does nothing if it is not a mount point. @throws Error if a mount remains */
 export async function unmountAll(path: string, above: string): Promise<void> {
   for (let tries = 0; await isMountPoint(path, above); tries += 1) {
     if (!detachMount(path) || tries > 100) throw new Error(`Cannot unmount ${path}.`);

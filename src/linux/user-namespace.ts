@@ -16,17 +16,14 @@ const STDOUT = 1;
  */
 export async function openUserNamespace(first: number, count: number, inside = 0): Promise<number | undefined> {
   const { readEnd, writeEnd } = createPipe();
-  try {
-    const child = runProgram("nomad-nspawn-userns", waitInNewNamespace(), [readEnd, "pipe", "ignore"]);
-    const { stdout } = child;
-    if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
-    const { value: made } = await stdout.getReader().read();
-    return made === undefined ? undefined : mapped(child.pid, `${inside} ${first} ${count}\n`);
-  } finally {
-    // The process ends with the pipe; the namespace stays open.
-    closeSync(readEnd);
-    closeSync(writeEnd);
-  }
+  // The process ends with the pipe; the namespace stays open.
+  using ends = new DisposableStack();
+  for (const fd of [writeEnd, readEnd]) ends.adopt(fd, closeSync);
+  const child = runProgram("nomad-nspawn-userns", waitInNewNamespace(), [readEnd, "pipe", "ignore"]);
+  const { stdout } = child;
+  if (!(stdout instanceof ReadableStream)) throw new Error("no pipe was created");
+  const { value: made } = await stdout.getReader().read();
+  return made === undefined ? undefined : mapped(child.pid, `${inside} ${first} ${count}\n`);
 }
 
 /** Signals when it is in its namespace, and ends when its input ends. */

@@ -40,14 +40,9 @@ interface MachineFileTexts {
 }
 
 /** Paths of the files that were written. */
-export interface MachineFiles {
-  readonly environmentFile?: string;
-  readonly resolvConf?: string;
-  readonly hosts?: string;
-  readonly networkd?: string;
-  readonly machineId?: string;
-  readonly mask?: string;
-}
+export type MachineFiles = {
+  readonly [File in "environmentFile" | "resolvConf" | "hosts" | "networkd" | "machineId" | "mask"]?: string;
+};
 
 /** The error of a container's start if its files cannot be written below /run. */
 export function fileErrorOf(machine: string, error: unknown): LaunchError {

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { errnoCode, isMissing } from "../lib/errors";
+import { errnoCode, ifThere, isMissing } from "../lib/errors";
 import { readIfThere } from "../lib/files";
 import { isFileLocked } from "../linux/flock";
 import { hostProcesses } from "../linux/proc";
@@ -28,14 +28,11 @@ export function isImageBeingOpened(path: string): boolean {
  * inode (systemd, discover-image.c, image_path_lock()).
  */
 export function isImageInUse(path: string, locks = "/run/systemd/nspawn/locks"): boolean {
-  try {
+  return ifThere(() => {
     const { dev, ino } = statSync(path, { bigint: true });
     const number = `inode-${dev.toString()}:${ino.toString()}`;
     return [join(dirname(path), `.#${basename(path)}.lck`), join(locks, number)].some(isHeld);
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
+  }, false);
 }
 
 function isHeld(file: string): boolean {
@@ -46,9 +43,6 @@ function isHeld(file: string): boolean {
     if (isMissing(error) || errnoCode(error) === "EROFS") return false;
     throw error;
   }
-  try {
-    return isFileLocked(fd);
-  } finally {
-    closeSync(fd);
-  }
+  using open = new DisposableStack();
+  return isFileLocked(open.adopt(fd, closeSync));
 }

@@ -1,5 +1,5 @@
 import { type FSWatcher, statSync, watch } from "node:fs";
-import { isMissing } from "../lib/errors";
+import { ifThere } from "../lib/errors";
 import { findProgram, searchDirectories } from "../linux/programs";
 import { parseNspawnVersion } from "./features";
 
@@ -56,18 +56,16 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
 
 const QUIET_MS = 250;
 
-/** Stops watching. */
-type StopWatching = () => void;
-
 /**
  * Calls `changed` when systemd-nspawn was installed, replaced or removed in one of the directories: once, a quarter of a
  * second after the last file event, because a package manager causes several. A directory that does not exist is
  * not watched; the watchers do not keep the process alive.
+ * @returns stops watching
  */
 export function watchNspawn(
   changed: () => void,
   directories: readonly string[] = searchDirectories(process.env["PATH"]),
-): StopWatching {
+): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const notice = (name: string | null): void => {
     // dpkg and rpm write to a temporary name and rename; both names begin with the program's.
@@ -84,7 +82,7 @@ export function watchNspawn(
 }
 
 function start(directory: string, notice: (name: string | null) => void): FSWatcher[] {
-  try {
+  return ifThere(() => {
     const watcher = watch(directory, { persistent: false }, (_, name) => notice(name));
     // The directory itself may be removed: then its content is gone too, and nothing is left to watch.
     watcher.on("error", () => {
@@ -92,8 +90,5 @@ function start(directory: string, notice: (name: string | null) => void): FSWatc
       notice(null);
     });
     return [watcher];
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  }, []);
 }

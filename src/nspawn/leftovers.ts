@@ -1,6 +1,6 @@
 import { openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { errnoCode, isMissing } from "../lib/errors";
+import { errnoCode, ifThere, isMissing } from "../lib/errors";
 import { lockOpened } from "../linux/flock";
 import { detachMount, type Mount, readMounts } from "../linux/mount";
 import { removeRootDirectories } from "./root-directories";
@@ -27,12 +27,6 @@ const LOCK = /^\.#.+\.lck$/;
 /** Name of the lock file beside an --ephemeral copy: ".#" + name of the copy + ".lck" (systemd's lock-util.c). */
 const COPY_LOCK = /^\.#(\.#(?:machine|snapshot)\..*[0-9a-f]{16})\.lck$/;
 
-/** What was removed, and as sentences what could not be removed. */
-interface LeftoversReport {
-  readonly removed: readonly string[];
-  readonly problems: readonly string[];
-}
-
 /** Options of removeLeftovers. */
 interface LeftoversOptions {
   /** The lock files that heldLocks() returned while systemd-nspawn was still running. */
@@ -56,15 +50,10 @@ export function copyOfLocks(openFiles: readonly string[]): string | undefined {
 
 /** The lock files that a running systemd-nspawn holds: of its image or copy, and of its user ID range; none if it is gone. */
 export function heldLocks(mainPid: number): readonly string[] {
-  try {
-    const directory = `/proc/${mainPid}/fd`;
-    return readdirSync(directory)
-      .flatMap((fd) => readLink(join(directory, fd)))
-      .filter(isLock);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  const directory = `/proc/${mainPid}/fd`;
+  return ifThere(() => readdirSync(directory), [])
+    .flatMap((fd) => ifThere(() => [readlinkSync(join(directory, fd))], []))
+    .filter(isLock);
 }
 
 /** True for the path of one of systemd-nspawn's lock files. */
@@ -89,9 +78,13 @@ export function mountsOfMachine(
  * Removes what a systemd-nspawn of this machine left because it could not clean up. Call it only when systemd-nspawn is
  * gone; does nothing after an orderly exit, and can be repeated.
  *
+ * @returns what was removed, and as sentences what could not be removed
  * @throws Error for an invalid machine name
  */
-export async function removeLeftovers(machine: string, options: LeftoversOptions = {}): Promise<LeftoversReport> {
+export async function removeLeftovers(
+  machine: string,
+  options: LeftoversOptions = {},
+): Promise<{ readonly removed: readonly string[]; readonly problems: readonly string[] }> {
   if (machine === "" || machine.startsWith(".") || machine.includes("/") || machine.includes("\0")) {
     throw new Error(`${JSON.stringify(machine)} is not a valid machine name.`);
   }
@@ -111,7 +104,8 @@ export async function removeLeftovers(machine: string, options: LeftoversOptions
   for (const path of sharedDirectories(runDirectory, machine)) collect(path, rmdirSync, removed, problems);
   if (runDirectory === RUN_DIRECTORY) removed.push(...removeRootDirectories());
   // Keep the lock as long as the copy exists, because the copy is found by it.
-  if (copy !== undefined && !collect(copy, removeAll, removed, problems)) return { removed, problems };
+  if (copy !== undefined && !collect(copy, (path) => rmSync(path, { recursive: true }), removed, problems))
+    return { removed, problems };
   for (const lock of locks.filter(isLock)) collect(lock, removeFreeLock, removed, problems);
   return { removed, problems };
 }
@@ -120,10 +114,6 @@ export async function removeLeftovers(machine: string, options: LeftoversOptions
 function removeFreeLock(path: string): void {
   using lock = lockOpened(openSync(path, "r"), path, "exclusive");
   if (lock !== undefined) unlinkSync(path);
-}
-
-function removeAll(path: string): void {
-  rmSync(path, { recursive: true });
 }
 
 /** True if the path is gone now. */
@@ -136,14 +126,5 @@ function collect(path: string, remove: (path: string) => void, removed: string[]
     if (isMissing(error)) return true;
     problems.push(`Cannot remove ${path}: ${errnoCode(error) ?? String(error)}.`);
     return false;
-  }
-}
-
-function readLink(path: string): string[] {
-  try {
-    return [readlinkSync(path)];
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
   }
 }

@@ -32,7 +32,10 @@ export function findLeader(mainPid: number, table: ProcessTable = hostProcesses)
   if (depth === 0) return undefined;
   let generation = table.children(mainPid);
   for (let level = 0; level < MAX_DEPTH; level += 1) {
-    const leader = generation.find((pid) => isPidInNamespace(table.namespacePids(pid), depth + 1, 1));
+    const leader = generation.find((pid) => {
+      const pids = table.namespacePids(pid);
+      return pids.length === depth + 1 && pids.at(-1) === 1;
+    });
     if (leader !== undefined) return identify(leader, table);
     generation = generation.flatMap((pid) => table.children(pid));
   }
@@ -94,30 +97,27 @@ export function isCopy(pid: number, mainPid: number, table: ProcessTable = hostP
 
 /** A repeated search for a container's processes while it starts, which reads of /proc only what is not known yet. */
 export class ContainerSearch {
-  readonly #mainPid: number;
-  readonly #mode: PayloadMode;
-  readonly #table: ProcessTable;
   #mainProgram: string | undefined;
   #mainArguments: string | undefined;
   #leader: ProcessIdentity | undefined;
   #payload: ProcessIdentity | undefined;
 
-  constructor(mainPid: number, mode: PayloadMode, table: ProcessTable = hostProcesses) {
-    this.#mainPid = mainPid;
-    this.#mode = mode;
-    this.#table = table;
-  }
+  constructor(
+    private readonly mainPid: number,
+    private readonly mode: PayloadMode,
+    private readonly table: ProcessTable = hostProcesses,
+  ) {}
 
   /** The container's PID 1, as findLeader(); once found, it stays the same. */
   leader(): ProcessIdentity | undefined {
-    this.#leader ??= findLeader(this.#mainPid, this.#table);
+    this.#leader ??= findLeader(this.mainPid, this.table);
     return this.#leader;
   }
 
   /** As findPayload(); once found, it stays the same. */
   payload(): ProcessIdentity | undefined {
     const leader = this.leader();
-    if (leader !== undefined) this.#payload ??= payloadOf(leader, this.#mode, this.#table);
+    if (leader !== undefined) this.#payload ??= payloadOf(leader, this.mode, this.table);
     return this.#payload;
   }
 
@@ -125,12 +125,12 @@ export class ContainerSearch {
   started(): ProcessIdentity | undefined {
     const payload = this.payload();
     if (payload === undefined) return undefined;
-    const program = this.#table.program(payload.pid);
-    this.#mainProgram ??= this.#table.program(this.#mainPid);
+    const program = this.table.program(payload.pid);
+    this.#mainProgram ??= this.table.program(this.mainPid);
     if (program === undefined) return undefined;
     if (program !== this.#mainProgram) return payload;
-    this.#mainArguments ??= this.#table.arguments(this.#mainPid);
-    return this.#table.arguments(payload.pid) === this.#mainArguments ? undefined : payload;
+    this.#mainArguments ??= this.table.arguments(this.mainPid);
+    return this.table.arguments(payload.pid) === this.#mainArguments ? undefined : payload;
   }
 }
 
@@ -190,8 +190,4 @@ export async function signalPayload(
   }
   // The process is gone and needs no signal.
   return true;
-}
-
-function isPidInNamespace(pids: readonly number[], depth: number, pid: number): boolean {
-  return pids.length === depth && pids.at(-1) === pid;
 }

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { isMissing } from "../lib/errors";
+import { ifThere } from "../lib/errors";
 import { findLeader } from "./processes";
 
 /** Name of the directory on which systemd-nspawn 262 mounts a container's root before it moves it to its place. */
@@ -45,13 +45,8 @@ function removeOwnEmpty(path: string): boolean {
 function nspawnStarts(): boolean {
   return readdirSync("/proc").some((name) => {
     if (!/^\d+$/.test(name)) return false;
-    try {
-      if (readFileSync(`/proc/${name}/comm`, "utf8") !== "systemd-nspawn\n") return false;
-      return findLeader(Number(name)) === undefined;
-    } catch (error) {
-      // The process is gone.
-      if (isMissing(error)) return false;
-      throw error;
-    }
+    // False for a process that is gone.
+    const isNspawn = () => readFileSync(`/proc/${name}/comm`, "utf8") === "systemd-nspawn\n";
+    return ifThere(() => isNspawn() && findLeader(Number(name)) === undefined, false);
   });
 }

@@ -36,11 +36,7 @@ export function forwardedSignal(mode: PayloadMode, requested: string): string {
   return mode === "pid2" ? "SIGTERM" : signalName(stopSignal(mode, requested));
 }
 
-/**
- * The number of a signal.
- *
- * @throws Error for an unknown signal
- */
+/** The number of a signal. @throws Error for an unknown signal */
 export function requireSignal(name: string): number {
   const number = signalNumber(name);
   if (number === undefined) {

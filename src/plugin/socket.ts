@@ -4,13 +4,6 @@ import { ignoreMissing } from "../lib/errors";
 
 const PREFIX = "nomad-driver-nspawn-";
 
-/** A private directory (0700) for the plugin's socket. */
-interface SocketDirectory {
-  readonly socketPath: string;
-  /** Removes the directory and the socket in it. */
-  remove(): Promise<void>;
-}
-
 /** The PID in the name of one of the driver's socket directories, or undefined for any other name. */
 export function socketDirectoryPid(name: string): number | undefined {
   const match = /^nomad-driver-nspawn-(\d+)-/.exec(name);
@@ -18,16 +11,14 @@ export function socketDirectoryPid(name: string): number | undefined {
 }
 
 /**
- * Creates the socket's directory below `parent` and removes those that dead plugin processes left there.
+ * Creates a private directory (0700) for the plugin's socket below `parent` and removes those that dead plugin processes left there.
  *
  * @param parent PLUGIN_UNIX_SOCKET_DIR, or the temporary directory
  * @param isAlive whether a process with that PID exists
+ * @returns `remove` removes the directory and the socket in it
  * @throws if `parent` is not writable
  */
-export async function createSocketDirectory(
-  parent: string,
-  isAlive: (pid: number) => boolean,
-): Promise<SocketDirectory> {
+export async function createSocketDirectory(parent: string, isAlive: (pid: number) => boolean) {
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
     const pid = socketDirectoryPid(name);

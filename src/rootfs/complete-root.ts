@@ -49,10 +49,7 @@ function prepareTmp(tree: TreeRoot, path: string, owner: number): void {
   if (!existsInTree(tree, path)) createInTree(tree, path, "directory", owner);
   const fd = openInRoot(tree.fd, path, O_PATH);
   if (fd === undefined) return;
-  try {
-    const stats = fstatSync(fd);
-    if (stats.isDirectory() && (stats.mode & 0o7777) !== TMP_MODE) chmodSync(`/proc/self/fd/${fd}`, TMP_MODE);
-  } finally {
-    closeSync(fd);
-  }
+  using open = new DisposableStack();
+  const stats = fstatSync(open.adopt(fd, closeSync));
+  if (stats.isDirectory() && (stats.mode & 0o7777) !== TMP_MODE) chmodSync(`/proc/self/fd/${fd}`, TMP_MODE);
 }

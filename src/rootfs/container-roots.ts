@@ -28,16 +28,12 @@ export interface MadeRoot {
 
 /** The roots that the driver makes itself, in the image store: each is found by its machine's name, and removed by it. */
 export class ContainerRoots implements MachineResource {
-  readonly #images: Pick<OciImages, "store" | "scheduleGc">;
-
-  constructor(images: Pick<OciImages, "store" | "scheduleGc">) {
-    this.#images = images;
-  }
+  constructor(private readonly images: Pick<OciImages, "store" | "scheduleGc">) {}
 
   /** Why no root can be made, as a sentence: the image store cannot be opened. Undefined if it can. */
   async problem(): Promise<string | undefined> {
     try {
-      await this.#images.store.open();
+      await this.images.store.open();
       return undefined;
     } catch (error) {
       if (error instanceof StoreError) return error.message;
@@ -51,7 +47,7 @@ export class ContainerRoots implements MachineResource {
    * @throws OverlayError if the kernel or a file system cannot, StoreError, LaunchError; nothing is left then
    */
   async make({ owners, source = 0, ...request }: RootWanted): Promise<MadeRoot> {
-    const { store } = this.#images;
+    const { store } = this.images;
     const { machine } = request;
     const range = owners === "pick" ? await chooseOwners(store, machine) : owners;
     const chosen = range === undefined ? undefined : { ...range, source };
@@ -79,7 +75,7 @@ export class ContainerRoots implements MachineResource {
     if (root === undefined) return;
     await releaseRoot(root);
     await removeRootNote(machine);
-    this.#images.scheduleGc();
+    this.images.scheduleGc();
   }
 }
 

@@ -4,15 +4,13 @@ import type { Logger } from "../lib/logger";
 
 /** Schedules a garbage collection: at most one is scheduled at a time, the earliest that was asked for. */
 export class GcTimer {
-  readonly #collect: () => Promise<void>;
-  readonly #log: Logger;
   #next: { readonly at: number; readonly stop: () => void } | undefined;
 
   /** @param collect may schedule the next one; its errors are logged */
-  constructor(collect: () => Promise<void>, log: Logger) {
-    this.#collect = collect;
-    this.#log = log;
-  }
+  constructor(
+    private readonly collect: () => Promise<void>,
+    private readonly log: Logger,
+  ) {}
 
   /** @param delay milliseconds */
   startIn(delay: number): void {
@@ -22,8 +20,8 @@ export class GcTimer {
     this.#next?.stop();
     const stop = startTimer(delay, () => {
       this.#next = undefined;
-      this.#collect().catch((error: unknown) => {
-        this.#log.warn("cannot remove unused images", { error: errorText(error) });
+      this.collect().catch((error: unknown) => {
+        this.log.warn("cannot remove unused images", { error: errorText(error) });
       });
     });
     this.#next = { at, stop };

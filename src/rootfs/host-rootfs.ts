@@ -35,14 +35,10 @@ interface HostRootfsContext {
  * that the driver makes; systemd-nspawn gets everything else unchanged.
  */
 export class HostRootfs implements RootfsProvider {
-  readonly #context: HostRootfsContext;
-
-  constructor(context: HostRootfsContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: HostRootfsContext) {}
 
   async check({ options }: RootfsRequest): Promise<void> {
-    await this.#context.images.check(options);
+    await this.context.images.check(options);
   }
 
   async acquire(
@@ -50,7 +46,7 @@ export class HostRootfs implements RootfsProvider {
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
     const { image } = options;
-    const { roots, images } = this.#context;
+    const { roots, images } = this.context;
     using held = new DisposableStack();
     held.use(await images.lease(options, signal));
     await images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
@@ -70,7 +66,7 @@ export class HostRootfs implements RootfsProvider {
   }
 
   async #find({ image, boot, pivot_root }: RootfsRequest["options"]): Promise<ResolvedImage> {
-    const { options, pluginDir } = this.#context;
+    const { options, pluginDir } = this.context;
     const place = await resolveImage(image, { pluginDir, imagePaths: options().image_paths });
     if (place.kind === "directory") {
       const problem = await osTreeProblem(place.path, { boot, pivotRoot: pivot_root?.newRoot });

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { TaskOptions } from "../config/task/options";
 import { type LayoutReference, parseLayoutReference } from "../image/oci-layout";
 import { isRegistryReference, MACHINE_DIRECTORIES } from "./resolve-image";
 
@@ -18,10 +19,7 @@ export type ImageRef =
     };
 
 /** The settings of a task that decide on its image's origin. */
-interface ImageWanted {
-  readonly image: string;
-  readonly image_download?: { readonly url: string; readonly type: string; readonly force: boolean } | undefined;
-}
+type ImageWanted = Pick<TaskOptions, "image" | "image_download">;
 
 /** Where to look for images of this host. */
 interface OriginOptions {

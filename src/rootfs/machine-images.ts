@@ -44,11 +44,9 @@ interface DownloadWatch {
 
 /** Downloads the machine images (type tar or raw) of image_download blocks, and removes those that are not used any more. */
 export class MachineImages {
-  readonly #context: MachineImagesContext;
   readonly #timer: GcTimer;
 
-  constructor(context: MachineImagesContext) {
-    this.#context = context;
+  constructor(private readonly context: MachineImagesContext) {
     this.#timer = new GcTimer(() => this.#collect(), context.log);
   }
 
@@ -75,7 +73,7 @@ export class MachineImages {
 
   /** Schedules garbage collection: a downloaded image that is no longer used is removed after gc.image_delay. */
   scheduleGc(): void {
-    const { gc } = this.#context.options();
+    const { gc } = this.context.options();
     if (gc.image) this.#timer.startIn(gc.image_delay + 1);
   }
 
@@ -88,7 +86,7 @@ export class MachineImages {
   async provide(task: DownloadTask, { signal, onProgress }: DownloadWatch): Promise<void> {
     const image = await this.#wanted(task);
     if (image === undefined) return;
-    const { options, pluginDir, isUsed } = this.#context;
+    const { options, pluginDir, isUsed } = this.context;
     const { image_paths: imagePaths, pull_timeout, registry, gc } = options();
     const context: DownloadContext = {
       directory: MACHINES,
@@ -111,7 +109,7 @@ export class MachineImages {
   }
 
   get #downloaded(): DownloadedImages {
-    const { options, isUsed } = this.#context;
+    const { options, isUsed } = this.context;
     return new DownloadedImages({
       records: join(options().image_store, "machine-images"),
       machines: MACHINES,
@@ -121,17 +119,17 @@ export class MachineImages {
   }
 
   async #collect(): Promise<void> {
-    const { gc } = this.#context.options();
+    const { gc } = this.context.options();
     if (!gc.image) return;
     const { removed, left } = await this.#downloaded.collect(Date.now() - gc.image_delay);
-    if (removed.length > 0) this.#context.log.info("unused machine images removed", { images: removed.join(" ") });
+    if (removed.length > 0) this.context.log.info("unused machine images removed", { images: removed.join(" ") });
     if (left > 0) this.#timer.startIn(Math.max(SOONEST_MS, gc.image_delay));
   }
 
   /** The image to download; undefined if none is needed. */
   async #wanted({ image: name, image_download: download }: DownloadTask): Promise<MachineImage | undefined> {
     if (download === undefined || (download.type !== "tar" && download.type !== "raw")) return undefined;
-    const { options, pluginDir } = this.#context;
+    const { options, pluginDir } = this.context;
     const { image_paths: imagePaths } = options();
     if (!download.force && (await isOnHost(name, { pluginDir }))) return undefined;
     if (!isMachineName(name)) {
@@ -176,15 +174,11 @@ function fetcherOf(image: MachineImage, context: DownloadContext, onProgress: Do
 async function sourceUrl(text: string, imagePaths: readonly string[]): Promise<URL> {
   const url = text.startsWith("/") ? pathToFileURL(text) : new URL(text);
   if (url.protocol !== "file:") return url;
-  const path = Bun.fileURLToPath(url);
-  let real: string;
-  try {
-    real = await realpath(path);
-  } catch (error) {
+  const real = await realpath(Bun.fileURLToPath(url)).catch((error: unknown) => {
     throw new ConfigError(
       `Option image_download.url = ${JSON.stringify(text)} cannot be read: ${errnoCode(error) ?? "unknown error"}.`,
     );
-  }
+  });
   await requireAllowed(text, real, imagePaths);
   return pathToFileURL(real);
 }

@@ -26,11 +26,7 @@ export async function missingInImage(
   return missingMountPoint(path, wanted);
 }
 
-/**
- * Rejects mounts without a mount point, because systemd-nspawn's own error message does not explain the problem.
- *
- * @throws ConfigError
- */
+/** Rejects mounts without a mount point, because systemd-nspawn's own error message does not explain the problem. @throws ConfigError */
 export async function refuseMissingMountPoints(
   image: ResolvedImage,
   options: Pick<TaskOptions, "read_only" | "volatile" | "pivot_root">,

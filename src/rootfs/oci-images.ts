@@ -44,20 +44,18 @@ export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
 /** The container (OCI) images that this process's tasks use, and their garbage collection. */
 export class OciImages {
-  readonly #context: ImagesContext;
   #store: ImageStore | undefined;
   readonly #timer: GcTimer;
 
-  constructor(context: ImagesContext) {
-    this.#context = context;
+  constructor(private readonly context: ImagesContext) {
     this.#timer = new GcTimer(() => this.#collect(), context.log);
   }
 
   /** The configured image store. */
   get store(): ImageStore {
-    const directory = this.#context.options().image_store;
+    const directory = this.context.options().image_store;
     if (this.#store?.directory !== directory) {
-      const { log } = this.#context;
+      const { log } = this.context;
       this.#store = new ImageStore({ directory, log, isOwned: isRegistered });
     }
     return this.#store;
@@ -79,7 +77,7 @@ export class OciImages {
     origin: OciRef,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
   ): Promise<AcquiredImage> {
-    const { pull_timeout, gc } = this.#context.options();
+    const { pull_timeout, gc } = this.context.options();
     const wanted = await this.#wanted(task, origin);
     const { store } = this;
     await store.open();
@@ -98,7 +96,7 @@ export class OciImages {
 
   /** Schedules garbage collection: an image that is no longer used is removed after gc.image_delay. */
   scheduleGc(): void {
-    const { gc } = this.#context.options();
+    const { gc } = this.context.options();
     if (gc.image) this.#timer.startIn(gc.image_delay + 1);
   }
 
@@ -106,7 +104,7 @@ export class OciImages {
     { image, auth }: Pick<TaskOptions, "image" | "auth">,
     origin: OciRef,
   ): Promise<{ readonly name: string; readonly source: ImageSource; readonly reuse: boolean }> {
-    const options = this.#context.options();
+    const options = this.context.options();
     if (origin.kind === "layout") {
       const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
       return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
@@ -122,7 +120,7 @@ export class OciImages {
   }
 
   async #collect(): Promise<void> {
-    const { gc } = this.#context.options();
+    const { gc } = this.context.options();
     // Do not create a store on a client that never used such an image.
     if (!gc.image || !existsSync(this.store.directory)) return;
     const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
@@ -132,7 +130,7 @@ export class OciImages {
     }
     const { images, layers, left } = collected;
     if (images.length + layers.length > 0) {
-      this.#context.log.info("unused images removed", { images: images.length, layers: layers.length });
+      this.context.log.info("unused images removed", { images: images.length, layers: layers.length });
     }
     if (left > 0) this.#timer.startIn(Math.max(SOONEST_MS, gc.image_delay));
   }

@@ -1,4 +1,3 @@
-import type { TaskOptions } from "../config/task/options";
 import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
@@ -6,7 +5,7 @@ import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from 
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
-import type { ContainerRoots } from "./container-roots";
+import type { ContainerRoots, MadeRoot } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
@@ -63,21 +62,8 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   };
 }
 
-interface PreparedRoot {
-  readonly path: string;
-  readonly options: TaskOptions;
-  /** The host's user ID that owns the root. */
-  readonly owner: number;
-  readonly warnings: readonly string[];
-}
-
-async function prepareRoot({
-  roots,
-  machine,
-  stored: image,
-  options,
-  features,
-}: OciRootRequest): Promise<PreparedRoot> {
+async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Rootfs, "options" | "warnings">> {
+  const { roots, machine, stored: image, options, features } = request;
   const plan = rootOwnership(options);
   refuseVolatileMapped(plan.options, features);
   const wanted = { machine, base: { kind: "image", image }, writes: "disk" } as const;

@@ -12,36 +12,30 @@ interface OciRootfsContext {
 
 /** Roots from OCI images of the store: a snapshot of the image's layers for each machine, removed with it. */
 export class OciRootfs implements RootfsProvider {
-  readonly #context: OciRootfsContext;
-
-  constructor(context: OciRootfsContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: OciRootfsContext) {}
 
   async check({ image, options }: RootfsRequest): Promise<void> {
-    await this.#context.images.check(options, ociRef(image));
+    await this.context.images.check(options, ociRef(image));
   }
 
   async acquire(
     { image, options }: RootfsRequest,
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
-    const { images, roots } = this.#context;
+    const { images, roots } = this.context;
+    using held = new DisposableStack();
     const acquired = await images.acquire(options, ociRef(image), {
       signal,
       onProgress: (progress) => onProgress({ image: options.image, ...progress }),
     });
-    try {
-      const stored = acquired.image;
-      return {
-        config: parseImageConfig(stored.configText, JSON.stringify(options.image)),
-        mount: (request) => mountOciRoot({ ...request, roots, stored }),
-        [Symbol.dispose]: () => acquired[Symbol.dispose](),
-      };
-    } catch (error) {
-      acquired[Symbol.dispose]();
-      throw error;
-    }
+    const { image: stored } = held.use(acquired);
+    const config = parseImageConfig(stored.configText, JSON.stringify(options.image));
+    const kept = held.move();
+    return {
+      config,
+      mount: (request) => mountOciRoot({ ...request, roots, stored }),
+      [Symbol.dispose]: () => kept.dispose(),
+    };
   }
 }
 

@@ -70,11 +70,7 @@ export interface Rootfs {
 export interface ImageLease extends Disposable {
   /** Undefined for a host image, which has no config. */
   readonly config: ImageConfig | undefined;
-  /**
-   * Makes the root of a registered machine.
-   *
-   * @throws ConfigError, ImageError, StoreError, LaunchError
-   */
+  /** Makes the root of a registered machine. @throws ConfigError, ImageError, StoreError, LaunchError */
   mount(request: RootfsRequest): Promise<Rootfs>;
 }
 

@@ -17,12 +17,14 @@ interface MethodCall {
 /** A call that was refused, or not answered in time. */
 export class DbusError extends Error {
   override readonly name = "DbusError";
-  /** Such as "org.freedesktop.DBus.Error.AccessDenied"; "" if the error did not come from the other side. */
-  readonly dbusName: string;
 
-  constructor(dbusName: string, message: string, options?: ErrorOptions) {
+  /** @param dbusName such as "org.freedesktop.DBus.Error.AccessDenied"; "" if the error did not come from the other side */
+  constructor(
+    readonly dbusName: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
-    this.dbusName = dbusName;
   }
 }
 

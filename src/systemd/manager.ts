@@ -1,6 +1,7 @@
 import { createClient, type Message, type MessageBus, messageType } from "dbus-native";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { isRecord } from "../lib/objects";
 import { callMethod, DbusError } from "./dbus";
 import { FdSocket } from "./dbus-socket";
 import type { SignalHeader } from "./message-filter";
@@ -66,8 +67,6 @@ interface Connection {
 
 /** The systemd manager (PID 1) over D-Bus: calls, and the changes of the units that are watched. Connects on first use. */
 export class SystemdManager {
-  readonly #log: Logger;
-  readonly #socket: string;
   readonly #watches = new Map<string, Set<(change: UnitChange) => void>>();
   /** Callbacks for finished jobs by unit; a job's end may be reported before StartTransientUnit's own response is read. */
   readonly #jobs = new Map<string, (result: string) => void>();
@@ -75,10 +74,10 @@ export class SystemdManager {
   #ended = false;
 
   /** @param socket PID 1's; tests use another one */
-  constructor(log: Logger, socket = PRIVATE_SOCKET) {
-    this.#log = log;
-    this.#socket = socket;
-  }
+  constructor(
+    private readonly log: Logger,
+    private readonly socket = PRIVATE_SOCKET,
+  ) {}
 
   /** Calls `listener` for every change of a unit until the returned function is called. */
   watch(unit: string, listener: (change: UnitChange) => void): () => void {
@@ -234,14 +233,14 @@ export class SystemdManager {
   }
 
   async #connect(): Promise<Connection> {
-    const stream = await FdSocket.connect(this.#socket, (signal) => this.#wants(signal)).catch((error: unknown) => {
-      throw new DbusError("", `cannot connect to systemd's socket ${this.#socket}: ${errorText(error)}`);
+    const stream = await FdSocket.connect(this.socket, (signal) => this.#wants(signal)).catch((error: unknown) => {
+      throw new DbusError("", `cannot connect to systemd's socket ${this.socket}: ${errorText(error)}`);
     });
     const bus = createClient({ stream, direct: true, authMethods: ["EXTERNAL"] });
     const ready = Promise.withResolvers<void>();
     bus.connection.on("connect", () => ready.resolve());
     bus.connection.on("error", (error) => {
-      this.#log.debug("connection to systemd failed", { error: error.message });
+      this.log.debug("connection to systemd failed", { error: error.message });
       ready.reject(error);
     });
     bus.connection.on("close", () => {
@@ -284,7 +283,7 @@ export class SystemdManager {
     if (member === "PropertiesChanged" && path !== undefined) {
       const [iface, changed] = body;
       if (iface !== UNIT_INTERFACE && iface !== SERVICE_INTERFACE) return;
-      this.#notify(path, { kind: "properties", values: asValues(changed) });
+      this.#notify(path, { kind: "properties", values: isRecord(changed) ? changed : {} });
     } else if (member === "JobRemoved") {
       const [, , unit, result] = body;
       if (typeof unit === "string" && typeof result === "string") this.#jobs.get(unit)?.(result);
@@ -320,8 +319,4 @@ async function subscribe(bus: MessageBus): Promise<void> {
   } finally {
     clearInterval(nudge);
   }
-}
-
-function asValues(value: unknown): PropertyValues {
-  return value !== null && typeof value === "object" ? { ...value } : {};
 }

@@ -20,12 +20,9 @@ export interface SignalHeader {
  * unchanged, so that the library reports the error.
  */
 export class MessageFilter {
-  readonly #wanted: (signal: SignalHeader) => boolean;
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(wanted: (signal: SignalHeader) => boolean) {
-    this.#wanted = wanted;
-  }
+  constructor(private readonly wanted: (signal: SignalHeader) => boolean) {}
 
   /** The wanted messages that are complete with this data, unchanged, in order; undefined if there are none. */
   push(data: Buffer): Buffer | undefined {
@@ -38,7 +35,7 @@ export class MessageFilter {
       if (end > buffer.length) break;
       const message = buffer.subarray(start, end);
       const signal = size === undefined ? undefined : signalHeader(message);
-      if (signal === undefined || this.#wanted(signal)) kept.push(message);
+      if (signal === undefined || this.wanted(signal)) kept.push(message);
       start = end;
     }
     this.#rest = Buffer.from(buffer.subarray(start));

@@ -19,11 +19,7 @@ export function linkManagement(index: number): LinkManagement {
   return parseLinkState(readIfThere(`${LINK_STATES}/${index}`) ?? "");
 }
 
-/**
- * Calls `changed` when systemd-networkd publishes a new state of a link; never if it does not run.
- *
- * @returns stops watching
- */
+/** Calls `changed` when systemd-networkd publishes a new state of a link; never if it does not run. @returns stops watching */
 export function watchLinkStates(changed: () => void): () => void {
   let watcher: FSWatcher | undefined;
   try {

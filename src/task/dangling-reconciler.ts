@@ -25,33 +25,30 @@ interface ReconcilerContext {
  * long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
  */
 export class DanglingReconciler {
-  readonly #context: ReconcilerContext;
   /** Removals in progress, by machine; they never reject. */
   readonly #removals = new Map<string, Promise<boolean>>();
   #client: string | undefined;
   #scheduled = false;
 
-  constructor(context: ReconcilerContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: ReconcilerContext) {}
 
   /** Called with each task: the first one shows that the agent uses this process, and identifies the agent. */
   start(client: string): void {
     if (this.#client !== undefined) return;
     this.#client = client;
-    this.#context.onStart();
+    this.context.onStart();
     this.schedule();
   }
 
   /** Runs again after gc.container_delay, unless that is scheduled already. */
   schedule(): void {
-    const { container, container_delay } = this.#context.options().gc;
+    const { container, container_delay } = this.context.options().gc;
     if (!container || this.#client === undefined || this.#scheduled) return;
     this.#scheduled = true;
     startTimer(container_delay, () => {
       this.#scheduled = false;
       this.#reconcile().catch((error: unknown) => {
-        this.#context.log.warn("cannot list dangling containers", { error: errorText(error) });
+        this.context.log.warn("cannot list dangling containers", { error: errorText(error) });
       });
     });
   }
@@ -62,7 +59,7 @@ export class DanglingReconciler {
   }
 
   async #reconcile(): Promise<void> {
-    const { tasks, launcher, log, machinesOf } = this.#context;
+    const { tasks, launcher, log, machinesOf } = this.context;
     let complete = true;
     for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
@@ -80,10 +77,8 @@ export class DanglingReconciler {
     const removal = work().then(
       () => true,
       (error: unknown) => {
-        this.#context.log.warn("cannot remove dangling container; trying again later", {
-          machine,
-          error: errorText(error),
-        });
+        const fields = { machine, error: errorText(error) };
+        this.context.log.warn("cannot remove dangling container; trying again later", fields);
         return false;
       },
     );

@@ -19,15 +19,16 @@ const MEBIBYTE = 1024 * 1024;
  * caller passes the time, in milliseconds of any clock.
  */
 export class ProgressNotes {
-  readonly #image: string;
   readonly #began: number;
   #next: number;
   #pause = FIRST_MS;
   #notes = 0;
   #last: { readonly at: number; readonly received: number };
 
-  constructor(image: string, now: number) {
-    this.#image = image;
+  constructor(
+    private readonly image: string,
+    now: number,
+  ) {
     this.#began = now;
     this.#next = now + FIRST_MS;
     this.#last = { at: now, received: 0 };
@@ -51,9 +52,9 @@ export class ProgressNotes {
     const seconds = (now - this.#began) / 1000;
     const amount = received === undefined || received === 0 ? "" : ` ${size(received)}`;
     return {
-      message: `Downloaded image ${this.#image}:${amount} in ${seconds.toFixed(1)} s`,
+      message: `Downloaded image ${this.image}:${amount} in ${seconds.toFixed(1)} s`,
       annotations: {
-        image: this.#image,
+        image: this.image,
         ...(received === undefined ? {} : { bytes: String(received) }),
         seconds: seconds.toFixed(1),
       },
@@ -73,9 +74,9 @@ export class ProgressNotes {
           : `${mebibytes(received)} of ${size(total)}, ${speed}`;
     const text = shown === undefined ? amount : amount === "" ? `${shown} %` : `${shown} % (${amount})`;
     return {
-      message: `Downloading image ${this.#image}${text === "" ? "" : `: ${text}`}`,
+      message: `Downloading image ${this.image}${text === "" ? "" : `: ${text}`}`,
       annotations: {
-        image: this.#image,
+        image: this.image,
         ...(shown === undefined ? {} : { percent: String(shown) }),
         ...(received === undefined ? {} : { bytes: String(received), rate: String(Math.round(rate)) }),
         ...(total === undefined ? {} : { total: String(total) }),

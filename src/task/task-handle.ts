@@ -34,11 +34,7 @@ export class HandleError extends Error {
   override readonly name = "HandleError";
 }
 
-/**
- * Reads TaskHandle.driver_state.
- *
- * @throws HandleError if it was written by another driver or by an unknown version
- */
+/** Reads TaskHandle.driver_state. @throws HandleError if it was written by another driver or by an unknown version */
 export function decodeTaskState(bytes: Uint8Array): TaskState {
   try {
     return v.parse(schema, bytes.length === 0 ? undefined : decodeMsgpack(bytes, "number"));

@@ -45,15 +45,11 @@ type TaskLife = keyof typeof transitions;
 
 /** One task: a container that was started or recovered, until it is destroyed. */
 export class Task {
-  readonly identity: TaskIdentity;
   readonly container: Container;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
   /** Undefined if the container uses the host's network, or its group's. */
   readonly network: NetworkAttachment | undefined;
   /** Resolves when the container has exited; never rejects. */
   readonly ended: Certain<Exit>;
-  readonly #launched: LaunchedContainer;
   readonly #filters = new FilterCache();
   readonly #oom: OomMonitor;
   #life: TaskLife = "running";
@@ -63,13 +59,14 @@ export class Task {
   #killed = false;
 
   /** @param startedAt milliseconds since the epoch */
-  constructor(identity: TaskIdentity, launched: LaunchedContainer, startedAt: number) {
+  constructor(
+    readonly identity: TaskIdentity,
+    private readonly launched: LaunchedContainer,
+    readonly startedAt: number,
+  ) {
     const { container, network } = launched;
-    this.identity = identity;
     this.container = container;
-    this.startedAt = startedAt;
     this.network = network;
-    this.#launched = launched;
     this.#oom = new OomMonitor(container);
     this.ended = certain(
       container.exit.then((exit) => this.#recordExit(exit)),
@@ -77,17 +74,9 @@ export class Task {
     );
   }
 
-  /**
-   * Runs a command in the container.
-   *
-   * @throws ContainerGoneError, EnterError
-   */
+  /** Runs a command in the container. @throws ContainerGoneError, EnterError */
   exec(command: readonly string[], terminal: boolean): Promise<Session> {
-    return openSession(this.container, this.#launched.exec, {
-      command,
-      terminal,
-      filters: (container) => this.#filters.of(container),
-    });
+    return openSession(this.container, this.launched.exec, { command, terminal, filters: this.#filters });
   }
 
   /** Calls `listener` when the kernel has OOM-killed a process of the task; the task may keep running. */
@@ -112,10 +101,7 @@ export class Task {
    * @throws Error for an unknown signal
    */
   async stop(requested: string, timeoutMs: number): Promise<void> {
-    const signal = stopSignal(
-      this.container.ref.mode,
-      requested === "" ? (this.#launched.stopSignal ?? "") : requested,
-    );
+    const signal = stopSignal(this.container.ref.mode, requested === "" ? (this.launched.stopSignal ?? "") : requested);
     if (this.#life !== "running") return;
     if (signal === SIGKILL) this.#markKilled();
     let exited = false;
@@ -172,7 +158,7 @@ export class Task {
     this.network?.close();
     this.#markKilled();
     await this.container.release();
-    await this.#launched.release();
+    await this.launched.release();
     this.#transition("exited");
     this.#transition("destroyed");
   }

@@ -153,11 +153,7 @@ export function linkAddresses(network: Subnet, position: bigint): LinkAddresses 
   return { host: at(1n), container: at(position) };
 }
 
-/**
- * The lowest free position of a network, from 2; undefined if all are taken.
- *
- * @param taken addresses of the network's containers
- */
+/** The lowest free position of a network, from 2; undefined if all are taken. @param taken addresses of the network's containers */
 export function freePosition(network: Subnet, taken: readonly Subnet[]): bigint | undefined {
   const positions = new Set(taken.map(({ value }) => value - network.value));
   // The last one is the broadcast address with IPv4.

@@ -61,24 +61,20 @@ export function limitValueProblem(name: string, value: string): string | undefin
   const parts = value.split(":");
   const numbers = parts.map((part) => amount(unit, part));
   const [soft, hard] = numbers;
-  if (parts.length > 2 || numbers.includes(undefined)) return `it must be SOFT or SOFT:HARD, each ${describe(unit)}`;
+  if (parts.length > 2 || numbers.includes(undefined))
+    return `it must be SOFT or SOFT:HARD, each ${DESCRIPTIONS[unit]}`;
   if (soft !== undefined && hard !== undefined && soft > hard) return "the soft limit must not be above the hard limit";
   return undefined;
 }
 
-function describe(unit: Unit): string {
-  switch (unit) {
-    case "count":
-      return 'a whole number or "infinity"';
-    case "size":
-      return 'a number of bytes such as "64M", or "infinity"';
-    case "seconds":
-    case "microseconds":
-      return 'a time such as "10s", or "infinity"';
-    case "nice":
-      return "a nice level from -20 to +19, or a whole number from 0 to 40";
-  }
-}
+const TIME = 'a time such as "10s", or "infinity"';
+const DESCRIPTIONS: Readonly<Record<Unit, string>> = {
+  count: 'a whole number or "infinity"',
+  size: 'a number of bytes such as "64M", or "infinity"',
+  seconds: TIME,
+  microseconds: TIME,
+  nice: "a nice level from -20 to +19, or a whole number from 0 to 40",
+};
 
 function amount(unit: Unit, part: string): number | undefined {
   if (unit === "nice") return niceLimit(part);

@@ -2,11 +2,7 @@ import type { Session } from "../../exec/session";
 import { sessionOutput } from "../../exec/session-output";
 
 /** The streams of this process that a session uses. */
-interface OwnStreams {
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
-}
+type OwnStreams = Pick<NodeJS.Process, "stdin" | "stdout" | "stderr">;
 
 /**
  * Connects a session to this process's streams until the command's output ends. A terminal forwards every key and its

@@ -7,6 +7,7 @@
 import { FilterCache } from "../../exec/seccomp";
 import { openSession } from "../../exec/session";
 import { exitCode } from "../../exec/session-plan";
+import { defined } from "../../lib/objects";
 import { type Command, parseArguments, UsageError } from "../command";
 import { joinStreams } from "./attach-streams";
 import { findContainer } from "./find-container";
@@ -33,12 +34,8 @@ export const execCommand: Command = {
     const { machine, command, user, tty } = execOptions(args);
     const { handle, context, close } = await findContainer(machine);
     try {
-      const filters = new FilterCache();
-      const session = await openSession(
-        handle,
-        { ...context, ...(user === undefined ? {} : { user }) },
-        { command, terminal: tty, filters: (container) => filters.of(container) },
-      );
+      const request = { command, terminal: tty, filters: new FilterCache() };
+      const session = await openSession(handle, { ...context, ...defined({ user }) }, request);
       try {
         await joinStreams(session, tty, process);
         const end = await session.ended;
@@ -53,15 +50,8 @@ export const execCommand: Command = {
   },
 };
 
-interface ExecOptions {
-  readonly machine: string;
-  readonly command: readonly string[];
-  readonly user: string | undefined;
-  readonly tty: boolean;
-}
-
 /** Options end at the machine's name: those after it belong to the command. */
-function execOptions(args: readonly string[]): ExecOptions {
+function execOptions(args: readonly string[]) {
   const known = { tty: { type: "boolean" }, "no-tty": { type: "boolean" }, user: { type: "string" } } as const;
   const first = args.findIndex((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--user");
   const end = first < 0 ? args.length : first;

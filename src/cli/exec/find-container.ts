@@ -1,4 +1,4 @@
-import { ContainerGoneError, type ContainerHandle } from "../../exec/container";
+import { ContainerGoneError } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
 import { readIfThere } from "../../lib/files";
 import type { PayloadMode } from "../../nspawn/payload";
@@ -7,16 +7,13 @@ import { nspawnSwitches } from "../../nspawn/switches";
 import { createLogger } from "../../plugin/logger";
 import { Supervisors } from "../../supervisor/supervisors";
 
-/** A running container of this driver, found by its machine's name; the caller closes it. */
-interface FoundContainer {
-  readonly handle: ContainerHandle;
-  /** As the task's first process has it. */
-  readonly context: ExecContext;
-  close(): Promise<void>;
-}
-
-/** Finds a container. @throws ContainerGoneError if no container of that name is running */
-export async function findContainer(machine: string): Promise<FoundContainer> {
+/**
+ * Finds a running container of this driver by its machine's name; the caller closes it.
+ *
+ * @returns `context` is that of the task's first process
+ * @throws ContainerGoneError if no container of that name is running
+ */
+export async function findContainer(machine: string) {
   const supervisors = new Supervisors(createLogger("nspawn", () => {}));
   const close = () => supervisors[Symbol.asyncDispose]();
   try {

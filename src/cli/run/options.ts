@@ -27,16 +27,16 @@ function assign(config: RawConfig, assignment: string): void {
   if (equals < 1) throw new UsageError(`Expected --set NAME=VALUE, not ${JSON.stringify(assignment)}.`);
   const left = assignment.slice(0, equals);
   const value = assignment.slice(equals + 1);
-  const [name = "", key] = splitOnce(left, ".");
+  const [name = "", ...keys] = left.split(".");
   const table: OptionTable = taskOptions;
   const row = Object.hasOwn(table, name) ? table[name] : undefined;
   if (row === undefined) {
     throw new UsageError(`Unknown option ${JSON.stringify(name)}: "nomad-driver-nspawn docs" lists all options.`);
   }
   config[name] =
-    key === undefined
+    keys.length === 0
       ? wholeValue(row.type, name, value, config[name])
-      : mapEntry(row.type, name, key, value, config[name]);
+      : mapEntry(row.type, name, keys.join("."), value, config[name]);
 }
 
 function wholeValue(type: HclType, name: string, value: string, before: unknown): unknown {
@@ -63,11 +63,6 @@ function json(name: string, text: string): unknown {
   const value = parseJson(text);
   if (value === undefined) throw new UsageError(`The value of ${name} must be JSON, such as ["a"] or {"a": "b"}.`);
   return value;
-}
-
-function splitOnce(text: string, separator: string): [before: string, after: string | undefined] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)];
 }
 
 export interface RunOptions {

@@ -74,14 +74,9 @@ async function runOn(
   await checkHealth(client.driver);
   if (context.stop.aborted) return undefined;
   const readerGone = new AbortController();
-  const stdout = openLogFifo(
-    allocation.stdoutPath,
-    forwardOutput(context.stdout, () => readerGone.abort("")),
-  );
-  const stderr = openLogFifo(
-    allocation.stderrPath,
-    forwardOutput(context.stderr, () => readerGone.abort("")),
-  );
+  const end = () => readerGone.abort("");
+  const stdout = openLogFifo(allocation.stdoutPath, forwardOutput(context.stdout, end));
+  const stderr = openLogFifo(allocation.stderrPath, forwardOutput(context.stderr, end));
   try {
     const stop = AbortSignal.any([context.stop, readerGone.signal]);
     return await startAndWait(client, allocation, options, { ...context, stop }, started);

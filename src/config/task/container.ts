@@ -5,12 +5,6 @@ import { option } from "../option";
 import { choice, flag, string, strings } from "../row-types";
 import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
 
-/** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
-interface PivotRoot {
-  readonly newRoot: string;
-  readonly oldRoot: string | undefined;
-}
-
 /** What runs in the container and how it is started. */
 export const containerOptions = {
   image: option({
@@ -115,15 +109,7 @@ export const containerOptions = {
     example: 'user = "www-data"',
   }),
   working_directory: option({
-    ...string(
-      v.pipe(
-        normalizedPath,
-        // systemd 257 rejects these; earlier versions fail later.
-        checked((path: string) =>
-          /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not be in /proc, /sys or /dev" : undefined,
-        ),
-      ),
-    ),
+    ...string(v.pipe(normalizedPath, checked(workingDirectoryProblem))),
     allowed: "an absolute path in the container",
     meaning: "Working directory of the command in the container.",
     nspawn: "--chdir=",
@@ -144,7 +130,13 @@ export const containerOptions = {
   }),
 };
 
-function parsePivotRoot(value: string): PivotRoot | Problem {
+/** systemd 257 rejects these; earlier versions fail later. */
+function workingDirectoryProblem(path: string): string | undefined {
+  return /^\/+(?:proc|sys|dev)(?:\/|$)/.test(path) ? "it must not be in /proc, /sys or /dev" : undefined;
+}
+
+/** `--pivot-root=` as systemd-nspawn splits it: the new root, and where the old one goes. */
+function parsePivotRoot(value: string) {
   const [newRoot = "", oldRoot] = splitColons(value, 2);
   for (const path of oldRoot === undefined ? [newRoot] : [newRoot, oldRoot]) {
     if (!path.startsWith("/")) return new Problem("it must be an absolute path, or two separated by a colon");

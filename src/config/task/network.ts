@@ -14,24 +14,14 @@ export const networkOptions = {
     nspawn: "--network-veth",
   }),
   network_bridge: option({
-    ...string(
-      v.pipe(
-        text,
-        checked((name: string) => bridgeNameProblem(name)),
-      ),
-    ),
+    ...string(v.pipe(text, checked(bridgeNameProblem))),
     allowed: "the name of a bridge of the client",
     meaning: "Existing bridge of the host to attach the container's link to.",
     nspawn: "--network-bridge=",
     example: 'network_bridge = "br0"',
   }),
   network_zone: option({
-    ...string(
-      v.pipe(
-        text,
-        checked((name: string) => interfaceNameProblem(name, "vz-")),
-      ),
-    ),
+    ...string(v.pipe(text, checked(zoneProblem))),
     allowed: "the name of a network zone of at most 12 characters",
     meaning: "Network zone of the container; all containers in a zone reach each other.",
     nspawn: "--network-zone=",
@@ -52,22 +42,22 @@ export const networkOptions = {
     example: "port_map = {\n  http = 80\n}",
   }),
   extra_hosts: option({
-    ...strings(
-      v.pipe(
-        text,
-        parsed(
-          (entry: string) =>
-            parseHostEntry(entry) ??
-            new Problem("it must be a host name, a colon and an IPv4 or IPv6 address, such as db:192.0.2.7"),
-        ),
-      ),
-    ),
+    ...strings(v.pipe(text, parsed(hostEntry))),
     allowed: 'a list of "NAME:ADDRESS"',
     meaning:
       "Further names in the container's `/etc/hosts`, with an IPv4 or IPv6 address each (docs/networking.md). Not together with a mount of the job's own at `/etc/hosts`.",
     example: 'extra_hosts = ["db:192.0.2.7", "db:2001:db8::7"]',
   }),
 };
+
+function zoneProblem(name: string): string | undefined {
+  return interfaceNameProblem(name, "vz-");
+}
+
+function hostEntry(entry: string) {
+  const problem = "it must be a host name, a colon and an IPv4 or IPv6 address, such as db:192.0.2.7";
+  return parseHostEntry(entry) ?? new Problem(problem);
+}
 
 function portProblem(port: number): string | undefined {
   return Number.isInteger(port) && port >= 1 && port <= 65_535 ? undefined : "it must be a port from 1 to 65535";

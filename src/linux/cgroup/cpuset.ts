@@ -1,7 +1,7 @@
-import { type FSWatcher, watch, writeFileSync } from "node:fs";
+import { type FSWatcher, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoCode, errorText, ifThere, isMissing } from "../../lib/errors";
-import { readIfThere } from "../../lib/files";
+import { errnoCode, errorText, isMissing, permitted } from "../../lib/errors";
+import { readIfThere, watchIfThere } from "../../lib/files";
 import { type CgroupLayout, readCgroupFile } from "./layout";
 import { cgroupDirectories } from "./manager";
 import { childGroups } from "./walk";
@@ -56,7 +56,7 @@ export function watchCpus(directory: string, known: string | undefined, changed:
   let watchers: readonly FSWatcher[] = [];
   const listen = (): void => {
     for (const watcher of watchers) watcher.close();
-    watchers = paths.flatMap((path) => watchFile(path, look) ?? []);
+    watchers = paths.flatMap((path) => watchIfThere(path, look) ?? []);
   };
   listen();
   look();
@@ -71,12 +71,6 @@ export function watchCpus(directory: string, known: string | undefined, changed:
   };
 }
 
-function watchFile(path: string, look: () => void): FSWatcher | undefined {
-  const watcher = ifThere(() => watch(path, { persistent: false }, look), undefined);
-  watcher?.on("error", () => watcher.close());
-  return watcher;
-}
-
 /**
  * Sets the CPUs of a container's cgroup while it runs. In a v1 tree the cgroups below get them too: there, unlike in v2, they keep their
  * own list, and the kernel refuses to take a CPU from a cgroup that one below it has.
@@ -88,14 +82,15 @@ export function setCpus(layout: CgroupLayout, name: string, cpus: string): strin
   const own = cgroupDirectories(layout, name).get(legacy ? "cpuset" : "unified");
   if (own === undefined) return undefined;
   const below = legacy ? groupsBelow(own) : [];
-  for (const group of below.toReversed()) ifPossible(() => writeCpus(group, cpus));
+  // What a cgroup that is just removed, or has no CPU in common, refuses does not matter to the others.
+  for (const group of below.toReversed()) permitted(() => writeCpus(group, cpus));
   try {
     writeCpus(own, cpus);
   } catch (error) {
     if (isMissing(error)) return undefined;
     return `The cores of the task cannot be set to ${cpus}: ${errnoCode(error) ?? errorText(error)}.`;
   }
-  for (const group of below) ifPossible(() => writeCpus(group, cpus));
+  for (const group of below) permitted(() => writeCpus(group, cpus));
   return undefined;
 }
 
@@ -107,13 +102,4 @@ function groupsBelow(directory: string): string[] {
     const child = join(directory, name);
     return [child, ...groupsBelow(child)];
   });
-}
-
-/** What a cgroup that is just removed, or has no CPU in common, refuses does not matter to the others. */
-function ifPossible(work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-  }
 }

@@ -47,12 +47,7 @@ export function cgroupLayout(mounts: readonly Mount[], controllersOf: (path: str
       if (LEGACY_CONTROLLERS.has(option) && !legacy.has(option)) legacy.set(option, mount.path);
     }
   }
-  const controllers =
-    v2 === undefined
-      ? []
-      : controllersOf(v2.path)
-          .split(/\s+/)
-          .filter((name) => name !== "");
+  const controllers = (v2 === undefined ? "" : controllersOf(v2.path)).split(/\s+/).filter((name) => name !== "");
   const unified = v2 === undefined ? {} : { unified: { path: v2.path, controllers } };
   if (legacy.size === 0) return { kind: v2 === undefined ? "none" : "v2", ...unified, legacy };
   return { kind: v2 === undefined ? "v1" : "hybrid", ...unified, legacy };

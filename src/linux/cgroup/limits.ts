@@ -15,13 +15,6 @@ export interface LimitWrite {
   readonly optional?: true;
 }
 
-/** What to write, and what this host cannot limit. */
-interface LimitPlan {
-  readonly writes: readonly LimitWrite[];
-  /** Limits whose controller the host does not have. */
-  readonly missing: readonly LimitWrite[];
-}
-
 /** Default of cpu.weight and of cpu.shares; the kernel's documentation maps the defaults to each other. */
 const DEFAULT_WEIGHT = 100;
 const DEFAULT_SHARES = 1024;
@@ -40,8 +33,10 @@ export function sharesOfWeight(weight: number): number {
 /**
  * The files and values for a task's limits on a host. If a controller is in a v1 tree, it is limited there, also on a hybrid host.
  * v1 has no memory protection: the soft limit, to which memory is reclaimed under pressure, replaces memoryLow.
+ *
+ * @returns what to write, and in `missing` the limits whose controller the host does not have
  */
-export function planLimits(limits: ResourceLimits, layout: CgroupLayout): LimitPlan {
+export function planLimits(limits: ResourceLimits, layout: CgroupLayout) {
   const writes: LimitWrite[] = [];
   const missing: LimitWrite[] = [];
   const add = (

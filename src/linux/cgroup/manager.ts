@@ -103,8 +103,11 @@ export async function killGroups(directories: readonly string[]): Promise<boolea
   return settle(async () => {
     const alive = (await Promise.all(directories.map(processesBelow))).flat();
     if (alive.length === 0) return true;
-    for (const directory of directories) killGroup(directory);
-    for (const pid of alive) kill(pid);
+    // cgroup.kill (Linux 5.14) also catches concurrent forks; without it the repetition does.
+    for (const directory of directories) {
+      permitted(() => writeFileSync(join(directory, "cgroup.kill"), "1", { flag: "r+" }));
+    }
+    for (const pid of alive) unless("ESRCH", () => process.kill(pid, SIGKILL));
     return false;
   });
 }
@@ -183,15 +186,6 @@ function inheritCpuset(directory: string): void {
     if (readFileSync(join(directory, file), "utf8").trim() !== "") continue;
     writeFileSync(join(directory, file), readFileSync(join(dirname(directory), file), "utf8").trim());
   }
-}
-
-/** cgroup.kill (Linux 5.14) also catches concurrent forks; without it the caller's loop does. */
-function killGroup(directory: string): void {
-  permitted(() => writeFileSync(join(directory, "cgroup.kill"), "1", { flag: "r+" }));
-}
-
-function kill(pid: number): void {
-  unless("ESRCH", () => process.kill(pid, SIGKILL));
 }
 
 /** 0 means a process outside of our PID namespace. */

@@ -1,6 +1,5 @@
-import { type FSWatcher, watch } from "node:fs";
 import { startTimer } from "../../lib/deadline";
-import { ifThere } from "../../lib/errors";
+import { watchIfThere } from "../../lib/files";
 import { RateLimit } from "../../lib/rate-limit";
 import { readCgroupFile } from "./layout";
 import type { ContainerCgroups } from "./membership";
@@ -69,20 +68,12 @@ export function watchOom(cgroups: ContainerCgroups, changed: (state: OomState) =
     const pause = pace.pause(since);
     if (pause > 0) stopTimer = startTimer(pause, check);
   };
-  // Changes during the pause are noticed when it ends.
-  const watcher = start(`${unified}/${NAMES.v2.events}`, () => {
+  // Missing: no memory controller, or the container ended meanwhile. Changes during the pause are noticed when it ends.
+  const watcher = watchIfThere(`${unified}/${NAMES.v2.events}`, () => {
     if (stopTimer === undefined) check();
   });
   return () => {
     watcher?.close();
     stopTimer?.();
   };
-}
-
-function start(path: string, check: () => void): FSWatcher | undefined {
-  // Missing: no memory controller, or the container ended meanwhile.
-  const watcher = ifThere(() => watch(path, { persistent: false }, check), undefined);
-  // The cgroup was removed with its container.
-  watcher?.on("error", () => watcher.close());
-  return watcher;
 }

@@ -86,14 +86,10 @@ const CHANGES = 1 << 6;
 export function hasTable(name: string): boolean {
   using socket = new NetlinkSocket(NETLINK.netfilter);
   const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
+  const what = `Cannot look up the nftables table ${name}`;
+  const attributes = encodeAttributes([[NFTA_TABLE_NAME, text(name)]]);
   try {
-    socket.request(
-      `Cannot look up the nftables table ${name}`,
-      NFTABLES | NFT_MSG_GETTABLE,
-      0,
-      header,
-      encodeAttributes([[NFTA_TABLE_NAME, text(name)]]),
-    );
+    socket.request(what, NFTABLES | NFT_MSG_GETTABLE, 0, header, attributes);
     return true;
   } catch (error) {
     if (error instanceof NetlinkError && error.code === "ENOENT") return false;

@@ -78,12 +78,9 @@ export interface Route {
 /** Interfaces, addresses and routes of one network namespace: that of the thread that creates this object. */
 export class Links implements Disposable {
   readonly #socket = new NetlinkSocket(NETLINK.route);
-  readonly #most: number | undefined;
 
   /** @param most approximate maximum of interfaces and addresses to list; for a container's namespace, which can have any number */
-  constructor(most?: number) {
-    this.#most = most;
-  }
+  constructor(private readonly most?: number) {}
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
@@ -95,9 +92,9 @@ export class Links implements Disposable {
   }
 
   #list(what: string, type: number, header: Uint8Array): Message[] {
-    if (this.#most === undefined) return this.#socket.dump(what, type, header);
+    if (this.most === undefined) return this.#socket.dump(what, type, header);
     using socket = new NetlinkSocket(NETLINK.route);
-    return socket.dumpSome(this.#most, what, type, header);
+    return socket.dumpSome(this.most, what, type, header);
   }
 
   link(name: string): Link | undefined {
@@ -140,13 +137,8 @@ export class Links implements Disposable {
       // No other host on this link can have it, so duplicate detection is not needed.
       [IFA_FLAGS, u32(family === 6 ? IFA_F_NODAD : 0)],
     ]);
-    this.#socket.request(
-      `Cannot assign the address ${formatSubnet(subnet)} to an interface`,
-      RTM_NEWADDR,
-      NLM_F_CREATE | NLM_F_REPLACE,
-      header,
-      attributes,
-    );
+    const what = `Cannot assign the address ${formatSubnet(subnet)} to an interface`;
+    this.#socket.request(what, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, header, attributes);
   }
 
   /** Removes an interface's address; does nothing if it is not assigned. */
@@ -168,13 +160,8 @@ export class Links implements Disposable {
       [RTA_GATEWAY, addressBytes(gateway)],
       [RTA_OIF, u32(index)],
     ]);
-    this.#socket.request(
-      "Cannot set the default route",
-      RTM_NEWROUTE,
-      NLM_F_CREATE | NLM_F_REPLACE,
-      header,
-      attributes,
-    );
+    const what = "Cannot set the default route";
+    this.#socket.request(what, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header, attributes);
   }
 }
 

@@ -23,11 +23,7 @@ export function watchNetwork(namespace: string | undefined, changed: () => void)
   return watchEvents(namespace === undefined ? open : () => inNetworkNamespace(namespace, open), changed);
 }
 
-/**
- * Calls `changed` after the host's nftables were changed by any program, once for changes in quick succession.
- *
- * @returns stops watching
- */
+/** Calls `changed` after the host's nftables were changed by any program, once for changes in quick succession. @returns stops watching */
 export function watchTables(changed: () => void): () => void {
   return watchEvents(openTableEvents, changed);
 }

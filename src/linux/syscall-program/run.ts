@@ -4,11 +4,7 @@ import { cString, libc } from "../ffi";
 /** Descriptors for a program's standard streams and further ones, in order; "ignore" is /dev/null. */
 export type Descriptors = readonly [number | "ignore", number | "pipe", number | "ignore", ...number[]];
 
-/**
- * Runs an executable that exists in memory only, with the given descriptors and an empty environment.
- *
- * @param name shown by ps(1)
- */
+/** Runs an executable that exists in memory only, with the given descriptors and an empty environment. @param name shown by ps(1) */
 export function runProgram(name: string, executable: Uint8Array, descriptors: Descriptors) {
   using open = new DisposableStack();
   const file = open.adopt(memoryFile(name, executable), closeSync);

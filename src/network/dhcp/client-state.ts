@@ -150,12 +150,8 @@ export function parseReply({ mac, transaction }: DhcpClient, bytes: Uint8Array):
 function grantedBy({ given, options }: NonNullable<ReturnType<typeof decodeDhcp>>): Granted | undefined {
   const address = (code: number): Address | undefined =>
     addressOfBytes(options.get(code)?.subarray(0, 4) ?? new Uint8Array());
-  const [mask, server, router, time] = [
-    address(option.mask),
-    address(option.server),
-    address(option.router),
-    options.get(option.time),
-  ];
+  const [mask, server, router] = [option.mask, option.server, option.router].map(address);
+  const time = options.get(option.time);
   const prefix = mask === undefined ? undefined : prefixOf(mask);
   if (given === undefined || server === undefined || prefix === undefined || time?.length !== 4) return undefined;
   return {

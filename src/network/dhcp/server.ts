@@ -136,11 +136,7 @@ export function serveLease(index: number, mac: string, lease: Lease): () => void
   };
 }
 
-/**
- * The DHCP lease of a container; undefined if the driver has assigned it no IPv4 address.
- *
- * @param resolvers text of a resolv.conf(5)
- */
+/** The DHCP lease of a container; undefined if the driver has assigned it no IPv4 address. @param resolvers text of a resolv.conf(5) */
 export function leaseOf(given: NetworkRecord["given"], resolvers: string | undefined): Lease | undefined {
   const { host = "", container = "" } = given?.ipv4 ?? {};
   const [address, router] = [parseSubnet(container), parseAddress(addressPart(host))];

@@ -12,14 +12,11 @@ import { TABLE_NAME } from "./ruleset";
  * another program that flushes all rules of a host, also removes the driver's.
  */
 export class RuleReconciler {
-  readonly #log: Logger;
   #holders = 0;
   #unwatch: (() => void) | undefined;
   #restoring = false;
 
-  constructor(log: Logger) {
-    this.#log = log;
-  }
+  constructor(private readonly log: Logger) {}
 
   /** Keeps the rules for one more container. @returns stops that for this container */
   hold(): () => void {
@@ -30,7 +27,9 @@ export class RuleReconciler {
       if (released) return;
       released = true;
       this.#holders -= 1;
-      if (this.#holders === 0) this.#stopWatching();
+      if (this.#holders > 0) return;
+      this.#unwatch?.();
+      this.#unwatch = undefined;
     };
   }
 
@@ -40,13 +39,8 @@ export class RuleReconciler {
       // They may have been removed since they were applied for this container.
       this.#check();
     } catch (error) {
-      this.#log.warn("cannot watch nftables: removed rules will not be restored", { error: errorText(error) });
+      this.log.warn("cannot watch nftables: removed rules will not be restored", { error: errorText(error) });
     }
-  }
-
-  #stopWatching(): void {
-    this.#unwatch?.();
-    this.#unwatch = undefined;
   }
 
   #check(): void {
@@ -60,14 +54,14 @@ export class RuleReconciler {
       },
       (error: unknown) => {
         this.#restoring = false;
-        this.#log.error("forwarded ports may be unreachable: cannot apply nftables rules", { error: errorText(error) });
+        this.log.error("forwarded ports may be unreachable: cannot apply nftables rules", { error: errorText(error) });
       },
     );
   }
 
   async #restore(): Promise<boolean> {
     if (hasTable(TABLE_NAME) || !(await restoreRules())) return false;
-    this.#log.warn(`nftables table ${TABLE_NAME} was removed by another program; restored`);
+    this.log.warn(`nftables table ${TABLE_NAME} was removed by another program; restored`);
     return true;
   }
 }

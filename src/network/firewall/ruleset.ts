@@ -44,15 +44,6 @@ interface Target {
   readonly bridged: boolean;
 }
 
-/** The properties of a host that affect its rules, besides the records. */
-interface RulesContext {
-  /**
-   * Whether bridged packets pass the IPv6 rules (bridge-nf-call-ip6tables). Then answers to ::1 have their destination restored when they
-   * leave the bridge, and the kernel drops them like all packets sent to ::1 from outside.
-   */
-  readonly bridgesAreFiltered: boolean;
-}
-
 /**
  * The packet filter rules for all containers as a script for nft(8), which takes effect atomically. "" if no rules are
  * needed.
@@ -61,8 +52,11 @@ interface RulesContext {
  * addresses, for packets of other hosts and of the host itself. The host's 127.0.0.1 and ::1 forward every port as well, unless another
  * container's port is bound there. Answers to a sender in the container's own network have to return through this host, so such packets
  * are masqueraded; so are those that a container sends from a network that only this host knows.
+ *
+ * @param host `bridgesAreFiltered`: whether bridged packets pass the IPv6 rules (bridge-nf-call-ip6tables). Then answers to ::1 have their
+ *   destination restored when they leave the bridge, and the kernel drops them like all packets sent to ::1 from outside.
  */
-export function rules(all: readonly NetworkRecord[], { bridgesAreFiltered }: RulesContext): string {
+export function rules(all: readonly NetworkRecord[], host: { readonly bridgesAreFiltered: boolean }): string {
   const records = all.toSorted((one, other) => other.since - one.since);
   const targets = records.flatMap(targetsOf);
   const given = records.flatMap(({ given: plan }) => [plan?.ipv4?.container, plan?.ipv6?.container]);
@@ -84,7 +78,7 @@ export function rules(all: readonly NetworkRecord[], { bridgesAreFiltered }: Rul
     ...chain("output", "type nat hook output priority -100", [
       ...FAMILIES.flatMap((family) => hostAddressRules(targets, family)),
       ...acceptLoopbackRules(targets, 4),
-      ...acceptLoopbackRules(bridgesAreFiltered ? targets.filter(({ bridged }) => !bridged) : targets, 6),
+      ...acceptLoopbackRules(host.bridgesAreFiltered ? targets.filter(({ bridged }) => !bridged) : targets, 6),
     ]),
     ...chain("postrouting", "type nat hook postrouting priority srcnat", [
       ...FAMILIES.flatMap((family) => hairpins(targets, family)),
@@ -112,7 +106,7 @@ function guard(bridges: readonly string[]): string[] {
 /** Rules for the host's addresses: those a port is bound to, or any. */
 function hostAddressRules(targets: readonly Target[], family: Family): string[] {
   const own = targets.filter(({ container }) => container.family === family);
-  const bound = own.filter(({ hostAddress }) => hostAddress !== undefined && isOf(hostAddress, family));
+  const bound = own.filter(({ hostAddress }) => hostAddress?.includes(":") === (family === 6));
   const any = own.filter(({ hostAddress }) => hostAddress === undefined);
   const ip = keyword[family];
   return [
@@ -206,10 +200,6 @@ function targetOf(forward: PortForward, container: Subnet, bridged: boolean): Ta
   if (forward.hostAddress === undefined) return [{ ...base, hostAddress: undefined }];
   const hostAddress = nftAddress(forward.hostAddress, 4) ?? nftAddress(forward.hostAddress, 6);
   return hostAddress === undefined ? [] : [{ ...base, hostAddress }];
-}
-
-function isOf(address: string, family: Family): boolean {
-  return address.includes(":") === (family === 6);
 }
 
 function network(subnet: Subnet): string {

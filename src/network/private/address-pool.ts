@@ -44,11 +44,7 @@ export function createRecord(
   return withAddresses(base, given);
 }
 
-/**
- * Addresses for a container's link that are unused on this host, as far as any are left.
- *
- * @param others the other containers' records
- */
+/** Addresses for a container's link that are unused on this host, as far as any are left. @param others the other containers' records */
 export function chooseAddresses(record: NetworkRecord, pools: AddressPools, others: readonly NetworkRecord[]): Given {
   using links = new Links();
   const used = [
@@ -58,7 +54,7 @@ export function chooseAddresses(record: NetworkRecord, pools: AddressPools, othe
   ];
   const beside = record.link === "zone" ? others.filter(({ bridge }) => bridge === record.bridge) : [];
   const choose = (candidates: readonly string[], family: 4 | 6): LinkAddresses | undefined => {
-    const zone = beside.flatMap(({ given }) => inFamily(given, family) ?? []);
+    const zone = beside.flatMap(({ given }) => given?.[family === 4 ? "ipv4" : "ipv6"] ?? []);
     const known = parseSubnet(zone[0]?.host ?? "");
     const size = networkSizes[record.link === "zone" ? "zone" : "veth"][family];
     const name = record.bridge ?? record.machine;
@@ -95,10 +91,6 @@ export function withAddresses(record: Omit<NetworkRecord, "addresses" | "targets
 /** The container's side of these addresses. */
 function containerAddresses(given: NetworkRecord["given"]): string[] {
   return [given?.ipv4?.container, given?.ipv6?.container].filter((text) => text !== undefined);
-}
-
-function inFamily(given: NetworkRecord["given"], family: 4 | 6): LinkAddresses | undefined {
-  return family === 4 ? given?.ipv4 : given?.ipv6;
 }
 
 /**

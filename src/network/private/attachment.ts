@@ -50,8 +50,6 @@ export interface NetworkOverride {
  */
 export class NetworkAttachment {
   readonly #supervised: Container;
-  readonly #boot: boolean;
-  readonly #context: NetworkContext;
   readonly #addressKnown = Promise.withResolvers<void>();
   readonly #stopRestartEvents: () => void;
   readonly #releaseRules: () => void;
@@ -73,11 +71,14 @@ export class NetworkAttachment {
   #closed = false;
 
   /** @param boot whether an init system runs in the container, which configures its own network */
-  constructor(record: NetworkRecord, boot: boolean, container: Container, context: NetworkContext) {
+  constructor(
+    record: NetworkRecord,
+    private readonly boot: boolean,
+    container: Container,
+    private readonly context: NetworkContext,
+  ) {
     this.#record = record;
-    this.#boot = boot;
     this.#supervised = container;
-    this.#context = context;
     this.#stopRestartEvents = container.onRestart(() => this.#start());
     this.#releaseRules = context.keepRules();
     container.exit.then(() => this.close());
@@ -143,19 +144,17 @@ export class NetworkAttachment {
       return;
     }
     const refused = grantNetworkRights(this.#namespace);
-    if (refused !== undefined) this.#context.warn(refused);
+    if (refused !== undefined) this.context.warn(refused);
     const update = () => this.#update();
     this.#stops.push(watchNetwork(this.#namespace, update));
     this.#earlyStops.push(
       watchNetwork(undefined, update),
       watchLinkStates(update),
-      startTimer(MANAGEMENT_MS, () => this.#onManagementTimeout(update)),
+      startTimer(MANAGEMENT_MS, () => {
+        this.#managementTimedOut = true;
+        update();
+      }),
     );
-    update();
-  }
-
-  #onManagementTimeout(update: () => void): void {
-    this.#managementTimedOut = true;
     update();
   }
 
@@ -177,14 +176,14 @@ export class NetworkAttachment {
     this.#hardenLink(host);
     const decision = addressing({
       record: this.#record,
-      boot: this.#boot,
+      boot: this.boot,
       management: this.#management(host.index),
       host: host.addresses,
       container: container.addresses,
     });
     if (decision.kind === "pending") {
       // systemd-networkd assigns its end an address once the other end is up.
-      if (!this.#boot) setUpContainer(namespace, undefined);
+      if (!this.boot) setUpContainer(namespace, undefined);
       return false;
     }
     if (decision.kind === "static" && decision.given === undefined) {
@@ -194,11 +193,11 @@ export class NetworkAttachment {
     const given = decision.kind === "static" || decision.kind === "networkd-subnet" ? decision.given : undefined;
     if (decision.kind === "static") {
       setUpHost(host, given);
-      const lease = leaseOf(given, this.#context.resolvers);
+      const lease = leaseOf(given, this.context.resolvers);
       if (lease !== undefined) this.#stops.push(serveLease(host.index, container.mac, lease));
     }
     // Existing addresses are left alone; an init system without any from the driver configures its link itself.
-    if (container.addresses.length === 0 && (given !== undefined || !this.#boot)) setUpContainer(namespace, given);
+    if (container.addresses.length === 0 && (given !== undefined || !this.boot)) setUpContainer(namespace, given);
     if (decision.kind === "dhcp-client") {
       const link = { namespace, index: container.index, mac: container.mac };
       const stop = holdContainerLease(link, this.#record.leased, {
@@ -219,7 +218,7 @@ export class NetworkAttachment {
     const refused = [...links].flatMap(distrustLink);
     if (refused.length === 0 || this.#warned) return;
     this.#warned = true;
-    this.#context.warn(`The host may accept routes from the container: cannot set ${refused.join(", ")} to 0.`);
+    this.context.warn(`The host may accept routes from the container: cannot set ${refused.join(", ")} to 0.`);
   }
 
   #management(index: number): LinkManagement {
@@ -229,7 +228,7 @@ export class NetworkAttachment {
 
   #choose(): void {
     this.#queue(async () => {
-      if (this.#record.given === undefined) this.#record = await this.#context.choose(this.#record);
+      if (this.#record.given === undefined) this.#record = await this.context.choose(this.#record);
       this.#update();
     });
   }
@@ -263,7 +262,7 @@ export class NetworkAttachment {
     this.#unsaved = true;
     this.#queue(() => {
       this.#unsaved = false;
-      return this.#context.save(this.#record);
+      return this.context.save(this.#record);
     });
   }
 
@@ -280,7 +279,7 @@ export class NetworkAttachment {
   }
 
   #failed(error: unknown): void {
-    if (!this.#closed) this.#context.warn(`Cannot set up the container's network: ${errorText(error)}`);
+    if (!this.#closed) this.context.warn(`Cannot set up the container's network: ${errorText(error)}`);
   }
 }
 

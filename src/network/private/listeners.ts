@@ -104,12 +104,8 @@ async function programOf(inode: string): Promise<string | undefined> {
         return `the program ${JSON.stringify(name)} (PID ${pid})`;
       }
     } catch (error) {
-      if (!isMissing(error) && !isForbidden(error)) throw error;
+      if (!isMissing(error) && !["EACCES", "EPERM"].includes(errnoCode(error) ?? "")) throw error;
     }
   }
   return undefined;
-}
-
-function isForbidden(error: unknown): boolean {
-  return ["EACCES", "EPERM"].includes(errnoCode(error) ?? "");
 }

@@ -52,11 +52,7 @@ interface PrivateNetworksContext {
 
 /** Private networks: a namespace that systemd-nspawn makes, with a link to the host. */
 export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, MachineResource {
-  readonly #context: PrivateNetworksContext;
-
-  constructor(context: PrivateNetworksContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: PrivateNetworksContext) {}
 
   /**
    * Reserves addresses for a container's private network and applies the rules of its ports, before the container is started.
@@ -64,7 +60,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
    * @throws FirewallError if ports cannot be forwarded; LaunchError if something listens on one of them
    */
   async reserve(machine: string, plan: PrivateNetwork, { boot, resolvers }: NetworkJob): Promise<NetworkReservation> {
-    const { log, pools } = this.#context;
+    const { log, pools } = this.context;
     const { record, warnings } = await withRecords(async (records) => {
       // The download of an image may have taken minutes since this was checked first.
       await refuseTakenPorts(plan.ports);
@@ -84,7 +80,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
   /** The network of a recovered container; its rules are applied again, in case they are missing. */
   async recover(container: Container): Promise<NetworkAttachment | undefined> {
     const { machine, mode } = container.ref;
-    const { log } = this.#context;
+    const { log } = this.context;
     const record = await readOwn(machine, log);
     if (record === undefined) return undefined;
     try {
@@ -100,7 +96,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
   async release(machine: string): Promise<void> {
     if (!(await hasRecord(machine))) return;
     await withRecords(async (records) => {
-      const record = await readOwn(machine, this.#context.log);
+      const record = await readOwn(machine, this.context.log);
       await records.remove(machine);
       const others = await records.all();
       const { bridge } = record ?? {};
@@ -115,7 +111,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
 
   async #attach(record: NetworkRecord, boot: boolean, container: Container): Promise<NetworkAttachment> {
     const { machine } = record;
-    const { log, pools, ruleReconciler } = this.#context;
+    const { log, pools, ruleReconciler } = this.context;
     // The container runs already: it keeps its network also without name servers.
     const resolvers = await hostResolvers().catch(() => undefined);
     return new NetworkAttachment(record, boot, container, {
