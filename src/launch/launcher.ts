@@ -10,7 +10,7 @@ import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "..
 import { reserveNetwork } from "../network/networks";
 import type { NetworkAttachment } from "../network/private/attachment";
 import type { PrivateNetworks } from "../network/private/private-network";
-import { nspawnVariables, taskEnvironment } from "../nspawn/environment";
+import { nspawnVariables } from "../nspawn/environment";
 import type { InstalledNspawn } from "../nspawn/installation";
 import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
@@ -25,7 +25,7 @@ import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes } from "./logs";
-import { wrapPayload } from "./payload-wrapper";
+import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
 import { followSharedCpus } from "./shared-cpus";
@@ -112,13 +112,7 @@ export class Launcher {
     watch.stage("root");
     if (mounted.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), mounted.logOwner);
     const { boot, tmp = mounted.tmp } = options;
-    const { features } = plan;
-    const environment = taskEnvironment({ ...mounted.environment, ...mounted.options.environment }, { boot, features });
-    const rootfs = await wrapPayload(machine, mounted, {
-      user: mounted.user,
-      variables: environment.wrapped,
-      others: environment.count,
-    });
+    const { rootfs, environment } = await preparePayload(plan, mounted, boot);
     const network = await reserveNetwork(networks, machine, plan.network, { boot, resolvers: plan.dns.resolvers });
     watch.stage("network");
     const files = await writeMachineFiles(machine, {

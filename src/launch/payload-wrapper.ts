@@ -2,8 +2,10 @@ import { programPaths } from "../exec/session-plan";
 import { SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import { writeMachineProgram } from "../machine/files";
+import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { Credentials } from "../values/passwd";
+import type { LaunchPlan } from "./plan";
 
 /** Path of the wrapper in the container. */
 const WRAPPER = "/run/nomad-driver-nspawn/start";
@@ -23,12 +25,22 @@ interface Wrapping {
 }
 
 /**
- * Puts a program of the driver before the payload, if systemd-nspawn cannot start that as it has to be. Writes the program.
+ * Decides how the payload gets its user and variables, and writes the program that passes what systemd-nspawn cannot.
  *
- * @returns what systemd-nspawn starts instead
- * @throws LaunchError
+ * @returns the variables, and the root with the command that systemd-nspawn starts
+ * @throws ConfigError, LaunchError
  */
-export async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
+export async function preparePayload(
+  { machine, features }: Pick<LaunchPlan, "machine" | "features">,
+  mounted: Rootfs,
+  boot: boolean,
+): Promise<{ readonly rootfs: Rootfs; readonly environment: TaskEnvironment }> {
+  const environment = taskEnvironment({ ...mounted.environment, ...mounted.options.environment }, { boot, features });
+  const { wrapped: variables, count: others } = environment;
+  return { environment, rootfs: await wrapPayload(machine, mounted, { user: mounted.user, variables, others }) };
+}
+
+async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
   if (wrapping.user === undefined && wrapping.variables.length === 0) return rootfs;
   const { options, mounts } = rootfs;
   const [command = ""] = options.command;
@@ -48,7 +60,7 @@ export async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wra
  *
  * @param paths in the container; the first executable one is run
  */
-export function wrapper({ user, variables, others }: Wrapping, paths: readonly string[]): Uint8Array {
+function wrapper({ user, variables, others }: Wrapping, paths: readonly string[]): Uint8Array {
   const program = new ProgramBuilder();
   const refused = new Label();
   if (user !== undefined) {

@@ -25,8 +25,8 @@ export function stopSignal(mode: PayloadMode, requested: string): number {
 }
 
 /**
- * The name of the signal that systemd-nspawn sends to PID 1 of the container if it gets SIGTERM itself, so that whoever stops
- * systemd-nspawn stops the program in an orderly way. Without it systemd-nspawn kills a single command at once. The stub init of "pid2"
+ * The name of the signal that systemd-nspawn sends to PID 1 of the container if it gets SIGTERM itself: a stop of
+ * systemd-nspawn is then an orderly stop of the program. Without it systemd-nspawn kills a single command at once. The stub init of "pid2"
  * gets SIGTERM, which it never acts on (nspawn-stub-pid1.c): systemd-nspawn then only waits for the payload.
  *
  * @param requested the image's StopSignal, or ""

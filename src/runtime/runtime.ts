@@ -8,6 +8,7 @@
  */
 
 import { dirname } from "node:path";
+import type { PluginOptions } from "../config/plugin/options";
 import { HostProbe } from "../driver/host-probe";
 import { Lifecycle } from "../driver/lifecycle";
 import { LiveConfig } from "../driver/live-config";
@@ -46,7 +47,6 @@ export function createRuntime(log: Logger): Runtime {
   const supervisors = new Supervisors(log);
   const images = new OciImages({ options, log: log.named("images") });
   const roots = new ContainerRoots(images);
-  const networkLog = log.named("network");
   const machineImages = new MachineImages({
     options,
     pluginDir,
@@ -66,11 +66,7 @@ export function createRuntime(log: Logger): Runtime {
     hostRootfs: new HostRootfs({ options, pluginDir, roots, images: machineImages }),
     ociRootfs: new OciRootfs({ images, roots }),
     roots,
-    networks: new PrivateNetworks({
-      log: networkLog,
-      pools: () => config.options.network,
-      ruleReconciler: new RuleReconciler(networkLog),
-    }),
+    networks: privateNetworks(log.named("network"), options),
     onDangling: () => dangling.schedule(),
   });
   const dangling = new DanglingReconciler({
@@ -102,4 +98,8 @@ export function createRuntime(log: Logger): Runtime {
       await supervisors[Symbol.asyncDispose]();
     },
   };
+}
+
+function privateNetworks(log: Logger, options: () => PluginOptions): PrivateNetworks {
+  return new PrivateNetworks({ log, pools: () => options().network, ruleReconciler: new RuleReconciler(log) });
 }

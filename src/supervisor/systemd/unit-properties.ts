@@ -135,7 +135,6 @@ export function serviceOf(membership: string): string | undefined {
  * Descriptions of the properties: systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.kill(5).
  */
 export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): UnitProperty[] {
-  const { memoryMax, memoryLow, cpuWeight, cpuQuota, pids, cpus } = spec.limits;
   // systemd sets none itself for a unit without NotifyAccess=.
   const notify = spec.notifySocket === undefined ? [] : [`NOTIFY_SOCKET=${spec.notifySocket}`];
   const devices = allowedDevices(spec).map(({ path, permissions }) => [path, permissions]);
@@ -174,6 +173,29 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
     ["CPUAccounting", ["b", true]],
     ["MemoryAccounting", ["b", true]],
     ["TasksAccounting", ["b", true]],
+    ...limitProperties(spec.limits),
+    ...(spec.oomScoreAdjust === undefined
+      ? []
+      : [["OOMScoreAdjust", ["i", spec.oomScoreAdjust]] satisfies UnitProperty]),
+    // The unit's property, not --network-namespace-path=, which systemd-nspawn up to 258 rejects together with user namespaces
+    // (systemd issue 36363).
+    ...(spec.networkNamespace === undefined
+      ? []
+      : [["NetworkNamespacePath", ["s", spec.networkNamespace]] satisfies UnitProperty]),
+    ["DevicePolicy", ["s", "closed"]],
+    ["DeviceAllow", ["a(ss)", devices]],
+  ];
+}
+
+function limitProperties({
+  memoryMax,
+  memoryLow,
+  cpuWeight,
+  cpuQuota,
+  pids,
+  cpus,
+}: LaunchSpec["limits"]): UnitProperty[] {
+  return [
     ["TasksMax", ["t", pids === undefined ? TASKS_MAX : BigInt(pids)]],
     ...(memoryMax === undefined
       ? []
@@ -188,15 +210,5 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
       ? []
       : [["CPUQuotaPerSecUSec", ["t", BigInt(Math.max(1, Math.round(cpuQuota * 1e6)))]] satisfies UnitProperty]),
     ...(cpus === undefined ? [] : [["AllowedCPUs", ["ay", cpuMask(cpus)]] satisfies UnitProperty]),
-    ...(spec.oomScoreAdjust === undefined
-      ? []
-      : [["OOMScoreAdjust", ["i", spec.oomScoreAdjust]] satisfies UnitProperty]),
-    // The unit's property, not --network-namespace-path=, which systemd-nspawn up to 258 rejects together with user namespaces
-    // (systemd issue 36363).
-    ...(spec.networkNamespace === undefined
-      ? []
-      : [["NetworkNamespacePath", ["s", spec.networkNamespace]] satisfies UnitProperty]),
-    ["DevicePolicy", ["s", "closed"]],
-    ["DeviceAllow", ["a(ss)", devices]],
   ];
 }
