@@ -47,12 +47,8 @@ export function createRuntime(log: Logger): Runtime {
   const supervisors = new Supervisors(log);
   const images = new OciImages({ options, log: log.named("images") });
   const roots = new ContainerRoots(images);
-  const machineImages = new MachineImages({
-    options,
-    pluginDir,
-    isUsed: (path) => images.store.usesDirectory(path),
-    log: log.named("images"),
-  });
+  const isUsed = (path: string) => images.store.usesDirectory(path);
+  const machineImages = new MachineImages({ options, pluginDir, isUsed, log: log.named("images") });
   const scheduleImageGc = () => {
     images.scheduleGc();
     machineImages.scheduleGc();
