@@ -57,7 +57,7 @@ test("an image by its tag runs, and the next time without the registry", async (
 test.each(["gzip", "zstd", "plain"] as const)(
   "layers of every compression are pulled from a registry: %s",
   async (kind) => {
-    const upper = archive([file("which", `${kind}\n`), file("etc/.wh.hosts")]);
+    const upper = archive([file("which", `${kind}\n`), file("etc/.wh.group")]);
     await push(
       `team/${kind}:1`,
       [
@@ -66,7 +66,7 @@ test.each(["gzip", "zstd", "plain"] as const)(
       ],
       {},
     );
-    const command = ["/bin/sh", "-c", "cat /which; test -e /etc/hosts; echo $?"];
+    const command = ["/bin/sh", "-c", "cat /which; test -e /etc/group; echo $?"];
     const config = { image: `${registry.host}/team/${kind}:1`, network_veth: false, command };
     expect((await bench.finished({ config })).stdout).toBe(`${kind}\n1\n`);
   },
