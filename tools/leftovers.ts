@@ -102,9 +102,13 @@ async function processes(): Promise<string[]> {
 /** Directories of the driver and systemd-nspawn, and the driver's names in shared directories. */
 async function files(): Promise<string[]> {
   const found: string[] = [];
-  const ours = ["/run/nomad-driver-nspawn", "/var/lib/nomad-driver-nspawn", "/run/systemd/nspawn-uid", "/run/netns"];
+  const ours = ["/run/nomad-driver-nspawn", "/run/systemd/nspawn-uid", "/run/netns"];
+  // An empty image store stays, as it does on a client.
+  const store = ["containers", "images", "layers", "references", "tmp", "machine-images"].map(
+    (name) => `/var/lib/nomad-driver-nspawn/${name}`,
+  );
   const nspawn = ["locks", "propagate", "unix-export"].map((name) => `/run/systemd/nspawn/${name}`);
-  for (const directory of [...ours, ...nspawn]) {
+  for (const directory of [...ours, ...store, ...nspawn]) {
     for (const name of await namesIn(directory)) found.push(join(directory, name));
   }
   // systemd-nspawn 262 has a directory for each machine; the driver writes a settings file for each.

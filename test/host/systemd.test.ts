@@ -8,9 +8,11 @@ import { becomesTrue } from "../../src/lib/deadline";
 import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { type Fixture, failure, shell, useFixture } from "../protocol/fixture";
+import { removeDefaultStore } from "../support/default-store";
 
 const pluginConfig = { allow_properties: ["IOWeight", "LimitNOFILE"], stop_timeout: "2s" };
 
+removeDefaultStore();
 let bench: Fixture;
 useFixture((opened) => {
   bench = opened;

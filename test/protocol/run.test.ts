@@ -5,6 +5,9 @@ import { readFile } from "node:fs/promises";
 import { driverBinary } from "../../tools/build/project";
 import { busyboxImage } from "../../tools/images/images";
 import { hostState } from "../../tools/leftovers";
+import { removeDefaultStore } from "../support/default-store";
+
+removeDefaultStore();
 
 let image = "";
 beforeAll(async () => {
