@@ -23,10 +23,13 @@ let allocRoot: string;
 const store = `/var/tmp/faults-store-${process.pid}`;
 /** A container (OCI) image, as a job names it. */
 let stored: string;
+/** A copy of the busybox tree, which tasks change. */
+let plain: string;
 beforeAll(async () => {
   before = await hostState();
   allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
   bench = await openFixture({ image_store: store });
+  plain = await copyTree(bench.busybox, join(bench.scratch, "plain"));
   stored = await writeImage(join(bench.scratch, "layout"), "busybox", [{ archive: await archiveOf(bench.busybox) }]);
 });
 afterAll(async () => {
@@ -101,8 +104,8 @@ const swept = underSystemd ? kinds : (["a directory"] as const);
 test.each(swept)(
   "%s: killed before each step of a start and of a destroy: started again, the task runs once",
   async (kind) => {
-    const image = kind === "a stored image" ? stored : bench.busybox;
-    const root = kind === "an ephemeral directory" ? { ephemeral: true, volatile: "no" } : {};
+    const image = kind === "a stored image" ? stored : plain;
+    const root = { volatile: "no", ephemeral: kind === "an ephemeral directory" };
     const network = kind === "a network of its own" ? { network_veth: true, ports: ["http"] } : {};
     const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
     const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
