@@ -1,5 +1,5 @@
 /**
- * Many tasks at once: forty, against as many bare systemd-nspawn without user namespaces, and three hundred of one image on one client.
+ * Many tasks at once: forty, against as many bare systemd-nspawn without user namespaces, and a hundred of one image on one client.
  * Runs inside a test host, see run.ts.
  */
 
@@ -92,7 +92,6 @@ async function main(): Promise<void> {
     [40, true],
     [40, true],
     [100, false],
-    [300, false],
   ] as const) {
     const peer = bare ? await bareStarts(tree, count) : undefined;
     const tasks = await prepared(count);
