@@ -18,7 +18,7 @@ const cwd = resolve(directory, "..");
 const all = (await readdir(directory)).filter((name) => !notBenchmarks.includes(name)).sort();
 const named = process.argv.slice(2).map((name) => `${name}.ts`);
 const unknown = named.find((name) => !all.includes(name));
-if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}: there are ${all.join(", ")}.`);
+if (unknown !== undefined) throw new Error(`Unknown benchmark ${unknown}; allowed: ${all.join(", ")}.`);
 const wanted = named.length === 0 ? all : named;
 const say = (line: string) => console.error(line);
 
