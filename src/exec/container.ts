@@ -3,7 +3,7 @@ import { isMissing } from "../lib/errors";
 import { CLONE_NEW, O_PATH } from "../linux/constants";
 import { openPidfd } from "../linux/pidfd";
 import { identify, isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
-import { findLeader, findStartedPayload, isCopy, waitForProcess } from "../nspawn/processes";
+import { ContainerSearch, findLeader, waitForProcess } from "../nspawn/processes";
 import type { Container } from "../supervisor/supervisor";
 
 /** A running container, referred to by its first process: a reused PID cannot make it another container. */
@@ -51,12 +51,13 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
   const gone = () => new ContainerGoneError();
   if (mainPid === undefined) throw gone();
   const main = identify(mainPid);
-  const payload = await waitForProcess(mainPid, () => findStartedPayload(mainPid, supervised.ref.mode), waitMs);
+  const search = new ContainerSearch(mainPid, supervised.ref.mode);
+  const payload = await waitForProcess(mainPid, () => search.started(), waitMs);
   const leader = findLeader(mainPid);
   const running = main !== undefined && isAlive(main);
   if (leader === undefined) throw running ? new ContainerStartingError() : gone();
   // Before it executes the program, the leader has rights that the task must not have.
-  if (payload === undefined && running && isCopy(leader.pid, mainPid)) throw new ContainerStartingError();
+  if (payload === undefined && running && search.isCopy(leader.pid)) throw new ContainerStartingError();
   using held = new DisposableStack();
   try {
     const pidfd = openPidfd(leader.pid);

@@ -85,16 +85,6 @@ export function findStartedPayload(
   return new ContainerSearch(mainPid, mode, table).started();
 }
 
-/**
- * Whether a process is a copy of systemd-nspawn, which it forked (true also if the process is gone): it runs the same program with the same
- * arguments. A systemd-nspawn that is the container's own program has others.
- */
-export function isCopy(pid: number, mainPid: number, table: ProcessTable = hostProcesses): boolean {
-  const program = table.program(pid);
-  if (program === undefined) return true;
-  return program === table.program(mainPid) && table.arguments(pid) === table.arguments(mainPid);
-}
-
 /** A repeated search for a container's processes while it starts, which reads of /proc only what is not known yet. */
 export class ContainerSearch {
   #mainProgram: string | undefined;
@@ -125,19 +115,27 @@ export class ContainerSearch {
   started(): ProcessIdentity | undefined {
     const payload = this.payload();
     if (payload === undefined) return undefined;
-    const program = this.table.program(payload.pid);
+    return this.isCopy(payload.pid) ? undefined : payload;
+  }
+
+  /**
+   * Whether a process is a copy of systemd-nspawn, which it forked (true also if the process is gone): it runs the same program with the
+   * same arguments. A systemd-nspawn that is the container's own program has others.
+   */
+  isCopy(pid: number): boolean {
+    const program = this.table.program(pid);
+    if (program === undefined) return true;
     this.#mainProgram ??= this.table.program(this.mainPid);
-    if (program === undefined) return undefined;
-    if (program !== this.#mainProgram) return payload;
+    if (program !== this.#mainProgram) return false;
     this.#mainArguments ??= this.table.arguments(this.mainPid);
-    return this.table.arguments(payload.pid) === this.#mainArguments ? undefined : payload;
+    return this.table.arguments(pid) === this.#mainArguments;
   }
 }
 
 /**
  * Repeats a search of the process table until it finds something, `mainPid` is gone, or the time is over: immediately, then
- * after 1, 2, 4, 4… ms, every 25 ms after the first second, and every 100 ms after ten; more rarely while many searches run. Linux has no event for a fork or exec of another
- * process, so this polls with a deadline; it only waits for containers that are still starting.
+ * after 1, 2, 4, 4… ms, every 25 ms after the first second, and every 100 ms after ten; more rarely while many searches run. Linux
+ * has no event for a fork or exec of another process, so this polls with a deadline; it only waits for containers that are still starting.
  */
 export async function waitForProcess<Found>(
   mainPid: number,

@@ -1,4 +1,3 @@
-import { realpathSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
@@ -109,7 +108,7 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
 function imageFile({ kind, path }: ResolvedImage, options: RootfsRequest["options"], file: string): string {
   // With volatile = "yes" only /usr is the image's.
   if (kind !== "directory" || options.volatile === "yes") return "";
-  using tree = openTree(realpathSync(path));
+  using tree = openTree(path);
   return readInTree(tree, join(options.pivot_root?.newRoot ?? "/", file));
 }
 
