@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { busyboxImage } from "../../tools/images/images";
-import { eventTexts, runJob, untilDead } from "./harness/jobs";
+import { eventTexts, type RunningJob, runJob, untilDead } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";
 
@@ -63,10 +63,27 @@ const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] =
   [{ command: 'one string "only"' }, "command"],
 ];
 
-test.each(cases)("%j fails with its error, and nothing is started", async (change, part) => {
+type Change = (typeof cases)[number][0];
+
+/** Little enough that the node has room for all of them. */
+const resources = "resources {\n cpu = 10\n memory = 16\n }";
+
+async function submitted(change: Change): Promise<RunningJob> {
   const id = `bad-${Bun.hash(JSON.stringify(change)).toString(36)}`;
   const config = { ...shell(busybox, "echo started"), ...change };
-  const job = await runJob(nomad.api, jobFile({ id, config }));
+  return runJob(nomad.api, jobFile({ id, config, task: resources }));
+}
+
+/** Submitted together, because Nomad takes seconds for each. */
+let jobs: ReadonlyMap<Change, Promise<RunningJob>>;
+beforeAll(async () => {
+  jobs = new Map(cases.map(([change]) => [change, submitted(change)]));
+  await Promise.allSettled(jobs.values());
+}, 120_000);
+
+test.each(cases)("%j fails with its error, and nothing is started", async (change, part) => {
+  const job = await jobs.get(change);
+  if (job === undefined) throw new Error("The job was not submitted.");
   const state = await untilDead(nomad.api, job.allocId, "main");
   const events = eventTexts(state).join("\n");
   expect(state.Failed).toBe(true);
