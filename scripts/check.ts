@@ -8,16 +8,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
-import { type HostSuite, hostSuites } from "../tools/images/host-tree";
+import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
 import { vmImage } from "../tools/images/vm";
+import { openPrivateView } from "../tools/machines/private-view";
 import { startTestHost } from "../tools/machines/test-host";
 import type { TestMachine } from "../tools/machines/test-machine";
 import { startVm } from "../tools/machines/vm";
 import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
+import { type Group, groupsOf, suiteOf } from "./check/groups";
+import { inLanes } from "./check/lanes";
 import { type Level, levels, runLevel } from "./check/levels";
 import { inPrivateRun } from "./check/private-run";
-import { steps } from "./check/steps";
+import { build, steps } from "./check/steps";
 import { add, lastLine, neverRan, nothing, type Tally, type TestNames } from "./check/tally";
 import { setUp } from "./setup/setup";
 
@@ -37,27 +40,11 @@ const goPrograms = [
   ["test/wire", wireClient],
 ] as const;
 
-/** A kind of machine that levels run in. */
-interface Place {
-  readonly name: string;
-  readonly start: (say: (line: string) => void) => Promise<TestMachine>;
-  readonly takes: (level: Level) => boolean;
-}
-
-function testHost(suite: HostSuite): Place {
-  return {
-    name: suite === "trixie" ? "test host" : `test host of ${suite}`,
-    start: (say) => startTestHost(say, suite),
-    takes: (level) => suiteOf(level) === suite,
-  };
-}
-
-/** All places in order; those of one group run at the same time, because tests with an agent mostly wait for it. */
-const places: readonly (readonly Place[])[] = [
-  [testHost("trixie")],
-  [testHost("bookworm"), testHost("sid")],
-  [{ name: "virtual machine", start: startVm, takes: (level) => level.place === "vm" }],
-];
+/**
+ * As many machines at once as there are processors, and one more: tests wait for Nomad, for the end of containers and for timers. The
+ * virtual machine never waits, but uses one processor only.
+ */
+const lanes = navigator.hardwareConcurrency + 1;
 
 async function main(): Promise<number> {
   let total = nothing;
@@ -80,34 +67,27 @@ async function main(): Promise<number> {
 
   await step("setup", () => setUp(say));
   const seen: TestNames[] = [];
-  const runTests = async (level: Level, machine?: TestMachine): Promise<Tally> => {
-    const { tally, tests } = await runLevel(level, machine);
+  const runTests = async (level: Level, machine: TestMachine): Promise<Tally> => {
+    const { tally, tests } = await runLevel(level, machine, say);
     seen.push(tests);
     return tally;
   };
-  if (wanted.length === 0) for (const { name, check } of steps) await step(name, check);
+  // Everything else uses the result.
+  if (wanted.length === 0) await step("build", build);
   const named = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
   const chosen = await withHosts(named, step);
-  await step("images", async () => {
-    for (const image of [busyboxImage, diskImage, debianImage]) await image(say);
-    for (const [directory, program] of goPrograms) {
-      if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
-    }
-    if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
-  });
+  await step("images", () => images(chosen));
 
   const directory = await mkdtemp(join(tmpdir(), "check-"));
   const traces = (verb: string) => [process.execPath, join(projectRoot, "scripts/check/traces.ts"), verb];
   await run([...traces("save"), join(directory, "traces.json")]);
-  for (const level of chosen) if (level.place === "machine") await measure(level.name, () => runTests(level));
-  for (const together of places) {
-    await Promise.all(
-      together.map(async ({ name, start, takes }) => {
-        const inside = chosen.filter(takes);
-        if (inside.length > 0) await levelsInside({ name, start, chosen: inside, measure, runTests });
-      }),
-    );
-  }
+  const sources = async () => {
+    for (const { name, check } of steps) await step(name, check);
+  };
+  await inLanes(lanes, [
+    ...groupsOf(chosen).map((group) => () => levelsInside({ group, measure, runTests })),
+    ...(wanted.length === 0 ? [sources] : []),
+  ]);
   await step("nothing is left on this machine", () => run([...traces("compare"), join(directory, "traces.json")]));
   await rm(directory, { recursive: true });
 
@@ -123,9 +103,13 @@ async function main(): Promise<number> {
   return total.failed > 0 || incomplete ? 1 : 0;
 }
 
-/** The suite of a level's test host; undefined for one that runs elsewhere. */
-function suiteOf(level: Level): HostSuite | undefined {
-  return level.place === "host" ? (level.suite ?? "trixie") : undefined;
+/** The images of the containers, of the virtual machine, and the Go programs, as far as these levels use them. */
+async function images(chosen: readonly Level[]): Promise<void> {
+  for (const image of [busyboxImage, diskImage, debianImage]) await image(say);
+  for (const [directory, program] of goPrograms) {
+    if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
+  }
+  if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
 }
 
 /**
@@ -160,22 +144,25 @@ async function withHosts(
   return made;
 }
 
-/** Levels, and the place to run them in. */
-interface PlaceRun {
-  readonly name: string;
-  readonly start: (say: (line: string) => void) => Promise<TestMachine>;
-  readonly chosen: readonly Level[];
+/** Levels, and how to run them. */
+interface GroupRun {
+  readonly group: Group;
   readonly measure: (name: string, work: () => Promise<Tally>) => Promise<void>;
   readonly runTests: (level: Level, machine: TestMachine) => Promise<Tally>;
 }
 
-/** All levels of a place share one machine. */
-async function levelsInside({ name, start, chosen, measure, runTests }: PlaceRun): Promise<void> {
+function startMachine({ place, suite }: Group): Promise<TestMachine> {
+  if (place === "vm") return startVm(say);
+  return place === "machine" ? openPrivateView() : startTestHost(say, suite);
+}
+
+/** All levels of a group share one machine. */
+async function levelsInside({ group, measure, runTests }: GroupRun): Promise<void> {
   let machine: TestMachine | undefined;
-  await measure(`${name} boots`, async () => {
-    machine = await start(say);
+  await measure(`${group.name} boots`, async () => {
+    machine = await startMachine(group);
     if (machine.state !== "running") {
-      throw new Error(`The ${name} says "${machine.state}":\n${await failedUnits(machine)}`);
+      throw new Error(`The ${group.name} says "${machine.state}":\n${await failedUnits(machine)}`);
     }
     return { ...nothing, passed: 1 };
   });
@@ -184,14 +171,14 @@ async function levelsInside({ name, start, chosen, measure, runTests }: PlaceRun
     const traces = (verb: string) => ["bun", join(projectRoot, "scripts/check/traces.ts"), verb];
     const file = booted === undefined ? "" : join(booted.share.inside, "traces.json");
     await booted?.exec([...traces("save"), file]);
-    for (const level of chosen) {
+    for (const level of group.levels) {
       await measure(level.name, async () => {
-        if (booted === undefined) throw new Error(`There is no ${name} to run this level in.`);
+        if (booted === undefined) throw new Error(`There is no ${group.name} to run this level in.`);
         return runTests(level, booted);
       });
     }
     if (booted === undefined) return;
-    await measure(`nothing is left in the ${name}`, async () => {
+    await measure(`nothing is left in the ${group.name}`, async () => {
       const compared = await booted.exec([...traces("compare"), file]);
       if (compared.code !== 0) throw new Error(`${compared.stdout}${compared.stderr}`);
       return { ...nothing, passed: 1 };

@@ -10,13 +10,16 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** Receives a part of a command's output. */
+export type TakeOutput = (bytes: Uint8Array, from: "stdout" | "stderr") => void;
+
 /** How to run a command. */
 export interface CommandOptions {
   readonly cwd?: string;
   /** The whole environment; by default this process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** "show" forwards the output to this process's own instead of collecting it. */
-  readonly output?: "collect" | "show";
+  /** "show" forwards the output to this process's own instead of collecting it; a function gets each part as it arrives. */
+  readonly output?: "collect" | "show" | TakeOutput;
   readonly stdin?: string;
   /** Kills the command with SIGKILL when aborted. */
   readonly signal?: AbortSignal;
@@ -45,7 +48,12 @@ export async function attempt(argv: readonly string[], options: CommandOptions =
     ...(options.env === undefined ? {} : { env: { ...options.env } }),
     ...(options.signal === undefined ? {} : { signal: options.signal, killSignal: "SIGKILL" as const }),
   });
-  const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr), child.exited]);
+  const take = typeof options.output === "function" ? options.output : undefined;
+  const [stdout, stderr] = await Promise.all([
+    textOf(child.stdout, take && ((bytes) => take(bytes, "stdout"))),
+    textOf(child.stderr, take && ((bytes) => take(bytes, "stderr"))),
+    child.exited,
+  ]);
   return { code: child.exitCode ?? 128 + signalNumber(child.signalCode), stdout, stderr };
 }
 
@@ -60,8 +68,15 @@ export async function run(argv: readonly string[], options: CommandOptions = {})
   return finished;
 }
 
-async function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
-  return stream === undefined ? "" : new Response(stream).text();
+/** The text of a stream; "" if another function takes it. */
+async function textOf(
+  stream: ReadableStream<Uint8Array> | undefined,
+  take: ((bytes: Uint8Array) => void) | undefined,
+): Promise<string> {
+  if (stream === undefined) return "";
+  if (take === undefined) return new Response(stream).text();
+  for await (const bytes of stream) take(bytes);
+  return "";
 }
 
 /** Number of the signal that killed a process; 0 if none did. */

@@ -9,6 +9,9 @@ import { timeoutScale } from "./timeout-scale";
 /** Traces by kind ("mount", "process" …), each as one line of text. */
 export type HostState = ReadonlyMap<string, ReadonlySet<string>>;
 
+/** How the names of test hosts and of their cgroups begin (test-host.ts). */
+export const TEST_HOST_PREFIX = "test-host-";
+
 /** Milliseconds that the kernel gets to remove a dead container's cgroups and interfaces; no event reports when it has. */
 const settleTime = 5_000 * timeoutScale;
 
@@ -71,11 +74,18 @@ async function mounts(): Promise<string[]> {
     .filter((line) => !/ on (\/run\/(credentials|user)\/|\/run\/netns$|\/proc\/sys\/fs\/binfmt_misc)/.test(line));
 }
 
+/**
+ * Loop devices that stay after their last user. The others (autoclear) are gone with what uses them, a process or a mount, which is
+ * reported itself. Test hosts share the kernel's devices: those that another test host uses at this moment are no leftovers here.
+ */
 async function loopDevices(): Promise<string[]> {
   const found: string[] = [];
   for (const device of await namesIn("/sys/block")) {
-    const backing = await readFile(`/sys/block/${device}/loop/backing_file`, "utf8").catch(gone);
-    if (backing !== undefined) found.push(`${device} of ${backing.trim()}`);
+    const [backing, autoclear] = await Promise.all([
+      readFile(`/sys/block/${device}/loop/backing_file`, "utf8").catch(gone),
+      readFile(`/sys/block/${device}/loop/autoclear`, "utf8").catch(gone),
+    ]);
+    if (backing !== undefined && autoclear?.trim() === "0") found.push(`${device} of ${backing.trim()}`);
   }
   return found;
 }
@@ -144,7 +154,8 @@ async function cgroups(): Promise<string[]> {
   const visit = async (directory: string) => {
     const entries = await readdir(directory, { withFileTypes: true }).catch(gone);
     for (const entry of entries ?? []) {
-      if (!entry.isDirectory()) continue;
+      // A test host, which runs at the same time: its cgroups are not those of this machine's tests.
+      if (!entry.isDirectory() || entry.name.startsWith(TEST_HOST_PREFIX)) continue;
       const path = join(directory, entry.name);
       if (/nspawn|^nomad-|^machine-|^payload$|^supervisor$/.test(entry.name)) found.push(path);
       await visit(path);

@@ -1,12 +1,11 @@
 /** The test levels, and a function that runs one. */
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "../../tools/build/project";
-import { attempt } from "../../tools/command";
 import type { HostSuite } from "../../tools/images/host-tree";
 import type { TestMachine } from "../../tools/machines/test-machine";
+import { namedLines } from "./lanes";
 import { type Tally, type TestNames, tallyOf, testNames } from "./tally";
 
 /** A group of tests, and where they run. */
@@ -14,10 +13,16 @@ export interface Level {
   readonly name: string;
   /** Directories of the tests, and single files of tests, relative to the repository. */
   readonly paths: readonly string[];
-  /** On this machine, inside a test host with a real systemd, or in a virtual machine with its own kernel. */
+  /** Files below these directories that other levels run, each for the reason that its list gives. */
+  readonly without?: readonly string[];
+  /** In a separate view of this machine, inside a test host with a real systemd, or in a virtual machine with its own kernel. */
   readonly place: "machine" | "host" | "vm";
   /** The Debian suite of the test host, which determines the version of systemd; trixie by default. */
   readonly suite?: HostSuite;
+  /** Which test host of the suite: levels of different ones run at the same time. */
+  readonly host?: string;
+  /** Roughly how long it takes on two quiet cores, in seconds: the machines whose levels take longest start first. */
+  readonly seconds: number;
 }
 
 /** Tests that depend on the version of systemd, and all tests with an agent. */
@@ -30,23 +35,43 @@ const everySystemd = [
   "test/protocol/directory-roots.test.ts",
 ] as const;
 
+/**
+ * Protocol tests of what the driver does itself before the supervisor gets the container, or beside it. Both supervisors get the
+ * same from it, so they run once, in the test host, where systemd and its network and device managers react to it as on a client.
+ */
+const independentOfSupervisor = [
+  // Links, addresses, packet filter rules.
+  "test/protocol/network.test.ts",
+  "test/protocol/network-trust.test.ts",
+  "test/protocol/network-flood.test.ts",
+  // Image store and mounts of the root.
+  "test/protocol/stored-images.test.ts",
+  "test/protocol/stored-image-paths.test.ts",
+  "test/protocol/directory-roots.test.ts",
+  "test/protocol/mount-owners.test.ts",
+  // Files in the container's root that the driver reads or writes.
+  "test/protocol/names.test.ts",
+  "test/protocol/symlinks.test.ts",
+  "test/protocol/exec-hostile.test.ts",
+] as const;
+
 /** All levels, quick ones first. */
 export const levels: readonly Level[] = [
-  { name: "unit", paths: ["src", "scripts", "tools"], place: "machine" },
-  { name: "support", paths: ["test/support"], place: "machine" },
-  { name: "build", paths: ["test/build"], place: "machine" },
-  { name: "nspawn", paths: ["test/nspawn", "test/image", "test/linux"], place: "machine" },
-  { name: "supervisor", paths: ["test/supervisor"], place: "machine" },
-  { name: "protocol", paths: ["test/protocol"], place: "machine" },
-  { name: "wire", paths: ["test/wire"], place: "machine" },
-  { name: "supervisor in host", paths: ["test/supervisor"], place: "host" },
-  { name: "protocol in host", paths: ["test/protocol"], place: "host" },
-  { name: "conformance", paths: ["test/conformance"], place: "host" },
-  { name: "registry", paths: ["test/registry"], place: "host" },
-  { name: "host", paths: ["test/host"], place: "host" },
-  { name: "nomad", paths: ["test/nomad"], place: "host" },
-  { name: "bookworm", paths: everySystemd, place: "host", suite: "bookworm" },
-  { name: "sid", paths: everySystemd, place: "host", suite: "sid" },
+  { name: "unit", paths: ["src", "scripts", "tools"], place: "machine", seconds: 22 },
+  { name: "support", paths: ["test/support"], place: "machine", seconds: 7 },
+  { name: "build", paths: ["test/build"], place: "machine", seconds: 12 },
+  { name: "nspawn", paths: ["test/nspawn", "test/image", "test/linux"], place: "machine", seconds: 31 },
+  { name: "supervisor", paths: ["test/supervisor"], place: "machine", seconds: 45 },
+  { name: "protocol", paths: ["test/protocol"], without: independentOfSupervisor, place: "machine", seconds: 260 },
+  { name: "wire", paths: ["test/wire"], place: "machine", seconds: 1 },
+  { name: "protocol in host", paths: ["test/protocol"], place: "host", host: "with clients", seconds: 533 },
+  { name: "supervisor in host", paths: ["test/supervisor"], place: "host", seconds: 45 },
+  { name: "conformance", paths: ["test/conformance"], place: "host", seconds: 18 },
+  { name: "registry", paths: ["test/registry"], place: "host", seconds: 113 },
+  { name: "host", paths: ["test/host"], place: "host", seconds: 143 },
+  { name: "nomad", paths: ["test/nomad"], place: "host", host: "with agents", seconds: 200 },
+  { name: "bookworm", paths: everySystemd, place: "host", suite: "bookworm", seconds: 240 },
+  { name: "sid", paths: everySystemd, place: "host", suite: "sid", seconds: 260 },
   {
     name: "vm",
     paths: [
@@ -58,14 +83,12 @@ export const levels: readonly Level[] = [
       "test/linux/overlay-root.test.ts",
     ],
     place: "vm",
+    seconds: 720,
   },
 ];
 
 /** Milliseconds that one test may take unless it says otherwise; a machine without KVM is several times slower. */
 const testTimeouts = { machine: 60_000, host: 60_000, vm: 240_000 } as const;
-
-/** A network namespace with only loopback: no test can reach the internet, or change the machine's network. */
-const withoutNetwork = ["unshare", "--net", "/bin/sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
 
 /** How a level went. */
 export interface LevelResult {
@@ -73,30 +96,38 @@ export interface LevelResult {
   readonly tests: TestNames;
 }
 
-/** Runs a level's tests on this machine or inside the given one, and shows failures as they happen. */
-export async function runLevel(level: Level, inside?: TestMachine): Promise<LevelResult> {
-  const directory = inside?.share.inside ?? (await mkdtemp(join(tmpdir(), "report-")));
+/**
+ * Runs a level's tests inside the given machine, and shows failures as they happen.
+ *
+ * @param say receives each line of output, with the level's name in front
+ */
+export async function runLevel(level: Level, inside: TestMachine, say: (line: string) => void): Promise<LevelResult> {
   // A unique name, so that the report of an earlier level in the machine is not mistaken for this one's.
-  const report = join(directory, `${crypto.randomUUID()}.xml`);
+  const report = join(inside.share.inside, `${crypto.randomUUID()}.xml`);
   const argv = [
-    ...["test", "--only-failures", `--timeout=${testTimeouts[level.place]}`],
+    ...["bun", "test", "--only-failures", `--timeout=${testTimeouts[level.place]}`],
     ...["--reporter=junit", `--reporter-outfile=${report}`],
-    ...level.paths.map((path) => (path.endsWith(".ts") ? `./${path}` : `./${path}/`)),
+    ...pathsOf(level).map((path) => (path.endsWith(".ts") ? `./${path}` : `./${path}/`)),
   ];
-  try {
-    const options = { cwd: projectRoot, output: "show" } as const;
-    if (inside === undefined) {
-      const { code } = await attempt([...withoutNetwork, process.execPath, ...argv], options);
-      return resultOf(await readFile(report, "utf8").catch(() => undefined), code);
-    }
-    const { code } = await inside.exec(["bun", ...argv], options);
-    return resultOf(await inside.read(report), code);
-  } finally {
-    if (inside === undefined) await rm(directory, { recursive: true, force: true });
-  }
+  const { take, end } = namedLines(level.name, say);
+  const { code } = await inside.exec(argv, { cwd: projectRoot, output: take });
+  end();
+  const text = await inside.read(report);
+  return { tally: tallyOf(text, code), tests: testNames(text) };
 }
 
-const resultOf = (report: string | undefined, code: number): LevelResult => ({
-  tally: tallyOf(report, code),
-  tests: testNames(report),
-});
+/** What a level runs: its directories, or their files of tests without those that it leaves out. */
+export function pathsOf({ paths, without }: Level): readonly string[] {
+  if (without === undefined) return paths;
+  const files = paths.flatMap((path) => (path.endsWith(".ts") ? [path] : testFilesBelow(path)));
+  const missing = without.find((path) => !files.includes(path));
+  if (missing !== undefined) throw new Error(`${missing} is left out of a level, but does not exist.`);
+  return files.filter((path) => !without.includes(path));
+}
+
+function testFilesBelow(directory: string): string[] {
+  return readdirSync(join(projectRoot, directory), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts"))
+    .map((name) => join(directory, name))
+    .toSorted();
+}

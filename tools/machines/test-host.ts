@@ -6,6 +6,7 @@ import { attempt, type CommandOptions, type Finished, run } from "../command";
 import { cacheDir } from "../images/cache";
 import type { HostSuite } from "../images/host-tree";
 import { hostImage } from "../images/images";
+import { TEST_HOST_PREFIX } from "../leftovers";
 import { inScope } from "../scope";
 import { makeOwnCgroups, removeCgroups } from "./own-cgroups";
 import type { InsideOptions, TestMachine } from "./test-machine";
@@ -43,7 +44,7 @@ export async function startTestHost(
   await run(["cp", "-a", "--reflink=auto", image, tree]);
   await mkdir(share.outside);
   await run(["mkfifo", join(share.outside, "ready")]);
-  const name = `test-host-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
+  const name = `${TEST_HOST_PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
   const cgroups = await makeOwnCgroups(name);
   made.defer(() => removeCgroups(cgroups));
   const { child, leader, state } = await boot({ tree, share, cgroups, name, suite });

@@ -1,6 +1,6 @@
 /** The commands that run in a virtual machine, and their results. */
 
-import type { Finished } from "../command";
+import type { Finished, TakeOutput } from "../command";
 import type { InsideOptions } from "./test-machine";
 import type { VmReply, VmRequest } from "./vm-channel";
 
@@ -15,7 +15,8 @@ export interface Commands {
 }
 
 interface Running {
-  readonly show: boolean;
+  /** Receives the output; without it, it is collected. */
+  readonly use: TakeOutput | undefined;
   readonly stdout: Buffer[];
   readonly stderr: Buffer[];
   readonly settle: PromiseWithResolvers<Finished>;
@@ -31,7 +32,7 @@ export function openCommands(send: (request: VmRequest) => void): Commands {
       if (gone !== undefined) return Promise.reject(gone);
       last += 1;
       const settle = Promise.withResolvers<Finished>();
-      running.set(last, { show: output === "show", stdout: [], stderr: [], settle });
+      running.set(last, { use: receiver(output), stdout: [], stderr: [], settle });
       send({ id: last, argv: [...argv], cwd, stdin });
       return settle.promise;
     },
@@ -40,7 +41,7 @@ export function openCommands(send: (request: VmRequest) => void): Commands {
       if (command === undefined) return;
       if (reply.kind === "stdout" || reply.kind === "stderr") {
         const bytes = Buffer.from(reply.bytes, "base64");
-        if (command.show) process[reply.kind].write(bytes);
+        if (command.use !== undefined) command.use(bytes, reply.kind);
         else command[reply.kind].push(bytes);
         return;
       }
@@ -55,4 +56,9 @@ export function openCommands(send: (request: VmRequest) => void): Commands {
       running.clear();
     },
   };
+}
+
+function receiver(output: InsideOptions["output"]): TakeOutput | undefined {
+  if (typeof output === "function") return output;
+  return output === "show" ? (bytes, from) => process[from].write(bytes) : undefined;
 }
