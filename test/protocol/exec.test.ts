@@ -282,7 +282,7 @@ describe("the command line's exec", () => {
 });
 
 describe("a large stream", () => {
-  const size = 1_000_000_000;
+  const size = 400_000_000;
   const resident = async () => {
     const status = await readFile(`/proc/${bench.plugin().pid}/status`, "utf8");
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
