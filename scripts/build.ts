@@ -1,8 +1,8 @@
-/** `bun run build`: dist/nomad-driver-nspawn, its .xz and SHA256SUMS. `--binary-only` leaves out the latter two. */
+/** `bun run build`: dist/nomad-driver-nspawn, its .xz and SHA256SUMS. With `--binary-only` the latter two do not exist afterwards. */
 
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { packBinary, sha256 } from "../tools/build/artifacts";
+import { packBinary, removePacked, sha256 } from "../tools/build/artifacts";
 import { compile } from "../tools/build/compile";
 import { elfNeeds, newestVersion } from "../tools/build/elf";
 import { binaryName, distDir, projectRoot, sourceCommit } from "../tools/build/project";
@@ -19,6 +19,7 @@ for (const problem of problems) console.error(problem);
 if (problems.length > 0) process.exitCode = 1;
 const files = process.argv.includes("--binary-only") ? [outfile] : [outfile, `${outfile}.xz`];
 if (files.length > 1) await packBinary(outfile);
+else await removePacked(outfile);
 for (const file of files) {
   console.log(`${await sha256(file)}  ${basename(file)}  ${((await stat(file)).size / 1e6).toFixed(1)} MB`);
 }

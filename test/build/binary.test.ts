@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { version } from "../../src/lib/executable";
-import { sha256, sumsName } from "../../tools/build/artifacts";
+import { sha256 } from "../../tools/build/artifacts";
 import { compile } from "../../tools/build/compile";
 import { elfNeeds } from "../../tools/build/elf";
 import { driverBinary, projectRoot } from "../../tools/build/project";
@@ -56,23 +56,5 @@ describe("a build", () => {
     const bytes = await readFile(join(scratch, "first/out"));
     expect(bytes.includes(projectRoot)).toBe(false);
     expect(bytes.includes(scratch)).toBe(false);
-  });
-});
-
-describe("the release files", () => {
-  test("SHA256SUMS lists both files, and the archive contains the binary", async () => {
-    const directory = dirname(binary);
-    await run(["sha256sum", "--check", "--strict", sumsName], { cwd: directory });
-    const sums = await readFile(join(directory, sumsName), "utf8");
-    expect(
-      sums
-        .trim()
-        .split("\n")
-        .map((line) => line.split("  ")[1]),
-    ).toEqual([basename(binary), `${basename(binary)}.xz`]);
-    const unpacked = join(scratch, "unpacked");
-    await run(["cp", `${binary}.xz`, `${unpacked}.xz`]);
-    await run(["xz", "--decompress", `${unpacked}.xz`]);
-    expect(await sha256(unpacked)).toBe(await sha256(binary));
   });
 });

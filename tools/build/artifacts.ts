@@ -1,7 +1,7 @@
 /** The files published with the executable: its compressed form and the checksums of both. */
 
 import { existsSync } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { run } from "../command";
 
@@ -30,6 +30,11 @@ export async function packBinary(file: string): Promise<void> {
   await run(["xz", "--keep", "--force", "-6", "--threads=2", "--block-size=32MiB", "--suffix=.xz.unfinished", file]);
   await rename(unfinished, archive);
   await writeFile(sums, sumLines([file, binarySum], [archive, await sha256(archive)]));
+}
+
+/** Removes FILE.xz and SHA256SUMS next to a file, which may belong to an earlier one of this name. */
+export async function removePacked(file: string): Promise<void> {
+  for (const path of [`${file}.xz`, join(dirname(file), sumsName)]) await rm(path, { force: true });
 }
 
 function sumLines(...files: readonly (readonly [file: string, sum: string])[]): string {
