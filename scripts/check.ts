@@ -162,7 +162,7 @@ async function levelsInside({ group, measure, runTests }: GroupRun): Promise<voi
   await measure(`${group.name} boots`, async () => {
     machine = await startMachine(group);
     if (machine.state !== "running") {
-      throw new Error(`The ${group.name} says "${machine.state}":\n${await failedUnits(machine)}`);
+      throw new Error(`The machine "${group.name}" says "${machine.state}":\n${await failedUnits(machine)}`);
     }
     return { ...nothing, passed: 1 };
   });
@@ -173,12 +173,13 @@ async function levelsInside({ group, measure, runTests }: GroupRun): Promise<voi
     await booted?.exec([...traces("save"), file]);
     for (const level of group.levels) {
       await measure(level.name, async () => {
-        if (booted === undefined) throw new Error(`There is no ${group.name} to run this level in.`);
+        if (booted === undefined)
+          throw new Error(`The machine "${group.name}" did not boot, so this level was not run.`);
         return runTests(level, booted);
       });
     }
     if (booted === undefined) return;
-    await measure(`nothing is left in the ${group.name}`, async () => {
+    await measure(`nothing is left in ${group.name}`, async () => {
       const compared = await booted.exec([...traces("compare"), file]);
       if (compared.code !== 0) throw new Error(`${compared.stdout}${compared.stderr}`);
       return { ...nothing, passed: 1 };

@@ -62,6 +62,13 @@ async function units(): Promise<string[]> {
     .filter((unit) => /^(nomad|machine-|nspawn|systemd-nspawn)/.test(unit));
 }
 
+/**
+ * Mounts that come and go without the driver. systemd-nspawn on a host with both cgroup versions mounts v2 at /tmp/unifiedXXXXXX for a
+ * moment; one that is killed in this moment leaves it, without anything that says which container it was for.
+ */
+const ofOthers =
+  / on (\/run\/(credentials|user)\/|\/run\/netns$|\/proc\/sys\/fs\/binfmt_misc|\/tmp\/unified[A-Za-z0-9]{6}$)/;
+
 async function mounts(): Promise<string[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8");
   return table
@@ -71,7 +78,7 @@ async function mounts(): Promise<string[]> {
       const [, , , root, point] = line.split(" ");
       return `${root} on ${point}`;
     })
-    .filter((line) => !/ on (\/run\/(credentials|user)\/|\/run\/netns$|\/proc\/sys\/fs\/binfmt_misc)/.test(line));
+    .filter((line) => !ofOthers.test(line));
 }
 
 /**
