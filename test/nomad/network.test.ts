@@ -135,7 +135,7 @@ describe("bridge-mode.hcl", () => {
   let running: RunningJob;
   beforeAll(async () => {
     running = await started(job("bridge-mode.hcl"), "busybox");
-    await untilRunning(nomad.api, running.allocId, "httpd", 60_000);
+    for (const task of ["httpd", "sidecar"]) await untilRunning(nomad.api, running.allocId, task, 60_000);
   }, 60_000);
   afterAll(() => nomad.api.stopJob(running.id));
 
