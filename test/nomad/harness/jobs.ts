@@ -22,7 +22,7 @@ export async function runJob(
   const job = await api.parseJob(hcl, variables);
   const evaluation = await api.evaluation(await api.registerJob(job), ({ Status }) => Status !== "pending");
   const [allocation] = await api
-    .allocations(job.ID, (found) => found.length > 0, 10_000)
+    .allocations(job.ID, (found) => found.length > 0)
     .catch((error) => {
       throw new Error(`Job ${job.ID} was not placed: ${Bun.inspect(evaluation, { depth: 8 })}`, { cause: error });
     });
