@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { projectRoot } from "../../tools/build/project";
 import type { HostSuite } from "../../tools/images/host-tree";
 import type { TestMachine } from "../../tools/machines/test-machine";
+import { TIMEOUT_SCALE_VARIABLE } from "../../tools/timeout-scale";
 import { namedLines } from "./lanes";
 import { type Tally, type TestNames, tallyOf, testNames } from "./tally";
 
@@ -108,7 +109,10 @@ export const levels: readonly Level[] = [
 ];
 
 /** Milliseconds that one test may take unless it says otherwise; a machine without KVM is several times slower. */
-const testTimeouts = { machine: 60_000, host: 60_000, vm: 240_000 } as const;
+const testTimeouts = { machine: 120_000, host: 120_000, vm: 240_000 } as const;
+
+/** How many times longer an operation may take because other levels use the processors at the same time. */
+const sharedPace = { [TIMEOUT_SCALE_VARIABLE]: "3" };
 
 /** How a level went. */
 export interface LevelResult {
@@ -131,7 +135,12 @@ export async function runLevel(level: Level, inside: TestMachine, say: (line: st
     ...pathsOf(level).map((path) => (path.endsWith(".ts") ? `./${path}` : `./${path}/`)),
   ];
   const { take, end } = namedLines(level.name, say);
-  const { code } = await inside.exec(argv, { cwd: projectRoot, output: take });
+  const { code } = await inside.exec(argv, {
+    cwd: projectRoot,
+    output: take,
+    // The virtual machine has a pace of its own.
+    ...(level.place === "vm" ? {} : { env: sharedPace }),
+  });
   end();
   const text = await inside.read(report);
   return { tally: tallyOf(text, code), tests: testNames(text) };

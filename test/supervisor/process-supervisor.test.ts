@@ -11,7 +11,7 @@ import { findLeader } from "../../src/nspawn/processes";
 import { ProcessSupervisor } from "../../src/supervisor/process/process-supervisor";
 import { readRunning, stateFiles } from "../../src/supervisor/process/state";
 import { type Container, LaunchError, type LaunchSpec, type Supervisor } from "../../src/supervisor/supervisor";
-import { timeoutScale } from "../../tools/timeout-scale";
+import { processorScale, timeoutScale } from "../../tools/timeout-scale";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
 import { createFifo, type LogFifo } from "./log-fifo";
 import { kernelTellsExits, supervisorSuite } from "./supervisor-suite";
@@ -448,7 +448,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const { supervisor: own } = runningOf(container.ref.machine);
       const before = identify(own.pid) && ticksOf(own.pid);
       await Bun.sleep(1_000);
-      expect(ticksOf(own.pid) - (before ?? 0)).toBeLessThanOrEqual(timeoutScale);
+      expect(ticksOf(own.pid) - (before ?? 0)).toBeLessThanOrEqual(processorScale);
       const rss = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${own.pid}/status`, "utf8"))?.[1]);
       const anon = Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${own.pid}/status`, "utf8"))?.[1]);
       console.log(

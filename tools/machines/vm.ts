@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { projectRoot } from "../build/project";
 import { type VmImage, vmImage, vmPort, vmWork } from "../images/vm";
 import { inScope } from "../scope";
-import { TIMEOUT_SCALE_VARIABLE } from "../timeout-scale";
+import { PROCESSOR_SCALE_VARIABLE, TIMEOUT_SCALE_VARIABLE } from "../timeout-scale";
 import type { TestMachine } from "./test-machine";
 import { forEachMessage, toLine, vmReply } from "./vm-channel";
 import { type Commands, openCommands } from "./vm-commands";
@@ -22,7 +22,11 @@ const kernelCommand = "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off 
 const pace = 10;
 
 /** For every command. Tests finish before bun's optimizing compiler pays off, whose code QEMU would have to translate again. */
-const environment = { [TIMEOUT_SCALE_VARIABLE]: String(pace), BUN_JSC_useDFGJIT: "0" };
+const environment = {
+  [TIMEOUT_SCALE_VARIABLE]: String(pace),
+  [PROCESSOR_SCALE_VARIABLE]: String(pace),
+  BUN_JSC_useDFGJIT: "0",
+};
 
 /** A booted virtual machine. */
 export interface TestVm extends TestMachine {
