@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { fuzz, textLike } from "../../test/support/fuzz";
+import { cpuMs, fuzz, textLike } from "../../test/support/fuzz";
 import { formatReference, ImageReferenceError, parseReference } from "./image-reference";
 
 const digest = `sha256:${"a".repeat(64)}`;
@@ -26,10 +26,10 @@ test("references are parsed or rejected, and survive formatting", () => {
 test.each(["a", "a-", "a.", "-", "/", ":", "@", "a/", "A.", "_"])(
   "one with %j a hundred thousand times is parsed quickly",
   (part) => {
-    const begin = performance.now();
+    const begin = cpuMs();
     for (const text of [part.repeat(100_000), `x/${part.repeat(100_000)}!`, `${part.repeat(100_000)}/x`]) {
       expect(() => parseReference(text)).toThrow(ImageReferenceError);
     }
-    expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(cpuMs() - begin).toBeLessThan(1_000);
   },
 );

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { fuzz, textLike } from "../../test/support/fuzz";
+import { cpuMs, fuzz, textLike } from "../../test/support/fuzz";
 import { findUser } from "./passwd";
 
 const passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n";
@@ -25,8 +25,8 @@ test("users are found or not, and have IDs that a process can have", () => {
 });
 
 test("files of 4 MiB are parsed quickly", () => {
-  const begin = performance.now();
+  const begin = cpuMs();
   findUser("nobody", "user:x:1:1::/:\n".repeat(200_000), "group:x:1:a,b,c\n".repeat(200_000));
   findUser("app", "app:x:1:1::/:", `a:x:1:${"b,".repeat(2_000_000)}`);
-  expect(performance.now() - begin).toBeLessThan(2_000);
+  expect(cpuMs() - begin).toBeLessThan(2_000);
 });

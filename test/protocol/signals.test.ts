@@ -46,8 +46,8 @@ describe("stop", () => {
     const task = await bench.started(shell(bench.busybox, "trap 'exit 4' INT; while :; do sleep 0.1; done"));
     await Bun.sleep(delay);
     const start = performance.now();
-    await bench.client().stopTask(task.id, { timeout: 20_000 });
-    expect(performance.now() - start).toBeLessThan(15_000);
+    await bench.client().stopTask(task.id, { timeout: 60_000 });
+    expect(performance.now() - start).toBeLessThan(50_000);
     const { result } = await bench.client().waitTask(task.id);
     // A signal that arrives before the shell has set its trap makes it exit with 130.
     expect([4, 130]).toContain(result?.exitCode ?? -1);

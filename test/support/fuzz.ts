@@ -18,7 +18,7 @@ function liveBytes(): number {
 }
 
 /** Processor time of this process so far, in milliseconds; the time of day also passes while other processes run. */
-function cpuMs(): number {
+export function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { bytesLike, fuzz } from "../../../test/support/fuzz";
+import { bytesLike, cpuMs, fuzz } from "../../../test/support/fuzz";
 import { UnpackError } from "../../lib/errors";
 import { parsePax, paxOverrides } from "./pax";
 import { DataMap, paxSparse } from "./sparse";
@@ -124,9 +124,9 @@ test("a map in a sparse file's data takes time in proportion to its length", () 
   const block = Buffer.from("1\n".repeat(BLOCK / 2));
   const many = Buffer.from(block);
   many.write("9999999\n");
-  const begin = performance.now();
+  const begin = cpuMs();
   const map = new DataMap();
   expect(map.add(many)).toBeUndefined();
   for (let count = 0; count < 2_000; count += 1) expect(map.add(block)).toBeUndefined();
-  expect(performance.now() - begin).toBeLessThan(1_000);
+  expect(cpuMs() - begin).toBeLessThan(1_000);
 });

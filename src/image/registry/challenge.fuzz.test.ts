@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { fuzz, textLike } from "../../../test/support/fuzz";
+import { cpuMs, fuzz, textLike } from "../../../test/support/fuzz";
 import { parseChallenge } from "./challenge";
 
 const good = [
@@ -15,8 +15,8 @@ test("WWW-Authenticate is parsed, whatever it contains", () => {
 test.each(["a", "a ", 'a="', "a=", '\\"', ",", " ", 'a="b",', "a=b "])(
   "%j a hundred thousand times is parsed quickly",
   (part) => {
-    const begin = performance.now();
+    const begin = cpuMs();
     for (const text of [part.repeat(100_000), `Bearer realm="${part.repeat(100_000)}`]) parseChallenge(text);
-    expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(cpuMs() - begin).toBeLessThan(1_000);
   },
 );
