@@ -80,7 +80,7 @@ export const levels: readonly Level[] = [
   { name: "supervisor", paths: ["test/supervisor"], place: "machine", seconds: 45 },
   { name: "protocol", paths: ["test/protocol"], without: independentOfSupervisor, place: "machine", seconds: 260 },
   { name: "wire", paths: ["test/wire"], place: "machine", seconds: 1 },
-  { name: "protocol in host", paths: ["test/protocol"], place: "host", host: "with clients", seconds: 533 },
+  { name: "protocol in host", paths: ["test/protocol"], place: "host", host: "with clients", seconds: 400 },
   { name: "supervisor in host", paths: ["test/supervisor"], place: "host", seconds: 45 },
   { name: "conformance", paths: ["test/conformance"], place: "host", seconds: 18 },
   { name: "registry", paths: ["test/registry"], place: "host", seconds: 113 },
