@@ -4,7 +4,7 @@ import { OverlayError } from "../linux/overlay";
 import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { type ContainerUser, findUser } from "../values/passwd";
-import { completeRoot, isWritable } from "./complete-root";
+import { completeRoot, describeImplied, isWritable } from "./complete-root";
 import type { ContainerRoots, MadeRoot } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
@@ -28,6 +28,7 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   const { mounts } = request;
   const { path, options, owner, warnings } = await prepareRoot(request);
   using tree = openTree(path);
+  describeImplied(tree, request.stored.implied, owner);
   // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
   if (!existsInTree(tree, "/usr")) createInTree(tree, "/usr", "directory", owner);
   const problem = await osTreeProblem(path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
