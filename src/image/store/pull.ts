@@ -62,7 +62,7 @@ export function imagePath(paths: StorePaths, digest: string): string {
 async function pull(paths: StorePaths, request: PullRequest): Promise<{ readonly image: StoredImage } & FetchedLayers> {
   const { manifest, source, signal } = request;
   const configText = await readAll(source, manifest.config, MAX_CONFIG_BYTES, { signal });
-  const { rootfs } = parseImageConfig(configText, request.image);
+  const { rootfs } = parseImageConfig(configText, request.image, manifest.config.mediaType);
   const diffIds = rootfs.diff_ids;
   if (diffIds.length === 0 && manifest.layers.length === 0) {
     throw new StoreError(`The image ${request.image} cannot be used: it has no layers, so there is nothing to run.`, {
