@@ -46,12 +46,12 @@ async function createMountPoints(tree: TreeRoot, { owner, options, mounts }: Roo
 }
 
 /**
- * Gives directories that the top layer with them does not describe the owner and mode of the layers below.
+ * Gives directories that exist their owner and mode.
  *
  * @param owner the host's user ID for the container's root
  */
-export function describeImplied(tree: TreeRoot, implied: readonly ImpliedDirectory[], owner: number): void {
-  for (const { path, mode, uid, gid } of implied) {
+export function describeDirectories(tree: TreeRoot, directories: readonly ImpliedDirectory[], owner: number): void {
+  for (const { path, mode, uid, gid } of directories) {
     const fd = openInRoot(tree.fd, path, O_PATH | constants.O_DIRECTORY);
     if (fd === undefined) continue;
     using open = new DisposableStack();
