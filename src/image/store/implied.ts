@@ -54,17 +54,23 @@ interface OpenLayer {
 function describedIn(fromTop: readonly OpenLayer[], name: ByteString, path: string) {
   let hidden = false;
   for (const { tree, implied } of fromTop) {
-    const found = statusOf(tree, path);
-    if (found === undefined) continue;
-    const { stats, opaque } = found;
-    if (!stats.isDirectory()) return undefined;
-    if (!implied.has(name)) {
+    const stats = statusOf(tree, path)?.stats;
+    if (stats?.isDirectory() === true && !implied.has(name)) {
       return hidden ? { mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid } : undefined;
     }
-    if (opaque) return undefined;
-    hidden = true;
+    if (hidesBelow(tree, path)) return undefined;
+    hidden ||= stats !== undefined;
   }
   return undefined;
+}
+
+/** Whether a layer hides a path of the layers below: it, or a directory above it, is opaque or something else than a directory. */
+function hidesBelow(tree: TreeRoot, path: string): boolean {
+  const parts = path.split("/").filter((part) => part !== "");
+  return parts.some((_, index) => {
+    const found = statusOf(tree, `/${parts.slice(0, index + 1).join("/")}`);
+    return found !== undefined && (found.opaque || !found.stats.isDirectory());
+  });
 }
 
 function statusOf(tree: TreeRoot, path: string): { readonly stats: Stats; readonly opaque: boolean } | undefined {
