@@ -16,6 +16,7 @@ import { MANIFEST_TYPES, ManifestError, MOST_MANIFEST_BYTES, parseManifest } fro
 import { resolveManifest } from "../resolve-manifest";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
 import { httpClient, readBytes } from "../transfer/client";
+import { decoded } from "../transfer/content-encoding";
 import { download } from "../transfer/download";
 import { contentError } from "../transfer/errors";
 import { RETRY_OPTIONS, type RetryOptions } from "../transfer/retry";
@@ -51,7 +52,7 @@ class RegistrySource implements ImageSource {
     this.#timing = timing ?? RETRY_OPTIONS;
     this.#repository = new Repository(reference, {
       send: httpClient(ca),
-      credentials: async (signal) => credentials ?? operatorCredentials(reference.registry, operator, signal),
+      credentials: async (signal) => credentials ?? operatorCredentials(reference, operator, signal),
       plainHttp: plainHttp.includes(reference.registry),
     });
   }
@@ -73,10 +74,15 @@ class RegistrySource implements ImageSource {
   async *read(content: Descriptor, { signal, onProgress }: ReadOptions): AsyncGenerator<Uint8Array> {
     const { digest, size } = content;
     const name = `blob ${digest.slice(0, 19)}… of ${this.#name}`;
+    const { host } = this.#repository;
     yield* download({
       name,
-      host: this.#repository.host,
-      open: (headers, inner) => this.#repository.get(name, `blobs/${digest}`, headers, inner),
+      host,
+      open: async (headers, inner) => {
+        const response = await this.#repository.get({ name, path: `blobs/${digest}`, headers, signal: inner });
+        // A layer is compressed itself; a coding of the whole layer is only the name of that.
+        return size > MAX_CONFIG_BYTES ? response : decoded(response, { name, host, most: MAX_CONFIG_BYTES, digest });
+      },
       signal,
       size,
       digest,
@@ -94,11 +100,15 @@ class RegistrySource implements ImageSource {
     const subject = { name: this.#name, host: this.#repository.host };
     let reported: string | undefined;
     const open = async (headers: Readonly<Record<string, string>>, inner: AbortSignal) => {
-      const all = { ...headers, accept: MANIFEST_TYPES.join(", ") };
-      const response = await this.#repository.get(this.#name, `manifests/${version}`, all, inner);
+      const response = await this.#repository.get({
+        name: this.#name,
+        path: `manifests/${version}`,
+        headers: { ...headers, accept: MANIFEST_TYPES.join(", ") },
+        signal: inner,
+      });
       const header = response.headers.get("docker-content-digest") ?? "";
       reported = /^sha(?:256|512):[0-9a-f]+$/.test(header) ? header : undefined;
-      return response;
+      return decoded(response, { ...subject, most: MOST_MANIFEST_BYTES, digest: expected.digest ?? reported });
     };
     const content = download({
       ...subject,
