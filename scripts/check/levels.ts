@@ -49,6 +49,7 @@ const independentOfSupervisor = [
   "test/protocol/network-flood.test.ts",
   // Image store and mounts of the root.
   "test/protocol/stored-images.test.ts",
+  "test/protocol/odd-images.test.ts",
   "test/protocol/stored-image-paths.test.ts",
   "test/protocol/directory-roots.test.ts",
   "test/protocol/mount-owners.test.ts",

@@ -17,7 +17,7 @@ export type HclType =
   | { readonly kind: "bool" }
   | { readonly kind: "number"; readonly min?: number; readonly max?: number }
   | { readonly kind: "strings" }
-  | { readonly kind: "map"; readonly of: "string" | "number" }
+  | { readonly kind: "map"; readonly of: "string" | "number" | "list of string" }
   | { readonly kind: "block"; readonly options: OptionTable };
 
 /**

@@ -58,6 +58,30 @@ export function numberMap(checks: { readonly value: (value: number) => string | 
   } as const;
 }
 
+/** A map of lists of strings, empty when absent; `name` and `element` validate an entry's name and each string. */
+export function stringsMap(checks: { readonly name: Check; readonly element: Check }) {
+  return {
+    type: { kind: "map", of: "list of string" } satisfies HclType,
+    schema: v.optional(
+      mapOf((name, value) => {
+        const problem = checks.name(name, name);
+        if (problem !== undefined) return new Problem(problem);
+        if (!isTexts(value)) return new Problem("it must be a list of strings");
+        for (const text of value) {
+          const wrong = textProblem(text) ?? checks.element(text, name);
+          if (wrong !== undefined) return new Problem(`${JSON.stringify(text.slice(0, 100))} is not valid: ${wrong}`);
+        }
+        return value;
+      }),
+      {},
+    ),
+  } as const;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((element) => typeof element === "string");
+}
+
 /** A map with any names: valibot's own v.record() silently drops entries named "constructor" or "prototype". */
 function mapOf<T>(element: (name: string, value: unknown) => T | Problem) {
   return v.pipe(

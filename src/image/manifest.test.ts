@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type IndexEntry, parseManifest, selectPlatform } from "./manifest";
+import { parseManifest } from "./manifest";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
 const config = { mediaType: "application/vnd.oci.image.config.v1+json", digest: digest("c"), size: 10 };
@@ -13,10 +13,41 @@ describe("parseManifest", () => {
   });
 
   test("a list", () => {
-    const entry = { mediaType: "x", digest: digest("2"), size: 3, platform: { os: "linux", architecture: "amd64" } };
-    expect(parseManifest(JSON.stringify({ schemaVersion: 2, manifests: [entry] }))).toEqual({
+    const entry = { mediaType: "x", digest: digest("2"), size: 3 };
+    const manifests = [
+      { ...entry, platform: { os: "linux", architecture: "amd64" } },
+      {
+        ...entry,
+        platform: { os: "linux", architecture: "arm64", variant: "v8", features: ["x"] },
+        annotations: { a: "b" },
+      },
+      { ...entry, platform: {} },
+      { ...entry, platform: null, annotations: null },
+      { ...entry, artifactType: "application/vnd.dev.cosign.artifact.sig.v1+json" },
+    ];
+    expect(parseManifest(JSON.stringify({ schemaVersion: 2, manifests }))).toEqual({
       kind: "index",
-      entries: [entry],
+      entries: [
+        { ...entry, platform: { os: "linux", architecture: "amd64", variant: "" }, annotations: {} },
+        { ...entry, platform: { os: "linux", architecture: "arm64", variant: "v8" }, annotations: { a: "b" } },
+        { ...entry, annotations: {} },
+        { ...entry, annotations: {} },
+      ],
+    });
+  });
+
+  test.each<[string, object]>([
+    ["no version", { config, layers: [layer] }],
+    ["another type of its own", { ...image, mediaType: "application/json" }],
+    ["no type of its config", { ...image, config: { ...config, mediaType: undefined } }],
+    ["an odd type of its config", { ...image, config: { ...config, mediaType: "application/octet-stream" } }],
+    ["null as the type of a layer", { ...image, layers: [{ ...layer, mediaType: null }] }],
+    ["addresses of a common layer", { ...image, layers: [{ ...layer, urls: ["https://example.com/x"] }] }],
+  ])("an image is known by its content: %s", (_, document) => {
+    expect(parseManifest(JSON.stringify(document))).toMatchObject({
+      kind: "image",
+      config: { digest: config.digest },
+      layers: [{ digest: layer.digest }],
     });
   });
 
@@ -26,9 +57,18 @@ describe("parseManifest", () => {
     ["schema 1", JSON.stringify({ schemaVersion: 1, fsLayers: [] }), /old format \(schema 1\)/],
     ["both", JSON.stringify({ ...image, manifests: [] }), /both an image and a list/],
     [
-      "an artifact",
-      JSON.stringify({ ...image, config: { ...config, mediaType: "application/vnd.cncf.helm.config.v1+json" } }),
-      /type "application\/vnd\.cncf\.helm/,
+      "a foreign layer",
+      JSON.stringify({
+        ...image,
+        layers: [
+          {
+            ...layer,
+            mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            urls: ["https://example.com/x"],
+          },
+        ],
+      }),
+      /its layer sha256:1+ is a foreign one/,
     ],
     [
       "a digest that is a path",
@@ -44,33 +84,4 @@ describe("parseManifest", () => {
     ["no layers", JSON.stringify({ schemaVersion: 2, config }), /not valid at layers/],
     ["too many layers", JSON.stringify({ ...image, layers: Array.from({ length: 1001 }, () => layer) }), /1001 layers/],
   ] as const)("refuses %s", (_, text, message) => expect(() => parseManifest(text)).toThrow(message));
-});
-
-describe("selectPlatform", () => {
-  const entry = (name: string, os: string, architecture: string, variant?: string): IndexEntry => ({
-    mediaType: "",
-    digest: name,
-    size: 1,
-    platform: { os, architecture, variant },
-  });
-  const amd64 = { os: "linux", architecture: "amd64" };
-  test.each([
-    ["the right one", [entry("a", "linux", "arm64", "v8"), entry("b", "linux", "amd64")], "b"],
-    ["not one that wants a newer CPU", [entry("a", "linux", "amd64", "v3"), entry("b", "linux", "amd64")], "b"],
-    [
-      "not even if the oldest is called v1",
-      [entry("a", "linux", "amd64", "v2"), entry("b", "linux", "amd64", "v1")],
-      "b",
-    ],
-    ["the only available one", [entry("a", "linux", "amd64", "v2")], "a"],
-    ["not another system", [entry("a", "windows", "amd64"), entry("b", "linux", "amd64")], "b"],
-    ["a single one without a platform", [{ mediaType: "", digest: "a", size: 1 }], "a"],
-  ] as const)("selects %s", (_, entries, expected) => expect(selectPlatform(entries, amd64).digest).toBe(expected));
-
-  test("lists the available platforms", () => {
-    expect(() => selectPlatform([entry("a", "linux", "arm", "v7"), entry("b", "unknown", "unknown")], amd64)).toThrow(
-      "it has no image for linux/amd64; available: linux/arm/v7, unknown/unknown",
-    );
-    expect(() => selectPlatform([], amd64)).toThrow("available: none");
-  });
 });

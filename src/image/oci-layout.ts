@@ -4,17 +4,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoCode } from "../lib/errors";
 import { defined } from "../lib/objects";
-import {
-  DEEPEST_INDEX,
-  type IndexEntry,
-  type ManifestDocument,
-  ManifestError,
-  MOST_MANIFEST_BYTES,
-  parseManifest,
-  selectPlatform,
-  THIS_PLATFORM,
-} from "./manifest";
-import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, SourceError } from "./source";
+import { MAX_CONFIG_BYTES } from "./image-config";
+import { type IndexEntry, type ManifestDocument, ManifestError, MOST_MANIFEST_BYTES, parseManifest } from "./manifest";
+import { resolveManifest } from "./resolve-manifest";
+import { type Descriptor, type ImageSource, type ReadOptions, readAll, SourceError } from "./source";
 
 /** Images in a directory (OCI image spec, image-layout.md), as written by skopeo, buildah and umoci. */
 
@@ -39,44 +32,46 @@ export function parseLayoutReference(image: string): LayoutReference | undefined
 /** An image in a directory. */
 export function ociLayoutSource(reference: LayoutReference): ImageSource {
   const { directory } = reference;
+  const read: ImageSource["read"] = (content, options) => readBlob(directory, content, options);
   return {
-    manifest: async () => {
-      const index = parsed(await text(join(directory, "index.json"), directory), directory);
-      if (index.kind !== "index")
-        throw failure("content", `The directory ${directory} is not an OCI image layout: index.json is invalid.`);
-      return manifestOf(directory, choose(index.entries, reference));
+    read,
+    manifest: async (options) => {
+      try {
+        const index = parseManifest((await text(join(directory, "index.json"), directory)).toString("utf8"));
+        if (index.kind !== "index") throw new ManifestError("index.json has no list of images");
+        const document = (content: Descriptor) => readDocument(directory, content);
+        const chosen = choose(index.entries, reference);
+        const root =
+          chosen.length === 1 && chosen[0] !== undefined
+            ? { digest: chosen[0].digest, parsed: await document(chosen[0]) }
+            : { digest: "", parsed: { kind: "index", entries: chosen } as const };
+        const config = (content: Descriptor) => readAll({ read }, content, MAX_CONFIG_BYTES, options);
+        return await resolveManifest(root, { document, config });
+      } catch (error) {
+        if (!(error instanceof ManifestError)) throw error;
+        throw failure("content", `The image in ${directory} cannot be used: ${error.message}.`);
+      }
     },
-    read: (content, options) => readBlob(directory, content, options),
   };
 }
 
-/** An image may be a list of images for several platforms, and the list may contain lists. */
-async function manifestOf(directory: string, chosen: Descriptor): Promise<ImageManifest> {
-  let content = chosen;
-  for (let depth = 0; depth <= DEEPEST_INDEX; depth += 1) {
-    const document = await text(blobPath(directory, content.digest), directory);
-    check(directory, content, createHash(algorithmOf(content.digest)).update(document).digest("hex"), document.length);
-    const found = parsed(document, directory);
-    if (found.kind === "image") return { digest: content.digest, config: found.config, layers: found.layers };
-    content = validated(directory, () => selectPlatform(found.entries, THIS_PLATFORM));
-  }
-  throw failure("content", `The image in ${directory} has too deeply nested lists of images.`);
+async function readDocument(directory: string, content: Descriptor): Promise<ManifestDocument> {
+  const document = await text(blobPath(directory, content.digest), directory);
+  check(directory, content, createHash(algorithmOf(content.digest)).update(document).digest("hex"), document.length);
+  return parseManifest(document.toString("utf8"));
 }
 
-function choose(manifests: readonly IndexEntry[], { directory, tag, digest }: LayoutReference): IndexEntry {
-  const names = manifests.flatMap(({ annotations }) => annotations?.[REF_NAME] ?? []);
+/** The entries that a reference may mean: one, or without a tag those of one image for several platforms. */
+function choose(manifests: readonly IndexEntry[], { directory, tag, digest }: LayoutReference): readonly IndexEntry[] {
+  const names = manifests.flatMap(({ annotations }) => annotations[REF_NAME] ?? []);
+  const asked = digest ?? tag;
+  const found = manifests.filter((manifest) =>
+    digest === undefined ? tag === undefined || manifest.annotations[REF_NAME] === tag : manifest.digest === digest,
+  );
+  if (asked === undefined ? found.length === 1 || (found.length > 0 && names.length === 0) : found.length > 0)
+    return found;
   const there =
     names.length === 0 ? "none of its images has a tag" : `available tags: ${names.slice(0, 20).join(", ")}`;
-  const found =
-    digest !== undefined
-      ? manifests.find((manifest) => manifest.digest === digest)
-      : tag !== undefined
-        ? manifests.find(({ annotations }) => annotations?.[REF_NAME] === tag)
-        : manifests.length === 1
-          ? manifests[0]
-          : undefined;
-  if (found !== undefined) return found;
-  const asked = digest ?? tag;
   throw failure(
     "not found",
     asked === undefined
@@ -125,21 +120,6 @@ async function text(path: string, directory: string): Promise<Buffer> {
     return content;
   } catch (error) {
     throw unreadable(error, directory);
-  }
-}
-
-function parsed(content: Buffer, directory: string): ManifestDocument {
-  return validated(directory, () => parseManifest(content.toString("utf8")));
-}
-
-/** Runs a parser, and reports its errors as errors of the image. */
-function validated<T>(directory: string, validate: () => T): T {
-  try {
-    return validate();
-  } catch (error) {
-    throw error instanceof ManifestError
-      ? failure("content", `The image in ${directory} cannot be used: ${error.message}.`)
-      : error;
   }
 }
 

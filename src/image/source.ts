@@ -77,7 +77,7 @@ export class SourceError extends RecoverableError {
 
 /** Reads a small piece of content. @throws StoreError if it exceeds the limit, and what reading it throws */
 export async function readAll(
-  source: ImageSource,
+  source: Pick<ImageSource, "read">,
   content: Descriptor,
   most: number,
   options: ReadOptions,

@@ -1,5 +1,5 @@
 import { ptr } from "bun:ffi";
-import { chownSync, closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { chownSync, closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { AT_FDCWD, O_CLOEXEC, O_PATH, RESOLVE, SYS } from "./constants";
 import { cString, libc } from "./ffi";
 import { createDirectoryAt, createFileAt } from "./files";
@@ -69,6 +69,16 @@ export function createInTree(tree: TreeRoot, path: string, kind: "directory" | "
   } finally {
     if (directory !== undefined) closeSync(directory);
   }
+}
+
+/** Creates a file with a text if nothing is there, and its parents. @param owner of what is created */
+export function writeInTree(tree: TreeRoot, path: string, text: string, owner: number): void {
+  if (existsInTree(tree, path) || !createInTree(tree, path, "file", owner)) return;
+  const found = openInRoot(tree.fd, path, O_PATH);
+  if (found === undefined) return;
+  using open = new DisposableStack();
+  open.adopt(found, closeSync);
+  writeFileSync(open.adopt(openSync(`/proc/self/fd/${found}`, constants.O_WRONLY), closeSync), text);
 }
 
 /**

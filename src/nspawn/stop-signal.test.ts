@@ -3,8 +3,8 @@ import { forwardedSignal, requireSignal, stopSignal } from "./stop-signal";
 
 describe("stopSignal", () => {
   test.each([
-    ["pid1", "", 2],
-    ["pid2", "", 2],
+    ["pid1", "", 15],
+    ["pid2", "", 15],
     ["pid1", "SIGTERM", 15],
     ["pid2", "SIGRTMIN+3", 37],
     ["boot", "", 37],
@@ -23,7 +23,7 @@ describe("stopSignal", () => {
 });
 
 test.each([
-  ["pid1", "", "SIGINT"],
+  ["pid1", "", "SIGTERM"],
   ["pid1", "SIGQUIT", "SIGQUIT"],
   ["pid2", "", "SIGTERM"],
   ["pid2", "SIGQUIT", "SIGTERM"],

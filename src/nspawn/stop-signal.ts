@@ -1,8 +1,8 @@
 import { signalName, signalNumber } from "../values/signals";
 import type { PayloadMode } from "./payload";
 
-/** Nomad's documented default for kill_signal. */
-const DEFAULT_SIGNAL = "SIGINT";
+/** What Docker, podman and programs themselves expect. Nomad passes nothing unless the job has a kill_signal. */
+const DEFAULT_SIGNAL = "SIGTERM";
 /** The orderly shutdown of systemd as PID 1, and systemd-nspawn's own --kill-signal= when it boots (systemd(1)). */
 const HALT = "SIGRTMIN+3";
 /**

@@ -1,8 +1,9 @@
-import { chmodSync, closeSync, fstatSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, constants, fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
 import type { TaskOptions } from "../config/task/options";
+import type { ImpliedDirectory } from "../image/store/implied";
 import { O_PATH } from "../linux/constants";
 import { createInTree, existsInTree, openInRoot, type TreeRoot } from "../linux/rooted-path";
 import type { TaskMount } from "../nspawn/arguments";
@@ -41,6 +42,22 @@ async function createMountPoints(tree: TreeRoot, { owner, options, mounts }: Roo
   for (const target of MOUNTED_FILES) if (!existsInTree(tree, target)) createInTree(tree, target, "file", owner);
   for (const [, target] of mountTargets(options)) {
     if (!existsInTree(tree, target)) createInTree(tree, target, "directory", owner);
+  }
+}
+
+/**
+ * Gives directories that exist their owner and mode.
+ *
+ * @param owner the host's user ID for the container's root
+ */
+export function describeDirectories(tree: TreeRoot, directories: readonly ImpliedDirectory[], owner: number): void {
+  for (const { path, mode, uid, gid } of directories) {
+    const fd = openInRoot(tree.fd, path, O_PATH | constants.O_DIRECTORY);
+    if (fd === undefined) continue;
+    using open = new DisposableStack();
+    const here = `/proc/self/fd/${open.adopt(fd, closeSync)}`;
+    chownSync(here, owner + uid, owner + gid);
+    chmodSync(here, mode);
   }
 }
 

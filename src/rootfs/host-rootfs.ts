@@ -13,6 +13,7 @@ import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
+import { refuseForeignProgram } from "./program-platform";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
@@ -86,6 +87,7 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   try {
     const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
     using tree = openTree(path);
+    if (options.pivot_root === undefined) refuseForeignProgram(tree, options);
     await completeRoot(tree, { owner, options, mounts });
     return {
       image: { kind: "directory", path },
@@ -128,6 +130,10 @@ async function mountUnchanged(place: ResolvedImage, { options, mounts, features 
   refuseVolatileMapped(options, features);
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);
+  if (place.kind === "directory" && options.pivot_root === undefined) {
+    using tree = openTree(place.path);
+    refuseForeignProgram(tree, options);
+  }
   const hosts = imageFile(place, options, HOSTS);
   return {
     image: place,

@@ -1,15 +1,17 @@
 import { existsSync } from "node:fs";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
+import { mirroredSource } from "../image/mirrors";
 import { ociLayoutSource } from "../image/oci-layout";
 import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
 import { type ImageSource, SourceError } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
+import { RETRY_OPTIONS } from "../image/transfer/retry";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
-import { formatReference, parseReference } from "../values/image-reference";
+import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
 import { GcTimer } from "./gc-timer";
 import type { ImageRef } from "./image-ref";
 import { allowedDirectory, requireAllowed } from "./resolve-image";
@@ -31,6 +33,9 @@ function registryOptions(
 const AGAIN_MS = 10_000;
 /** Minimum delay until the next garbage collection while unused images are left that are not old enough yet. */
 const SOONEST_MS = 1000;
+
+/** A mirror that fails is passed over soon: the registry itself is left. */
+const MIRROR_TIMING = { ...RETRY_OPTIONS, attempts: 2 };
 
 /** The dependencies of OciImages. */
 interface ImagesContext {
@@ -114,9 +119,24 @@ export class OciImages {
     const reference = parseReference(origin.reference, options.registry.default);
     return {
       name: formatReference(reference),
-      source: registrySource(reference, registryOptions(options, auth)),
+      source: this.#sourceOf(reference, auth),
       reuse: origin.ask === undefined ? reference.digest !== undefined || reference.tag !== "latest" : !origin.ask,
     };
+  }
+
+  #sourceOf(reference: ImageReference, auth: TaskOptions["auth"]): ImageSource {
+    const options = this.context.options();
+    const itself = registrySource(reference, registryOptions(options, auth));
+    // The job's credentials are for the registry that it names.
+    const mirrors = (options.registry.mirrors[reference.registry] ?? []).map((mirror) =>
+      registrySource(atMirror(reference, mirror), { ...registryOptions(options, undefined), timing: MIRROR_TIMING }),
+    );
+    const [first, ...others] = [...mirrors, itself];
+    if (first === undefined || others.length === 0) return itself;
+    return mirroredSource({
+      sources: [first, ...others],
+      onFailure: ({ message }) => this.context.log.warn("a mirror of a registry was passed over", { reason: message }),
+    });
   }
 
   async #collect(): Promise<void> {

@@ -1,22 +1,34 @@
+import type { ImageConfig } from "../image/image-config";
 import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
-import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
+import { createInTree, existsInTree, openTree, readInTree, type TreeRoot, writeInTree } from "../linux/rooted-path";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { type ContainerUser, findUser } from "../values/passwd";
-import { completeRoot, isWritable } from "./complete-root";
+import { completeRoot, describeDirectories, isWritable } from "./complete-root";
 import type { ContainerRoots, MadeRoot } from "./container-roots";
+import { imageVolumes, volumesInMemory } from "./image-volumes";
 import { osTreeProblem } from "./os-tree";
+import { refuseForeignProgram } from "./program-platform";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
 
+const ROOT = { uid: 0, gid: 0 } as const;
+
 /** As with Docker: what an image's build left in its /etc/hosts names other machines. */
 const NO_HOSTS = { text: "", keep: false } as const;
+
+/**
+ * What systemd-nspawn requires of a tree before it boots it (os-release(5)); for an image with an init system and no distribution, which
+ * tools such as buildroot make.
+ */
+const OS_RELEASE = { path: "/usr/lib/os-release", text: "ID=linux\nNAME=Linux\nPRETTY_NAME=Linux\n" } as const;
 
 /** The inputs of a root on an image of the store. */
 interface OciRootRequest extends RootfsRequest {
   readonly roots: ContainerRoots;
   readonly stored: StoredImage;
+  readonly config: ImageConfig;
 }
 
 /**
@@ -26,19 +38,28 @@ interface OciRootRequest extends RootfsRequest {
  */
 export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   const { mounts } = request;
-  const { path, options, owner, warnings } = await prepareRoot(request);
+  const volumes = imageVolumes(request.config, request.options, mounts);
+  const inMemory =
+    request.options.image_volumes === "tmpfs" ? volumesInMemory(request.options, volumes.paths) : request.options;
+  const { path, options, owner, warnings: notes } = await prepareRoot({ ...request, options: inMemory });
+  const warnings = [...notes, ...volumes.notes];
   using tree = openTree(path);
+  describeDirectories(tree, request.stored.implied, owner);
   // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
   if (!existsInTree(tree, "/usr")) createInTree(tree, "/usr", "directory", owner);
+  if (options.boot && (await osTreeProblem(path, { boot: true })) !== undefined)
+    writeInTree(tree, OS_RELEASE.path, OS_RELEASE.text, owner);
   const problem = await osTreeProblem(path, { boot: options.boot, pivotRoot: options.pivot_root?.newRoot });
   if (problem !== undefined) {
     throw new ConfigError(
       `The image ${JSON.stringify(options.image)} cannot be started with boot = ${options.boot}: ${problem}`,
     );
   }
+  if (options.pivot_root === undefined) refuseForeignProgram(tree, options);
   if (options.working_directory !== undefined) createInTree(tree, options.working_directory, "directory", owner);
-  await completeRoot(tree, { owner, options, mounts });
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
+  for (const volume of volumes.paths) createVolume(tree, volume, owner, user);
+  await completeRoot(tree, { owner, options, mounts });
   const tmp = isWritable(options) ? "disk" : "tmpfs";
   const root = {
     image: { kind: "directory", path },
@@ -88,6 +109,17 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
       ],
     };
   }
+}
+
+/** A volume's directory for the image's user, unless the image has one. */
+function createVolume(
+  tree: TreeRoot,
+  path: string,
+  owner: number,
+  { uid, gid }: Pick<ContainerUser, "uid" | "gid"> = ROOT,
+) {
+  if (existsInTree(tree, path) || !createInTree(tree, path, "directory", owner)) return;
+  describeDirectories(tree, [{ path, mode: 0o755, uid, gid }], owner);
 }
 
 function userOf(tree: TreeRoot, name: string, image: string): ContainerUser {

@@ -33,7 +33,7 @@ export class OciRootfs implements RootfsProvider {
     const kept = held.move();
     return {
       config,
-      mount: (request) => mountOciRoot({ ...request, roots, stored }),
+      mount: (request) => mountOciRoot({ ...request, roots, stored, config }),
       [Symbol.dispose]: () => kept.dispose(),
     };
   }

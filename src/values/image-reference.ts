@@ -75,6 +75,24 @@ export function formatReference({ registry, repository, tag, digest }: ImageRefe
   return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
 }
 
+/**
+ * The name of an image at a mirror: a registry, or a path at one, that has the images of another.
+ *
+ * @param mirror "HOST[:PORT][/PATH]", for which mirrorProblem() is undefined
+ */
+export function atMirror(reference: ImageReference, mirror: string): ImageReference {
+  const [registry = "", ...path] = mirror.split("/");
+  return { ...reference, registry, repository: [...path, reference.repository].join("/") };
+}
+
+/** Why a text is not a mirror; the end of a sentence. Undefined if it is one. */
+export function mirrorProblem(text: string): string | undefined {
+  const [host = "", ...path] = text.split("/");
+  return isRegistryHost(host) && path.every((component) => COMPONENT.test(component))
+    ? undefined
+    : 'it must be a registry\'s host, with a port or a path if needed, such as "cache.lan:5000/hub"';
+}
+
 /** The API host and port of a registry. */
 export function registryHost(registry: string): string {
   return registry === DOCKER_REGISTRY ? DOCKER_HOST : registry;

@@ -23,7 +23,9 @@ afterAll(() => bench[Symbol.asyncDispose]());
  */
 async function cycle(number: number): Promise<void> {
   const stopped = number % 2 === 0;
-  const script = stopped ? "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done" : `echo up; exit ${number % 100}`;
+  const script = stopped
+    ? "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    : `echo up; exit ${number % 100}`;
   const network = number % 4 < 2 ? {} : { network_veth: true, ports: ["http"] };
   const resources = { ports: [{ label: "http", value: 22_000 + number, to: 80, hostIp: "" }] };
   await using task = await prepareTask({ ...shell(bench.busybox, script, network), resources });

@@ -1,6 +1,5 @@
 /** Untrusted layers, unpacked by the real process that sees only their directory. */
 
-import { ptr } from "bun:ffi";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
@@ -8,7 +7,9 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parseReport, type UnpackReport } from "../../src/image/archive/report";
-import { cString, libc } from "../../src/linux/ffi";
+import { unpackLayer } from "../../src/image/store/workers";
+import { getAttribute } from "../../src/linux/files";
+import { fileLock } from "../../src/linux/flock";
 import { run } from "../../tools/command";
 import { compressed } from "../support/oci-image";
 import { type ArchiveEntry, archive, directory, file, symlink } from "../support/tar-archive";
@@ -45,6 +46,26 @@ async function unpack(stored: Uint8Array, free = 0): Promise<Went> {
   }
 }
 
+const tar = archive([file("a", "text")]);
+
+/** Unpacks as the image store does, with the host's programs for what the unpacking process cannot decompress. */
+async function unpackedInStore(stored: Uint8Array) {
+  const top = await mkdtemp(join(scratch, "store-"));
+  const [tree, list] = [join(top, "tree"), join(top, "list")];
+  await mkdir(tree);
+  using lock = await fileLock(join(top, "lock"), "exclusive");
+  async function* content() {
+    for (let at = 0; at < stored.length; at += 10) yield Uint8Array.from(stored.subarray(at, at + 10));
+  }
+  const signal = AbortSignal.timeout(60_000);
+  const rest = { algorithm: "sha256", keepFree: 0, lock, content, signal };
+  return { made: await unpackLayer({ directory: tree, list, ...rest }), tree };
+}
+
+function compressedBy(program: string, bytes: Uint8Array): Buffer {
+  return Bun.spawnSync([program, "--stdout"], { stdin: bytes }).stdout;
+}
+
 async function good(entries: readonly ArchiveEntry[]): Promise<string> {
   const { report, tree } = await unpack(archive(entries));
   expect(report).toMatchObject({ kind: "unpacked" });
@@ -60,32 +81,35 @@ async function refused(stored: Uint8Array): Promise<string> {
 describe("refused", () => {
   test.each([
     ["upwards", [file("a/../../x")], /leads out of the image/],
-    ["absolute", [file("/x")], /absolute path/],
     ["a hard link upwards", [{ name: "x", type: "1", link: "../../../../etc/passwd" }], /leads out of the image/],
-    ["an absolute hard link", [{ name: "x", type: "1", link: "/etc/passwd" }], /absolute path "\/etc\/passwd"/],
+    [
+      "a hard link to a file of the host",
+      [{ name: "x", type: "1", link: "/etc/passwd" }],
+      /"\/x" is a hard link to "\/etc\/passwd", which is not a file of the same layer/,
+    ],
     ["a hard link to nothing", [{ name: "x", type: "1", link: "y" }], /not a file of the same layer/],
     [
       "a hard link to a directory",
       [directory("d/"), { name: "x", type: "1", link: "d" }],
       /not a file of the same layer/,
     ],
-    ["a character device", [{ name: "null", type: "3", device: [1, 3] }], /is a character device/],
+    ["below a file", [file("x"), file("x/y")], /"x\/y" is below "\/x", which is not a directory/],
+    ["a whiteout below a file", [file("x"), file("x/.wh.y")], /"x\/.wh.y" is below "\/x", which is not a directory/],
+    ["an opaque file", [file("x"), file("x/.wh..wh..opq")], /"x\/.wh..wh..opq" is below "\/x"/],
     [
-      "a device that only has a usual one's name",
-      [{ name: "dev/null", type: "3", device: [1, 1] }],
-      /is a character device/,
+      "below symlinks in a circle",
+      [symlink("a", "b"), symlink("b", "a"), file("a/x")],
+      /"a\/x" is below too many symlinks/,
     ],
-    ["a usual device as a block device", [{ name: "dev/null", type: "4", device: [1, 3] }], /is a block device/],
-    ["a whiteout as a device", [{ name: "x", type: "3", device: [0, 0] }], /is a character device/],
-    ["below a file", [file("x"), file("x/y")], /is below "\/x", which is not a directory/],
+    ["a symlink to nothing", [symlink("x", "")], /"\/x" is a symlink without a target/],
+    [
+      "a symlink that no file system holds",
+      [{ ...symlink("x", "y"), pax: { linkpath: "y".repeat(5000) } }],
+      /the entry "x" cannot be written: ENAMETOOLONG/,
+    ],
     ["the root as a file", [file("./")], /its root is not a directory|unpacked/],
     ["a whiteout of what is above", [file(".wh...")], /which is not a valid name/],
     ["a whiteout of nothing", [file("a/.wh.")], /which is not a valid name/],
-    [
-      "an attribute of overlayfs",
-      [file("x", "", { pax: { "SCHILY.xattr.trusted.overlay.redirect": "/etc" } })],
-      /reserved for overlayfs/,
-    ],
     ["a broken capability", [file("x", "", { pax: { "SCHILY.xattr.security.capability": "x" } })], /cannot set/],
     ["an unknown type", [{ name: "x", type: "Z" }], /unknown type "Z"/],
     ["a wrong checksum", [file("x", "", { checksum: 1 })], /checksum is wrong/],
@@ -114,7 +138,6 @@ describe("refused", () => {
     const { report } = await unpack(compressed(whole, "zstd").subarray(0, 60));
     expect(report).not.toMatchObject({ diffId: `sha256:${createHash("sha256").update(whole).digest("hex")}` });
     expect(await refused(Buffer.from("This is no archive. ".repeat(100)))).toMatch(/checksum is wrong/);
-    expect(await refused(Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 0]))).toMatch(/compressed with xz/);
     const spoiled = Buffer.from(gzipSync(whole));
     spoiled.fill(0x55, 40, 60);
     expect(await refused(spoiled)).toMatch(/compressed data is damaged|checksum is wrong|truncated/);
@@ -151,6 +174,8 @@ describe("symlinks in the path stay inside", () => {
     ["upwards", "../../../../../../../.."],
     ["absolute", "/"],
     ["to what is nowhere", "/var/tmp"],
+    ["relative", "var/tmp"],
+    ["with dots", "./x/../var//tmp/."],
   ])("%s", async (_, link) => {
     const mark = `unpack-mark-${crypto.randomUUID()}`;
     const tree = await good([
@@ -191,11 +216,7 @@ describe("symlinks in the path stay inside", () => {
 
 describe("as overlayfs stacks it", () => {
   const OPAQUE = "trusted.overlay.opaque";
-  const opaque = (path: string) => {
-    const value = Buffer.alloc(64);
-    const length = Number(libc().lgetxattr(cString(path), cString(OPAQUE), ptr(value), value.length));
-    return value.toString("utf8", 0, Math.max(length, 0));
-  };
+  const opaque = (path: string) => Buffer.from(getAttribute(path, OPAQUE) ?? []).toString();
 
   test("whiteouts, with other entries of the same name, in either order", async () => {
     const tree = await good([
@@ -225,14 +246,117 @@ describe("as overlayfs stacks it", () => {
   });
 });
 
-test("common devices of distributions are left out: no container sees an image's /dev", async () => {
-  const tree = await good([
-    directory("dev/"),
-    { name: "dev/null", type: "3", device: [1, 3] },
-    { name: "./dev/console", type: "3", device: [5, 1] },
-    symlink("dev/fd", "/proc/self/fd"),
-  ]);
+test("device nodes are left out, wherever they are: the driver decides which devices a container has", async () => {
+  const { report, tree } = await unpack(
+    archive([
+      directory("dev/"),
+      { name: "dev/null", type: "3", device: [1, 3] },
+      { name: "./dev/ram0", type: "4", device: [1, 0] },
+      { name: "etc/whiteout", type: "3", device: [0, 0] },
+      symlink("dev/fd", "/proc/self/fd"),
+    ]),
+  );
+  expect(report).toMatchObject({ kind: "unpacked", devices: 3, implied: [] });
   expect(await readdir(join(tree, "dev"))).toEqual(["fd"]);
+  expect(await readdir(tree)).toEqual(["dev"]);
+});
+
+describe("what other tools write", () => {
+  test("absolute names and hard links, and the root itself", async () => {
+    const tree = await good([
+      directory("/", { mode: 0o711 }),
+      directory("/nix/store/"),
+      file("/nix/store/a", "a"),
+      { name: "/nix/store/b", type: "1", link: "/nix/store/a" },
+      { name: "bin/../c", type: "1", link: "./nix//store/../store/a" },
+    ]);
+    expect((await stat(tree)).mode & 0o7777).toBe(0o711);
+    expect((await stat(join(tree, "nix/store/b"))).nlink).toBe(3);
+    expect(await readFile(join(tree, "c"), "utf8")).toBe("a");
+  });
+
+  test("attributes of overlayfs are dropped, others kept", async () => {
+    const names = ["trusted.overlay.opaque", "trusted.overlay.redirect", "user.overlay.origin", "user.kept"];
+    const pax = Object.fromEntries(names.map((name) => [`SCHILY.xattr.${name}`, "y"]));
+    const tree = await good([directory("d/", { pax }), file("f", "", { pax })]);
+    for (const path of [join(tree, "d"), join(tree, "f")]) {
+      expect(names.filter((name) => getAttribute(path, name) !== undefined)).toEqual(["user.kept"]);
+    }
+  });
+
+  test("entries below a symlink to what does not exist yet", async () => {
+    const { report, tree } = await unpack(
+      archive([
+        symlink("lib", "usr/lib"),
+        file("lib/x/y", "y"),
+        file("lib/.wh.z"),
+        directory("usr/lib/", { mode: 0o711 }),
+      ]),
+    );
+    expect(report).toMatchObject({ kind: "unpacked", implied: ["/usr", "/usr/lib/x"] });
+    expect(await readFile(join(tree, "usr/lib/x/y"), "utf8")).toBe("y");
+    expect((await stat(join(tree, "usr/lib/z"))).rdev).toBe(0);
+    expect((await stat(join(tree, "usr/lib"))).mode & 0o777).toBe(0o711);
+  });
+
+  test.each<[string, readonly ArchiveEntry[], string]>([
+    ["twice", [file("d/.wh.x"), file("d/.wh.x")], "whiteout"],
+    ["of a missing parent", [file("no/such/.wh.x")], "whiteout"],
+    ["before its target", [file("d/.wh.x"), file("d/x", "new")], "file"],
+    ["after its target", [file("d/x", "new"), file("d/.wh.x")], "file"],
+    ["below what was a whiteout", [file(".wh.d"), file("d/.wh.x")], "whiteout"],
+    ["below an opaque directory", [file("d/.wh..wh..opq"), file("d/.wh.x"), file("d/.wh..wh..opq")], "whiteout"],
+  ])("a whiteout %s", async (_, entries, kind) => {
+    const tree = await good(entries);
+    const [first] = entries;
+    const path = join(tree, first?.name.startsWith("no/") === true ? "no/such/x" : "d/x");
+    const stats = await stat(path);
+    expect(stats.isCharacterDevice() && stats.rdev === 0 ? "whiteout" : "file").toBe(kind);
+  });
+
+  test.each(["xz", "bzip2"])("%s is decompressed by the host's program", async (program) => {
+    const { made, tree } = await unpackedInStore(compressedBy(program, archive([file("a", "text")])));
+    expect(made).toMatchObject({ kind: "unpacked", entries: 1 });
+    expect(await readFile(join(tree, "a"), "utf8")).toBe("text");
+  });
+
+  test("garbage after gzip data is ignored, as gzip does", async () => {
+    const half = 700;
+    const members = [gzipSync(tar.subarray(0, half)), gzipSync(tar.subarray(half)), Buffer.from("garbage")];
+    const { made, tree } = await unpackedInStore(Buffer.concat(members));
+    expect(made).toMatchObject({ kind: "unpacked", entries: 1 });
+    expect(await readFile(join(tree, "a"), "utf8")).toBe("text");
+  });
+
+  test("damaged xz data is an error that a retry does not help", async () => {
+    const damaged = compressedBy("xz", archive([file("a", "text")])).fill(0x55, 20, 40);
+    await expect(unpackedInStore(damaged)).rejects.toThrow(
+      /A layer of the image cannot be unpacked: its xz data is damaged/,
+    );
+  });
+
+  test.each([
+    ["several gzip members", () => Buffer.concat([gzipSync(tar.subarray(0, 700)), gzipSync(tar.subarray(700))])],
+    ["zeros after gzip data", () => Buffer.concat([gzipSync(tar), Buffer.alloc(1000)])],
+    ["garbage after the archive", () => Buffer.concat([tar, Buffer.alloc(1024), Buffer.from("garbage")])],
+    ["an archive without its final blocks", () => tar.subarray(0, 1024)],
+    [
+      "several zstd frames",
+      () => Buffer.concat([compressed(tar.subarray(0, 700), "zstd"), compressed(tar.subarray(700), "zstd")]),
+    ],
+  ])("%s", async (_, stored) => {
+    const { report, tree } = await unpack(stored());
+    expect(report).toMatchObject({ kind: "unpacked" });
+    expect(await readFile(join(tree, "a"), "utf8")).toBe("text");
+  });
+
+  test.each([
+    ["no bytes at all", Buffer.alloc(0)],
+    ["an empty archive", Buffer.alloc(1024)],
+    ["an empty gzip file", gzipSync("")],
+  ])("%s", async (_, stored) => {
+    expect((await unpack(stored)).report).toMatchObject({ kind: "unpacked", entries: 0 });
+  });
 });
 
 test("a later entry replaces an earlier one of any type", async () => {

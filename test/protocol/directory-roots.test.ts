@@ -145,7 +145,7 @@ describe("/tmp", () => {
   });
 });
 
-const waiting = "trap 'exit 0' INT; echo up; while :; do sleep 0.1; done";
+const waiting = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done";
 
 test.each(kinds)("%s: two tasks of one image run at once, and see only their own changes", async (_kind, more) => {
   const config = (name: string) => ({

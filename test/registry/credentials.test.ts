@@ -116,7 +116,7 @@ describe("basic authentication", () => {
     await helper("silly", "echo '[geheim]'");
     await helper("empty", "echo 'credentials not found in native keychain'; exit 1");
     const cases: readonly (readonly [RegistryOptions, string])[] = [
-      [{ operator: { config: "/nowhere.json" } }, '(auth.config = "/nowhere.json") cannot be read: ENOENT'],
+      [{ operator: { config: "/nowhere.json" } }, 'in "/nowhere.json" cannot be read: ENOENT'],
       [await config("geheim"), "not JSON in the format of Docker's config.json"],
       [await config({ auths: { [basic.host]: { auth: "Z2VoZWlt" } } }), "has to be USER:PASSWORD in base64"],
       [{ operator: { helper: "nowhere" } }, "docker-credential-nowhere was not found in"],

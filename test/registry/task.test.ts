@@ -1,6 +1,6 @@
 /** Tasks whose image comes from a registry, through the plugin. */
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,4 +85,36 @@ test("an image that cannot be fetched is reported as an error", async () => {
     sentence(bench.start(await bench.task({ config: { image, network_veth: false } })));
   expect(await start(`${registry.host}/team/nothing:1`)).toContain("team/nothing");
   expect(await start("docker://Team/App:1")).toContain("is not valid");
+});
+
+describe("mirrors", () => {
+  const origin = "registry.invalid";
+  const use = (...mirrors: readonly string[]) =>
+    bench.client().setConfig({ image_store: store, registry: { mirrors: { [origin]: mirrors } } });
+  const output = async (name: string) =>
+    (await bench.finished({ config: { image: `${origin}/${name}`, network_veth: false } })).stdout;
+
+  test("are tried in order: one that is down, one that lacks the image, one that has it", async () => {
+    await push("hub/team/mirrored:1", [{ archive: base }], says("from the mirror"));
+    await use("127.0.0.1:1", `${registry.host}/empty`, `${registry.host}/hub`);
+    expect(await output("team/mirrored:1")).toBe("from the mirror\n");
+  });
+
+  test("do not get the job's credentials", async () => {
+    const seen: (string | null)[] = [];
+    using server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: ({ headers }) => {
+        seen.push(headers.get("authorization"));
+        return new Response(null, { status: 401, headers: { "www-authenticate": 'Basic realm="mirror"' } });
+      },
+    });
+    await use(`127.0.0.1:${server.port}`);
+    const auth = { username: "ci", password: "geheim" };
+    const task = await bench.task({ config: { image: `${origin}/team/secret:1`, auth, network_veth: false } });
+    // What counts is the error of the registry itself.
+    expect(await sentence(bench.start(task))).toContain(`the host ${origin}`);
+    expect(new Set(seen)).toEqual(new Set([null]));
+  });
 });

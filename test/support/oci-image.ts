@@ -14,6 +14,10 @@ export type LayerKind = "gzip" | "zstd" | "plain";
 export interface Layer {
   readonly archive: Uint8Array;
   readonly kind?: LayerKind;
+  /** The stored bytes, if it is stored in another way. */
+  readonly stored?: Uint8Array;
+  readonly urls?: readonly string[];
+  readonly mediaType?: string;
   /** Replaces the archive's own digest in the image's config. */
   readonly diffId?: string;
 }
@@ -26,6 +30,7 @@ export interface Config {
   readonly User?: string;
   readonly WorkingDir?: string;
   readonly StopSignal?: string;
+  readonly Volumes?: Readonly<Record<string, object>> | null;
 }
 
 const SUFFIX: Readonly<Record<LayerKind, string>> = { gzip: "+gzip", zstd: "+zstd", plain: "" };
@@ -49,18 +54,20 @@ export async function writeImage(
   tag: string,
   layers: readonly Layer[],
   config: Config = {},
+  architecture = "amd64",
 ): Promise<string> {
   await mkdir(join(directory, "blobs/sha256"), { recursive: true });
   await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   const stored = await Promise.all(
-    layers.map(async ({ archive, kind = "gzip" }) => ({
-      ...(await blob(directory, compressed(archive, kind))),
-      mediaType: `application/vnd.oci.image.layer.v1.tar${SUFFIX[kind]}`,
+    layers.map(async ({ archive, kind = "gzip", stored = compressed(archive, kind), ...more }) => ({
+      ...(await blob(directory, stored)),
+      mediaType: more.mediaType ?? `application/vnd.oci.image.layer.v1.tar${SUFFIX[kind]}`,
+      ...(more.urls === undefined ? {} : { urls: more.urls }),
     })),
   );
   const diffIds = layers.map(({ archive, diffId }) => diffId ?? digest(archive));
   const configBlob = await json(directory, {
-    architecture: "amd64",
+    architecture,
     os: "linux",
     config,
     rootfs: { type: "layers", diff_ids: diffIds },

@@ -25,7 +25,7 @@ test("an empty config has the defaults", () => {
     stop_timeout: 30_000,
     stats_interval: 1000,
     auth: {},
-    registry: { default: "docker.io", plain_http: [] },
+    registry: { default: "docker.io", mirrors: {}, plain_http: [] },
   });
 });
 

@@ -1,8 +1,8 @@
 import * as v from "valibot";
-import { DOCKER_REGISTRY, isRegistryHost } from "../../values/image-reference";
+import { DOCKER_REGISTRY, isRegistryHost, mirrorProblem } from "../../values/image-reference";
 import { helperNameProblem } from "../../values/names";
 import { option } from "../option";
-import { string, strings } from "../row-types";
+import { string, strings, stringsMap } from "../row-types";
 import { absolutePath, checked, text } from "../validators";
 
 /** Options of the block `auth`. */
@@ -21,12 +21,9 @@ export const authOptions = {
   }),
 };
 
-const registryHostText = v.pipe(
-  text,
-  checked((host: string) =>
-    isRegistryHost(host) ? undefined : 'it must be a host name with or without a port, such as "registry.lan:5000"',
-  ),
-);
+const hostProblem = (host: string) =>
+  isRegistryHost(host) ? undefined : 'it must be a host name with or without a port, such as "registry.lan:5000"';
+const registryHostText = v.pipe(text, checked(hostProblem));
 
 /** Options of the block `registry`. */
 export const registryOptions = {
@@ -41,6 +38,13 @@ export const registryOptions = {
     allowed: "the absolute path of a file",
     meaning: "File with CA certificates (PEM) to trust for registries and `image_download`, in addition to the host's.",
     example: 'ca = "/etc/nomad.d/registry-ca.pem"',
+  }),
+  mirrors: option({
+    ...stringsMap({ name: hostProblem, element: mirrorProblem }),
+    allowed: "a map of registries' hosts to lists of their mirrors",
+    meaning:
+      "Mirrors and proxy caches of registries, each a host with a port or a path if needed. They are tried in order before the registry itself, without the job's credentials (docs/images.md).",
+    example: 'mirrors = { "docker.io" = ["cache.lan:5000/hub"] }',
   }),
   plain_http: option({
     ...strings(registryHostText),

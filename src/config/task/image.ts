@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { parseReference } from "../../values/image-reference";
 import { option, schemasOf } from "../option";
+import { choice } from "../row-types";
 import { checked, filledText } from "../validators";
 
 const IMAGE_TYPES = ["tar", "raw", "docker", "oci"] as const;
@@ -63,8 +64,14 @@ function isFileUrl(url: string): boolean {
   return url.startsWith("/") || (/^(?:https?:\/\/[^/]|file:\/\/\/)/.test(url) && URL.canParse(url));
 }
 
-/** Where the image comes from. */
+/** Where the image comes from, and what is taken from its config. */
 export const imageOptions = {
+  image_volumes: option({
+    ...choice(["keep", "tmpfs"]),
+    meaning:
+      "What the directories are that a container (OCI) image declares as volumes (`VOLUME`): directories of the task's root (`keep`, the default), or an empty tmpfs each (`tmpfs`). Where the job mounts something itself, that is used.",
+    example: 'image_volumes = "tmpfs"',
+  }),
   image_download: option({
     type: { kind: "block", options: downloadOptions },
     schema: v.optional(

@@ -9,37 +9,42 @@
  * has a record for each entry, with which `images verify` compares the files later (report.ts).
  */
 
-import { chmodSync, lchownSync, linkSync, lutimesSync, mkdirSync, rmSync, type Stats, symlinkSync } from "node:fs";
-import { quoteName, UnpackError } from "../../lib/errors";
+import {
+  chmodSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  readlinkSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+} from "node:fs";
+import { errnoCode, quoteName, UnpackError } from "../../lib/errors";
 import { createFifo, createWhiteout, setAttribute } from "../../linux/files";
 import { FileWriter, setAttributes } from "./file-writer";
 import { isSame, isWhiteout, look, nameParts, native, timeOf, whiteout } from "./names";
 import type { LayerRecord } from "./report";
 import type { ByteString, TarEntry, TarSink } from "./tar-header";
 
-/** The devices of every container, in the /dev that systemd-nspawn mounts over the image's, by Linux's numbers (devices.txt). */
-const USUAL: Readonly<Record<ByteString, readonly [major: number, minor: number]>> = {
-  "/dev/null": [1, 3],
-  "/dev/zero": [1, 5],
-  "/dev/full": [1, 7],
-  "/dev/random": [1, 8],
-  "/dev/urandom": [1, 9],
-  "/dev/tty": [5, 0],
-  "/dev/console": [5, 1],
-  "/dev/ptmx": [5, 2],
-};
-
-/** Whether an entry is one of the devices that distributions' images contain from their installation, and that /dev hides anyway. */
-function isUsualDevice(path: ByteString, { kind, device }: Pick<TarEntry, "kind" | "device">): boolean {
-  const numbers = Object.hasOwn(USUAL, path) ? USUAL[path] : undefined;
-  return kind === "character device" && numbers?.[0] === device.major && numbers[1] === device.minor;
-}
-
 const OPAQUE = "trusted.overlay.opaque";
 const YES = Buffer.from("y");
 
 /** What an archive contains: a layer of a container image, or a whole tree. */
 export type ArchiveKind = "layer" | "tree";
+
+const NO_WHITEOUT = { kind: "none" } as const;
+
+/** As many symlinks as the kernel follows in a path (path_resolution(7)). */
+const MAX_LINKS = 40;
+
+/**
+ * Errors of the file system that come from the archive's content, so that another attempt would fail in the same way: names that
+ * contradict each other, or that the file system cannot hold.
+ */
+const CONTENT_ERRORS: ReadonlySet<string> = new Set([
+  ...["EEXIST", "EINVAL", "EISDIR", "ELOOP", "EMLINK", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "ENOTEMPTY", "EXDEV"],
+]);
 
 /** Called for each written entry, in order. */
 export type Recorder = (record: LayerRecord) => void;
@@ -54,18 +59,37 @@ export class Extractor implements TarSink {
   readonly #kind: ArchiveKind;
   readonly #directoryTimes = new Map<ByteString, number>();
   readonly #known = new Set<ByteString>();
+  /** Directories that no entry describes: they got an owner and a mode of no meaning. */
+  readonly #implied = new Set<ByteString>();
   #file: FileWriter | undefined;
   entries = 0;
+  /** Device nodes, which are left out: the driver decides which devices a container has, in a /dev of its own. */
+  devices = 0;
 
-  /** @param kind in a tree no name is a whiteout, and devices are skipped: each container gets its own /dev */
+  /** @param kind in a tree no name is a whiteout */
   constructor(record: Recorder, kind: ArchiveKind = "layer") {
     this.#record = record;
     this.#kind = kind;
   }
 
-  /** @throws UnpackError for entries that an image must not have, and errors of the file system */
+  /** The directories that the archive implies, because they have entries below them, but does not describe. */
+  get implied(): readonly ByteString[] {
+    return [...this.#implied];
+  }
+
+  /** @throws UnpackError for entries that an image must not have, or that contradict others, and errors of the file system */
   begin(entry: TarEntry): void {
     this.entries += 1;
+    try {
+      this.#begin(entry);
+    } catch (error) {
+      const code = errnoCode(error);
+      if (code === undefined || !CONTENT_ERRORS.has(code)) throw error;
+      throw new UnpackError(`the entry ${quoteName(entry.name)} cannot be written: ${code}`);
+    }
+  }
+
+  #begin(entry: TarEntry): void {
     const parts = nameParts(entry.name);
     const last = parts.at(-1);
     if (last === undefined) {
@@ -73,12 +97,12 @@ export class Extractor implements TarSink {
       this.#directory("/", entry);
       return;
     }
-    const parent = this.#parent(parts.slice(0, -1), entry.name);
-    if (this.#kind === "tree") {
-      if (!entry.kind.endsWith("device")) this.#entry(`${parent}/${last}`, entry);
+    if (entry.kind === "character device" || entry.kind === "block device") {
+      this.devices += 1;
       return;
     }
-    const removal = whiteout(last);
+    const parent = this.#parent(parts.slice(0, -1), entry.name);
+    const removal = this.#kind === "tree" ? NO_WHITEOUT : whiteout(last);
     switch (removal.kind) {
       case "ignored":
         return;
@@ -125,7 +149,6 @@ export class Extractor implements TarSink {
   }
 
   #entry(path: ByteString, entry: TarEntry): void {
-    if (isUsualDevice(path, entry)) return;
     const there = look(path);
     if (entry.kind === "directory" && there?.isDirectory() === true) {
       this.#directory(path, entry);
@@ -146,20 +169,14 @@ export class Extractor implements TarSink {
         return;
       case "symlink":
         if (entry.link === "" || entry.link.includes("\0"))
-          throw new UnpackError(`${quoteName(path)} is a hard link without a target`);
+          throw new UnpackError(`${quoteName(path)} is a ${entry.kind} without a target`);
         symlinkSync(native(entry.link), native(path));
         break;
       case "hard link":
         this.#hardLink(path, entry);
         return;
-      case "fifo":
-        createFifo(native(path), 0o600);
-        chmodSync(native(path), entry.mode);
-        break;
       default:
-        throw new UnpackError(
-          `${quoteName(path)} is a ${entry.kind}: images must not contain devices, because the driver decides which devices a container has`,
-        );
+        createFifo(native(path), 0o600);
     }
     lchownSync(native(path), entry.uid, entry.gid);
     if (entry.kind === "fifo") chmodSync(native(path), entry.mode);
@@ -175,6 +192,7 @@ export class Extractor implements TarSink {
     setAttributes(path, entry);
     this.#directoryTimes.set(path, entry.mtime);
     this.#known.add(path);
+    this.#implied.delete(path);
     this.#recordEntry(path, entry, {});
   }
 
@@ -194,25 +212,51 @@ export class Extractor implements TarSink {
     this.#record({ path, kind: "hard link", link: target });
   }
 
-  /** The directory of an entry, created if the archive does not have it. */
+  /**
+   * The directory of an entry, created if the archive does not have it. Symlinks on the way are followed as in the container, also to
+   * what does not exist yet, as containerd does it.
+   *
+   * @returns its path without symlinks; "" for the root
+   */
   #parent(parts: readonly string[], name: ByteString): ByteString {
     const whole = parts.length === 0 ? "" : `/${parts.join("/")}`;
     if (whole === "" || this.#known.has(whole)) return whole;
+    const todo = [...parts];
     let path = "";
-    for (const part of parts) {
-      path += `/${part}`;
-      if (this.#known.has(path)) continue;
-      const there = look(path);
-      if (there === undefined || isWhiteout(there)) {
-        if (there !== undefined) this.#remove(path, there);
-        mkdirSync(native(path), 0o755);
-        if (there !== undefined) setAttribute(native(path), OPAQUE, YES);
-        this.#record({ path, kind: "directory" });
-      } else if (!there.isDirectory() && !there.isSymbolicLink()) {
-        throw new UnpackError(`${quoteName(name)} is below ${quoteName(path)}, which is not a directory`);
-      } else if (there.isDirectory()) this.#known.add(path);
+    let links = 0;
+    for (let part = todo.shift(); part !== undefined; part = todo.shift()) {
+      if (part === "" || part === ".") continue;
+      if (part === "..") {
+        path = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+        continue;
+      }
+      const here = `${path}/${part}`;
+      const there = this.#known.has(here) ? undefined : look(here);
+      if (there?.isSymbolicLink() !== true) {
+        if (!this.#known.has(here)) this.#parentDirectory(here, there, name);
+        path = here;
+        continue;
+      }
+      links += 1;
+      if (links > MAX_LINKS) throw new UnpackError(`${quoteName(name)} is below too many symlinks`);
+      const target = readlinkSync(native(here), "latin1");
+      if (target.startsWith("/")) path = "";
+      todo.unshift(...target.split("/"));
     }
-    return whole;
+    return path;
+  }
+
+  #parentDirectory(path: ByteString, there: Stats | undefined, name: ByteString): void {
+    if (there === undefined || isWhiteout(there)) {
+      if (there !== undefined) this.#remove(path, there);
+      mkdirSync(native(path), 0o755);
+      if (there === undefined) this.#implied.add(path);
+      else setAttribute(native(path), OPAQUE, YES);
+      this.#record({ path, kind: "directory" });
+    } else if (!there.isDirectory()) {
+      throw new UnpackError(`${quoteName(name)} is below ${quoteName(path)}, which is not a directory`);
+    }
+    this.#known.add(path);
   }
 
   #hide(path: ByteString): void {
@@ -232,9 +276,10 @@ export class Extractor implements TarSink {
   #remove(path: ByteString, there: Stats): void {
     rmSync(native(path), { recursive: there.isDirectory(), force: true });
     if (there.isDirectory()) {
-      for (const known of this.#known) if (known === path || known.startsWith(`${path}/`)) this.#known.delete(known);
-      for (const known of this.#directoryTimes.keys()) {
-        if (known === path || known.startsWith(`${path}/`)) this.#directoryTimes.delete(known);
+      for (const paths of [this.#known, this.#implied, this.#directoryTimes]) {
+        for (const known of paths.keys()) {
+          if (known === path || known.startsWith(`${path}/`)) paths.delete(known);
+        }
       }
     }
     this.#record({ path, kind: "removed" });

@@ -7,19 +7,23 @@ const MAX_PATH = 4096;
 const MAX_NAME = 255;
 
 /**
- * The parts of a name in an archive; "." has none.
+ * The parts of a name in an archive; "." and "/" have none. As every unpacker does, a leading slash is dropped (kaniko, nix and `tar -P`
+ * write them), and ".." is resolved within the name.
  *
- * @throws UnpackError for one that is absolute or leads upwards, which no valid archive has, and for what cannot be a file name
+ * @param what the subject of errors
+ * @throws UnpackError for one that leads above the root, and for what cannot be a file name
  */
 export function nameParts(name: ByteString, what = "an entry"): string[] {
-  if (name.startsWith("/")) throw new UnpackError(`${what} has the absolute path ${quoteName(name)}`);
   if (name.includes("\0")) throw new UnpackError(`${what} has a NUL in its name`);
   if (name.length >= MAX_PATH) throw new UnpackError(`${what} has a name of ${name.length} bytes`);
-  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes(".."))
-    throw new UnpackError(`${what} has the name ${quoteName(name)}, which leads out of the image`);
-  const long = parts.find((part) => part.length > MAX_NAME);
-  if (long !== undefined) throw new UnpackError(`${what} has a name of ${long.length} bytes`);
+  const parts: string[] = [];
+  for (const part of name.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part.length > MAX_NAME) throw new UnpackError(`${what} has a name of ${part.length} bytes`);
+    if (part !== "..") parts.push(part);
+    else if (parts.pop() === undefined)
+      throw new UnpackError(`${what} has the name ${quoteName(name)}, which leads out of the image`);
+  }
   return parts;
 }
 
@@ -51,14 +55,11 @@ export function whiteout(name: string): Whiteout {
 
 /**
  * Whether to set an extended attribute: capabilities, access control lists, and those that users may set themselves. Attributes of a
- * security module belong to the machine where an image was made.
- *
- * @throws UnpackError for overlayfs's own, with which a layer could show files that are not in it
+ * security module belong to the machine where an image was made; overlayfs's own describe the layers of that machine (older versions of
+ * buildah left them in), and with them a layer could show files that are not in it.
  */
 export function attributeIsSet(name: string): boolean {
-  if (name.startsWith("trusted.overlay.") || name.startsWith("user.overlay.")) {
-    throw new UnpackError(`an entry has the attribute ${quoteName(name)}, which is reserved for overlayfs`);
-  }
+  if (name.startsWith("user.overlay.")) return false;
   return name === "security.capability" || name.startsWith("user.") || name.startsWith("system.posix_acl_");
 }
 

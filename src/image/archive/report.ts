@@ -4,8 +4,19 @@ import type { ByteString, EntryKind } from "./tar-header";
 
 /** The messages of an unpacking process, one JSON object per line. */
 const schema = v.variant("kind", [
-  v.object({ kind: v.literal("unpacked"), diffId: v.string(), bytes: v.number(), entries: v.number() }),
-  v.object({ kind: v.literal("failed"), why: v.picklist(["archive", "disk full", "system"]), message: v.string() }),
+  v.object({
+    kind: v.literal("unpacked"),
+    diffId: v.string(),
+    bytes: v.number(),
+    entries: v.number(),
+    devices: v.number(),
+    implied: v.pipe(v.array(v.string()), v.readonly()),
+  }),
+  v.object({
+    kind: v.literal("failed"),
+    why: v.picklist(["archive", "trailing garbage", "disk full", "system"]),
+    message: v.string(),
+  }),
 ]);
 
 export type UnpackReport = v.InferOutput<typeof schema>;

@@ -5,9 +5,16 @@ import { errnoCode, errorText, UnpackError } from "../../lib/errors";
 import { loadLibc } from "../../linux/ffi";
 import { enterRoot, syncFileSystem } from "../../linux/files";
 import { keepCapabilities } from "../../linux/proc";
-import { compressionOf, type Decompressor, decompressor, MAGIC_BYTES } from "../compression/decompress";
+import {
+  compressionOf,
+  type Decompressor,
+  decompressor,
+  MAGIC_BYTES,
+  TrailingGarbageError,
+} from "../compression/decompress";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
 import type { LayerRecord, UnpackReport } from "./report";
+import type { ByteString } from "./tar-header";
 import { TarReader } from "./tar-reader";
 
 interface Unpacked {
@@ -16,6 +23,10 @@ interface Unpacked {
   /** Bytes of the uncompressed archive. */
   readonly bytes: number;
   readonly entries: number;
+  /** Device nodes that were left out. */
+  readonly devices: number;
+  /** Directories that have no entry of their own. */
+  readonly implied: readonly ByteString[];
 }
 
 interface UnpackOptions {
@@ -75,7 +86,8 @@ async function unpackStream(source: AsyncIterable<Uint8Array>, options: UnpackOp
     await target.end();
     reader.finish();
     extractor.finish();
-    return { diffId: `${options.algorithm}:${hash.digest("hex")}`, bytes, entries: extractor.entries };
+    const { entries, devices, implied } = extractor;
+    return { diffId: `${options.algorithm}:${hash.digest("hex")}`, bytes, entries, devices, implied };
   } finally {
     extractor.close();
   }
@@ -139,6 +151,7 @@ export function syncMain([directory = "/"]: readonly string[]): number {
 
 function failureOf(error: unknown): UnpackReport {
   const message = errorText(error);
+  if (error instanceof TrailingGarbageError) return { kind: "failed", why: "trailing garbage", message };
   if (error instanceof UnpackError) return { kind: "failed", why: "archive", message };
   const code = errnoCode(error);
   if (code === "ENOSPC" || code === "EDQUOT" || error instanceof DiskFullError) {

@@ -33,7 +33,7 @@ test.each<[string, readonly number[], FileType | undefined]>([
   const start = Uint8Array.from(bytes.slice(0, MAGIC_BYTES));
   expect(typeOf(start, TYPES)).toBe(type);
   expect(TYPES.filter((each) => isOneOf(start, each))).toEqual(type === undefined ? [] : [type]);
-  const compression: Compression = type === "gzip" || type === "zstd" || type === "xz" ? type : "none";
+  const compression: Compression = type === "gzip" || type === "zstd" ? type : "none";
   expect(compressionOf(start)).toBe(compression);
 });
 

@@ -1,7 +1,7 @@
 /**
  * Compression formats, recognized by their first bytes (the *magic number*): media types and file names may be wrong. gzip and zstd are
- * decompressed by the runtime's zlib; zstd-frames.ts checks that zstd data is complete, which the runtime does not. xz and bzip2 exist
- * for machine images only, and are decompressed by programs of the host (image/machine/expand.ts).
+ * decompressed by the runtime's zlib; zstd-frames.ts checks that zstd data is complete, which the runtime does not. xz and bzip2
+ * are rare, and are decompressed by programs of the host (expand.ts).
  *
  * This file recognizes formats, and decompresses layers in the process that unpacks them.
  */
@@ -17,8 +17,8 @@ import { UnpackError } from "../../lib/errors";
  */
 const CHUNK = 128 * 1024;
 
-/** The compressions of archives that are recognised. */
-const COMPRESSIONS = ["gzip", "zstd", "xz"] as const;
+/** The compressions that the unpacking process decompresses. */
+const COMPRESSIONS = ["gzip", "zstd"] as const;
 
 export type Compression = (typeof COMPRESSIONS)[number] | "none";
 
@@ -29,8 +29,6 @@ export function compressionOf(start: Uint8Array): Compression {
 
 /**
  * Decompresses: bytes are written as they arrive, and the result is passed to `take`. Both lose their memory afterwards (freeBuffer()).
- *
- * @throws UnpackError for a compression that layers do not use
  */
 export function decompressor(compression: Compression, take: (bytes: Buffer) => void): Decompressor {
   if (compression === "none") {
@@ -40,12 +38,23 @@ export function decompressor(compression: Compression, take: (bytes: Buffer) => 
     };
     return { write, end: async () => {} };
   }
-  if (compression === "xz") throw new UnpackError("it is compressed with xz, which is not allowed for image layers");
   return new StreamDecompressor(
     compression === "gzip" ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK }),
     take,
   );
 }
+
+/**
+ * Something follows gzip data that is no further member of it. gzip(1) ignores that, zlib's stream fails, and its last results are lost.
+ */
+export class TrailingGarbageError extends UnpackError {
+  constructor() {
+    super("its gzip data is followed by something else");
+  }
+}
+
+/** zlib's message for a member that has no header; the first one's header is there, because the data was taken for gzip. */
+const NO_MEMBER = "incorrect header check";
 
 export interface Decompressor {
   /** Takes ownership of the bytes. Resolves when more can be written. @throws UnpackError, and what `take` throws */
@@ -78,8 +87,12 @@ class StreamDecompressor implements Decompressor {
       // The stream gives the thread its next work when this event has been handled.
       if (this.#results.push(bytes) === 1) queueMicrotask(() => this.#takeResults());
     });
-    stream.on("error", (error: Error) =>
-      this.#fail(new UnpackError(`its compressed data is damaged (${error.message})`)),
+    stream.on("error", ({ message }: Error) =>
+      this.#fail(
+        message === NO_MEMBER
+          ? new TrailingGarbageError()
+          : new UnpackError(`its compressed data is damaged (${message})`),
+      ),
     );
     this.#done = new Promise((resolve) => stream.on("end", resolve));
   }

@@ -2,10 +2,10 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoCode, isDiskFull, StoreError } from "../../lib/errors";
 import { isOneOf } from "../compression/decompress";
+import { ExpandError, expand } from "../compression/expand";
 import { SourceError } from "../source";
 import { startSync, unpackLayer } from "../store/workers";
 import { abortError, contentError } from "../transfer/errors";
-import { ExpandError, expand } from "./expand";
 import { readContent, trustedDigest } from "./fetch";
 import { refuseFullDisk } from "./free-space";
 import {
@@ -72,10 +72,10 @@ export function fetchNatively(context: DownloadContext): Fetch {
     const { directory, keepFree } = context;
     await refuseFullDisk({ directory, keepFree });
     const digest = image.verify === "no" ? undefined : await trustedDigest(image, scratch, context);
-    const content = readContent(image.url, subjectOf(image), digest, context);
+    const content = () => readContent(image.url, subjectOf(image), digest, context);
     const result = join(scratch, MADE);
     if (image.type === "raw") {
-      const expanded = refusingQcow2(expand(content, ["gzip", "zstd", "xz", "bzip2"]));
+      const expanded = refusingQcow2(expand(content(), ["gzip", "zstd", "xz", "bzip2"]));
       await writeSparse(result, expanded, () => refuseFullDisk({ directory, keepFree }));
     } else {
       await mkdir(result, { mode: 0o755 });
@@ -86,8 +86,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
         kind: "tree",
         keepFree,
         lock: lock.file,
-        // The unpacking process handles gzip and zstd itself.
-        content: expand(content, ["xz", "bzip2"]),
+        content,
         signal: context.signal,
       });
     }

@@ -15,7 +15,7 @@ test("Docker's config.json is parsed or rejected, whatever it contains", () => {
   for (const registry of ["registry.example", "docker.io", "__proto__", "constructor"]) {
     fuzz(
       jsonLike(good, { auths: good.auths }),
-      (text) => findCredentials(text, registry, "/file"),
+      (text) => findCredentials(text, { registry, repository: "team/app" }, "/file"),
       [CredentialsError],
       1_000,
     );

@@ -1,9 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { helperNameProblem } from "../../values/names";
-import { findCredentials } from "./credentials";
+import { findCredentials, usualFiles } from "./credentials";
 
 const auth = (text: string) => ({ auth: Buffer.from(text).toString("base64") });
-const find = (config: unknown, registry: string) => findCredentials(JSON.stringify(config), registry, "/etc/auth.json");
+const find = (config: unknown, image: string) =>
+  findCredentials(JSON.stringify(config), subjectOf(image), "/etc/auth.json");
+const subjectOf = (image: string) => {
+  const [registry = "", ...path] = image.split("/");
+  return { registry, repository: path.join("/") || "team/app" };
+};
 const me = { kind: "password", username: "me", password: "secret" } as const;
 
 describe("findCredentials", () => {
@@ -50,11 +55,47 @@ describe("findCredentials", () => {
       "r.example",
       undefined,
     ],
+    [
+      "of the longest namespace",
+      { auths: { "r.example": auth("x:y"), "r.example/team": auth("me:secret"), "r.example/other": auth("x:y") } },
+      "r.example/team/app",
+      me,
+    ],
+    [
+      "of the image itself",
+      { auths: { "r.example/team/app": auth("me:secret"), "r.example/team": auth("x:y") } },
+      "r.example/team/app",
+      me,
+    ],
+    [
+      "of a namespace before the registry's helper",
+      { auths: { "r.example/team": auth("me:secret") }, credHelpers: { "r.example": "pass" } },
+      "r.example/team/app",
+      me,
+    ],
+    [
+      "not of a namespace with the same beginning",
+      { auths: { "r.example/te": auth("me:secret") } },
+      "r.example/team/app",
+      undefined,
+    ],
+    ["not of a longer name", { auths: { "r.example/team/app/x": auth("me:secret") } }, "r.example/team/app", undefined],
+    [
+      "of a namespace at Docker's registry",
+      { auths: { "docker.io/team": auth("me:secret") } },
+      "docker.io/team/app",
+      me,
+    ],
+    ["with a final slash", { auths: { "r.example/team/": auth("me:secret") } }, "r.example/team/app", me],
     ["nothing", {}, "r", undefined],
   ] as const)("%s", (_, config, registry, expected) => expect(find(config, registry)).toEqual(expected));
 
-  test.each(["", "[]", "null", '{"auths": secret'])("%p is rejected without quoting it", (text) => {
-    expect(() => findCredentials(text, "r", "/etc/auth.json")).toThrow(
+  test("an empty file has none", () => {
+    expect(findCredentials("\n", subjectOf("r"), "/dev/null")).toBeUndefined();
+  });
+
+  test.each(["[]", "null", '{"auths": secret'])("%p is rejected without quoting it", (text) => {
+    expect(() => findCredentials(text, subjectOf("r"), "/etc/auth.json")).toThrow(
       "The registry credentials in /etc/auth.json cannot be read: not JSON in the format of Docker's config.json.",
     );
   });
@@ -74,3 +115,40 @@ test.each([
   ["-x", false],
   ["a b", false],
 ] as const)("helper name %p: %p", (name, good) => expect(helperNameProblem(name) === undefined).toBe(good));
+
+describe("the usual files", () => {
+  test.each([
+    [
+      "of root",
+      {},
+      [
+        "/run/user/0/containers/auth.json",
+        "/run/containers/0/auth.json",
+        "/root/.config/containers/auth.json",
+        "/root/.docker/config.json",
+      ],
+    ],
+    [
+      "that the agent's environment names",
+      {
+        REGISTRY_AUTH_FILE: "/etc/auth.json",
+        XDG_RUNTIME_DIR: "/run/x",
+        XDG_CONFIG_HOME: "/c",
+        DOCKER_CONFIG: "/d",
+        HOME: "/h",
+      },
+      [
+        "/etc/auth.json",
+        "/run/x/containers/auth.json",
+        "/run/containers/0/auth.json",
+        "/c/containers/auth.json",
+        "/d/config.json",
+      ],
+    ],
+    [
+      "but not relative ones",
+      { REGISTRY_AUTH_FILE: "auth.json", XDG_RUNTIME_DIR: "", XDG_CONFIG_HOME: "c", HOME: "" },
+      ["/run/user/0/containers/auth.json", "/run/containers/0/auth.json", "/root/.docker/config.json"],
+    ],
+  ])("%s", (_, env, files) => expect<unknown>(usualFiles(env)).toEqual(files));
+});

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { errnoCode, errorText } from "../../lib/errors";
 import { isRecord, parseJson } from "../../lib/objects";
@@ -32,27 +33,51 @@ const DOCKER_INDEX_URL = "https://index.docker.io/v1/";
 
 const DOCKER_NAMES: ReadonlySet<string> = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);
 
+/** Whose credentials are wanted. */
+export interface CredentialSubject {
+  /** Host and port, as in references. */
+  readonly registry: string;
+  /** The path within it, such as "team/app". */
+  readonly repository: string;
+}
+
 /**
- * Finds a registry in Docker's config.json: credHelpers first, then auths, then credsStore, as Docker does
- * (docker/cli, cli/config/configfile/file.go).
+ * Finds the credentials for an image in Docker's config.json: those of the longest matching namespace, as in
+ * containers-auth.json(5) ("ghcr.io/team" before "ghcr.io"). Of entries for the same namespace, credHelpers come first, then auths,
+ * then credsStore, as with Docker (docker/cli, cli/config/configfile/file.go).
  *
  * @throws CredentialsError for an invalid file; the message has nothing of its content
  */
-export function findCredentials(text: string, registry: string, file: string): CredentialEntry {
+export function findCredentials(text: string, subject: CredentialSubject, file: string): CredentialEntry {
   const config = parseConfig(text, file);
-  const helper = lookUp(config["credHelpers"], registry);
-  if (typeof helper === "string" && helper !== "") return { kind: "helper", name: helper };
-  const entry = lookUp(config["auths"], registry);
-  const known = isRecord(entry) ? credentialsOf(entry, registry, file) : undefined;
-  if (known !== undefined) return known;
+  for (const name of namespaces(subject)) {
+    const helper = lookUp(config["credHelpers"], name);
+    if (typeof helper === "string" && helper !== "") return { kind: "helper", name: helper };
+    const entry = lookUp(config["auths"], name);
+    const known = isRecord(entry) ? credentialsOf(entry, name, file) : undefined;
+    if (known !== undefined) return known;
+  }
   const store = config["credsStore"];
   return typeof store === "string" && store !== "" ? { kind: "helper", name: store } : undefined;
 }
 
-/** Two spellings of a registry match if host and port do: the file may have a scheme and a path. */
-function lookUp(map: unknown, registry: string): unknown {
+/** The names that a file may have an entry under, the longest first: the image, its namespaces, the registry. */
+function namespaces({ registry, repository }: CredentialSubject): readonly string[] {
+  const parts = repository.split("/");
+  const host = hostName(registry);
+  return [...parts.map((_, index) => [host, ...parts.slice(0, parts.length - index)].join("/")), host];
+}
+
+function lookUp(map: unknown, namespace: string): unknown {
   if (!isRecord(map)) return undefined;
-  return Object.entries(map).find(([key]) => hostName(key) === hostName(registry))?.[1];
+  return Object.entries(map).find(([key]) => namespaceOf(key) === namespace)?.[1];
+}
+
+/** The namespace of a key. Keys that Docker wrote are URLs, whose path means nothing. */
+function namespaceOf(key: string): string {
+  const [host = "", ...path] = key.replace(/\/+$/, "").split("/");
+  const isUrl = /^https?:\/\//.test(key) || /^v[12]$/.test(path.join("/"));
+  return isUrl ? hostName(key) : [hostName(host), ...path].join("/");
 }
 
 function hostName(key: string): string {
@@ -87,7 +112,8 @@ function credentialsOf(
 }
 
 function parseConfig(text: string, file: string): Readonly<Record<string, unknown>> {
-  const value = parseJson(text);
+  // An empty file, such as /dev/null, has none.
+  const value = text.trim() === "" ? {} : parseJson(text);
   if (isRecord(value)) return value;
   throw new CredentialsError(
     `The registry credentials in ${file} cannot be read: not JSON in the format of Docker's config.json.`,
@@ -162,24 +188,44 @@ function parseAnswer(output: string, path: string): Credentials | undefined {
 }
 
 /**
- * The credentials for a registry from the plugin's config: the file first, then the helper. Both are read each time, because
- * they may change while the agent runs.
+ * The credentials for an image from the plugin's config: the file first, then the helper; if neither is configured, the first file at the
+ * usual places of podman and Docker. All are read each time, because they may change while the agent runs.
  *
  * @returns undefined if none are configured: the registry is accessed without
  * @throws CredentialsError
  */
 export async function operatorCredentials(
-  registry: string,
+  subject: CredentialSubject,
   { config, helper }: CredentialSources,
   signal: AbortSignal,
 ): Promise<Credentials | undefined> {
+  const { registry } = subject;
   const server = registry === DOCKER_REGISTRY ? DOCKER_INDEX_URL : registry;
-  if (config !== undefined) {
-    const entry = findCredentials(await readText(config), registry, config);
+  const usual = config === undefined && helper === undefined;
+  const file = config ?? (usual ? usualFiles(process.env).find((path) => existsSync(path)) : undefined);
+  if (file !== undefined) {
+    const entry = findCredentials(await readText(file), subject, file);
     const found = entry?.kind === "helper" ? await askHelper(entry.name, server, signal) : entry;
     if (found !== undefined) return found;
   }
   return helper === undefined ? undefined : askHelper(helper, server, signal);
+}
+
+/**
+ * Where podman and Docker look for credentials, in this order (containers-auth.json(5); docker/cli, cli/config/config.go).
+ *
+ * @param env the agent's environment
+ */
+export function usualFiles(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const home = env["HOME"] || "/root";
+  const files = [
+    env["REGISTRY_AUTH_FILE"] ?? "",
+    `${env["XDG_RUNTIME_DIR"] || "/run/user/0"}/containers/auth.json`,
+    "/run/containers/0/auth.json",
+    `${env["XDG_CONFIG_HOME"] || `${home}/.config`}/containers/auth.json`,
+    `${env["DOCKER_CONFIG"] || `${home}/.docker`}/config.json`,
+  ];
+  return files.filter((file) => file.startsWith("/"));
 }
 
 async function readText(file: string): Promise<string> {
@@ -187,8 +233,6 @@ async function readText(file: string): Promise<string> {
     return await readFile(file, "utf8");
   } catch (error) {
     const why = errnoCode(error) ?? errorText(error);
-    throw new CredentialsError(
-      `The registry credentials (auth.config = ${JSON.stringify(file)}) cannot be read: ${why}.`,
-    );
+    throw new CredentialsError(`The registry credentials in ${JSON.stringify(file)} cannot be read: ${why}.`);
   }
 }

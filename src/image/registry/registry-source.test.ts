@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { parseReference } from "../../values/image-reference";
 import { type Descriptor, type ImageSource, SourceError } from "../source";
 import type { RetryOptions } from "../transfer/retry";
@@ -123,13 +124,142 @@ describe("a blob on another host", () => {
       recoverable: false,
       message: expect.stringContaining(`${storage.host} requires credentials`),
     });
-    for (const { authorization, path } of storage.seen) {
-      expect(authorization).toBeNull();
-      expect(path).not.toContain("token");
-    }
+    for (const { authorization } of storage.seen) expect(authorization).toBeNull();
     // The challenge of the registry itself is still known.
     storage.answer = (_request, { pathname }) => content(pathname);
     expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+  });
+});
+
+describe("a name of one's own that redirects to another registry", () => {
+  const redirects: Answer = (_, { pathname }) =>
+    new Response(null, {
+      status: 307,
+      headers: { location: `http://${storage.host}${pathname.replace("team", "other")}` },
+    });
+  /** A registry that everyone may read with a token. */
+  const open =
+    (scheme: string): Answer =>
+    (request, { pathname, searchParams }) => {
+      if (pathname === "/auth")
+        return Response.json({ access_token: `for ${searchParams.get("scope")}`.replaceAll(" ", "-") });
+      if (request.headers.get("authorization") === "Bearer for-repository:other/app:pull") return content(pathname);
+      return challenge(`${scheme} realm="http://${storage.host}/auth",service="s",scope="repository:other/app:pull"`);
+    };
+
+  test("is read with a token for everyone, which each server gets once, and no credentials", async () => {
+    registry.answer = redirects;
+    storage.answer = open("Bearer");
+    const image = source();
+    const { layers } = await image.manifest({ signal });
+    expect((await read(image, layers[0] ?? layer)).equals(layerBytes)).toBe(true);
+    expect(storage.asked("/auth").map(({ authorization }) => authorization)).toEqual([null]);
+    expect(registry.seen.map(({ authorization }) => authorization)).not.toContain(basic);
+    expect(storage.seen.filter(({ authorization }) => authorization === null)).toHaveLength(2);
+    for (const { authorization } of storage.seen) expect(authorization).not.toBe(basic);
+  });
+
+  test("is refused if that registry wants a password", async () => {
+    registry.answer = redirects;
+    storage.answer = open("Basic");
+    expect(await failure(source().manifest({ signal }))).toMatchObject({
+      problem: "unauthorized",
+      message: expect.stringContaining(`${storage.host} requires credentials`),
+    });
+  });
+});
+
+describe("challenges", () => {
+  test.each([
+    ["with another scope after the first", ["Bearer scope=a", "Bearer scope=b"]],
+    ["of which the last one is Basic", ["Bearer scope=a", "Basic"]],
+  ])("that follow each other, %s", async (_, order) => {
+    let step = 0;
+    const headers = order.map((each) =>
+      each === "Basic" ? 'Basic realm="r"' : `Bearer realm="http://${registry.host}/token",${each.slice(7)}`,
+    );
+    registry.answer = (request, { pathname, searchParams }) => {
+      if (pathname === "/token") return Response.json({ token: searchParams.get("scope") });
+      const given = request.headers.get("authorization");
+      if (step === headers.length && given === (order.at(-1) === "Basic" ? basic : "Bearer b"))
+        return content(pathname);
+      step = Math.min(step + 1, headers.length);
+      return challenge(headers[step - 1] ?? "");
+    };
+    expect((await source().manifest({ signal })).layers).toEqual([layer]);
+  });
+
+  test("that never end are an error", async () => {
+    let scope = 0;
+    registry.answer = (_, { pathname }) => {
+      scope += 1;
+      return pathname === "/token"
+        ? Response.json({ token: "x" })
+        : challenge(`Bearer realm="http://${registry.host}/token",scope="s${scope}"`);
+    };
+    expect(await failure(source().manifest({ signal }))).toMatchObject({
+      problem: "unauthorized",
+      recoverable: false,
+      message: expect.stringContaining("rejected the credentials"),
+    });
+    expect(registry.asked("/manifests/")).toHaveLength(4);
+  });
+
+  test("that come only for the layers", async () => {
+    registry.answer = (request, { pathname }) =>
+      !pathname.includes("/blobs/") || request.headers.get("authorization") === basic
+        ? content(pathname)
+        : challenge('  ,Digest realm="x" , basic   realm = "late"');
+    const image = source();
+    await image.manifest({ signal });
+    expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+  });
+});
+
+describe("a content coding that was not asked for", () => {
+  const named = (bytes: Uint8Array, coding: string) => new Response(bytes, { headers: { "content-encoding": coding } });
+
+  test.each([
+    ["gzip", gzipSync],
+    ["br", brotliCompressSync],
+    ["zstd", zstdCompressSync],
+  ])("of documents is removed: %s", async (coding, encode) => {
+    registry.answer = (_, { pathname }) =>
+      pathname.includes(layer.digest)
+        ? new Response(layerBytes)
+        : named(encode(pathname.includes("/manifests/") ? manifest : config), coding);
+    const image = source();
+    const { config: content } = await image.manifest({ signal });
+    expect((await read(image, content)).toString()).toBe(config);
+    expect((await read(image, layer)).equals(layerBytes)).toBe(true);
+  });
+
+  test("that only names a stored file's own compression is left", async () => {
+    const stored = gzipSync("layer");
+    const descriptor = { mediaType: "x", digest: digestOf(stored), size: stored.length };
+    registry.answer = () => named(stored, "gzip");
+    expect((await read(source(), descriptor)).equals(stored)).toBe(true);
+  });
+});
+
+test("a rate limit is named with the server's figures", async () => {
+  registry.answer = () =>
+    new Response('{"errors":[{"code":"TOOMANYREQUESTS"}]}', {
+      status: 429,
+      headers: {
+        "content-type": "application/json",
+        "retry-after": "900",
+        "ratelimit-limit": "100;w=21600",
+        "ratelimit-remaining": "0;w=21600",
+        "docker-ratelimit-source": "192.0.2.1",
+      },
+    });
+  expect(await failure(source().manifest({ signal }))).toMatchObject({
+    problem: "rate limited",
+    recoverable: true,
+    message: expect.stringContaining(
+      "applies a rate limit (HTTP status 429, TOOMANYREQUESTS, 100 requests in 6 h, 0 left, counted for 192.0.2.1).",
+    ),
   });
 });
 

@@ -11,17 +11,12 @@
 import { createHash } from "node:crypto";
 import { defined } from "../../lib/objects";
 import { formatReference, type ImageReference } from "../../values/image-reference";
-import {
-  DEEPEST_INDEX,
-  MANIFEST_TYPES,
-  ManifestError,
-  MOST_MANIFEST_BYTES,
-  parseManifest,
-  selectPlatform,
-  THIS_PLATFORM,
-} from "../manifest";
-import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "../source";
+import { MAX_CONFIG_BYTES } from "../image-config";
+import { MANIFEST_TYPES, ManifestError, MOST_MANIFEST_BYTES, parseManifest } from "../manifest";
+import { resolveManifest } from "../resolve-manifest";
+import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
 import { httpClient, readBytes } from "../transfer/client";
+import { decoded } from "../transfer/content-encoding";
 import { download } from "../transfer/download";
 import { contentError } from "../transfer/errors";
 import { RETRY_OPTIONS, type RetryOptions } from "../transfer/retry";
@@ -57,30 +52,37 @@ class RegistrySource implements ImageSource {
     this.#timing = timing ?? RETRY_OPTIONS;
     this.#repository = new Repository(reference, {
       send: httpClient(ca),
-      credentials: async (signal) => credentials ?? operatorCredentials(reference.registry, operator, signal),
+      credentials: async (signal) => credentials ?? operatorCredentials(reference, operator, signal),
       plainHttp: plainHttp.includes(reference.registry),
     });
   }
 
   async manifest(options: ReadOptions): Promise<ImageManifest> {
     const { tag, digest } = this.#reference;
-    let document = await this.#document(digest ?? tag ?? "latest", defined({ digest }), options);
-    for (let depth = 0; document.parsed.kind === "index"; depth += 1) {
-      if (depth === DEEPEST_INDEX) throw this.#unusable("its lists of images are nested too deeply");
-      const entry = this.#checked(document.parsed, ({ entries }) => selectPlatform(entries, THIS_PLATFORM));
-      document = await this.#document(entry.digest, entry, options);
+    try {
+      const root = await this.#document(digest ?? tag ?? "latest", defined({ digest }), options);
+      return await resolveManifest(root, {
+        document: async (entry) => (await this.#document(entry.digest, entry, options)).parsed,
+        config: (content) => readAll(this, content, MAX_CONFIG_BYTES, options),
+      });
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      throw contentError({ name: this.#name, host: this.#repository.host }, error.message, false);
     }
-    const { config, layers } = document.parsed;
-    return { digest: document.digest, config, layers };
   }
 
   async *read(content: Descriptor, { signal, onProgress }: ReadOptions): AsyncGenerator<Uint8Array> {
     const { digest, size } = content;
     const name = `blob ${digest.slice(0, 19)}… of ${this.#name}`;
+    const { host } = this.#repository;
     yield* download({
       name,
-      host: this.#repository.host,
-      open: (headers, inner) => this.#repository.get(name, `blobs/${digest}`, headers, inner),
+      host,
+      open: async (headers, inner) => {
+        const response = await this.#repository.get({ name, path: `blobs/${digest}`, headers, signal: inner });
+        // A layer is compressed itself; a coding of the whole layer is only the name of that.
+        return size > MAX_CONFIG_BYTES ? response : decoded(response, { name, host, most: MAX_CONFIG_BYTES, digest });
+      },
       signal,
       size,
       digest,
@@ -89,7 +91,7 @@ class RegistrySource implements ImageSource {
     });
   }
 
-  /** A manifest or list, and its digest. */
+  /** A manifest or list, and its digest. @throws ManifestError, TransferError */
   async #document(
     version: string,
     expected: { readonly digest?: string; readonly size?: number },
@@ -98,11 +100,15 @@ class RegistrySource implements ImageSource {
     const subject = { name: this.#name, host: this.#repository.host };
     let reported: string | undefined;
     const open = async (headers: Readonly<Record<string, string>>, inner: AbortSignal) => {
-      const all = { ...headers, accept: MANIFEST_TYPES.join(", ") };
-      const response = await this.#repository.get(this.#name, `manifests/${version}`, all, inner);
+      const response = await this.#repository.get({
+        name: this.#name,
+        path: `manifests/${version}`,
+        headers: { ...headers, accept: MANIFEST_TYPES.join(", ") },
+        signal: inner,
+      });
       const header = response.headers.get("docker-content-digest") ?? "";
       reported = /^sha(?:256|512):[0-9a-f]+$/.test(header) ? header : undefined;
-      return response;
+      return decoded(response, { ...subject, most: MOST_MANIFEST_BYTES, digest: expected.digest ?? reported });
     };
     const content = download({
       ...subject,
@@ -119,20 +125,7 @@ class RegistrySource implements ImageSource {
         `digest mismatch: the registry reports ${reported}, but the manifest has another one`,
       );
     }
-    return { digest, parsed: this.#checked(bytes.toString("utf8"), parseManifest) };
-  }
-
-  /** Runs a parser, and reports its errors as errors of the image. */
-  #checked<From, To>(from: From, judge: (from: From) => To): To {
-    try {
-      return judge(from);
-    } catch (error) {
-      throw error instanceof ManifestError ? this.#unusable(error.message) : error;
-    }
-  }
-
-  #unusable(why: string) {
-    return contentError({ name: this.#name, host: this.#repository.host }, why, false);
+    return { digest, parsed: parseManifest(bytes.toString("utf8")) };
   }
 }
 

@@ -83,8 +83,9 @@ export class ImageStore {
     this.#context = context;
     const { log } = context;
     this.#pulls = new PullCoordinator({
-      onPulled: (paths, pulled) => {
+      onPulled: (paths, { devices, ...pulled }) => {
         log.info("image fetched", pulled);
+        if (devices > 0) log.info("device nodes of the image left out", { image: pulled.image, devices });
         this.#sync(paths);
       },
     });

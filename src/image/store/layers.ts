@@ -42,17 +42,23 @@ interface LayerRequest {
   readonly signal: AbortSignal;
 }
 
+/** A layer that was unpacked. */
+interface FetchedLayer {
+  /** Device nodes that were left out. */
+  readonly devices: number;
+}
+
 /**
  * Fetches and unpacks a missing layer. Of several processes that need it one does, and the others wait.
  *
- * @returns whether it did; false if another process was faster
+ * @returns undefined if another process was faster
  * @throws StoreError, and what reading it throws
  */
-export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<boolean> {
+export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<FetchedLayer | undefined> {
   const { diffId, keepFree, signal, read } = request;
   const directory = layerDirectory(paths, diffId);
   await using temporary = await createScratch(paths.temporary, digestName(diffId), signal);
-  if ((await usableLayer(paths, diffId)) !== undefined) return false;
+  if ((await usableLayer(paths, diffId)) !== undefined) return undefined;
   if ((await stat(directory).catch(ignoreMissing)) !== undefined) await removeNow(directory, paths.temporary);
   const made = join(temporary.path, "layer");
   const { files, record, list } = layerPaths(made);
@@ -66,7 +72,7 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
     algorithm,
     keepFree,
     lock,
-    content: read(),
+    content: read,
     signal,
   });
   if (unpacked.diffId !== diffId) {
@@ -75,10 +81,10 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
       { recoverable: false },
     );
   }
-  const { bytes, entries } = unpacked;
-  await writeRecord(record, { version: 1, diffId, bytes, entries, bootId: bootId(), synced: false });
+  const { bytes, entries, devices, implied } = unpacked;
+  await writeRecord(record, { version: 1, diffId, bytes, entries, implied, bootId: bootId(), synced: false });
   await rename(made, directory);
-  return true;
+  return { devices };
 }
 
 /** A layer that may not be synced yet, held open. */

@@ -4,8 +4,9 @@ import { StoreError } from "../../lib/errors";
 import { MAX_CONFIG_BYTES, parseImageConfig } from "../image-config";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
 import { byWeight } from "./by-weight";
-import { fetchLayer, usableLayer } from "./layers";
-import { digestName, readImage, type StoredImage, type StorePaths, writeRecord } from "./store-format";
+import { type ImplyingLayer, impliedDirectories } from "./implied";
+import { fetchLayer, layerDirectory, usableLayer } from "./layers";
+import { digestName, layerPaths, readImage, type StoredImage, type StorePaths, writeRecord } from "./store-format";
 
 /**
  * What is fetched at once: two large layers, each of which keeps a CPU busy and needs the memory of a process for long; or four small
@@ -55,16 +56,13 @@ export function imagePath(paths: StorePaths, digest: string): string {
 /**
  * Fetches the missing parts of an image: its config, then its layers, the largest first, several in parallel.
  *
- * @returns the image, and the layers that this call unpacked
+ * @returns the image, and what this call unpacked
  * @throws StoreError, and SourceError
  */
-async function pull(
-  paths: StorePaths,
-  request: PullRequest,
-): Promise<{ readonly image: StoredImage; readonly fetched: readonly string[] }> {
+async function pull(paths: StorePaths, request: PullRequest): Promise<{ readonly image: StoredImage } & FetchedLayers> {
   const { manifest, source, signal } = request;
   const configText = await readAll(source, manifest.config, MAX_CONFIG_BYTES, { signal });
-  const { rootfs } = parseImageConfig(configText, request.image);
+  const { rootfs } = parseImageConfig(configText, request.image, manifest.config.mediaType);
   const diffIds = rootfs.diff_ids;
   if (diffIds.length === 0 && manifest.layers.length === 0) {
     throw new StoreError(`The image ${request.image} cannot be used: it has no layers, so there is nothing to run.`, {
@@ -79,6 +77,7 @@ async function pull(
   }
   const missing = await missingLayers(paths, diffIds, manifest.layers);
   const fetched = await fetchAll(paths, request, missing);
+  const implied = impliedDirectories(await implyingLayers(paths, diffIds));
   const image: StoredImage = {
     version: 1,
     digest: manifest.digest,
@@ -86,10 +85,27 @@ async function pull(
     layers: manifest.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     diffIds,
     configText,
+    implied,
     at: Date.now(),
   };
   await writeRecord(imagePath(paths, manifest.digest), image);
-  return { image, fetched };
+  return { image, ...fetched };
+}
+
+async function implyingLayers(paths: StorePaths, diffIds: readonly string[]): Promise<ImplyingLayer[]> {
+  const layers: ImplyingLayer[] = [];
+  for (const diffId of diffIds) {
+    const { files } = layerPaths(layerDirectory(paths, diffId));
+    layers.push({ files, implied: (await usableLayer(paths, diffId))?.implied ?? [] });
+  }
+  return layers;
+}
+
+/** What a pull unpacked. */
+interface FetchedLayers {
+  readonly layers: number;
+  /** Device nodes that were left out. */
+  readonly devices: number;
 }
 
 interface Missing {
@@ -112,14 +128,10 @@ async function missingLayers(
   return [...missing.values()].toSorted((one, other) => other.content.size - one.content.size);
 }
 
-async function fetchAll(
-  paths: StorePaths,
-  request: PullRequest,
-  missing: readonly Missing[],
-): Promise<readonly string[]> {
+async function fetchAll(paths: StorePaths, request: PullRequest, missing: readonly Missing[]): Promise<FetchedLayers> {
   const { source, keepFree, onProgress } = request;
   const received = new Map<string, number>();
-  const fetched: string[] = [];
+  const fetched = { layers: 0, devices: 0 };
   const total = missing.reduce((sum, { content }) => sum + content.size, 0);
   const stop = new AbortController();
   const signal = AbortSignal.any([request.signal, stop.signal]);
@@ -133,7 +145,10 @@ async function fetchAll(
     };
     try {
       const read = () => source.read(content, options);
-      if (await fetchLayer(paths, { diffId, content, read, keepFree, signal })) fetched.push(diffId);
+      const layer = await fetchLayer(paths, { diffId, content, read, keepFree, signal });
+      if (layer === undefined) return;
+      fetched.layers += 1;
+      fetched.devices += layer.devices;
     } catch (error) {
       // The other layers' resulting error is not the reason.
       stop.abort(error);
@@ -150,7 +165,7 @@ interface PullsContext {
 }
 
 /** A finished pull, for the log. */
-type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "ms", number>>;
+type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "devices" | "ms", number>>;
 
 interface Pulling {
   /** The signal of the first caller. */
@@ -195,9 +210,9 @@ export class PullCoordinator {
     };
     const start = performance.now();
     const done = pull(paths, { ...request, onProgress })
-      .then(({ image, fetched }) => {
+      .then(({ image, layers, devices }) => {
         const ms = Math.round(performance.now() - start);
-        this.#context.onPulled(paths, { image: request.image, digest, layers: fetched.length, ms });
+        this.#context.onPulled(paths, { image: request.image, digest, layers, devices, ms });
         return image;
       })
       .finally(() => this.#pulling.delete(digest));

@@ -133,6 +133,8 @@ const layerSchema = v.object({
   /** Bytes of it. */
   bytes: v.number(),
   entries: v.number(),
+  /** Directories without an entry of their own; absent in the records of older versions. */
+  implied: v.optional(v.pipe(v.array(v.string()), v.readonly()), []),
   /** The boot it was unpacked in, which matters until it is `synced`. */
   bootId: v.string(),
   /** Whether it is known to be completely on the disk. */
@@ -152,6 +154,11 @@ const imageSchema = v.object({
   diffIds: v.array(v.string()),
   /** The image's config, unchanged. */
   configText: v.string(),
+  /** Directories that appear with another owner and mode than the top layer has them with: see implied.ts. */
+  implied: v.optional(
+    v.pipe(v.array(v.object({ path: v.string(), mode: v.number(), uid: v.number(), gid: v.number() })), v.readonly()),
+    [],
+  ),
   /** When it was pulled, milliseconds since the epoch. */
   at: v.number(),
 });

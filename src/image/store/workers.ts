@@ -1,4 +1,6 @@
 import { closeSync, openSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { freeBuffer, gcThrottle } from "../../lib/buffers";
 import { StoreError } from "../../lib/errors";
 import { entryPoint } from "../../lib/executable";
@@ -7,6 +9,7 @@ import type { FileLock } from "../../linux/flock";
 import { createPipe, enlargePipe } from "../../linux/pipe";
 import type { ArchiveKind } from "../archive/extractor";
 import { parseReport, type UnpackReport } from "../archive/report";
+import { ExpandError, expand, expandIgnoringGarbage } from "../compression/expand";
 
 /**
  * Syncs a directory's file system in another process: nothing else in this process would proceed
@@ -35,7 +38,8 @@ interface UnpackRequest {
   readonly keepFree: number;
   /** Inherited by the unpacking process too. */
   readonly lock: FileLock;
-  readonly content: AsyncIterable<Uint8Array>;
+  /** Starts to read the archive; called again if it has to be decompressed in another way. */
+  readonly content: () => AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
 }
 
@@ -53,13 +57,41 @@ const UNPACK_ENVIRONMENT = { BUN_JSC_useDFGJIT: "0" };
 /** How many characters of an unpacking process's stderr are kept. */
 const LAST_WORDS = 2000;
 
+type Unpacked = Extract<UnpackReport, { kind: "unpacked" }>;
+
 /**
  * Unpacks an archive in a separate process while it arrives. That process is gone when this settles.
  *
  * @throws StoreError, and what reading the content throws
  */
-export async function unpackLayer(request: UnpackRequest): Promise<Extract<UnpackReport, { kind: "unpacked" }>> {
-  const { directory, algorithm, keepFree, content, signal } = request;
+export async function unpackLayer(request: UnpackRequest): Promise<Unpacked> {
+  const { what, disk } = WORDS[request.kind ?? "layer"];
+  try {
+    // The unpacking process cannot run programs: the host's xz and bzip2 work before it.
+    const first = await unpackOnce(request, expand(request.content(), ["xz", "bzip2"]));
+    if (first.report?.kind !== "failed" || first.report.why !== "trailing garbage") return unpacked(first, what, disk);
+    await rm(request.list);
+    for (const name of await readdir(request.directory)) {
+      await rm(join(request.directory, name), { recursive: true });
+    }
+    return unpacked(await unpackOnce(request, expandIgnoringGarbage(request.content())), what, disk);
+  } catch (error) {
+    if (!(error instanceof ExpandError)) throw error;
+    throw new StoreError(`${what} cannot be unpacked: ${error.message}.`, { recoverable: false, cause: error });
+  }
+}
+
+/** How an unpacking process ended. */
+interface Ended {
+  readonly report: UnpackReport | undefined;
+  /** What it wrote. */
+  readonly output: string;
+  /** "code 1", or the signal that killed it. */
+  readonly end: string;
+}
+
+async function unpackOnce(request: UnpackRequest, content: AsyncIterable<Uint8Array>): Promise<Ended> {
+  const { directory, algorithm, keepFree, signal } = request;
   const argv = [...entryPoint("unpack"), directory, algorithm, String(keepFree), request.kind ?? "layer"];
   const { child, input } = start(argv, request);
   const kill = () => child.kill("SIGKILL");
@@ -83,13 +115,12 @@ export async function unpackLayer(request: UnpackRequest): Promise<Extract<Unpac
     const [stdout, stderr, code] = await said;
     signal.throwIfAborted();
     const report = parseReport(stdout.trim().split("\n").at(-1) ?? "");
-    if (report?.kind === "unpacked" && code === 0) return report;
-    throw failure(
-      WORDS[request.kind ?? "layer"],
-      report,
-      `${stdout}\n${stderr}`,
-      child.signalCode === null ? `code ${code}` : String(child.signalCode),
-    );
+    const end = child.signalCode === null ? `code ${code}` : String(child.signalCode);
+    return {
+      report: report?.kind === "unpacked" && code !== 0 ? undefined : report,
+      output: `${stdout}\n${stderr}`,
+      end,
+    };
   } finally {
     signal.removeEventListener("abort", kill);
     input.close();
@@ -125,27 +156,21 @@ const WORDS = {
   tree: { what: "The downloaded archive", disk: "The disk that the image is unpacked to" },
 } as const satisfies Record<ArchiveKind, object>;
 
-function failure(
-  { what, disk }: (typeof WORDS)[ArchiveKind],
-  report: UnpackReport | undefined,
-  said: string,
-  end: string,
-): StoreError {
-  if (report?.kind !== "failed") {
-    const words = said.trim().slice(-LAST_WORDS);
-    return new StoreError(
-      `${what} could not be unpacked: its process ended with ${end}${words === "" ? "" : `: ${words}`}.`,
-      {
-        recoverable: true,
-      },
-    );
+/** @throws StoreError if it failed */
+function unpacked({ report, output, end }: Ended, what: string, disk: string): Unpacked {
+  if (report?.kind === "unpacked") return report;
+  if (report === undefined) {
+    const words = output.trim().slice(-LAST_WORDS);
+    const said = words === "" ? "" : `: ${words}`;
+    throw new StoreError(`${what} could not be unpacked: its process ended with ${end}${said}.`, { recoverable: true });
   }
   switch (report.why) {
     case "archive":
-      return new StoreError(`${what} cannot be unpacked: ${report.message}.`, { recoverable: false });
+    case "trailing garbage":
+      throw new StoreError(`${what} cannot be unpacked: ${report.message}.`, { recoverable: false });
     case "disk full":
-      return new StoreError(`${disk} is full: ${report.message}.`, { recoverable: true });
+      throw new StoreError(`${disk} is full: ${report.message}.`, { recoverable: true });
     case "system":
-      return new StoreError(`${what} could not be unpacked: ${report.message}.`, { recoverable: true });
+      throw new StoreError(`${what} could not be unpacked: ${report.message}.`, { recoverable: true });
   }
 }

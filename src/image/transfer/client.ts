@@ -1,7 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { getCACertificates } from "node:tls";
 import { errnoCode } from "../../lib/errors";
-import { abortError, capital, contentError, networkError, type Subject, statusError, TransferError } from "./errors";
+import { defined } from "../../lib/objects";
+import {
+  abortError,
+  capital,
+  contentError,
+  networkError,
+  rateLimit,
+  type Subject,
+  statusError,
+  TransferError,
+} from "./errors";
 import { retryAfterMs } from "./retry";
 
 /** The header of HTTP's basic authentication, in UTF-8 (RFC 7617). */
@@ -17,6 +27,8 @@ interface HttpRequest {
   readonly signal: AbortSignal;
   /** A form to POST; without it the request is a GET. */
   readonly form?: URLSearchParams;
+  /** The authorization for another origin that a redirect leads to; by default none. */
+  readonly authorize?: (origin: string) => string | undefined;
 }
 
 /** Sends requests; every HTTP status is an answer, every other failure a TransferError. */
@@ -38,7 +50,7 @@ const SECRET_HEADERS: ReadonlySet<string> = new Set(["authorization", "cookie"])
  */
 export function httpClient(ca?: string): SendRequest {
   let trusted: Promise<{ readonly tls?: { readonly ca: string[] } }> | undefined;
-  return async ({ name, url, headers, signal, form }) => {
+  return async ({ name, url, headers, signal, form, authorize }) => {
     trusted ??= tlsOptions(ca);
     const tls = await trusted;
     let at = url;
@@ -62,7 +74,10 @@ export function httpClient(ca?: string): SendRequest {
       await response.body?.cancel();
       const target = redirected(at, next);
       if (target === undefined) throw redirectError({ name, host: at.host });
-      if (target.origin !== at.origin) kept = { ...withoutSecrets(kept), "accept-encoding": "identity" };
+      if (target.origin !== at.origin) {
+        const authorization = authorize?.(target.origin);
+        kept = { ...withoutSecrets(kept), "accept-encoding": "identity", ...defined({ authorization }) };
+      }
       at = target;
     }
     throw new TransferError(`${capital(name)} could not be fetched: too many redirects (${at.host}).`, {
@@ -99,12 +114,13 @@ export function redirected(from: URL, location: string): URL | undefined {
 /** The error for an HTTP status other than success, with the error code in the body of a registry's answer. */
 export async function refusal(name: string, response: Response): Promise<TransferError> {
   const subject = { name, host: hostOf(response) };
+  const limit = response.status === 429 ? rateLimit(response.headers) : undefined;
   const after = retryAfterMs(response.headers.get("retry-after"), Date.now());
   const code = /json/.test(response.headers.get("content-type") ?? "")
     ? registryCode(await firstBytes(response))
     : undefined;
   if (code === undefined && !response.bodyUsed) await response.body?.cancel();
-  return statusError(subject, response.status, after, code);
+  return statusError(subject, response.status, { retryAfterMs: after, code, limit });
 }
 
 /** Host and port of an answer, after redirects. */

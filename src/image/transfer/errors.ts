@@ -48,8 +48,38 @@ const STATUSES: Readonly<Record<number, StatusMeaning>> = {
   429: { problem: "rate limited", means: (host) => `${host} applies a rate limit`, recoverable: true },
 };
 
-/** The meaning of an HTTP status other than success. `code` is the server's own error code, such as "MANIFEST_UNKNOWN". */
-export function statusError(subject: Subject, status: number, retryAfterMs?: number, code?: string): TransferError {
+/** What a server says about a status. */
+export interface StatusDetails {
+  readonly retryAfterMs?: number | undefined;
+  /** Its own error code, such as "MANIFEST_UNKNOWN". */
+  readonly code?: string | undefined;
+  /** See rateLimit(). */
+  readonly limit?: string | undefined;
+}
+
+/**
+ * The rate limit that an answer's headers name, such as "100 requests in 6 h, 0 left, counted for 192.0.2.1" (Docker Hub's
+ * documentation, "Usage and limits", and the IETF's draft of RateLimit header fields); undefined if they name none.
+ */
+export function rateLimit(headers: Headers): string | undefined {
+  const [, limit, seconds] = /^(\d{1,9})(?:\s*;\s*w=(\d{1,9}))?/.exec(headers.get("ratelimit-limit") ?? "") ?? [];
+  if (limit === undefined) return undefined;
+  const left = /^\d{1,9}/.exec(headers.get("ratelimit-remaining") ?? "")?.[0];
+  const source = /^[\w.:-]{1,64}$/.exec(headers.get("docker-ratelimit-source") ?? "")?.[0];
+  return [
+    `${limit} requests${seconds === undefined ? "" : ` in ${period(Number(seconds))}`}`,
+    ...(left === undefined ? [] : [`${left} left`]),
+    ...(source === undefined ? [] : [`counted for ${source}`]),
+  ].join(", ");
+}
+
+function period(seconds: number): string {
+  return seconds % 3600 === 0 ? `${seconds / 3600} h` : `${seconds} s`;
+}
+
+/** The meaning of an HTTP status other than success. */
+export function statusError(subject: Subject, status: number, details: StatusDetails = {}): TransferError {
+  const { retryAfterMs, code, limit } = details;
   const server = status >= 500;
   const known: StatusMeaning = STATUSES[status] ?? {
     problem: "server",
@@ -57,11 +87,13 @@ export function statusError(subject: Subject, status: number, retryAfterMs?: num
     ...(server ? { recoverable: true } : {}),
   };
   const recoverable = known.recoverable === true;
-  const details = code === undefined ? `HTTP status ${status}` : `HTTP status ${status}, ${code}`;
-  return new TransferError(
-    `${capital(subject.name)} could not be fetched: ${known.means(subject.host)} (${details}).`,
-    { problem: known.problem, recoverable, retryable: recoverable, retryAfterMs },
-  );
+  const said = [`HTTP status ${status}`, code, limit].filter((each) => each !== undefined).join(", ");
+  return new TransferError(`${capital(subject.name)} could not be fetched: ${known.means(subject.host)} (${said}).`, {
+    problem: known.problem,
+    recoverable,
+    retryable: recoverable,
+    retryAfterMs,
+  });
 }
 
 /** BoringSSL's and bun's codes for an untrusted certificate, or a server without TLS. */

@@ -5,16 +5,21 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { writeFd } from "../../linux/fd-stream";
 import { createPipe } from "../../linux/pipe";
 import { findProgram } from "../../linux/programs";
-import { MAGIC_BYTES, typeOf } from "../compression/decompress";
-import { ZstdFrames } from "../compression/zstd-frames";
+import { MAGIC_BYTES, typeOf } from "./decompress";
+import { ZstdFrames } from "./zstd-frames";
 
 /** A download that cannot be decompressed; the message is the last clause of a sentence. */
 export class ExpandError extends Error {
   override readonly name = "ExpandError";
 }
 
-/** Compressions that a program on the host decompresses; its name. */
-const PROGRAMS = { xz: "xz", bzip2: "bzip2" } as const;
+/** Compressions that a program on the host decompresses; its name, and the package that has it. */
+const PROGRAMS = {
+  xz: { name: "xz", package: "xz-utils" },
+  bzip2: { name: "bzip2", package: "bzip2" },
+} as const;
+/** The exit code of gzip(1) for a warning: garbage follows the data, and is ignored. */
+const GZIP = { name: "gzip", package: "gzip", warning: 2 } as const;
 const CHUNK = 128 * 1024;
 
 /** The compressions that {@link expand} handles. */
@@ -95,11 +100,25 @@ async function* inflated(content: AsyncIterable<Uint8Array>, compression: "gzip"
   throw failure;
 }
 
-async function* byProgram(content: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+/** Decompresses gzip data that garbage follows. @throws ExpandError, and what the content throws */
+export function expandIgnoringGarbage(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  return byProgram(content, GZIP);
+}
+
+interface Program {
+  readonly name: string;
+  /** Debian's package with it. */
+  readonly package: string;
+  /** An exit code besides 0 that means success. */
+  readonly warning?: number;
+}
+
+async function* byProgram(content: AsyncIterable<Uint8Array>, wanted: Program): AsyncGenerator<Uint8Array> {
+  const { name } = wanted;
   const program = findProgram(name);
   if (program === undefined) {
     throw new ExpandError(
-      `it is compressed with ${name}, which is not installed on this client (package "${name === "xz" ? "xz-utils" : name}")`,
+      `it is compressed with ${name}, which is not installed on this client (package "${wanted.package}")`,
     );
   }
   const { readEnd, writeEnd } = createPipe();
@@ -130,5 +149,5 @@ async function* byProgram(content: AsyncIterable<Uint8Array>, name: string): Asy
     await feeding;
   }
   if (failure !== undefined) throw failure;
-  if (child.exitCode !== 0) throw new ExpandError(`its ${name} data is damaged`);
+  if (child.exitCode !== 0 && child.exitCode !== wanted.warning) throw new ExpandError(`its ${name} data is damaged`);
 }

@@ -1,0 +1,40 @@
+import { mountTargets, simplify } from "../config/combinations";
+import type { TaskOptions } from "../config/task/options";
+import type { ImageConfig } from "../image/image-config";
+import type { TaskMount } from "../nspawn/arguments";
+
+/** The volumes of an image's config, and what the job's author should know of them. */
+interface ImageVolumes {
+  /** Absolute paths in the container, parents first. */
+  readonly paths: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * The directories that an image declares as volumes (OCI image spec, config.md, "Volumes"): a program expects that they exist and are
+ * writable for its user. Those that the job mounts something at, or above, are the job's.
+ */
+export function imageVolumes(
+  image: ImageConfig,
+  options: TaskOptions,
+  mounts: readonly Pick<TaskMount, "target">[],
+): ImageVolumes {
+  const taken = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, path]) => path)].map(simplify);
+  const paths: string[] = [];
+  const notes: string[] = [];
+  for (const volume of Object.keys(image.config?.Volumes ?? {})) {
+    const path = simplify(volume);
+    if (!volume.startsWith("/") || path === "/" || /[\0\n]/.test(path) || path.split("/").includes("..")) {
+      notes.push(
+        `The image's volume ${JSON.stringify(volume.slice(0, 100))} is ignored: it is not an absolute path below the root.`,
+      );
+    } else if (!taken.some((mounted) => path === mounted || path.startsWith(`${mounted}/`))) paths.push(path);
+  }
+  return { paths: paths.toSorted(), notes };
+}
+
+/** An option's tmpfs for each volume: every user may write, as with podman's `--image-volume=tmpfs`. */
+export function volumesInMemory(options: TaskOptions, paths: readonly string[]): TaskOptions {
+  const more = paths.map((target) => ({ target, options: "mode=1777" }));
+  return { ...options, tmpfs: [...options.tmpfs, ...more] };
+}

@@ -1,0 +1,127 @@
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { join } from "node:path";
+import type { TaskOptions } from "../config/task/options";
+import { programPaths } from "../exec/session-plan";
+import { hostPlatform } from "../image/platform";
+import { ConfigError, ifThere } from "../lib/errors";
+import { O_PATH } from "../linux/constants";
+import { existsInTree, openInRoot, type TreeRoot } from "../linux/rooted-path";
+
+/** The architectures by e_machine (elf(5), linux/elf-em.h), in Go's terms. */
+const MACHINES: Readonly<Record<number, string>> = {
+  3: "386",
+  8: "mips",
+  20: "ppc",
+  21: "ppc64",
+  22: "s390x",
+  40: "arm",
+  62: "amd64",
+  183: "arm64",
+  243: "riscv64",
+  258: "loong64",
+};
+/** What a kernel runs besides its own architecture. */
+const ALSO: Readonly<Record<string, readonly string[]>> = { amd64: ["386"], arm64: ["arm"] };
+
+/** The init systems that systemd-nspawn looks for with `--boot` (nspawn.c, inner_child()). */
+const INITS = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init"];
+const HEAD_BYTES = 256;
+/** The kernel follows as many `#!` lines (fs/exec.c). */
+const MAX_SCRIPTS = 4;
+const BINFMT = "/proc/sys/fs/binfmt_misc";
+
+/** The architecture that a program is for; undefined if it is not an ELF file, or for one that is not known here. */
+export function elfArchitecture(head: Buffer): string | undefined {
+  if (head.length < 20 || head.readUInt32BE(0) !== 0x7f454c46) return undefined;
+  const little = head[5] === 1;
+  const machine = MACHINES[little ? head.readUInt16LE(18) : head.readUInt16BE(18)];
+  return machine === "ppc64" && little ? "ppc64le" : machine;
+}
+
+/** The interpreter of a script; undefined if it is none (execve(2), "Interpreter scripts"). */
+export function scriptInterpreter(head: Buffer): string | undefined {
+  return /^#![ \t]*([^\s\0]+)/.exec(head.toString("latin1"))?.[1];
+}
+
+/** A handler of programs that the kernel cannot run itself (the kernel's documentation, admin-guide/binfmt-misc.rst). */
+export interface BinfmtHandler {
+  readonly interpreter: string;
+  /** Whether the interpreter was opened when it was registered, so that a container need not have it. */
+  readonly fixed: boolean;
+  readonly offset: number;
+  readonly magic: Buffer;
+  readonly mask: Buffer | undefined;
+}
+
+/** Parses a file of binfmt_misc; undefined for a handler that is disabled, or that goes by a file's extension. */
+export function parseBinfmt(text: string): BinfmtHandler | undefined {
+  const field = (name: string) => new RegExp(`^${name} *(.*)$`, "m").exec(text)?.[1];
+  const [interpreter, magic, mask] = [field("interpreter"), field("magic"), field("mask")];
+  if (!text.startsWith("enabled") || interpreter === undefined || magic === undefined) return undefined;
+  return {
+    interpreter,
+    fixed: field("flags:")?.includes("F") ?? false,
+    offset: Number(field("offset") ?? 0),
+    magic: Buffer.from(magic, "hex"),
+    mask: mask === undefined ? undefined : Buffer.from(mask, "hex"),
+  };
+}
+
+/** Whether a handler takes a program that begins with these bytes. */
+export function handles({ offset, magic, mask }: BinfmtHandler, head: Buffer): boolean {
+  if (head.length < offset + magic.length) return false;
+  return magic.every((byte, index) => (((head[offset + index] ?? 0) ^ byte) & (mask?.[index] ?? 0xff)) === 0);
+}
+
+/**
+ * Refuses a program for another CPU, which the container's shell would report as "not found". What counts is the program itself: images
+ * are often labelled with the platform of the machine where they were made.
+ *
+ * @throws ConfigError that names both platforms
+ */
+export function refuseForeignProgram(
+  tree: TreeRoot,
+  options: Pick<TaskOptions, "image" | "boot" | "command" | "environment">,
+): void {
+  const [command = ""] = options.command;
+  const paths = options.boot ? INITS : programPaths(command, options.environment);
+  let path = paths.find((each) => each.startsWith("/") && existsInTree(tree, each));
+  for (let scripts = 0; path !== undefined && scripts <= MAX_SCRIPTS; scripts += 1) {
+    const head = headOf(tree, path);
+    const its = elfArchitecture(head);
+    const { os, architecture } = hostPlatform();
+    if (
+      its !== undefined &&
+      its !== architecture &&
+      ALSO[architecture]?.includes(its) !== true &&
+      !emulated(tree, head)
+    ) {
+      throw new ConfigError(
+        `The image ${JSON.stringify(options.image)} cannot run here: its program ${JSON.stringify(path)} is for ${os}/${its}, and this client is ${os}/${architecture}. Use an image for ${os}/${architecture}, or install an emulator for ${its} on this client that is registered with binfmt_misc (Debian: qemu-user-static).`,
+      );
+    }
+    path = its === undefined ? scriptInterpreter(head) : undefined;
+  }
+}
+
+function emulated(tree: TreeRoot, head: Buffer): boolean {
+  const names = ifThere(() => readdirSync(BINFMT), []).filter((name) => name !== "register" && name !== "status");
+  return names.some((name) => {
+    const handler = parseBinfmt(ifThere(() => readFileSync(join(BINFMT, name), "utf8"), ""));
+    return (
+      handler !== undefined && handles(handler, head) && (handler.fixed || existsInTree(tree, handler.interpreter))
+    );
+  });
+}
+
+/** The first bytes of a regular file of an untrusted tree; none of anything else. */
+function headOf(tree: TreeRoot, path: string): Buffer {
+  const found = openInRoot(tree.fd, path, O_PATH);
+  if (found === undefined) return Buffer.alloc(0);
+  using open = new DisposableStack();
+  open.adopt(found, closeSync);
+  if (!fstatSync(found).isFile()) return Buffer.alloc(0);
+  const head = Buffer.alloc(HEAD_BYTES);
+  const fd = open.adopt(openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NOCTTY), closeSync);
+  return head.subarray(0, readSync(fd, head));
+}
