@@ -16,6 +16,7 @@ import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
+import { showRun } from "./run-directory";
 
 const HOSTS = "/etc/hosts";
 
@@ -84,16 +85,19 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   const problem = await roots.problem();
   if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
   try {
-    const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
+    const base = { kind: "directory", path: place.path } as const;
+    const { path, scratch, owner } = await roots.make({ ...wanted, machine, base });
     using tree = openTree(path);
     await completeRoot(tree, { owner, options, mounts });
+    const run = showRun(path, scratch, { options, mounts });
     return {
       image: { kind: "directory", path },
       options,
-      mounts,
+      mounts: [...mounts, ...run.mounts],
+      links: run.links,
       environment: {},
       tmp: isWritable(options) ? "disk" : "tmpfs",
-      warnings: [],
+      warnings: run.warnings,
       hosts: { text: imageFile(place, options, HOSTS), keep: false },
       machineId: imageFile(place, options, MACHINE_ID_PATH),
       canMountAt: async () => true,

@@ -9,6 +9,7 @@ import type { ContainerRoots, MadeRoot } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
+import { showRun } from "./run-directory";
 
 /** As with Docker: what an image's build left in its /etc/hosts names other machines. */
 const NO_HOSTS = { text: "", keep: false } as const;
@@ -25,8 +26,7 @@ interface OciRootRequest extends RootfsRequest {
  * @throws ConfigError, StoreError, LaunchError
  */
 export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
-  const { mounts } = request;
-  const { path, options, owner, warnings } = await prepareRoot(request);
+  const { path, scratch, options, owner, warnings } = await prepareRoot(request);
   using tree = openTree(path);
   // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
   if (!existsInTree(tree, "/usr")) createInTree(tree, "/usr", "directory", owner);
@@ -37,7 +37,9 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
     );
   }
   if (options.working_directory !== undefined) createInTree(tree, options.working_directory, "directory", owner);
-  await completeRoot(tree, { owner, options, mounts });
+  await completeRoot(tree, { owner, options, mounts: request.mounts });
+  const run = showRun(path, scratch, { options, mounts: request.mounts });
+  const mounts = [...request.mounts, ...run.mounts];
   const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
   const tmp = isWritable(options) ? "disk" : "tmpfs";
   const root = {
@@ -46,7 +48,8 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
     hosts: NO_HOSTS,
     machineId: readInTree(tree, MACHINE_ID_PATH),
     tmp,
-    warnings,
+    links: run.links,
+    warnings: [...warnings, ...run.warnings],
   } as const;
   if (user === undefined || user.uid === 0) {
     const logOwner = { uid: owner, gid: owner };
