@@ -73,6 +73,12 @@ export class ContainerRoots implements MachineResource {
     return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
   }
 
+  /** The directory with the changes of a machine to its root; undefined if it has no root of the driver's. */
+  async changesOf(machine: string): Promise<string | undefined> {
+    const root = await readRootNote(machine);
+    return root === undefined ? undefined : containerPaths(root).upper;
+  }
+
   async release(machine: string): Promise<void> {
     const root = await readRootNote(machine);
     if (root === undefined) return;

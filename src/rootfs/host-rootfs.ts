@@ -38,6 +38,7 @@ export class HostRootfs implements RootfsProvider {
   constructor(private readonly context: HostRootfsContext) {}
 
   async check({ options }: RootfsRequest): Promise<void> {
+    refuseUnlimited(options);
     await this.context.images.check(options);
   }
 
@@ -86,7 +87,7 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
   try {
     const base = { kind: "directory", path: place.path } as const;
-    const { path, scratch, owner } = await roots.make({ ...wanted, machine, base });
+    const { path, scratch, owner } = await roots.make({ ...wanted, machine, base, limit: request.storageLimit });
     using tree = openTree(path);
     await completeRoot(tree, { owner, options, mounts });
     const run = showRun(path, scratch, { options, mounts });
@@ -116,6 +117,15 @@ function imageFile({ kind, path }: ResolvedImage, options: RootfsRequest["option
   return readInTree(tree, join(options.pivot_root?.newRoot ?? "/", file));
 }
 
+/** Refuses a limit of changes that reach the image, where nothing separates them from it. @throws ConfigError */
+function refuseUnlimited({ image, storage_limit, ...options }: RootfsRequest["options"]): void {
+  const { ephemeral, read_only, volatile } = options;
+  if (storage_limit === undefined || ephemeral || read_only || volatile === "overlay") return;
+  throw new ConfigError(
+    `Option storage_limit is not possible for the image ${JSON.stringify(image)}, which the task changes itself: set ephemeral = true, or volatile = "overlay".`,
+  );
+}
+
 /** A root that systemd-nspawn makes, although that takes longer. */
 function withNote(rootfs: Rootfs, why: string): Rootfs {
   const slow = `The image ${rootfs.image.path} is copied, or the owners of its files are changed. ${why}`;
@@ -129,6 +139,11 @@ async function directoryFacts(path: string): Promise<DirectoryFacts> {
 }
 
 async function mountUnchanged(place: ResolvedImage, { options, mounts, features }: RootfsRequest): Promise<Rootfs> {
+  if (options.storage_limit !== undefined) {
+    throw new ConfigError(
+      `Option storage_limit is not possible for the image ${JSON.stringify(options.image)}: systemd-nspawn makes the root, and the driver limits only roots that it makes itself (docs/images.md).`,
+    );
+  }
   refuseVolatileMapped(options, features);
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);

@@ -69,7 +69,7 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
   const { roots, machine, stored: image, options, features } = request;
   const plan = rootOwnership(options);
   refuseVolatileMapped(plan.options, features);
-  const wanted = { machine, base: { kind: "image", image }, writes: "disk" } as const;
+  const wanted = { machine, base: { kind: "image", image }, writes: "disk", limit: request.storageLimit } as const;
   try {
     const made = await roots.make({ ...wanted, owners: plan.owners });
     return { ...made, options: plan.options, warnings: [] };

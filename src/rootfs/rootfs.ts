@@ -24,6 +24,8 @@ export interface RootfsRequest {
   /** The task's options; for mount() with the image's defaults. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
+  /** Bytes that changes to a root may take that the driver makes; undefined: unlimited. */
+  readonly storageLimit?: number | undefined;
   /** Of this host's systemd-nspawn. */
   readonly features: Features;
 }

@@ -24,6 +24,7 @@ const good: HostFacts = {
   ownFilters: 0,
   imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
+  du: true,
   network: {
     nft: "/usr/sbin/nft",
     forwarding: { ipv4: true, ipv6: true },
@@ -67,6 +68,7 @@ test("a good host has only good findings", () => {
     "controllers",
     "image store",
     "mapped layers",
+    "storage limits",
     "image downloads",
     "image signatures",
     "certificates",
@@ -101,6 +103,7 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     "warning",
     "Neither systemd-importd nor xz",
   ],
+  ["no du", { du: false }, "warning", "The program du is not installed: tasks with storage_limit are refused."],
   ["no gpg", { downloads: { ...good.downloads, gpg: false } }, "warning", "gpg is not installed"],
   [
     "no keyring",

@@ -207,6 +207,14 @@ describe("rejected with one sentence", () => {
       'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".',
     ],
     [
+      { storage_limit: "0" },
+      'Option storage_limit = "0" is not valid: it must be a size such as "500MB" or "2GiB", at least 1MB.',
+    ],
+    [
+      { volatile: "state", storage_limit: "1GB" },
+      'Options storage_limit and volatile = "state" exclude each other: changes go to a tmpfs of systemd-nspawn, which has a limit of its own; use volatile = "overlay".',
+    ],
+    [
       { volatile: "yes", private_users_ownership: "chown" },
       'Options private_users_ownership = "chown" and volatile = "yes" exclude each other: the image\'s files could not be changed; use "auto" or "map".',
     ],
