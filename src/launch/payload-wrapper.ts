@@ -73,8 +73,10 @@ function wrapper({ user, variables, others, links }: Wrapping, paths: readonly s
     const { uid, gid, groups } = user;
     // Otherwise the user could not reopen /dev/stdout.
     for (const descriptor of [0, 1, 2]) program.call(SYS.fchown, [descriptor, uid, gid]);
-    const list = program.bytes(new Uint8Array(Uint32Array.from(groups).buffer));
-    program.call(SYS.setgroups, [groups.length, list], { error: refused });
+    // With its own group, as login programs do (initgroups(3)): otherwise a set-group-ID program could drop it.
+    const all = [gid, ...groups.filter((group) => group !== gid)];
+    const list = program.bytes(new Uint8Array(Uint32Array.from(all).buffer));
+    program.call(SYS.setgroups, [all.length, list], { error: refused });
     program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
     program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
   }

@@ -13,6 +13,7 @@ import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
+import { hostUser } from "./payload-user";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
@@ -91,12 +92,14 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
     using tree = openTree(path);
     await completeRoot(tree, { owner, options, mounts });
     const run = showRun(path, scratch, { options, mounts });
+    const payload = hostUser({ tree, options });
+    const { user } = payload;
     return {
+      ...payload,
       image: { kind: "directory", path },
-      options,
       mounts: [...mounts, ...run.mounts],
       links: run.links,
-      environment: {},
+      ...(user === undefined ? {} : { logOwner: { uid: owner + user.uid, gid: owner + user.gid } }),
       tmp: isWritable(options) ? "disk" : "tmpfs",
       warnings: run.warnings,
       hosts: { text: imageFile(place, options, HOSTS), keep: false },
@@ -148,14 +151,15 @@ async function mountUnchanged(place: ResolvedImage, { options, mounts, features 
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);
   const hosts = imageFile(place, options, HOSTS);
+  using open = new DisposableStack();
+  const tree = place.kind === "directory" ? open.use(openTree(place.path)) : undefined;
   return {
+    ...hostUser({ tree, options }),
     image: place,
     // What a disk image contains is not known here.
     hosts: { text: hosts, keep: hosts !== "" || place.kind === "image" },
     machineId: imageFile(place, options, MACHINE_ID_PATH),
-    options,
     mounts,
-    environment: {},
     tmp: "tmpfs",
     warnings: [],
     canMountAt: async (path) => (await missingInImage(place, options, [path])) === undefined,

@@ -1,12 +1,12 @@
 import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
-import { createInTree, existsInTree, openTree, readInTree, type TreeRoot } from "../linux/rooted-path";
+import { createInTree, existsInTree, openTree, readInTree } from "../linux/rooted-path";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
-import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots, MadeRoot } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
+import { imageUser } from "./payload-user";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
 import { showRun } from "./run-directory";
@@ -39,29 +39,19 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   if (options.working_directory !== undefined) createInTree(tree, options.working_directory, "directory", owner);
   await completeRoot(tree, { owner, options, mounts: request.mounts });
   const run = showRun(path, scratch, { options, mounts: request.mounts });
-  const mounts = [...request.mounts, ...run.mounts];
-  const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
-  const tmp = isWritable(options) ? "disk" : "tmpfs";
-  const root = {
+  const payload = imageUser(tree, options);
+  const { uid, gid } = payload.user ?? { uid: 0, gid: 0 };
+  return {
+    ...payload,
     image: { kind: "directory", path },
+    mounts: [...request.mounts, ...run.mounts],
+    links: run.links,
     canMountAt: async () => true,
     hosts: NO_HOSTS,
     machineId: readInTree(tree, MACHINE_ID_PATH),
-    tmp,
-    links: run.links,
+    tmp: isWritable(options) ? "disk" : "tmpfs",
+    logOwner: { uid: owner + uid, gid: owner + gid },
     warnings: [...warnings, ...run.warnings],
-  } as const;
-  if (user === undefined || user.uid === 0) {
-    const logOwner = { uid: owner, gid: owner };
-    return { ...root, options: { ...options, user: undefined }, mounts, environment: {}, logOwner };
-  }
-  return {
-    ...root,
-    options: { ...options, user: undefined },
-    mounts,
-    user,
-    environment: { HOME: user.home, USER: user.name, LOGNAME: user.name },
-    logOwner: { uid: owner + user.uid, gid: owner + user.gid },
   };
 }
 
@@ -91,12 +81,4 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
       ],
     };
   }
-}
-
-function userOf(tree: TreeRoot, name: string, image: string): ContainerUser {
-  const user = findUser(name, readInTree(tree, "/etc/passwd"), readInTree(tree, "/etc/group"));
-  if (user !== undefined) return user;
-  throw new ConfigError(
-    `The user ${JSON.stringify(name)} does not exist in the image ${JSON.stringify(image)}: its /etc/passwd or /etc/group has no such name. Numeric IDs need no entry.`,
-  );
 }

@@ -264,8 +264,10 @@ describe("rejected with one sentence", () => {
       { pivot_root: "/new:old" },
       'Option pivot_root = "/new:old" is not valid: it must be an absolute path, or two separated by a colon.',
     ],
-    [{ user: "a:b" }, 'Option user = "a:b" is not valid: it must be the name or number of a user in the container.'],
-    [{ user: "-x" }, 'Option user = "-x" is not valid: it must be the name or number of a user in the container.'],
+    ...["a:b:c", "-x", ":7", "a: b", "a:/"].map((user): [object, string] => [
+      { user },
+      `Option user = ${JSON.stringify(user)} is not valid: it must be a user of the container, USER or USER:GROUP, each a name or a number.`,
+    ]),
     [
       { hostname: "a_b" },
       'Option hostname = "a_b" is not valid: it must consist of letters, digits, inner hyphens and single dots.',
