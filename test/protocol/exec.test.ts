@@ -117,7 +117,7 @@ describe("a command", () => {
   test("runs as the task's user, in its groups and directory", async () => {
     const other = await up({ user: "app", working_directory: "/etc", volatile: "overlay" });
     const { stdout, stderr } = await run(other, "id; pwd; echo $HOME; grep CapEff /proc/self/status; touch /x");
-    expect(stdout).toBe("uid=1000(app) gid=1000(app)\n/etc\n/home/app\nCapEff:\t0000000000000000\n");
+    expect(stdout).toBe("uid=1000(app) gid=1000(app) groups=1000(app)\n/etc\n/home/app\nCapEff:\t0000000000000000\n");
     expect(stderr).toContain("ermission denied");
   });
 
