@@ -244,7 +244,9 @@ async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs, ad
   // With a directory of the job's at /etc, the driver's file would appear in it.
   const needed = dns.hosts.replaces || options.extra_hosts.length > 0 || !taken.includes("/etc");
   return {
-    resolvConf: dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers)),
+    resolvConf: taken.includes("/etc/resolv.conf")
+      ? undefined
+      : (dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers))),
     hosts: needed ? await whereFree("/etc/hosts", hostsText(dns.hosts, rootfs.hosts, addresses)) : undefined,
   };
 }

@@ -6,6 +6,7 @@ import { chmod, cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { becomesTrue } from "../../src/lib/deadline";
+import { driverBinary } from "../../tools/build/project";
 import { run } from "../../tools/command";
 import { busyboxImage } from "../../tools/images/images";
 import { type DownloadSite, packTree, startDownloadSite } from "../support/download-site";
@@ -103,6 +104,11 @@ test("an image that was downloaded for one allocation, and written, is removed w
   await untilDead(nomad.api, allocId, "main", 60_000);
   const image = join(MACHINES, `main-${allocId}`);
   expect(await Bun.file(join(image, "written")).text()).toBe("x\n");
+  const store = join(dirname(nomad.allocDir), "images");
+  const { stdout: list } = await run([driverBinary(), "images", "list", "--store", store]);
+  expect(list).toMatch(
+    new RegExp(`^main-${allocId}\n +${image}\n +unused since .*, kept because a task could write`, "m"),
+  );
   await nomad.api.stopJob(id);
   await nomad.api.collectGarbage();
   expect(await becomesTrue(() => !existsSync(join(nomad.allocDir, allocId)), within(30_000))).toBe(true);

@@ -173,7 +173,9 @@ describe("a terminal", () => {
     const running = await open();
     await running.type("sleep 1000\n");
     await running.stdout.waitFor("sleep 1000\r\n");
-    await Bun.sleep(100);
+    // Before the shell has started it, Ctrl-C would reach the shell alone.
+    const look = `for file in /proc/[0-9]*/cmdline; do [ "$(tr '\\0' ' ' 2>/dev/null <$file)" = "sleep 1000 " ] && exit; done`;
+    await bench.client().execTask(task.id, ["/bin/sh", "-c", `while :; do ${look}; sleep 0.01; done`], 30_000);
     await running.type("\u0003");
     await running.type("echo still $((1 + 1))\n");
     // Before its prompt appears, the shell would not read the end of input itself.
