@@ -66,6 +66,7 @@ test("a good host has only good findings", () => {
     "exec",
     "cgroups",
     "controllers",
+    "cores",
     "image store",
     "mapped layers",
     "storage limits",
@@ -131,6 +132,13 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     { network: { ...good.network, droppingChains: ["ip filter FORWARD"] } },
     "warning",
     "(ip filter FORWARD)",
+  ],
+  ["the cpuset controller of v1", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "a task without cores may run"],
+  [
+    "no cpuset controller",
+    { cgroups: { kind: "v1", legacy: new Map([...v1].filter(([name]) => name !== "cpuset")) } },
+    "warning",
+    "The cgroup controller cpuset is not available",
   ],
   ["no pids controller", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "controller pids is not available"],
 ])("%s", (_, facts, level, text) => {
