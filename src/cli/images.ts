@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { decodePluginConfig } from "../config/plugin/decode";
+import type { DownloadedImages, ListedDownload } from "../image/machine/downloaded";
 import { ImageStore } from "../image/store/image-store";
 import { checkIntegrity, type ListedImage, listImages } from "../image/store/inventory";
 import { verifyLayer } from "../image/store/layer-verify";
@@ -8,6 +9,7 @@ import { digestOfName, storePaths } from "../image/store/store-format";
 import { fileLock } from "../linux/flock";
 import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
+import { downloadedImages } from "../rootfs/machine-images";
 import { type Command, parseArguments, type Terminal, UsageError } from "./command";
 
 const VERBS = ["list", "prune", "verify"] as const;
@@ -18,12 +20,13 @@ const SHOWN_PROBLEMS = 20;
 /** `images`: lists, prunes and verifies the store of container (OCI) images. */
 export const imagesCommand: Command = {
   name: "images",
-  summary: "list, prune or verify the registry images of this client",
+  summary: "list, prune or verify the images that the driver downloaded to this client",
   usage: "[list | prune | verify] [--store DIR] [--json]",
   help: [
-    "list    list the images, the most recently used first",
-    "prune   remove the images that no container uses, without waiting for gc.image_delay",
-    "verify  compare the unpacked files with the records of their unpacking; exit code 1 if anything differs",
+    "list    list the images, the most recently used first: those of registries, then those of image_download",
+    "prune   remove the images that no container uses, without waiting for gc.image_delay; an image of image_download that",
+    "        a task could write into is kept",
+    "verify  compare the unpacked files of registry images with the records of their unpacking; exit code 1 if anything differs",
     "",
     "  --store DIR   the image store, if the plugin option image_store is set",
     "  --json        print JSON (list)",
@@ -41,21 +44,39 @@ export const imagesCommand: Command = {
     const verb = VERBS.find((known) => known === word);
     if (verb === undefined || more.length > 0) throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
     const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
-    if (!existsSync(storePaths(directory).format)) {
+    const machines = downloadedImages(directory, (path) => openStore(directory, terminal).usesDirectory(path));
+    const downloads = await machines.list();
+    const exists = existsSync(storePaths(directory).format);
+    if (!exists && (downloads.length === 0 || verb === "verify")) {
       terminal.err(
         `No image store exists in ${directory}: no image was pulled yet, or the plugin option image_store names another directory.\n`,
       );
       return verb === "list" ? 0 : 1;
     }
-    if (verb !== "list") return await { prune, verify }[verb](directory, terminal);
-    const images = await listImages(storePaths(directory));
-    terminal.out(values.json === true ? `${JSON.stringify({ images }, undefined, 2)}\n` : listText(images));
+    if (verb === "verify") return await verify(directory, terminal);
+    if (verb === "prune") return await prune(directory, terminal, machines);
+    const images = exists ? await listImages(storePaths(directory)) : [];
+    const all = { images, machine_images: downloads };
+    terminal.out(values.json === true ? `${JSON.stringify(all, undefined, 2)}\n` : listText(images, downloads));
     return 0;
   },
 };
 
-function listText(images: readonly ListedImage[]): string {
-  if (images.length === 0) return "No images.\n";
+function openStore(directory: string, terminal: Terminal): ImageStore {
+  const log = createLogger("images", (line) => terminal.err(line));
+  return new ImageStore({ directory, log, isOwned: isRegistered });
+}
+
+function listText(images: readonly ListedImage[], downloads: readonly ListedDownload[]): string {
+  if (images.length + downloads.length === 0) return "No images.\n";
+  const machines = downloads.map(({ name, path, used, written, lastUse }) => {
+    const use = used ? "in use" : `unused since ${new Date(lastUse).toISOString()}`;
+    return `${name}\n    ${path}\n    ${use}${written ? ", kept because a task could write into it" : ""}\n`;
+  });
+  return `${registryText(images)}${machines.join("")}`;
+}
+
+function registryText(images: readonly ListedImage[]): string {
   return images
     .map(({ digest, names, bytes, layers, machines, lastUse }) => {
       const used =
@@ -66,9 +87,11 @@ function listText(images: readonly ListedImage[]): string {
     .join("");
 }
 
-async function prune(directory: string, terminal: Terminal): Promise<number> {
-  const log = createLogger("images", (line) => terminal.err(line));
-  const store = new ImageStore({ directory, log, isOwned: isRegistered });
+async function prune(directory: string, terminal: Terminal, machines: DownloadedImages): Promise<number> {
+  const { removed } = await machines.collect(Date.now());
+  if (removed.length > 0) terminal.out(`Removed ${removed.length} images of image_download: ${removed.join(", ")}.\n`);
+  if (!existsSync(storePaths(directory).format)) return 0;
+  const store = openStore(directory, terminal);
   const before = store.freeBytes();
   const collected = await store.collect(Date.now(), 0);
   if (collected === undefined) {

@@ -56,6 +56,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : `Options tmp = "disk" and ${other} exclude each other: the image's /tmp could not be written; use tmp = "tmpfs".`;
   },
 
+  ({ storage_limit, volatile }) =>
+    storage_limit !== undefined && (volatile === "yes" || volatile === "state")
+      ? `Options storage_limit and volatile = "${volatile}" exclude each other: changes go to a tmpfs of systemd-nspawn, which has a limit of its own; use volatile = "overlay".`
+      : undefined,
+
   // The Go driver silently ignores these; here a setting that contradicts the result is rejected.
   ({ user_namespacing, private_users }) =>
     !user_namespacing && private_users !== undefined && private_users !== "no"

@@ -17,10 +17,12 @@ const task = {
   port_map: [{ http: 80 }],
   rlimits: { NOFILE: "1:2" },
   oom_score_adjust: -5,
+  storage_limit: "1GiB",
   image_download: [{ url: "https://example.com/x.tar", type: "tar", verify: "no" }],
 };
 const plugin = {
   allow_caps: ["all"],
+  storage_limit: "2GiB",
   gc: [{ image_delay: "3m", image_min_free: "1GiB" }],
   network: [{ ipv4_pool: "10.0.0.0/16" }],
   registry: [{ default: "docker.io" }],

@@ -1,5 +1,6 @@
 import { ConfigError } from "../lib/errors";
 import { namespaced } from "../values/private-users";
+import { readableSize } from "../values/units";
 import type { PluginOptions } from "./plugin/options";
 import type { TaskOptions } from "./task/options";
 
@@ -18,6 +19,12 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   if (score < 0 && !plugin.allow_negative_oom_score_adjust) {
     throw new ConfigError(
       `Option oom_score_adjust asks for ${score}, with which the kernel kills other processes before this task when memory runs out. This client does not allow that (allow_negative_oom_score_adjust = false): use a value from 0 to 1000.`,
+    );
+  }
+  const { storage_limit: largest = Infinity } = plugin;
+  if (options.storage_limit !== undefined && options.storage_limit > largest) {
+    throw new ConfigError(
+      `Option storage_limit asks for ${readableSize(options.storage_limit)}, and this client allows at most ${readableSize(largest)} (storage_limit of the plugin's config).`,
     );
   }
   if (plugin.require_user_namespacing) requireOwnUsers(options);

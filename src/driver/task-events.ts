@@ -64,7 +64,8 @@ export function forwardTaskEvents(services: Services, task: Task): void {
       signal,
       oom_killed: oomKilled,
     });
-    if (message !== undefined) emitEvent(services, task.identity, `systemd-nspawn: ${message}`);
+    if (message === undefined) return;
+    emitEvent(services, task.identity, message === task.overLimit ? message : `systemd-nspawn: ${message}`);
   });
 }
 

@@ -190,8 +190,10 @@ function become(program: ProgramBuilder, plan: EnterPlan, required: Required, op
   }
   optional(SYS.prctl, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0]);
   const { uid, gid, groups } = plan.credentials;
-  const list = program.bytes(new Uint8Array(Uint32Array.from(groups).buffer));
-  required("cannot switch to the user", SYS.setgroups, [groups.length, list]);
+  // As the task's own program, see wrapper() of launch/payload-wrapper.ts.
+  const all = gid === 0 && groups.length === 0 ? [] : [gid, ...groups.filter((group) => group !== gid)];
+  const list = program.bytes(new Uint8Array(Uint32Array.from(all).buffer));
+  required("cannot switch to the user", SYS.setgroups, [all.length, list]);
   required("cannot switch to the user", SYS.setresgid, [gid, gid, gid]);
   // Installing a filter still needs CAP_SYS_ADMIN. The exec drops what is permitted beyond the bounding set, or everything for a non-root user.
   optional(SYS.prctl, [PR_SET_KEEPCAPS, 1]);

@@ -17,7 +17,9 @@ function kindOf({ hostPath, propagationMode }: CsiMount): string | undefined {
 /**
  * The mounts of a task with those of a CSI controller as systemd-nspawn can make them. The agent asks for propagation to the host with
  * every CSI plugin, but a controller mounts nothing: it only makes its socket, which the host sees without. It needs no device of the host
- * either, so the mount of the host's /dev, which would replace the container's own, is omitted.
+ * either, so the mount of the host's /dev, which would replace the container's own, is omitted. A node plugin cannot run: in the container
+ * a bind mount is a slave of the host's, also if the host's is shared (measured with 252: a mount that is made below it does not appear on
+ * the host).
  *
  * @throws ConfigError for a node plugin, which mounts volumes for the host
  */

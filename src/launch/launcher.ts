@@ -20,13 +20,14 @@ import type { PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { machinedAvailable } from "../systemd/presence";
+import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
 import { hostsText } from "./dns-plan";
 import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes } from "./logs";
 import { preparePayload } from "./payload-wrapper";
-import { execContext, jobSettings, type LaunchPlan, planLaunch, taskOptionsOf } from "./plan";
+import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
 import { followSharedCpus } from "./shared-cpus";
 
@@ -36,6 +37,8 @@ export interface LaunchedContainer {
   readonly exec: ExecContext;
   /** The signal that stops the task if the job names none; absent: the driver's own default. */
   readonly stopSignal?: string;
+  /** The limit of its changes to its root; undefined if they are not limited, or in memory. */
+  readonly changes: ChangesLimit | undefined;
   /** Undefined if the container has no network of its own. */
   readonly network: NetworkAttachment | undefined;
   /** Notes for the job's author, as sentences. */
@@ -83,6 +86,7 @@ export class Launcher {
     const { options, pluginDir, namesVolumes } = this.context;
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
+    requireMeasurable(plan.storageLimit);
     await this.#providerOf(plan).check(plan);
     return plan;
   }
@@ -145,6 +149,7 @@ export class Launcher {
       container,
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
+      changes: changesLimit(await this.context.roots.changesOf(machine), plan.storageLimit),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...environment.warnings, ...network.warnings],
       systemUp: options.notify_ready && boot,
@@ -173,6 +178,7 @@ export class Launcher {
       container,
       exec: execContext(job, recovered?.options),
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
+      changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
       network: await networks.recover(container),
       warnings: [],
       systemUp: false,
@@ -238,7 +244,9 @@ async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs, ad
   // With a directory of the job's at /etc, the driver's file would appear in it.
   const needed = dns.hosts.replaces || options.extra_hosts.length > 0 || !taken.includes("/etc");
   return {
-    resolvConf: dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers)),
+    resolvConf: taken.includes("/etc/resolv.conf")
+      ? undefined
+      : (dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers))),
     hosts: needed ? await whereFree("/etc/hosts", hostsText(dns.hosts, rootfs.hosts, addresses)) : undefined,
   };
 }

@@ -4,6 +4,7 @@ import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import { writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import type { Rootfs } from "../rootfs/rootfs";
+import type { RunLink } from "../rootfs/run-directory";
 import type { Credentials } from "../values/passwd";
 import type { LaunchPlan } from "./plan";
 
@@ -22,6 +23,8 @@ interface Wrapping {
   readonly variables: readonly string[];
   /** The number of the job's other variables. */
   readonly others: number;
+  /** Made before the user is switched. */
+  readonly links: readonly RunLink[];
 }
 
 /**
@@ -37,11 +40,13 @@ export async function preparePayload(
 ): Promise<{ readonly rootfs: Rootfs; readonly environment: TaskEnvironment }> {
   const environment = taskEnvironment({ ...mounted.environment, ...mounted.options.environment }, { boot, features });
   const { wrapped: variables, count: others } = environment;
-  return { environment, rootfs: await wrapPayload(machine, mounted, { user: mounted.user, variables, others }) };
+  const { user, links = [] } = mounted;
+  return { environment, rootfs: await wrapPayload(machine, mounted, { user, variables, others, links }) };
 }
 
 async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
-  if (wrapping.user === undefined && wrapping.variables.length === 0) return rootfs;
+  const { user, variables, links } = wrapping;
+  if (user === undefined && variables.length === 0 && links.length === 0) return rootfs;
   const { options, mounts } = rootfs;
   const [command = ""] = options.command;
   const source = await writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
@@ -53,22 +58,25 @@ async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping):
 }
 
 /**
- * A program that switches to a user, adds variables and then executes the program named by its arguments. systemd-nspawn's --user= runs
+ * A program that makes symlinks, switches to a user, adds variables and then executes the program named by its arguments. systemd-nspawn's --user= runs
  * getent in the container to look the user up: most images without a distribution in them lack it, and it maps a number that is in no
  * database to "nobody". Its --setenv= refuses names such as "discovery.type" (env-util.c, env_name_is_valid()), and shows values to every
  * user of the host.
  *
  * @param paths in the container; the first executable one is run
  */
-function wrapper({ user, variables, others }: Wrapping, paths: readonly string[]): Uint8Array {
+function wrapper({ user, variables, others, links }: Wrapping, paths: readonly string[]): Uint8Array {
   const program = new ProgramBuilder();
   const refused = new Label();
+  for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
   if (user !== undefined) {
     const { uid, gid, groups } = user;
     // Otherwise the user could not reopen /dev/stdout.
     for (const descriptor of [0, 1, 2]) program.call(SYS.fchown, [descriptor, uid, gid]);
-    const list = program.bytes(new Uint8Array(Uint32Array.from(groups).buffer));
-    program.call(SYS.setgroups, [groups.length, list], { error: refused });
+    // With its own group, as login programs do (initgroups(3)): otherwise a set-group-ID program could drop it.
+    const all = [gid, ...groups.filter((group) => group !== gid)];
+    const list = program.bytes(new Uint8Array(Uint32Array.from(all).buffer));
+    program.call(SYS.setgroups, [all.length, list], { error: refused });
     program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
     program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
   }

@@ -3,6 +3,7 @@ import { mountTargets, simplify } from "../config/combinations";
 import type { OverlayMount } from "../config/mounts";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
+import { ConfigError } from "../lib/errors";
 import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
 import type { LaunchSpec } from "../supervisor/supervisor";
@@ -17,7 +18,7 @@ export interface PlannedMounts {
   readonly mounts: readonly TaskMount[];
   readonly overlay: OverlayMount[];
   readonly devices: LaunchSpec["devices"];
-  /** Mount points of the job's own mounts. */
+  /** Mount points of the job's own mounts and volumes. */
   readonly taken: readonly string[];
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
@@ -37,10 +38,16 @@ export async function planMounts(
   const devices = await containerDevices(config, options, policy.privileged);
   const targets = [...mountTargets(options).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)];
   const taken = targets.map(simplify);
+  const volumePoints = given.map(({ taskPath }) => simplify(taskPath));
+  if (options.extra_hosts.length > 0 && volumePoints.includes("/etc/hosts")) {
+    throw new ConfigError(
+      'Option extra_hosts and a volume_mount at "/etc/hosts" exclude each other: write the names into the file of the volume.',
+    );
+  }
   const volumes = await volumeMounts(given, { allowed: plugin.volumes, named: namesVolumes }, taken);
   const { mounts, notes } = await mapOwners(
     [
-      ...(await ownMounts(config, [...taken, ...given.map(({ taskPath }) => simplify(taskPath))])),
+      ...(await ownMounts(config, [...taken, ...volumePoints])),
       ...volumes,
       ...binds,
       ...devices.map(({ mount }) => mount),
@@ -49,5 +56,5 @@ export async function planMounts(
     features,
   );
   const warnings = [...notes, ...labelNotes(given)];
-  return { mounts, overlay, devices: devices.map(({ rule }) => rule), taken, warnings };
+  return { mounts, overlay, devices: devices.map(({ rule }) => rule), taken: [...taken, ...volumePoints], warnings };
 }

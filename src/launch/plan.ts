@@ -48,6 +48,8 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
   readonly limits: ResourceLimits;
   /** See sharedCpuset(). */
   readonly sharedCpuset: string | undefined;
+  /** See RootfsRequest. */
+  readonly storageLimit: number | undefined;
   readonly network: NetworkPlan;
   readonly dns: NameService;
   /** The container's machine ID; undefined if it is the image's. */
@@ -88,6 +90,14 @@ export function execContext(job: JobSettings, options: TaskOptions | undefined):
   return { ...defined({ user, workingDirectory: options?.working_directory }), environment };
 }
 
+/** Bytes that a task's changes to its root may take; undefined: unlimited. */
+export function storageLimit(
+  { storage_limit: own }: Pick<TaskOptions, "storage_limit">,
+  { storage_limit: largest }: Pick<PluginOptions, "storage_limit">,
+): number | undefined {
+  return own ?? largest;
+}
+
 /** The options of a task. @throws ConfigError */
 export function taskOptionsOf({ msgpackDriverConfig }: Pick<TaskConfig, "msgpackDriverConfig">, pluginDir: string) {
   return decodeTaskConfig(msgpackDriverConfig, (wanted) => taskImageRef(wanted, { pluginDir }).kind !== "host");
@@ -119,6 +129,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,
+    storageLimit: storageLimit(decoded, plugin),
     network,
     dns: await nameService(config, decoded, network, machine),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),

@@ -11,9 +11,9 @@ describe("refused", () => {
     [
       "an invalid task user",
       {},
-      { job: { user: "a:b" } },
+      { job: { user: "a:b:c" } },
       257,
-      'The task\'s user = "a:b" is not valid: it must be the name or number of a user in the container.',
+      'The task\'s user = "a:b:c" is not valid: it must be a user of the container, USER or USER:GROUP, each a name or a number.',
     ],
     [
       "propagation back to the host",

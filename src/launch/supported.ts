@@ -4,7 +4,7 @@ import { ConfigError } from "../lib/errors";
 import type { TaskMount } from "../nspawn/arguments";
 import { bindOptionSince, type Features } from "../nspawn/features";
 import type { JobSettings } from "../rootfs/image-defaults";
-import { userNameProblem } from "../values/names";
+import { userProblem } from "../values/names";
 
 /** The parts of a plan that depend on this client's systemd-nspawn. */
 export interface SupportQuestion {
@@ -22,7 +22,7 @@ export function refuseUnsupported({ options, job, mounts }: SupportQuestion, fea
 }
 
 function refuseUser(user: string): void {
-  const problem = user === "" ? undefined : userNameProblem(user);
+  const problem = user === "" ? undefined : userProblem(user);
   if (problem === undefined) return;
   throw new ConfigError(`The task's user = ${JSON.stringify(user)} is not valid: ${problem}.`);
 }

@@ -57,6 +57,7 @@ export const SYS = {
   fcntl: 72,
   chdir: 80,
   fchdir: 81,
+  symlink: 88,
   fchown: 93,
   umask: 95,
   ptrace: 101,

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { type ImageConfig, parseImageConfig } from "../image/image-config";
 import { type ImageStore, imageOfRoot, releaseRoot } from "../image/store/image-store";
 import type { RootOwners, RootRequest } from "../image/store/snapshots";
+import { containerPaths } from "../image/store/store-format";
 import { StoreError } from "../lib/errors";
 import { readRootNote, removeRootNote, writeRootNote } from "../machine/files";
 import type { MachineResource } from "../machine/registry";
@@ -22,6 +23,8 @@ export interface RootWanted extends Omit<RootRequest, "owners"> {
 /** A root that was made. */
 export interface MadeRoot {
   readonly path: string;
+  /** An empty directory of the driver's: what is mounted there is detached when the root is removed. */
+  readonly scratch: string;
   /** The host's user ID for the container's root. */
   readonly owner: number;
 }
@@ -55,7 +58,7 @@ export class ContainerRoots implements MachineResource {
     await writeRootNote(machine, directory);
     try {
       const path = await store.prepareSnapshot({ ...request, owners: chosen });
-      return { path, owner: chosen?.first ?? 0 };
+      return { path, scratch: containerPaths(directory).scratch, owner: chosen?.first ?? 0 };
     } catch (error) {
       // If the directory could not be removed, the note stays: release() tries again.
       if (!existsSync(directory)) await removeRootNote(machine);
@@ -68,6 +71,12 @@ export class ContainerRoots implements MachineResource {
     const root = await readRootNote(machine);
     const image = root === undefined ? undefined : await imageOfRoot(root);
     return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
+  }
+
+  /** The directory with the changes of a machine to its root; undefined if it has no root of the driver's. */
+  async changesOf(machine: string): Promise<string | undefined> {
+    const root = await readRootNote(machine);
+    return root === undefined ? undefined : containerPaths(root).upper;
   }
 
   async release(machine: string): Promise<void> {

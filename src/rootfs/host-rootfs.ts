@@ -13,10 +13,12 @@ import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
+import { hostUser } from "./payload-user";
 import { refuseForeignProgram } from "./program-platform";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
+import { showRun } from "./run-directory";
 
 const HOSTS = "/etc/hosts";
 
@@ -38,6 +40,7 @@ export class HostRootfs implements RootfsProvider {
   constructor(private readonly context: HostRootfsContext) {}
 
   async check({ options }: RootfsRequest): Promise<void> {
+    refuseUnlimited(options);
     await this.context.images.check(options);
   }
 
@@ -85,17 +88,22 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   const problem = await roots.problem();
   if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
   try {
-    const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
+    const base = { kind: "directory", path: place.path } as const;
+    const { path, scratch, owner } = await roots.make({ ...wanted, machine, base, limit: request.storageLimit });
     using tree = openTree(path);
     if (options.pivot_root === undefined) refuseForeignProgram(tree, options);
     await completeRoot(tree, { owner, options, mounts });
+    const run = showRun(path, scratch, { options, mounts });
+    const payload = hostUser({ tree, options });
+    const { user } = payload;
     return {
+      ...payload,
       image: { kind: "directory", path },
-      options,
-      mounts,
-      environment: {},
+      mounts: [...mounts, ...run.mounts],
+      links: run.links,
+      ...(user === undefined ? {} : { logOwner: { uid: owner + user.uid, gid: owner + user.gid } }),
       tmp: isWritable(options) ? "disk" : "tmpfs",
-      warnings: [],
+      warnings: run.warnings,
       hosts: { text: imageFile(place, options, HOSTS), keep: false },
       machineId: imageFile(place, options, MACHINE_ID_PATH),
       canMountAt: async () => true,
@@ -114,6 +122,15 @@ function imageFile({ kind, path }: ResolvedImage, options: RootfsRequest["option
   return readInTree(tree, join(options.pivot_root?.newRoot ?? "/", file));
 }
 
+/** Refuses a limit of changes that reach the image, where nothing separates them from it. @throws ConfigError */
+function refuseUnlimited({ image, storage_limit, ...options }: RootfsRequest["options"]): void {
+  const { ephemeral, read_only, volatile } = options;
+  if (storage_limit === undefined || ephemeral || read_only || volatile === "overlay") return;
+  throw new ConfigError(
+    `Option storage_limit is not possible for the image ${JSON.stringify(image)}, which the task changes itself: set ephemeral = true, or volatile = "overlay".`,
+  );
+}
+
 /** A root that systemd-nspawn makes, although that takes longer. */
 function withNote(rootfs: Rootfs, why: string): Rootfs {
   const slow = `The image ${rootfs.image.path} is copied, or the owners of its files are changed. ${why}`;
@@ -127,22 +144,25 @@ async function directoryFacts(path: string): Promise<DirectoryFacts> {
 }
 
 async function mountUnchanged(place: ResolvedImage, { options, mounts, features }: RootfsRequest): Promise<Rootfs> {
+  if (options.storage_limit !== undefined) {
+    throw new ConfigError(
+      `Option storage_limit is not possible for the image ${JSON.stringify(options.image)}: systemd-nspawn makes the root, and the driver limits only roots that it makes itself (docs/images.md).`,
+    );
+  }
   refuseVolatileMapped(options, features);
   const targets = [...mounts.map(({ target }) => target), ...mountTargets(options).map(([, target]) => target)];
   await refuseMissingMountPoints(place, options, targets);
-  if (place.kind === "directory" && options.pivot_root === undefined) {
-    using tree = openTree(place.path);
-    refuseForeignProgram(tree, options);
-  }
+  using open = new DisposableStack();
+  const tree = place.kind === "directory" ? open.use(openTree(place.path)) : undefined;
+  if (tree !== undefined && options.pivot_root === undefined) refuseForeignProgram(tree, options);
   const hosts = imageFile(place, options, HOSTS);
   return {
+    ...hostUser({ tree, options }),
     image: place,
     // What a disk image contains is not known here.
     hosts: { text: hosts, keep: hosts !== "" || place.kind === "image" },
     machineId: imageFile(place, options, MACHINE_ID_PATH),
-    options,
     mounts,
-    environment: {},
     tmp: "tmpfs",
     warnings: [],
     canMountAt: async (path) => (await missingInImage(place, options, [path])) === undefined,

@@ -1,7 +1,7 @@
 import type { TaskOptions } from "../config/task/options";
 import type { ImageConfig } from "../image/image-config";
 import { ConfigError } from "../lib/errors";
-import { userNameProblem } from "../values/names";
+import { userProblem } from "../values/names";
 import { signalNumber } from "../values/signals";
 
 /** The settings of a task outside of its config block. */
@@ -37,7 +37,8 @@ export function applyImageDefaults(
 ): WithDefaults {
   if (image === undefined) {
     const environment = { ...job.environment, ...jobOptions.environment };
-    return { options: { ...jobOptions, environment, user: jobOptions.user ?? (job.user || undefined) }, notes: [] };
+    const user = jobOptions.user ?? (job.user || undefined);
+    return { options: { ...jobOptions, environment, user: jobOptions.boot ? user : withGroup(user) }, notes: [] };
   }
   const options = withoutCopies(jobOptions);
   const { Env, Entrypoint, Cmd, User, WorkingDir, StopSignal } = image.config ?? {};
@@ -75,8 +76,7 @@ export function applyImageDefaults(
       ...rest,
       command,
       environment: { ...environment, ...job.environment, ...options.environment },
-      // A number alone, which need not be in the user database: the group comes from the database, or is 0.
-      user: user !== undefined && /^\d+$/.test(user) ? `${user}:` : user,
+      user: withGroup(user),
       working_directory: directory,
     },
     ...(stopSignal === undefined ? {} : { stopSignal }),
@@ -90,9 +90,9 @@ export function withoutCopies(options: TaskOptions): TaskOptions {
   return { ...options, ephemeral: false, volatile: volatile === "overlay" ? "no" : volatile };
 }
 
-function userProblem(user: string): string | undefined {
-  const [name = "", ...group] = user.split(":");
-  return [name, ...group].map(userNameProblem).find((problem) => problem !== undefined);
+/** As Docker does: a number alone need not be in the user database; its group comes from there, or is 0. */
+function withGroup(user: string | undefined): string | undefined {
+  return user !== undefined && /^\d+$/.test(user) ? `${user}:` : user;
 }
 
 /** Docker resolves a relative one against the root. */

@@ -1,7 +1,9 @@
 import { mountTargets, simplify } from "../config/combinations";
 import type { TaskOptions } from "../config/task/options";
 import type { ImageConfig } from "../image/image-config";
+import { createInTree, existsInTree, type TreeRoot } from "../linux/rooted-path";
 import type { TaskMount } from "../nspawn/arguments";
+import { describeDirectories } from "./complete-root";
 
 /** The volumes of an image's config, and what the job's author should know of them. */
 interface ImageVolumes {
@@ -37,4 +39,18 @@ export function imageVolumes(
 export function volumesInMemory(options: TaskOptions, paths: readonly string[]): TaskOptions {
   const more = paths.map((target) => ({ target, options: "mode=1777" }));
   return { ...options, tmpfs: [...options.tmpfs, ...more] };
+}
+
+/** A volume's directory. */
+interface Volume {
+  readonly path: string;
+  /** IDs in the container of the user who writes to it. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Creates a volume's directory, unless the image has one. @param owner the host's user ID for the container's root */
+export function createVolume(tree: TreeRoot, { path, uid, gid }: Volume, owner: number): void {
+  if (existsInTree(tree, path) || !createInTree(tree, path, "directory", owner)) return;
+  describeDirectories(tree, [{ path, mode: 0o755, uid, gid }], owner);
 }

@@ -16,6 +16,8 @@ import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve
 
 /** Directory of images of machinectl and image_download. */
 const MACHINES = "/var/lib/machines";
+/** Of the records of downloaded images, in the image store. */
+const RECORDS = "machine-images";
 const LOCKS = "/run/nomad-driver-nspawn/downloads";
 
 /** The dependencies of MachineImages. */
@@ -31,6 +33,16 @@ interface MachineImagesContext {
 
 /** Minimum delay until the next garbage collection while downloaded images are left. */
 const SOONEST_MS = 1000;
+
+/**
+ * The images that image_download of type tar or raw has put into /var/lib/machines.
+ *
+ * @param store the directory of the image store, where the records of them are
+ * @param isUsed whether a container of the store has a directory as its root
+ */
+export function downloadedImages(store: string, isUsed: (path: string) => Promise<boolean>): DownloadedImages {
+  return new DownloadedImages({ records: join(store, RECORDS), machines: MACHINES, locks: LOCKS, isUsed });
+}
 
 /** The properties of a task that determine its download. */
 type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
@@ -108,13 +120,7 @@ export class MachineImages {
   }
 
   get #downloaded(): DownloadedImages {
-    const { options, isUsed } = this.context;
-    return new DownloadedImages({
-      records: join(options().image_store, "machine-images"),
-      machines: MACHINES,
-      locks: LOCKS,
-      isUsed,
-    });
+    return downloadedImages(this.context.options().image_store, this.context.isUsed);
   }
 
   async #collect(): Promise<void> {

@@ -2,18 +2,17 @@ import type { ImageConfig } from "../image/image-config";
 import type { StoredImage } from "../image/store/store-format";
 import { ConfigError, StoreError } from "../lib/errors";
 import { OverlayError } from "../linux/overlay";
-import { createInTree, existsInTree, openTree, readInTree, type TreeRoot, writeInTree } from "../linux/rooted-path";
+import { createInTree, existsInTree, openTree, readInTree, writeInTree } from "../linux/rooted-path";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
-import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, describeDirectories, isWritable } from "./complete-root";
 import type { ContainerRoots, MadeRoot } from "./container-roots";
-import { imageVolumes, volumesInMemory } from "./image-volumes";
+import { createVolume, imageVolumes, volumesInMemory } from "./image-volumes";
 import { osTreeProblem } from "./os-tree";
+import { imageUser } from "./payload-user";
 import { refuseForeignProgram } from "./program-platform";
 import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
-
-const ROOT = { uid: 0, gid: 0 } as const;
+import { showRun } from "./run-directory";
 
 /** As with Docker: what an image's build left in its /etc/hosts names other machines. */
 const NO_HOSTS = { text: "", keep: false } as const;
@@ -37,12 +36,10 @@ interface OciRootRequest extends RootfsRequest {
  * @throws ConfigError, StoreError, LaunchError
  */
 export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
-  const { mounts } = request;
-  const volumes = imageVolumes(request.config, request.options, mounts);
+  const volumes = imageVolumes(request.config, request.options, request.mounts);
   const inMemory =
     request.options.image_volumes === "tmpfs" ? volumesInMemory(request.options, volumes.paths) : request.options;
-  const { path, options, owner, warnings: notes } = await prepareRoot({ ...request, options: inMemory });
-  const warnings = [...notes, ...volumes.notes];
+  const { path, scratch, options, owner, warnings } = await prepareRoot({ ...request, options: inMemory });
   using tree = openTree(path);
   describeDirectories(tree, request.stored.implied, owner);
   // systemd-nspawn refuses a tree without /usr, and many images consist of a single program.
@@ -57,29 +54,22 @@ export async function mountOciRoot(request: OciRootRequest): Promise<Rootfs> {
   }
   if (options.pivot_root === undefined) refuseForeignProgram(tree, options);
   if (options.working_directory !== undefined) createInTree(tree, options.working_directory, "directory", owner);
-  const user = options.user === undefined || options.boot ? undefined : userOf(tree, options.user, options.image);
-  for (const volume of volumes.paths) createVolume(tree, volume, owner, user);
-  await completeRoot(tree, { owner, options, mounts });
-  const tmp = isWritable(options) ? "disk" : "tmpfs";
-  const root = {
+  const payload = imageUser(tree, options);
+  const { uid, gid } = payload.user ?? { uid: 0, gid: 0 };
+  for (const path of volumes.paths) createVolume(tree, { path, uid, gid }, owner);
+  await completeRoot(tree, { owner, options, mounts: request.mounts });
+  const run = showRun(path, scratch, { options, mounts: request.mounts });
+  return {
+    ...payload,
     image: { kind: "directory", path },
+    mounts: [...request.mounts, ...run.mounts],
+    links: run.links,
     canMountAt: async () => true,
     hosts: NO_HOSTS,
     machineId: readInTree(tree, MACHINE_ID_PATH),
-    tmp,
-    warnings,
-  } as const;
-  if (user === undefined || user.uid === 0) {
-    const logOwner = { uid: owner, gid: owner };
-    return { ...root, options: { ...options, user: undefined }, mounts, environment: {}, logOwner };
-  }
-  return {
-    ...root,
-    options: { ...options, user: undefined },
-    mounts,
-    user,
-    environment: { HOME: user.home, USER: user.name, LOGNAME: user.name },
-    logOwner: { uid: owner + user.uid, gid: owner + user.gid },
+    tmp: isWritable(options) ? "disk" : "tmpfs",
+    logOwner: { uid: owner + uid, gid: owner + gid },
+    warnings: [...warnings, ...volumes.notes, ...run.warnings],
   };
 }
 
@@ -87,7 +77,7 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
   const { roots, machine, stored: image, options, features } = request;
   const plan = rootOwnership(options);
   refuseVolatileMapped(plan.options, features);
-  const wanted = { machine, base: { kind: "image", image }, writes: "disk" } as const;
+  const wanted = { machine, base: { kind: "image", image }, writes: "disk", limit: request.storageLimit } as const;
   try {
     const made = await roots.make({ ...wanted, owners: plan.owners });
     return { ...made, options: plan.options, warnings: [] };
@@ -109,23 +99,4 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
       ],
     };
   }
-}
-
-/** A volume's directory for the image's user, unless the image has one. */
-function createVolume(
-  tree: TreeRoot,
-  path: string,
-  owner: number,
-  { uid, gid }: Pick<ContainerUser, "uid" | "gid"> = ROOT,
-) {
-  if (existsInTree(tree, path) || !createInTree(tree, path, "directory", owner)) return;
-  describeDirectories(tree, [{ path, mode: 0o755, uid, gid }], owner);
-}
-
-function userOf(tree: TreeRoot, name: string, image: string): ContainerUser {
-  const user = findUser(name, readInTree(tree, "/etc/passwd"), readInTree(tree, "/etc/group"));
-  if (user !== undefined) return user;
-  throw new ConfigError(
-    `The user ${JSON.stringify(name)} does not exist in the image ${JSON.stringify(image)}: its /etc/passwd or /etc/group has no such name. Numeric IDs need no entry.`,
-  );
 }

@@ -13,6 +13,7 @@ import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
 import type { Credentials } from "../values/passwd";
 import type { ImageRef } from "./image-ref";
+import type { RunLink } from "./run-directory";
 
 /** The request for a machine's root. */
 export interface RootfsRequest {
@@ -23,6 +24,8 @@ export interface RootfsRequest {
   /** The task's options; for mount() with the image's defaults. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
+  /** Bytes that changes to a root may take that the driver makes; undefined: unlimited. */
+  readonly storageLimit?: number | undefined;
   /** Of this host's systemd-nspawn. */
   readonly features: Features;
 }
@@ -49,6 +52,8 @@ export interface Rootfs {
   /** The task's options as systemd-nspawn gets them: private users, user and command depend on the root. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];
+  /** Symlinks that the payload's start makes in /run. */
+  readonly links?: readonly RunLink[];
   /** Variables that are set unless the job or the image sets them. */
   readonly environment: Readonly<Record<string, string>>;
   /** Where /tmp is unless the job decides: in the root, with the image's content, or a tmpfs. */

@@ -3,7 +3,7 @@
  * running, exited and destroyed. The *registry* (task-registry.ts) has the tasks of this plugin process. A *handle* (task-handle.ts) is
  * what Nomad stores of a task, and what a later plugin process recovers it from; its format must stay readable for later versions.
  *
- * stats.ts measures usage, oom-monitor.ts reports OOM kills, and events.ts delivers task events to the agent. The *dangling reconciler* removes containers of this client that belong to no task.
+ * stats.ts measures usage, oom-monitor.ts reports OOM kills, storage-monitor.ts kills a task whose changes exceed their limit, and events.ts delivers task events to the agent. The *dangling reconciler* removes containers of this client that belong to no task.
  */
 
 import { FilterCache } from "../exec/seccomp";
@@ -19,6 +19,7 @@ import { stopSignal } from "../nspawn/stop-signal";
 import type { Container } from "../supervisor/supervisor";
 import { SIGKILL } from "../values/signals";
 import { OomMonitor } from "./oom-monitor";
+import { StorageMonitor, storageSentence } from "./storage-monitor";
 
 /**
  * Until a program that is PID 1 of its container has installed a handler for the stop signal, the kernel drops the signal
@@ -52,6 +53,8 @@ export class Task {
   readonly ended: Certain<Exit>;
   readonly #filters = new FilterCache();
   readonly #oom: OomMonitor;
+  readonly #storage: StorageMonitor | undefined;
+  #overLimit: string | undefined;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
   #destroying: Promise<void> | undefined;
@@ -68,6 +71,8 @@ export class Task {
     this.container = container;
     this.network = network;
     this.#oom = new OomMonitor(container);
+    const { changes } = launched;
+    this.#storage = changes && new StorageMonitor(changes, (bytes) => this.#killForStorage(bytes, changes.limit));
     this.ended = certain(
       container.exit.then((exit) => this.#recordExit(exit)),
       (error) => this.#recordExit(lostExit(error)),
@@ -86,6 +91,11 @@ export class Task {
 
   get life(): TaskLife {
     return this.#life;
+  }
+
+  /** Why the driver killed the task: its changes exceed storage_limit; undefined if it did not. */
+  get overLimit(): string | undefined {
+    return this.#overLimit;
   }
 
   /** The container's exit status; undefined while it is running. */
@@ -164,15 +174,25 @@ export class Task {
   }
 
   #recordExit(exit: Exit): Exit {
+    this.#storage?.close();
     let result = exit;
     try {
       result = this.#oom.end(exit, this.#killed);
     } catch {
       // Only the OOM state is unknown then; the exit status is known.
     }
+    if (this.#overLimit !== undefined) result = { ...result, message: this.#overLimit };
     this.#exit = result;
     this.#transition("exited");
     return result;
+  }
+
+  #killForStorage(bytes: number, limit: number): void {
+    if (this.#life !== "running") return;
+    this.#overLimit = storageSentence(bytes, limit);
+    this.#markKilled();
+    // If it cannot be killed now, the task goes on, and a stop or destroy kills it.
+    this.container.kill().catch(() => {});
   }
 
   /** Records that the driver kills the container from now on, if it is still running. */

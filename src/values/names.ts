@@ -102,10 +102,16 @@ export function isEnvironmentName(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);
 }
 
-/** Why a name cannot be a user of the container, or undefined: it cannot be a name field of /etc/passwd. */
-export function userNameProblem(name: string): string | undefined {
-  const usable = name !== "" && !/[:/\p{Cc}]/u.test(name) && !/^[ -]| $/.test(name) && name !== "." && name !== "..";
-  return usable ? undefined : "it must be the name or number of a user in the container";
+/** Why a text names no user of a container, or undefined: "USER", "USER:GROUP" or "USER:", each a name or a number. */
+export function userProblem(user: string): string | undefined {
+  const [name = "", group, ...more] = user.split(":");
+  const valid = isUserName(name) && (group === undefined || group === "" || isUserName(group)) && more.length === 0;
+  return valid ? undefined : "it must be a user of the container, USER or USER:GROUP, each a name or a number";
+}
+
+/** Whether a text can be a name field of /etc/passwd or /etc/group. */
+function isUserName(name: string): boolean {
+  return name !== "" && !/[:/\p{Cc}]/u.test(name) && !/^[ -]| $/.test(name) && name !== "." && name !== "..";
 }
 
 /** Why systemd-nspawn does not understand an entry of a system call filter, or undefined. */

@@ -18,6 +18,12 @@ export function parseSize(text: string): number | undefined {
   return amount === undefined || factor === undefined ? undefined : Math.floor(Number(amount) * factor);
 }
 
+/** A number of bytes for a sentence, such as "95.4 MiB". */
+export function readableSize(bytes: number): string {
+  const [unit, factor] = bytes < 1e9 ? ["MiB", 2 ** 20] : ["GiB", 2 ** 30];
+  return `${(bytes / Number(factor)).toFixed(1).replace(/\.0$/, "")} ${unit}`;
+}
+
 /** Milliseconds in each unit of Go's time.ParseDuration(). */
 const DURATION_UNITS: Readonly<Record<string, number>> = {
   ns: 1e-6,

@@ -275,6 +275,17 @@ describe("garbage collection", () => {
     expect(await temporary()).toEqual([]);
   });
 
+  test("removes files that a killed process was writing", async () => {
+    const store = openStore();
+    (await acquire(store, "one"))[Symbol.dispose]();
+    for (const directory of ["images", "references"]) {
+      await writeFile(join(top, directory, `x.json.${crypto.randomUUID()}.new`), "{");
+    }
+    await store.collect(0, 0);
+    expect(await images()).toBe(1);
+    expect(await readdir(join(top, "references"))).toHaveLength(1);
+  });
+
   test("keeps what other processes' stores begin to use at the same time", async () => {
     const rounds = 20;
     let starting = true;

@@ -6,7 +6,8 @@ import { busyboxImage, debianImage } from "../../tools/images/images";
 import { keepMachines, startDownloadSite } from "../support/download-site";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { startRegistry } from "../support/registry";
-import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
+import type { Allocation } from "./harness/api";
+import { lastExit, runJob, taskState, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 
 const directory = resolve(import.meta.dir, "../../examples");
@@ -111,6 +112,19 @@ test("limits-and-mounts.hcl finds its mounts and variables", async () => {
   expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
   expect(await nomad.api.logs(allocId, "worker")).toContain("a note that the task finds below /run/data");
 }, 120_000);
+
+test("container-life.hcl has names, an init, a user and a limit; and a system that is up", async () => {
+  const variables = { image: busybox, system: debian };
+  const { id } = await runJob(nomad.api, await job("container-life.hcl"), variables);
+  const known = (found: readonly Allocation[]) => found.length === 2 && found.every(({ TaskStates }) => TaskStates);
+  const placed = await nomad.api.allocations(id, known, 60_000);
+  const of = (task: string) => placed.find((allocation) => taskState(allocation, task))?.ID ?? "";
+  await untilRunning(nomad.api, of("reaped"), "reaped", 60_000);
+  const log = await nomad.api.logsUntil(of("reaped"), "reaped", "kept");
+  expect(log).toMatch(/192\.0\.2\.7\s+db\.example\n1000\nkept\n/);
+  await untilRunning(nomad.api, of("booted"), "booted", 120_000);
+  await stopped(id, of("booted"), "booted");
+}, 240_000);
 
 test("registry-image.hcl runs an image from a registry, with its user", async () => {
   await using registry = await startRegistry();

@@ -7,7 +7,7 @@ import { exec } from "../support/exec";
 import type { TaskSpec } from "../support/task";
 import { type Fixture, shell, useFixture } from "./fixture";
 import { confinesDevices, type HostPaths, runTask, useHostPaths } from "./host-paths";
-import { sentence } from "./inside";
+import { inside, sentence } from "./inside";
 
 let bench: Fixture;
 let places: HostPaths;
@@ -217,4 +217,20 @@ describe("mounts over each other", () => {
     const script = "cat /secrets/f; ls /alloc; ls -d /local";
     expect((await runTask(bench, shell(bench.busybox, script, more))).stdout).toBe("own\n/local\n");
   });
+});
+
+test("a volume at /etc/hosts or /etc/resolv.conf is the only thing that is mounted there", async () => {
+  const directory = await places.folder("names");
+  const mounts = [];
+  for (const name of ["hosts", "resolv.conf"]) {
+    await writeFile(join(directory, name), `# ${name} of the volume\n`);
+    mounts.push({ taskPath: `/etc/${name}`, hostPath: join(directory, name), readonly: true });
+  }
+  const script = "cat /etc/hosts /etc/resolv.conf; grep -c -e ' /etc/hosts ' -e ' /etc/resolv.conf ' /proc/mounts";
+  const dns = { servers: ["192.0.2.53"] };
+  expect(await inside(bench, script, {}, { mounts, dns })).toBe(
+    "# hosts of the volume\n# resolv.conf of the volume\n2\n",
+  );
+  const refused = await bench.task({ ...shell(bench.busybox, "true", { extra_hosts: ["db:192.0.2.1"] }), mounts });
+  expect(await sentence(bench.start(refused))).toContain("exclude each other: write the names into the file");
 });

@@ -84,6 +84,9 @@ export async function owner(path: string): Promise<string> {
 export interface Went {
   readonly task: PreparedTask;
   readonly code: number;
+  readonly signal: number;
+  /** The error of its exit, or "". */
+  readonly err: string;
   readonly stdout: string;
   readonly stderr: string;
   /** Texts of its events. */
@@ -110,10 +113,10 @@ export async function runTask(
   })().catch(() => {});
   try {
     await bench.start(task);
-    const { result } = await bench.client().waitTask(task.id);
+    const { result, err } = await bench.client().waitTask(task.id);
     await bench.client().destroyTask(task.id);
     const [stdout, stderr] = await Promise.all([task.stdout.ended(), task.stderr.ended()]);
-    return { task, code: result?.exitCode ?? -1, stdout, stderr, events };
+    return { task, code: result?.exitCode ?? -1, signal: result?.signal ?? 0, err, stdout, stderr, events };
   } finally {
     stop.abort();
     await collected;

@@ -30,6 +30,7 @@ export function fakeLaunch(machine: string, release: () => Promise<void>): Launc
   return {
     container: fakeContainer(machine),
     exec: { environment: {} },
+    changes: undefined,
     network: undefined,
     warnings: [],
     systemUp: false,

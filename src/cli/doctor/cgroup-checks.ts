@@ -1,11 +1,12 @@
 import type { CgroupLayout } from "../../linux/cgroup/layout";
 import { about, type Finding } from "./finding";
+import type { HostFacts } from "./host-facts";
 
 /** Controllers that the driver uses, and what does not work without each. */
 const controllers = {
   memory: "memory limits are not enforced",
   cpu: "the cpu shares of tasks are not enforced",
-  cpuset: "reserved cores are not enforced",
+  cpuset: "reserved cores are not enforced, and tasks without cores may run on those of others",
   pids: "the number of processes is not counted",
 } as const;
 
@@ -16,7 +17,7 @@ const kinds = {
 } as const;
 
 /** Evaluates control groups: their version, and the controllers that tasks need. */
-export function cgroupFindings(layout: CgroupLayout): Finding[] {
+export function cgroupFindings({ cgroups: layout, booted }: Pick<HostFacts, "cgroups" | "booted">): Finding[] {
   if (layout.kind === "none") {
     return [
       about("cgroups").error(
@@ -25,7 +26,7 @@ export function cgroupFindings(layout: CgroupLayout): Finding[] {
       ),
     ];
   }
-  return [version(layout.kind), ...missing(layout)];
+  return [version(layout.kind), ...missing(layout), ...cores(layout, booted)];
 }
 
 function version(kind: keyof typeof kinds): Finding {
@@ -35,6 +36,22 @@ function version(kind: keyof typeof kinds): Finding {
     `${text} systemd 258 and later, on the host or in an image that boots, needs v2.`,
     "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line.",
   );
+}
+
+/** Nothing if the controller is missing altogether, which missing() reports. */
+function cores({ legacy, unified }: CgroupLayout, booted: boolean): readonly Finding[] {
+  const report = about("cores");
+  const v2 = unified?.controllers.includes("cpuset") === true;
+  if (v2 || (!booted && legacy.has("cpuset"))) {
+    return [report.ok("Tasks with cores have their own, and tasks without cores run on the others.")];
+  }
+  if (!legacy.has("cpuset")) return [];
+  return [
+    report.warning(
+      "systemd does not manage the cpuset controller of cgroup v1: a task without cores may run on the cores of other tasks, and a task with cores on all.",
+      "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line.",
+    ),
+  ];
 }
 
 function missing(layout: CgroupLayout): Finding[] {

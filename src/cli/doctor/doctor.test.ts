@@ -24,6 +24,7 @@ const good: HostFacts = {
   ownFilters: 0,
   imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
+  du: true,
   network: {
     nft: "/usr/sbin/nft",
     forwarding: { ipv4: true, ipv6: true },
@@ -65,8 +66,10 @@ test("a good host has only good findings", () => {
     "exec",
     "cgroups",
     "controllers",
+    "cores",
     "image store",
     "mapped layers",
+    "storage limits",
     "image downloads",
     "image signatures",
     "certificates",
@@ -101,6 +104,7 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     "warning",
     "Neither systemd-importd nor xz",
   ],
+  ["no du", { du: false }, "warning", "The program du is not installed: tasks with storage_limit are refused."],
   ["no gpg", { downloads: { ...good.downloads, gpg: false } }, "warning", "gpg is not installed"],
   [
     "no keyring",
@@ -128,6 +132,13 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     { network: { ...good.network, droppingChains: ["ip filter FORWARD"] } },
     "warning",
     "(ip filter FORWARD)",
+  ],
+  ["the cpuset controller of v1", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "a task without cores may run"],
+  [
+    "no cpuset controller",
+    { cgroups: { kind: "v1", legacy: new Map([...v1].filter(([name]) => name !== "cpuset")) } },
+    "warning",
+    "The cgroup controller cpuset is not available",
   ],
   ["no pids controller", { cgroups: { kind: "v1", legacy: v1 } }, "warning", "controller pids is not available"],
 ])("%s", (_, facts, level, text) => {

@@ -45,7 +45,7 @@ export const doctorCommand: Command = {
 export function evaluate(facts: HostFacts): Finding[] {
   return [
     ...hostFindings(facts),
-    ...cgroupFindings(facts.cgroups),
+    ...cgroupFindings(facts),
     ...imageStoreFindings(facts),
     ...downloadFindings(facts),
     ...networkFindings(facts.network),

@@ -87,6 +87,8 @@ export interface HostFacts {
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
   readonly downloads: DownloadFact;
+  /** The program du(1) is installed. */
+  readonly du: boolean;
   readonly network: NetworkFacts;
   readonly pluginDirectory?: PluginDirectory;
 }

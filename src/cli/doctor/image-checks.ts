@@ -49,7 +49,7 @@ const LOW_SPACE_BYTES = 5e9;
 
 /** Evaluates what container (OCI) images need. */
 export function imageStoreFindings(facts: HostFacts): Finding[] {
-  return [directory(facts), owners(facts)];
+  return [directory(facts), owners(facts), storageLimits(facts)];
 }
 
 function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
@@ -83,6 +83,18 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   return report.ok(
     `Registry images are stored in ${path} (${exists ? "" : "not created yet, "}${fileSystem}, ${space}).`,
   );
+}
+
+function storageLimits({ du }: HostFacts): Finding {
+  const report = about("storage limits");
+  return du
+    ? report.ok(
+        "Changes of tasks to their root file systems are limited by measuring them (storage_limit); quotas are not used.",
+      )
+    : report.warning(
+        "The program du is not installed: tasks with storage_limit are refused.",
+        'Install the package "coreutils".',
+      );
 }
 
 function owners({ kernel }: HostFacts): Finding {

@@ -79,6 +79,7 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
     imageStore: readImageStore(storeDirectory),
+    du: findProgram("du") !== undefined,
     downloads: {
       importd: systemdPresence().booted && bus === "yes" && importdAvailable(),
       gpg: findProgram("gpg") !== undefined,

@@ -2,7 +2,7 @@ import { ContainerGoneError } from "../../exec/container";
 import type { ExecContext } from "../../exec/session-plan";
 import { readIfThere } from "../../lib/files";
 import type { PayloadMode } from "../../nspawn/payload";
-import { findStartedPayload, waitForProcess } from "../../nspawn/processes";
+import { ContainerSearch, waitForProcess } from "../../nspawn/processes";
 import { nspawnSwitches } from "../../nspawn/switches";
 import { createLogger } from "../../plugin/logger";
 import { Supervisors } from "../../supervisor/supervisors";
@@ -42,7 +42,8 @@ function modeOf(mainPid: number): PayloadMode {
 
 /** Waits until a starting container has executed its program: before that, its process has systemd-nspawn's environment. */
 async function contextOf(mainPid: number, mode: PayloadMode): Promise<ExecContext> {
-  const payload = await waitForProcess(mainPid, () => findStartedPayload(mainPid, mode));
+  const search = new ContainerSearch(mainPid, mode);
+  const payload = await waitForProcess(mainPid, () => search.started());
   return { environment: payload === undefined ? {} : environmentOf(payload.pid) };
 }
 

@@ -116,6 +116,7 @@ describe("the operator's policy", () => {
     ["the host's user IDs by default", { user_namespacing: false }, {}],
     ["picked user IDs", {}, { require_user_namespacing: true }],
     ["a container's user IDs", { private_users: "524288:65536" }, { require_user_namespacing: true }],
+    ["a smaller storage_limit", { storage_limit: "1GiB" }, { storage_limit: "1GiB" }],
     ["a property that is listed", { properties: { IOWeight: "5" } }, { allow_properties: ["IOWeight"] }],
   ])("allows %s", (_, config, policy) => {
     expect(() => checkPolicy(task(config), plugin(policy))).not.toThrow();
@@ -141,6 +142,11 @@ describe("the operator's policy", () => {
       { properties: { IOWeight: "5" } },
       {},
       'Option properties asks for "IOWeight", which this client does not allow: allow_properties of the plugin\'s config allows nothing.',
+    ],
+    [
+      { storage_limit: "1.5GiB" },
+      { storage_limit: "500MB" },
+      "Option storage_limit asks for 1.5 GiB, and this client allows at most 476.8 MiB (storage_limit of the plugin's config).",
     ],
   ])("rejects %j with %j", (config, policy, sentence) => {
     expect(() => checkPolicy(task(config), plugin(policy))).toThrow(new ConfigError(sentence));

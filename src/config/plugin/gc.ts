@@ -1,15 +1,8 @@
 import * as v from "valibot";
-import { parseSize } from "../../values/units";
 import { duration } from "../duration-row";
 import { option } from "../option";
 import { flag } from "../row-types";
-import { Problem, parsed, text } from "../validators";
-
-const SIZE = 'a size such as "500MB", "2GiB" or "0"';
-
-function bytesOf(value: string): number | Problem {
-  return parseSize(value) ?? new Problem(`it must be ${SIZE}`);
-}
+import { SIZE, size } from "../size-row";
 
 /** Options of the block `gc`. */
 export const gcOptions = {
@@ -21,7 +14,7 @@ export const gcOptions = {
   image_delay: option({ ...duration("3m", 0), meaning: "How long an unused image is kept." }),
   image_min_free: option({
     type: { kind: "string" },
-    schema: v.optional(v.pipe(text, parsed(bytesOf)), "500MB"),
+    schema: v.optional(size, "500MB"),
     allowed: SIZE,
     meaning:
       "Free space to keep on the disk of `image_store`: below it, unused images are removed before `image_delay`, and a pull that needs more space fails; the same applies to `image_download` and the disk of `/var/lib/machines`.",

@@ -10,6 +10,7 @@ import { canonicalCapability, isUnitProperty, sliceProblem } from "../../values/
 import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
+import { sizeLimit } from "../size-row";
 import { absolutePath, checked, Problem, parsed, text } from "../validators";
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
@@ -113,6 +114,12 @@ export const pluginOptions = {
     ...duration("30s", 1000),
     meaning:
       "How long a task may take to stop if systemd stops its unit: at a shutdown of the client, or by `systemctl stop`. It gets its stop signal first, and is killed after this time. If Nomad stops a task, its `kill_timeout` applies instead.",
+  }),
+  storage_limit: option({
+    ...sizeLimit,
+    meaning:
+      'The largest `storage_limit` of tasks, which also applies to tasks without one, where the driver makes the root: for container (OCI) images, and directories with `ephemeral`, `read_only` or `volatile = "overlay"`. Unlimited by default.',
+    example: 'storage_limit = "10GiB"',
   }),
   stats_interval: option({
     ...duration("1s", 100),

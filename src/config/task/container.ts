@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { hostnameProblem, userNameProblem } from "../../values/names";
+import { hostnameProblem, userProblem } from "../../values/names";
 import { duration } from "../duration-row";
 import { option } from "../option";
 import { choice, flag, string, strings } from "../row-types";
@@ -102,9 +102,10 @@ export const containerOptions = {
     example: 'machine_id = "image"',
   }),
   user: option({
-    ...string(v.pipe(text, checked(userNameProblem))),
-    allowed: "the name or number of a user in the container",
-    meaning: "User in the container that the command runs as; overrides the task's own `user`.",
+    ...string(v.pipe(text, checked(userProblem))),
+    allowed: "a user of the container, USER or USER:GROUP, each a name or a number",
+    meaning:
+      "User in the container that the command runs as; overrides the task's own `user`. As with Docker: `USER` has the groups that the container's `/etc/group` gives it, `USER:GROUP` only that group, and a number without an entry in `/etc/passwd` has the group 0. Disk images and users of other databases need `getent` in the image, and cannot have a `:GROUP`.",
     nspawn: "--user=",
     example: 'user = "www-data"',
   }),

@@ -207,6 +207,14 @@ describe("rejected with one sentence", () => {
       'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".',
     ],
     [
+      { storage_limit: "0" },
+      'Option storage_limit = "0" is not valid: it must be a size such as "500MB" or "2GiB", at least 1MB.',
+    ],
+    [
+      { volatile: "state", storage_limit: "1GB" },
+      'Options storage_limit and volatile = "state" exclude each other: changes go to a tmpfs of systemd-nspawn, which has a limit of its own; use volatile = "overlay".',
+    ],
+    [
       { volatile: "yes", private_users_ownership: "chown" },
       'Options private_users_ownership = "chown" and volatile = "yes" exclude each other: the image\'s files could not be changed; use "auto" or "map".',
     ],
@@ -256,8 +264,10 @@ describe("rejected with one sentence", () => {
       { pivot_root: "/new:old" },
       'Option pivot_root = "/new:old" is not valid: it must be an absolute path, or two separated by a colon.',
     ],
-    [{ user: "a:b" }, 'Option user = "a:b" is not valid: it must be the name or number of a user in the container.'],
-    [{ user: "-x" }, 'Option user = "-x" is not valid: it must be the name or number of a user in the container.'],
+    ...["a:b:c", "-x", ":7", "a: b", "a:/"].map((user): [object, string] => [
+      { user },
+      `Option user = ${JSON.stringify(user)} is not valid: it must be a user of the container, USER or USER:GROUP, each a name or a number.`,
+    ]),
     [
       { hostname: "a_b" },
       'Option hostname = "a_b" is not valid: it must consist of letters, digits, inner hyphens and single dots.',

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { option } from "../option";
 import { flag } from "../row-types";
+import { sizeLimit } from "../size-row";
 import { checked } from "../validators";
 
 /** Most processes a Linux host can have (PID_MAX_LIMIT). */
@@ -19,6 +20,12 @@ export const limitOptions = {
     allowed: `a whole number from 1 to ${MAX_PIDS}`,
     meaning: "Maximum number of processes and threads of the container; 16384 by default.",
     example: "pids_limit = 512",
+  }),
+  storage_limit: option({
+    ...sizeLimit,
+    meaning:
+      'How much the task\'s changes to its root file system may take: a task that exceeds it is killed, with a task event. It is measured every five seconds, and for many files less often. With `volatile = "overlay"` it is the size of the tmpfs, at most 25 % of the host\'s memory. For a directory it needs `ephemeral`, `read_only` or `volatile = "overlay"`; `/tmp` counts if it is on the disk (`tmp`), and the task\'s own directories and volumes do not.',
+    example: 'storage_limit = "2GiB"',
   }),
 };
 

@@ -79,7 +79,7 @@ describe("what the records replace in a header", () => {
     ["a time with a fraction", { mtime: "1700000000.25" }, { mtime: 1_700_000_000.25 }],
     ["a time before 1970", { mtime: "-1.5" }, { mtime: -1.5 }],
     ["the name of a sparse file before the path", { path: "GNUSparseFile.1/n", "GNU.sparse.name": "n" }, { path: "n" }],
-    ["empty values, which replace nothing", { path: "", linkpath: "", size: "", uid: "", gid: "" }, {}],
+    ["empty values, which replace nothing", { path: "", linkpath: "", size: "", uid: "", gid: "", mtime: "" }, {}],
   ])("%s", (_, records, replaced) => {
     expect(overrides(records)).toEqual({ ...replaced, xattrs: new Map() });
   });
@@ -108,6 +108,9 @@ describe("what the records replace in a header", () => {
     ["gid", "+1"],
     ["mtime", "yesterday"],
     ["mtime", "NaN"],
+    ["mtime", "0x10"],
+    ["mtime", "1e3"],
+    ["mtime", " 1"],
     ["mtime", "Infinity"],
     ["mtime", "9007199254740991"],
     ["mtime", "-1e300"],

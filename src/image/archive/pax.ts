@@ -44,6 +44,9 @@ export function parsePax(data: Buffer): PaxRecords {
   return records;
 }
 
+/** Seconds with a fraction; Number() alone would also accept "0x10", "1e3" and " 1". */
+const DECIMAL = /^-?\d+(?:\.\d*)?$/;
+
 /** The meaning of the records for the entry they belong to. @throws UnpackError for an invalid value */
 export function paxOverrides(records: PaxRecords): PaxOverrides {
   const text = (key: string) => records.get(key)?.toString("latin1");
@@ -58,8 +61,9 @@ export function paxOverrides(records: PaxRecords): PaxOverrides {
   const link = text("linkpath");
   const [size, uid, gid] = [whole("size"), whole("uid"), whole("gid")];
   const time = text("mtime");
-  const mtime = time === undefined ? undefined : Number(time);
-  if (mtime !== undefined && !(Math.abs(mtime) < Number.MAX_SAFE_INTEGER)) {
+  // An empty value deletes an earlier record (POSIX 1003.1, pax(1), "pax Extended Header").
+  const mtime = time === undefined || time === "" ? undefined : Number(time);
+  if (mtime !== undefined && !(DECIMAL.test(time ?? "") && Math.abs(mtime) < Number.MAX_SAFE_INTEGER)) {
     throw new UnpackError("an extended header has an invalid number as mtime");
   }
   const xattrs = new Map<string, Buffer>();

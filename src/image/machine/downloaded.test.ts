@@ -1,5 +1,9 @@
-import { describe, expect, test } from "bun:test";
-import { type DownloadRecord, fateOf, writerOf } from "./downloaded";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DownloadedImages, type DownloadRecord, fateOf, writerOf } from "./downloaded";
+import { MADE } from "./pool";
 
 const identity = { device: "1", inode: "2", created: "3", changed: "4" };
 const record: DownloadRecord = { version: 1, name: "a", type: "raw", identity, beside: [] };
@@ -46,4 +50,42 @@ test.each([
   ["", "", ""],
 ])("the writer of image %p, in allocation %p", (image, allocation, expected) => {
   expect(writerOf(image, allocation)).toBe(expected);
+});
+
+describe("the records of a directory", () => {
+  let top = "";
+  beforeEach(async () => {
+    top = await mkdtemp(join(tmpdir(), "downloads-"));
+    await mkdir(join(top, "machines"));
+    await mkdir(join(top, "scratch", MADE), { recursive: true });
+  });
+  afterEach(() => rm(top, { recursive: true }));
+  const open = () =>
+    new DownloadedImages({
+      records: join(top, "records"),
+      machines: join(top, "machines"),
+      locks: join(top, "locks"),
+      isUsed: async () => false,
+    });
+
+  test("list images that exist, and are removed when they are unused", async () => {
+    const images = open();
+    await images.record({ name: "debian", type: "tar" }, join(top, "scratch"));
+    expect(await images.list()).toEqual([]);
+    const path = join(top, "machines/debian");
+    await rename(join(top, "scratch", MADE), path);
+    expect(await images.list()).toMatchObject([{ name: "debian", path, used: false, written: false }]);
+    expect(await images.collect(Date.now() + 1000)).toEqual({ removed: ["debian"], left: 0 });
+    expect([await images.list(), await readdir(join(top, "machines"))]).toEqual([[], []]);
+  });
+
+  test("of killed writers are removed, once no writer can still be at work", async () => {
+    await mkdir(join(top, "records"));
+    const names = ["old", "young"].map((name) => `${name}.json.${crypto.randomUUID()}.new`);
+    for (const name of names) await writeFile(join(top, "records", name), "{");
+    const hour = new Date(Date.now() - 3_600_000);
+    await utimes(join(top, "records", names[0] ?? ""), hour, hour);
+    await open().collect(Date.now());
+    expect(await readdir(join(top, "records"))).toEqual([names[1] ?? ""]);
+  });
 });

@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, readFile, rename, rm, stat, utimes } from "node:
 import { basename, join } from "node:path";
 import * as v from "valibot";
 import { ignoreMissing, isMissing } from "../../lib/errors";
-import { writeAtomically } from "../../lib/files";
+import { isUnfinished, writeAtomically } from "../../lib/files";
 import { fileLock, tryFileLock } from "../../linux/flock";
 import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
 import { idOf, lockDownload, MADE, scratchPath } from "./pool";
@@ -21,6 +21,9 @@ const identitySchema = v.object({
   changed: v.string(),
 });
 type Identity = v.InferOutput<typeof identitySchema>;
+
+/** A record is written within this time, in milliseconds: an unfinished file that is older was left by a killed process. */
+const WRITTEN_MS = 60_000;
 
 const recordSchema = v.object({
   version: v.literal(1),
@@ -101,6 +104,18 @@ interface CollectedDownloads {
   readonly left: number;
 }
 
+/** A downloaded image in a list. */
+export interface ListedDownload {
+  readonly name: string;
+  readonly path: string;
+  /** Whether a container runs on it. */
+  readonly used: boolean;
+  /** Whether a container could write into it: it is kept then, see fateOf(). */
+  readonly written: boolean;
+  /** Milliseconds since the epoch. */
+  readonly lastUse: number;
+}
+
 /** The machine images that the driver downloaded, and their garbage collection. Everything else in /var/lib/machines is not touched. */
 export class DownloadedImages {
   readonly #places: DownloadedPlaces;
@@ -152,12 +167,37 @@ export class DownloadedImages {
     await this.#write({ ...known, writer: known.writer === undefined || known.writer === writer ? writer : "" });
   }
 
+  /** The downloaded images that still exist, the most recently used first. */
+  async list(): Promise<readonly ListedDownload[]> {
+    const found: ListedDownload[] = [];
+    for (const file of (await readdir(this.#places.records).catch(ignoreMissing)) ?? []) {
+      if (!file.endsWith(".json")) continue;
+      const path = join(this.#places.records, file);
+      const record = await readDownload(path);
+      const changed = await stat(path).catch(ignoreMissing);
+      if (record === undefined || changed === undefined) continue;
+      const image = this.#pathOf(record);
+      const here = await identityOf(image, record.type);
+      if (here === undefined || !isSame(record, here)) continue;
+      const used = isImageInUse(image) || (await this.#places.isUsed(image));
+      found.push({
+        name: record.name,
+        path: image,
+        used,
+        written: record.writer !== undefined,
+        lastUse: changed.mtimeMs,
+      });
+    }
+    return found.toSorted((one, other) => other.lastUse - one.lastUse);
+  }
+
   /** Removes the images that fateOf() says. @param since milliseconds since the epoch */
   async collect(since: number): Promise<CollectedDownloads> {
     const removed: string[] = [];
     let left = 0;
     for (const file of (await readdir(this.#places.records).catch(ignoreMissing)) ?? []) {
       if (file.endsWith(".lock")) await this.#removeUnusedLock(file);
+      if (isUnfinished(file)) await this.#removeAbandoned(file);
       const name = file.endsWith(".json") ? (await readDownload(join(this.#places.records, file)))?.name : undefined;
       if (name === undefined) continue;
       const paths = this.#pathsOf(name);
@@ -167,6 +207,13 @@ export class DownloadedImages {
       if (fate === "keep" || fate === "used") left += 1;
     }
     return { removed, left };
+  }
+
+  /** Of a writer that was killed. */
+  async #removeAbandoned(file: string): Promise<void> {
+    const path = join(this.#places.records, file);
+    const stats = await stat(path).catch(ignoreMissing);
+    if (stats !== undefined && stats.mtimeMs <= Date.now() - WRITTEN_MS) await rm(path, { force: true });
   }
 
   /** Of an image that was not downloaded after all. */

@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { ignoreMissing, isDiskFull, StoreError } from "../../lib/errors";
 import { getAttribute, setAttribute } from "../../linux/files";
@@ -38,6 +39,8 @@ export interface RootRequest {
   readonly base: RootBase;
   /** Where the container's changes go: to the store's disk, or to memory, with the limits that systemd-nspawn has for `--volatile=`. */
   readonly writes: "disk" | "memory";
+  /** Bytes that changes in memory may take; undefined for {@link MEMORY_PART} of the host's memory. */
+  readonly limit?: number | undefined;
   /** Undefined to keep the image's owners. */
   readonly owners?: RootOwners | undefined;
 }
@@ -48,7 +51,8 @@ export function containerDirectory(paths: StorePaths, machine: string): string {
 }
 
 /** TMPFS_LIMITS_ROOTFS of systemd (mountpoint-util.h): a quarter of the host's memory. */
-const MEMORY_LIMITS = "size=25%,nr_inodes=1m";
+const MEMORY_PART = 0.25;
+const MEMORY_INODES = "nr_inodes=1m";
 
 /**
  * Prepares a container's root: the files of its image below, an empty directory for writes on top.
@@ -81,7 +85,7 @@ export async function prepareSnapshot(paths: StorePaths, request: RootRequest): 
     });
     for (const path of [scratch, root]) await mkdir(path, { mode: 0o700 });
     const memory = writes === "memory" ? join(scratch, MEMORY) : undefined;
-    if (memory !== undefined) await mountMemory(memory);
+    if (memory !== undefined) await mountMemory(memory, request.limit);
     const { upper, work } = containerPaths(memory ?? directory);
     for (const path of [upper, work]) await mkdir(path, { mode: 0o700 });
     await copyRootMode(upper, base, layers.at(-1), owners);
@@ -113,9 +117,10 @@ function layersOf(paths: StorePaths, base: RootBase): readonly string[] {
 /** In `scratch`, so that removeRoot() detaches it if this process is killed before it does so itself. */
 const MEMORY = "memory";
 
-async function mountMemory(place: string): Promise<void> {
+async function mountMemory(place: string, limit = Infinity): Promise<void> {
   await mkdir(place, { mode: 0o700 });
-  mount("tmpfs", place, "tmpfs", `mode=0700,${MEMORY_LIMITS}`);
+  const size = Math.min(limit, Math.floor(totalmem() * MEMORY_PART));
+  mount("tmpfs", place, "tmpfs", `mode=0700,size=${size},${MEMORY_INODES}`);
 }
 
 const LABEL = "security.selinux";
