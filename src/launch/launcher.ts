@@ -161,12 +161,15 @@ export class Launcher {
    * @throws NotSupervisedError
    */
   async attach(config: TaskConfig, ref: ContainerRef): Promise<LaunchedContainer> {
-    const { supervisors, roots, networks } = this.context;
+    const { supervisors, roots, networks, log } = this.context;
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
     const own = this.#readableOptions(config);
     if (own !== undefined) {
-      followSharedCpus(container, sharedCpuset(config.resources, own), { log: this.context.log });
+      followSharedCpus(container, sharedCpuset(config.resources, own), { log });
+    }
+    if (!(await roots.recover(ref.machine))) {
+      log.warn("another program uses the user IDs of a recovered container", { machine: ref.machine });
     }
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
     return {

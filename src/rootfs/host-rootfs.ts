@@ -14,7 +14,7 @@ import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
 import { osTreeProblem } from "./os-tree";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
-import { refuseVolatileMapped } from "./root-ownership";
+import { pickedUsers, refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 
 const HOSTS = "/etc/hosts";
@@ -79,12 +79,14 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   const { machine, mounts } = request;
   const plan = hostRootPlan(request.options, await directoryFacts(place.path));
   if (plan === undefined) return mountUnchanged(place, request);
-  const { options, ...wanted } = plan;
-  refuseVolatileMapped(options, request.features);
+  const { options: planned, ...wanted } = plan;
+  refuseVolatileMapped(planned, request.features);
   const problem = await roots.problem();
   if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
   try {
-    const { path, owner } = await roots.make({ ...wanted, machine, base: { kind: "directory", path: place.path } });
+    const base = { kind: "directory", path: place.path } as const;
+    const { path, owner, picked } = await roots.make({ ...wanted, machine, base });
+    const options = pickedUsers(planned, picked);
     using tree = openTree(path);
     await completeRoot(tree, { owner, options, mounts });
     return {

@@ -7,7 +7,7 @@ import { type ContainerUser, findUser } from "../values/passwd";
 import { completeRoot, isWritable } from "./complete-root";
 import type { ContainerRoots, MadeRoot } from "./container-roots";
 import { osTreeProblem } from "./os-tree";
-import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
+import { pickedUsers, refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
 
 /** As with Docker: what an image's build left in its /etc/hosts names other machines. */
@@ -69,7 +69,7 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
   const wanted = { machine, base: { kind: "image", image }, writes: "disk" } as const;
   try {
     const made = await roots.make({ ...wanted, owners: plan.owners });
-    return { ...made, options: plan.options, warnings: [] };
+    return { ...made, options: pickedUsers(plan.options, made.picked), warnings: [] };
   } catch (error) {
     if (!(error instanceof OverlayError)) throw error;
     const fixed = options.private_users_ownership === "map" || options.read_only;
