@@ -3,6 +3,7 @@ import { type ImageConfig, parseImageConfig } from "../image/image-config";
 import { imageOfRoot, releaseRoot } from "../image/store/image-store";
 import type { RootOwners, RootRequest } from "../image/store/snapshots";
 import { StoreError } from "../lib/errors";
+import type { Logger } from "../lib/logger";
 import { readRootNote, removeRootNote, writeRootNote } from "../machine/files";
 import type { MachineResource } from "../machine/registry";
 import { CONTAINER_IDS } from "../values/private-users";
@@ -77,9 +78,10 @@ export class ContainerRoots implements MachineResource {
     return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
   }
 
-  /** Holds the user IDs of a recovered machine; false if another program uses them by now. */
-  recover(machine: string): Promise<boolean> {
-    return this.#ranges.recover(machine);
+  /** Holds the user IDs of a recovered machine; logs a warning if another program uses them by now. */
+  async recover(machine: string, log: Pick<Logger, "warn">): Promise<void> {
+    if (await this.#ranges.recover(machine)) return;
+    log.warn("another program uses the user IDs of a recovered container", { machine });
   }
 
   async release(machine: string): Promise<void> {

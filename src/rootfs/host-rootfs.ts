@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
 import type { PluginOptions } from "../config/plugin/options";
 import { ConfigError } from "../lib/errors";
-import { readMounts } from "../linux/mount";
+import { mountPoints } from "../linux/mount";
 import { OverlayError } from "../linux/overlay";
 import { openTree, readInTree } from "../linux/rooted-path";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
@@ -123,7 +123,7 @@ function withNote(rootfs: Rootfs, why: string): Rootfs {
 async function directoryFacts(path: string): Promise<DirectoryFacts> {
   const { uid, gid } = await stat(path);
   const below = path === "/" ? path : `${path}/`;
-  return { uid, gid, mountsBelow: readMounts().some((mount) => mount.path !== path && mount.path.startsWith(below)) };
+  return { uid, gid, mountsBelow: mountPoints(below).some((point) => point !== path) };
 }
 
 async function mountUnchanged(place: ResolvedImage, { options, mounts, features }: RootfsRequest): Promise<Rootfs> {
