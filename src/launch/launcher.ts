@@ -19,7 +19,7 @@ import type { OciRootfs } from "../rootfs/oci-rootfs";
 import type { PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
-import { machinedAvailable } from "../systemd/presence";
+import { shouldRegister } from "../systemd/presence";
 import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
 import { hostsText } from "./dns-plan";
 import { identityTexts } from "./identity";
@@ -30,6 +30,7 @@ import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
 import { followSharedCpus } from "./shared-cpus";
+import { endTurnOnceStarted, startTurns } from "./start-turns";
 
 /** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
@@ -79,6 +80,8 @@ interface LauncherContext {
 
 /** Starts, recovers and removes containers; failed starts, destroyed tasks and dangling containers take the same path. */
 export class Launcher {
+  readonly #turns = startTurns();
+
   constructor(private readonly context: LauncherContext) {}
 
   /** Plans a task's container and refuses it if it cannot run here; nothing is downloaded or written. @throws see planLaunch() */
@@ -110,6 +113,8 @@ export class Launcher {
     watch.stage("image");
     const { options, stopSignal, notes } = applyImageDefaults(plan.options, plan.job, lease.config);
     await using undo = new AsyncDisposableStack();
+    const turnEnds = await this.#turns.take();
+    undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client);
     const mounted = await lease.mount({ ...plan, options });
@@ -128,7 +133,7 @@ export class Launcher {
     });
     watch.stage("files");
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
-    const register = supervisors.preferred.name === "systemd" && machinedAvailable();
+    const register = supervisors.preferred.name === "systemd" && shouldRegister();
     const container = await supervisors.preferred.launch(
       launchSpec({
         ...{ plan, rootfs, files, register },
@@ -140,6 +145,7 @@ export class Launcher {
       }),
     );
     watch.stage("supervisor");
+    endTurnOnceStarted(container, turnEnds);
     followSharedCpus(container, plan.sharedCpuset, { known: plan.limits.cpus ?? onlineCpus(), log: this.context.log });
     const attachment = await network.attach(container);
     watch.stage("attach");
@@ -166,13 +172,12 @@ export class Launcher {
    * @throws NotSupervisedError
    */
   async attach(config: TaskConfig, ref: ContainerRef): Promise<LaunchedContainer> {
-    const { supervisors, roots, networks } = this.context;
+    const { supervisors, roots, networks, log } = this.context;
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
     const own = this.#readableOptions(config);
-    if (own !== undefined) {
-      followSharedCpus(container, sharedCpuset(config.resources, own), { log: this.context.log });
-    }
+    if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
+    await roots.recover(ref.machine, log);
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
     return {
       container,

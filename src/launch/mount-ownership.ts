@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { ConfigError } from "../lib/errors";
-import { detachedMount, mapMountOwners, readMounts } from "../linux/mount";
+import { detachedMount, mapMountOwners, mountPoints } from "../linux/mount";
 import { openUserNamespace } from "../linux/user-namespace";
 import type { TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
@@ -74,10 +74,8 @@ export async function mapOwners(
   features: Features,
 ): Promise<{ readonly mounts: readonly TaskMount[]; readonly notes: readonly string[] }> {
   const notes: string[] = [];
-  const points = ids === undefined ? [] : readMounts().map(({ path }) => path);
-  const namespace = ids === undefined ? undefined : await openUserNamespace(CONTAINER_IDS.count, CONTAINER_IDS.count);
-  using open = new DisposableStack();
-  if (namespace !== undefined) open.adopt(namespace, closeSync);
+  const points = ids === undefined ? [] : mountPoints();
+  const namespace = ids === undefined ? undefined : await trialNamespace();
   const mounts: TaskMount[] = [];
   for (const { keepOwners, shield, ...mount } of requests) {
     const { options = [], source, target } = mount;
@@ -139,6 +137,26 @@ async function sourceFacts(
     mountsBelow: points.some((path) => path !== source && path.startsWith(below)),
     mappable: namespace !== undefined && isMappable(source, namespace),
   };
+}
+
+let trial: Promise<number | undefined> | undefined;
+
+/**
+ * A user namespace to try a mapping with; undefined if the host cannot create one. It is made once and kept as long as this process runs,
+ * because making one takes a process; if it cannot be made, the next task tries again.
+ */
+function trialNamespace(): Promise<number | undefined> {
+  trial ??= openUserNamespace(CONTAINER_IDS.count, CONTAINER_IDS.count).then(
+    (namespace) => {
+      if (namespace === undefined) trial = undefined;
+      return namespace;
+    },
+    (error: unknown) => {
+      trial = undefined;
+      throw error;
+    },
+  );
+  return trial;
 }
 
 /** Tries it on a detached copy of the mount. */

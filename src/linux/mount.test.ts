@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseMounts, readMounts } from "./mount";
+import { mountPoints, parseMountPoints, parseMounts, readMounts } from "./mount";
 
 describe("parseMounts", () => {
   test.each([
@@ -16,6 +16,18 @@ describe("parseMounts", () => {
   });
 
   test("skips lines that are not mounts", () => expect(parseMounts("\nnonsense\n1 2 3 4 5 6\n")).toEqual([]));
+});
+
+test("the points below a directory", () => {
+  const lines = [
+    "22 27 0:21 / /a rw - proc proc rw",
+    "23 27 0:21 / /a/b\\040c rw shared:1 - tmpfs none rw",
+    "",
+    "nonsense",
+  ];
+  expect(parseMountPoints(`${lines.join("\n")}\n`, "/a/")).toEqual(["/a/b c"]);
+  expect(parseMountPoints(lines.join("\n"), "")).toEqual(["/a", "/a/b c"]);
+  expect(mountPoints()).toEqual(readMounts().map(({ path }) => path));
 });
 
 test("this process sees its /proc", () => {

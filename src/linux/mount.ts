@@ -119,6 +119,21 @@ export function readMounts(): readonly Mount[] {
   return parseMounts(readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
+/** The paths of the mounts of this process's namespace that begin with a text; cheaper than readMounts() where many are mounted. */
+export function mountPoints(prefix = ""): readonly string[] {
+  return parseMountPoints(readFileSync("/proc/self/mountinfo", "utf8"), prefix);
+}
+
+/** The paths in mountinfo that begin with a text. */
+export function parseMountPoints(text: string, prefix: string): readonly string[] {
+  const points: string[] = [];
+  for (const [, field = ""] of text.matchAll(/^\S+ \S+ \S+ \S+ (\S+)/gm)) {
+    const path = field.includes("\\") ? unescapeOctal(field) : field;
+    if (path.startsWith(prefix)) points.push(path);
+  }
+  return points;
+}
+
 /** The kernel writes space, tab, line end and backslash as three octal digits. */
 function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));

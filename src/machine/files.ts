@@ -15,6 +15,7 @@ export const machinePaths = (machine: string) => {
   return {
     directory,
     root: join(directory, "root"),
+    range: join(directory, "range"),
     program: join(directory, "program"),
     environment: join(directory, "environment"),
     resolvConf: join(directory, "resolv.conf"),
@@ -107,9 +108,27 @@ export async function removeRootNote(machine: string): Promise<void> {
   await rm(machinePaths(machine).root, { force: true });
 }
 
-/** Removes the files of a machine, except the record of a root that still exists: the reconciler finds the root by it. Idempotent. */
+/** Records the first ID of the range of user IDs that a machine's root gets, before the range is taken. @throws LaunchError */
+export async function writeRangeNote(machine: string, first: number): Promise<void> {
+  await writeFile(machinePaths(machine).range, String(first), { mode: 0o600 }).catch((error: unknown) => {
+    throw fileErrorOf(machine, error);
+  });
+}
+
+/** The first ID of the range that was picked for a machine; undefined if none was. */
+export async function readRangeNote(machine: string): Promise<number | undefined> {
+  const text = await readFile(machinePaths(machine).range, "utf8").catch(ignoreMissing);
+  return text === undefined || text === "" ? undefined : Number(text);
+}
+
+/** Removes the record of a range that was given back. */
+export async function removeRangeNote(machine: string): Promise<void> {
+  await rm(machinePaths(machine).range, { force: true });
+}
+
+/** Removes the files of a machine, except the records of a root that still exists: the reconciler finds the root by them. Idempotent. */
 export async function removeMachineFiles(machine: string): Promise<void> {
-  const { directory, root, ...others } = machinePaths(machine);
+  const { directory, root, range, ...others } = machinePaths(machine);
   await rm(settingsFilePath(machine), { force: true });
   if ((await readRootNote(machine)) === undefined) {
     await rm(directory, { recursive: true, force: true });

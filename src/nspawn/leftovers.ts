@@ -2,7 +2,7 @@ import { openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } fr
 import { basename, dirname, join } from "node:path";
 import { errnoCode, ifThere, isMissing } from "../lib/errors";
 import { lockOpened } from "../linux/flock";
-import { detachMount, type Mount, readMounts } from "../linux/mount";
+import { detachMount, mountPoints } from "../linux/mount";
 import { removeRootDirectories } from "./root-directories";
 
 const RUN_DIRECTORY = "/run/systemd/nspawn";
@@ -63,13 +63,12 @@ function isLock(path: string): boolean {
 
 /** Mount points on the directories that a machine shares with the host, deepest first. */
 export function mountsOfMachine(
-  mounts: readonly Mount[],
+  points: readonly string[],
   machine: string,
   runDirectory = RUN_DIRECTORY,
 ): readonly string[] {
   const shared = sharedDirectories(runDirectory, machine);
-  return mounts
-    .map((mount) => mount.path)
+  return points
     .filter((path) => shared.some((directory) => path === directory || path.startsWith(`${directory}/`)))
     .toSorted((a, b) => b.length - a.length);
 }
@@ -93,7 +92,7 @@ export async function removeLeftovers(
   const removed: string[] = [];
   const problems: string[] = [];
   for (let round = 0; round < MAX_STACKED; round += 1) {
-    const mounts = mountsOfMachine(readMounts(), machine, runDirectory);
+    const mounts = mountsOfMachine(mountPoints(`${runDirectory}/`), machine, runDirectory);
     if (mounts.length === 0) break;
     for (const path of mounts) {
       if (detachMount(path)) removed.push(path);

@@ -14,7 +14,7 @@ import type { PayloadMode } from "./payload";
 /** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
 /** Searches at the same time share the processor: each adds so many milliseconds to the pauses of all. */
-const SHARE_MS = 2;
+const SHARE_MS = 4;
 let searches = 0;
 /** Most containers start within a second; after that, polling is slower. */
 const PACE = {

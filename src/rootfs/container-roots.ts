@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs";
 import { type ImageConfig, parseImageConfig } from "../image/image-config";
-import { type ImageStore, imageOfRoot, releaseRoot } from "../image/store/image-store";
+import { imageOfRoot, releaseRoot } from "../image/store/image-store";
 import type { RootOwners, RootRequest } from "../image/store/snapshots";
 import { containerPaths } from "../image/store/store-format";
 import { StoreError } from "../lib/errors";
+import type { Logger } from "../lib/logger";
 import { readRootNote, removeRootNote, writeRootNote } from "../machine/files";
 import type { MachineResource } from "../machine/registry";
-import { CONTAINER_IDS, chooseRange } from "../values/private-users";
+import { CONTAINER_IDS } from "../values/private-users";
+import { IdRanges } from "./id-ranges";
 import type { OciImages } from "./oci-images";
-
-/** systemd-nspawn's locks of ID ranges, one file per range (nspawn.c, uid_shift_pick()). */
-const RANGE_LOCKS = "/run/systemd/nspawn-uid";
 
 /** A root to make, on an image of the store or on a directory of the host. */
 export interface RootWanted extends Omit<RootRequest, "owners"> {
@@ -27,10 +26,14 @@ export interface MadeRoot {
   readonly scratch: string;
   /** The host's user ID for the container's root. */
   readonly owner: number;
+  /** The range of user IDs that was picked for the container, if one was. */
+  readonly picked?: RootOwners;
 }
 
 /** The roots that the driver makes itself, in the image store: each is found by its machine's name, and removed by it. */
 export class ContainerRoots implements MachineResource {
+  readonly #ranges = new IdRanges();
+
   constructor(private readonly images: Pick<OciImages, "store" | "scheduleGc">) {}
 
   /** Why no root can be made, as a sentence: the image store cannot be opened. Undefined if it can. */
@@ -52,16 +55,22 @@ export class ContainerRoots implements MachineResource {
   async make({ owners, source = 0, ...request }: RootWanted): Promise<MadeRoot> {
     const { store } = this.images;
     const { machine } = request;
-    const range = owners === "pick" ? await chooseOwners(store, machine) : owners;
-    const chosen = range === undefined ? undefined : { ...range, source };
     const directory = store.containerDirectory(machine);
     await writeRootNote(machine, directory);
     try {
+      const picked =
+        owners === "pick" ? { first: await this.#ranges.pick(machine), count: CONTAINER_IDS.count } : undefined;
+      const range = owners === "pick" ? picked : owners;
+      const chosen = range === undefined ? undefined : { ...range, source };
       const path = await store.prepareSnapshot({ ...request, owners: chosen });
-      return { path, scratch: containerPaths(directory).scratch, owner: chosen?.first ?? 0 };
+      const { scratch } = containerPaths(directory);
+      return { path, scratch, owner: chosen?.first ?? 0, ...(picked === undefined ? {} : { picked }) };
     } catch (error) {
-      // If the directory could not be removed, the note stays: release() tries again.
-      if (!existsSync(directory)) await removeRootNote(machine);
+      // If the directory could not be removed, the notes stay: release() tries again.
+      if (!existsSync(directory)) {
+        await this.#ranges.release(machine);
+        await removeRootNote(machine);
+      }
       throw error;
     }
   }
@@ -79,22 +88,18 @@ export class ContainerRoots implements MachineResource {
     return root === undefined ? undefined : containerPaths(root).upper;
   }
 
+  /** Holds the user IDs of a recovered machine; logs a warning if another program uses them by now. */
+  async recover(machine: string, log: Pick<Logger, "warn">): Promise<void> {
+    if (await this.#ranges.recover(machine)) return;
+    log.warn("another program uses the user IDs of a recovered container", { machine });
+  }
+
   async release(machine: string): Promise<void> {
     const root = await readRootNote(machine);
     if (root === undefined) return;
     await releaseRoot(root);
+    await this.#ranges.release(machine);
     await removeRootNote(machine);
     this.images.scheduleGc();
   }
-}
-
-async function chooseOwners(store: ImageStore, machine: string): Promise<RootOwners> {
-  const taken = await store.takenIds();
-  const first = chooseRange(machine, (id) => taken.has(id) || existsSync(`${RANGE_LOCKS}/${id}`));
-  if (first === undefined) {
-    throw new StoreError("This client has no user IDs left for another container with user namespaces.", {
-      recoverable: true,
-    });
-  }
-  return { first, count: CONTAINER_IDS.count };
 }

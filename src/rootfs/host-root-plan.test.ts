@@ -22,16 +22,16 @@ test.each<[object, Partial<DirectoryFacts>]>([
 });
 
 test.each([
-  [{ ephemeral: true }, {}, "disk", "pick", 0, "chown"],
-  [{ ephemeral: true }, { mountsBelow: true }, "disk", "pick", 0, "chown"],
+  [{ ephemeral: true }, {}, "disk", "pick", 0, "off"],
+  [{ ephemeral: true }, { mountsBelow: true }, "disk", "pick", 0, "off"],
   [{ ephemeral: true, read_only: true }, {}, "disk", "pick", 0, "off"],
-  [{ volatile: "overlay" }, {}, "memory", "pick", 0, "chown"],
-  [{ volatile: "overlay", pivot_root: "/a" }, {}, "memory", "pick", 0, "chown"],
-  [{ ephemeral: true, volatile: "overlay" }, {}, "memory", "pick", 0, "chown"],
+  [{ volatile: "overlay" }, {}, "memory", "pick", 0, "off"],
+  [{ volatile: "overlay", pivot_root: "/a" }, {}, "memory", "pick", 0, "off"],
+  [{ ephemeral: true, volatile: "overlay" }, {}, "memory", "pick", 0, "off"],
   [{ read_only: true }, {}, "memory", "pick", 0, "off"],
   [{ volatile: "yes" }, {}, "memory", "pick", 0, "off"],
   [{ volatile: "state" }, {}, "memory", "pick", 0, "off"],
-  [{ ephemeral: true }, { uid: 655_361, gid: 655_370 }, "disk", "pick", 655_360, "chown"],
+  [{ ephemeral: true }, { uid: 655_361, gid: 655_370 }, "disk", "pick", 655_360, "off"],
   [{ ephemeral: true, private_users: "yes" }, shifted, "disk", undefined, undefined, "off"],
   [{ ephemeral: true, private_users: "700000:9" }, {}, "disk", { first: 700_000, count: 9 }, 0, "off"],
   [{ ephemeral: true, private_users: "identity" }, {}, "disk", undefined, 0, undefined],

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { mountTargets } from "../config/combinations";
 import type { PluginOptions } from "../config/plugin/options";
 import { ConfigError } from "../lib/errors";
-import { readMounts } from "../linux/mount";
+import { mountPoints } from "../linux/mount";
 import { OverlayError } from "../linux/overlay";
 import { openTree, readInTree } from "../linux/rooted-path";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
@@ -16,7 +16,7 @@ import { osTreeProblem } from "./os-tree";
 import { hostUser } from "./payload-user";
 import { refuseForeignProgram } from "./program-platform";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
-import { refuseVolatileMapped } from "./root-ownership";
+import { pickedUsers, refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 import { showRun } from "./run-directory";
 
@@ -83,13 +83,19 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
   const { machine, mounts } = request;
   const plan = hostRootPlan(request.options, await directoryFacts(place.path));
   if (plan === undefined) return mountUnchanged(place, request);
-  const { options, ...wanted } = plan;
-  refuseVolatileMapped(options, request.features);
+  const { options: planned, ...wanted } = plan;
+  refuseVolatileMapped(planned, request.features);
   const problem = await roots.problem();
   if (problem !== undefined) return withNote(await mountUnchanged(place, request), problem);
   try {
     const base = { kind: "directory", path: place.path } as const;
-    const { path, scratch, owner } = await roots.make({ ...wanted, machine, base, limit: request.storageLimit });
+    const { path, scratch, owner, picked } = await roots.make({
+      ...wanted,
+      machine,
+      base,
+      limit: request.storageLimit,
+    });
+    const options = pickedUsers(planned, picked);
     using tree = openTree(path);
     if (options.pivot_root === undefined) refuseForeignProgram(tree, options);
     await completeRoot(tree, { owner, options, mounts });
@@ -140,7 +146,7 @@ function withNote(rootfs: Rootfs, why: string): Rootfs {
 async function directoryFacts(path: string): Promise<DirectoryFacts> {
   const { uid, gid } = await stat(path);
   const below = path === "/" ? path : `${path}/`;
-  return { uid, gid, mountsBelow: readMounts().some((mount) => mount.path !== path && mount.path.startsWith(below)) };
+  return { uid, gid, mountsBelow: mountPoints(below).some((point) => point !== path) };
 }
 
 async function mountUnchanged(place: ResolvedImage, { options, mounts, features }: RootfsRequest): Promise<Rootfs> {

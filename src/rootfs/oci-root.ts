@@ -10,7 +10,7 @@ import { createVolume, imageVolumes, volumesInMemory } from "./image-volumes";
 import { osTreeProblem } from "./os-tree";
 import { imageUser } from "./payload-user";
 import { refuseForeignProgram } from "./program-platform";
-import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
+import { pickedUsers, refuseVolatileMapped, rootOwnership } from "./root-ownership";
 import type { Rootfs, RootfsRequest } from "./rootfs";
 import { showRun } from "./run-directory";
 
@@ -80,7 +80,7 @@ async function prepareRoot(request: OciRootRequest): Promise<MadeRoot & Pick<Roo
   const wanted = { machine, base: { kind: "image", image }, writes: "disk", limit: request.storageLimit } as const;
   try {
     const made = await roots.make({ ...wanted, owners: plan.owners });
-    return { ...made, options: plan.options, warnings: [] };
+    return { ...made, options: pickedUsers(plan.options, made.picked), warnings: [] };
   } catch (error) {
     if (!(error instanceof OverlayError)) throw error;
     const fixed = options.private_users_ownership === "map" || options.read_only;

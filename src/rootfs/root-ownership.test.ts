@@ -2,16 +2,16 @@ import { expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { decodeTaskConfig } from "../config/task/decode";
 import { featuresOf } from "../nspawn/features";
-import { refuseVolatileMapped, rootOwnership } from "./root-ownership";
+import { pickedUsers, refuseVolatileMapped, rootOwnership } from "./root-ownership";
 
 const decode = (config: object) => decodeTaskConfig(encode({ image: "i", ...config }), () => true);
 
 test.each([
-  [{}, "pick", "pick", "chown"],
-  [{ private_users: "yes" }, "pick", "pick", "chown"],
-  [{ private_users_ownership: "map" }, "pick", "pick", "chown"],
-  [{ read_only: true }, "pick", "pick", "off"],
-  [{ volatile: "state" }, "pick", "pick", "off"],
+  [{}, "pick", undefined, "off"],
+  [{ private_users: "yes" }, "pick", "yes", "off"],
+  [{ private_users_ownership: "map" }, "pick", undefined, "off"],
+  [{ read_only: true }, "pick", undefined, "off"],
+  [{ volatile: "state" }, "pick", undefined, "off"],
   [{ private_users: "700000:1000" }, { first: 700_000, count: 1000 }, "700000:1000", "off"],
   [{ private_users: "0" }, undefined, "0", undefined],
   [{ private_users: "identity" }, undefined, "identity", undefined],
@@ -22,6 +22,15 @@ test.each([
   const plan = rootOwnership(decode(config));
   expect(plan.owners).toEqual(owners);
   expect([plan.options.private_users, plan.options.private_users_ownership]).toEqual([users, ownership]);
+});
+
+test("systemd-nspawn gets the IDs that were picked", () => {
+  const options = decode({});
+  expect(pickedUsers(options, undefined)).toBe(options);
+  expect(pickedUsers(options, { first: 655_360, count: 65_536 })).toEqual({
+    ...options,
+    private_users: "655360:65536",
+  });
 });
 
 test("volatile with mapped owners needs systemd-nspawn 257, unless the owners are right", () => {

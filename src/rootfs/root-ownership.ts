@@ -30,27 +30,20 @@ export function refuseVolatileMapped(options: TaskOptions, features: Features): 
 /**
  * Decides how owners are mapped. systemd-nspawn's own mapping does not work on an overlay, and changing owners there would copy every
  * file: so the layers are ID-mapped before they are stacked, and the root that systemd-nspawn gets already belongs to the container's IDs.
- * When systemd-nspawn picks IDs itself, it takes those of the root if they are free, and holds their lock as long as it runs; if
- * another process was faster, it takes others and changes the owners, which is slow but correct.
+ * If the job leaves the choice open, the driver picks them (id-ranges.ts), and pickedUsers() sets the options for that.
  */
 export function rootOwnership(options: TaskOptions): RootOwnership {
-  const {
-    private_users: users = "pick",
-    private_users_ownership: asked = "auto",
-    read_only,
-    volatile = "no",
-  } = options;
+  const { private_users: users = "pick", private_users_ownership: asked = "auto" } = options;
   const mapped = asked === "auto" || asked === "map";
   if (!namespaced(options) || !mapped || users === "identity") return { owners: undefined, options };
-  if (users === "pick" || users === "yes") {
-    // With these it cannot change owners (nspawn.c, verify_arguments()).
-    const fixed = read_only || volatile !== "no";
-    return {
-      owners: "pick",
-      options: { ...options, private_users: "pick", private_users_ownership: fixed ? "off" : "chown" },
-    };
-  }
+  if (users === "pick" || users === "yes")
+    return { owners: "pick", options: { ...options, private_users_ownership: "off" } };
   const ids = containerIds(options);
   if (ids?.first === undefined) return { owners: undefined, options };
   return { owners: { first: ids.first, count: ids.count }, options: { ...options, private_users_ownership: "off" } };
+}
+
+/** The options with which systemd-nspawn uses the IDs that were picked for a root; unchanged if none were. */
+export function pickedUsers(options: TaskOptions, picked: RootOwners | undefined): TaskOptions {
+  return picked === undefined ? options : { ...options, private_users: `${picked.first}:${picked.count}` };
 }

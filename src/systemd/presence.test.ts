@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemdPresence } from "./presence";
+import { countMachines, systemdPresence } from "./presence";
 
 let run = "";
 beforeEach(() => {
@@ -11,6 +11,12 @@ beforeEach(() => {
 afterEach(() => rmSync(run, { recursive: true, force: true }));
 
 test("nothing exists", () => expect(systemdPresence(run)).toEqual({ booted: false, bus: false }));
+
+test("machines are counted without the links of their units", () => {
+  expect(countMachines(join(run, "machines"))).toBe(0);
+  for (const name of ["web", "unit:web.service", "db"]) writeFileSync(join(run, name), "");
+  expect(countMachines(run)).toBe(2);
+});
 
 test("the directory and the bus's socket exist", () => {
   mkdirSync(join(run, "systemd/system"), { recursive: true });

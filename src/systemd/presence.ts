@@ -9,7 +9,7 @@
  * without systemd-machined, systemd-importd or systemd-networkd.
  */
 
-import { existsSync, lstatSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { ifThere } from "../lib/errors";
 
 /** Where D-Bus activation files are installed; the services start on their first call. */
@@ -34,6 +34,28 @@ export function importdAvailable(): boolean {
  */
 export function machinedAvailable(): boolean {
   return canBeActivated("org.freedesktop.machine1");
+}
+
+/** systemd-machined's state files: one for each machine, and a link for each unit of one. */
+const MACHINES = "/run/systemd/machines";
+const UNIT_LINK = "unit:";
+
+/**
+ * How many machines may be registered for another one to be. A systemd-nspawn that registers its container keeps a connection to the system
+ * bus, and dbus-daemon allows 256 of root (max_connections_per_user, dbus-daemon(1)): further ones fail, and with them their containers
+ * (measured: 253 ran, then "Failed to register machine: No buffer space available"). The rest is for containers that are starting, and for
+ * other programs.
+ */
+const MOST_REGISTERED = 200;
+
+/** Whether a container that starts now should be registered with systemd-machined. */
+export function shouldRegister(): boolean {
+  return machinedAvailable() && countMachines(MACHINES) < MOST_REGISTERED;
+}
+
+/** The number of machines that systemd-machined knows. */
+export function countMachines(directory: string): number {
+  return ifThere(() => readdirSync(directory), []).filter((name) => !name.startsWith(UNIT_LINK)).length;
 }
 
 interface SystemdPresence {

@@ -145,11 +145,6 @@ export class ImageStore {
     return containerDirectory(storePaths(this.directory), machine);
   }
 
-  /** First IDs of the containers in this store. */
-  async takenIds(): Promise<ReadonlySet<number>> {
-    return new Set((await allContainers(await this.open())).map(({ firstId }) => firstId));
-  }
-
   /** Whether a container's root in this store shows the files of a directory of the host. */
   async usesDirectory(path: string): Promise<boolean> {
     const paths = storePaths(this.directory);
