@@ -25,7 +25,15 @@ interface Wrapping {
   readonly others: number;
   /** Made before the user is switched. */
   readonly links: readonly RunLink[];
+  /** Whether NOTIFY_SOCKET is left out. */
+  readonly quiet: boolean;
 }
+
+/**
+ * systemd-nspawn sets it for every program (nspawn.c, inner_child()), and only root can write to the socket. No container engine sets it,
+ * and some programs end if they are other users and find it (Erlang's library "systemd", which RabbitMQ uses).
+ */
+const NOTIFY_SOCKET = "NOTIFY_SOCKET";
 
 /**
  * Decides how the payload gets its user and variables, and writes the program that passes what systemd-nspawn cannot.
@@ -34,19 +42,21 @@ interface Wrapping {
  * @throws ConfigError, LaunchError
  */
 export async function preparePayload(
-  { machine, features }: Pick<LaunchPlan, "machine" | "features">,
+  { machine, features, image }: Pick<LaunchPlan, "machine" | "features" | "image">,
   mounted: Rootfs,
   boot: boolean,
 ): Promise<{ readonly rootfs: Rootfs; readonly environment: TaskEnvironment }> {
   const environment = taskEnvironment({ ...mounted.environment, ...mounted.options.environment }, { boot, features });
   const { wrapped: variables, count: others } = environment;
   const { user, links = [] } = mounted;
-  return { environment, rootfs: await wrapPayload(machine, mounted, { user, variables, others, links }) };
+  const { notify_ready, environment: own } = mounted.options;
+  const quiet = image.kind !== "host" && !boot && !notify_ready && own[NOTIFY_SOCKET] === undefined;
+  return { environment, rootfs: await wrapPayload(machine, mounted, { user, variables, others, links, quiet }) };
 }
 
 async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
-  const { user, variables, links } = wrapping;
-  if (user === undefined && variables.length === 0 && links.length === 0) return rootfs;
+  const { user, variables, links, quiet } = wrapping;
+  if (user === undefined && variables.length === 0 && links.length === 0 && !quiet) return rootfs;
   const { options, mounts } = rootfs;
   const [command = ""] = options.command;
   const source = await writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
@@ -58,14 +68,14 @@ async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping):
 }
 
 /**
- * A program that makes symlinks, switches to a user, adds variables and then executes the program named by its arguments. systemd-nspawn's --user= runs
- * getent in the container to look the user up: most images without a distribution in them lack it, and it maps a number that is in no
+ * A program that makes symlinks, switches to a user, adds variables and removes one, and then executes the program named by its
+ * arguments. systemd-nspawn's --user= runs getent in the container to look the user up: most images without a distribution in them lack it, and it maps a number that is in no
  * database to "nobody". Its --setenv= refuses names such as "discovery.type" (env-util.c, env_name_is_valid()), and shows values to every
  * user of the host.
  *
  * @param paths in the container; the first executable one is run
  */
-function wrapper({ user, variables, others, links }: Wrapping, paths: readonly string[]): Uint8Array {
+function wrapper({ user, variables, others, links, quiet }: Wrapping, paths: readonly string[]): Uint8Array {
   const program = new ProgramBuilder();
   const refused = new Label();
   for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
@@ -80,7 +90,7 @@ function wrapper({ user, variables, others, links }: Wrapping, paths: readonly s
     program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
     program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
   }
-  const environment = program.environment(variables, others + NSPAWN_VARIABLES);
+  const environment = program.environment(variables, others + NSPAWN_VARIABLES, quiet ? NOTIFY_SOCKET : undefined);
   for (const path of paths) {
     program.passOn(environment);
     program.call(SYS.execve, [program.text(path), 0, 0]);

@@ -44,9 +44,14 @@ test("branches by a call's result, and passes results on", async () => {
 });
 
 /** What a program's env(1) prints that has these variables and passes others on. */
-async function environmentAfter(variables: readonly string[], others: number, environment: Record<string, string>) {
+async function environmentAfter(
+  variables: readonly string[],
+  others: number,
+  environment: Record<string, string>,
+  dropped?: string,
+) {
   const program = new ProgramBuilder();
-  program.passOn(program.environment(variables, others));
+  program.passOn(program.environment(variables, others, dropped));
   program.call(SYS.execve, [program.text("/usr/bin/env"), 0, 0]);
   program.exit(1);
   const directory = mkdtempSync(join(tmpdir(), "program-"));
@@ -67,6 +72,26 @@ test.each([
   [["x.y=1"], 1, { A: "1", B: "2" }, ["x.y=1", "A=1"]],
 ])("a program with the variables %j passes on %i others of %j", async (variables, others, environment, expected) => {
   expect(await environmentAfter(variables, others, environment)).toEqual(expected);
+});
+
+test.each([
+  ["NOTIFY_SOCKET", { A: "1", NOTIFY_SOCKET: "/x", B: "2" }, ["A=1", "B=2"]],
+  [
+    "NOTIFY_SOCKET",
+    { NOTIFY_SOCKET: "", NOTIFY_SOCKETS: "2", NOTIFY_SOCKE: "3" },
+    ["NOTIFY_SOCKETS=2", "NOTIFY_SOCKE=3"],
+  ],
+  ["NOTIFY_SOCKET", { MY_NOTIFY_SOCKET: "1", NOTIFY_SERVER: "2" }, ["MY_NOTIFY_SOCKET=1", "NOTIFY_SERVER=2"]],
+  ["NOTIFY_SOCKET", {}, []],
+  ["EIGHT888", { EIGHT888: "x", A: "", EIGHT8889: "y" }, ["A=", "EIGHT8889=y"]],
+  ["FIFTEEN_LETTERS", { FIFTEEN_LETTERS: "x", FIFTEEN_LETTER: "y" }, ["FIFTEEN_LETTER=y"]],
+])("the variable %s is left out of %j", async (dropped, environment, expected) => {
+  expect(await environmentAfter([], 9, environment, dropped)).toEqual(expected);
+  expect(await environmentAfter(["x.y=1"], 9, environment, dropped)).toEqual(["x.y=1", ...expected]);
+});
+
+test.each(["SEVEN77", "SIXTEEN_LETTERS_"])("the name %s cannot be left out", (name) => {
+  expect(() => new ProgramBuilder().environment([], 1, name)).toThrow("8 to 15 bytes");
 });
 
 test("rejects a program that would run past its end", () => {

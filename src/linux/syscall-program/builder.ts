@@ -121,21 +121,47 @@ export class ProgramBuilder {
    *
    * @param variables "NAME=VALUE"
    * @param others the number of variables that the environment may have; the rest is left out
+   * @param dropped the name of a variable that is left out, of 8 to 15 bytes
    * @returns the address of the array; undefined to pass the environment on unchanged
    */
-  environment(variables: readonly string[], others: number): number | undefined {
-    if (variables.length === 0) return undefined;
+  environment(variables: readonly string[], others: number, dropped?: string): number | undefined {
+    if (variables.length === 0 && dropped === undefined) return undefined;
     // The zeros at the end are the array's end, however many variables are copied before them.
     const list = this.words([...variables.map((variable) => this.text(variable)), ...Array(others + 1).fill(0)]);
+    const store = [
+      ...[0x48, 0xab], //       stosq
+      ...[0x48, 0x85, 0xc0], // test rax, rax
+    ];
+    const load = [0x48, 0xad]; // lodsq
+    const skip = dropped === undefined ? [] : this.#skipping(dropped, load.length);
     this.#stores.push(0x48, 0x8b, 0x04, 0x24); //        mov rax, [rsp]              argc
     this.#stores.push(0x48, 0x8d, 0x74, 0xc4, 16); //    lea rsi, [rsp+rax*8+16]     envp
     this.#stores.push(0x48, 0xbf, ...quadword(list + variables.length * 8)); // mov rdi, end of the variables
     this.#stores.push(0x48, 0xb9, ...quadword(others)); // mov rcx, others
-    this.#stores.push(0x48, 0xad); //                    lodsq
-    this.#stores.push(0x48, 0xab); //                    stosq
-    this.#stores.push(0x48, 0x85, 0xc0); //              test rax, rax
-    this.#stores.push(0xe0, -9 & 0xff); //               loopnz to lodsq
+    const loop = [...load, ...skip, ...store];
+    this.#stores.push(...loop, 0xe0, -(loop.length + 2) & 0xff); // loopnz to lodsq
     return list;
+  }
+
+  /**
+   * Code that jumps back before itself and the `before` bytes ahead of it if rax is the address of a variable with this name: its
+   * first and its last eight bytes with the "=" are compared.
+   */
+  #skipping(name: string, before: number): readonly number[] {
+    const text = Buffer.from(`${name}=`);
+    const last = text.length - 8;
+    if (last < 1 || last > 8) throw new RangeError("The name of a variable that is left out has 8 to 15 bytes.");
+    this.#stores.push(0x48, 0xba, ...text.subarray(0, 8)); // mov rdx, the first eight bytes
+    this.#stores.push(0x49, 0xb8, ...text.subarray(last)); // mov r8, the last eight bytes
+    const compare = [
+      ...[0x48, 0x39, 0x10], //       cmp [rax], rdx
+      ...[0x75, 6], //                jne to the end
+      ...[0x4c, 0x39, 0x40, last], // cmp [rax+last], r8
+      0x74, //                        je to the beginning
+    ];
+    const test = [0x48, 0x85, 0xc0]; // test rax, rax
+    const length = before + test.length + 2 + compare.length + 1;
+    return [...test, 0x74, compare.length + 1, ...compare, -length & 0xff]; // jz to the end
   }
 
   /**
