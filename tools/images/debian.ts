@@ -15,6 +15,8 @@ export interface DebianTree {
   readonly files: Readonly<Record<string, string>>;
   /** Symbolic links to make: path in the tree → target. */
   readonly links: Readonly<Record<string, string>>;
+  /** Directories that the packages' scripts expect, although the files in them are left out. */
+  readonly directories?: readonly string[];
   /** Take the mirror's list of packages though its date says that it is no longer current; it is signed all the same. */
   readonly anyAge?: boolean;
 }
@@ -61,6 +63,7 @@ export async function makeDebianTree(tree: DebianTree, directory: string): Promi
     `--include=${tree.packages.join(",")}`,
     '--aptopt=Acquire::Languages "none"',
     ...(tree.anyAge === true ? ['--aptopt=Acquire::Check-Valid-Until "false"'] : []),
+    ...(tree.directories ?? []).map((path) => `--essential-hook=mkdir -p "$1/${path}"`),
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",

@@ -1,0 +1,132 @@
+/** Programs that people run, in images with the conventions of their Docker images: each answers a real client. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { rm } from "node:fs/promises";
+import { programImages } from "../../tools/images/programs";
+import { allocExec } from "./harness/alloc-exec";
+import { eventTexts, runJob, taskState, untilDead, untilRunning } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+import { jobFile } from "./job-file";
+
+const store = `/var/tmp/programs-${process.pid}`;
+const PASSWORD = "geheim";
+let nomad: Nomad;
+let layout: string;
+beforeAll(async () => {
+  layout = await programImages();
+  nomad = await startNomad({ pluginConfig: { image_store: store } });
+}, 300_000);
+afterAll(async () => {
+  await nomad[Symbol.asyncDispose]();
+  await rm(store, { recursive: true, force: true });
+}, 180_000);
+
+/** Starts a program with its default network, in which it has a name and an address of its own. @param port that is published */
+async function start(
+  name: string,
+  { task = "", port }: { readonly task?: string; readonly port?: number } = {},
+): Promise<string> {
+  const config = { image: `oci:${layout}:${name}`, ...(port === undefined ? {} : { ports: ["http"] }) };
+  const group = port === undefined ? "" : `network {\n port "http" {\n to = ${port}\n }\n }`;
+  const resources = "resources {\n memory = 1024\n }";
+  const hcl = jobFile({ id: name, config, group, task: `${resources}\n${task}`, type: "service" });
+  const { allocId } = await runJob(nomad.api, hcl);
+  await untilRunning(nomad.api, allocId, "main", 120_000);
+  return allocId;
+}
+
+/** What a client prints when it succeeds; a server may need some time until it answers. */
+async function answer(allocId: string, command: readonly string[]): Promise<string> {
+  return persistently(allocId, () => allocExec(nomad.api, allocId, "main", command));
+}
+
+/** The page of the published port. */
+async function page(allocId: string, path = ""): Promise<string> {
+  const { AllocatedResources } = await nomad.api.allocation(allocId, () => true);
+  const port = AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value;
+  const url = `http://127.0.0.1:${port}/${path}`;
+  return persistently(allocId, async () => (await fetch(url, { signal: AbortSignal.timeout(3000) })).text());
+}
+
+async function persistently(allocId: string, ask: () => Promise<string>): Promise<string> {
+  for (const deadline = performance.now() + 90_000; ; await Bun.sleep(500)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (performance.now() < deadline) continue;
+      const allocation = await nomad.api.allocation(allocId, () => true);
+      const state = taskState(allocation, "main");
+      const logs = await Promise.all(
+        (["stdout", "stderr"] as const).map((name) => nomad.api.logs(allocId, "main", name)),
+      );
+      throw new Error(`${error}\n${state === undefined ? "" : eventTexts(state).join("\n")}\n${logs.join("\n")}`);
+    }
+  }
+}
+
+/** Stops a job; its program has to end by its own stop signal, before it would be killed. */
+async function stop(allocId: string, name: string): Promise<void> {
+  await nomad.api.stopJob(name);
+  const { Events: events = [] } = await untilDead(nomad.api, allocId, "main", 60_000);
+  expect(events?.find(({ Type }) => Type === "Terminated")?.DisplayMessage).toMatch(/Exit Code: (?:0|143)\b/);
+}
+
+test("PostgreSQL: prepares its data as root, changes its user, listens in /run/postgresql", async () => {
+  const id = await start("postgres", {
+    task: `env {\n POSTGRES_PASSWORD = "${PASSWORD}"\n }\nkill_timeout = "30s"`,
+  });
+  const sql = "CREATE TABLE t (n int); INSERT INTO t VALUES (41); SELECT n + 1 FROM t";
+  // Not "-h", which the command line of Nomad takes for itself.
+  const psql = (host: string) => [
+    ...["/usr/bin/env", `PGPASSWORD=${PASSWORD}`, "psql", "-qAt", "--username=postgres", `--host=${host}`],
+  ];
+  expect(await answer(id, [...psql("/var/run/postgresql"), "-c", sql])).toBe("42\n");
+  expect(await answer(id, [...psql("127.0.0.1"), "-c", "SELECT n FROM t"])).toBe("41\n");
+  await stop(id, "postgres");
+}, 240_000);
+
+test("MariaDB: the same with /run/mysqld", async () => {
+  const id = await start("mariadb", { task: 'kill_timeout = "30s"' });
+  const sql = "CREATE DATABASE d; CREATE TABLE d.t (n int); INSERT INTO d.t VALUES (41); SELECT n + 1 FROM d.t";
+  expect(await answer(id, ["/usr/bin/mariadb", "-N", "-e", sql])).toContain("42");
+  await stop(id, "mariadb");
+}, 240_000);
+
+test("Redis: writes into its volume", async () => {
+  const id = await start("redis");
+  expect(await answer(id, ["/usr/bin/redis-cli", "set", "a", "b"])).toBe("OK\n");
+  expect(await answer(id, ["/usr/bin/redis-cli", "save"])).toBe("OK\n");
+  expect(await answer(id, ["/bin/ls", "/data"])).toBe("dump.rdb\n");
+  await stop(id, "redis");
+}, 240_000);
+
+test("nginx: a low port, and a log in /dev/stdout", async () => {
+  const id = await start("nginx", { port: 80 });
+  expect(await page(id)).toBe("nginx answers\n");
+  await persistently(id, async () => {
+    const log = await nomad.api.logs(id, "main");
+    if (!log.includes("GET / HTTP/1.1")) throw new Error(`The log has no request: ${log}`);
+    return log;
+  });
+  await stop(id, "nginx");
+}, 240_000);
+
+test("RabbitMQ: an Erlang node that finds itself by its host name", async () => {
+  const id = await start("rabbitmq");
+  const ping = ["/usr/lib/rabbitmq/bin/rabbitmq-diagnostics", "-q", "check_port_connectivity"];
+  await answer(id, ping);
+  expect(await answer(id, ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "list_users"])).toContain("guest");
+  await stop(id, "rabbitmq");
+}, 240_000);
+
+test("Tomcat: a Java program with a dot in a variable's name", async () => {
+  const id = await start("tomcat", { port: 8080 });
+  expect(await page(id, "type.jsp")).toBe("type=single-node\n");
+  await stop(id, "tomcat");
+}, 240_000);
+
+test("a single static program, as a user that no file names", async () => {
+  const id = await start("static", { port: 9100 });
+  expect(await page(id)).toBe("one static program answers\n");
+  await nomad.api.stopJob("static");
+}, 240_000);
