@@ -126,7 +126,8 @@ const programs: Readonly<Record<string, ProgramConfig>> = {
     Volumes: { "/var/lib/rabbitmq": {} },
   },
   tomcat: {
-    Cmd: [`${tomcat}/bin/catalina.sh`, "run"],
+    // dash drops variables with a dot, bash passes them on.
+    Cmd: ["/bin/bash", `${tomcat}/bin/catalina.sh`, "run"],
     Env: [
       `CATALINA_HOME=${tomcat}`,
       "CATALINA_BASE=/var/lib/tomcat10",
