@@ -86,7 +86,7 @@ export const levels: readonly Level[] = [
   { name: "conformance", paths: ["test/conformance"], place: "host", seconds: 18 },
   { name: "registry", paths: ["test/registry"], place: "host", seconds: 113 },
   { name: "host", paths: ["test/host"], place: "host", seconds: 143 },
-  { name: "nomad", paths: ["test/nomad"], place: "host", host: "with agents", seconds: 200 },
+  { name: "nomad", paths: ["test/nomad", "test/programs"], place: "host", host: "with agents", seconds: 260 },
   { name: "bookworm", paths: everySystemd, place: "host", suite: "bookworm", seconds: 240 },
   { name: "sid", paths: everySystemd, place: "host", suite: "sid", seconds: 260 },
   {

@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { programImages } from "../../tools/images/programs";
-import { allocExec } from "./harness/alloc-exec";
-import { eventTexts, runJob, taskState, untilDead, untilRunning } from "./harness/jobs";
-import { type Nomad, startNomad } from "./harness/nomad";
-import { jobFile } from "./job-file";
+import { allocExec } from "../nomad/harness/alloc-exec";
+import { eventTexts, runJob, taskState, untilDead, untilRunning } from "../nomad/harness/jobs";
+import { type Nomad, startNomad } from "../nomad/harness/nomad";
+import { jobFile } from "../nomad/job-file";
 
 const store = `/var/tmp/programs-${process.pid}`;
 const PASSWORD = "geheim";
