@@ -141,7 +141,7 @@ test("forty tasks of one image run at once, and the image is fetched once", asyn
 }, 360_000);
 
 test("systemctl stop lets the program end by its stop signal, and Nomad gets its exit code", async () => {
-  const config = shell(busybox, "trap 'echo bye; exit 5' INT; echo up; while :; do sleep 0.1; done");
+  const config = shell(busybox, "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done");
   const { allocId } = await runJob(nomad.api, jobFile({ id: "unit-stop", config, task: SMALL }));
   await untilRunning(nomad.api, allocId, "main");
   await nomad.api.logsUntil(allocId, "main", "up");
