@@ -1,20 +1,26 @@
 import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { isAbsolute } from "node:path";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
+import { archiveSource, layoutDirectorySource } from "../image/files-source";
+import type { ArchiveReference } from "../image/image-archive";
 import { mirroredSource } from "../image/mirrors";
-import { ociLayoutSource } from "../image/oci-layout";
+import type { LayoutReference } from "../image/oci-layout";
 import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
 import { type ImageSource, SourceError } from "../image/source";
 import { type AcquiredImage, ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
 import { RETRY_OPTIONS } from "../image/transfer/retry";
+import { unlessAborted } from "../lib/deadline";
+import { ImageError } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
 import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
 import { GcTimer } from "./gc-timer";
 import type { ImageRef } from "./image-ref";
-import { allowedDirectory, requireAllowed } from "./resolve-image";
+import { allowedDirectory, allowedFile, requireAllowed } from "./resolve-image";
 
 /** Registry options from the plugin config and a task's `auth` block. */
 function registryOptions(
@@ -47,10 +53,22 @@ interface ImagesContext {
 /** Where a container (OCI) image comes from. */
 export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
+/** A requested image, as the store needs it. */
+interface Wanted {
+  /** Its name in the store. */
+  readonly name: string;
+  readonly source: ImageSource;
+  readonly reuse: boolean;
+  /** What the source holds until the image is in the store. */
+  readonly held?: Disposable;
+}
+
 /** The container (OCI) images that this process's tasks use, and their garbage collection. */
 export class OciImages {
   #store: ImageStore | undefined;
   readonly #timer: GcTimer;
+  /** The archives that are being read, by name: what needs the same one waits, and then finds its image in the store. */
+  readonly #reading = new Map<string, Promise<unknown>>();
 
   constructor(private readonly context: ImagesContext) {
     this.#timer = new GcTimer(() => this.#collect(), context.log);
@@ -84,12 +102,14 @@ export class OciImages {
   ): Promise<AcquiredImage> {
     const { pull_timeout, gc } = this.context.options();
     const wanted = await this.#wanted(task, origin);
+    using _held = wanted.held;
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
     const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
     try {
-      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress });
+      const request = { ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress };
+      const acquired = await this.#oneByOne(wanted, cancelled, () => store.acquire(request));
       this.scheduleGc();
       return acquired;
     } catch (error) {
@@ -105,15 +125,33 @@ export class OciImages {
     if (gc.image) this.#timer.startIn(gc.image_delay + 1);
   }
 
-  async #wanted(
-    { image, auth }: Pick<TaskOptions, "image" | "auth">,
-    origin: OciRef,
-  ): Promise<{ readonly name: string; readonly source: ImageSource; readonly reuse: boolean }> {
-    const options = this.context.options();
-    if (origin.kind === "layout") {
-      const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
-      return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
+  /** Does what reads an archive after what already reads it: an archive may have to be expanded first. */
+  async #oneByOne<Result>(
+    { name, reuse, held }: Wanted,
+    signal: AbortSignal,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    if (held === undefined || !reuse) return await work();
+    for (let other = this.#reading.get(name); other !== undefined; other = this.#reading.get(name)) {
+      await unlessAborted(other, signal);
     }
+    const reading = work();
+    const settled = reading.then(
+      () => {},
+      () => {},
+    );
+    this.#reading.set(name, settled);
+    try {
+      return await reading;
+    } finally {
+      this.#reading.delete(name);
+    }
+  }
+
+  async #wanted({ image, auth }: Pick<TaskOptions, "image" | "auth">, origin: OciRef): Promise<Wanted> {
+    const options = this.context.options();
+    if (origin.kind === "layout") return await this.#layout(image, origin.reference, origin.inTask !== undefined);
+    if (origin.kind === "archive") return await this.#archive(image, origin.reference, origin.inTask !== undefined);
     // image_paths applies to the store, because registry images are stored there.
     await requireAllowed(origin.reference, options.image_store, options.image_paths);
     const reference = parseReference(origin.reference, options.registry.default);
@@ -121,6 +159,35 @@ export class OciImages {
       name: formatReference(reference),
       source: this.#sourceOf(reference, auth),
       reuse: origin.ask === undefined ? reference.digest !== undefined || reference.tag !== "latest" : !origin.ask,
+    };
+  }
+
+  async #layout(image: string, reference: LayoutReference, inTask: boolean): Promise<Wanted> {
+    const { directory, ...selection } = reference;
+    requireAbsolute(image, directory);
+    const { image_paths: imagePaths } = this.context.options();
+    const found = await allowedDirectory(image, directory, inTask ? [] : imagePaths);
+    const source = layoutDirectorySource(found, selection);
+    return { name: image, source, reuse: false, held: source };
+  }
+
+  async #archive(image: string, { path, ...reference }: ArchiveReference, inTask: boolean): Promise<Wanted> {
+    requireAbsolute(image, path);
+    const { image_paths: imagePaths, gc } = this.context.options();
+    const found = await allowedFile(image, path, inTask ? [] : imagePaths);
+    const { size, mtime } = await stat(found);
+    const source = archiveSource({
+      ...reference,
+      path: found,
+      temporary: async () => (await this.store.open()).temporary,
+      keepFree: gc.image_min_free,
+    });
+    return {
+      // An archive that was not changed is not read again.
+      name: `${archiveName(reference, found)} (${size} bytes of ${mtime.toISOString()})`,
+      source,
+      reuse: true,
+      held: source,
     };
   }
 
@@ -154,4 +221,17 @@ export class OciImages {
     }
     if (left > 0) this.#timer.startIn(Math.max(SOONEST_MS, gc.image_delay));
   }
+}
+
+/** A relative path is in the task's directory, or nowhere. @throws ImageError */
+function requireAbsolute(image: string, path: string): void {
+  if (isAbsolute(path)) return;
+  throw new ImageError(
+    `image ${JSON.stringify(image)} not found: a relative path is in the task's directory local, as in "local/${path.replace(/^.*\//, "")}", and there is no such file.`,
+  );
+}
+
+function archiveName({ format, asked }: Omit<ArchiveReference, "path">, path: string): string {
+  const scheme = format === "any" ? "archive" : `${format}-archive`;
+  return `${scheme}:${path}${asked === undefined ? "" : asked.startsWith("@") ? asked : `:${asked}`}`;
 }
