@@ -2,15 +2,17 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { decodePluginConfig } from "../config/plugin/decode";
 import { ImageStore } from "../image/store/image-store";
-import { checkIntegrity, type ListedImage, listImages } from "../image/store/inventory";
+import { checkIntegrity, listImages, totalBytes } from "../image/store/inventory";
 import { verifyLayer } from "../image/store/layer-verify";
 import { digestOfName, storePaths } from "../image/store/store-format";
 import { fileLock } from "../linux/flock";
 import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
 import { type Command, parseArguments, type Terminal, UsageError } from "./command";
+import { listText, usage, usageText } from "./images-text";
+import { pullImages } from "./pull-images";
 
-const VERBS = ["list", "prune", "verify"] as const;
+const VERBS = ["list", "df", "pull", "prune", "verify"] as const;
 
 /** Maximum number of problems printed per layer; a layer may have one per file. */
 const SHOWN_PROBLEMS = 20;
@@ -18,15 +20,17 @@ const SHOWN_PROBLEMS = 20;
 /** `images`: lists, prunes and verifies the store of container (OCI) images. */
 export const imagesCommand: Command = {
   name: "images",
-  summary: "list, prune or verify the registry images of this client",
-  usage: "[list | prune | verify] [--store DIR] [--json]",
+  summary: "list, pull, prune or verify the container images of this client",
+  usage: "[list | df | pull IMAGE… | prune | verify] [--store DIR] [--json]",
   help: [
     "list    list the images, the most recently used first",
+    "df      the size of each image: of layers of its own, and of layers that other images have too",
+    "pull    fetch images into the store, as a task would; unless a task uses one, it is removed after gc.image_delay",
     "prune   remove the images that no container uses, without waiting for gc.image_delay",
     "verify  compare the unpacked files with the records of their unpacking; exit code 1 if anything differs",
     "",
     "  --store DIR   the image store, if the plugin option image_store is set",
-    "  --json        print JSON (list)",
+    "  --json        print JSON (list, df, pull)",
     "",
     "verify detects bit rot and manual changes: names, owners, modes, times, sizes and checksums of files. It does not detect",
     "changes by an attacker who also rewrote the records, and does not check extended attributes.",
@@ -39,31 +43,30 @@ export const imagesCommand: Command = {
     );
     const [word = "list", ...more] = positionals;
     const verb = VERBS.find((known) => known === word);
-    if (verb === undefined || more.length > 0) throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
+    if (verb === undefined || (more.length > 0 && verb !== "pull"))
+      throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
     const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
+    const asJson = values.json === true;
+    if (verb === "pull") return await pullImages(more, directory, { terminal, asJson });
     if (!existsSync(storePaths(directory).format)) {
       terminal.err(
         `No image store exists in ${directory}: no image was pulled yet, or the plugin option image_store names another directory.\n`,
       );
-      return verb === "list" ? 0 : 1;
+      return verb === "list" || verb === "df" ? 0 : 1;
     }
-    if (verb !== "list") return await { prune, verify }[verb](directory, terminal);
+    if (verb === "prune" || verb === "verify") return await { prune, verify }[verb](directory, terminal);
     const images = await listImages(storePaths(directory));
-    terminal.out(values.json === true ? `${JSON.stringify({ images }, undefined, 2)}\n` : listText(images));
+    if (verb === "list") terminal.out(asJson ? json({ images }) : listText(images, Date.now()));
+    else {
+      const total = await totalBytes(storePaths(directory));
+      terminal.out(asJson ? json(usage(images, total)) : usageText(images, total));
+    }
     return 0;
   },
 };
 
-function listText(images: readonly ListedImage[]): string {
-  if (images.length === 0) return "No images.\n";
-  return images
-    .map(({ digest, names, bytes, layers, machines, lastUse }) => {
-      const used =
-        machines.length === 0 ? `unused since ${new Date(lastUse).toISOString()}` : `used by ${machines.join(", ")}`;
-      const title = names.length === 0 ? "(untagged)" : names.join(", ");
-      return `${title}\n    ${digest}\n    ${(bytes / 1e6).toFixed(1)} MB in ${layers} layers, ${used}\n`;
-    })
-    .join("");
+function json(value: object): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 async function prune(directory: string, terminal: Terminal): Promise<number> {

@@ -118,6 +118,14 @@ function refuseTaskImage({ image }: TaskOptions, ref: ImageRef, { allow_task_ima
   );
 }
 
+/** @throws ConfigError if the option pull is set, and the image is not one of a registry */
+function refusePull({ image, pull }: TaskOptions, { kind }: ImageRef): void {
+  if (pull === undefined || kind === "registry") return;
+  throw new ConfigError(
+    `Option pull = "${pull}" is for images in a registry, and image = ${JSON.stringify(image)} is one on this client, which is read at each start: remove pull, or write docker:// before the name of an image in a registry.`,
+  );
+}
+
 /**
  * Plans the container of a task.
  *
@@ -131,6 +139,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   checkPolicy(decoded, plugin);
   const image = taskImageRef(decoded, { pluginDir, local: taskDirectories(config).local });
   refuseTaskImage(decoded, image, plugin);
+  refusePull(decoded, image);
   const network = networkPlan(config, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);

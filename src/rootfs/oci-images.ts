@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { isAbsolute } from "node:path";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
 import { archiveSource, layoutDirectorySource } from "../image/files-source";
@@ -9,17 +8,18 @@ import { mirroredSource } from "../image/mirrors";
 import type { LayoutReference } from "../image/oci-layout";
 import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
 import { type ImageSource, SourceError } from "../image/source";
-import { type AcquiredImage, ImageStore } from "../image/store/image-store";
+import { ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
 import { RETRY_OPTIONS } from "../image/transfer/retry";
 import { unlessAborted } from "../lib/deadline";
-import { ImageError } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
 import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
+import { archiveName, requireAbsolute } from "./archive-name";
 import { GcTimer } from "./gc-timer";
 import type { ImageRef } from "./image-ref";
+import { acquireNewer, noSource, type TaskImage } from "./pull-policy";
 import { allowedDirectory, allowedFile, requireAllowed } from "./resolve-image";
 
 /** Registry options from the plugin config and a task's `auth` block. */
@@ -53,6 +53,9 @@ interface ImagesContext {
 /** Where a container (OCI) image comes from. */
 export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
+/** The options of a task that decide on how its image is fetched. */
+type ImageTask = Pick<TaskOptions, "image" | "auth" | "pull">;
+
 /** A requested image, as the store needs it. */
 interface Wanted {
   /** Its name in the store. */
@@ -85,21 +88,22 @@ export class OciImages {
   }
 
   /** Refuses what can be refused without a request to the registry. @throws ImageError, ImageReferenceError */
-  async check(task: Pick<TaskOptions, "image" | "auth">, ref: OciRef): Promise<void> {
+  async check(task: ImageTask, ref: OciRef): Promise<void> {
     await this.#wanted(task, ref);
   }
 
   /**
-   * Makes sure that an image is in the store. Except for "latest", a tag that was resolved before is not resolved again.
+   * Makes sure that an image is in the store. Unless the task's option `pull` says otherwise, a tag that was resolved before is not resolved
+   * again, except for "latest".
    *
    * @param task the image as in the job, and its credentials
    * @throws StoreError, SourceError, ImageError, ImageReferenceError
    */
   async acquire(
-    task: Pick<TaskOptions, "image" | "auth">,
+    task: ImageTask,
     origin: OciRef,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
-  ): Promise<AcquiredImage> {
+  ): Promise<TaskImage> {
     const { pull_timeout, gc } = this.context.options();
     const wanted = await this.#wanted(task, origin);
     using _held = wanted.held;
@@ -109,9 +113,13 @@ export class OciImages {
     const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
     try {
       const request = { ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress };
-      const acquired = await this.#oneByOne(wanted, cancelled, () => store.acquire(request));
+      const image = await this.#oneByOne(wanted, cancelled, async () =>
+        task.pull === "newer"
+          ? await acquireNewer(store, request)
+          : { acquired: await store.acquire(request), warnings: [] },
+      );
       this.scheduleGc();
-      return acquired;
+      return image;
     } catch (error) {
       // An abort while waiting for another pull or for the unpacking has no source in its error.
       if (!cancelled.aborted || error instanceof SourceError) throw error;
@@ -148,18 +156,19 @@ export class OciImages {
     }
   }
 
-  async #wanted({ image, auth }: Pick<TaskOptions, "image" | "auth">, origin: OciRef): Promise<Wanted> {
+  async #wanted({ image, auth, pull }: ImageTask, origin: OciRef): Promise<Wanted> {
     const options = this.context.options();
     if (origin.kind === "layout") return await this.#layout(image, origin.reference, origin.inTask !== undefined);
     if (origin.kind === "archive") return await this.#archive(image, origin.reference, origin.inTask !== undefined);
     // image_paths applies to the store, because registry images are stored there.
     await requireAllowed(origin.reference, options.image_store, options.image_paths);
     const reference = parseReference(origin.reference, options.registry.default);
-    return {
-      name: formatReference(reference),
-      source: this.#sourceOf(reference, auth),
-      reuse: origin.ask === undefined ? reference.digest !== undefined || reference.tag !== "latest" : !origin.ask,
-    };
+    const name = formatReference(reference);
+    if (pull === "never") return { name, source: noSource(name), reuse: true };
+    const source = this.#sourceOf(reference, auth);
+    if (pull !== undefined) return { name, source, reuse: pull === "missing" };
+    const once = reference.digest !== undefined || reference.tag !== "latest";
+    return { name, source, reuse: origin.ask === undefined ? once : !origin.ask };
   }
 
   async #layout(image: string, reference: LayoutReference, inTask: boolean): Promise<Wanted> {
@@ -221,17 +230,4 @@ export class OciImages {
     }
     if (left > 0) this.#timer.startIn(Math.max(SOONEST_MS, gc.image_delay));
   }
-}
-
-/** A relative path is in the task's directory, or nowhere. @throws ImageError */
-function requireAbsolute(image: string, path: string): void {
-  if (isAbsolute(path)) return;
-  throw new ImageError(
-    `image ${JSON.stringify(image)} not found: a relative path is in the task's directory local, as in "local/${path.replace(/^.*\//, "")}", and there is no such file.`,
-  );
-}
-
-function archiveName({ format, asked }: Omit<ArchiveReference, "path">, path: string): string {
-  const scheme = format === "any" ? "archive" : `${format}-archive`;
-  return `${scheme}:${path}${asked === undefined ? "" : asked.startsWith("@") ? asked : `:${asked}`}`;
 }

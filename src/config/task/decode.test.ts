@@ -331,6 +331,10 @@ describe("rejected with one sentence", () => {
       { tmp: "disk", volatile: "state" },
       'Options tmp = "disk" and volatile = "state" exclude each other: the image\'s /tmp could not be written; use tmp = "tmpfs".',
     ],
+    [
+      { pull: "always", image_download: { url: "https://x/y" } },
+      'Options pull = "always" and image_download exclude each other: image_download has its own option force.',
+    ],
     [{ ports: ["a"], port_map: { a: 1 } }, "Options ports and port_map exclude each other: use ports."],
     [
       { port_map: { http: 70_000 } },
