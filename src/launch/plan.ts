@@ -24,6 +24,7 @@ import { taskMachineId } from "../nspawn/machine-id";
 import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
+import { refuseVerity } from "../rootfs/verity-files";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
@@ -140,6 +141,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const image = taskImageRef(decoded, { pluginDir, local: taskDirectories(config).local });
   refuseTaskImage(decoded, image, plugin);
   refusePull(decoded, image);
+  if (image.kind !== "host") refuseVerity(decoded);
   const network = networkPlan(config, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);

@@ -17,6 +17,7 @@ import { refuseForeignProgram } from "./program-platform";
 import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
+import { verityFiles } from "./verity-files";
 
 const HOSTS = "/etc/hosts";
 
@@ -52,10 +53,13 @@ export class HostRootfs implements RootfsProvider {
     await images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
     const inTask = origin.kind === "host" ? origin.inTask : undefined;
     const place = await this.#find(options, inTask);
+    const { options: plugin, pluginDir } = this.context;
+    const verity = await verityFiles(options, place, { pluginDir, imagePaths: plugin().image_paths });
     const kept = held.move();
     return {
       config: undefined,
-      mount: async (asked) => {
+      mount: async (job) => {
+        const asked = { ...job, options: { ...job.options, ...verity } };
         const request = inTask === undefined || place.kind === "image" ? asked : keptUnchanged(asked);
         const rootfs = await (place.kind === "directory" ? mountDirectory : mountUnchanged)(place, request, roots);
         const { ephemeral } = request.options;
