@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { decodePluginConfig } from "../config/plugin/decode";
-import type { DownloadedImages, ListedDownload } from "../image/machine/downloaded";
+import type { DownloadedImages } from "../image/machine/downloaded";
 import { ImageStore } from "../image/store/image-store";
-import { checkIntegrity, type ListedImage, listImages } from "../image/store/inventory";
+import { checkIntegrity, listImages, totalBytes } from "../image/store/inventory";
 import { verifyLayer } from "../image/store/layer-verify";
 import { digestOfName, storePaths } from "../image/store/store-format";
 import { fileLock } from "../linux/flock";
@@ -11,8 +11,10 @@ import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
 import { downloadedImages } from "../rootfs/machine-images";
 import { type Command, parseArguments, type Terminal, UsageError } from "./command";
+import { downloadsText, listText, usage, usageText } from "./images-text";
+import { pullImages } from "./pull-images";
 
-const VERBS = ["list", "prune", "verify"] as const;
+const VERBS = ["list", "df", "pull", "prune", "verify"] as const;
 
 /** Maximum number of problems printed per layer; a layer may have one per file. */
 const SHOWN_PROBLEMS = 20;
@@ -20,16 +22,18 @@ const SHOWN_PROBLEMS = 20;
 /** `images`: lists, prunes and verifies the store of container (OCI) images. */
 export const imagesCommand: Command = {
   name: "images",
-  summary: "list, prune or verify the images that the driver downloaded to this client",
-  usage: "[list | prune | verify] [--store DIR] [--json]",
+  summary: "list, pull, prune or verify the images that the driver downloaded to this client",
+  usage: "[list | df | pull IMAGE… | prune | verify] [--store DIR] [--json]",
   help: [
     "list    list the images, the most recently used first: those of registries, then those of image_download",
+    "df      the size of each container image: of layers of its own, and of layers that other images have too",
+    "pull    fetch images into the store, as a task would; unless a task uses one, it is removed after gc.image_delay",
     "prune   remove the images that no container uses, without waiting for gc.image_delay; an image of image_download that",
     "        a task could write into is kept",
     "verify  compare the unpacked files of registry images with the records of their unpacking; exit code 1 if anything differs",
     "",
     "  --store DIR   the image store, if the plugin option image_store is set",
-    "  --json        print JSON (list)",
+    "  --json        print JSON (list, df, pull)",
     "",
     "verify detects bit rot and manual changes: names, owners, modes, times, sizes and checksums of files. It does not detect",
     "changes by an attacker who also rewrote the records, and does not check extended attributes.",
@@ -42,22 +46,31 @@ export const imagesCommand: Command = {
     );
     const [word = "list", ...more] = positionals;
     const verb = VERBS.find((known) => known === word);
-    if (verb === undefined || more.length > 0) throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
+    if (verb === undefined || (more.length > 0 && verb !== "pull"))
+      throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
     const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
+    const asJson = values.json === true;
+    if (verb === "pull") return await pullImages(more, directory, { terminal, asJson });
     const machines = downloadedImages(directory, (path) => openStore(directory, terminal).usesDirectory(path));
     const downloads = await machines.list();
     const exists = existsSync(storePaths(directory).format);
-    if (!exists && (downloads.length === 0 || verb === "verify")) {
+    if (!exists && (downloads.length === 0 || verb === "verify" || verb === "df")) {
       terminal.err(
         `No image store exists in ${directory}: no image was pulled yet, or the plugin option image_store names another directory.\n`,
       );
-      return verb === "list" ? 0 : 1;
+      return verb === "list" || verb === "df" ? 0 : 1;
     }
     if (verb === "verify") return await verify(directory, terminal);
     if (verb === "prune") return await prune(directory, terminal, machines);
     const images = exists ? await listImages(storePaths(directory)) : [];
-    const all = { images, machine_images: downloads };
-    terminal.out(values.json === true ? `${JSON.stringify(all, undefined, 2)}\n` : listText(images, downloads));
+    if (verb === "list") {
+      const all = { images, machine_images: downloads };
+      const text = `${listText(images, Date.now())}${downloadsText(downloads)}`;
+      terminal.out(asJson ? json(all) : text === "" ? "No images.\n" : text);
+    } else {
+      const total = await totalBytes(storePaths(directory));
+      terminal.out(asJson ? json(usage(images, total)) : usageText(images, total));
+    }
     return 0;
   },
 };
@@ -67,24 +80,8 @@ function openStore(directory: string, terminal: Terminal): ImageStore {
   return new ImageStore({ directory, log, isOwned: isRegistered });
 }
 
-function listText(images: readonly ListedImage[], downloads: readonly ListedDownload[]): string {
-  if (images.length + downloads.length === 0) return "No images.\n";
-  const machines = downloads.map(({ name, path, used, written, lastUse }) => {
-    const use = used ? "in use" : `unused since ${new Date(lastUse).toISOString()}`;
-    return `${name}\n    ${path}\n    ${use}${written ? ", kept because a task could write into it" : ""}\n`;
-  });
-  return `${registryText(images)}${machines.join("")}`;
-}
-
-function registryText(images: readonly ListedImage[]): string {
-  return images
-    .map(({ digest, names, bytes, layers, machines, lastUse }) => {
-      const used =
-        machines.length === 0 ? `unused since ${new Date(lastUse).toISOString()}` : `used by ${machines.join(", ")}`;
-      const title = names.length === 0 ? "(untagged)" : names.join(", ");
-      return `${title}\n    ${digest}\n    ${(bytes / 1e6).toFixed(1)} MB in ${layers} layers, ${used}\n`;
-    })
-    .join("");
+function json(value: object): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 async function prune(directory: string, terminal: Terminal, machines: DownloadedImages): Promise<number> {

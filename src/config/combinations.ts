@@ -28,6 +28,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? 'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".'
       : undefined,
 
+  ({ pull, image_download: download }) =>
+    pull !== undefined && download !== undefined
+      ? `Options pull = "${pull}" and image_download exclude each other: image_download has its own option force.`
+      : undefined,
+
   ({ command, boot }) =>
     !boot && command[0] === "" ? 'Option command[0] = "" is not valid: it must name a program.' : undefined,
 

@@ -180,10 +180,11 @@ export class Launcher {
     const { supervisors, roots, networks, log } = this.context;
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const job = jobSettings(config);
-    const own = this.#readableOptions(config);
-    if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
     await roots.recover(ref.machine, log);
-    const recovered = own === undefined ? undefined : applyImageDefaults(own, job, await roots.configOf(ref.machine));
+    const image = await roots.configOf(ref.machine);
+    const own = this.#readableOptions(config, image !== undefined);
+    if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
+    const recovered = own === undefined ? undefined : applyImageDefaults(own, job, image);
     return {
       container,
       exec: execContext(job, recovered?.options),
@@ -238,9 +239,9 @@ export class Launcher {
   }
 
   /** The options of a recovered task, which an earlier version of the driver may have accepted and this one does not. */
-  #readableOptions(config: TaskConfig): TaskOptions | undefined {
+  #readableOptions(config: TaskConfig, fromStore: boolean): TaskOptions | undefined {
     try {
-      return taskOptionsOf(config, this.context.pluginDir);
+      return taskOptionsOf(config, { pluginDir: this.context.pluginDir, fromStore });
     } catch (error) {
       this.context.log.warn("recovered task has a config this version rejects; keeping it running with defaults", {
         task: config.name,

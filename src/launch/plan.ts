@@ -13,6 +13,7 @@ import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task/decode";
 import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
+import { ConfigError } from "../lib/errors";
 import { defined } from "../lib/objects";
 import type { ResourceLimits } from "../linux/cgroup/limits";
 import type { NetworkPlan } from "../network/network";
@@ -23,9 +24,11 @@ import { taskMachineId } from "../nspawn/machine-id";
 import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
+import { refuseVerity } from "../rootfs/verity-files";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
+import { taskDirectories } from "./mounts";
 import { networkPlan } from "./network-plan";
 import { checkNetwork } from "./network-policy";
 import { type PlannedMounts, planMounts } from "./plan-mounts";
@@ -98,9 +101,40 @@ export function storageLimit(
   return own ?? largest;
 }
 
-/** The options of a task. @throws ConfigError */
-export function taskOptionsOf({ msgpackDriverConfig }: Pick<TaskConfig, "msgpackDriverConfig">, pluginDir: string) {
-  return decodeTaskConfig(msgpackDriverConfig, (wanted) => taskImageRef(wanted, { pluginDir }).kind !== "host");
+/** What the options of a task depend on besides its config. */
+interface OptionsContext {
+  /** Base of relative image paths. */
+  readonly pluginDir: string;
+  /** Whether the task already runs from a container (OCI) image; its files in the task's directory may have changed since. */
+  readonly fromStore?: boolean;
+}
+
+/** The options of a task. @throws ConfigError, ImageError */
+export function taskOptionsOf(
+  config: Pick<TaskConfig, "msgpackDriverConfig" | "allocDir" | "name">,
+  { pluginDir, fromStore = false }: OptionsContext,
+) {
+  const { local } = taskDirectories(config);
+  return decodeTaskConfig(
+    config.msgpackDriverConfig,
+    (wanted) => fromStore || taskImageRef(wanted, { pluginDir, local }).kind !== "host",
+  );
+}
+
+/** @throws ConfigError if the image is in the task's directory, and the operator forbids that */
+function refuseTaskImage({ image }: TaskOptions, ref: ImageRef, { allow_task_images: allowed }: PluginOptions): void {
+  if (allowed || ref.kind === "registry" || ref.inTask === undefined) return;
+  throw new ConfigError(
+    `Option image = ${JSON.stringify(image)} is in the task's own directory, which this client does not allow (allow_task_images = false): use an image that the operator of the client provides.`,
+  );
+}
+
+/** @throws ConfigError if the option pull is set, and the image is not one of a registry */
+function refusePull({ image, pull }: TaskOptions, { kind }: ImageRef): void {
+  if (pull === undefined || kind === "registry") return;
+  throw new ConfigError(
+    `Option pull = "${pull}" is for images in a registry, and image = ${JSON.stringify(image)} is one on this client, which is read at each start: remove pull, or write docker:// before the name of an image in a registry.`,
+  );
 }
 
 /**
@@ -112,8 +146,12 @@ export function taskOptionsOf({ msgpackDriverConfig }: Pick<TaskConfig, "msgpack
 export async function planLaunch(config: TaskConfig, machine: string, context: PlanContext): Promise<LaunchPlan> {
   const { plugin, nspawn, pluginDir } = context;
   const features = featuresOf(nspawn.version);
-  const decoded = taskOptionsOf(config, pluginDir);
+  const decoded = taskOptionsOf(config, { pluginDir });
   checkPolicy(decoded, plugin);
+  const image = taskImageRef(decoded, { pluginDir, local: taskDirectories(config).local });
+  refuseTaskImage(decoded, image, plugin);
+  refusePull(decoded, image);
+  if (image.kind !== "host") refuseVerity(decoded);
   const network = networkPlan(config, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
@@ -125,7 +163,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     client: clientOf(config),
     options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
     job: jobSettings(config),
-    image: taskImageRef(decoded, { pluginDir }),
+    image,
     mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,

@@ -44,6 +44,20 @@ describe("refused", () => {
       'Option system_call_filter = "~@sandbox" is not valid: systemd-nspawn 252 of this client does not know the group.',
     ],
     [
+      "an image policy",
+      { image_policy: "root=verity" },
+      {},
+      252,
+      "Option image_policy needs systemd-nspawn 254, and this client has 252.",
+    ],
+    [
+      "a root hash that an earlier version may ignore",
+      { root_hash: "ab".repeat(32) },
+      {},
+      252,
+      "Option root_hash without verity_data needs systemd-nspawn 254, and this client has 252, which would run an image that has no hashes without verification: set verity_data.",
+    ],
+    [
       "a path that was not resolved",
       { bind: { "local/x": "/x" } },
       {},

@@ -2,7 +2,7 @@ import { type OverlayMount, overlaySourceProblem } from "../config/mounts";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import type { TaskMount } from "../nspawn/arguments";
-import { bindOptionSince, type Features } from "../nspawn/features";
+import { bindOptionSince, type Features, IMAGE_POLICY_SINCE } from "../nspawn/features";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { userProblem } from "../values/names";
 
@@ -17,8 +17,23 @@ export interface SupportQuestion {
 export function refuseUnsupported({ options, job, mounts }: SupportQuestion, features: Features): void {
   refuseUnknownGroups(options, features);
   refuseUser(job.user);
+  refuseVerityOptions(options, features);
   for (const mount of mounts) refuseMount(mount, features);
   for (const overlay of options.overlay) refuseOverlay(overlay);
+}
+
+function refuseVerityOptions(options: TaskOptions, { imagePolicy, version }: Features): void {
+  const { image_policy: policy, root_hash: hash, verity_data: data } = options;
+  if (imagePolicy) return;
+  if (policy !== undefined) {
+    throw new ConfigError(
+      `Option image_policy needs systemd-nspawn ${IMAGE_POLICY_SINCE}, and this client has ${version}.`,
+    );
+  }
+  if (hash === undefined || data !== undefined) return;
+  throw new ConfigError(
+    `Option root_hash without verity_data needs systemd-nspawn ${IMAGE_POLICY_SINCE}, and this client has ${version}, which would run an image that has no hashes without verification: set verity_data.`,
+  );
 }
 
 function refuseUser(user: string): void {

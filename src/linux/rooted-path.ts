@@ -22,15 +22,24 @@ export function openTree(directory: string): TreeRoot {
 
 /** The text of a regular file; "" if it does not exist or has no sensible size. */
 export function readInTree(tree: Pick<TreeRoot, "fd">, path: string): string {
+  const fd = openFileInTree(tree, path);
+  if (fd === undefined) return "";
+  using open = new DisposableStack();
+  open.adopt(fd, closeSync);
+  return fstatSync(fd).size > MAX_BYTES ? "" : readFileSync(fd, "utf8");
+}
+
+/** Opens a regular file for reading; undefined if it does not exist, or something else has its name. */
+export function openFileInTree(tree: Pick<TreeRoot, "fd">, path: string): number | undefined {
   // Opened in two steps, because opening a device or FIFO may have side effects.
   const found = openInRoot(tree.fd, path, O_PATH);
-  if (found === undefined) return "";
-  using open = new DisposableStack();
-  open.adopt(found, closeSync);
-  const stats = fstatSync(found);
-  if (!stats.isFile() || stats.size > MAX_BYTES) return "";
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-  return readFileSync(open.adopt(openSync(`/proc/self/fd/${found}`, flags), closeSync), "utf8");
+  if (found === undefined) return undefined;
+  try {
+    if (!fstatSync(found).isFile()) return undefined;
+    return openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } finally {
+    closeSync(found);
+  }
 }
 
 /** Whether a path exists. */

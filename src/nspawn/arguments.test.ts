@@ -40,6 +40,34 @@ test("a config with only an image boots, like in the Go driver", () => {
   ]);
 });
 
+test("dm-verity and the policy of a disk image", () => {
+  const hash = "ab".repeat(32);
+  const verity = {
+    root_hash: hash,
+    root_hash_signature: "base64:AAAA",
+    verity_data: "/v",
+    image_policy: "root=verity",
+  };
+  const expected = [
+    `--root-hash=${hash}`,
+    "--root-hash-sig=base64:AAAA",
+    "--verity-data=/v",
+    "--image-policy=root=verity",
+  ];
+  expect(args({ ...PLAIN, ...verity }, { image: { kind: "image", path: "/srv/x.raw" } })).toEqual(
+    expect.arrayContaining(expected),
+  );
+});
+
+test.each([
+  [257, {}, ["--image-policy=root=verity+signed:=open"]],
+  [257, { image_policy: "root=verity" }, ["--image-policy=root=verity"]],
+  [252, {}, []],
+])("an image with a root hash has to be verified: %d, %j", (version, more, expected) => {
+  const given = args({ ...PLAIN, root_hash: "ab".repeat(32), ...more }, { features: featuresOf(version) });
+  expect(given.filter((word) => word.startsWith("--image-policy"))).toEqual(expected);
+});
+
 test("a plain command follows a double dash", () => {
   expect(args({ ...PLAIN, command: ["/bin/sh", "-c", "true"] })).toEqual([
     ...START,

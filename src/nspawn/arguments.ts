@@ -7,6 +7,9 @@ import { namespaced } from "../values/private-users";
 import type { Features } from "./features";
 import { MACHINE_ID_PATH, type MachineId } from "./machine-id";
 
+/** The root has to be verified; other partitions are as without a policy (systemd.image-policy(7)). */
+const VERIFIED_ROOT = "root=verity+signed:=open";
+
 /** A host path that the driver mounts into the container: a task directory or a volume. */
 export interface TaskMount {
   /** Absolute path on the host. */
@@ -69,6 +72,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...(input.killSignal === undefined ? [] : [`--kill-signal=${input.killSignal}`]),
     `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
     ...rowSwitches(options),
+    ...verityPolicy(options, features),
     ...(options.user === undefined ? [] : [`${features.userSwitch}=${options.user}`]),
     // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
     ...(features.restrictAddressFamilies ? ["--restrict-address-families="] : []),
@@ -85,6 +89,14 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...input.environment,
     ...(options.command.length === 0 ? [] : ["--", ...options.command]),
   ];
+}
+
+/**
+ * systemd-nspawn ignores a root hash if the image is a file system without partitions and hashes (measured with 252 and 257): the policy
+ * makes it refuse an image that is not verified.
+ */
+function verityPolicy({ root_hash: hash, image_policy: policy }: TaskOptions, { imagePolicy }: Features): string[] {
+  return hash !== undefined && policy === undefined && imagePolicy ? [`--image-policy=${VERIFIED_ROOT}`] : [];
 }
 
 /** The switches that an option's row makes from its value. */

@@ -30,6 +30,8 @@ export interface Features {
    * only AF_INET, AF_INET6 and AF_UNIX, and a later one does so.
    */
   readonly restrictAddressFamilies: boolean;
+  /** `--image-policy=` is known. */
+  readonly imagePolicy: boolean;
 }
 
 /**
@@ -41,6 +43,8 @@ const SINCE = {
   uidSwitch: 261,
   restrictAddressFamilies: 261,
   setenvByName: 250,
+  // Measured: not with 252, with 257; systemd-nspawn(1) says 254.
+  imagePolicy: 254,
   // systemd issue 34254, observed up to 256.
   volatileMapped: 257,
   // Measured: not with 252, with 257.
@@ -60,8 +64,12 @@ export function featuresOf(version: number): Features {
     unknownSystemCallGroups: namesWhere(SINCE.systemCallGroups, (since) => version < since),
     userSwitch: version >= SINCE.uidSwitch ? "--uid" : "--user",
     restrictAddressFamilies: version >= SINCE.restrictAddressFamilies,
+    imagePolicy: version >= SINCE.imagePolicy,
   };
 }
+
+/** The version that introduced `--image-policy=`, for an error. */
+export const IMAGE_POLICY_SINCE = SINCE.imagePolicy;
 
 /** The version that introduced a bind option, for an error; undefined for an unknown option. */
 export function bindOptionSince(name: string): number | undefined {

@@ -19,6 +19,7 @@ import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { pickedUsers, refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 import { showRun } from "./run-directory";
+import { verityFiles } from "./verity-files";
 
 const HOSTS = "/etc/hosts";
 
@@ -45,7 +46,7 @@ export class HostRootfs implements RootfsProvider {
   }
 
   async acquire(
-    { options }: RootfsRequest,
+    { options, image: origin }: RootfsRequest,
     { signal, onProgress }: Pick<PullWatch, "signal" | "onProgress">,
   ): Promise<ImageLease> {
     const { image } = options;
@@ -53,11 +54,16 @@ export class HostRootfs implements RootfsProvider {
     using held = new DisposableStack();
     held.use(await images.lease(options, signal));
     await images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
-    const place = await this.#find(options);
+    const inTask = origin.kind === "host" ? origin.inTask : undefined;
+    const place = await this.#find(options, inTask);
+    const { options: plugin, pluginDir } = this.context;
+    const verity = await verityFiles(options, place, { pluginDir, imagePaths: plugin().image_paths });
     const kept = held.move();
     return {
       config: undefined,
-      mount: async (request) => {
+      mount: async (job) => {
+        const asked = { ...job, options: { ...job.options, ...verity } };
+        const request = inTask === undefined || place.kind === "image" ? asked : keptUnchanged(asked);
         const rootfs = await (place.kind === "directory" ? mountDirectory : mountUnchanged)(place, request, roots);
         const { ephemeral } = request.options;
         const written = rootfs.image.path === place.path && !ephemeral && isWritable(request.options);
@@ -68,15 +74,29 @@ export class HostRootfs implements RootfsProvider {
     };
   }
 
-  async #find({ image, boot, pivot_root }: RootfsRequest["options"]): Promise<ResolvedImage> {
+  /** @param inTask where the image is in the task's directory, to which image_paths does not apply */
+  async #find(
+    { image, boot, pivot_root }: RootfsRequest["options"],
+    inTask: string | undefined,
+  ): Promise<ResolvedImage> {
     const { options, pluginDir } = this.context;
-    const place = await resolveImage(image, { pluginDir, imagePaths: options().image_paths });
+    const imagePaths = inTask === undefined ? options().image_paths : [];
+    const place = await resolveImage(inTask ?? image, { pluginDir, imagePaths });
     if (place.kind === "directory") {
       const problem = await osTreeProblem(place.path, { boot, pivotRoot: pivot_root?.newRoot });
       if (problem !== undefined) throw new ConfigError(problem);
     }
     return place;
   }
+}
+
+/**
+ * A root directory in the task's directory stays as it is: the container sees it a second time below /local, where systemd-nspawn cannot map
+ * the owners of a tree that contains the mounted root (EBUSY).
+ */
+function keptUnchanged(request: RootfsRequest): RootfsRequest {
+  const { options } = request;
+  return isWritable(options) ? { ...request, options: { ...options, ephemeral: true } } : request;
 }
 
 async function mountDirectory(place: ResolvedImage, request: RootfsRequest, roots: ContainerRoots): Promise<Rootfs> {

@@ -1,20 +1,26 @@
 import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
+import { archiveSource, layoutDirectorySource } from "../image/files-source";
+import type { ArchiveReference } from "../image/image-archive";
 import { mirroredSource } from "../image/mirrors";
-import { ociLayoutSource } from "../image/oci-layout";
+import type { LayoutReference } from "../image/oci-layout";
 import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
 import { type ImageSource, SourceError } from "../image/source";
-import { type AcquiredImage, ImageStore } from "../image/store/image-store";
+import { ImageStore } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
 import { RETRY_OPTIONS } from "../image/transfer/retry";
+import { unlessAborted } from "../lib/deadline";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
 import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
+import { archiveName, requireAbsolute } from "./archive-name";
 import { GcTimer } from "./gc-timer";
 import type { ImageRef } from "./image-ref";
-import { allowedDirectory, requireAllowed } from "./resolve-image";
+import { acquireNewer, noSource, type TaskImage } from "./pull-policy";
+import { allowedDirectory, allowedFile, requireAllowed } from "./resolve-image";
 
 /** Registry options from the plugin config and a task's `auth` block. */
 function registryOptions(
@@ -47,10 +53,25 @@ interface ImagesContext {
 /** Where a container (OCI) image comes from. */
 export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
+/** The options of a task that decide on how its image is fetched. */
+type ImageTask = Pick<TaskOptions, "image" | "auth" | "pull">;
+
+/** A requested image, as the store needs it. */
+interface Wanted {
+  /** Its name in the store. */
+  readonly name: string;
+  readonly source: ImageSource;
+  readonly reuse: boolean;
+  /** What the source holds until the image is in the store. */
+  readonly held?: Disposable;
+}
+
 /** The container (OCI) images that this process's tasks use, and their garbage collection. */
 export class OciImages {
   #store: ImageStore | undefined;
   readonly #timer: GcTimer;
+  /** The archives that are being read, by name: what needs the same one waits, and then finds its image in the store. */
+  readonly #reading = new Map<string, Promise<unknown>>();
 
   constructor(private readonly context: ImagesContext) {
     this.#timer = new GcTimer(() => this.#collect(), context.log);
@@ -67,31 +88,38 @@ export class OciImages {
   }
 
   /** Refuses what can be refused without a request to the registry. @throws ImageError, ImageReferenceError */
-  async check(task: Pick<TaskOptions, "image" | "auth">, ref: OciRef): Promise<void> {
+  async check(task: ImageTask, ref: OciRef): Promise<void> {
     await this.#wanted(task, ref);
   }
 
   /**
-   * Makes sure that an image is in the store. Except for "latest", a tag that was resolved before is not resolved again.
+   * Makes sure that an image is in the store. Unless the task's option `pull` says otherwise, a tag that was resolved before is not resolved
+   * again, except for "latest".
    *
    * @param task the image as in the job, and its credentials
    * @throws StoreError, SourceError, ImageError, ImageReferenceError
    */
   async acquire(
-    task: Pick<TaskOptions, "image" | "auth">,
+    task: ImageTask,
     origin: OciRef,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
-  ): Promise<AcquiredImage> {
+  ): Promise<TaskImage> {
     const { pull_timeout, gc } = this.context.options();
     const wanted = await this.#wanted(task, origin);
+    using _held = wanted.held;
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
     const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
     try {
-      const acquired = await store.acquire({ ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress });
+      const request = { ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress };
+      const image = await this.#oneByOne(wanted, cancelled, async () =>
+        task.pull === "newer"
+          ? await acquireNewer(store, request)
+          : { acquired: await store.acquire(request), warnings: [] },
+      );
       this.scheduleGc();
-      return acquired;
+      return image;
     } catch (error) {
       // An abort while waiting for another pull or for the unpacking has no source in its error.
       if (!cancelled.aborted || error instanceof SourceError) throw error;
@@ -105,22 +133,70 @@ export class OciImages {
     if (gc.image) this.#timer.startIn(gc.image_delay + 1);
   }
 
-  async #wanted(
-    { image, auth }: Pick<TaskOptions, "image" | "auth">,
-    origin: OciRef,
-  ): Promise<{ readonly name: string; readonly source: ImageSource; readonly reuse: boolean }> {
-    const options = this.context.options();
-    if (origin.kind === "layout") {
-      const directory = await allowedDirectory(image, origin.reference.directory, options.image_paths);
-      return { name: image, source: ociLayoutSource({ ...origin.reference, directory }), reuse: false };
+  /** Does what reads an archive after what already reads it: an archive may have to be expanded first. */
+  async #oneByOne<Result>(
+    { name, reuse, held }: Wanted,
+    signal: AbortSignal,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    if (held === undefined || !reuse) return await work();
+    for (let other = this.#reading.get(name); other !== undefined; other = this.#reading.get(name)) {
+      await unlessAborted(other, signal);
     }
+    const reading = work();
+    const settled = reading.then(
+      () => {},
+      () => {},
+    );
+    this.#reading.set(name, settled);
+    try {
+      return await reading;
+    } finally {
+      this.#reading.delete(name);
+    }
+  }
+
+  async #wanted({ image, auth, pull }: ImageTask, origin: OciRef): Promise<Wanted> {
+    const options = this.context.options();
+    if (origin.kind === "layout") return await this.#layout(image, origin.reference, origin.inTask !== undefined);
+    if (origin.kind === "archive") return await this.#archive(image, origin.reference, origin.inTask !== undefined);
     // image_paths applies to the store, because registry images are stored there.
     await requireAllowed(origin.reference, options.image_store, options.image_paths);
     const reference = parseReference(origin.reference, options.registry.default);
+    const name = formatReference(reference);
+    if (pull === "never") return { name, source: noSource(name), reuse: true };
+    const source = this.#sourceOf(reference, auth);
+    if (pull !== undefined) return { name, source, reuse: pull === "missing" };
+    const once = reference.digest !== undefined || reference.tag !== "latest";
+    return { name, source, reuse: origin.ask === undefined ? once : !origin.ask };
+  }
+
+  async #layout(image: string, reference: LayoutReference, inTask: boolean): Promise<Wanted> {
+    const { directory, ...selection } = reference;
+    requireAbsolute(image, directory);
+    const { image_paths: imagePaths } = this.context.options();
+    const found = await allowedDirectory(image, directory, inTask ? [] : imagePaths);
+    const source = layoutDirectorySource(found, selection);
+    return { name: image, source, reuse: false, held: source };
+  }
+
+  async #archive(image: string, { path, ...reference }: ArchiveReference, inTask: boolean): Promise<Wanted> {
+    requireAbsolute(image, path);
+    const { image_paths: imagePaths, gc } = this.context.options();
+    const found = await allowedFile(image, path, inTask ? [] : imagePaths);
+    const { size, mtime } = await stat(found);
+    const source = archiveSource({
+      ...reference,
+      path: found,
+      temporary: async () => (await this.store.open()).temporary,
+      keepFree: gc.image_min_free,
+    });
     return {
-      name: formatReference(reference),
-      source: this.#sourceOf(reference, auth),
-      reuse: origin.ask === undefined ? reference.digest !== undefined || reference.tag !== "latest" : !origin.ask,
+      // An archive that was not changed is not read again.
+      name: `${archiveName(reference, found)} (${size} bytes of ${mtime.toISOString()})`,
+      source,
+      reuse: true,
+      held: source,
     };
   }
 

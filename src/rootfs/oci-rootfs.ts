@@ -24,7 +24,7 @@ export class OciRootfs implements RootfsProvider {
   ): Promise<ImageLease> {
     const { images, roots } = this.context;
     using held = new DisposableStack();
-    const acquired = await images.acquire(options, ociRef(image), {
+    const { acquired, warnings } = await images.acquire(options, ociRef(image), {
       signal,
       onProgress: (progress) => onProgress({ image: options.image, ...progress }),
     });
@@ -33,7 +33,10 @@ export class OciRootfs implements RootfsProvider {
     const kept = held.move();
     return {
       config,
-      mount: (request) => mountOciRoot({ ...request, roots, stored, config }),
+      mount: async (request) => {
+        const rootfs = await mountOciRoot({ ...request, roots, stored, config });
+        return { ...rootfs, warnings: [...warnings, ...rootfs.warnings] };
+      },
       [Symbol.dispose]: () => kept.dispose(),
     };
   }

@@ -92,13 +92,30 @@ export async function allowedDirectory(
   directory: string,
   imagePaths: readonly string[],
 ): Promise<string> {
+  const { path, stats } = await allowedPath(image, directory, imagePaths);
+  if (stats.isDirectory()) return path;
+  throw new ImageError(`image ${JSON.stringify(image)} not found: ${directory} is not a directory.`);
+}
+
+/**
+ * A regular file of the host without symlinks, if image_paths allows it.
+ *
+ * @param image as named in the job
+ * @throws ImageError
+ */
+export async function allowedFile(image: string, file: string, imagePaths: readonly string[]): Promise<string> {
+  const { path, stats } = await allowedPath(image, file, imagePaths);
+  if (stats.isFile()) return path;
+  throw new ImageError(`image ${JSON.stringify(image)} not found: ${file} is not a regular file.`);
+}
+
+async function allowedPath(image: string, path: string, imagePaths: readonly string[]): Promise<Found> {
   const quoted = JSON.stringify(image);
-  const found = await findPath(directory);
-  if (found === undefined) throw new ImageError(`image ${quoted} not found: ${directory} does not exist.`);
-  if (!found.stats.isDirectory()) throw new ImageError(`image ${quoted} not found: ${directory} is not a directory.`);
+  const found = await findPath(path);
+  if (found === undefined) throw new ImageError(`image ${quoted} not found: ${path} does not exist.`);
   const allowed = await checkAllowed(quoted, found.path, imagePaths);
   if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
-  return found.path;
+  return found;
 }
 
 /**

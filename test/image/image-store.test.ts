@@ -17,7 +17,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { ociLayoutSource } from "../../src/image/oci-layout";
+import { layoutDirectorySource } from "../../src/image/files-source";
 import type { ImageSource } from "../../src/image/source";
 import { type AcquiredImage, ImageStore, releaseRoot } from "../../src/image/store/image-store";
 import { unsyncedLayers } from "../../src/image/store/layers";
@@ -60,7 +60,7 @@ function openStore(isOwned: (machine: string) => boolean = () => true): ImageSto
   });
 }
 
-function acquire(store: ImageStore, tag: string, source: ImageSource = ociLayoutSource({ directory: layout, tag })) {
+function acquire(store: ImageStore, tag: string, source: ImageSource = layoutDirectorySource(layout, { tag })) {
   const signal = AbortSignal.timeout(60_000);
   return store.acquire({ name: `oci:${layout}:${tag}`, source, reuse: false, keepFree: 0, signal });
 }
@@ -175,7 +175,7 @@ test("only one of several processes fetches", async () => {
 });
 
 test("two layers are fetched at once, and unpacked during the download", async () => {
-  const own = ociLayoutSource({ directory: layout, tag: "one" });
+  using own = layoutDirectorySource(layout, { tag: "one" });
   const { layers } = await own.manifest({ signal: AbortSignal.timeout(5000) });
   const begun = new Set<string>();
   const filesOf = async (name: string) =>
@@ -218,11 +218,12 @@ test("an image without layers is refused", async () => {
 test("a cancelled start does not cancel others that wait for the same image; a timeout is reported as an error", async () => {
   const store = openStore();
   const give = new AbortController();
+  using own = layoutDirectorySource(layout, { tag: "one" });
   const slow: ImageSource = {
-    ...ociLayoutSource({ directory: layout, tag: "one" }),
+    ...own,
     read: async function* (content, options) {
       await Bun.sleep(100);
-      yield* ociLayoutSource({ directory: layout, tag: "one" }).read(content, options);
+      yield* own.read(content, options);
     },
   };
   const name = `oci:${layout}:one`;

@@ -1,6 +1,6 @@
 /** Pulls an image into a store and reports it, for tests that kill the pulling process. Arguments: store, image's directory, tag. */
 
-import { ociLayoutSource } from "../../src/image/oci-layout";
+import { layoutDirectorySource } from "../../src/image/files-source";
 import { ImageStore } from "../../src/image/store/image-store";
 import { createLogger } from "../../src/plugin/logger";
 
@@ -10,9 +10,10 @@ const store = new ImageStore({
   log: createLogger("pull", (line) => process.stderr.write(line)),
   isOwned: () => true,
 });
+using source = layoutDirectorySource(layout, { tag });
 using acquired = await store.acquire({
   name: `oci:${layout}:${tag}`,
-  source: ociLayoutSource({ directory: layout, tag }),
+  source,
   reuse: false,
   keepFree: 0,
   signal: AbortSignal.timeout(60_000),

@@ -9,6 +9,7 @@ import { startRegistry } from "../support/registry";
 import type { Allocation } from "./harness/api";
 import { lastExit, runJob, taskState, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
+import { jobFile } from "./job-file";
 
 const directory = resolve(import.meta.dir, "../../examples");
 
@@ -136,4 +137,31 @@ test("registry-image.hcl runs an image from a registry, with its user", async ()
   expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
   await nomad.api.logsUntil(allocId, "program", "Hello from ID=busybox, as user 1000", "stdout", 10_000);
   await nomad.api.stopJob(id);
+}, 120_000);
+
+test("artifact-image.hcl runs an archive that Nomad has downloaded", async () => {
+  await using site = await startDownloadSite();
+  const layout = join(images, "artifact");
+  const image = await writeImage(layout, "1", [{ archive: await archiveOf(busybox) }], { User: "app" });
+  const archive = join(site.directory, "app.oci.tar");
+  await run(["skopeo", "copy", "--quiet", image, `oci-archive:${archive}`]);
+  await run(["gzip", archive]);
+  const { allocId } = await runJob(nomad.api, await job("artifact-image.hcl"), { url: `${site.url}/app.oci.tar.gz` });
+  expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "program")).toBe("Hello from an artifact, as user 1000\n");
+}, 120_000);
+
+test("an artifact that Nomad has unpacked is a layout", async () => {
+  await using site = await startDownloadSite();
+  const layout = join(images, "unpacked");
+  const image = await writeImage(layout, "1", [{ archive: await archiveOf(busybox) }]);
+  const archive = join(site.directory, "app.tar");
+  await run(["skopeo", "copy", "--quiet", image, `oci-archive:${archive}`]);
+  const config = { image: "local/image", network_veth: false, command: ["/bin/echo", "unpacked"] };
+  const task = `artifact {\n source = "${site.url}/app.tar"\n destination = "local/image"\n }`;
+  const { allocId } = await runJob(nomad.api, jobFile({ id: "unpacked", config, task }));
+  const end = lastExit(await untilDead(nomad.api, allocId, "main", 60_000));
+  expect(await nomad.api.logs(allocId, "main", "stderr")).toBe("");
+  expect(end).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "main")).toBe("unpacked\n");
 }, 120_000);

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { cp, link, mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { featuresOf } from "../../src/nspawn/features";
+import { readNspawn } from "../../src/nspawn/installation";
 import { driverBinary } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { diskImage } from "../../tools/images/images";
@@ -165,6 +167,32 @@ describe("images that are block devices", () => {
       expect(end.err).not.toBe("");
     }
   });
+
+  test("a policy, a root hash and their files", async () => {
+    const image = join(bench.scratch, "policy.raw");
+    await cp(await diskImage(), image);
+    const ended = (more: Readonly<Record<string, unknown>>) => bench.finished(shell(image, "true", more));
+    const refused = async (more: Readonly<Record<string, unknown>>, of = image) =>
+      sentence(bench.start(await bench.task(shell(of, "true", more))));
+    const hash = "ab".repeat(32);
+    const nspawn = await readNspawn();
+    if (nspawn !== undefined && featuresOf(nspawn.version).imagePolicy) {
+      if (works) expect((await ended({ image_policy: "root=unprotected:=ignore" })).code).toBe(0);
+      expect((await ended({ image_policy: "root=verity:=ignore" })).code).not.toBe(0);
+      // It has no hashes.
+      expect((await ended({ root_hash: hash })).code).not.toBe(0);
+    } else {
+      expect(await refused({ root_hash: hash })).toContain("Option root_hash without verity_data needs");
+      expect(await refused({ image_policy: "root=verity" })).toContain("Option image_policy needs systemd-nspawn 254");
+    }
+    // The hashes are of something else.
+    expect((await ended({ root_hash: hash, verity_data: image })).code).not.toBe(0);
+    expect(await refused({ verity_data: "/nowhere/hashes" })).toContain("/nowhere/hashes");
+    expect(await refused({ verity_data: "/usr" })).toContain("is a directory: it must be a file");
+    expect(await refused({ root_hash: hash, verity_data: image }, tree)).toContain(
+      "Option root_hash is for disk images",
+    );
+  }, 60_000);
 
   test("a block device", async () => {
     const file = join(bench.scratch, "device.raw");

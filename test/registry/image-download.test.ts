@@ -100,6 +100,21 @@ describe.each([
     await rm(join(machines, task.config.image), { recursive: true });
   });
 
+  test("one with the root directory in a single directory", async () => {
+    const file = `${site.directory}/inside.tar`;
+    await run([
+      "tar",
+      "--create",
+      `--file=${file}`,
+      "--transform=s,^\\.,inside-1,",
+      `--directory=${bench.busybox}`,
+      ".",
+    ]);
+    const task = spec({ url: `${site.url}/inside.tar` }, "echo started");
+    expect((await bench.finished(task)).stdout).toBe("started\n");
+    await rm(join(machines, task.config.image), { recursive: true });
+  });
+
   test("one compressed by zstd", async () => {
     await run([
       "tar",

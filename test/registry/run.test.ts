@@ -34,3 +34,17 @@ test("run runs the image's command, or another one; images lists and removes the
   expect(await driver("images", "prune")).toMatchObject({ code: 0 });
   expect((await driver("images")).stdout).not.toContain(image);
 });
+
+test("images pull fetches an image; list and df show it", async () => {
+  const pulled = await driver("images", "pull", image, "--json");
+  expect(JSON.parse(pulled.stdout)).toMatchObject({ images: [{ name: image, fetched: true }] });
+  expect((await driver("images", "pull", image)).stdout).toContain(", was in the store\n");
+  expect((await driver("images")).stdout).toMatch(/ {4}resolved \d+ s ago\n/);
+  const sizes: unknown = JSON.parse((await driver("images", "df", "--json")).stdout);
+  expect(sizes).toMatchObject({ images: [{ names: [image], sharedBytes: 0 }] });
+  expect((await driver("images", "df")).stdout).toContain(image);
+  expect(await driver("images", "pull")).toMatchObject({ code: 2 });
+  expect((await driver("images", "pull", "debian")).stderr).toContain("is not the name of a container image");
+  expect((await driver("images", "pull", `oci:${layouts}:none`)).stderr).toContain('has no image "none"');
+  expect(await driver("images", "prune")).toMatchObject({ code: 0 });
+});

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { run } from "../../tools/command";
 import { type Fixture, useFixture } from "../protocol/fixture";
 import { sentence } from "../protocol/inside";
+import { watchEvents } from "../support/event-watch";
 import { archiveOf, type Config, type Layer, writeImage } from "../support/oci-image";
 import { startRegistry, type TestRegistry } from "../support/registry";
 import { archive, file } from "../support/tar-archive";
@@ -78,6 +79,41 @@ test("latest is resolved at every start", async () => {
   expect((await bench.finished({ config })).stdout).toBe("one\n");
   await push("team/app:latest", [{ archive: base }], says("two"));
   expect((await bench.finished({ config })).stdout).toBe("two\n");
+});
+
+test("pull decides when the registry is asked", async () => {
+  await using own = await startRegistry();
+  const name = `${own.host}/team/pulled:1`;
+  const put = async (text: string) => {
+    const image = await writeImage(await mkdtemp(join(layout, "pull-")), "1", [{ archive: base }], says(text));
+    await run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", image, `docker://${name}`]);
+  };
+  const config = (pull: string) => ({ image: name, network_veth: false, pull });
+  const output = async (pull: string) => (await bench.finished({ config: config(pull) })).stdout;
+  await put("one");
+  const refused = await sentence(bench.start(await bench.task({ config: config("never") })));
+  expect(refused).toContain('is not in the image store of this client, and pull = "never" forbids to fetch it');
+  expect(await output("newer")).toBe("one\n");
+  await put("two");
+  expect(await output("missing")).toBe("one\n");
+  expect(await output("never")).toBe("one\n");
+  expect(await output("always")).toBe("two\n");
+  await put("three");
+  expect(await output("newer")).toBe("three\n");
+  await own[Symbol.asyncDispose]();
+  await using events = watchEvents(bench.client());
+  expect(await output("newer")).toBe("three\n");
+  await events.waitFor(`The stored image ${name} is used, because its registry cannot be asked for a newer one`);
+  expect(await sentence(bench.start(await bench.task({ config: config("always") })))).toContain(own.host);
+}, 120_000);
+
+test.each([
+  ["newer", "oci:/srv/images:1", "is one on this client, which is read at each start"],
+  ["always", "/srv/tree", "is one on this client, which is read at each start"],
+  ["sometimes", "r.lan/a:1", 'it must be "missing", "always", "never" or "newer"'],
+])("pull = %p is refused for %s", async (pull, image, text) => {
+  const task = await bench.task({ config: { image, pull, network_veth: false } });
+  expect(await sentence(bench.start(task))).toContain(text);
 });
 
 test("an image that cannot be fetched is reported as an error", async () => {

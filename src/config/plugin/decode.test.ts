@@ -11,6 +11,7 @@ test("an empty config has the defaults", () => {
     enabled: true,
     volumes: true,
     image_paths: [],
+    allow_task_images: true,
     allow_caps: ["all"],
     allow_properties: [],
     allow_negative_oom_score_adjust: false,

@@ -31,6 +31,11 @@ export const pluginOptions = {
       "Directories that images may come from; empty allows any. Registry images come from `image_store`, and those of `image_download` from `/var/lib/machines`.",
     example: 'image_paths = ["/var/lib/machines"]',
   }),
+  allow_task_images: option({
+    ...flag(true),
+    meaning:
+      "Whether an image may be in the task's own directory, where Nomad's `artifact` blocks put it (`image = \"local/NAME\"`); `image_paths` does not apply there.",
+  }),
   image_store: option({
     type: { kind: "string" },
     schema: v.optional(absolutePath, "/var/lib/nomad-driver-nspawn"),

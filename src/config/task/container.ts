@@ -13,7 +13,7 @@ export const containerOptions = {
     allowed:
       "a directory, a disk image, a block device, the name of an image known to machinectl, or the reference of a container (OCI) image",
     meaning:
-      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`; or a container (OCI) image (docs/images.md), as `oci:/PATH:TAG` from an OCI layout directory on the client. A relative path is resolved in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
+      "The container's root file system: a directory, a disk image file, a block device or the name of an image known to `machinectl`; or a container (OCI) image (docs/images.md), also from a directory or an archive on the client (`oci:/PATH:TAG`, `oci-archive:/FILE:TAG`, `docker-archive:/FILE:NAME:TAG`). `local/NAME` is what an `artifact` block has put into the task's directory. Other relative paths are resolved in Nomad's plugin directory. `/` needs `ephemeral`, or `volatile` set to `yes` or `state`.",
     nspawn: "--directory=, --image=",
     example: 'image = "/var/lib/machines/debian"',
   }),

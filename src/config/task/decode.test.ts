@@ -341,6 +341,23 @@ describe("rejected with one sentence", () => {
       { tmp: "disk", volatile: "state" },
       'Options tmp = "disk" and volatile = "state" exclude each other: the image\'s /tmp could not be written; use tmp = "tmpfs".',
     ],
+    [
+      { pull: "always", image_download: { url: "https://x/y" } },
+      'Options pull = "always" and image_download exclude each other: image_download has its own option force.',
+    ],
+    [
+      { root_hash: "abc" },
+      'Option root_hash = "abc" is not valid: it must be a root hash of dm-verity: an even number of hexadecimal digits, at least 32.',
+    ],
+    [
+      { root_hash_signature: "x.p7s" },
+      'Option root_hash_signature = "x.p7s" is not valid: it must be an absolute path, or "base64:" and the signature in Base64.',
+    ],
+    [{ verity_data: "x" }, 'Option verity_data = "x" is not valid: it must be an absolute path.'],
+    [
+      { image_policy: "root=a b" },
+      'Option image_policy = "root=a b" is not valid: it must be a policy such as "root=verity+signed:usr=verity+signed".',
+    ],
     [{ ports: ["a"], port_map: { a: 1 } }, "Options ports and port_map exclude each other: use ports."],
     [
       { port_map: { http: 70_000 } },

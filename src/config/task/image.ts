@@ -66,6 +66,12 @@ function isFileUrl(url: string): boolean {
 
 /** Where the image comes from, and what is taken from its config. */
 export const imageOptions = {
+  pull: option({
+    ...choice(["missing", "always", "never", "newer"]),
+    meaning:
+      "When the registry of a container (OCI) image is asked what its name means: only if the image is not in the store (`missing`), at each start (`always`), never, so that an image that is not in the store is refused (`never`), or at each start, with the stored image and a task event if the registry cannot be reached (`newer`). Without this option a tag is asked for once, and `latest` at each start.",
+    example: 'pull = "newer"',
+  }),
   image_volumes: option({
     ...choice(["keep", "tmpfs"]),
     meaning:

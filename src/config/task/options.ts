@@ -1,5 +1,5 @@
 /**
- * The options of a task's `config` block, in tables by subject: container.ts (what runs, and how), image.ts, files.ts (mounts and
+ * The options of a task's `config` block, in tables by subject: container.ts (what runs, and how), image.ts, verity.ts (disk images), files.ts (mounts and
  * devices), network.ts, security.ts and limits.ts. This file joins the tables; decode.ts decodes a block and applies the rules for
  * combinations.
  *
@@ -15,11 +15,13 @@ import { imageOptions } from "./image";
 import { limitOptions } from "./limits";
 import { networkOptions } from "./network";
 import { securityOptions } from "./security";
+import { verityOptions } from "./verity";
 
 /** Every option of a task's `config` block, once. */
 export const taskOptions = {
   ...containerOptions,
   ...imageOptions,
+  ...verityOptions,
   ...fileOptions,
   ...networkOptions,
   ...securityOptions,

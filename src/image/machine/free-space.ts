@@ -9,16 +9,22 @@ interface KeptSpace {
   readonly directory: string;
   /** Bytes that stay free; 0 for no limit (plugin option gc.image_min_free). */
   readonly keepFree: number;
+  /** What is refused, for the message; "the download is refused" if absent. */
+  readonly refusal?: string;
 }
 
 /** @throws StoreError, recoverable, if the disk has less free space than required */
-export async function refuseFullDisk({ directory, keepFree }: KeptSpace): Promise<void> {
+export async function refuseFullDisk({
+  directory,
+  keepFree,
+  refusal = "the download is refused",
+}: KeptSpace): Promise<void> {
   if (keepFree === 0) return;
   const { bavail, bsize } = await statfs(directory);
   const free = bavail * bsize;
   if (free >= keepFree) return;
   throw new StoreError(
-    `The disk of ${directory} has ${free} bytes free, and must keep at least ${keepFree} (plugin option gc.image_min_free): the download is refused.`,
+    `The disk of ${directory} has ${free} bytes free, and must keep at least ${keepFree} (plugin option gc.image_min_free): ${refusal}.`,
     { recoverable: true },
   );
 }

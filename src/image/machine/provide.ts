@@ -19,6 +19,7 @@ import {
   scratchPath,
 } from "./pool";
 import { type DownloadContext, type MachineImage, subjectOf } from "./request";
+import { liftSingleTop } from "./single-top";
 import { writeSparse } from "./sparse-file";
 import { SignatureError } from "./verify";
 
@@ -89,6 +90,7 @@ export function fetchNatively(context: DownloadContext): Fetch {
         content,
         signal: context.signal,
       });
+      await liftSingleTop(result, join(scratch, "top"));
     }
   };
 }

@@ -51,7 +51,7 @@ interface StoreContext {
 }
 
 /** A requested image. */
-interface WantedImage {
+export interface WantedImage {
   /** As named in the job. */
   readonly name: string;
   readonly source: ImageSource;

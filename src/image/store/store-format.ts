@@ -169,7 +169,7 @@ export type StoredImage = v.InferOutput<typeof imageSchema>;
 const referenceSchema = v.object({ version, reference: v.string(), digest: v.string(), at: v.number() });
 
 /** The latest resolution of a name. */
-type StoredReference = v.InferOutput<typeof referenceSchema>;
+export type StoredReference = v.InferOutput<typeof referenceSchema>;
 
 const containerSchema = v.object({
   version,

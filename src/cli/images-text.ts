@@ -1,0 +1,73 @@
+import type { ListedDownload } from "../image/machine/downloaded";
+import type { ListedImage } from "../image/store/inventory";
+
+const UNITS = [
+  { name: "d", seconds: 86_400 },
+  { name: "h", seconds: 3600 },
+  { name: "min", seconds: 60 },
+  { name: "s", seconds: 1 },
+] as const;
+
+/** The images of image_download, as `images list` shows them. */
+export function downloadsText(downloads: readonly ListedDownload[]): string {
+  return downloads
+    .map(({ name, path, used, written, lastUse }) => {
+      const use = used ? "in use" : `unused since ${new Date(lastUse).toISOString()}`;
+      return `${name}\n    ${path}\n    ${use}${written ? ", kept because a task could write into it" : ""}\n`;
+    })
+    .join("");
+}
+
+/** The images of a store, as `images list` shows them. @param now milliseconds since the epoch */
+export function listText(images: readonly ListedImage[], now: number): string {
+  return images
+    .map(({ digest, names, resolved, bytes, layers, machines, lastUse }) => {
+      const used =
+        machines.length === 0 ? `unused since ${new Date(lastUse).toISOString()}` : `used by ${machines.join(", ")}`;
+      const title = names.length === 0 ? "(untagged)" : names.join(", ");
+      const ages = names.map((name) => {
+        const age = ageText(now - (resolved[name] ?? now));
+        return names.length === 1 ? `${age} ago` : `${name} ${age} ago`;
+      });
+      const since = ages.length === 0 ? "" : `    resolved ${ages.join(", ")}\n`;
+      return `${title}\n    ${digest}\n    ${megabytes(bytes)} in ${layers} layers, ${used}\n${since}`;
+    })
+    .join("");
+}
+
+/** The sizes of a store's images, as JSON. @param total bytes of all layers, each counted once */
+export function usage(images: readonly ListedImage[], total: number) {
+  return {
+    images: images.map(({ digest, names, bytes, ownBytes }) => ({
+      ...{ digest, names, bytes, ownBytes },
+      sharedBytes: bytes - ownBytes,
+    })),
+    totalBytes: total,
+  };
+}
+
+/** The same as a table. */
+export function usageText(images: readonly ListedImage[], total: number): string {
+  const rows = images.map(({ digest, names, bytes, ownBytes }) => [
+    megabytes(bytes),
+    megabytes(ownBytes),
+    megabytes(bytes - ownBytes),
+    names.length === 0 ? digest : names.join(", "),
+  ]);
+  const lines = [["SIZE", "OWN", "SHARED", "IMAGE"], ...rows].map(
+    ([size = "", own = "", shared = "", name = ""]) =>
+      `${size.padStart(12)} ${own.padStart(12)} ${shared.padStart(12)}  ${name}`,
+  );
+  return `${lines.join("\n")}\n${megabytes(total).padStart(12)} ${"".padStart(26)} all layers, each counted once\n`;
+}
+
+/** A time span in its largest unit, such as "3 h". @param ms milliseconds */
+export function ageText(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const unit = UNITS.find((each) => seconds >= each.seconds) ?? UNITS[3];
+  return `${Math.floor(seconds / unit.seconds)} ${unit.name}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
