@@ -1,0 +1,66 @@
+/** Images as umoci, buildah, podman, skopeo and mmdebstrap make them: what real tools write, not what this project expects. */
+
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../command";
+import { cached, type Recipe } from "./cache";
+import { type DebianTree, makeDebianTree } from "./debian";
+import { busyboxImage } from "./images";
+
+/** The tools. */
+const builder: DebianTree = {
+  suite: "trixie",
+  variant: "minbase",
+  packages: ["buildah", "podman", "skopeo", "umoci"],
+  masked: [],
+  files: {
+    "etc/containers/policy.json": '{"default":[{"type":"insecureAcceptAnything"}]}',
+    // By default they raise the limits to values that a container may not have.
+    "etc/containers/containers.conf": '[containers]\ndefault_ulimits = ["nofile=1024:2048", "nproc=1024:2048"]\n',
+  },
+  links: {},
+};
+
+/** A tree of one program, which mmdebstrap writes in several formats by the name of the target. */
+const mmdebstrap = ["--quiet", "--mode=root", "--variant=extract", "--include=busybox-static"];
+const hook = [
+  "--customize-hook=mkdir -p $1/bin $1/usr/lib; ln -sf busybox $1/usr/bin/sh; echo ID=debian > $1/usr/lib/os-release",
+];
+const formats = ["tree.tar", "tree.ext4"] as const;
+
+const script = join(import.meta.dir, "corpus.sh");
+
+/** The directory with the images. The files and layouts are those that corpus.sh names, and tree.tar and tree.ext4. */
+export async function imageCorpus(say?: (line: string) => void): Promise<string> {
+  const text = await readFile(script, "utf8");
+  const recipe: Recipe = {
+    name: "corpus",
+    inputs: { builder, text, mmdebstrap, hook, formats },
+    build: (directory) => buildCorpus(directory, text),
+  };
+  return cached(recipe, say);
+}
+
+async function buildCorpus(directory: string, text: string): Promise<void> {
+  const root = join(directory, "builder");
+  await makeDebianTree(builder, root);
+  await run(["cp", "-a", await busyboxImage(), join(root, "busybox")]);
+  await writeFile(join(root, "corpus.sh"), text);
+  await mkdir(join(root, "out"));
+  const binds = [`--bind=${directory}:/out`];
+  await run([
+    ...["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", `--directory=${root}`, "--as-pid2"],
+    ...[...binds, "--capability=all", "--private-network", "--console=pipe", "/bin/bash", "/corpus.sh"],
+  ]);
+  await rm(root, { recursive: true });
+  for (const format of formats) await run(["mmdebstrap", ...mmdebstrap, ...hook, "trixie", join(directory, format)]);
+  for (const [program, file] of [
+    ["xz", "skopeo-oci.tar"],
+    ["zstd", "podman-oci.tar"],
+    ["bzip2", "buildah-docker.tar"],
+  ] as const) {
+    const copy = join(directory, `${program}-${file}`);
+    await copyFile(join(directory, file), copy);
+    await run([program, "-q", ...(program === "zstd" ? ["--rm"] : []), copy]);
+  }
+}
