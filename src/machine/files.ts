@@ -24,6 +24,7 @@ export const machinePaths = (machine: string) => {
     machineId: join(directory, "machine-id"),
     mask: join(directory, "mask"),
     notify: join(directory, "notify"),
+    journal: join(directory, "journal"),
   };
 };
 

@@ -73,6 +73,12 @@ export const containerOptions = {
       "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate. A booted system then starts no login prompt (`console-getty.service`).",
     nspawn: "--console=",
   }),
+  journal: option({
+    ...choice(["stdout", "stderr", "off"]),
+    meaning:
+      "Where the journal of a booted system goes, in which its services log: into `nomad alloc logs`, as lines `UNIT: MESSAGE` among those of the console, or nowhere (`off`). `stdout` by default with `boot`; needs `journalctl` in the image (docs/logging.md).",
+    example: 'journal = "stderr"',
+  }),
   notify_ready: option({
     ...flag(false),
     meaning:
