@@ -1,4 +1,5 @@
-# A booted system whose services are read in `nomad alloc logs`: the journal goes to stderr, the console to stdout.
+# A booted system whose services are read in `nomad alloc logs`: the journal goes to stderr, the console to stdout. A service gets a
+# credential from a template.
 #
 #   nomad job run -var image=/var/lib/machines/debian booted-journal.hcl
 #   nomad alloc logs -stderr -f -job journal
@@ -24,10 +25,20 @@ job "journal" {
         # "stdout", the default, has the lines among those of the console; "off" reads no journal.
         journal = "stderr"
 
+        # What the unit below reads; in no argument vector and no log of the driver.
+        credential_files = {
+          greeting = "secrets/greeting"
+        }
+
         environment = {
           # The colon at the end keeps systemd's default directories in the search path.
           SYSTEMD_UNIT_PATH = "${NOMAD_TASK_DIR}/systemd:"
         }
+      }
+
+      template {
+        destination = "secrets/greeting"
+        data        = "Good morning from a service."
       }
 
       template {
@@ -37,7 +48,8 @@ job "journal" {
           Description=Greet
 
           [Service]
-          ExecStart=/bin/echo "Good morning from a service."
+          LoadCredential=greeting
+          ExecStart=/bin/cat %d/greeting
           Type=oneshot
         EOT
       }

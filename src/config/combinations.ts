@@ -78,6 +78,13 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : undefined;
   },
 
+  ({ credentials, credential_files }) => {
+    const both = Object.keys(credentials).find((name) => Object.hasOwn(credential_files, name));
+    return both === undefined
+      ? undefined
+      : `Options credentials and credential_files both have ${JSON.stringify(both)}: keep it in one of them.`;
+  },
+
   ({ network_bridge, network_zone }) =>
     network_bridge !== undefined && network_zone !== undefined
       ? `Options network_bridge = ${JSON.stringify(network_bridge)} and network_zone = ${JSON.stringify(network_zone)} exclude each other: a container has one network interface.`

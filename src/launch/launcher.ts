@@ -131,6 +131,7 @@ export class Launcher {
       environment: nspawnVariables(environment.environmentFile, tmp),
       ...(await nameFiles(plan, rootfs, network.addresses)),
       networkd: network.networkd,
+      credentials: plan.credentials,
       ...identityTexts(plan, rootfs),
     });
     watch.stage("files");

@@ -23,6 +23,7 @@ import { taskMachineId } from "../nspawn/machine-id";
 import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
+import { taskCredentials } from "./credentials";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
@@ -50,6 +51,8 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
   readonly sharedCpuset: string | undefined;
   /** See RootfsRequest. */
   readonly storageLimit: number | undefined;
+  /** Contents of credentials, by name. */
+  readonly credentials: ReadonlyMap<string, Uint8Array>;
   readonly network: NetworkPlan;
   readonly dns: NameService;
   /** The container's machine ID; undefined if it is the image's. */
@@ -130,6 +133,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,
     storageLimit: storageLimit(decoded, plugin),
+    credentials: await taskCredentials(config, decoded),
     network,
     dns: await nameService(config, decoded, network, machine),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),

@@ -40,6 +40,14 @@ test("a config with only an image boots, like in the Go driver", () => {
   ]);
 });
 
+test("credentials are files, not values", () => {
+  const given = args(PLAIN, { credentials: { "a.b": "/run/x/0", c: "/run/x/1" } });
+  expect(given.filter((arg) => arg.includes("credential"))).toEqual([
+    "--load-credential=a.b:/run/x/0",
+    "--load-credential=c:/run/x/1",
+  ]);
+});
+
 test("a plain command follows a double dash", () => {
   expect(args({ ...PLAIN, command: ["/bin/sh", "-c", "true"] })).toEqual([
     ...START,
