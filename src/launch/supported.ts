@@ -17,6 +17,11 @@ export interface SupportQuestion {
 export function refuseUnsupported({ options, job, mounts }: SupportQuestion, features: Features): void {
   refuseUnknownGroups(options, features);
   refuseUser(job.user);
+  if (options.suppress_sync && !features.suppressSync) {
+    throw new ConfigError(
+      `Option suppress_sync = true needs systemd-nspawn 250 or later, and this client has ${features.version}.`,
+    );
+  }
   for (const mount of mounts) refuseMount(mount, features);
   for (const overlay of options.overlay) refuseOverlay(overlay);
 }

@@ -100,6 +100,28 @@ export const containerOptions = {
     example: 'hostname = "web-1"',
     switches: (name) => [`--hostname=${name}`],
   }),
+  timezone: option({
+    ...choice(["off", "copy", "bind", "symlink", "delete", "auto"]),
+    meaning:
+      "How the container's `/etc/localtime` gets the time zone of the host; systemd-nspawn's default is `auto`. `copy`, `symlink` and `delete` change the image's file.",
+    nspawn: "--timezone=",
+    example: 'timezone = "off"',
+    switches: (mode) => [`--timezone=${mode}`],
+  }),
+  personality: option({
+    ...choice(["x86", "x86-64"]),
+    meaning: "The architecture that `uname(2)` reports in the container: `x86` for programs of 32 bits.",
+    nspawn: "--personality=",
+    example: 'personality = "x86"',
+    switches: (name) => [`--personality=${name}`],
+  }),
+  suppress_sync: option({
+    ...flag(false),
+    meaning:
+      "Make `sync(2)`, `fsync(2)` and the like do nothing in the container: faster, and what was written last is lost if the host loses power. Needs systemd-nspawn 250.",
+    nspawn: "--suppress-sync=",
+    switches: (on) => (on ? ["--suppress-sync=yes"] : []),
+  }),
   machine_id: option({
     ...choice(["task", "image"]),
     meaning:
