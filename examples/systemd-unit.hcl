@@ -35,7 +35,6 @@ job "unit" {
 
           [Service]
           ExecStart={{ env "NOMAD_TASK_DIR" }}/clock
-          StandardOutput=journal+console
           Restart=on-failure
         EOT
       }

@@ -9,6 +9,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? `Options boot = true and ${init ? "init" : "process_two"} = true exclude each other: set boot = false to run the command as PID 2.`
       : undefined,
 
+  ({ boot, journal }) =>
+    !boot && journal !== undefined && journal !== "off"
+      ? `Option journal = "${journal}" needs boot = true: a single command has no journal; what it prints is in the task's log.`
+      : undefined,
+
   // nspawn.c, nspawn_dispatch_notify_fd(): messages of other processes than PID 1 are ignored.
   ({ notify_ready, process_two, init }) =>
     notify_ready && process_two
@@ -76,6 +81,13 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
     return !namespaced(options) && (ownership === "chown" || ownership === "map")
       ? `Option private_users_ownership = "${ownership}" needs user namespaces: set user_namespacing = true and private_users to other than "no".`
       : undefined;
+  },
+
+  ({ credentials, credential_files }) => {
+    const both = Object.keys(credentials).find((name) => Object.hasOwn(credential_files, name));
+    return both === undefined
+      ? undefined
+      : `Options credentials and credential_files both have ${JSON.stringify(both)}: keep it in one of them.`;
   },
 
   ({ network_bridge, network_zone }) =>

@@ -49,6 +49,7 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     register,
     network: joined === undefined ? "config" : "joined",
     ...(joined?.hosts === undefined ? {} : { groupHostname: joined.hosts.hostname }),
+    credentials: files.credentials,
     environment,
   });
   return {

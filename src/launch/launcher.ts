@@ -26,7 +26,7 @@ import { hostsText } from "./dns-plan";
 import { identityTexts } from "./identity";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
-import { chownLogPipes } from "./logs";
+import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths } from "./logs";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
@@ -44,6 +44,8 @@ export interface LaunchedContainer {
   readonly stopSignal?: string;
   /** The limit of its changes to its root; undefined if they are not limited, or in memory. */
   readonly changes: ChangesLimit | undefined;
+  /** Where the journal of its system goes; undefined: nowhere. */
+  readonly journal?: JournalTarget | undefined;
   /** Undefined if the container has no network of its own. */
   readonly network: NetworkAttachment | undefined;
   /** Notes for the job's author, as sentences. */
@@ -134,6 +136,7 @@ export class Launcher {
       environment: nspawnVariables(environment.environmentFile, tmp),
       ...(await nameFiles(plan, rootfs, network.addresses)),
       networkd: network.networkd,
+      credentials: plan.credentials,
       ...identityTexts(plan, rootfs),
     });
     watch.stage("files");
@@ -161,6 +164,7 @@ export class Launcher {
       exec: execContext(plan.job, options),
       ...(stopSignal === undefined ? {} : { stopSignal }),
       changes: changesLimit(await this.context.roots.changesOf(machine), plan.storageLimit),
+      journal: this.#journalOf(machine, options, plan.logs),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...environment.warnings, ...network.warnings],
       systemUp: options.notify_ready && boot,
@@ -190,6 +194,7 @@ export class Launcher {
       exec: execContext(job, recovered?.options),
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
+      journal: own && this.#journalOf(ref.machine, own, await logPaths(config)),
       network: await networks.recover(container),
       warnings: [],
       systemUp: false,
@@ -232,6 +237,11 @@ export class Launcher {
       this.context.log.warn("cleanup after a failed start is incomplete; trying again later", fields);
       this.context.onDangling();
     });
+  }
+
+  #journalOf(machine: string, options: TaskOptions, logs: LogPaths): JournalTarget | undefined {
+    const path = journalPath(options, logs);
+    return path === undefined ? undefined : { path, cursorFile: machinePaths(machine).journal, log: this.context.log };
   }
 
   #providerOf({ image }: LaunchPlan): RootfsProvider {

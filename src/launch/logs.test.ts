@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { logPaths } from "./logs";
+import { journalPath, logPaths } from "./logs";
 
 test("symlinks above an allocation are resolved, those below and other paths are unchanged", async () => {
   const root = await realpath(await mkdtemp(join(tmpdir(), "logs-")));
@@ -25,4 +25,18 @@ test("symlinks above an allocation are resolved, those below and other paths are
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+});
+
+test.each([
+  [{ boot: true }, "/a"],
+  [{ boot: true, journal: "stdout" }, "/a"],
+  [{ boot: true, journal: "stderr" }, "/b"],
+  [{ boot: true, journal: "off" }, undefined],
+  [{ boot: false }, undefined],
+] as const)("the journal of %j goes to %p", (options, path) => {
+  expect(journalPath(options, { stdoutPath: "/a", stderrPath: "/b" })).toBe(path);
+});
+
+test("the journal is not read if Nomad reads no log", () => {
+  expect(journalPath({ boot: true }, { stdoutPath: "/dev/null", stderrPath: "/b" })).toBeUndefined();
 });

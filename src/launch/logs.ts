@@ -2,6 +2,8 @@ import { chownSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { TaskOptions } from "../config/task/options";
+import type { Logger } from "../lib/logger";
 import { withLog } from "../supervisor/log-file";
 import { LaunchError } from "../supervisor/supervisor";
 
@@ -25,6 +27,28 @@ export async function logPaths(config: Pick<TaskConfig, "allocDir" | "stdoutPath
     return allocDir === "" || below === ".." || below.startsWith("../") ? path : join(allocation, below);
   };
   return { stdoutPath: known(stdoutPath), stderrPath: known(stderrPath) };
+}
+
+/** Where the journal of a container's system goes. */
+export interface JournalTarget {
+  /** The task's log: a FIFO, see openLog(). */
+  readonly path: string;
+  /** The file that keeps the cursor of the last entry in the log, so that a later plugin process continues after it. */
+  readonly cursorFile: string;
+  readonly log: Logger;
+}
+
+/**
+ * The log that gets the journal of a task's system; undefined if it has none, or Nomad reads no log.
+ *
+ * @param paths see logPaths()
+ */
+export function journalPath(
+  { boot, journal = "stdout" }: Pick<TaskOptions, "boot" | "journal">,
+  { stdoutPath, stderrPath }: LogPaths,
+): string | undefined {
+  const path = journal === "stderr" ? stderrPath : stdoutPath;
+  return boot && journal !== "off" && path !== "/dev/null" ? path : undefined;
 }
 
 /**

@@ -25,6 +25,7 @@ import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
 import { refuseVerity } from "../rootfs/verity-files";
+import { taskCredentials } from "./credentials";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
@@ -53,6 +54,8 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
   readonly sharedCpuset: string | undefined;
   /** See RootfsRequest. */
   readonly storageLimit: number | undefined;
+  /** Contents of credentials, by name. */
+  readonly credentials: ReadonlyMap<string, Uint8Array>;
   readonly network: NetworkPlan;
   readonly dns: NameService;
   /** The container's machine ID; undefined if it is the image's. */
@@ -168,6 +171,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,
     storageLimit: storageLimit(decoded, plugin),
+    credentials: await taskCredentials(config, decoded),
     network,
     dns: await nameService(config, decoded, network, machine),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),

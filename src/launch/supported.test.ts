@@ -37,6 +37,13 @@ describe("refused", () => {
       'The mount option "idmap" needs systemd-nspawn 250, and this client has 249.',
     ],
     [
+      "suppress_sync before 250",
+      { suppress_sync: true },
+      {},
+      249,
+      "Option suppress_sync = true needs systemd-nspawn 250 or later, and this client has 249.",
+    ],
+    [
       "a system call group of a later version",
       { system_call_filter: ["~@sandbox"] },
       {},

@@ -18,6 +18,11 @@ export function refuseUnsupported({ options, job, mounts }: SupportQuestion, fea
   refuseUnknownGroups(options, features);
   refuseUser(job.user);
   refuseVerityOptions(options, features);
+  if (options.suppress_sync && !features.suppressSync) {
+    throw new ConfigError(
+      `Option suppress_sync = true needs systemd-nspawn 250 or later, and this client has ${features.version}.`,
+    );
+  }
   for (const mount of mounts) refuseMount(mount, features);
   for (const overlay of options.overlay) refuseOverlay(overlay);
 }

@@ -24,6 +24,8 @@ export const machinePaths = (machine: string) => {
     machineId: join(directory, "machine-id"),
     mask: join(directory, "mask"),
     notify: join(directory, "notify"),
+    journal: join(directory, "journal"),
+    credentials: join(directory, "credentials"),
   };
 };
 
@@ -38,12 +40,14 @@ interface MachineFileTexts {
   readonly machineId?: string | undefined;
   /** An empty file, which masks a unit of the container's systemd. */
   readonly mask?: "" | undefined;
+  /** Contents of credentials, by name. */
+  readonly credentials: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Paths of the files that were written. */
 export type MachineFiles = {
   readonly [File in "environmentFile" | "resolvConf" | "hosts" | "networkd" | "machineId" | "mask"]?: string;
-};
+} & { readonly credentials: Readonly<Record<string, string>> };
 
 /** The error of a container's start if its files cannot be written below /run. */
 export function fileErrorOf(machine: string, error: unknown): LaunchError {
@@ -82,7 +86,23 @@ export async function writeMachineFiles(machine: string, texts: MachineFileTexts
   const networkd = await write(paths.networkd, texts.networkd, 0o644);
   const machineId = await write(paths.machineId, texts.machineId, 0o444);
   const mask = await write(paths.mask, texts.mask, 0o444);
-  return defined({ environmentFile, resolvConf, hosts, networkd, machineId, mask });
+  const credentials = await writeCredentials(machine, texts.credentials);
+  return { ...defined({ environmentFile, resolvConf, hosts, networkd, machineId, mask }), credentials };
+}
+
+/** Writes credentials to memory: /run is a tmpfs. systemd-nspawn reads them at each start, and so after a reboot of the container. */
+async function writeCredentials(machine: string, contents: ReadonlyMap<string, Uint8Array>) {
+  const { credentials: directory } = machinePaths(machine);
+  if (contents.size === 0) return {};
+  const paths: [name: string, path: string][] = [];
+  await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
+    throw fileErrorOf(machine, error);
+  });
+  // Numbered: a name may be longer than a file's.
+  for (const [index, [name, content]] of [...contents].entries()) {
+    paths.push([name, await writeNew(machine, join(directory, String(index)), content, 0o600)]);
+  }
+  return Object.fromEntries(paths);
 }
 
 /** Writes the program that starts the payload, and returns its path. @throws LaunchError if /run cannot be written */
@@ -134,6 +154,6 @@ export async function removeMachineFiles(machine: string): Promise<void> {
     await rm(directory, { recursive: true, force: true });
     return;
   }
-  for (const path of Object.values(others)) await rm(path, { force: true });
+  for (const path of Object.values(others)) await rm(path, { recursive: true, force: true });
   await removeIfEmpty(directory);
 }

@@ -68,6 +68,14 @@ test.each([
   expect(given.filter((word) => word.startsWith("--image-policy"))).toEqual(expected);
 });
 
+test("credentials are files, not values", () => {
+  const given = args(PLAIN, { credentials: { "a.b": "/run/x/0", c: "/run/x/1" } });
+  expect(given.filter((arg) => arg.includes("credential"))).toEqual([
+    "--load-credential=a.b:/run/x/0",
+    "--load-credential=c:/run/x/1",
+  ]);
+});
+
 test("a plain command follows a double dash", () => {
   expect(args({ ...PLAIN, command: ["/bin/sh", "-c", "true"] })).toEqual([
     ...START,
@@ -129,6 +137,10 @@ describe("options", () => {
     [{ bind: { "/-a": "/--b" } }, ["--bind=/-a:/--b"]],
     [{ bind: { "/a\nb": "/c" } }, ["--bind=/a\nb:/c"]],
     [{ bind_read_only: { "/a": "/b" } }, ["--bind-ro=/a:/b"]],
+    [{ timezone: "off" }, ["--timezone=off"]],
+    [{ personality: "x86" }, ["--personality=x86"]],
+    [{ suppress_sync: true }, ["--suppress-sync=yes"]],
+    [{ suppress_sync: false }, []],
     [{ bind_read_only: { "/a": "/b:idmap" } }, ["--bind-ro=/a:/b:idmap"]],
     [{ tmpfs: ["/tmp"] }, ["--tmpfs=/tmp"]],
     [{ tmpfs: ["/t\\:1:size=1M,mode=1777"] }, ["--tmpfs=/t\\:1:size=1M,mode=1777"]],

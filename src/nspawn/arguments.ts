@@ -52,6 +52,8 @@ export interface NspawnInput {
   readonly machineId?: MachineId | undefined;
   /** Units of the container's systemd that must not start, and an empty file, which masks them. */
   readonly masked?: { readonly file: string; readonly units: readonly string[] };
+  /** Files with the contents of credentials, by name. */
+  readonly credentials?: Readonly<Record<string, string>>;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
 }
@@ -86,6 +88,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...machineIdSwitches(input.machineId),
     ...runSystemdSwitches(input),
     ...mountSwitches(input),
+    ...Object.entries(input.credentials ?? {}).map(([name, path]) => `--load-credential=${name}:${path}`),
     ...input.environment,
     ...(options.command.length === 0 ? [] : ["--", ...options.command]),
   ];

@@ -12,6 +12,8 @@ export interface Features {
   readonly version: number;
   /** Options allowed after the target of --bind= and --bind-ro=. */
   readonly bindOptions: readonly string[];
+  /** `--suppress-sync=` is known. */
+  readonly suppressSync: boolean;
   /** `--setenv=NAME` takes the value from systemd-nspawn's own environment. */
   readonly setenvByName: boolean;
   /** volatile = "yes" and "state" work with mapped owners of the image's files. */
@@ -45,6 +47,7 @@ const SINCE = {
   setenvByName: 250,
   // Measured: not with 252, with 257; systemd-nspawn(1) says 254.
   imagePolicy: 254,
+  suppressSync: 250,
   // systemd issue 34254, observed up to 256.
   volatileMapped: 257,
   // Measured: not with 252, with 257.
@@ -58,6 +61,7 @@ export function featuresOf(version: number): Features {
   return {
     version,
     bindOptions: namesWhere(SINCE.bindOptions, (since) => version >= since),
+    suppressSync: version >= SINCE.suppressSync,
     setenvByName: version >= SINCE.setenvByName,
     volatileMapped: version >= SINCE.volatileMapped,
     ownsMountParents: version >= SINCE.ownsMountParents,

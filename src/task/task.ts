@@ -18,6 +18,7 @@ import type { Exit } from "../nspawn/payload";
 import { stopSignal } from "../nspawn/stop-signal";
 import type { Container } from "../supervisor/supervisor";
 import { SIGKILL } from "../values/signals";
+import { JournalFollower } from "./journal-follower";
 import { OomMonitor } from "./oom-monitor";
 import { StorageMonitor, storageSentence } from "./storage-monitor";
 
@@ -54,6 +55,7 @@ export class Task {
   readonly #filters = new FilterCache();
   readonly #oom: OomMonitor;
   readonly #storage: StorageMonitor | undefined;
+  readonly #journal: JournalFollower | undefined;
   #overLimit: string | undefined;
   #life: TaskLife = "running";
   #exit: Exit | undefined;
@@ -71,10 +73,11 @@ export class Task {
     this.container = container;
     this.network = network;
     this.#oom = new OomMonitor(container);
-    const { changes } = launched;
+    const { changes, journal } = launched;
+    this.#journal = journal && new JournalFollower(container, journal);
     this.#storage = changes && new StorageMonitor(changes, (bytes) => this.#killForStorage(bytes, changes.limit));
     this.ended = certain(
-      container.exit.then((exit) => this.#recordExit(exit)),
+      this.#exitOf(container).then((exit) => this.#recordExit(exit)),
       (error) => this.#recordExit(lostExit(error)),
     );
   }
@@ -166,11 +169,19 @@ export class Task {
 
   async #destroy(): Promise<void> {
     this.network?.close();
+    await this.#journal?.close();
     this.#markKilled();
     await this.container.release();
     await this.launched.release();
     this.#transition("exited");
     this.#transition("destroyed");
+  }
+
+  /** The exit, once the log has the last entries of the system's journal. */
+  async #exitOf({ exit }: Container): Promise<Exit> {
+    const known = await exit;
+    await this.#journal?.finish();
+    return known;
   }
 
   #recordExit(exit: Exit): Exit {

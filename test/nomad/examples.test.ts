@@ -92,6 +92,16 @@ test("systemd-unit.hcl runs a unit from Nomad's templates", async () => {
   expect(await stopped(id, allocId, "clock")).toMatchObject({ ExitCode: 0, Signal: 0 });
 }, 180_000);
 
+test("booted-journal.hcl has the messages of services on stderr", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("booted-journal.hcl"), { image: debian });
+  await untilRunning(nomad.api, allocId, "debian", 60_000);
+  await nomad.api.logsUntil(allocId, "debian", "greeter.service: Good morning from a service.", "stderr", 60_000);
+  expect(await nomad.api.logs(allocId, "debian")).not.toContain("Good morning");
+  expect(await stopped(id, allocId, "debian")).toMatchObject({ ExitCode: 0, Signal: 0 });
+  const text = await nomad.api.logs(allocId, "debian", "stderr");
+  expect(text.split("Good morning")).toHaveLength(2);
+}, 180_000);
+
 test("image-download.hcl runs the downloaded image", async () => {
   await using site = await startDownloadSite();
   const archive = join(site.directory, "web-tools.tar.xz");

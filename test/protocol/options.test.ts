@@ -18,6 +18,9 @@ const inaccessible = { inaccessible: ["/usr/lib"] };
 /** What a script prints in a container with some options. */
 const cases: readonly (readonly [name: string, options: Options, script: string, said: string | RegExp])[] = [
   ["hostname", { hostname: "other" }, "hostname", "other\n"],
+  ["personality", { personality: "x86" }, "uname -m", /^i[3-6]86\n$/],
+  ["suppress_sync", { suppress_sync: true }, "sync; echo done", "done\n"],
+  ["timezone", { timezone: "off" }, "echo started", "started\n"],
   ["working_directory", { working_directory: "/etc" }, "pwd", "/etc\n"],
   ["user_namespacing", { user_namespacing: false }, "cat /proc/self/uid_map", /^\s+0\s+0\s+4294967295\n$/],
   ["user namespaces by default", {}, "cat /proc/self/uid_map", /^\s+0\s+[1-9]\d+\s+65536\n$/],

@@ -65,6 +65,33 @@ async function up(more: Readonly<Record<string, unknown>> = {}, spec: object = {
   return task;
 }
 
+describe("a task's credentials", () => {
+  test("are in the container, and in no argument vector, unit or log", async () => {
+    const [text, content] = [secretWord(), secretWord()];
+    const task = await bench.task({
+      ...shell(bench.busybox, 'cat "$CREDENTIALS_DIRECTORY/a.text" "$CREDENTIALS_DIRECTORY/b"; echo up; sleep 1000', {
+        credentials: { "a.text": `${text}\n` },
+        credential_files: { b: "secrets/word" },
+      }),
+    });
+    await writeFile(join(task.dirs.secrets, "word"), `${content}\n`);
+    await bench.start(task);
+    await task.stdout.waitFor("up");
+    expect(task.stdout.text()).toBe(`${text}\n${content}\nup\n`);
+    await expectHidden([text, content]);
+  });
+
+  test("are refused without their value", async () => {
+    const secret = secretWord();
+    const refused = await sentence(bench.started(shell(bench.busybox, "true", { credentials: { "a:b": secret } })));
+    expect(refused).toContain("credentials");
+    expect(refused).not.toContain(secret);
+    expect(
+      await sentence(bench.started(shell(bench.busybox, "true", { credential_files: { a: "secrets/none" } }))),
+    ).toContain('Option credential_files.a = "secrets/none" cannot be read');
+  });
+});
+
 describe("a task's variables", () => {
   test.each([
     ["of one line", ""],

@@ -73,6 +73,12 @@ export const containerOptions = {
       "How the container's standard streams are set up. By default the output goes to `nomad alloc logs`: through a read-only console when booting, otherwise directly, with stdout and stderr separate. A booted system then starts no login prompt (`console-getty.service`).",
     nspawn: "--console=",
   }),
+  journal: option({
+    ...choice(["stdout", "stderr", "off"]),
+    meaning:
+      "Where the journal of a booted system goes, in which its services log: into `nomad alloc logs`, as lines `UNIT: MESSAGE` among those of the console, or nowhere (`off`). `stdout` by default with `boot`; needs `journalctl` in the image (docs/logging.md).",
+    example: 'journal = "stderr"',
+  }),
   notify_ready: option({
     ...flag(false),
     meaning:
@@ -93,6 +99,28 @@ export const containerOptions = {
     nspawn: "--hostname=",
     example: 'hostname = "web-1"',
     switches: (name) => [`--hostname=${name}`],
+  }),
+  timezone: option({
+    ...choice(["off", "copy", "bind", "symlink", "delete", "auto"]),
+    meaning:
+      "How the container's `/etc/localtime` gets the time zone of the host; systemd-nspawn's default is `auto`. `copy`, `symlink` and `delete` change the image's file.",
+    nspawn: "--timezone=",
+    example: 'timezone = "off"',
+    switches: (mode) => [`--timezone=${mode}`],
+  }),
+  personality: option({
+    ...choice(["x86", "x86-64"]),
+    meaning: "The architecture that `uname(2)` reports in the container: `x86` for programs of 32 bits.",
+    nspawn: "--personality=",
+    example: 'personality = "x86"',
+    switches: (name) => [`--personality=${name}`],
+  }),
+  suppress_sync: option({
+    ...flag(false),
+    meaning:
+      "Make `sync(2)`, `fsync(2)` and the like do nothing in the container: faster, and what was written last is lost if the host loses power. Needs systemd-nspawn 250.",
+    nspawn: "--suppress-sync=",
+    switches: (on) => (on ? ["--suppress-sync=yes"] : []),
   }),
   machine_id: option({
     ...choice(["task", "image"]),

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { variableNameProblem } from "../../values/names";
+import { credentialFileProblem, credentialNameProblem, credentialProblem } from "../credentials";
 import { bindSourceProblem, bindTargetProblem, parseDevice, parseOverlay, parseTmpfs } from "../mounts";
 import { option } from "../option";
 import { choice, stringMap, strings } from "../row-types";
@@ -54,6 +55,21 @@ export const fileOptions = {
     meaning: "Environment variables of the container's first process; they override those that Nomad sets.",
     nspawn: "--setenv=",
     example: 'environment = {\n  FOO = "bar"\n}',
+  }),
+  credentials: option({
+    ...stringMap({ name: credentialNameProblem, value: credentialProblem }),
+    secret: true,
+    meaning:
+      "Credentials of systemd (`systemd.system-credentials(7)`), as texts: files that a booted system reads at its start, and a command in `$CREDENTIALS_DIRECTORY`, readable by the container's root (docs/configuration.md).",
+    nspawn: "--load-credential=",
+    example: 'credentials = {\n  "ssh.authorized_keys.root" = "ssh-ed25519 AAAA… ops"\n}',
+  }),
+  credential_files: option({
+    ...stringMap({ name: credentialNameProblem, value: credentialFileProblem }),
+    allowed: "a map of name to a path in the task directory",
+    meaning: "As `credentials`, with the content of files in the task directory, such as those of a `template` block.",
+    nspawn: "--load-credential=",
+    example: 'credential_files = {\n  "passwd.hashed-password.root" = "secrets/root.hash"\n}',
   }),
   resolv_conf: option({
     ...choice([
