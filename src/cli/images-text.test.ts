@@ -25,7 +25,7 @@ const image: ListedImage = {
 
 test("a list", () => {
   const unused = "3.0 MB in 2 layers, unused since 1970-01-01T00:00:00.000Z";
-  expect(listText([], 0)).toBe("No images.\n");
+  expect(listText([], 0)).toBe("");
   expect(listText([image], 3 * HOUR)).toBe(`r.lan/a:1\n    sha256:aa\n    ${unused}\n    resolved 3 h ago\n`);
   expect(listText([{ ...image, names: ["a:1", "b:1"], resolved: { "a:1": HOUR, "b:1": 0 } }], 3 * HOUR)).toContain(
     "    resolved a:1 2 h ago, b:1 3 h ago\n",
