@@ -28,8 +28,16 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? 'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".'
       : undefined,
 
-  ({ command, boot }) =>
-    !boot && command[0] === "" ? 'Option command[0] = "" is not valid: it must name a program.' : undefined,
+  ({ boot, entrypoint }) =>
+    boot && entrypoint.length > 0
+      ? "Options boot = true and entrypoint exclude each other: the container runs its init program; use args for arguments of it, or set boot = false."
+      : undefined,
+
+  ({ command, entrypoint, boot }) => {
+    if (boot) return undefined;
+    const empty = entrypoint.length > 0 ? entrypoint[0] === "" && "entrypoint" : command[0] === "" && "command";
+    return empty ? `Option ${empty}[0] = "" is not valid: it must name a program.` : undefined;
+  },
 
   // verify_arguments() of nspawn.c rejects these after the start; volatile = "no" is the same as none.
   ({ private_users_ownership: ownership, volatile, read_only }) => {

@@ -39,6 +39,7 @@ function flatten(options: OptionTable, prefix: string): [name: string, row: AnyO
 
 function typeText(type: HclType): string {
   if (type.kind === "map") return `map(${type.of})`;
+  if (type.kind === "words") return "string or list(string)";
   return type.kind === "strings" ? "list(string)" : type.kind;
 }
 

@@ -38,9 +38,10 @@ function valueSpec(name: string, row: AnyOption): Spec {
 
 /**
  * HCL's type expression. A map is "any": Nomad's job file parser passes `a { k = "v" }` and `a = { k = "v" }` as a list
- * of maps, a JSON job has the map itself, and only the type "any" accepts both. The validator then reports what is wrong.
+ * of maps, a JSON job has the map itself, and only the type "any" accepts both; so it is for a string or a list. The validator then
+ * reports what is wrong.
  */
 function typeExpression(type: Exclude<HclType, { kind: "block" }>): string {
-  if (type.kind === "map") return "any";
+  if (type.kind === "map" || type.kind === "words") return "any";
   return type.kind === "strings" ? "list(string)" : type.kind;
 }

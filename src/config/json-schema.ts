@@ -51,6 +51,8 @@ function typeSchema(type: HclType): { readonly [key: string]: Json } {
       };
     case "strings":
       return { type: "array", items: { type: "string" } };
+    case "words":
+      return { type: ["string", "array"], items: { type: "string" } };
     case "map":
       return { type: "object", additionalProperties: { type: type.of === "number" ? "integer" : "string" } };
     case "block":

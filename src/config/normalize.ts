@@ -23,6 +23,8 @@ export function normalize(type: HclType, raw: unknown): unknown {
       return number(raw);
     case "strings":
       return Array.isArray(raw) ? raw.map(scalarText) : raw;
+    case "words":
+      return Array.isArray(raw) ? raw.map(scalarText) : wordList(scalarText(raw));
     case "map": {
       const merged = merge(raw);
       const convert = type.of === "number" ? number : scalarText;
@@ -33,6 +35,11 @@ export function normalize(type: HclType, raw: unknown): unknown {
       return isMap(single) ? normalizeTable(type.options, single) : single;
     }
   }
+}
+
+/** A text is a list of one; a value of another type is left to the validator. */
+function wordList(value: unknown): unknown {
+  return typeof value === "string" ? [value] : value;
 }
 
 /** Normalizes every option of a block; unknown names are kept. */

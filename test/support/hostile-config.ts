@@ -50,6 +50,8 @@ function hostileValue(type: HclType): fc.Arbitrary<unknown> | undefined {
       return type.values === undefined ? maybePath : fc.oneof(fc.constantFrom(...type.values), maybePath);
     case "strings":
       return fc.array(maybePath, { maxLength: 3 });
+    case "words":
+      return fc.oneof(maybePath, fc.array(maybePath, { maxLength: 3 }));
     case "map":
       return type.of === "string"
         ? fc.dictionary(maybePath, maybePath, { maxKeys: 3 })

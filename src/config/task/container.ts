@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { hostnameProblem, userProblem } from "../../values/names";
 import { duration } from "../duration-row";
 import { option } from "../option";
-import { choice, flag, string, strings } from "../row-types";
+import { choice, flag, string, strings, words } from "../row-types";
 import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
 
 /** What runs in the container and how it is started. */
@@ -37,9 +37,21 @@ export const containerOptions = {
     nspawn: "--as-pid2",
   }),
   command: option({
-    ...strings(text),
-    meaning: "Program to run and its arguments; with `boot`, the arguments of the init program.",
+    ...words(text),
+    meaning:
+      "Program to run and its arguments; with `boot`, the arguments of the init program. It replaces the Entrypoint and Cmd of a container (OCI) image, and is its Cmd if `entrypoint` is given.",
     example: 'command = ["/bin/sh", "-c", "exec sleep 60"]',
+  }),
+  args: option({
+    ...strings(text),
+    meaning:
+      "Further arguments, after those of `command`. Without `command` they replace the Cmd of a container (OCI) image, and its Entrypoint gets them.",
+    example: 'args = ["--config.file=/local/prometheus.yml"]',
+  }),
+  entrypoint: option({
+    ...words(text),
+    meaning:
+      "Replaces the Entrypoint of a container (OCI) image, and its Cmd by that of the job; `command` and `args` follow it. Needs `boot = false`.",
   }),
   ephemeral: option({
     ...flag(false),

@@ -77,6 +77,10 @@ describe("accepted", () => {
       { capability: ["CAP_NET_ADMIN", "CAP_NET_ADMIN", "all"] },
     ],
     ["a UID range", { private_users: "524288:65536" }, { private_users: "524288:65536" }],
+    ["a command as one string", { boot: false, command: "/bin/x" }, { command: ["/bin/x"] }],
+    ["numbers among arguments", { boot: false, command: ["sleep", 5] }, { command: ["sleep", "5"] }],
+    ["arguments after the command", { boot: false, command: "/x", args: ["a"] }, { command: ["/x", "a"], args: [] }],
+    ["arguments of the init", { args: ["a"] }, { command: ["a"], args: [] }],
     ["bind options", { bind: { "/a": "/b:rbind,idmap" } }, { bind: { "/a": "/b:rbind,idmap" } }],
     ["a relative bind source", { bind: { "local/x": "/b" } }, { bind: { "local/x": "/b" } }],
     ["pivot_root in one form", { pivot_root: "/new" }, { pivot_root: { newRoot: "/new", oldRoot: undefined } }],
@@ -181,7 +185,7 @@ describe("rejected with one sentence", () => {
       { ready_timeout: "soon" },
       'Option ready_timeout = "soon" is not valid: it must be a duration such as "90s", "3m" or "1h", at least 1s.',
     ],
-    [{ command: "sh" }, 'Option command = "sh" is not valid: it must be a list of strings.'],
+    [{ command: { a: "sh" } }, "Option command = a map is not valid: it must be a string or a list of strings."],
     [{ command: ["a", ["b"]] }, "Option command[1] = a list is not valid: it must be a string."],
     [{ command: ["a\0"] }, 'Option command[0] = "a\\u0000" is not valid: it must not contain a NUL character.'],
     [
@@ -451,3 +455,11 @@ describe("rejected with one sentence", () => {
     expect(() => decodeTaskConfig(bytes)).toThrow(sentence);
   });
 });
+
+test.each([
+  [{ boot: false, args: ["a"] }, "Option args needs command"],
+  [{ boot: true, entrypoint: "/x" }, "Options boot = true and entrypoint exclude each other"],
+  [{ boot: false, entrypoint: ["", "a"] }, 'Option entrypoint[0] = "" is not valid'],
+  [{ boot: false, command: { a: 1 } }, "it must be a string or a list of strings"],
+  [{ boot: false, command: ["a", ["b"]] }, "it must be a string"],
+])("%j is refused", (config, message) => expect(refusal({ ...IMAGE, ...config })).toContain(message));

@@ -14,12 +14,27 @@ export function decodeTaskConfig(
   runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
 ): TaskOptions {
   const decoded = decodeConfig(bytes, taskOptions, taskSchema);
+  const hasOwnCommand = runsCommand(decoded);
   const options = {
     ...decoded,
-    boot: decoded.boot ?? !runsCommand(decoded),
+    boot: decoded.boot ?? !hasOwnCommand,
     process_two: decoded.process_two || decoded.init,
   };
-  const problem = combinationProblem(options);
+  const problem = combinationProblem(options) ?? (hasOwnCommand ? undefined : argumentsProblem(options));
   if (problem !== undefined) throw new ConfigError(problem);
-  return options;
+  return withCommand(options);
+}
+
+/** Only container (OCI) images have an Entrypoint that arguments alone could go to. */
+function argumentsProblem({ boot, args, command, entrypoint }: TaskOptions): string | undefined {
+  return !boot && args.length > 0 && command.length === 0 && entrypoint.length === 0
+    ? "Option args needs command, because only container (OCI) images have an Entrypoint: write the program in command."
+    : undefined;
+}
+
+/** Joins the parts of the command. Arguments alone are left, for the image's Entrypoint. */
+function withCommand(options: TaskOptions): TaskOptions {
+  const { boot, entrypoint, command, args } = options;
+  const named = boot || entrypoint.length + command.length > 0;
+  return named ? { ...options, entrypoint: [], command: [...entrypoint, ...command, ...args], args: [] } : options;
 }
