@@ -86,6 +86,21 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? `Options network_bridge = ${JSON.stringify(network_bridge)} and network_zone = ${JSON.stringify(network_zone)} exclude each other: a container has one network interface.`
       : undefined,
 
+  ({ network, network_bridge, network_zone, network_veth }) => {
+    if (network === undefined) return undefined;
+    const own =
+      network_bridge === undefined
+        ? network_zone === undefined
+          ? network_veth || network.kind === "host"
+            ? undefined
+            : "network_veth = false"
+          : `network_zone = ${JSON.stringify(network_zone)}`
+        : `network_bridge = ${JSON.stringify(network_bridge)}`;
+    return own === undefined
+      ? undefined
+      : `Options network = ${JSON.stringify(network.word)} and ${own} exclude each other: keep network, which says the same in one word.`;
+  },
+
   ({ ports, port_map }) =>
     ports.length > 0 && Object.keys(port_map).length > 0
       ? "Options ports and port_map exclude each other: use ports."

@@ -44,3 +44,9 @@ test.each([
   ["entrypoint-string", { entrypoint: "/bin/echo", command: "e", args: ["f"] }, "e f\n"],
   ["entrypoint-list", { entrypoint: ["/bin/echo", "g"] }, "g\n"],
 ])("%s", async (id, config, expected) => expect(await output(id, config)).toBe(expected), 60_000);
+
+test("network = none has loopback only", async () => {
+  const script = "ls /sys/class/net; ping -c 1 -w 5 127.0.0.1 > /dev/null && echo up; cat /etc/resolv.conf | wc -l";
+  const config = { network_veth: true, network: "none", command: ["/bin/sh", "-c", script] };
+  expect((await output("network-none", config)).split("\n").slice(0, 2)).toEqual(["lo", "up"]);
+}, 60_000);

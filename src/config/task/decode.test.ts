@@ -463,3 +463,12 @@ test.each([
   [{ boot: false, command: { a: 1 } }, "it must be a string or a list of strings"],
   [{ boot: false, command: ["a", ["b"]] }, "it must be a string"],
 ])("%j is refused", (config, message) => expect(refusal({ ...IMAGE, ...config })).toContain(message));
+
+test.each([
+  [{ network: "zone:a", network_veth: false }, 'network = "zone:a" and network_veth = false exclude each other'],
+  [{ network: "none", network_zone: "a" }, 'network = "none" and network_zone = "a" exclude each other'],
+  [{ network: "bridge:a", network_bridge: "b" }, 'network = "bridge:a" and network_bridge = "b" exclude each other'],
+  [{ network: "lan" }, 'it must be "host", "none", "private", "zone:NAME" or "bridge:NAME"'],
+  [{ network: "macvlan:eth0" }, "cannot give a container an address on macvlan"],
+  [{ network: "zone:" }, "it must not be empty"],
+])("%j is refused", (config, message) => expect(refusal({ ...IMAGE, ...config })).toContain(message));

@@ -22,7 +22,17 @@ export function decodeTaskConfig(
   };
   const problem = combinationProblem(options) ?? (hasOwnCommand ? undefined : argumentsProblem(options));
   if (problem !== undefined) throw new ConfigError(problem);
-  return withCommand(options);
+  return withNetwork(withCommand(options));
+}
+
+/** Replaces the network's one word by the options that it stands for; "none" has no other. */
+function withNetwork(options: TaskOptions): TaskOptions {
+  const { network } = options;
+  if (network === undefined) return options;
+  const { kind, name } = network;
+  const alone = { ...options, network_veth: kind === "private" };
+  if (kind === "zone") return { ...alone, network_zone: name };
+  return kind === "bridge" ? { ...alone, network_bridge: name } : alone;
 }
 
 /** Only container (OCI) images have an Entrypoint that arguments alone could go to. */
