@@ -33,6 +33,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? "Options boot = true and entrypoint exclude each other: the container runs its init program; use args for arguments of it, or set boot = false."
       : undefined,
 
+  ({ boot, group_add }) =>
+    boot && group_add.length > 0
+      ? "Options boot = true and group_add exclude each other: the groups are those of a command's user; set boot = false."
+      : undefined,
+
   ({ command, entrypoint, boot }) => {
     if (boot) return undefined;
     const empty = entrypoint.length > 0 ? entrypoint[0] === "" && "entrypoint" : command[0] === "" && "command";

@@ -2,11 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { type Spec, SpecSchema } from "../../gen/hashicorp/nomad/plugins/shared/hclspec/hcl_spec_pb";
 import { type AnyOption, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { pluginOptions } from "./plugin/options";
-import { taskOptions } from "./task/options";
+import { writableOptions } from "./task/options";
 
 /** The schema of a task's `config` block in Nomad's terms. */
 export function taskConfigSpec(): Spec {
-  return objectSpec(taskOptions);
+  return objectSpec(writableOptions);
 }
 
 /** The schema of the plugin's config in Nomad's terms. */
@@ -42,6 +42,6 @@ function valueSpec(name: string, row: AnyOption): Spec {
  * reports what is wrong.
  */
 function typeExpression(type: Exclude<HclType, { kind: "block" }>): string {
-  if (type.kind === "map" || type.kind === "words") return "any";
+  if (type.kind === "map" || type.kind === "maps" || type.kind === "words") return "any";
   return type.kind === "strings" ? "list(string)" : type.kind;
 }

@@ -30,6 +30,8 @@ export function normalize(type: HclType, raw: unknown): unknown {
       const convert = type.of === "number" ? number : scalarText;
       return isMap(merged) ? mapValues(merged, convert) : merged;
     }
+    case "maps":
+      return raw;
     case "block": {
       const single = Array.isArray(raw) && raw.length === 1 ? raw[0] : raw;
       return isMap(single) ? normalizeTable(type.options, single) : single;

@@ -20,6 +20,8 @@ export type HclType =
   /** A list of strings, which may be written as one string. */
   | { readonly kind: "words" }
   | { readonly kind: "map"; readonly of: "string" | "number" | "list of string" }
+  /** Blocks of any content, or a list of maps; the option's own check reads them. */
+  | { readonly kind: "maps" }
   | { readonly kind: "block"; readonly options: OptionTable };
 
 /**
@@ -91,6 +93,8 @@ export function allowedText(row: AnyOption): string {
       return "a string or a list of strings";
     case "map":
       return `a map of ${row.type.of}s`;
+    case "maps":
+      return "a list of maps";
     case "block":
       return "a block";
   }

@@ -50,3 +50,26 @@ test("network = none has loopback only", async () => {
   const config = { network_veth: true, network: "none", command: ["/bin/sh", "-c", script] };
   expect((await output("network-none", config)).split("\n").slice(0, 2)).toEqual(["lo", "up"]);
 }, 60_000);
+
+test("names of the Docker driver", async () => {
+  const script = [
+    "pwd; id -G; touch /x 2>/dev/null || echo read-only",
+    "df -k /dev/shm | tail -n 1 | awk '{print $2}'",
+    "grep CapBnd /proc/self/status; ulimit -n; cat /run/app/note; cat /proc/self/oom_score_adj; grep -c ' /scratch tmpfs ' /proc/mounts",
+  ].join("\n");
+  const options = {
+    ...{ work_dir: "/tmp", readonly_rootfs: true, group_add: ["44", "5"], shm_size: 33554432, oom_score_adj: 7 },
+    ...{ network_mode: "none", volumes: ["local:/run/app:ro"], cap_drop: ["ALL"], cap_add: ["net_bind_service"] },
+    ...{ entrypoint: ["/bin/sh", "-c", script], user: "1000" },
+  };
+  const ulimit = 'ulimit {\n nofile = "512:512"\n }\n mount {\n type = "tmpfs"\n target = "/scratch"\n }';
+  const task = 'template {\n data = "a note\\n"\n destination = "local/note"\n }';
+  const text = jobFile({ id: "names", config: { image, ...options }, task });
+  const { allocId } = await runJob(nomad.api, text.replace("config {", `config {\n${ulimit}`));
+  const state = await untilDead(nomad.api, allocId, "main");
+  expect(await nomad.api.logs(allocId, "main", "stderr")).toBe("");
+  expect(await nomad.api.logs(allocId, "main")).toMatch(
+    /^\/tmp\n1000 5 44\nread-only\n32768\nCapBnd:\t0000000000000400\n512\na note\n7\n1\n$/,
+  );
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0 });
+}, 60_000);

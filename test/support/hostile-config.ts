@@ -57,6 +57,8 @@ function hostileValue(type: HclType): fc.Arbitrary<unknown> | undefined {
       return type.of === "string"
         ? fc.dictionary(maybePath, maybePath, { maxKeys: 3 })
         : fc.dictionary(maybePath, fc.integer(), { maxKeys: 3 });
+    case "maps":
+      return fc.record({ type: fc.constantFrom("bind", "tmpfs", "volume"), source: maybePath, target: maybePath });
     case "block":
       return fc.record(arbitraries(type.options), { requiredKeys: [] });
     case "bool":

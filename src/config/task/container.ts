@@ -121,6 +121,13 @@ export const containerOptions = {
     nspawn: "--user=",
     example: 'user = "www-data"',
   }),
+  group_add: option({
+    ...strings(v.pipe(filledText, checked(groupProblem))),
+    allowed: "a list of groups of the container, each a name or a number",
+    meaning:
+      "Further groups of the command's user, as with Docker. Needs `boot = false`, and a directory or container (OCI) image.",
+    example: 'group_add = ["video", "44"]',
+  }),
   working_directory: option({
     ...string(v.pipe(normalizedPath, checked(workingDirectoryProblem))),
     allowed: "an absolute path in the container",
@@ -142,6 +149,10 @@ export const containerOptions = {
     ],
   }),
 };
+
+function groupProblem(name: string): string | undefined {
+  return name.includes(":") || userProblem(name) !== undefined ? "it must be the name or number of a group" : undefined;
+}
 
 /** systemd 257 rejects these; earlier versions fail later. */
 function workingDirectoryProblem(path: string): string | undefined {

@@ -73,8 +73,8 @@ describe("accepted", () => {
     ],
     [
       "capabilities in any case",
-      { capability: ["cap_net_admin", "12", "all"] },
-      { capability: ["CAP_NET_ADMIN", "CAP_NET_ADMIN", "all"] },
+      { capability: ["cap_net_admin", "12", "net_admin", "all"] },
+      { capability: ["CAP_NET_ADMIN", "CAP_NET_ADMIN", "CAP_NET_ADMIN", "all"] },
     ],
     ["a UID range", { private_users: "524288:65536" }, { private_users: "524288:65536" }],
     ["a command as one string", { boot: false, command: "/bin/x" }, { command: ["/bin/x"] }],
@@ -304,10 +304,6 @@ describe("rejected with one sentence", () => {
     [{ environment: { A: "hidden\0" } }, 'Option environment["A"] is not valid: it must not contain a NUL character.'],
     [{ environment: { A: ["hidden"] } }, 'Option environment["A"] is not valid: it must be a string.'],
     [{ environment: "hidden" }, "Option environment is not valid: it must be a map of strings."],
-    [
-      { capability: ["NET_ADMIN"] },
-      'Option capability[0] = "NET_ADMIN" is not valid: it must be written "CAP_NET_ADMIN".',
-    ],
     [
       { capability: ["CAP_X,CAP_SYS_ADMIN"] },
       'Option capability[0] = "CAP_X,CAP_SYS_ADMIN" is not valid: it must be the name of a capability such as "CAP_NET_ADMIN", or "all".',

@@ -1,7 +1,9 @@
 import { ConfigError } from "../../lib/errors";
+import { CAPABILITIES } from "../../values/names";
 import { combinationProblem } from "../combinations";
 import { decodeConfig } from "../decode";
-import { type TaskOptions, taskOptions, taskSchema } from "./options";
+import { resolveAliases } from "./aliases";
+import { type TaskOptions, taskSchema, writableOptions } from "./options";
 
 /**
  * Decodes and validates a task's `config` block from the msgpack Nomad sends (TaskConfig.msgpack_driver_config).
@@ -13,7 +15,7 @@ export function decodeTaskConfig(
   bytes: Uint8Array,
   runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
 ): TaskOptions {
-  const decoded = decodeConfig(bytes, taskOptions, taskSchema);
+  const decoded = decodeConfig(bytes, writableOptions, taskSchema, resolveAliases);
   const hasOwnCommand = runsCommand(decoded);
   const options = {
     ...decoded,
@@ -22,7 +24,13 @@ export function decodeTaskConfig(
   };
   const problem = combinationProblem(options) ?? (hasOwnCommand ? undefined : argumentsProblem(options));
   if (problem !== undefined) throw new ConfigError(problem);
-  return withNetwork(withCommand(options));
+  return withNetwork(withCommand({ ...options, drop_capability: droppedCapabilities(options) }));
+}
+
+/** As with Docker, those that the job adds are kept if all are dropped; systemd-nspawn would drop them too. */
+function droppedCapabilities({ capability, drop_capability: dropped }: TaskOptions): string[] {
+  const all = dropped.includes("all") && capability.length > 0 && !capability.includes("all");
+  return all ? CAPABILITIES.filter((name) => !capability.includes(name)) : dropped;
 }
 
 /** Replaces the network's one word by the options that it stands for; "none" has no other. */
