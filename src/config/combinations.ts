@@ -38,8 +38,21 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? `Options pull = "${pull}" and image_download exclude each other: image_download has its own option force.`
       : undefined,
 
-  ({ command, boot }) =>
-    !boot && command[0] === "" ? 'Option command[0] = "" is not valid: it must name a program.' : undefined,
+  ({ boot, entrypoint }) =>
+    boot && entrypoint.length > 0
+      ? "Options boot = true and entrypoint exclude each other: the container runs its init program; use args for arguments of it, or set boot = false."
+      : undefined,
+
+  ({ boot, group_add }) =>
+    boot && group_add.length > 0
+      ? "Options boot = true and group_add exclude each other: the groups are those of a command's user; set boot = false."
+      : undefined,
+
+  ({ command, entrypoint, boot }) => {
+    if (boot) return undefined;
+    const empty = entrypoint.length > 0 ? entrypoint[0] === "" && "entrypoint" : command[0] === "" && "command";
+    return empty ? `Option ${empty}[0] = "" is not valid: it must name a program.` : undefined;
+  },
 
   // verify_arguments() of nspawn.c rejects these after the start; volatile = "no" is the same as none.
   ({ private_users_ownership: ownership, volatile, read_only }) => {
@@ -94,6 +107,21 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
     network_bridge !== undefined && network_zone !== undefined
       ? `Options network_bridge = ${JSON.stringify(network_bridge)} and network_zone = ${JSON.stringify(network_zone)} exclude each other: a container has one network interface.`
       : undefined,
+
+  ({ network, network_bridge, network_zone, network_veth }) => {
+    if (network === undefined) return undefined;
+    const own =
+      network_bridge === undefined
+        ? network_zone === undefined
+          ? network_veth || network.kind === "host"
+            ? undefined
+            : "network_veth = false"
+          : `network_zone = ${JSON.stringify(network_zone)}`
+        : `network_bridge = ${JSON.stringify(network_bridge)}`;
+    return own === undefined
+      ? undefined
+      : `Options network = ${JSON.stringify(network.word)} and ${own} exclude each other: keep network, which says the same in one word.`;
+  },
 
   ({ ports, port_map }) =>
     ports.length > 0 && Object.keys(port_map).length > 0

@@ -11,16 +11,18 @@ const SHOWN_CHARACTERS = 120;
  * Decodes a config block as Nomad sends it (a msgpack map shaped by the hclspec) and validates it. Empty input is an
  * empty block. `table` has the rows that `schema` was made from.
  *
+ * @param prepare changes the options by name before they are validated; may throw ConfigError
  * @throws ConfigError one sentence that names the option, its value unless it is secret, and what is allowed
  */
 export function decodeConfig<TSchema extends v.GenericSchema>(
   bytes: Uint8Array,
   table: OptionTable,
   schema: TSchema,
+  prepare: (raw: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>> = (raw) => raw,
 ): v.InferOutput<TSchema> {
   const raw = normalizeTable(table, decodeMap(bytes));
   refuseUnknown(table, raw, "");
-  const result = v.safeParse(schema, raw, { abortEarly: true });
+  const result = v.safeParse(schema, prepare(raw), { abortEarly: true });
   if (result.success) return result.output;
   throw new ConfigError(sentence(table, result.issues[0]));
 }

@@ -4,14 +4,19 @@ import { optionsPage } from "./docs";
 import { type Json, pluginJsonSchema, taskJsonSchema } from "./json-schema";
 import { pluginOptions } from "./plugin/options";
 import { decodeTaskConfig } from "./task/decode";
-import { taskOptions } from "./task/options";
+import { writableOptions } from "./task/options";
 
 test("docs/options.md is up to date with the tables (else run: bun scripts/gen-docs.ts)", async () => {
   expect(await Bun.file(new URL("../../docs/options.md", import.meta.url)).text()).toBe(optionsPage());
 });
 
 test("the page has a row for every option", () => {
-  for (const name of [...Object.keys(taskOptions), ...Object.keys(pluginOptions), "gc.image_delay", "auth.password"]) {
+  for (const name of [
+    ...Object.keys(writableOptions),
+    ...Object.keys(pluginOptions),
+    "gc.image_delay",
+    "auth.password",
+  ]) {
     expect(optionsPage()).toContain(`\n| \`${name}\` |`);
   }
 });
@@ -24,7 +29,7 @@ describe("JSON Schema", () => {
   }
 
   test("has a property for every option and no other", () => {
-    expect(Object.keys(member(taskJsonSchema(), "properties") ?? {})).toEqual(Object.keys(taskOptions));
+    expect(Object.keys(member(taskJsonSchema(), "properties") ?? {})).toEqual(Object.keys(writableOptions));
     expect(Object.keys(member(pluginJsonSchema(), "properties") ?? {})).toEqual(Object.keys(pluginOptions));
     expect(member(taskJsonSchema(), "additionalProperties")).toBe(false);
   });
@@ -42,7 +47,7 @@ describe("JSON Schema", () => {
 
   test("has only values that the validator accepts", () => {
     const properties = member(taskJsonSchema(), "properties");
-    for (const name of Object.keys(taskOptions)) {
+    for (const name of Object.keys(writableOptions)) {
       const values = member(member(properties, name), "enum");
       for (const value of Array.isArray(values) ? values : []) {
         expect(decodeTaskConfig(encode({ image: "i", [name]: value }))).toMatchObject({ [name]: value });

@@ -1,6 +1,6 @@
 import { type AnyOption, allowedText, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { pluginOptions } from "./plugin/options";
-import { taskOptions } from "./task/options";
+import { writableOptions } from "./task/options";
 
 /** The whole reference of options, in Markdown. */
 export function optionsPage(): string {
@@ -9,7 +9,7 @@ export function optionsPage(): string {
     "Made by `bun scripts/gen-docs.ts` from the option tables in `src/config`; do not edit.",
     'A map is written as a block (`environment { FOO = "bar" }`) or as an attribute (`environment = { FOO = "bar" }`). Nomad\'s job files allow quoted names, such as paths, in the attribute form only.',
     "## Task config",
-    ...section(taskOptions),
+    ...section(writableOptions),
     "## Plugin config",
     ...section(pluginOptions),
   ]
@@ -39,6 +39,8 @@ function flatten(options: OptionTable, prefix: string): [name: string, row: AnyO
 
 function typeText(type: HclType): string {
   if (type.kind === "map") return `map(${type.of})`;
+  if (type.kind === "maps") return "block";
+  if (type.kind === "words") return "string or list(string)";
   return type.kind === "strings" ? "list(string)" : type.kind;
 }
 

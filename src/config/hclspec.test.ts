@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { toJson } from "@bufbuild/protobuf";
 import { SpecSchema } from "../../gen/hashicorp/nomad/plugins/shared/hclspec/hcl_spec_pb";
 import { pluginConfigSpec, taskConfigSpec } from "./hclspec";
-import { taskOptions } from "./task/options";
+import { writableOptions } from "./task/options";
 
 function attributes(spec: ReturnType<typeof taskConfigSpec>) {
   if (spec.block.case !== "object") throw new Error("the spec is not an object");
@@ -16,7 +16,7 @@ function json(spec: ReturnType<typeof taskConfigSpec>, name: string) {
 
 describe("the task's spec", () => {
   test("has an attribute for every row", () => {
-    expect(Object.keys(attributes(taskConfigSpec()))).toEqual(Object.keys(taskOptions));
+    expect(Object.keys(attributes(taskConfigSpec()))).toEqual(Object.keys(writableOptions));
   });
 
   test("requires only the image", () => {

@@ -2,11 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { type Spec, SpecSchema } from "../../gen/hashicorp/nomad/plugins/shared/hclspec/hcl_spec_pb";
 import { type AnyOption, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { pluginOptions } from "./plugin/options";
-import { taskOptions } from "./task/options";
+import { writableOptions } from "./task/options";
 
 /** The schema of a task's `config` block in Nomad's terms. */
 export function taskConfigSpec(): Spec {
-  return objectSpec(taskOptions);
+  return objectSpec(writableOptions);
 }
 
 /** The schema of the plugin's config in Nomad's terms. */
@@ -38,9 +38,10 @@ function valueSpec(name: string, row: AnyOption): Spec {
 
 /**
  * HCL's type expression. A map is "any": Nomad's job file parser passes `a { k = "v" }` and `a = { k = "v" }` as a list
- * of maps, a JSON job has the map itself, and only the type "any" accepts both. The validator then reports what is wrong.
+ * of maps, a JSON job has the map itself, and only the type "any" accepts both; so it is for a string or a list. The validator then
+ * reports what is wrong.
  */
 function typeExpression(type: Exclude<HclType, { kind: "block" }>): string {
-  if (type.kind === "map") return "any";
+  if (type.kind === "map" || type.kind === "maps" || type.kind === "words") return "any";
   return type.kind === "strings" ? "list(string)" : type.kind;
 }

@@ -1,6 +1,6 @@
 import { type AnyOption, allowedText, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { pluginOptions } from "./plugin/options";
-import { taskOptions } from "./task/options";
+import { writableOptions } from "./task/options";
 
 /** A JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -9,7 +9,7 @@ const DIALECT = "https://json-schema.org/draft/2020-12/schema";
 
 /** JSON Schema of a task's `config` block. */
 export function taskJsonSchema(): Json {
-  return { $schema: DIALECT, title: "Task config of the nspawn driver", ...objectSchema(taskOptions) };
+  return { $schema: DIALECT, title: "Task config of the nspawn driver", ...objectSchema(writableOptions) };
 }
 
 /** JSON Schema of the plugin's config. */
@@ -51,8 +51,12 @@ function typeSchema(type: HclType): { readonly [key: string]: Json } {
       };
     case "strings":
       return { type: "array", items: { type: "string" } };
+    case "words":
+      return { type: ["string", "array"], items: { type: "string" } };
     case "map":
       return { type: "object", additionalProperties: { type: type.of === "number" ? "integer" : "string" } };
+    case "maps":
+      return { type: ["object", "array"], items: { type: "object" } };
     case "block":
       return objectSchema(type.options);
   }

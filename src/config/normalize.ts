@@ -23,16 +23,25 @@ export function normalize(type: HclType, raw: unknown): unknown {
       return number(raw);
     case "strings":
       return Array.isArray(raw) ? raw.map(scalarText) : raw;
+    case "words":
+      return Array.isArray(raw) ? raw.map(scalarText) : wordList(scalarText(raw));
     case "map": {
       const merged = merge(raw);
       const convert = type.of === "number" ? number : scalarText;
       return isMap(merged) ? mapValues(merged, convert) : merged;
     }
+    case "maps":
+      return raw;
     case "block": {
       const single = Array.isArray(raw) && raw.length === 1 ? raw[0] : raw;
       return isMap(single) ? normalizeTable(type.options, single) : single;
     }
   }
+}
+
+/** A text is a list of one; a value of another type is left to the validator. */
+function wordList(value: unknown): unknown {
+  return typeof value === "string" ? [value] : value;
 }
 
 /** Normalizes every option of a block; unknown names are kept. */

@@ -17,7 +17,11 @@ export type HclType =
   | { readonly kind: "bool" }
   | { readonly kind: "number"; readonly min?: number; readonly max?: number }
   | { readonly kind: "strings" }
+  /** A list of strings, which may be written as one string. */
+  | { readonly kind: "words" }
   | { readonly kind: "map"; readonly of: "string" | "number" | "list of string" }
+  /** Blocks of any content, or a list of maps; the option's own check reads them. */
+  | { readonly kind: "maps" }
   | { readonly kind: "block"; readonly options: OptionTable };
 
 /**
@@ -85,8 +89,12 @@ export function allowedText(row: AnyOption): string {
       return "a number";
     case "strings":
       return "a list of strings";
+    case "words":
+      return "a string or a list of strings";
     case "map":
       return `a map of ${row.type.of}s`;
+    case "maps":
+      return "a list of maps";
     case "block":
       return "a block";
   }

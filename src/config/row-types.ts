@@ -23,6 +23,11 @@ export function strings<TSchema extends v.GenericSchema<string, unknown>>(elemen
   return { type: { kind: "strings" } satisfies HclType, schema: v.optional(v.array(element), []) } as const;
 }
 
+/** As strings(), and a string alone is a list of one. */
+export function words<TSchema extends v.GenericSchema<string, unknown>>(element: TSchema) {
+  return { type: { kind: "words" } satisfies HclType, schema: v.optional(v.array(element), []) } as const;
+}
+
 /** Returns why a part of a map is invalid, or undefined. */
 type Check = (text: string, name: string) => string | undefined;
 

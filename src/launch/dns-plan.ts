@@ -57,7 +57,8 @@ export async function nameService(
   machine: string,
 ): Promise<NameService> {
   const asked = resolvConf(dns);
-  const open = asked === undefined && options.resolv_conf === undefined && network.kind !== "host";
+  const open =
+    asked === undefined && options.resolv_conf === undefined && network.kind !== "host" && network.kind !== "none";
   const hostname = options.hostname ?? machine;
   const base = network.kind === "host" ? ((await readFile("/etc/hosts", "utf8").catch(ignoreMissing)) ?? "") : "";
   const joined = network.kind === "joined" ? groupNames(network, hostname) : { names: [hostname], addresses: [] };

@@ -22,6 +22,11 @@ describe("networkPlan", () => {
   test.each([
     [{}, { kind: "private", link: "veth", ports: [] }],
     [{ network_veth: false }, { kind: "host" }],
+    [{ network: "host", network_veth: true }, { kind: "host" }],
+    [{ network: "none" }, { kind: "none" }],
+    [{ network: "private" }, { kind: "private", link: "veth", ports: [] }],
+    [{ network: "zone:web" }, { kind: "private", link: "zone", bridge: "vz-web", ports: [] }],
+    [{ network: "bridge:br0" }, { kind: "private", link: "bridge", bridge: "br0", ports: [] }],
     [{ network_zone: "web" }, { kind: "private", link: "zone", bridge: "vz-web", ports: [] }],
     [
       { network_bridge: "br0", network_veth: false },
@@ -48,6 +53,15 @@ describe("networkPlan", () => {
       hosts: { hostname: "web", address: "172.26.64.2" },
     });
     expect(() => plan({ ports: ["nope"] }, namespace)).toThrow(/its ports are "http"/);
+  });
+
+  test("no ports can be forwarded to a container without a network", () => {
+    expect(() => plan({ ports: ["http"], network: "none" })).toThrow(/network = "none" leaves it without any/);
+    expect(() => plan({ ports: ["http"], network: "host" })).toThrow(/network = "host" uses the host's network/);
+  });
+
+  test.each(["host", "none", "zone:a"])("a group's network and network = %j exclude each other", (network) => {
+    expect(() => plan({ network }, namespace)).toThrow(`network = "${network}" needs a separate network for the task`);
   });
 
   test.each(["network_zone", "network_bridge"])("a group's network and %s exclude each other", (option) => {

@@ -27,7 +27,7 @@ export async function checkNetwork(plan: NetworkPlan, policy: NetworkPolicy): Pr
 export function checkNetworkPolicy(plan: NetworkPlan, policy: NetworkPolicy): void {
   if (plan.kind === "host" && !policy.allow_host_network) {
     throw new ConfigError(
-      'Option network_veth = false puts the container into the client\'s own network, which this client does not allow (allow_host_network = false): remove it, or give the group a network { mode = "bridge" }.',
+      'Option network_veth = false (or network = "host") puts the container into the client\'s own network, which this client does not allow (allow_host_network = false): remove it, or give the group a network { mode = "bridge" }.',
     );
   }
   const { bridges } = policy.network;

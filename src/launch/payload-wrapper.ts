@@ -1,10 +1,11 @@
 import { programPaths } from "../exec/session-plan";
-import { SYS } from "../linux/constants";
+import { PR_CAPBSET_DROP, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import { writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { RunLink } from "../rootfs/run-directory";
+import { CAPABILITIES } from "../values/names";
 import type { Credentials } from "../values/passwd";
 import type { LaunchPlan } from "./plan";
 
@@ -27,6 +28,21 @@ interface Wrapping {
   readonly links: readonly RunLink[];
   /** Whether NOTIFY_SOCKET is left out. */
   readonly quiet: boolean;
+  /** Capabilities that the job drops, and without which the user could not be switched: the wrapper drops them when it has. */
+  readonly dropped: readonly string[];
+}
+
+/** What setgroups(2), setresuid(2) and PR_CAPBSET_DROP of prctl(2) need; the last is dropped last. */
+const NEEDED_TO_SWITCH = ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"] as const;
+
+/** Divides the capabilities that a job drops into those that systemd-nspawn drops, and those that the wrapper does. */
+export function divideDropped(names: readonly string[]): { readonly bySwitch: string[]; readonly byWrapper: string[] } {
+  const all = names.includes("all") ? CAPABILITIES : names;
+  const byWrapper = NEEDED_TO_SWITCH.filter((name) => all.includes(name));
+  if (byWrapper.length === 0) return { bySwitch: [...names], byWrapper };
+  // Dropping needs the last one, and it is kept if the job does not drop it.
+  const kept: readonly string[] = byWrapper;
+  return { bySwitch: all.filter((name) => !kept.includes(name)), byWrapper };
 }
 
 /**
@@ -49,9 +65,12 @@ export async function preparePayload(
   const environment = taskEnvironment({ ...mounted.environment, ...mounted.options.environment }, { boot, features });
   const { wrapped: variables, count: others } = environment;
   const { user, links = [] } = mounted;
-  const { notify_ready, environment: own } = mounted.options;
+  const { notify_ready, environment: own, drop_capability: drop } = mounted.options;
   const quiet = image.kind !== "host" && !boot && !notify_ready && own[NOTIFY_SOCKET] === undefined;
-  return { environment, rootfs: await wrapPayload(machine, mounted, { user, variables, others, links, quiet }) };
+  const { bySwitch, byWrapper } = divideDropped(user === undefined ? [] : drop);
+  const options = user === undefined ? mounted.options : { ...mounted.options, drop_capability: bySwitch };
+  const wrapping = { user, variables, others, links, quiet, dropped: byWrapper };
+  return { environment, rootfs: await wrapPayload(machine, { ...mounted, options }, wrapping) };
 }
 
 async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
@@ -75,7 +94,8 @@ async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping):
  *
  * @param paths in the container; the first executable one is run
  */
-function wrapper({ user, variables, others, links, quiet }: Wrapping, paths: readonly string[]): Uint8Array {
+function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
+  const { user, variables, others, links, quiet, dropped } = wrapping;
   const program = new ProgramBuilder();
   const refused = new Label();
   for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
@@ -88,6 +108,9 @@ function wrapper({ user, variables, others, links, quiet }: Wrapping, paths: rea
     const list = program.bytes(new Uint8Array(Uint32Array.from(all).buffer));
     program.call(SYS.setgroups, [all.length, list], { error: refused });
     program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
+    for (const name of dropped) {
+      program.call(SYS.prctl, [PR_CAPBSET_DROP, CAPABILITIES.indexOf(name), 0, 0, 0], { error: refused });
+    }
     program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
   }
   const environment = program.environment(variables, others + NSPAWN_VARIABLES, quiet ? NOTIFY_SOCKET : undefined);

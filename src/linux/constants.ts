@@ -39,6 +39,7 @@ export const WAIT_ALL = 0x4000_0000;
 export const CAPABILITY_VERSION_3 = 0x2008_0522;
 /** Operations of prctl(2). */
 export const PR_SET_PDEATHSIG = 1;
+export const PR_CAPBSET_DROP = 24;
 export const PR_SET_NO_NEW_PRIVS = 38;
 
 /** The system call numbers used here, for x86-64 (linux/arch/x86/entry/syscalls/syscall_64.tbl). */

@@ -1,5 +1,5 @@
 /**
- * A container's network. A *network plan* says which kind it is: the host's own network, *joined* (the namespace that Nomad made for the
+ * A container's network. A *network plan* says which kind it is: the host's own network, *none* (loopback only), *joined* (the namespace that Nomad made for the
  * task's group: bridge, CNI or none), or *private*, a namespace that systemd-nspawn makes, with a link to the host. Each kind has a
  * provider (networks.ts): it makes a *reservation* before the container starts, and from that an *attachment* to the started
  * container.
@@ -20,7 +20,11 @@ export interface PortForward {
 /** How a task is connected to the network. */
 export type NetworkPlan =
   /** The host's own network. */
-  { readonly kind: "host" } | JoinedNetwork | PrivateNetwork;
+  | { readonly kind: "host" }
+  /** A namespace that systemd-nspawn makes, with loopback only. */
+  | { readonly kind: "none" }
+  | JoinedNetwork
+  | PrivateNetwork;
 
 /** A namespace that Nomad created for the group: bridge, CNI, or only loopback. */
 export interface JoinedNetwork {

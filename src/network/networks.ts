@@ -29,8 +29,8 @@ export interface NetworkProvider<Plan extends NetworkPlan = NetworkPlan> {
   reserve(machine: string, plan: Plan, job: NetworkJob): Promise<NetworkReservation>;
 }
 
-/** The host's own network; needs no preparation. */
-const hostNetwork: NetworkProvider<{ readonly kind: "host" }> = {
+/** The host's own network, or loopback only; neither needs any preparation. */
+const nothingToPrepare: NetworkProvider<{ readonly kind: "host" | "none" }> = {
   reserve: async () => ({ addresses: [], warnings: [], attach: async () => undefined }),
 };
 
@@ -51,7 +51,8 @@ export function reserveNetwork(
 ): Promise<NetworkReservation> {
   switch (plan.kind) {
     case "host":
-      return hostNetwork.reserve(machine, plan, job);
+    case "none":
+      return nothingToPrepare.reserve(machine, plan, job);
     case "joined":
       return groupNetwork.reserve(machine, plan, job);
     case "private":

@@ -13,7 +13,16 @@ import { nspawnArguments } from "./arguments";
 import { taskEnvironment } from "./environment";
 import { featuresOf } from "./features";
 
-const FLAGS = ["--quiet", "--keep-unit", "--boot", "--as-pid2", "--ephemeral", "--read-only", "--network-veth"];
+const FLAGS = [
+  "--quiet",
+  "--keep-unit",
+  "--boot",
+  "--as-pid2",
+  "--ephemeral",
+  "--read-only",
+  "--network-veth",
+  "--private-network",
+];
 
 /** Reads an argument vector as getopt_long() with "+" does: switches up to "--" or the first argument that is not one. */
 function parse(args: readonly string[]) {

@@ -123,6 +123,7 @@ function ownership({ private_users_ownership: asked, pivot_root }: TaskOptions):
 
 function networkSwitches(options: TaskOptions, network: NspawnInput["network"]): string[] {
   if (network === "joined") return [];
+  if (options.network?.kind === "none") return ["--private-network"];
   const { network_veth: veth, network_bridge: bridge, network_zone: zone } = options;
   return [
     ...(veth ? ["--network-veth"] : []),

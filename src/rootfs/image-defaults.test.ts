@@ -18,6 +18,12 @@ describe("the command", () => {
     [{}, { Entrypoint: ["/e"], Cmd: null }, ["/e"]],
     [{}, { Cmd: ["/c", "a"] }, ["/c", "a"]],
     [{ command: ["/own"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/own"]],
+    [{ command: "/own", args: ["b"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/own", "b"]],
+    [{ args: ["b"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/e", "b"]],
+    [{ args: ["/b", "c"] }, { Cmd: ["a"] }, ["/b", "c"]],
+    [{ entrypoint: ["/x", "y"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/x", "y"]],
+    [{ entrypoint: "/x", command: "b", args: ["c"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["/x", "b", "c"]],
+    [{ boot: true, args: ["x=y"] }, { Entrypoint: ["/e"], Cmd: ["a"] }, ["x=y"]],
     [{ boot: true }, { Entrypoint: ["/e"], Cmd: ["a"] }, []],
     [{ boot: true, command: ["x=y"] }, { Entrypoint: ["/e"] }, ["x=y"]],
   ])("%j on %j", (task, image, command) => expect(filled(task, image).options.command).toEqual(command));

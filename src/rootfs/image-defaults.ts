@@ -24,7 +24,7 @@ interface WithDefaults {
 
 /**
  * Fills in defaults from an image's config (OCI image spec, config.md, and what docker does with it). The job's settings take precedence;
- * its `command` replaces Entrypoint and Cmd together. With `boot` the container runs an init system, and the image's command and user
+ * its `command` replaces Entrypoint and Cmd together, `args` alone only Cmd. With `boot` the container runs an init system, and the image's command and user
  * are ignored.
  *
  * @param image undefined for an image of the host, which has no config
@@ -53,8 +53,8 @@ export function applyImageDefaults(
         `The image's environment variable ${JSON.stringify(name.slice(0, 100))} is ignored: it is not NAME=VALUE.`,
       );
   }
-  const command =
-    options.command.length > 0 || options.boot ? options.command : [...(Entrypoint ?? []), ...(Cmd ?? [])];
+  const words = options.args.length > 0 ? options.args : (Cmd ?? []);
+  const command = options.command.length > 0 || options.boot ? options.command : [...(Entrypoint ?? []), ...words];
   if (!options.boot && (command.length === 0 || command[0] === "")) {
     throw new ConfigError(
       `The image ${JSON.stringify(options.image)} has no command (neither Entrypoint nor Cmd): set the option command, or boot = true if it has an init system.`,

@@ -45,6 +45,8 @@ describe("the user of a directory", () => {
     [{ user: "10001:" }, [10001, 0], "/", { HOME: "/", USER: "10001", LOGNAME: "10001" }],
     [{ user: "0:2000" }, [0, 2000], undefined, { HOME: "/root", USER: "root", LOGNAME: "root" }],
     [{ user: "root" }, undefined, undefined, {}],
+    [{ user: "app", group_add: ["adm", "44", "2000"] }, [1000, 1001, 2000, 4, 44], "/home/app", APP],
+    [{ group_add: ["44"] }, [0, 0, 44], undefined, { HOME: "/root", USER: "root", LOGNAME: "root" }],
   ])("%j", (config, ids, at, environment) => {
     expect(onHost(config)).toEqual({ left: undefined, ids, at, environment });
   });
@@ -75,4 +77,9 @@ test("the user of a stored image has to be in it", () => {
   expect(imageUser(tree, decode({ user: "app" }))).toMatchObject({ user: { uid: 1000 }, environment: APP });
   expect(imageUser(tree, decode({}))).toMatchObject({ environment: {} });
   expect(() => imageUser(tree, decode({ user: "ldap" }))).toThrow(/does not exist in the image/);
+});
+
+test("groups of group_add must be in the image, and the image readable", () => {
+  expect(() => onHost({ group_add: ["video"] })).toThrow('Option group_add names the group "video"');
+  expect(() => onHost({ group_add: ["44"] }, false)).toThrow("Option group_add cannot be used with the image");
 });

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import { existsInTree, readInTree, type TreeRoot } from "../linux/rooted-path";
-import { type ContainerUser, findUser } from "../values/passwd";
+import { type ContainerUser, findGroup, findUser } from "../values/passwd";
 import type { Rootfs } from "./rootfs";
 
 /** The user of a payload, as far as its root determines it. */
@@ -32,11 +32,18 @@ export function imageUser(tree: TreeRoot, options: TaskOptions): PayloadUser {
  */
 export function hostUser({ tree, options }: UserPlace): PayloadUser {
   if (!isAsked(options)) return { options, environment: {} };
-  const { user: name = "", image, volatile } = options;
+  const { user: name = "0", image, volatile, group_add } = options;
   // With volatile = "yes" only /usr is the image's.
   if (tree !== undefined && volatile !== "yes") {
     const found = lookUp(tree, options);
-    if (found !== undefined) return switchedTo(atHome(tree, options, found), found);
+    if (found !== undefined) {
+      return switchedTo(options.user === undefined ? options : atHome(tree, options, found), found);
+    }
+  }
+  if (group_add.length > 0) {
+    throw new ConfigError(
+      `Option group_add cannot be used with the image ${JSON.stringify(image)} and the user ${JSON.stringify(name)}: the driver must find both in the image's /etc/passwd and /etc/group before the start. Use a directory or container image, and a user of it.`,
+    );
   }
   const [plain = "", group = ""] = name.split(":");
   if (group === "") return { options: { ...options, user: plain }, environment: {} };
@@ -47,8 +54,8 @@ export function hostUser({ tree, options }: UserPlace): PayloadUser {
   );
 }
 
-function isAsked({ user, boot }: TaskOptions): boolean {
-  return user !== undefined && !boot;
+function isAsked({ user, boot, group_add }: TaskOptions): boolean {
+  return (user !== undefined || group_add.length > 0) && !boot;
 }
 
 function wantedUser(tree: TreeRoot, options: TaskOptions): ContainerUser {
@@ -61,9 +68,20 @@ function unknownUser(name: string, image: string): string {
   return `The user ${JSON.stringify(name)} does not exist in the image ${JSON.stringify(image)}: its /etc/passwd or /etc/group has no such name. Numeric IDs need no entry.`;
 }
 
-function lookUp(tree: TreeRoot, { user = "", pivot_root }: TaskOptions): ContainerUser | undefined {
+/** @throws ConfigError for a group of group_add that does not exist */
+function lookUp(tree: TreeRoot, { user = "0", pivot_root, group_add, image }: TaskOptions): ContainerUser | undefined {
   const read = (file: string) => readInTree(tree, join(pivot_root?.newRoot ?? "/", file));
-  return findUser(user, read("/etc/passwd"), read("/etc/group"));
+  const group = read("/etc/group");
+  const found = findUser(user, read("/etc/passwd"), group);
+  if (found === undefined) return undefined;
+  const added = group_add.map((name) => {
+    const id = findGroup(name, group);
+    if (id !== undefined) return id;
+    throw new ConfigError(
+      `Option group_add names the group ${JSON.stringify(name)}, which the image ${JSON.stringify(image)} does not have in its /etc/group: numeric IDs need no entry.`,
+    );
+  });
+  return { ...found, groups: [...new Set([...found.groups, ...added])] };
 }
 
 /** systemd-nspawn starts a program in the home directory of the user that it switches to. */

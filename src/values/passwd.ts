@@ -28,7 +28,13 @@ export function findUser(user: string, passwd: string, group: string): Container
   return gid === undefined ? undefined : { ...found, gid, groups: [] };
 }
 
-function findGroup(name: string, group: string): number | undefined {
+/**
+ * Finds a group by name or number.
+ *
+ * @param group content of the container's /etc/group (group(5))
+ * @returns its ID; undefined for an unknown name
+ */
+export function findGroup(name: string, group: string): number | undefined {
   for (const line of group.split("\n")) {
     const [known = "", , gid] = line.split(":");
     if (known === name && isId(gid)) return Number(gid);

@@ -137,6 +137,18 @@ test("container-life.hcl has names, an init, a user and a limit; and a system th
   await stopped(id, of("booted"), "booted");
 }, 240_000);
 
+test("docker-like.hcl runs with the options of a job of the Docker driver", async () => {
+  const config = {
+    Entrypoint: ["/bin/sh", "-c", 'echo "$0 $1"; id -G; ls /sys/class/net', "entrypoint"],
+    Cmd: ["cmd"],
+  };
+  const layout = join(images, "docker-like");
+  const image = await writeImage(layout, "1", [{ archive: await archiveOf(busybox) }], config);
+  const { allocId } = await runJob(nomad.api, await job("docker-like.hcl"), { image });
+  expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "program")).toMatch(/^entrypoint --config=\/etc\/app\/app.conf\n\d+ 44\nlo\n$/);
+}, 120_000);
+
 test("registry-image.hcl runs an image from a registry, with its user", async () => {
   await using registry = await startRegistry();
   const layout = join(images, "layout");

@@ -27,6 +27,7 @@ const better: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   capability: fc.array(fc.oneof(hostileText, fc.constantFrom("CAP_NET_ADMIN", "all")), { maxLength: 2 }),
   drop_capability: fc.array(fc.oneof(hostileText, fc.constantFrom("cap_chown", "7")), { maxLength: 2 }),
   system_call_filter: fc.array(fc.oneof(hostileText, fc.constantFrom("@keyring", "~ptrace")), { maxLength: 2 }),
+  network: fc.oneof(hostileText, fc.constantFrom("none", "zone:a", "bridge:br0")),
   private_users: fc.oneof(hostileText, fc.constantFrom("pick", "65536", "65536:1000")),
   overlay: fc.array(
     fc.tuple(hostilePath, maybePath, hostilePath).map((parts) => parts.join(":")),
@@ -50,10 +51,14 @@ function hostileValue(type: HclType): fc.Arbitrary<unknown> | undefined {
       return type.values === undefined ? maybePath : fc.oneof(fc.constantFrom(...type.values), maybePath);
     case "strings":
       return fc.array(maybePath, { maxLength: 3 });
+    case "words":
+      return fc.oneof(maybePath, fc.array(maybePath, { maxLength: 3 }));
     case "map":
       return type.of === "string"
         ? fc.dictionary(maybePath, maybePath, { maxKeys: 3 })
         : fc.dictionary(maybePath, fc.integer(), { maxKeys: 3 });
+    case "maps":
+      return fc.record({ type: fc.constantFrom("bind", "tmpfs", "volume"), source: maybePath, target: maybePath });
     case "block":
       return fc.record(arbitraries(type.options), { requiredKeys: [] });
     case "bool":

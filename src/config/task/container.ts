@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { hostnameProblem, userProblem } from "../../values/names";
 import { duration } from "../duration-row";
 import { option } from "../option";
-import { choice, flag, string, strings } from "../row-types";
+import { choice, flag, string, strings, words } from "../row-types";
 import { checked, climbs, filledText, normalizedPath, Problem, parsed, splitColons, text } from "../validators";
 
 /** What runs in the container and how it is started. */
@@ -37,9 +37,21 @@ export const containerOptions = {
     nspawn: "--as-pid2",
   }),
   command: option({
-    ...strings(text),
-    meaning: "Program to run and its arguments; with `boot`, the arguments of the init program.",
+    ...words(text),
+    meaning:
+      "Program to run and its arguments; with `boot`, the arguments of the init program. It replaces the Entrypoint and Cmd of a container (OCI) image, and is its Cmd if `entrypoint` is given.",
     example: 'command = ["/bin/sh", "-c", "exec sleep 60"]',
+  }),
+  args: option({
+    ...strings(text),
+    meaning:
+      "Further arguments, after those of `command`. Without `command` they replace the Cmd of a container (OCI) image, and its Entrypoint gets them.",
+    example: 'args = ["--config.file=/local/prometheus.yml"]',
+  }),
+  entrypoint: option({
+    ...words(text),
+    meaning:
+      "Replaces the Entrypoint of a container (OCI) image, and its Cmd by that of the job; `command` and `args` follow it. Needs `boot = false`.",
   }),
   ephemeral: option({
     ...flag(false),
@@ -137,6 +149,13 @@ export const containerOptions = {
     nspawn: "--user=",
     example: 'user = "www-data"',
   }),
+  group_add: option({
+    ...strings(v.pipe(filledText, checked(groupProblem))),
+    allowed: "a list of groups of the container, each a name or a number",
+    meaning:
+      "Further groups of the command's user, as with Docker. Needs `boot = false`, and a directory or container (OCI) image.",
+    example: 'group_add = ["video", "44"]',
+  }),
   working_directory: option({
     ...string(v.pipe(normalizedPath, checked(workingDirectoryProblem))),
     allowed: "an absolute path in the container",
@@ -158,6 +177,10 @@ export const containerOptions = {
     ],
   }),
 };
+
+function groupProblem(name: string): string | undefined {
+  return name.includes(":") || userProblem(name) !== undefined ? "it must be the name or number of a group" : undefined;
+}
 
 /** systemd 257 rejects these; earlier versions fail later. */
 function workingDirectoryProblem(path: string): string | undefined {

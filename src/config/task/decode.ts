@@ -1,7 +1,9 @@
 import { ConfigError } from "../../lib/errors";
+import { CAPABILITIES } from "../../values/names";
 import { combinationProblem } from "../combinations";
 import { decodeConfig } from "../decode";
-import { type TaskOptions, taskOptions, taskSchema } from "./options";
+import { resolveAliases } from "./aliases";
+import { type TaskOptions, taskSchema, writableOptions } from "./options";
 
 /**
  * Decodes and validates a task's `config` block from the msgpack Nomad sends (TaskConfig.msgpack_driver_config).
@@ -13,13 +15,44 @@ export function decodeTaskConfig(
   bytes: Uint8Array,
   runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
 ): TaskOptions {
-  const decoded = decodeConfig(bytes, taskOptions, taskSchema);
+  const decoded = decodeConfig(bytes, writableOptions, taskSchema, resolveAliases);
+  const hasOwnCommand = runsCommand(decoded);
   const options = {
     ...decoded,
-    boot: decoded.boot ?? !runsCommand(decoded),
+    boot: decoded.boot ?? !hasOwnCommand,
     process_two: decoded.process_two || decoded.init,
   };
-  const problem = combinationProblem(options);
+  const problem = combinationProblem(options) ?? (hasOwnCommand ? undefined : argumentsProblem(options));
   if (problem !== undefined) throw new ConfigError(problem);
-  return options;
+  return withNetwork(withCommand({ ...options, drop_capability: droppedCapabilities(options) }));
+}
+
+/** As with Docker, those that the job adds are kept if all are dropped; systemd-nspawn would drop them too. */
+function droppedCapabilities({ capability, drop_capability: dropped }: TaskOptions): string[] {
+  const all = dropped.includes("all") && capability.length > 0 && !capability.includes("all");
+  return all ? CAPABILITIES.filter((name) => !capability.includes(name)) : dropped;
+}
+
+/** Replaces the network's one word by the options that it stands for; "none" has no other. */
+function withNetwork(options: TaskOptions): TaskOptions {
+  const { network } = options;
+  if (network === undefined) return options;
+  const { kind, name } = network;
+  const alone = { ...options, network_veth: kind === "private" };
+  if (kind === "zone") return { ...alone, network_zone: name };
+  return kind === "bridge" ? { ...alone, network_bridge: name } : alone;
+}
+
+/** Only container (OCI) images have an Entrypoint that arguments alone could go to. */
+function argumentsProblem({ boot, args, command, entrypoint }: TaskOptions): string | undefined {
+  return !boot && args.length > 0 && command.length === 0 && entrypoint.length === 0
+    ? "Option args needs command, because only container (OCI) images have an Entrypoint: write the program in command."
+    : undefined;
+}
+
+/** Joins the parts of the command. Arguments alone are left, for the image's Entrypoint. */
+function withCommand(options: TaskOptions): TaskOptions {
+  const { boot, entrypoint, command, args } = options;
+  const named = boot || entrypoint.length + command.length > 0;
+  return named ? { ...options, entrypoint: [], command: [...entrypoint, ...command, ...args], args: [] } : options;
 }

@@ -5,8 +5,18 @@ import { option } from "../option";
 import { flag, numberMap, string, strings } from "../row-types";
 import { checked, filledText, Problem, parsed, text } from "../validators";
 
+const NETWORKS = '"host", "none", "private", "zone:NAME" or "bridge:NAME"';
+
 /** The container's network. */
 export const networkOptions = {
+  network: option({
+    ...string(v.pipe(text, parsed(parseNetwork))),
+    allowed: NETWORKS,
+    meaning:
+      "The container's network in one word, instead of `network_veth`, `network_zone` and `network_bridge`: the client's own (`host`), loopback only (`none`), a private one with a link to the client (`private`, the default), a zone, or a bridge of the client.",
+    nspawn: "--private-network",
+    example: 'network = "none"',
+  }),
   network_veth: option({
     ...flag(true),
     defaultInSpec: true,
@@ -49,6 +59,30 @@ export const networkOptions = {
     example: 'extra_hosts = ["db:192.0.2.7", "db:2001:db8::7"]',
   }),
 };
+
+/** A network in one word. */
+export interface NetworkWord {
+  readonly kind: "host" | "none" | "private" | "zone" | "bridge";
+  /** Of the zone or bridge; "" for the others. */
+  readonly name: string;
+  /** As the job has it. */
+  readonly word: string;
+}
+
+function parseNetwork(word: string): NetworkWord | Problem {
+  if (word === "host" || word === "none" || word === "private") return { kind: word, name: "", word };
+  const [, kind, name = ""] = /^(zone|bridge|macvlan|ipvlan):(.*)$/s.exec(word) ?? [];
+  if (kind === "zone" || kind === "bridge") {
+    const problem = kind === "zone" ? zoneProblem(name) : bridgeNameProblem(name);
+    return problem === undefined ? { kind, name, word } : new Problem(`of the name, ${problem}`);
+  }
+  if (kind !== undefined) {
+    return new Problem(
+      `the driver cannot give a container an address on ${kind}; attach it to a bridge that has the interface, as "bridge:NAME"`,
+    );
+  }
+  return new Problem(`it must be ${NETWORKS}`);
+}
 
 function zoneProblem(name: string): string | undefined {
   return interfaceNameProblem(name, "vz-");

@@ -8,7 +8,8 @@
  */
 
 import * as v from "valibot";
-import { schemasOf } from "../option";
+import { type OptionTable, schemasOf } from "../option";
+import { aliasOptions } from "./aliases";
 import { containerOptions } from "./container";
 import { fileOptions } from "./files";
 import { imageOptions } from "./image";
@@ -27,6 +28,9 @@ export const taskOptions = {
   ...securityOptions,
   ...limitOptions,
 };
+
+/** The options above, and other drivers' names for some of them. */
+export const writableOptions: OptionTable = { ...taskOptions, ...aliasOptions };
 
 /** Validates a whole `config` block. */
 export const taskSchema = v.strictObject(schemasOf(taskOptions));

@@ -8,14 +8,9 @@ import { checked, Problem, parsed, text } from "../validators";
 const capability = v.pipe(
   text,
   parsed((name: string) => {
-    const canonical = canonicalCapability(name);
-    if (canonical !== undefined) return canonical;
-    const hint = canonicalCapability(`CAP_${name}`);
-    return new Problem(
-      hint === undefined
-        ? 'it must be the name of a capability such as "CAP_NET_ADMIN", or "all"'
-        : `it must be written ${JSON.stringify(hint)}`,
-    );
+    // Other drivers write them without the prefix.
+    const canonical = canonicalCapability(name) ?? canonicalCapability(`CAP_${name}`);
+    return canonical ?? new Problem('it must be the name of a capability such as "CAP_NET_ADMIN", or "all"');
   }),
 );
 
@@ -50,7 +45,8 @@ export const securityOptions = {
   capability: option({
     ...strings(capability),
     allowed: "a list of capabilities",
-    meaning: "Capabilities to add to systemd-nspawn's default set. The operator may limit them with `allow_caps`.",
+    meaning:
+      "Capabilities to add to systemd-nspawn's default set, with or without `CAP_`. The operator may limit them with `allow_caps`.",
     nspawn: "--capability=",
     example: 'capability = ["CAP_NET_ADMIN"]',
     switches: (names) => (names.length === 0 ? [] : [`--capability=${names.join(",")}`]),
@@ -58,7 +54,7 @@ export const securityOptions = {
   drop_capability: option({
     ...strings(capability),
     allowed: "a list of capabilities",
-    meaning: "Capabilities to remove from the container.",
+    meaning: "Capabilities to remove from the container; with `all`, those of `capability` are kept.",
     nspawn: "--drop-capability=",
     example: 'drop_capability = ["CAP_NET_RAW"]',
     switches: (names) => (names.length === 0 ? [] : [`--drop-capability=${names.join(",")}`]),

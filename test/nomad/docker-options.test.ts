@@ -1,0 +1,75 @@
+/** Options with the names and meanings that jobs of Nomad's Docker driver use. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { busyboxImage } from "../../tools/images/images";
+import { archiveOf, writeImage } from "../support/oci-image";
+import { lastExit, runJob, untilDead } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+import { jobFile } from "./job-file";
+
+let nomad: Nomad;
+let directory: string;
+let image: string;
+beforeAll(async () => {
+  nomad = await startNomad();
+  directory = await mkdtemp("/var/tmp/docker-options-");
+  const config = { Entrypoint: ["/bin/echo", "from the image:"], Cmd: ["nothing"] };
+  image = await writeImage(
+    join(directory, "layout"),
+    "1",
+    [{ archive: await archiveOf(await busyboxImage()) }],
+    config,
+  );
+}, 180_000);
+afterAll(async () => {
+  await nomad[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+}, 120_000);
+
+/** The output of a job with these options, at its end. */
+async function output(id: string, config: Readonly<Record<string, unknown>>): Promise<string> {
+  const { allocId } = await runJob(nomad.api, jobFile({ id, config: { image, network_veth: false, ...config } }));
+  const state = await untilDead(nomad.api, allocId, "main");
+  expect(await nomad.api.logs(allocId, "main", "stderr")).toBe("");
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+  return nomad.api.logs(allocId, "main");
+}
+
+test.each([
+  ["args-alone", { args: ["a b", "$HOME"] }, "from the image: a b $HOME\n"],
+  ["command-string", { command: "/bin/echo", args: ["c"] }, "c\n"],
+  ["command-list", { command: ["/bin/echo", "c"], args: ["d"] }, "c d\n"],
+  ["entrypoint-string", { entrypoint: "/bin/echo", command: "e", args: ["f"] }, "e f\n"],
+  ["entrypoint-list", { entrypoint: ["/bin/echo", "g"] }, "g\n"],
+])("%s", async (id, config, expected) => expect(await output(id, config)).toBe(expected), 60_000);
+
+test("network = none has loopback only", async () => {
+  const script = "ls /sys/class/net; ping -c 1 -w 5 127.0.0.1 > /dev/null && echo up; cat /etc/resolv.conf | wc -l";
+  const config = { network_veth: true, network: "none", command: ["/bin/sh", "-c", script] };
+  expect((await output("network-none", config)).split("\n").slice(0, 2)).toEqual(["lo", "up"]);
+}, 60_000);
+
+test("names of the Docker driver", async () => {
+  const script = [
+    "pwd; id -G; touch /x 2>/dev/null || echo read-only",
+    "df -k /dev/shm | tail -n 1 | awk '{print $2}'",
+    "grep CapBnd /proc/self/status; ulimit -n; cat /run/app/note; cat /proc/self/oom_score_adj; grep -c ' /scratch tmpfs ' /proc/mounts",
+  ].join("\n");
+  const options = {
+    ...{ work_dir: "/tmp", readonly_rootfs: true, group_add: ["44", "5"], shm_size: 33554432, oom_score_adj: 7 },
+    ...{ network_mode: "none", volumes: ["local:/run/app:ro"], cap_drop: ["ALL"], cap_add: ["net_bind_service"] },
+    ...{ entrypoint: ["/bin/sh", "-c", script], user: "1000" },
+  };
+  const ulimit = 'ulimit {\n nofile = "512:512"\n }\n mount {\n type = "tmpfs"\n target = "/scratch"\n }';
+  const task = 'template {\n data = "a note\\n"\n destination = "local/note"\n }';
+  const text = jobFile({ id: "names", config: { image, ...options }, task });
+  const { allocId } = await runJob(nomad.api, text.replace("config {", `config {\n${ulimit}`));
+  const state = await untilDead(nomad.api, allocId, "main");
+  expect(await nomad.api.logs(allocId, "main", "stderr")).toBe("");
+  expect(await nomad.api.logs(allocId, "main")).toMatch(
+    /^\/tmp\n1000 5 44\nread-only\n32768\nCapBnd:\t0000000000000400\n512\na note\n7\n1\n$/,
+  );
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0 });
+}, 60_000);
