@@ -135,7 +135,7 @@ export class JournalFollower {
   }
 
   /**
-   * Forgets the cursor of an earlier boot: measured with 257, journalctl prints nothing if its journal does not have the boot of the
+   * Forgets the cursor of an earlier boot: seen with 257, journalctl prints nothing if its journal does not have the boot of the
    * cursor, such as a journal in /run.
    *
    * @returns the host's user ID of the container's root, which may own the log

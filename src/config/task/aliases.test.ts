@@ -38,6 +38,14 @@ test.each([
     },
     { bind_read_only: { s: "/t" }, tmpfs: [{ target: "/x:y", options: "size=1000,mode=777" }] },
   ],
+  [
+    {
+      mount: [
+        { type: "bind", source: "a", target: "/t", bind_options: [{ propagation: "rslave" }], volume_options: [] },
+      ],
+    },
+    { bind: { a: "/t" } },
+  ],
   [{ mounts: { type: "tmpfs", target: "/t" } }, { tmpfs: [{ target: "/t", options: "" }] }],
 ])("%j", (config, expected) => expect(decode(config)).toMatchObject(expected));
 
@@ -64,6 +72,15 @@ test.each([
   [{ mount: [{ type: "bind", target: "/t" }] }, "its source must be a path"],
   [{ mount: [{ type: "tmpfs", target: "/t", tmpfs_options: { size: "1,exec" } }] }, "must be whole numbers"],
   [{ mount: [{ type: "bind", source: "a", target: "/t", what: 1 }] }, '"what" is unknown in it'],
+  [
+    { mount: [{ type: "bind", source: "a", target: "/t", bind_options: [{ propagation: "rshared" }] }] },
+    'the propagation "rshared" of its bind_options is not possible',
+  ],
+  [
+    { mount: [{ type: "bind", source: "a", target: "/t", volume_options: { no_copy: true } }] },
+    "volume_options is only for",
+  ],
+  [{ mount: [{ type: "tmpfs", target: "/t", readonly: "maybe" }] }, "its readonly must be true or false"],
   [{ mount: "x" }, "it must be a block, or a list of maps"],
   [{ shm_size: "a lot" }, 'it must be a size in bytes, or such as "64MB"'],
   [{ ulimit: { files: "1" } }, "a limit must be"],

@@ -40,6 +40,9 @@ export function mountFragment(value: unknown): Fragment | Problem {
     if (typeof target !== "string" || !target.startsWith("/")) {
       return new Problem("its target must be an absolute path in the container");
     }
+    if (boolean(block["readonly"] ?? false) === undefined) return new Problem("its readonly must be true or false");
+    const foreign = Object.entries(OF_TYPE).find(([name, its]) => its !== type && !isEmpty(block[name]));
+    if (foreign !== undefined) return new Problem(`its ${foreign[0]} is only for the type "${foreign[1]}"`);
     const added = type === "tmpfs" ? tmpfsText(target, block) : bindOf(type, target, block, binds);
     if (added instanceof Problem) return added;
     if (added !== undefined) tmpfs.push(added);
@@ -48,6 +51,32 @@ export function mountFragment(value: unknown): Fragment | Problem {
 }
 
 const MOUNT_OPTIONS = ["type", "target", "source", "readonly", "bind_options", "tmpfs_options", "volume_options"];
+
+/** The type of mount that each block of options belongs to. */
+const OF_TYPE = { bind_options: "bind", tmpfs_options: "tmpfs", volume_options: "volume" } as const;
+
+/** Whether a block is absent, or without content: a job file's parser may pass both as an empty list. */
+function isEmpty(block: unknown): boolean {
+  return (
+    block === undefined ||
+    block === null ||
+    (Array.isArray(block) && block.every(isEmpty)) ||
+    (isRecord(block) && Object.keys(block).length === 0)
+  );
+}
+
+/** Propagations for which the container's mounts need not reach the host. */
+const PROPAGATIONS: readonly unknown[] = ["", "private", "rprivate", "slave", "rslave"];
+
+function propagationProblem(given: unknown): Problem | undefined {
+  const options = (Array.isArray(given) ? given[0] : given) ?? {};
+  const propagation = isRecord(options) ? (options["propagation"] ?? "") : given;
+  return PROPAGATIONS.includes(propagation)
+    ? undefined
+    : new Problem(
+        `the propagation ${JSON.stringify(propagation)} of its bind_options is not possible: no mount of a container reaches the host; use "rslave"`,
+      );
+}
 
 function bindOf(type: unknown, target: string, block: Fragment, binds: Binds): undefined | Problem {
   if (type !== "bind") {
@@ -59,10 +88,7 @@ function bindOf(type: unknown, target: string, block: Fragment, binds: Binds): u
   }
   const { source, readonly = false } = block;
   if (typeof source !== "string" || source === "") return new Problem("its source must be a path");
-  const readOnly = boolean(readonly);
-  return readOnly === undefined
-    ? new Problem("its readonly must be true or false")
-    : binds.add(source, target, readOnly);
+  return propagationProblem(block["bind_options"]) ?? binds.add(source, target, boolean(readonly) === true);
 }
 
 /** systemd-nspawn's tmpfs, with Docker's size in bytes and mode as a number. */
