@@ -339,6 +339,7 @@ describe("what other tools write", () => {
     ["several gzip members", () => Buffer.concat([gzipSync(tar.subarray(0, 700)), gzipSync(tar.subarray(700))])],
     ["zeros after gzip data", () => Buffer.concat([gzipSync(tar), Buffer.alloc(1000)])],
     ["garbage after the archive", () => Buffer.concat([tar, Buffer.alloc(1024), Buffer.from("garbage")])],
+    ["an archive without the padding of its last entry", () => tar.subarray(0, 512 + 4)],
     ["an archive without its final blocks", () => tar.subarray(0, 1024)],
     [
       "several zstd frames",

@@ -23,9 +23,6 @@ const builder: DebianTree = {
 
 /** A tree of one program, which mmdebstrap writes in several formats by the name of the target. */
 const mmdebstrap = ["--quiet", "--mode=root", "--variant=extract", "--include=busybox-static"];
-const hook = [
-  "--customize-hook=mkdir -p $1/bin $1/usr/lib; ln -sf busybox $1/usr/bin/sh; echo ID=debian > $1/usr/lib/os-release",
-];
 const formats = ["tree.tar", "tree.ext4"] as const;
 
 const script = join(import.meta.dir, "corpus.sh");
@@ -35,7 +32,7 @@ export async function imageCorpus(say?: (line: string) => void): Promise<string>
   const text = await readFile(script, "utf8");
   const recipe: Recipe = {
     name: "corpus",
-    inputs: { builder, text, mmdebstrap, hook, formats },
+    inputs: { builder, text, mmdebstrap, formats },
     build: (directory) => buildCorpus(directory, text),
   };
   return cached(recipe, say);
@@ -53,7 +50,7 @@ async function buildCorpus(directory: string, text: string): Promise<void> {
     ...[...binds, "--capability=all", "--private-network", "--console=pipe", "/bin/bash", "/corpus.sh"],
   ]);
   await rm(root, { recursive: true });
-  for (const format of formats) await run(["mmdebstrap", ...mmdebstrap, ...hook, "trixie", join(directory, format)]);
+  for (const format of formats) await run(["mmdebstrap", ...mmdebstrap, "trixie", join(directory, format)]);
   for (const [program, file] of [
     ["xz", "skopeo-oci.tar"],
     ["zstd", "podman-oci.tar"],

@@ -77,8 +77,14 @@ export class TarReader {
     }
   }
 
-  /** Ends the archive. @throws UnpackError if it is incomplete */
+  /**
+   * Ends the archive. The padding after the last entry may be missing, and the two blocks of zeros, as in layers of `umoci insert`: Go's
+   * reader, and so docker and containerd, needs neither.
+   *
+   * @throws UnpackError if it is incomplete
+   */
   finish(): void {
+    if (this.#state === "data" && this.#left === 0) this.#finishEntry();
     const between = this.#state === "header" && this.#filled === 0;
     if (!between && this.#state !== "ended") throw new UnpackError("it is truncated");
   }
