@@ -17,7 +17,7 @@ import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
 import type { OciRootfs } from "../rootfs/oci-rootfs";
-import type { PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
+import type { ImageLease, PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { shouldRegister } from "../systemd/presence";
@@ -113,7 +113,7 @@ export class Launcher {
     watch: LaunchWatch,
     adopt: (launched: LaunchedContainer) => Owner,
   ): Promise<Owner> {
-    const { supervisors, networks } = this.context;
+    const { supervisors } = this.context;
     const { machine } = plan;
     using lease = await this.#providerOf(plan).acquire(plan, watch);
     watch.onAcquired();
@@ -124,22 +124,7 @@ export class Launcher {
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client);
-    const mounted = await lease.mount({ ...plan, options });
-    watch.stage("root");
-    if (mounted.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), mounted.logOwner);
-    const { boot, tmp = mounted.tmp } = options;
-    const { rootfs, environment } = await preparePayload(plan, mounted, boot);
-    const network = await reserveNetwork(networks, machine, plan.network, { boot, resolvers: plan.dns.resolvers });
-    watch.stage("network");
-    const files = await writeMachineFiles(machine, {
-      settings: environment.settingsFile,
-      environment: nspawnVariables(environment.environmentFile, tmp),
-      ...(await nameFiles(plan, rootfs, network.addresses)),
-      networkd: network.networkd,
-      credentials: plan.credentials,
-      ...identityTexts(plan, rootfs),
-    });
-    watch.stage("files");
+    const { rootfs, environment, network, files } = await this.#prepare(plan, options, lease, watch);
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
     const register = supervisors.preferred.name === "systemd" && shouldRegister();
     const container = await supervisors.preferred.launch(
@@ -167,12 +152,35 @@ export class Launcher {
       journal: this.#journalOf(machine, options, plan.logs),
       network: attachment,
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...environment.warnings, ...network.warnings],
-      systemUp: options.notify_ready && boot,
+      systemUp: options.notify_ready && options.boot,
       preparing: preparationNote(rootfs),
       release: () => this.#release(machine),
     });
     undo.move();
     return owner;
+  }
+
+  /** Makes everything that the container of a registered machine needs. @param options with the image's defaults */
+  async #prepare(plan: LaunchPlan, options: TaskOptions, lease: ImageLease, watch: LaunchWatch) {
+    const { machine } = plan;
+    const mounted = await lease.mount({ ...plan, options });
+    watch.stage("root");
+    if (mounted.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), mounted.logOwner);
+    const { boot, tmp = mounted.tmp } = options;
+    const { rootfs, environment } = await preparePayload(plan, mounted, boot);
+    const { resolvers } = plan.dns;
+    const network = await reserveNetwork(this.context.networks, machine, plan.network, { boot, resolvers });
+    watch.stage("network");
+    const files = await writeMachineFiles(machine, {
+      settings: environment.settingsFile,
+      environment: nspawnVariables(environment.environmentFile, tmp),
+      ...(await nameFiles(plan, rootfs, network.addresses)),
+      networkd: network.networkd,
+      credentials: plan.credentials,
+      ...identityTexts(plan, rootfs),
+    });
+    watch.stage("files");
+    return { rootfs, environment, network, files };
   }
 
   /**
