@@ -41,6 +41,8 @@ import {
 } from "./session-plan";
 
 interface SessionRequest {
+  /** What the command finds as its own name (argv[0]), if not the first word of the command. */
+  readonly name?: string;
   readonly command: readonly string[];
   /** Whether the command gets a terminal; its output is then a single stream. */
   readonly terminal: boolean;
@@ -105,7 +107,7 @@ export async function openSession(
     terminal: request.terminal,
     directories: workingDirectories(context, user),
     programs: programPaths(command, context.environment),
-    argv: request.command,
+    argv: [request.name ?? command, ...request.command.slice(1)],
     environment,
   });
   createSessionCgroup(cgroup);

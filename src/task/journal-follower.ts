@@ -106,8 +106,13 @@ export class JournalFollower {
     return exitCode(await unlessAborted(session.ended, this.#stop.signal));
   }
 
+  /**
+   * systemd-shutdown leaves a process alone whose name begins with "@" (systemd's docs/ROOT_STORAGE_DAEMONS.md). It would wait for
+   * another one, ten to ninety seconds: it does not notice the end of a process that is not its child (measured with 257).
+   */
   async #session(command: readonly string[]) {
-    const request = { command, terminal: false, filters: this.#filters };
+    const [program = ""] = command;
+    const request = { command, name: `@${program}`, terminal: false, filters: this.#filters };
     const session = await openSession(this.container, { environment: {} }, request);
     session.stdin.close();
     return { ...session, [Symbol.asyncDispose]: () => session.close() };
