@@ -5,6 +5,8 @@ import { nomadAgent } from "../../../tools/setup/nomad";
 import type { NomadApi } from "./api";
 
 /** How often to retry while the agent has not started a killed plugin again, and the pause between. */
+/** What the agent says while it starts the plugin again, and when the plugin is killed in the middle of a request. */
+const GONE = ["plugin is shut down", "unexpected EOF"] as const;
 const RESTARTS = { tries: 50, pauseMs: 200 };
 
 /** Runs a command in a task and returns its output. @throws CommandFailedError if it fails */
@@ -20,7 +22,8 @@ export async function allocExec(
     try {
       return (await run(argv)).stdout;
     } catch (error) {
-      const restarting = error instanceof CommandFailedError && error.finished.stderr.includes("plugin is shut down");
+      const restarting =
+        error instanceof CommandFailedError && GONE.some((part) => error.finished.stderr.includes(part));
       if (!restarting || tries === RESTARTS.tries) throw error;
       await Bun.sleep(RESTARTS.pauseMs);
     }
