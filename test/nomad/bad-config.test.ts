@@ -60,7 +60,7 @@ const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] =
   [{ system_call_filter: ["not a call"] }, "system_call_filter"],
   [{ imagee: "x" }, "imagee"],
   [{ boot: "perhaps" }, "boot"],
-  [{ command: 7 }, "command"],
+  [{ command: [["nested"]] }, "command"],
 ];
 
 type Change = (typeof cases)[number][0];

@@ -4,9 +4,9 @@ import { CommandFailedError, run } from "../../../tools/command";
 import { nomadAgent } from "../../../tools/setup/nomad";
 import type { NomadApi } from "./api";
 
-/** How often to retry while the agent has not started a killed plugin again, and the pause between. */
 /** What the agent says while it starts the plugin again, and when the plugin is killed in the middle of a request. */
 const GONE = ["plugin is shut down", "unexpected EOF"] as const;
+/** How often to retry while the agent has not started a killed plugin again, and the pause between. */
 const RESTARTS = { tries: 50, pauseMs: 200 };
 
 /** Runs a command in a task and returns its output. @throws CommandFailedError if it fails */
