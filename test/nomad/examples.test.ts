@@ -143,7 +143,8 @@ test("docker-like.hcl runs with the options of a job of the Docker driver", asyn
     Cmd: ["cmd"],
   };
   const layout = join(images, "docker-like");
-  const image = await writeImage(layout, "1", [{ archive: await archiveOf(busybox) }], config);
+  // Not the copy, whose owners systemd-nspawn 252 has changed for another example.
+  const image = await writeImage(layout, "1", [{ archive: await archiveOf(await busyboxImage()) }], config);
   const { allocId } = await runJob(nomad.api, await job("docker-like.hcl"), { image });
   expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
   expect(await nomad.api.logs(allocId, "program")).toMatch(/^entrypoint --config=\/etc\/app\/app.conf\n\d+ 44\nlo\n$/);
