@@ -4,7 +4,6 @@ import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
-import { Turns } from "../lib/turns";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
@@ -32,9 +31,6 @@ import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, ta
 import { preparationNote, ReadySocket } from "./readiness";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
-
-/** How much is removed at once: 300 containers that were removed together took 300 MiB. */
-const MOST_RELEASES = 16;
 
 /** A started or recovered container, with everything that a task needs of it. */
 export interface LaunchedContainer {
@@ -87,7 +83,6 @@ interface LauncherContext {
 /** Starts, recovers and removes containers; failed starts, destroyed tasks and dangling containers take the same path. */
 export class Launcher {
   readonly #turns = startTurns();
-  readonly #releases = new Turns(MOST_RELEASES);
 
   constructor(private readonly context: LauncherContext) {}
 
@@ -230,13 +225,8 @@ export class Launcher {
 
   async #release(machine: string): Promise<void> {
     const { networks, roots } = this.context;
-    const end = await this.#releases.take();
-    try {
-      await releaseAll([networks, roots, { release: removeMachineFiles }], machine);
-      await unregisterMachine(machine);
-    } finally {
-      end();
-    }
+    await releaseAll([networks, roots, { release: removeMachineFiles }], machine);
+    await unregisterMachine(machine);
   }
 
   async #discardAfterFailure(machine: string): Promise<void> {
