@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { parseJson } from "../lib/objects";
 import { MAX_CONFIG_BYTES, parseImageConfig } from "./image-config";
-import { capital, filesError, type ImageFiles, readImageFile, readImageText } from "./image-files";
+import { filesError, type ImageFiles, readImageFile, readImageText } from "./image-files";
 import type { Descriptor, ImageManifest, ImageSource, ReadOptions } from "./source";
+import { capital } from "./transfer/errors";
 
 /**
  * Images in an archive of `docker save`, `podman save` or skopeo's "docker-archive:" (docker's image/tarexport; containers/image,

@@ -1,8 +1,9 @@
 import { dockerArchiveSource } from "./docker-archive";
 import { type ArchiveFormat, archiveFiles } from "./image-archive";
-import { capital, directoryFiles, filesError, type ImageFiles } from "./image-files";
+import { directoryFiles, filesError, type ImageFiles } from "./image-files";
 import { type LayoutSelection, ociLayoutSource } from "./oci-layout";
 import type { ImageSource } from "./source";
+import { capital } from "./transfer/errors";
 
 /** A source whose files are opened when they are first needed, and closed when it is disposed of. */
 export interface FilesSource extends ImageSource, Disposable {}

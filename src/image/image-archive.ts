@@ -10,8 +10,9 @@ import { findMember, indexTar } from "./archive/tar-index";
 import { ARCHIVE_COMPRESSIONS } from "./archive-kind";
 import { MAGIC_BYTES, typeOf } from "./compression/decompress";
 import { ExpandError, expand } from "./compression/expand";
-import { capital, filesError, type ImageFiles } from "./image-files";
+import { filesError, type ImageFiles } from "./image-files";
 import { refuseFullDisk } from "./machine/free-space";
+import { capital } from "./transfer/errors";
 
 /** How the files of an archive are laid out; "any" is decided by what it contains. */
 export type ArchiveFormat = "oci" | "docker" | "any";

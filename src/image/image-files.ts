@@ -5,6 +5,7 @@ import { type FileRange, readRange } from "../linux/read-range";
 import { openFileInTree, openWithoutSymlinks } from "../linux/rooted-path";
 import { MOST_MANIFEST_BYTES } from "./manifest";
 import { SourceError } from "./source";
+import { capital } from "./transfer/errors";
 
 /** A file of an image, open for reading. */
 export interface OpenFile extends FileRange, Disposable {
@@ -98,11 +99,6 @@ export function filesError(
   cause?: unknown,
 ): SourceError {
   return new SourceError(message, { problem, recoverable: false, cause });
-}
-
-/** Begins a sentence with a place. */
-export function capital(place: string): string {
-  return `${place.slice(0, 1).toUpperCase()}${place.slice(1)}`;
 }
 
 function missing({ place }: ImageFiles, path: string, { format }: Reading): SourceError {

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { defined } from "../lib/objects";
 import { MAX_CONFIG_BYTES } from "./image-config";
-import { capital, filesError, type ImageFiles, readImageFile, readImageText } from "./image-files";
+import { filesError, type ImageFiles, readImageFile, readImageText } from "./image-files";
 import { type IndexEntry, type ManifestDocument, ManifestError, parseManifest } from "./manifest";
 import { resolveManifest } from "./resolve-manifest";
 import { type Descriptor, type ImageSource, type ReadOptions, readAll } from "./source";
+import { capital } from "./transfer/errors";
 
 /** Images in an OCI layout (OCI image spec, image-layout.md), as written by skopeo, buildah and umoci: a directory, or an archive of one. */
 

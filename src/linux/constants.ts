@@ -88,3 +88,6 @@ export const SYS = {
   openat2: 437,
   mount_setattr: 442,
 } as const;
+
+/** The attribute of a directory of an overlayfs layer that hides everything below it (the kernel's documentation, overlayfs.rst). */
+export const OVERLAY_OPAQUE = "trusted.overlay.opaque";

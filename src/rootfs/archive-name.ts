@@ -6,7 +6,7 @@ import { ImageError } from "../lib/errors";
 export function requireAbsolute(image: string, path: string): void {
   if (isAbsolute(path)) return;
   throw new ImageError(
-    `image ${JSON.stringify(image)} not found: a relative path is in the task's directory local, as in "local/${path.replace(/^.*\//, "")}", and there is no such file.`,
+    `image ${JSON.stringify(image)} not found: a relative path is in the task's directory local, as in "local/${path.replace(/^.*\//, "")}", and that file does not exist.`,
   );
 }
 

@@ -27,7 +27,6 @@ export function imageUser(tree: TreeRoot, options: TaskOptions): PayloadUser {
  * Looks up a task's user in a directory of the host. A plain name that its databases do not have is left to systemd-nspawn, which asks
  * getent in the container, and so finds users of other databases; it cannot switch to a group, or to a number without an entry.
  *
- * @param home whether the user's home becomes the working directory, as systemd-nspawn does it
  * @throws ConfigError for a group that cannot be found
  */
 export function hostUser({ tree, options }: UserPlace): PayloadUser {

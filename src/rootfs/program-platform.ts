@@ -1,11 +1,10 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { TaskOptions } from "../config/task/options";
 import { programPaths } from "../exec/session-plan";
 import { hostPlatform } from "../image/platform";
 import { ConfigError, ifThere } from "../lib/errors";
-import { O_PATH } from "../linux/constants";
-import { existsInTree, openInRoot, type TreeRoot } from "../linux/rooted-path";
+import { existsInTree, openFileInTree, type TreeRoot } from "../linux/rooted-path";
 
 /** The architectures by e_machine (elf(5), linux/elf-em.h), in Go's terms. */
 const MACHINES: Readonly<Record<number, string>> = {
@@ -116,12 +115,10 @@ function emulated(tree: TreeRoot, head: Buffer): boolean {
 
 /** The first bytes of a regular file of an untrusted tree; none of anything else. */
 function headOf(tree: TreeRoot, path: string): Buffer {
-  const found = openInRoot(tree.fd, path, O_PATH);
-  if (found === undefined) return Buffer.alloc(0);
+  const fd = openFileInTree(tree, path);
+  if (fd === undefined) return Buffer.alloc(0);
   using open = new DisposableStack();
-  open.adopt(found, closeSync);
-  if (!fstatSync(found).isFile()) return Buffer.alloc(0);
+  open.adopt(fd, closeSync);
   const head = Buffer.alloc(HEAD_BYTES);
-  const fd = open.adopt(openSync(`/proc/self/fd/${found}`, constants.O_RDONLY | constants.O_NOCTTY), closeSync);
   return head.subarray(0, readSync(fd, head));
 }

@@ -1,4 +1,4 @@
-import { isRecord } from "../lib/objects";
+import { isRecord, parseJson } from "../lib/objects";
 
 /**
  * Entries of a container's journal, as `journalctl --output=json` prints them (systemd's docs/JOURNAL_EXPORT_FORMATS.md). The program and
@@ -83,14 +83,6 @@ export function parseEntry(line: string): JournalEntry | undefined {
     cursor: cursor !== undefined && isCursor(cursor) ? cursor : undefined,
     text: onConsole(fields) ? "" : linesOf(sourceOf(fields), fieldText(fields["MESSAGE"]) ?? ""),
   };
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }
 
 /** A field's value: a string, an array of bytes if it is not UTF-8, or an array of values if the entry has it several times. */

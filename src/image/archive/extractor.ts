@@ -21,13 +21,13 @@ import {
   symlinkSync,
 } from "node:fs";
 import { errnoCode, quoteName, UnpackError } from "../../lib/errors";
+import { OVERLAY_OPAQUE } from "../../linux/constants";
 import { createFifo, createWhiteout, setAttribute } from "../../linux/files";
 import { FileWriter, setAttributes } from "./file-writer";
 import { isSame, isWhiteout, look, nameParts, native, timeOf, whiteout } from "./names";
 import type { LayerRecord } from "./report";
 import type { ByteString, TarEntry, TarSink } from "./tar-header";
 
-const OPAQUE = "trusted.overlay.opaque";
 const YES = Buffer.from("y");
 
 /** What an archive contains: a layer of a container image, or a whole tree. */
@@ -165,7 +165,7 @@ export class Extractor implements TarSink {
       case "directory":
         mkdirSync(native(path), 0o700);
         this.#directory(path, entry);
-        if (hidden) setAttribute(native(path), OPAQUE, YES);
+        if (hidden) setAttribute(native(path), OVERLAY_OPAQUE, YES);
         return;
       case "symlink":
         if (entry.link === "" || entry.link.includes("\0"))
@@ -251,7 +251,7 @@ export class Extractor implements TarSink {
       if (there !== undefined) this.#remove(path, there);
       mkdirSync(native(path), 0o755);
       if (there === undefined) this.#implied.add(path);
-      else setAttribute(native(path), OPAQUE, YES);
+      else setAttribute(native(path), OVERLAY_OPAQUE, YES);
       this.#record({ path, kind: "directory" });
     } else if (!there.isDirectory()) {
       throw new UnpackError(`${quoteName(name)} is below ${quoteName(path)}, which is not a directory`);
@@ -269,7 +269,7 @@ export class Extractor implements TarSink {
   }
 
   #opaque(path: ByteString): void {
-    setAttribute(native(path), OPAQUE, YES);
+    setAttribute(native(path), OVERLAY_OPAQUE, YES);
     this.#record({ path, kind: "opaque" });
   }
 

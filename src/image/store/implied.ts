@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, type Stats } from "node:fs";
-import { O_PATH } from "../../linux/constants";
+import { O_PATH, OVERLAY_OPAQUE } from "../../linux/constants";
 import { getAttribute } from "../../linux/files";
 import { openInRoot, openTree, type TreeRoot } from "../../linux/rooted-path";
 import type { ByteString } from "../archive/tar-header";
@@ -19,8 +19,6 @@ export interface ImplyingLayer {
   readonly files: string;
   readonly implied: readonly ByteString[];
 }
-
-const OPAQUE = "trusted.overlay.opaque";
 
 /**
  * The directories whose owner and mode would be hidden by a layer that merely has something below them. As containerd does, they are
@@ -79,5 +77,5 @@ function statusOf(tree: TreeRoot, path: string): { readonly stats: Stats; readon
   using open = new DisposableStack();
   const stats = fstatSync(open.adopt(fd, closeSync));
   // With "/." the attribute is that of the directory, not of the link in /proc.
-  return { stats, opaque: stats.isDirectory() && getAttribute(`/proc/self/fd/${fd}/.`, OPAQUE) !== undefined };
+  return { stats, opaque: stats.isDirectory() && getAttribute(`/proc/self/fd/${fd}/.`, OVERLAY_OPAQUE) !== undefined };
 }
