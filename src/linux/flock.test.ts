@@ -2,7 +2,7 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileLock, isFileLocked, lockOpened, tryFileLock } from "./flock";
+import { fileLock, isFileLocked, lockOpened, tryFileLock, unusedFileLock } from "./flock";
 
 const directory = mkdtempSync(join(tmpdir(), "flock-"));
 const path = join(directory, "lock");
@@ -65,4 +65,15 @@ test("locks of flock(2) are not those of fcntl(2)", () => {
   const fd = openSync(path, "r+");
   expect(isFileLocked(fd)).toBe(false);
   closeSync(fd);
+});
+
+test("a lock whose descriptor a child keeps for a moment counts as unused, and one that is kept does not", async () => {
+  const held = tryFileLock(path, "shared");
+  const child = Bun.spawn(["sleep", "0.03"], { stdio: ["ignore", "ignore", "ignore", held?.fd ?? 0] });
+  held?.[Symbol.dispose]();
+  expect(tryFileLock(path, "exclusive")).toBeUndefined();
+  using lock = await unusedFileLock(path);
+  expect(lock).toBeDefined();
+  expect(await unusedFileLock(path)).toBeUndefined();
+  await child.exited;
 });

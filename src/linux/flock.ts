@@ -73,6 +73,15 @@ export function tryFileLock(path: string, kind: "shared" | "exclusive"): FileLoc
 /** The kernel does not notify about released locks. */
 const PACE = { firstMs: 2, longestMs: 100 };
 
+/**
+ * Takes the exclusive lock of a file that no process is using, which is created if missing; undefined if another process keeps it.
+ * It is tried for a moment: a process that has just been started has copies of its parent's descriptors, and with them locks that the parent
+ * releases meanwhile, until its program runs (execve(2) lets the parent of vfork(2) go on before it closes them).
+ */
+export function unusedFileLock(path: string): Promise<FileLock | undefined> {
+  return pollUntil(() => tryFileLock(path, "exclusive"), { firstMs: 1, longestMs: 20, timeoutMs: 100 });
+}
+
 /** Waits for the lock of a file, which is created if missing. @throws what `signal` aborts with */
 export function fileLock(path: string, kind: "shared" | "exclusive", signal?: AbortSignal): Promise<FileLock> {
   return pollUntil(() => tryFileLock(path, kind), { ...PACE, signal });

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import * as v from "valibot";
 import { ignoreMissing, isMissing } from "../../lib/errors";
 import { isUnfinished, writeAtomically } from "../../lib/files";
-import { fileLock, tryFileLock } from "../../linux/flock";
+import { fileLock, tryFileLock, unusedFileLock } from "../../linux/flock";
 import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
 import { idOf, lockDownload, MADE, scratchPath } from "./pool";
 import type { MachineImage } from "./request";
@@ -201,7 +201,7 @@ export class DownloadedImages {
       const name = file.endsWith(".json") ? (await readDownload(join(this.#places.records, file)))?.name : undefined;
       if (name === undefined) continue;
       const paths = this.#pathsOf(name);
-      using lock = tryFileLock(paths.lock, "exclusive");
+      using lock = await unusedFileLock(paths.lock);
       const fate = lock === undefined ? "keep" : await this.#apply(name, since);
       if (fate === "remove") removed.push(name);
       if (fate === "keep" || fate === "used") left += 1;

@@ -16,7 +16,7 @@ import { utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText, isMissing, orDiskFull, StoreError } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
-import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
+import { type FileLock, fileLock, tryFileLock, unusedFileLock } from "../../linux/flock";
 import type { ImageSource } from "../source";
 import { type Collected, type CollectLimits, collect } from "./gc";
 import { unsyncedLayers } from "./layers";
@@ -171,7 +171,7 @@ export class ImageStore {
 
   async #collect(paths: StorePaths, limits: CollectLimits): Promise<Collected | undefined> {
     await using trash = new AsyncDisposableStack();
-    using lock = tryFileLock(paths.lock, "exclusive");
+    using lock = await unusedFileLock(paths.lock);
     if (lock === undefined) return undefined;
     await removeStaleRoots(paths, this.#context.isOwned);
     return await collect(paths, limits, trash);
