@@ -25,8 +25,14 @@ test("the points below a directory", () => {
     "",
     "nonsense",
   ];
-  expect(parseMountPoints(`${lines.join("\n")}\n`, "/a/")).toEqual(["/a/b c"]);
-  expect(parseMountPoints(lines.join("\n"), "")).toEqual(["/a", "/a/b c"]);
+  const points = (text: string, prefix: string) => parseMountPoints(Buffer.from(text), prefix);
+  expect(points(`${lines.join("\n")}\n`, "/a/")).toEqual(["/a/b c"]);
+  expect(points(lines.join("\n"), "/a/b c")).toEqual(["/a/b c"]);
+  expect(points(lines.join("\n"), "")).toEqual(["/a", "/a/b c"]);
+  // Such texts in other fields: the root of a mount, and its source.
+  expect(points("24 27 0:21 /a/x /c rw - tmpfs /a/y rw\n25 27 0:21 / /a/z rw - tmpfs none rw", "/a/")).toEqual([
+    "/a/z",
+  ]);
   expect(mountPoints()).toEqual(readMounts().map(({ path }) => path));
 });
 

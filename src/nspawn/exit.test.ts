@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { decodeExit, type ExitFacts, lastSentence, mayBeOomKill } from "./exit";
+import { decodeExit, type ExitFacts, lastSentence, mayBeOomKill, needsMessages } from "./exit";
 
 describe("exit-of", () => {
   const base: ExitFacts = {
@@ -114,6 +114,21 @@ describe("exit-of", () => {
       expect(decodeExit({ ...base, ...ending })).toEqual({ code: 0, signal: 0, oomKilled: false, at: 5, ...expected }),
     );
   });
+
+  test.each([
+    ["code 0", {}, false],
+    ["its own failure, or the program's", { nspawn: { code: 1 } }, true],
+    ["the same, killed by the driver", { nspawn: { code: 1 }, killed: true }, false],
+    ["the kernel reports a signal", { nspawn: { code: 1 }, payloadStatus: 9 }, false],
+    ["the kernel reports the program's exit code", { nspawn: { code: 1 }, payloadStatus: 0x100 }, false],
+    ["the kernel reports what a reboot also looks like", { nspawn: { code: 1 }, payloadStatus: 1 }, true],
+    ["the kernel reports what a power-off also looks like", { nspawn: { code: 1 }, payloadStatus: 2 }, true],
+    ["the program was never seen", { nspawn: { code: 1 }, payloadStatus: 0x100, payloadSeen: false }, true],
+    ["a system that booted", { nspawn: { code: 1 }, payloadStatus: 9, mode: "boot" }, true],
+    ["systemd-nspawn itself was killed", { nspawn: { signal: 9 } }, false],
+  ] as const)("needs messages: %s", (_, ending, expected) =>
+    expect(needsMessages({ ...base, ...ending })).toBe(expected),
+  );
 
   test("lastSentence", () => {
     expect(lastSentence("")).toBe("");

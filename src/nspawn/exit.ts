@@ -16,6 +16,18 @@ export function mayBeOomKill({ code, signal }: Pick<Exit, "code" | "signal">, mo
   return signal === SIGKILL || code === KILLED || (mode === "pid2" && code === STUB_EXCEPTION);
 }
 
+/**
+ * Whether an exit can only be described with systemd-nspawn's messages: it failed, or a signal ended the container's PID 1, and neither
+ * the kernel nor the driver's own kill says which.
+ */
+export function needsMessages(ending: Omit<ExitFacts, "stderrTail">): boolean {
+  const { nspawn, payloadStatus, payloadSeen, killed } = ending;
+  if (!("code" in nspawn) || nspawn.code !== FAILURE || killed) return false;
+  if (payloadStatus === undefined || !payloadSeen || ending.mode === "boot") return true;
+  // A container that powers off or reboots has these in its status too: payloadSignal().
+  return [SIGINT, SIGHUP].includes(decodeWaitStatus(payloadStatus).signal);
+}
+
 /** The facts about the exit of a container. */
 export interface ExitFacts {
   readonly machine: string;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNspawn, readNspawn, watchNspawn } from "./installation";
@@ -32,6 +32,23 @@ describe("nspawn-version", () => {
   test("reads the version from the program that was found", async () => {
     program("echo 'systemd 260 (260.1)'");
     expect(await readNspawn([directory])).toEqual({ path: join(directory, "systemd-nspawn"), version: 260 });
+  });
+
+  test("calls that come together run it once, and another file is read again", async () => {
+    const runs = join(directory, "runs");
+    program(`echo run >> ${runs}; echo 'systemd 260 (260.1)'`);
+    const both = await Promise.all([readNspawn([directory]), readNspawn([directory])]);
+    expect(both.map((installed) => installed?.version)).toEqual([260, 260]);
+    expect(readFileSync(runs, "utf8")).toBe("run\n");
+    rmSync(join(directory, "systemd-nspawn"));
+    program("echo 'systemd 261 (261.12)'");
+    expect((await readNspawn([directory]))?.version).toBe(261);
+  });
+
+  test("after a failure it is run again", async () => {
+    program("exit 1");
+    await expect(readNspawn([directory])).rejects.toThrow("exit code 1");
+    await expect(readNspawn([directory])).rejects.toThrow("exit code 1");
   });
 
   test("a broken program is reported with its output", async () => {

@@ -19,8 +19,11 @@ export function findNspawn(directories?: readonly string[]): string | undefined 
   return findProgram(PROGRAM, directories);
 }
 
-/** A program's reported version, cached as long as its file is unchanged: it is needed at every start of a task. */
-let known: { readonly file: string; readonly nspawn: InstalledNspawn } | undefined;
+/**
+ * A program's reported version, cached as long as its file is unchanged: it is needed at every start of a task. Starts that come together
+ * share one process.
+ */
+let known: { readonly file: string; readonly nspawn: Promise<InstalledNspawn> } | undefined;
 
 /**
  * Finds systemd-nspawn and reads its version; undefined if it is not installed.
@@ -32,7 +35,17 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
   if (path === undefined) return undefined;
   const { dev, ino, size, mtimeMs, ctimeMs } = statSync(path);
   const file = [path, dev, ino, size, mtimeMs, ctimeMs].join(":");
-  if (known?.file === file) return known.nspawn;
+  if (known?.file !== file) {
+    const reading = { file, nspawn: readVersion(path) };
+    known = reading;
+    reading.nspawn.catch(() => {
+      if (known === reading) known = undefined;
+    });
+  }
+  return known.nspawn;
+}
+
+async function readVersion(path: string): Promise<InstalledNspawn> {
   const child = Bun.spawn([path, "--version"], {
     env: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin", LC_ALL: "C" },
     stdin: "ignore",
@@ -43,11 +56,7 @@ export async function readNspawn(directories?: readonly string[]): Promise<Insta
   });
   const [output, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   const version = parseNspawnVersion(output);
-  if (version !== undefined) {
-    const nspawn = { path, version };
-    known = { file, nspawn };
-    return nspawn;
-  }
+  if (version !== undefined) return { path, version };
   const ended = child.signalCode ? `killed by ${child.signalCode}` : `exit code ${child.exitCode}`;
   throw new Error(
     `cannot parse the output of ${path} --version (${ended}): ${(stderr || output).trim().slice(0, 300)}`,

@@ -53,9 +53,15 @@ export function cgroupLayout(mounts: readonly Mount[], controllersOf: (path: str
   return { kind: v2 === undefined ? "v1" : "hybrid", ...unified, legacy };
 }
 
+/** The layout of this host, which is made when it boots; so the mount table, which grows with each task, is read once. */
+let known: CgroupLayout | undefined;
+
 /** The layout of this host. */
 export function readCgroupLayout(): CgroupLayout {
-  return cgroupLayout(readMounts(), (path) => readIfThere(`${path}/cgroup.controllers`) ?? "");
+  if (known !== undefined) return known;
+  const layout = cgroupLayout(readMounts(), (path) => readIfThere(`${path}/cgroup.controllers`) ?? "");
+  if (layout.kind !== "none") known = layout;
+  return layout;
 }
 
 /** The text of a cgroup's file; undefined if the cgroup is gone, or this kernel does not support the file. */

@@ -2,7 +2,7 @@ import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { type Certain, certain } from "../../lib/promises";
-import { decodeExit, mayBeOomKill } from "../../nspawn/exit";
+import { decodeExit, mayBeOomKill, needsMessages } from "../../nspawn/exit";
 import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
@@ -17,8 +17,6 @@ import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, u
 
 /** How long systemd-nspawn may take to clean up after its container was killed. */
 const ORDERLY_END_MS = 3000;
-/** systemd-nspawn's exit code for its own failure, and for a container that a signal killed: its messages show which. */
-const NSPAWN_FAILURE = 1;
 const NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit";
 
 /** The calls of PID 1 that a unit uses. */
@@ -255,19 +253,18 @@ export class SystemdUnit implements Container {
     const payloadStatus = this.#payload?.status();
     const payloadSeen = this.#payload?.seen ?? false;
     this.#payload?.close();
-    const stderrTail = "code" in nspawn && nspawn.code === NSPAWN_FAILURE ? await nspawnErrors(this.#unit, state) : "";
     const { machine, mode } = this.ref;
-    const ending = {
+    const facts = {
       machine,
       mode,
       nspawn,
       payloadStatus,
       payloadSeen,
-      stderrTail,
       killed: this.#killed,
       oomKills: state.result === "oom-kill" ? 1 : 0,
       at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
     };
+    const ending = { ...facts, stderrTail: needsMessages(facts) ? await nspawnErrors(this.#unit, state) : "" };
     const exit = decodeExit(ending);
     if (exit.oomKilled || this.#killed || !mayBeOomKill(exit, mode)) return exit;
     return (await ranOutOfMemory(this.#unit, state)) ? decodeExit({ ...ending, oomKills: 1 }) : exit;
