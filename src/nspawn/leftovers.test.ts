@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copyOfLocks, mountsOfMachine, removeLeftovers } from "./leftovers";
+import { copyOfLocks, hasLeftovers, mountsOfMachine, removeLeftovers } from "./leftovers";
 
 let directory = "";
 beforeEach(() => {
@@ -51,6 +51,13 @@ describe("removeLeftovers", () => {
     const { removed, problems } = await removeLeftovers("web", { runDirectory: directory });
     expect({ removed, problems }).toEqual({ removed: [shared("web/unix-export"), shared("web")], problems: [] });
     expect(existsSync(shared("web2/unix-export"))).toBe(true);
+  });
+
+  test.each(["propagate/web", "unix-export/web", "web/unix-export"])("has leftovers: %s", (name) => {
+    mkdirSync(shared("propagate/web2"), { recursive: true });
+    expect(hasLeftovers("web", directory)).toBe(false);
+    mkdirSync(shared(name), { recursive: true });
+    expect(hasLeftovers("web", directory)).toBe(true);
   });
 
   test("a mount is detached first", async () => {

@@ -1,4 +1,4 @@
-import { openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { lstatSync, openSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoCode, ifThere, isMissing } from "../lib/errors";
 import { lockOpened } from "../linux/flock";
@@ -73,6 +73,13 @@ export function mountsOfMachine(
     .toSorted((a, b) => b.length - a.length);
 }
 
+/** Whether a systemd-nspawn of this machine has, or has left, directories that it shares with the host. */
+export function hasLeftovers(machine: string, runDirectory = RUN_DIRECTORY): boolean {
+  return sharedDirectories(runDirectory, machine).some(
+    (path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined,
+  );
+}
+
 /**
  * Removes what a systemd-nspawn of this machine left because it could not clean up. Call it only when systemd-nspawn is
  * gone; does nothing after an orderly exit, and can be repeated.
@@ -91,7 +98,9 @@ export async function removeLeftovers(
   const copy = copyOfLocks(locks);
   const removed: string[] = [];
   const problems: string[] = [];
-  for (let round = 0; round < MAX_STACKED; round += 1) {
+  // Without these directories nothing is mounted on them, and the mount table, which is long where many tasks run, is not read.
+  const rounds = hasLeftovers(machine, runDirectory) ? MAX_STACKED : 0;
+  for (let round = 0; round < rounds; round += 1) {
     const mounts = mountsOfMachine(mountPoints(`${runDirectory}/`), machine, runDirectory);
     if (mounts.length === 0) break;
     for (const path of mounts) {

@@ -3,7 +3,7 @@ import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { settingsFilePath } from "../../src/nspawn/environment";
 import { createLogger } from "../../src/plugin/logger";
 import { SystemdSupervisor } from "../../src/supervisor/systemd/systemd-supervisor";
-import { unitName } from "../../src/supervisor/systemd/unit-properties";
+import { removeDropIn, unitName } from "../../src/supervisor/systemd/unit-properties";
 import { kernelTellsExits, supervisorSuite } from "../supervisor/supervisor-suite";
 
 const log = createLogger("test", () => {});
@@ -22,5 +22,6 @@ const memoryLimits =
 supervisorSuite("systemd", async () => new SystemdSupervisor(log), {
   memoryLimits,
   exactSignalOfPid2: kernelTellsExits(),
+  forget: (machine) => removeDropIn(unitName(machine)),
   leftovers: (machine) => [...unitsOf(machine), ...[settingsFilePath(machine)].filter((path) => existsSync(path))],
 });

@@ -27,6 +27,8 @@ export interface SuiteOptions {
   readonly exactSignalOfPid2: boolean;
   /** What a release of this backend must not leave behind, in addition to the common checks: paths and other names, for a message. */
   readonly leftovers?: (machine: string) => Promise<readonly string[]> | readonly string[];
+  /** Removes what this backend has on disk about a container, as an operator could, but not the container. */
+  readonly forget?: (machine: string) => Promise<void>;
 }
 
 /** PIDFD_INFO_EXIT, which reports how PID 2 exited, exists since Linux 6.15. */
@@ -402,6 +404,28 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           expect(isAlive(leader)).toBe(false);
           await finish(container);
           expect(copies(tree)).toEqual(before);
+        },
+        TEST_MS,
+      );
+
+      test.each(options.forget === undefined ? ["kept"] : ["kept", "lost"])(
+        "a launch replaces a container of the same machine whose records are %s",
+        async (records) => {
+          const first = await launch(`echo ready; ${LOOP}`);
+          await first.stdout.readUntil(/ready/);
+          const leader = leaderOf(first.container);
+          if (records === "lost") await options.forget?.(first.spec.machine);
+          const later = await make();
+          try {
+            const second = await later.launch(first.spec);
+            await started1(second);
+            expect(isAlive(leader)).toBe(false);
+            expect(isAlive(leaderOf(second))).toBe(true);
+            await second.release();
+          } finally {
+            await later.close();
+          }
+          await finish(first);
         },
         TEST_MS,
       );

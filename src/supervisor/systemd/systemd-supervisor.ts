@@ -13,7 +13,7 @@ import { errorText } from "../../lib/errors";
 import { readIfThere } from "../../lib/files";
 import type { Logger } from "../../lib/logger";
 import { bootId } from "../../linux/proc";
-import { removeLeftovers } from "../../nspawn/leftovers";
+import { hasLeftovers, removeLeftovers } from "../../nspawn/leftovers";
 import { DbusError } from "../../systemd/dbus";
 import { SystemdManager } from "../../systemd/manager";
 import { openLog } from "../log-file";
@@ -26,7 +26,7 @@ import {
   type Supervisor,
 } from "../supervisor";
 import { SystemdUnit } from "./unit";
-import { removeDropIn, serviceOf, unitName, unitProperties, writeDropIn } from "./unit-properties";
+import { hasDropIn, removeDropIn, serviceOf, unitName, unitProperties, writeDropIn } from "./unit-properties";
 
 /** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
 const PERMANENT_ERRORS = [
@@ -35,6 +35,9 @@ const PERMANENT_ERRORS = [
   "org.freedesktop.DBus.Error.UnknownProperty",
   "org.freedesktop.systemd1.BadUnitSetting",
 ];
+
+/** The unit was not removed, although its drop-in was: by hand, or because systemd loaded it again. */
+const UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists";
 
 /**
  * The supervisor for hosts whose PID 1 is systemd: each container is a transient service of PID 1, which keeps running and
@@ -55,9 +58,12 @@ export class SystemdSupervisor implements Supervisor {
     const ref: ContainerRef = { supervisor: "systemd", machine, mode, bootId: bootId() };
     try {
       // Remove what an interrupted start of the same task left: no handle of it was ever returned.
-      await this.#discard(ref);
-      await writeDropIn(unitName(machine), { command: spec.argv, properties: spec.properties });
-      await this.#start(spec);
+      if (hasDropIn(unitName(machine)) || hasLeftovers(machine)) await this.#discard(ref);
+      await this.#start(spec).catch(async (error: unknown) => {
+        if (!isOf(error, UNIT_EXISTS)) throw error;
+        await this.#discard(ref);
+        await this.#start(spec);
+      });
       return await this.#attach(ref);
     } catch (error) {
       await this.#discard(ref).catch((left: unknown) => {
@@ -88,6 +94,7 @@ export class SystemdSupervisor implements Supervisor {
 
   async #start(spec: LaunchSpec): Promise<void> {
     const unit = unitName(spec.machine);
+    await writeDropIn(unit, { command: spec.argv, properties: spec.properties });
     const fifos: number[] = [];
     try {
       for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
@@ -119,8 +126,12 @@ export class SystemdSupervisor implements Supervisor {
   }
 }
 
+function isOf(error: unknown, ...names: readonly string[]): boolean {
+  return error instanceof DbusError && names.includes(error.dbusName);
+}
+
 function launchError(error: unknown): Error {
   if (error instanceof LaunchError) return error;
-  const permanent = error instanceof DbusError && PERMANENT_ERRORS.includes(error.dbusName);
+  const permanent = isOf(error, ...PERMANENT_ERRORS);
   return new LaunchError(errorText(error), { recoverable: !permanent, cause: error });
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { allowedDevices } from "../../nspawn/devices";
@@ -64,6 +65,11 @@ function escapeSpecifiers(text: string): string {
 export async function writeDropIn(unit: string, content: DropIn): Promise<void> {
   await mkdir(dropInDirectory(unit), { recursive: true, mode: 0o700 });
   await writeFile(join(dropInDirectory(unit), "50-nomad.conf"), dropInText(content), { mode: 0o644 });
+}
+
+/** Whether a unit has a drop-in: it exists from before the unit does until after it is gone. */
+export function hasDropIn(unit: string): boolean {
+  return existsSync(dropInDirectory(unit));
 }
 
 /** Removes a unit's drop-in, if it has one. */
