@@ -3,7 +3,9 @@
  * are given. Runs inside a test host, see run.ts.
  */
 
-import { readFile } from "node:fs/promises";
+import { mkdtempDisposable, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { DriverClient } from "../test/support/driver-client";
 import { startPlugin } from "../test/support/plugin-process";
 import { type PreparedTask, prepareTask } from "../test/support/task";
@@ -119,7 +121,9 @@ async function row(tree: string, count: number): Promise<string> {
     using client = new DriverClient(plugin.socket);
     await client.setConfig({});
     const config = { image: tree, boot: false, network_veth: false, volatile: "overlay", command };
-    const tasks = await Promise.all(Array.from({ length: count }, () => prepareTask({ config })));
+    await using directory = await mkdtempDisposable(join(tmpdir(), "many-"));
+    const allocRoot = directory.path;
+    const tasks = await Promise.all(Array.from({ length: count }, () => prepareTask({ config, allocRoot })));
     const idle = await usage(plugin.pid);
     const delay = watchDelay(client);
     const start = await startAll(client, tasks);

@@ -22,6 +22,8 @@ const PACE = {
   longestMs: (waitedMs: number) => Math.max(searches * SHARE_MS, waitedMs < 1_000 ? 4 : waitedMs < 10_000 ? 25 : 100),
 };
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** Of so many polls, one looks whether systemd-nspawn still runs. */
+const CHECK_MAIN = 4;
 
 /**
  * The container's PID 1: below systemd-nspawn, the process that is PID 1 of a PID namespace one level further in. While
@@ -143,8 +145,10 @@ export async function waitForProcess<Found>(
   timeoutMs = DEFAULT_TIMEOUT_MS,
 ): Promise<Found | undefined> {
   const main = identify(mainPid);
+  let tries = 0;
   const check = (): { readonly found?: Found } | undefined => {
-    if (main === undefined || !isAlive(main)) return {};
+    if (main === undefined || (tries % CHECK_MAIN === 0 && !isAlive(main))) return {};
+    tries += 1;
     const found = inspect();
     return found === undefined ? undefined : { found };
   };
