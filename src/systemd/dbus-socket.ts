@@ -1,6 +1,7 @@
 import { ptr } from "bun:ffi";
 import { Duplex } from "node:stream";
 import type { Socket } from "bun";
+import { gcThrottle } from "../lib/buffers";
 import { SOL_SOCKET } from "../linux/constants";
 import { callError, libc } from "../linux/ffi";
 import { MessageFilter, type SignalHeader } from "./message-filter";
@@ -59,6 +60,12 @@ interface Chunk {
 }
 
 /**
+ * MiB between two garbage collections; see gcThrottle(). PID 1 sends some twenty KiB about each start and each end of a unit, which become
+ * many small values: without this, the plugin took 169 MiB when 300 tasks were removed at once, and 127 to 142 with it.
+ */
+const COLLECT_MIB = 0.5;
+
+/**
  * A unix stream socket that can send file descriptors, which neither node:net nor Bun's sockets can, with the interface of the
  * D-Bus library: a Duplex with writeWithFds(). The library's own transport of this kind for Bun keeps a worker thread (another
  * JavaScript heap) only to receive descriptors; PID 1 never sends any.
@@ -83,12 +90,14 @@ export class FdSocket extends Duplex {
     // If the connection fails, Bun.connect() throws as well; an unhandled rejection would end the process.
     ready.promise.catch(() => {});
     const filter = new MessageFilter(wanted);
+    const passed = gcThrottle(COLLECT_MIB);
     await Bun.connect<undefined>({
       unix: path,
       socket: {
         open: (socket) => ready.resolve(new FdSocket(socket)),
         connectError: (_socket, error) => ready.reject(error),
         data: (_socket, data) => {
+          passed(data.length);
           const kept = filter.push(data);
           if (kept !== undefined) void ready.promise.then((stream) => stream.push(kept));
         },
