@@ -5,12 +5,12 @@ import { basename, join } from "node:path";
 import { packBinary, removePacked, sha256 } from "../tools/build/artifacts";
 import { compile } from "../tools/build/compile";
 import { elfNeeds, newestVersion } from "../tools/build/elf";
-import { binaryName, distDir, projectRoot, sourceCommit } from "../tools/build/project";
+import { binaryName, commitTime, distDir, projectRoot, sourceCommit } from "../tools/build/project";
 import { oldestGlibc, requirementProblems } from "../tools/build/requirements";
 
 const outfile = join(distDir, binaryName);
 const commit = await sourceCommit();
-await compile({ root: projectRoot, entry: "src/main.ts", outfile, commit });
+await compile({ root: projectRoot, entry: "src/main.ts", outfile, commit, time: await commitTime() });
 const needs = elfNeeds(new Uint8Array(await Bun.file(outfile).arrayBuffer()));
 console.log(`commit ${commit}`);
 console.log(`needs ${needs.libraries.join(", ")}; glibc ${newestVersion(needs.versions, "GLIBC")} or later`);

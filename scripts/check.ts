@@ -1,12 +1,13 @@
 /**
- * `bun run check [LEVEL…]`: all checks of this tree, or only the named levels. Failures are shown as they happen; the last line is
+ * `bun run check [LEVEL…]`: all checks of this tree, or only the named levels and "sources" (lint, types, generated code). Failures are shown as they happen; the last line is
  * `N passed, N failed`.
  */
 
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { projectRoot } from "../tools/build/project";
+import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
 import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
@@ -16,6 +17,7 @@ import { openPrivateView } from "../tools/machines/private-view";
 import { startTestHost } from "../tools/machines/test-host";
 import type { TestMachine } from "../tools/machines/test-machine";
 import { startVm } from "../tools/machines/vm";
+import { actionlint } from "../tools/setup/actionlint";
 import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
 import { type Group, groupsOf, suiteOf } from "./check/groups";
 import { inLanes } from "./check/lanes";
@@ -26,16 +28,18 @@ import { add, lastLine, neverRan, nothing, type Tally, type TestNames } from "./
 import { setUp } from "./setup/setup";
 
 const wanted = process.argv.slice(2);
-const unknown = wanted.find((name) => !levels.some((level) => level.name === name));
+/** Selects the checks that run no test. */
+const SOURCES = "sources";
+const selectable = [...levels.map(({ name }) => name), SOURCES];
+const unknown = wanted.find((name) => !selectable.includes(name));
 if (unknown !== undefined) {
-  throw new Error(
-    `There is no level ${JSON.stringify(unknown)}: there are ${levels.map(({ name }) => name).join(", ")}.`,
-  );
+  throw new Error(`Unknown level ${JSON.stringify(unknown)}; allowed: ${selectable.join(", ")}.`);
 }
 const say = (line: string) => console.log(line);
 
 /** The Go programs that tests use, by the directory of those tests; built before the tests start. */
 const goPrograms = [
+  ["scripts", actionlint],
   ["test/nomad", nomadAgent],
   ["test/conformance", conformanceTests],
   ["test/wire", wireClient],
@@ -74,7 +78,7 @@ async function main(): Promise<number> {
     return tally;
   };
   // Everything else uses the result.
-  if (wanted.length === 0) await step("build", build);
+  if (wanted.length === 0 || !existsSync(driverBinary())) await step("build", build);
   const named = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
   const chosen = await withHosts(named, step);
   await step("images", () => images(chosen));
@@ -87,7 +91,7 @@ async function main(): Promise<number> {
   };
   await inLanes(lanes, [
     ...groupsOf(chosen).map((group) => () => levelsInside({ group, measure, runTests })),
-    ...(wanted.length === 0 ? [sources] : []),
+    ...(wanted.length === 0 || wanted.includes(SOURCES) ? [sources] : []),
   ]);
   await step("nothing is left on this machine", () => run([...traces("compare"), join(directory, "traces.json")]));
   await rm(directory, { recursive: true });

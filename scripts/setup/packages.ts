@@ -9,6 +9,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   mmdebstrap: "makes the test images",
   "debian-archive-keyring": "keys that the test images are checked with",
   "busybox-static": "the tree that the supervisors' tests start",
+  cpio: "reads the release's package for Fedora and RHEL",
   dbus: "the bus that machined and systemd are reached on",
   e2fsprogs: "mke2fs for image files",
   gcc: "the parts of the Nomad agent that are written in C",
@@ -16,12 +17,17 @@ export const neededPackages: Readonly<Record<string, string>> = {
   iproute2: "ip, for looking at networks",
   "libc6-dev": "what gcc needs for them",
   nftables: "nft, by which ports of containers are forwarded",
+  gnupg: "signs the checksums of a release",
   procps: "ps, for looking at processes",
   "python3-venv": "Go from PyPI, where there is none",
   "qemu-system-x86": "the machine of its own that the vm level boots",
+  rpm: "rpmbuild, for the package for Fedora and RHEL",
   strace: "shows which system calls a test made",
+  unzip: "reads the release's archive that Nomad unpacks",
   "util-linux": "nsenter, unshare and setpriv for the test host",
   "xz-utils": "compresses the binary",
+  zip: "the release's archive that Nomad unpacks",
+  zstd: "compresses packages",
 };
 
 /** Those of `names` that dpkg does not report as installed. */

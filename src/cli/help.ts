@@ -1,4 +1,6 @@
-import { commit, version } from "../lib/executable";
+import { commit, commitTime, version } from "../lib/executable";
+import { MINIMUM_VERSION, NEWEST_VERSION } from "../nspawn/features";
+import { HANDLE_VERSION } from "../task/task-handle";
 import { type Command, paint, parseArguments, type Terminal, UsageError } from "./command";
 
 const PROGRAM = "nomad-driver-nspawn";
@@ -46,10 +48,21 @@ export const versionCommand: Command = {
   name: "version",
   summary: "print the version of this build",
   usage: "[--json]",
-  help: "Prints the version, the commit it was built from, and the version of the Bun runtime in it.",
+  help: [
+    "Prints the version, the commit it was built from with its time, and the version of the Bun runtime in it. With --json also",
+    "the platform it is for, the versions of systemd-nspawn that it accepts, and the version of its records on a client.",
+  ].join("\n"),
   async run(args, terminal) {
     const { values } = parseArguments(args, { json: { type: "boolean" } });
-    const build = { version, commit, bun: Bun.version };
+    const build = {
+      version,
+      commit,
+      time: commitTime ?? null,
+      bun: Bun.version,
+      platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
+      nspawn: { oldest: MINIMUM_VERSION, newest: NEWEST_VERSION },
+      handle: HANDLE_VERSION,
+    };
     terminal.out(
       values.json === true
         ? `${JSON.stringify(build)}\n`

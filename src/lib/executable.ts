@@ -3,12 +3,17 @@ import { version as packageVersion } from "../../package.json";
 
 /** Defined by the bundler (tools/build/compile.ts); undefined when the sources are run directly. */
 declare const BUILD_COMMIT: string | undefined;
+declare const BUILD_TIME: number | undefined;
 
 /** Version from package.json, such as "0.1.0". */
 export const version: string = packageVersion;
 
 /** Git commit the binary was built from, with "-dirty" where sources differed from it; "unknown" outside a build. */
 export const commit: string = typeof BUILD_COMMIT === "undefined" ? "unknown" : BUILD_COMMIT;
+
+/** The time of that commit as ISO 8601, such as "2026-11-26T12:00:00Z"; undefined outside a build. */
+export const commitTime: string | undefined =
+  typeof BUILD_TIME === "undefined" ? undefined : new Date(BUILD_TIME * 1000).toISOString().replace(".000Z", "Z");
 
 /** The internal commands of this program: main.ts selects one by the first argument. */
 type EntryPoint = "supervise" | "unpack" | "sync-store";

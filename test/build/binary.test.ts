@@ -13,6 +13,7 @@ import { run } from "../../tools/command";
 const binary = driverBinary();
 const entry = "src/main.ts";
 const commit = "0123456789ab";
+const time = 1_764_000_000;
 let scratch = "";
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "nspawn-build-"));
@@ -39,7 +40,7 @@ describe("the built binary", () => {
 describe("a build", () => {
   test("is byte-identical when repeated, and in another directory", async () => {
     const first = join(scratch, "first/out");
-    await compile({ root: projectRoot, entry, outfile: first, commit });
+    await compile({ root: projectRoot, entry, outfile: first, commit, time });
     const copy = join(scratch, "another place/of the tree");
     await mkdir(copy, { recursive: true });
     for (const name of ["src", "gen", "package.json", "tsconfig.json", "bunfig.toml"]) {
@@ -47,7 +48,7 @@ describe("a build", () => {
     }
     await symlink(join(projectRoot, "node_modules"), join(copy, "node_modules"));
     const second = join(scratch, "second/out");
-    await compile({ root: copy, entry, outfile: second, commit });
+    await compile({ root: copy, entry, outfile: second, commit, time });
     expect(await sha256(second)).toBe(await sha256(first));
     expect((await run([first, "version"])).stdout).toContain(commit);
   });

@@ -8,6 +8,9 @@ const LONGEST_MS = 1_000;
 const MOST_MEMORY = 256 * 1024 * 1024;
 const MOST_KEPT = 8 * 1024 * 1024;
 
+/** NSPAWN_FUZZ_FACTOR: how many times as many inputs as usual, for a longer run. */
+const RUNS_FACTOR = Number(process.env["NSPAWN_FUZZ_FACTOR"] ?? 1);
+
 /** Errors that a parser may throw. */
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
@@ -45,7 +48,7 @@ export function fuzz<Input>(
     expect(cpuMs() - begin).toBeLessThan(LONGEST_MS);
     expect(process.memoryUsage.rss() - resident).toBeLessThan(MOST_MEMORY);
   });
-  fc.assert(property, { numRuns, verbose: true });
+  fc.assert(property, { numRuns: numRuns * RUNS_FACTOR, verbose: true });
   expect(liveBytes() - before).toBeLessThan(MOST_KEPT);
 }
 

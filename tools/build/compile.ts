@@ -16,6 +16,8 @@ export interface Compilation {
   readonly outfile: string;
   /** Git commit to embed. */
   readonly commit: string;
+  /** Its time, in seconds since the epoch. */
+  readonly time: number;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Compilation {
  *
  * @throws CommandFailedError with bun's output
  */
-export async function compile({ root, entry, outfile, commit }: Compilation): Promise<void> {
+export async function compile({ root, entry, outfile, commit, time }: Compilation): Promise<void> {
   const runtime = await bunRuntime();
   await mkdir(dirname(outfile), { recursive: true });
   const scratch = await mkdtemp(join(dirname(outfile), ".compile-"));
@@ -39,6 +41,7 @@ export async function compile({ root, entry, outfile, commit }: Compilation): Pr
         // bun would replace it by the directory of the sources, which the executable must not contain.
         `--define=import.meta.dir="/$bunfs/root"`,
         `--define=BUILD_COMMIT=${JSON.stringify(commit)}`,
+        `--define=BUILD_TIME=${time}`,
         `--outfile=${built}`,
       ],
       { cwd: root },

@@ -32,3 +32,14 @@ export async function sourceCommit(root: string = projectRoot): Promise<string> 
   const changes = await attempt(["git", "status", "--porcelain", "--", ...sources], { cwd: root });
   return `${head.stdout.trim()}${changes.code === 0 && changes.stdout === "" ? "" : "-dirty"}`;
 }
+
+/**
+ * Time of the tree's commit in seconds since the epoch, which is embedded instead of the time of the build, so that a commit gives the same
+ * bytes each time; SOURCE_DATE_EPOCH if set (reproducible-builds.org), 0 if git fails.
+ */
+export async function commitTime(root: string = projectRoot): Promise<number> {
+  const given = process.env["SOURCE_DATE_EPOCH"];
+  if (given !== undefined && /^\d+$/.test(given)) return Number(given);
+  const shown = await attempt(["git", "log", "-1", "--format=%ct"], { cwd: root }).catch(() => undefined);
+  return shown === undefined || shown.code !== 0 ? 0 : Number(shown.stdout.trim());
+}

@@ -1,0 +1,125 @@
+/** A release, made as the workflow makes it, and checked as an operator does it. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import packageJson from "../../package.json";
+import { sha256 } from "../../tools/build/artifacts";
+import { projectRoot } from "../../tools/build/project";
+import { attempt, run } from "../../tools/command";
+
+const { version } = packageJson;
+const name = `nomad-driver-nspawn_${version}_linux_amd64`;
+let scratch = "";
+let release = "";
+let keyring: Record<string, string | undefined> = {};
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "release-test-"));
+  release = join(scratch, "release");
+  await run([process.execPath, "scripts/release.ts", "--out", release, "--tag", `v${version}`], { cwd: projectRoot });
+  await signWithThrowAwayKey();
+}, 600_000);
+afterAll(async () => {
+  await attempt(["gpgconf", "--kill", "all"], { env: keyring });
+  await rm(scratch, { recursive: true });
+});
+
+/** A key as the secret RELEASE_KEY holds it; the keyring afterwards knows only its public part, as an operator's does. */
+async function signWithThrowAwayKey(): Promise<void> {
+  const maker = join(scratch, "maker");
+  const user = join(scratch, "user");
+  for (const home of [maker, user]) await mkdir(home, { mode: 0o700 });
+  const env = { ...process.env, GNUPGHOME: maker };
+  const about = ["--quick-generate-key", "release test <test@localhost>", "ed25519", "sign", "never"];
+  await run(["gpg", "--batch", "--passphrase", "", "--pinentry-mode", "loopback", ...about], { env });
+  const { stdout: secret } = await run(["gpg", "--batch", "--armor", "--export-secret-keys"], { env });
+  const { stdout: open } = await run(["gpg", "--batch", "--armor", "--export"], { env });
+  await run(["gpgconf", "--kill", "all"], { env });
+  await run([process.execPath, "scripts/sign-release.ts", release], {
+    cwd: projectRoot,
+    env: { ...process.env, RELEASE_KEY: secret },
+  });
+  keyring = { ...process.env, GNUPGHOME: user };
+  await run(["gpg", "--batch", "--import"], { env: keyring, stdin: open });
+}
+
+const verify = (directory: string) =>
+  attempt(["gpg", "--batch", "--verify", "SHA256SUMS.sig", "SHA256SUMS"], { cwd: directory, env: keyring });
+
+async function versionOf(binary: string): Promise<unknown> {
+  return JSON.parse((await run([binary, "version", "--json"])).stdout).version;
+}
+
+test("has every artifact, and no other files", async () => {
+  const endings = [".cdx.json", ".deb", ".rpm", ".spdx.json", ".tar.xz", ".zip"].map((ending) => `${name}${ending}`);
+  expect((await readdir(release)).toSorted()).toEqual(
+    ["NOTES.md", "SHA256SUMS", "SHA256SUMS.sig", ...endings].toSorted(),
+  );
+  expect(await readFile(join(release, "NOTES.md"), "utf8")).toContain("### Added");
+});
+
+describe("verification", () => {
+  test("succeeds for what was released", async () => {
+    expect((await verify(release)).code).toBe(0);
+    expect((await attempt(["sha256sum", "--check", "--strict", "SHA256SUMS"], { cwd: release })).code).toBe(0);
+  });
+
+  test("fails after a changed byte, in an artifact or in the checksums", async () => {
+    const changed = join(scratch, "changed");
+    await mkdir(changed);
+    for (const file of ["SHA256SUMS", "SHA256SUMS.sig", `${name}.zip`]) {
+      await copyFile(join(release, file), join(changed, file));
+    }
+    await appendFile(join(changed, `${name}.zip`), "x");
+    const sums = ["sha256sum", "--check", "--ignore-missing", "SHA256SUMS"];
+    expect((await attempt(sums, { cwd: changed })).code).not.toBe(0);
+    await appendFile(join(changed, "SHA256SUMS"), `${await sha256(join(changed, `${name}.zip`))}  ${name}.zip\n`);
+    expect((await verify(changed)).code).not.toBe(0);
+  });
+});
+
+describe("the executable is whole in", () => {
+  test("the zip file, at its top", async () => {
+    const into = join(scratch, "zip");
+    await run(["unzip", "-q", join(release, `${name}.zip`), "-d", into]);
+    expect(await versionOf(join(into, "nomad-driver-nspawn"))).toBe(version);
+  });
+
+  test("the tarball, in one directory", async () => {
+    await run(["tar", "-xJf", join(release, `${name}.tar.xz`), "-C", scratch]);
+    expect(await versionOf(join(scratch, name, "nomad-driver-nspawn"))).toBe(version);
+  });
+
+  test("the package for Debian, which names what it needs", async () => {
+    const into = join(scratch, "deb");
+    await run(["dpkg-deb", "-x", join(release, `${name}.deb`), into]);
+    expect(await versionOf(join(into, "usr/bin/nomad-driver-nspawn"))).toBe(version);
+    const { stdout } = await run(["dpkg-deb", "--field", join(release, `${name}.deb`), "Depends"]);
+    expect(stdout).toContain("systemd-container (>= 249)");
+    await packaged(into);
+  });
+
+  test("the package for Fedora and RHEL, which names what it needs", async () => {
+    const into = join(scratch, "rpm");
+    await mkdir(into);
+    const cpio = join(scratch, "rpm.cpio");
+    await run(["sh", "-c", 'rpm2cpio "$1" > "$2"', "sh", join(release, `${name}.rpm`), cpio]);
+    await run(["cpio", "--quiet", "-idm", "-F", cpio], { cwd: into });
+    expect(await versionOf(join(into, "usr/bin/nomad-driver-nspawn"))).toBe(version);
+    const { stdout } = await run(["rpm", "-qp", "--requires", join(release, `${name}.rpm`)]);
+    expect(stdout).toContain("systemd-container >= 249");
+    await packaged(into);
+  });
+});
+
+/** The rest of a package, unpacked into a directory. */
+async function packaged(into: string): Promise<void> {
+  const { stdout: link } = await run(["readlink", join(into, "opt/nomad/data/plugins/nomad-driver-nspawn")]);
+  expect(link.trim()).toBe("/usr/bin/nomad-driver-nspawn");
+  expect(await readFile(join(into, "usr/lib/systemd/system/nomad.service.d/50-nspawn.conf"), "utf8")).toContain(
+    "[Unit]",
+  );
+  const examples = await readdir(join(into, "usr/share/doc/nomad-driver-nspawn/examples"));
+  expect(examples.toSorted()).toEqual((await readdir(join(projectRoot, "examples"))).toSorted());
+}

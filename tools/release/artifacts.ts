@@ -1,0 +1,144 @@
+/**
+ * What a release consists of. An *artifact* is one file of it, named with version, operating system and architecture as HashiCorp names
+ * its own; the *checksums* cover all artifacts, the *signature* covers the checksums, and the *SBOM* (software bill of materials) lists
+ * what the executable was made of. The same commit gives the same bytes of every artifact.
+ */
+
+import { chmod, copyFile, cp, mkdir, readdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { sha256, sumsName } from "../build/artifacts";
+import { binaryName, projectRoot } from "../build/project";
+import { run } from "../command";
+
+/** What is released. */
+export interface Release {
+  /** As in package.json, such as "0.2.0". */
+  readonly version: string;
+  /** The executable. */
+  readonly binary: string;
+  /** Seconds since the epoch of its commit: the time of every file in the artifacts. */
+  readonly time: number;
+  /** Where the artifacts are written to. */
+  readonly directory: string;
+  /** An empty directory for what is packed; the caller removes it. */
+  readonly scratch: string;
+  /** xz's preset for the tarball, 6 by default: tests that only unpack it choose a quick one. */
+  readonly preset?: number;
+}
+
+/** The first part of all names of artifacts, such as nomad-driver-nspawn_0.2.0_linux_amd64. */
+export function artifactName({ version }: Pick<Release, "version">): string {
+  return `${binaryName}_${version}_linux_amd64`;
+}
+
+/** Files of the repository that are packed beside the executable, and their names there. */
+const documents = [
+  ["LICENSE", "LICENSE"],
+  ["README.md", "README.md"],
+  ["CHANGELOG.md", "CHANGELOG.md"],
+] as const;
+
+/** Places on a host where a package installs what it contains (hier(7); Nomad's packages have their data_dir in /opt/nomad/data). */
+export const installed = {
+  binary: `/usr/bin/${binaryName}`,
+  plugin: `/opt/nomad/data/plugins/${binaryName}`,
+  dropIn: "/usr/lib/systemd/system/nomad.service.d/50-nspawn.conf",
+  documents: `/usr/share/doc/${binaryName}`,
+} as const;
+
+/** Sets the time of a tree's files, so that archives of it have the same bytes each time. */
+async function setTimes(directory: string, time: number): Promise<void> {
+  const names = await readdir(directory, { recursive: true, withFileTypes: true });
+  const paths = names.filter((entry) => !entry.isSymbolicLink()).map((entry) => join(entry.parentPath, entry.name));
+  for (const path of [...paths.sort().reverse(), directory]) await utimes(path, time, time);
+}
+
+/** Copies the executable and what belongs to it into a directory, for an archive. */
+async function archiveTree({ binary, time, scratch }: Release, name: string): Promise<string> {
+  const directory = join(scratch, "archive", name);
+  await mkdir(directory, { recursive: true });
+  await copyFile(binary, join(directory, binaryName));
+  await chmod(join(directory, binaryName), 0o755);
+  for (const [from, to] of documents) {
+    await copyFile(join(projectRoot, from), join(directory, to));
+    await chmod(join(directory, to), 0o644);
+  }
+  await setTimes(directory, time);
+  return directory;
+}
+
+/** Writes NAME.zip with the executable at the top, as Nomad's `artifact` block and tools that install HashiCorp's releases expect it. */
+export async function writeZip(release: Release): Promise<string> {
+  const file = `${artifactName(release)}.zip`;
+  const directory = await archiveTree(release, artifactName(release));
+  const names = [binaryName, ...documents.map(([, name]) => name)];
+  // Times in a zip file are local times.
+  const env = { ...process.env, TZ: "UTC" };
+  await run(["zip", "-q", "-X", "-6", join(release.directory, file), ...names], { cwd: directory, env });
+  return file;
+}
+
+/** Writes NAME.tar.xz with one directory, NAME. */
+export async function writeTarball(release: Release): Promise<string> {
+  const name = artifactName(release);
+  const directory = await archiveTree(release, name);
+  const tar = join(release.scratch, `${name}.tar`);
+  const same = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", `--mtime=@${release.time}`];
+  await run([
+    "tar",
+    "--create",
+    ...same,
+    "--format=gnu",
+    `--file=${tar}`,
+    `--directory=${join(directory, "..")}`,
+    name,
+  ]);
+  // Fixed block size and thread count, so that the bytes do not depend on the number of cores.
+  const preset = `-${release.preset ?? 6}`;
+  await run(["xz", "--force", preset, "--threads=2", "--block-size=32MiB", tar]);
+  await copyFile(`${tar}.xz`, join(release.directory, `${name}.tar.xz`));
+  return `${name}.tar.xz`;
+}
+
+/** Lays out in a directory what a package installs on a host, below its root. */
+export async function packageTree({ binary, time }: Release, root: string): Promise<void> {
+  const put = async (from: string, to: string, mode = 0o644) => {
+    await mkdir(join(root, to, ".."), { recursive: true, mode: 0o755 });
+    await copyFile(from, join(root, to));
+    await chmod(join(root, to), mode);
+  };
+  await put(binary, installed.binary, 0o755);
+  await put(join(projectRoot, "packaging/nomad.service.d/50-nspawn.conf"), installed.dropIn);
+  await put(join(projectRoot, "packaging/copyright"), join(installed.documents, "copyright"));
+  for (const [from, to] of documents) await put(join(projectRoot, from), join(installed.documents, to));
+  await cp(join(projectRoot, "examples"), join(root, installed.documents, "examples"), { recursive: true });
+  await mkdir(join(root, installed.plugin, ".."), { recursive: true, mode: 0o755 });
+  await symlink(installed.binary, join(root, installed.plugin));
+  await setTimes(root, time);
+}
+
+/** Writes SHA256SUMS of these files of a directory, in the format of `sha256sum --check`. */
+export async function writeSums(directory: string, files: readonly string[]): Promise<string> {
+  const lines = await Promise.all(
+    files.toSorted().map(async (file) => `${await sha256(join(directory, file))}  ${file}\n`),
+  );
+  await writeFile(join(directory, sumsName), lines.join(""));
+  return sumsName;
+}
+
+/**
+ * Signs SHA256SUMS with an OpenPGP key of the keyring that gpg uses.
+ *
+ * @param key its fingerprint, ID or user
+ * @param env gpg's environment, with GNUPGHOME for another keyring than this user's
+ */
+export async function signSums(
+  directory: string,
+  key: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<string> {
+  const signature = `${sumsName}.sig`;
+  const what = ["--detach-sign", "--output", join(directory, signature), join(directory, sumsName)];
+  await run(["gpg", "--batch", "--yes", "--local-user", key, ...what], { env });
+  return signature;
+}
