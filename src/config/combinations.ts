@@ -21,11 +21,24 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : undefined,
 
   (options) => {
-    if (options.extra_hosts.length === 0) return undefined;
-    const own = mountTargets(options).find(([, path]) => simplify(path) === "/etc/hosts");
-    return own === undefined
+    for (const [option, file] of writtenFiles(options)) {
+      const own = mountTargets(options).find(([, path]) => simplify(path) === file);
+      if (own === undefined) continue;
+      return `Options ${option} and ${own[0]} exclude each other: ${own[0]} mounts a file of the job's own at "${file}"; write into that what ${option} has.`;
+    }
+    return undefined;
+  },
+
+  ({ hostname, domainname }) =>
+    hostname?.includes(".") === true && domainname !== undefined
+      ? `Options hostname = ${JSON.stringify(hostname)} and domainname = ${JSON.stringify(domainname)} exclude each other: the host name has a domain already.`
+      : undefined,
+
+  (options) => {
+    const dns = writtenFiles(options).find(([, file]) => file === RESOLV_CONF)?.[0];
+    return options.resolv_conf === undefined || dns === undefined
       ? undefined
-      : `Options extra_hosts and ${own[0]} exclude each other: ${own[0]} mounts a file of the job's own at "/etc/hosts"; write the names into it.`;
+      : `Options resolv_conf = "${options.resolv_conf}" and ${dns} exclude each other: with ${dns} the driver writes the container's /etc/resolv.conf.`;
   },
 
   ({ image, ephemeral, volatile }) =>
@@ -166,6 +179,18 @@ export function combinationProblem(options: TaskOptions): string | undefined {
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+const RESOLV_CONF = "/etc/resolv.conf";
+
+/** Options with which the driver writes a file of the container, and that file. */
+export function writtenFiles(options: TaskOptions): [option: string, path: string][] {
+  const { extra_hosts, domainname, dns_servers, dns_search_domains, dns_options } = options;
+  const hosts = { extra_hosts, domainname: domainname === undefined ? [] : [domainname] };
+  const dns = { dns_servers, dns_search_domains, dns_options };
+  const set = (lists: Readonly<Record<string, readonly unknown[]>>, path: string) =>
+    Object.entries(lists).flatMap(([name, list]): [string, string][] => (list.length > 0 ? [[name, path]] : []));
+  return [...set(hosts, "/etc/hosts"), ...set(dns, RESOLV_CONF)];
 }
 
 /** Mount targets, by option. */

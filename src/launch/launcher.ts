@@ -266,7 +266,7 @@ async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs, ad
   const whereFree = async (path: string, content: string | undefined) =>
     content !== undefined && !taken.includes(path) && (await rootfs.canMountAt(path)) ? content : undefined;
   // With a directory of the job's at /etc, the driver's file would appear in it.
-  const needed = dns.hosts.replaces || options.extra_hosts.length > 0 || !taken.includes("/etc");
+  const needed = dns.hosts.replaces || dns.hosts.wanted || !taken.includes("/etc");
   return {
     resolvConf: taken.includes("/etc/resolv.conf")
       ? undefined

@@ -6,7 +6,9 @@ import { refuseTakenPorts } from "../network/private/listeners";
 import { LaunchError } from "../supervisor/supervisor";
 
 /** The operator's settings about networks. */
-type NetworkPolicy = Pick<PluginOptions, "network" | "allow_host_network">;
+type NetworkPolicy = Pick<PluginOptions, "allow_host_network"> & {
+  readonly network: Pick<PluginOptions["network"], "bridges">;
+};
 
 /**
  * Checks a task's network against what the operator allows, and what the client has.

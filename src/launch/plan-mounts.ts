@@ -1,5 +1,5 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { mountTargets, simplify } from "../config/combinations";
+import { mountTargets, simplify, writtenFiles } from "../config/combinations";
 import type { OverlayMount } from "../config/mounts";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
@@ -39,9 +39,10 @@ export async function planMounts(
   const targets = [...mountTargets(options).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)];
   const taken = targets.map(simplify);
   const volumePoints = given.map(({ taskPath }) => simplify(taskPath));
-  if (options.extra_hosts.length > 0 && volumePoints.includes("/etc/hosts")) {
+  const written = writtenFiles(options).find(([, file]) => volumePoints.includes(file));
+  if (written !== undefined) {
     throw new ConfigError(
-      'Option extra_hosts and a volume_mount at "/etc/hosts" exclude each other: write the names into the file of the volume.',
+      `Option ${written[0]} and a volume_mount at "${written[1]}" exclude each other: write into the file of the volume what ${written[0]} has.`,
     );
   }
   const volumes = await volumeMounts(given, { allowed: plugin.volumes, named: namesVolumes }, taken);

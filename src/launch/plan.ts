@@ -173,7 +173,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     storageLimit: storageLimit(decoded, plugin),
     credentials: await taskCredentials(config, decoded),
     network,
-    dns: await nameService(config, decoded, network, machine),
+    dns: await nameService(config, decoded, network, { machine, servers: plugin.network.dns_servers }),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
     logs: await logPaths(config),
     nspawn,

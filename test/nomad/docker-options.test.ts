@@ -51,6 +51,23 @@ test("network = none has loopback only", async () => {
   expect((await output("network-none", config)).split("\n").slice(0, 2)).toEqual(["lo", "up"]);
 }, 60_000);
 
+test("dns options and a domain of its own; a dns block takes precedence", async () => {
+  const dns = { dns_servers: ["192.0.2.53"], dns_search_domains: ["x.test"], dns_options: ["ndots:2"] };
+  const config = {
+    image,
+    hostname: "web",
+    domainname: "int.test",
+    entrypoint: ["/bin/cat", "/etc/resolv.conf", "/etc/hosts"],
+  };
+  const printed = await output("dns-options", { ...config, ...dns });
+  expect(printed).toStartWith("nameserver 192.0.2.53\nsearch x.test\noptions ndots:2\n");
+  expect(printed).toContain("127.0.1.1 web.int.test web\n");
+  const group = 'network {\n dns {\n servers = ["192.0.2.1"]\n }\n }';
+  const { allocId } = await runJob(nomad.api, jobFile({ id: "dns-block", group, config: { ...config, ...dns } }));
+  await untilDead(nomad.api, allocId, "main");
+  expect(await nomad.api.logs(allocId, "main")).toStartWith("nameserver 192.0.2.1\n");
+}, 60_000);
+
 test("names of the Docker driver", async () => {
   const script = [
     "pwd; id -G; touch /x 2>/dev/null || echo read-only",

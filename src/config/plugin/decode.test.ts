@@ -20,7 +20,7 @@ test("an empty config has the defaults", () => {
     require_user_namespacing: false,
     image_store: "/var/lib/nomad-driver-nspawn",
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
-    network: { bridges: [], address_wait: 5000 },
+    network: { bridges: [], dns_servers: [], address_wait: 5000 },
     slice: "machine.slice",
     pull_timeout: 600_000,
     stop_timeout: 30_000,

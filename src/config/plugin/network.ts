@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { networkSizes, parseSubnet } from "../../values/ip";
 import { bridgeNameProblem } from "../../values/names";
+import { dnsServers } from "../dns-row";
 import { duration } from "../duration-row";
 import { option } from "../option";
 import { string, strings } from "../row-types";
@@ -40,6 +41,12 @@ export const networkOptions = {
     allowed: 'a network such as "fd12:3456:789a::/48", or "none"',
     meaning:
       "The same for IPv6, with a /64 each; by default a unique local network derived from the client's machine ID.",
+  }),
+  dns_servers: option({
+    ...dnsServers,
+    meaning:
+      "Name servers of containers with a network of their own, for tasks that name none; by default those of the client.",
+    example: 'dns_servers = ["192.0.2.53"]',
   }),
   address_wait: option({
     ...duration("5s", 0),

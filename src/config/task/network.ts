@@ -1,11 +1,18 @@
 import * as v from "valibot";
 import { parseHostEntry } from "../../values/hosts";
-import { bridgeNameProblem, interfaceNameProblem } from "../../values/names";
+import { bridgeNameProblem, domainProblem, interfaceNameProblem } from "../../values/names";
+import { dnsServers } from "../dns-row";
 import { option } from "../option";
 import { flag, numberMap, string, strings } from "../row-types";
 import { checked, filledText, Problem, parsed, text } from "../validators";
 
 const NETWORKS = '"host", "none", "private", "zone:NAME" or "bridge:NAME"';
+
+/** The search list's "." means none (resolv.conf(5)). */
+const searchDomain = v.pipe(
+  filledText,
+  checked((name: string) => (name === "." ? undefined : domainProblem(name))),
+);
 
 /** The container's network. */
 export const networkOptions = {
@@ -58,6 +65,32 @@ export const networkOptions = {
       "Further names in the container's `/etc/hosts`, with an IPv4 or IPv6 address each (docs/networking.md). Not together with a mount of the job's own at `/etc/hosts`.",
     example: 'extra_hosts = ["db:192.0.2.7", "db:2001:db8::7"]',
   }),
+  domainname: option({
+    ...string(v.pipe(filledText, checked(ownDomainProblem))),
+    allowed: "the name of a DNS domain",
+    meaning:
+      "Domain of the container's host name: `HOSTNAME.DOMAIN` is its first name in `/etc/hosts`, as `hostname -f` prints it. Not with a `hostname` that has a domain.",
+    example: 'domainname = "internal.example.org"',
+  }),
+  dns_servers: option({
+    ...dnsServers,
+    meaning:
+      "Name servers in the container's `/etc/resolv.conf`; by default those of the client. Nomad's `dns` block takes precedence over this option and the two following ones.",
+    example: 'dns_servers = ["192.0.2.53", "2001:db8::53"]',
+  }),
+  dns_search_domains: option({
+    ...strings(searchDomain),
+    allowed: "a list of domains",
+    meaning:
+      'Domains in which short names are looked up (resolv.conf(5)); by default those of the client. `["."]` is none.',
+    example: 'dns_search_domains = ["service.consul", "example.org"]',
+  }),
+  dns_options: option({
+    ...strings(v.pipe(filledText, checked(resolverOptionProblem))),
+    allowed: "a list of options of resolv.conf(5)",
+    meaning: "Options of the resolver (resolv.conf(5)); by default those of the client.",
+    example: 'dns_options = ["ndots:2", "edns0"]',
+  }),
 };
 
 /** A network in one word. */
@@ -86,6 +119,15 @@ function parseNetwork(word: string): NetworkWord | Problem {
 
 function zoneProblem(name: string): string | undefined {
   return interfaceNameProblem(name, "vz-");
+}
+
+/** Without the root's dot, which would be in the middle of nothing in /etc/hosts. */
+function ownDomainProblem(name: string): string | undefined {
+  return name.endsWith(".") ? "it must not end with a dot" : domainProblem(name);
+}
+
+function resolverOptionProblem(word: string): string | undefined {
+  return /^[a-z0-9:._-]+$/i.test(word) ? undefined : 'it must be an option of resolv.conf(5), such as "ndots:2"';
 }
 
 function hostEntry(entry: string) {

@@ -17,7 +17,7 @@ import { enableForwarding } from "../../linux/sysctl";
 import type { MachineResource } from "../../machine/registry";
 import type { Container } from "../../supervisor/supervisor";
 import { addressPart } from "../../values/ip";
-import { hostResolvers } from "../dns";
+import { containerResolvers } from "../dns";
 import { disableRouteLocalnet, flushContainerFlows, flushStaleFlows } from "../firewall/forwarding";
 import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
@@ -113,7 +113,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
     const { machine } = record;
     const { log, pools, ruleReconciler } = this.context;
     // The container runs already: it keeps its network also without name servers.
-    const resolvers = await hostResolvers().catch(() => undefined);
+    const resolvers = await containerResolvers(pools().dns_servers).catch(() => undefined);
     return new NetworkAttachment(record, boot, container, {
       choose: (chosen) => chooseLate(chosen, pools(), log),
       save: (changed) =>
