@@ -1,4 +1,5 @@
 import { namespaced } from "../values/private-users";
+import { parseSysctl, type Sysctl } from "../values/sysctl";
 import { splitBindTarget } from "./mounts";
 import type { TaskOptions } from "./task/options";
 
@@ -136,6 +137,12 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : `Options network = ${JSON.stringify(network.word)} and ${own} exclude each other: keep network, which says the same in one word.`;
   },
 
+  (options) => {
+    const names = sysctlsOf(options).map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    return twice === undefined ? undefined : `Option sysctl sets ${JSON.stringify(twice)} twice: keep one of them.`;
+  },
+
   ({ ports, port_map }) =>
     ports.length > 0 && Object.keys(port_map).length > 0
       ? "Options ports and port_map exclude each other: use ports."
@@ -179,6 +186,19 @@ export function combinationProblem(options: TaskOptions): string | undefined {
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+/** A kernel setting with the value that a container gets. */
+export interface SysctlValue extends Sysctl {
+  readonly value: string;
+}
+
+/** The kernel settings of the option sysctl, whose names are valid. */
+export function sysctlsOf({ sysctl }: Pick<TaskOptions, "sysctl">): SysctlValue[] {
+  return Object.entries(sysctl).flatMap(([name, value]) => {
+    const parsed = parseSysctl(name);
+    return typeof parsed === "string" ? [] : [{ ...parsed, value }];
+  });
 }
 
 const RESOLV_CONF = "/etc/resolv.conf";

@@ -1,6 +1,8 @@
 import { ConfigError } from "../lib/errors";
 import { namespaced } from "../values/private-users";
+import { matchesPattern } from "../values/sysctl";
 import { readableSize } from "../values/units";
+import { sysctlsOf } from "./combinations";
 import type { PluginOptions } from "./plugin/options";
 import type { TaskOptions } from "./task/options";
 
@@ -15,6 +17,10 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   if (capability !== undefined) throw refusal("capability", capability, "allow_caps", caps);
   const property = Object.keys(options.properties).find((name) => !properties.includes(name));
   if (property !== undefined) throw refusal("properties", property, "allow_properties", properties);
+  const sysctl = sysctlsOf(options).find(
+    ({ name }) => !plugin.allow_sysctls.some((allowed) => matchesPattern(name, allowed)),
+  );
+  if (sysctl !== undefined) throw refusal("sysctl", sysctl.name, "allow_sysctls", plugin.allow_sysctls);
   const { oom_score_adjust: score = 0 } = options;
   if (score < 0 && !plugin.allow_negative_oom_score_adjust) {
     throw new ConfigError(

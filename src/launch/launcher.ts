@@ -23,9 +23,11 @@ import { shouldRegister } from "../systemd/presence";
 import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
 import { hostsText } from "./dns-plan";
 import { identityTexts } from "./identity";
+import { followInsideSetup, insideSetup } from "./inside-setup";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths } from "./logs";
+import { networkPlan } from "./network-plan";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
@@ -138,6 +140,7 @@ export class Launcher {
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
+    await followInsideSetup(container, insideSetup(plan.options, plan.network), { log: this.context.log });
     await ready?.wait(container, { ...watch, timeout: options.ready_timeout });
     const owner = adopt({
       container,
@@ -191,6 +194,7 @@ export class Launcher {
     const image = await roots.configOf(ref.machine);
     const own = this.#readableOptions(config, image !== undefined);
     if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
+    if (own !== undefined) this.#followRecovered(config, container, own);
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, image);
     return {
       container,
@@ -204,6 +208,17 @@ export class Launcher {
       preparing: "",
       release: () => this.#release(ref.machine),
     };
+  }
+
+  /** A recovered container keeps running, whatever fails. */
+  async #followRecovered(config: TaskConfig, container: Container, options: TaskOptions): Promise<void> {
+    const { log } = this.context;
+    try {
+      const setup = insideSetup(options, networkPlan(config, options));
+      await followInsideSetup(container, setup, { recovered: true, log });
+    } catch (error) {
+      log.warn("cannot set up a recovered container", { machine: container.ref.machine, error: errorText(error) });
+    }
   }
 
   /** Removes what an interrupted start of the same task left: its container may still write to the root that is made anew. */

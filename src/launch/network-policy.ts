@@ -1,4 +1,6 @@
+import { sysctlsOf } from "../config/combinations";
 import type { PluginOptions } from "../config/plugin/options";
+import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import { type Link, Links } from "../linux/netlink/route";
 import type { NetworkPlan } from "../network/network";
@@ -37,6 +39,15 @@ export function checkNetworkPolicy(plan: NetworkPlan, policy: NetworkPolicy): vo
   if (plan.bridge !== undefined && bridges.includes(plan.bridge)) return;
   throw new ConfigError(
     `Option network_bridge asks for ${JSON.stringify(plan.bridge)}, which this client does not allow: network.bridges of the plugin's config allows ${bridges.map((name) => JSON.stringify(name)).join(", ")}.`,
+  );
+}
+
+/** @throws ConfigError if the job sets a network's kernel settings, and the network is the client's own */
+export function refuseHostSysctls({ kind }: NetworkPlan, options: Pick<TaskOptions, "sysctl">): void {
+  const refused = kind === "host" ? sysctlsOf(options).find(({ namespace }) => namespace === "net") : undefined;
+  if (refused === undefined) return;
+  throw new ConfigError(
+    `Option sysctl sets ${JSON.stringify(refused.name)}, which would be the client's own setting, because the container is in the client's network (network_veth = false, or network = "host"): give it another network.`,
   );
 }
 

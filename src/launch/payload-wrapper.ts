@@ -1,7 +1,7 @@
 import { programPaths } from "../exec/session-plan";
-import { PR_CAPBSET_DROP, SYS } from "../linux/constants";
+import { O_CLOEXEC, PR_CAPBSET_DROP, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
-import { writeMachineProgram } from "../machine/files";
+import { makeMachineGate, writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { RunLink } from "../rootfs/run-directory";
@@ -11,6 +11,8 @@ import type { LaunchPlan } from "./plan";
 
 /** Path of the wrapper in the container. */
 const WRAPPER = "/run/nomad-driver-nspawn/start";
+/** The *gate*: a FIFO in which the wrapper waits for a byte, until the driver has set up the container's namespaces from outside. */
+const GATE = "/run/nomad-driver-nspawn/gate";
 const NOT_RUN = 127;
 const STDERR = 2;
 /** More variables than systemd-nspawn adds to the job's (nspawn.c, inner_child()). */
@@ -30,6 +32,8 @@ interface Wrapping {
   readonly quiet: boolean;
   /** Capabilities that the job drops, and without which the user could not be switched: the wrapper drops them when it has. */
   readonly dropped: readonly string[];
+  /** Whether it waits at the gate before it does anything else. */
+  readonly waits: boolean;
 }
 
 /** What setgroups(2), setresuid(2) and PR_CAPBSET_DROP of prctl(2) need; the last is dropped last. */
@@ -69,20 +73,25 @@ export async function preparePayload(
   const quiet = image.kind !== "host" && !boot && !notify_ready && own[NOTIFY_SOCKET] === undefined;
   const { bySwitch, byWrapper } = divideDropped(user === undefined ? [] : drop);
   const options = user === undefined ? mounted.options : { ...mounted.options, drop_capability: bySwitch };
-  const wrapping = { user, variables, others, links, quiet, dropped: byWrapper };
+  const waits = !boot && Object.keys(mounted.options.sysctl).length > 0;
+  const wrapping = { user, variables, others, links, quiet, dropped: byWrapper, waits };
   return { environment, rootfs: await wrapPayload(machine, { ...mounted, options }, wrapping) };
 }
 
 async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
-  const { user, variables, links, quiet } = wrapping;
-  if (user === undefined && variables.length === 0 && links.length === 0 && !quiet) return rootfs;
+  const { user, variables, links, quiet, waits } = wrapping;
+  if (user === undefined && variables.length === 0 && links.length === 0 && !quiet && !waits) return rootfs;
   const { options, mounts } = rootfs;
   const [command = ""] = options.command;
   const source = await writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
   return {
     ...rootfs,
     options: { ...options, command: [WRAPPER, ...options.command] },
-    mounts: [...mounts, { source, target: WRAPPER, readOnly: true }],
+    mounts: [
+      ...mounts,
+      { source, target: WRAPPER, readOnly: true },
+      ...(waits ? [{ source: makeMachineGate(machine), target: GATE, readOnly: true }] : []),
+    ],
   };
 }
 
@@ -95,8 +104,10 @@ async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping):
  * @param paths in the container; the first executable one is run
  */
 function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
-  const { user, variables, others, links, quiet, dropped } = wrapping;
+  const { user, variables, others, links, quiet, dropped, waits } = wrapping;
   const program = new ProgramBuilder();
+  const shut = new Label();
+  if (waits) waitAtGate(program, shut);
   const refused = new Label();
   for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
   if (user !== undefined) {
@@ -123,7 +134,16 @@ function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
   if (user !== undefined) {
     complain(program, `Cannot switch to user ${user.uid}:${user.gid}: not mapped in the container.\n`);
   }
+  program.place(shut);
+  if (waits) complain(program, "The driver ended while it set up the container.\n");
   return program.build();
+}
+
+/** Reads one byte of the gate; without a writer the driver is gone, and has not set up the container. */
+function waitAtGate(program: ProgramBuilder, shut: Label): void {
+  const opened = program.argumentAhead(1);
+  program.call(SYS.open, [program.text(GATE), O_CLOEXEC], { error: shut }, opened);
+  program.call(SYS.read, [0, program.space(8), 1], { error: shut, zero: shut });
 }
 
 function complain(program: ProgramBuilder, sentence: string): void {

@@ -31,7 +31,7 @@ import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
 import { taskDirectories } from "./mounts";
 import { networkPlan } from "./network-plan";
-import { checkNetwork } from "./network-policy";
+import { checkNetwork, refuseHostSysctls } from "./network-policy";
 import { type PlannedMounts, planMounts } from "./plan-mounts";
 import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
@@ -156,6 +156,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   refusePull(decoded, image);
   if (image.kind !== "host") refuseVerity(decoded);
   const network = networkPlan(config, decoded);
+  refuseHostSysctls(network, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
   const cpuset = sharedCpuset(config.resources, decoded);

@@ -68,6 +68,12 @@ test("dns options and a domain of its own; a dns block takes precedence", async 
   expect(await nomad.api.logs(allocId, "main")).toStartWith("nameserver 192.0.2.1\n");
 }, 60_000);
 
+test("sysctl", async () => {
+  const sysctl = { "net.core.somaxconn": "1024", "kernel/shmmax": 65536 };
+  const entrypoint = ["/bin/cat", "/proc/sys/net/core/somaxconn", "/proc/sys/kernel/shmmax"];
+  expect(await output("sysctl", { network_veth: true, entrypoint, sysctl })).toBe("1024\n65536\n");
+}, 60_000);
+
 test("names of the Docker driver", async () => {
   const script = [
     "pwd; id -G; touch /x 2>/dev/null || echo read-only",

@@ -14,6 +14,7 @@ test("an empty config has the defaults", () => {
     allow_task_images: true,
     allow_caps: ["all"],
     allow_properties: [],
+    allow_sysctls: ["*"],
     allow_negative_oom_score_adjust: false,
     allow_privileged_binds: true,
     allow_host_network: true,

@@ -11,7 +11,7 @@ import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
 import { sizeLimit } from "../size-row";
-import { absolutePath, checked, Problem, parsed, text } from "../validators";
+import { absolutePath, checked, filledText, Problem, parsed, text } from "../validators";
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
 import { authOptions, registryOptions } from "./registry";
@@ -73,6 +73,13 @@ export const pluginOptions = {
     ),
     meaning: "Unit properties that a task may set with `properties`; none by default.",
     example: 'allow_properties = ["IOWeight"]',
+  }),
+  allow_sysctls: option({
+    type: { kind: "strings" },
+    schema: v.optional(v.array(filledText), ["*"]),
+    allowed: "a list of names with dots, in which `*` stands for any characters",
+    meaning: "Kernel settings that a task may set with `sysctl`; any that a container can have of its own by default.",
+    example: 'allow_sysctls = ["net.core.*", "net.ipv4.tcp_*"]',
   }),
   allow_negative_oom_score_adjust: option({
     ...flag(false),

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { canonicalCapability, isUnitProperty, systemCallProblem } from "../../values/names";
 import { canonicalLimit, limitNameProblem, limitValueProblem } from "../../values/rlimits";
+import { NAMESPACED_SYSCTLS, parseSysctl } from "../../values/sysctl";
 import { option } from "../option";
 import { choice, flag, string, stringMap, strings } from "../row-types";
 import { checked, Problem, parsed, text } from "../validators";
@@ -90,12 +91,27 @@ export const securityOptions = {
     meaning: "Adjusts the OOM killer's preference for this container (proc_pid_oom_score_adj(5)).",
     example: "oom_score_adjust = 100",
   }),
+  sysctl: option({
+    ...stringMap({ name: sysctlNameProblem, value: sysctlValueProblem }),
+    allowed: "a map of kernel setting to value",
+    meaning: `Kernel settings of the container (sysctl(8)), with dots or slashes: ${NAMESPACED_SYSCTLS}. Those of \`net\` need a network other than the client's, and belong to the whole group in a group's network. The operator may limit them with \`allow_sysctls\`.`,
+    example: 'sysctl = {\n  "net.core.somaxconn" = "1024"\n}',
+  }),
   properties: option({
     ...stringMap({ name: propertyNameProblem, value: propertyValueProblem }),
     meaning: "Additional properties of the task's systemd unit; the operator must allow each with `allow_properties`.",
     example: 'properties = {\n  IOWeight = "50"\n}',
   }),
 };
+
+function sysctlNameProblem(name: string): string | undefined {
+  const parsedName = parseSysctl(name);
+  return typeof parsedName === "string" ? parsedName : undefined;
+}
+
+function sysctlValueProblem(value: string): string | undefined {
+  return /^[\x20-\x7e\t]{1,1024}$/.test(value) ? undefined : "it must be one line of at most 1024 printable characters";
+}
 
 function propertyValueProblem(value: string): string | undefined {
   if (/[\r\n]/.test(value)) return "it must be one line";
