@@ -1,3 +1,4 @@
+import { contains, isLocal, parseAddress, parseSubnet } from "../values/ip";
 import { namespaced } from "../values/private-users";
 import { parseSysctl, type Sysctl } from "../values/sysctl";
 import { splitBindTarget } from "./mounts";
@@ -135,6 +136,22 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
     return own === undefined
       ? undefined
       : `Options network = ${JSON.stringify(network.word)} and ${own} exclude each other: keep network, which says the same in one word.`;
+  },
+
+  (options) => {
+    for (const [family, address, gateway] of [
+      [4, options.ipv4_address, options.ipv4_gateway],
+      [6, options.ipv6_address, options.ipv6_gateway],
+    ] as const) {
+      const router = parseAddress(gateway ?? "");
+      const own = parseSubnet(address ?? "");
+      if (router === undefined) continue;
+      if (own === undefined) return `Option ipv${family}_gateway needs ipv${family}_address.`;
+      if (own.value === router.value || !(contains(own, router) || (family === 6 && isLocal(router)))) {
+        return `Option ipv${family}_gateway = "${gateway}" is not another address in the network of ipv${family}_address = "${address}".`;
+      }
+    }
+    return undefined;
   },
 
   (options) => {

@@ -28,7 +28,7 @@ export function fingerprint(facts: FingerprintFacts): FingerprintResponse {
       "driver.nspawn.volumes": flag(facts.volumes),
       "driver.nspawn.cgroup": text(facts.cgroup),
       "driver.nspawn.supervisor": text(facts.supervisor),
-      "driver.nspawn.network": text("host,group,none,veth,bridge,zone"),
+      "driver.nspawn.network": text("host,group,none,veth,bridge,zone,macvlan,ipvlan,interface"),
     },
   });
 }

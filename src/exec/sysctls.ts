@@ -42,6 +42,7 @@ export async function setSysctls<Wanted extends SysctlValue>(
   leader: ProcessIdentity,
   wanted: readonly Wanted[],
 ): Promise<readonly RefusedSysctl<Wanted>[]> {
+  if (wanted.length === 0) return [];
   using held = new DisposableStack();
   const pidfd = openPidfd(leader.pid);
   if (pidfd === undefined || !isAlive(leader)) throw new Error("the container has ended");

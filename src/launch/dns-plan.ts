@@ -82,8 +82,7 @@ export async function nameService(
   { machine, servers }: { readonly machine: string; readonly servers: readonly string[] },
 ): Promise<NameService> {
   const own = network.kind === "host" ? await hostFile("/etc/resolv.conf") : undefined;
-  const reachable =
-    network.kind === "joined" || network.kind === "private" ? await containerResolvers(servers) : undefined;
+  const reachable = network.kind !== "host" && network.kind !== "none" ? await containerResolvers(servers) : undefined;
   const asked = resolvConf(resolverRequest(dns, options), own ?? reachable ?? "");
   const resolvers = asked === undefined && options.resolv_conf === undefined ? reachable : undefined;
   // A booted system in a group's network configures none itself, and systemd-nspawn would give it those of the host.

@@ -7,8 +7,8 @@ import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
+import type { TaskNetwork } from "../network/network";
 import { reserveNetwork } from "../network/networks";
-import type { NetworkAttachment } from "../network/private/attachment";
 import type { PrivateNetworks } from "../network/private/private-network";
 import { nspawnVariables } from "../nspawn/environment";
 import type { InstalledNspawn } from "../nspawn/installation";
@@ -45,7 +45,7 @@ export interface LaunchedContainer {
   /** Where the journal of its system goes; undefined: nowhere. */
   readonly journal?: JournalTarget | undefined;
   /** Undefined if the container has no network of its own. */
-  readonly network: NetworkAttachment | undefined;
+  readonly network: TaskNetwork | undefined;
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
   /** Whether a booted system has reported that it is up. */
@@ -128,6 +128,7 @@ export class Launcher {
       launchSpec({
         ...{ plan, rootfs, files, register },
         environment: environment.arguments,
+        networkdPath: network.networkd?.path,
         notifySocket: ready?.path,
         stopSignal: stopSignal ?? "",
         stopTimeout: this.context.options().stop_timeout,
@@ -173,7 +174,7 @@ export class Launcher {
       settings: environment.settingsFile,
       environment: nspawnVariables(environment.environmentFile, tmp),
       ...(await nameFiles(plan, rootfs, network.addresses)),
-      networkd: network.networkd,
+      networkd: network.networkd?.text,
       credentials: plan.credentials,
       ...identityTexts(plan, rootfs),
     });

@@ -7,6 +7,7 @@ import type { Rootfs } from "../rootfs/rootfs";
 import type { RunLink } from "../rootfs/run-directory";
 import { CAPABILITIES } from "../values/names";
 import type { Credentials } from "../values/passwd";
+import { insideSetup, needsSetup } from "./inside-setup";
 import type { LaunchPlan } from "./plan";
 
 /** Path of the wrapper in the container. */
@@ -62,7 +63,7 @@ const NOTIFY_SOCKET = "NOTIFY_SOCKET";
  * @throws ConfigError, LaunchError
  */
 export async function preparePayload(
-  { machine, features, image }: Pick<LaunchPlan, "machine" | "features" | "image">,
+  { machine, features, image, network }: Pick<LaunchPlan, "machine" | "features" | "image" | "network">,
   mounted: Rootfs,
   boot: boolean,
 ): Promise<{ readonly rootfs: Rootfs; readonly environment: TaskEnvironment }> {
@@ -73,7 +74,7 @@ export async function preparePayload(
   const quiet = image.kind !== "host" && !boot && !notify_ready && own[NOTIFY_SOCKET] === undefined;
   const { bySwitch, byWrapper } = divideDropped(user === undefined ? [] : drop);
   const options = user === undefined ? mounted.options : { ...mounted.options, drop_capability: bySwitch };
-  const waits = !boot && Object.keys(mounted.options.sysctl).length > 0;
+  const waits = !boot && needsSetup(insideSetup(mounted.options, network));
   const wrapping = { user, variables, others, links, quiet, dropped: byWrapper, waits };
   return { environment, rootfs: await wrapPayload(machine, { ...mounted, options }, wrapping) };
 }

@@ -157,7 +157,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   if (image.kind !== "host") refuseVerity(decoded);
   const network = networkPlan(config, decoded);
   refuseHostSysctls(network, decoded);
-  await checkNetwork(network, plugin);
+  await checkNetwork(network, decoded, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
   const cpuset = sharedCpuset(config.resources, decoded);
   const plan: LaunchPlan = {

@@ -21,7 +21,7 @@ test("an empty config has the defaults", () => {
     require_user_namespacing: false,
     image_store: "/var/lib/nomad-driver-nspawn",
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
-    network: { bridges: [], dns_servers: [], address_wait: 5000 },
+    network: { bridges: [], interfaces: [], dns_servers: [], address_wait: 5000 },
     slice: "machine.slice",
     pull_timeout: 600_000,
     stop_timeout: 30_000,
@@ -76,7 +76,7 @@ describe("rejected with one sentence", () => {
       { network: { ipv6_pool: "10.0.0.0/8" } },
       'Option network.ipv6_pool = "10.0.0.0/8" is not valid: it must be an IPv6 network of at least /64, or "none".',
     ],
-    ...["l*", 'lo"drop;#', "a b", "-x", "br0\n", "br0;", "brücke", "$x", "a{b"].map(
+    ...['lo"drop;#', "a b", "-x", "br0\n", "br0;", "brücke", "$x", "a{b"].map(
       (name) =>
         [
           { network: { bridges: [name] } },

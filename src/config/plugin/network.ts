@@ -10,15 +10,17 @@ import { checked, text } from "../validators";
 /** Options of the block `network`. */
 export const networkOptions = {
   bridges: option({
-    ...strings(
-      v.pipe(
-        text,
-        checked((name: string) => bridgeNameProblem(name)),
-      ),
-    ),
-    allowed: "a list of names of bridges",
+    ...strings(v.pipe(text, checked(namePatternProblem))),
+    allowed: "a list of names of bridges, in which `*` stands for any characters",
     meaning: "Bridges that `network_bridge` may name; empty allows any bridge of the client.",
     example: 'bridges = ["br0"]',
+  }),
+  interfaces: option({
+    ...strings(v.pipe(text, checked(namePatternProblem))),
+    allowed: "a list of names of network interfaces, in which `*` stands for any characters",
+    meaning:
+      'Interfaces of the client that tasks may use, by `network = "macvlan:INTERFACE"`, `"ipvlan:INTERFACE"` or `network_interface`; none by default. A task takes a `network_interface` away from the client while it runs.',
+    example: 'interfaces = ["eth1", "lan*"]',
   }),
   ipv4_pool: option({
     ...string(
@@ -54,6 +56,12 @@ export const networkOptions = {
       "How long a task's start waits for an address that is assigned externally (DHCP on the bridge) before it continues without one.",
   }),
 };
+
+function namePatternProblem(pattern: string): string | undefined {
+  return pattern === "*"
+    ? undefined
+    : bridgeNameProblem(pattern.replaceAll("*", "x").slice(0, pattern.includes("*") ? 15 : undefined));
+}
 
 /** Rejects a network that is too small for one link with two hosts. */
 function poolProblem(value: string, family: 4 | 6): string | undefined {

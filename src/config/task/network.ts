@@ -1,12 +1,14 @@
 import * as v from "valibot";
 import { parseHostEntry } from "../../values/hosts";
+import { interfaceAddressProblem, parseAddress } from "../../values/ip";
+import { macProblem } from "../../values/link-names";
 import { bridgeNameProblem, domainProblem, interfaceNameProblem } from "../../values/names";
 import { dnsServers } from "../dns-row";
 import { option } from "../option";
 import { flag, numberMap, string, strings } from "../row-types";
 import { checked, filledText, Problem, parsed, text } from "../validators";
 
-const NETWORKS = '"host", "none", "private", "zone:NAME" or "bridge:NAME"';
+const NETWORKS = '"host", "none", "private", "zone:NAME", "bridge:NAME", "macvlan:INTERFACE" or "ipvlan:INTERFACE"';
 
 /** The search list's "." means none (resolv.conf(5)). */
 const searchDomain = v.pipe(
@@ -20,7 +22,7 @@ export const networkOptions = {
     ...string(v.pipe(text, parsed(parseNetwork))),
     allowed: NETWORKS,
     meaning:
-      "The container's network in one word, instead of `network_veth`, `network_zone` and `network_bridge`: the client's own (`host`), loopback only (`none`), a private one with a link to the client (`private`, the default), a zone, or a bridge of the client.",
+      "The container's network in one word, instead of `network_veth`, `network_zone` and `network_bridge`: the client's own (`host`), loopback only (`none`), a private one with a link to the client (`private`, the default), a zone, a bridge of the client, or an interface of its own on the network of one of the client's (`macvlan`, `ipvlan`), which the operator must allow with `network { interfaces }`.",
     nspawn: "--private-network",
     example: 'network = "none"',
   }),
@@ -43,6 +45,67 @@ export const networkOptions = {
     meaning: "Network zone of the container; all containers in a zone reach each other.",
     nspawn: "--network-zone=",
     example: 'network_zone = "backend"',
+  }),
+  network_interface: option({
+    ...strings(v.pipe(text, checked(bridgeNameProblem))),
+    allowed: "a list of names of network interfaces of the client",
+    meaning:
+      'Interfaces of the client that the container gets for itself as long as it runs, in addition to its other network; with `network = "none"`, nothing else. The operator must allow them with `network { interfaces }`.',
+    nspawn: "--network-interface=",
+    example: 'network_interface = ["eth1"]',
+  }),
+  ipv4_address: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((value: string) => interfaceAddressProblem(value, 4)),
+      ),
+    ),
+    allowed: "an IPv4 address with the length of its network",
+    meaning:
+      "Address of the container, instead of one that it is given: behind `network_bridge`, in a zone, on macvlan, ipvlan or a `network_interface`.",
+    example: 'ipv4_address = "192.0.2.10/24"',
+  }),
+  ipv6_address: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((value: string) => interfaceAddressProblem(value, 6)),
+      ),
+    ),
+    allowed: "an IPv6 address with the length of its network",
+    meaning: "The same for IPv6.",
+    example: 'ipv6_address = "2001:db8::10/64"',
+  }),
+  ipv4_gateway: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((value: string) => gatewayProblem(value, 4)),
+      ),
+    ),
+    allowed: "an IPv4 address",
+    meaning:
+      "Router of the container with `ipv4_address`; without it the container reaches only its own network. Not in a zone.",
+    example: 'ipv4_gateway = "192.0.2.1"',
+  }),
+  ipv6_gateway: option({
+    ...string(
+      v.pipe(
+        text,
+        checked((value: string) => gatewayProblem(value, 6)),
+      ),
+    ),
+    allowed: "an IPv6 address",
+    meaning: "The same for IPv6.",
+    example: 'ipv6_gateway = "2001:db8::1"',
+  }),
+  mac_address: option({
+    ...string(v.pipe(text, checked(macProblem))),
+    allowed: "a hardware address",
+    meaning:
+      "Hardware address of the container's interface; by default systemd-nspawn makes one of the machine's name. Not with ipvlan.",
+    example: 'mac_address = "02:00:5e:10:00:01"',
   }),
   ports: option({
     ...strings(filledText),
@@ -95,8 +158,8 @@ export const networkOptions = {
 
 /** A network in one word. */
 export interface NetworkWord {
-  readonly kind: "host" | "none" | "private" | "zone" | "bridge";
-  /** Of the zone or bridge; "" for the others. */
+  readonly kind: "host" | "none" | "private" | "zone" | "bridge" | "macvlan" | "ipvlan";
+  /** Of the zone, bridge or interface; "" for the others. */
   readonly name: string;
   /** As the job has it. */
   readonly word: string;
@@ -105,16 +168,15 @@ export interface NetworkWord {
 function parseNetwork(word: string): NetworkWord | Problem {
   if (word === "host" || word === "none" || word === "private") return { kind: word, name: "", word };
   const [, kind, name = ""] = /^(zone|bridge|macvlan|ipvlan):(.*)$/s.exec(word) ?? [];
-  if (kind === "zone" || kind === "bridge") {
+  if (kind === "zone" || kind === "bridge" || kind === "macvlan" || kind === "ipvlan") {
     const problem = kind === "zone" ? zoneProblem(name) : bridgeNameProblem(name);
     return problem === undefined ? { kind, name, word } : new Problem(`of the name, ${problem}`);
   }
-  if (kind !== undefined) {
-    return new Problem(
-      `the driver cannot give a container an address on ${kind}; attach it to a bridge that has the interface, as "bridge:NAME"`,
-    );
-  }
   return new Problem(`it must be ${NETWORKS}`);
+}
+
+function gatewayProblem(value: string, family: 4 | 6): string | undefined {
+  return parseAddress(value)?.family === family ? undefined : `it must be an IPv${family} address`;
 }
 
 function zoneProblem(name: string): string | undefined {

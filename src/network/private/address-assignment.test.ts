@@ -16,6 +16,12 @@ type Case = [
 const cases: Case[] = [
   ["a bridge of the host is left to the operator", { link: "bridge", management: "unmanaged" }, "external", undefined],
   ["reserved addresses are assigned", { record: { ...record, given }, management: "unknown" }, "static", given],
+  [
+    "those that a job asked for, when networkd has processed the link",
+    { record: { ...record, given, requested: ["10.213.0.2/30"] }, networkd: true, management: "unknown" },
+    "pending",
+    undefined,
+  ],
   ["networkd has not processed the link yet", { management: "unknown" }, "pending", undefined],
   ["networkd does not manage the link", { management: "unmanaged" }, "static", undefined],
   ["an init system uses networkd's DHCP server", { boot: true, host: ["192.168.7.1/28"] }, "external", undefined],
