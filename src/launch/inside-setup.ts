@@ -90,10 +90,14 @@ export async function followInsideSetup(
   container.exit.then(stop);
   if (recovered) return;
   const gate = openGate(machine);
-  // Not before: a byte that is not read yet is lost with the last writer.
-  if (gate !== undefined) container.exit.then(() => closeSync(gate));
+  let ended = false;
+  container.exit.then(() => {
+    ended = true;
+    // Not before: a byte that is not read yet is lost with the last writer.
+    if (gate !== undefined) closeSync(gate);
+  });
   await setUpInside(container, setup);
-  if (gate !== undefined) writeSync(gate, "\n");
+  if (gate !== undefined && !ended) writeSync(gate, "\n");
 }
 
 /** @throws ConfigError for a setting that the kernel does not have or a value that it refuses; LaunchError */

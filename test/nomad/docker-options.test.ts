@@ -74,6 +74,13 @@ test("sysctl", async () => {
   expect(await output("sysctl", { network_veth: true, entrypoint, sysctl })).toBe("1024\n65536\n");
 }, 60_000);
 
+test("an address of the job's choice", async () => {
+  const script = "until ip route | grep -q default; do sleep 0.05; done; ip -o -4 address show dev host0";
+  const options = { network: "zone:own", network_veth: true, ipv4_address: "198.18.9.9/24", mac_address: "02:00:00:00:00:09" };
+  const entrypoint = ["/bin/sh", "-c", `${script}; cat /sys/class/net/host0/address`];
+  expect(await output("own-address", { ...options, entrypoint })).toMatch(/198\.18\.9\.9\/24[\s\S]*\n02:00:00:00:00:09\n$/);
+}, 60_000);
+
 test("names of the Docker driver", async () => {
   const script = [
     "pwd; id -G; touch /x 2>/dev/null || echo read-only",
