@@ -1,6 +1,7 @@
+import { parseAddressFamilies } from "../values/address-families";
 import { contains, isLocal, parseAddress, parseSubnet } from "../values/ip";
 import { namespaced } from "../values/private-users";
-import { parseSysctl, type Sysctl } from "../values/sysctl";
+import { RESOLV_CONF, sysctlsOf, writtenFiles } from "./derived";
 import { splitBindTarget } from "./mounts";
 import type { TaskOptions } from "./task/options";
 
@@ -165,6 +166,35 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? "Options ports and port_map exclude each other: use ports."
       : undefined,
 
+  ({ boot, ambient_capability, apparmor_profile }) => {
+    const [option, value] =
+      apparmor_profile === undefined
+        ? ["ambient_capability", ambient_capability[0]]
+        : ["apparmor_profile", apparmor_profile];
+    return boot && value !== undefined
+      ? `Options boot = true and ${option} = ${JSON.stringify(value)} exclude each other: it is for a command; set boot = false.`
+      : undefined;
+  },
+
+  ({ restrict_address_families: families, drop_capability, no_new_privileges }) => {
+    const parsed = parseAddressFamilies(families);
+    if (typeof parsed === "string") return `Option restrict_address_families is not valid: ${parsed}.`;
+    const unable =
+      parsed !== undefined &&
+      !no_new_privileges &&
+      ["all", "CAP_SYS_ADMIN"].some((name) => drop_capability.includes(name));
+    return unable
+      ? "Option restrict_address_families without CAP_SYS_ADMIN needs no_new_privileges = true: the kernel lets no other program install the filter."
+      : undefined;
+  },
+
+  ({ ambient_capability, drop_capability }) => {
+    const both = ambient_capability.find((name) => drop_capability.includes(name));
+    return both === undefined
+      ? undefined
+      : `Options ambient_capability and drop_capability both name ${JSON.stringify(both)}: keep it in one of them.`;
+  },
+
   ({ capability, drop_capability }) => {
     const both = capability.find((name) => drop_capability.includes(name));
     return both === undefined
@@ -203,31 +233,6 @@ export function combinationProblem(options: TaskOptions): string | undefined {
     if (problem !== undefined) return problem;
   }
   return undefined;
-}
-
-/** A kernel setting with the value that a container gets. */
-export interface SysctlValue extends Sysctl {
-  readonly value: string;
-}
-
-/** The kernel settings of the option sysctl, whose names are valid. */
-export function sysctlsOf({ sysctl }: Pick<TaskOptions, "sysctl">): SysctlValue[] {
-  return Object.entries(sysctl).flatMap(([name, value]) => {
-    const parsed = parseSysctl(name);
-    return typeof parsed === "string" ? [] : [{ ...parsed, value }];
-  });
-}
-
-const RESOLV_CONF = "/etc/resolv.conf";
-
-/** Options with which the driver writes a file of the container, and that file. */
-export function writtenFiles(options: TaskOptions): [option: string, path: string][] {
-  const { extra_hosts, domainname, dns_servers, dns_search_domains, dns_options } = options;
-  const hosts = { extra_hosts, domainname: domainname === undefined ? [] : [domainname] };
-  const dns = { dns_servers, dns_search_domains, dns_options };
-  const set = (lists: Readonly<Record<string, readonly unknown[]>>, path: string) =>
-    Object.entries(lists).flatMap(([name, list]): [string, string][] => (list.length > 0 ? [[name, path]] : []));
-  return [...set(hosts, "/etc/hosts"), ...set(dns, RESOLV_CONF)];
 }
 
 /** Mount targets, by option. */

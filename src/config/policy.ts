@@ -2,7 +2,7 @@ import { ConfigError } from "../lib/errors";
 import { namespaced } from "../values/private-users";
 import { matchesPattern } from "../values/sysctl";
 import { readableSize } from "../values/units";
-import { sysctlsOf } from "./combinations";
+import { sysctlsOf } from "./derived";
 import type { PluginOptions } from "./plugin/options";
 import type { TaskOptions } from "./task/options";
 
@@ -14,7 +14,10 @@ import type { TaskOptions } from "./task/options";
 export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   const { allow_caps: caps, allow_properties: properties } = plugin;
   const capability = caps.includes("all") ? undefined : options.capability.find((name) => !caps.includes(name));
-  if (capability !== undefined) throw refusal("capability", capability, "allow_caps", caps);
+  if (capability !== undefined) {
+    const option = options.ambient_capability.includes(capability) ? "ambient_capability" : "capability";
+    throw refusal(option, capability, "allow_caps", caps);
+  }
   const property = Object.keys(options.properties).find((name) => !properties.includes(name));
   if (property !== undefined) throw refusal("properties", property, "allow_properties", properties);
   const sysctl = sysctlsOf(options).find(

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { type SysctlValue, sysctlsOf } from "../config/combinations";
+import { type SysctlValue, sysctlsOf } from "../config/derived";
 import type { TaskOptions } from "../config/task/options";
 import { foreignNamespaces } from "../exec/container";
 import { hasUserIds, setSysctls } from "../exec/sysctls";

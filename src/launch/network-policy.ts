@@ -1,4 +1,4 @@
-import { sysctlsOf } from "../config/combinations";
+import { sysctlsOf } from "../config/derived";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";

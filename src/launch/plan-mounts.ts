@@ -1,5 +1,6 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
-import { mountTargets, simplify, writtenFiles } from "../config/combinations";
+import { mountTargets, simplify } from "../config/combinations";
+import { writtenFiles } from "../config/derived";
 import type { OverlayMount } from "../config/mounts";
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";

@@ -75,8 +75,8 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...rowSwitches(options),
     ...verityPolicy(options, features),
     ...(options.user === undefined ? [] : [`${features.userSwitch}=${options.user}`]),
-    // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
-    ...(features.restrictAddressFamilies ? ["--restrict-address-families="] : []),
+    ...ambientSwitches(options),
+    ...addressFamilySwitches(options, features),
     ...userNamespaceSwitches(options),
     ...networkSwitches(options, input.network),
     ...(options.hostname === undefined && input.groupHostname !== undefined
@@ -118,6 +118,20 @@ function userNamespaceSwitches(options: TaskOptions): string[] {
 /** "auto" maps the owners if possible, but with --pivot-root= that fails in systemd-nspawn 249 to 258. */
 function ownership({ private_users_ownership: asked, pivot_root }: TaskOptions): string {
   return asked === undefined || asked === "auto" ? (pivot_root === undefined ? "auto" : "chown") : asked;
+}
+
+function ambientSwitches({ ambient_capability: names }: TaskOptions): string[] {
+  return names.length === 0 ? [] : [`--ambient-capability=${names.join(",")}`];
+}
+
+/** Earlier versions leave it to the program that starts the payload (launch/payload-restrictions.ts). */
+function addressFamilySwitches({ restrict_address_families: names }: TaskOptions, features: Features): string[] {
+  if (!features.restrictAddressFamilies) return [];
+  // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
+  if (names.length === 0) return ["--restrict-address-families="];
+  const denied = names.some((name) => name.startsWith("~"));
+  const list = names.map((name) => name.replace(/^~/, "")).join(" ");
+  return [`--restrict-address-families=${denied ? "~" : ""}${list}`, "--system-call-filter=~io_uring_setup"];
 }
 
 function networkSwitches(options: TaskOptions, network: NspawnInput["network"]): string[] {

@@ -76,9 +76,23 @@ test("sysctl", async () => {
 
 test("an address of the job's choice", async () => {
   const script = "until ip route | grep -q default; do sleep 0.05; done; ip -o -4 address show dev host0";
-  const options = { network: "zone:own", network_veth: true, ipv4_address: "198.18.9.9/24", mac_address: "02:00:00:00:00:09" };
+  const options = {
+    network: "zone:own",
+    network_veth: true,
+    ipv4_address: "198.18.9.9/24",
+    mac_address: "02:00:00:00:00:09",
+  };
   const entrypoint = ["/bin/sh", "-c", `${script}; cat /sys/class/net/host0/address`];
-  expect(await output("own-address", { ...options, entrypoint })).toMatch(/198\.18\.9\.9\/24[\s\S]*\n02:00:00:00:00:09\n$/);
+  expect(await output("own-address", { ...options, entrypoint })).toMatch(
+    /198\.18\.9\.9\/24[\s\S]*\n02:00:00:00:00:09\n$/,
+  );
+}, 60_000);
+
+test("an ambient capability and restricted address families", async () => {
+  const script = "grep CapAmb /proc/self/status; ping -c 1 127.0.0.1 2>&1 | grep -c 'not supported'";
+  const options = { user: "1000", ambient_capability: ["NET_RAW"], restrict_address_families: ["AF_UNIX"] };
+  const entrypoint = ["/bin/sh", "-c", script];
+  expect(await output("rights", { ...options, entrypoint })).toBe("CapAmb:\t0000000000002000\n1\n");
 }, 60_000);
 
 test("names of the Docker driver", async () => {

@@ -24,6 +24,7 @@ const good: HostFacts = {
   ownFilters: 0,
   imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
+  labels: { selinux: false, apparmor: true },
   du: true,
   network: {
     nft: "/usr/sbin/nft",
@@ -64,6 +65,7 @@ test("a good host has only good findings", () => {
     "overlayfs",
     "pidfd",
     "exec",
+    "security modules",
     "cgroups",
     "controllers",
     "cores",

@@ -19,6 +19,7 @@ export function hostFindings(facts: HostFacts): Finding[] {
     overlayfs(facts),
     pidfd(facts),
     exec(facts),
+    labels(facts),
   ];
 }
 
@@ -161,4 +162,17 @@ function exec({ kernel, ownFilters }: HostFacts): Finding {
         "This process runs under a seccomp filter, so the kernel does not let it read a task's filters: commands in tasks run with the agent's filters instead.",
         "Run the Nomad agent without SystemCallFilter= and similar settings.",
       );
+}
+
+function labels({ labels: { selinux, apparmor } }: HostFacts): Finding {
+  const report = about("security modules");
+  const used = [
+    ...(selinux ? ["SELinux (selinux_context)"] : []),
+    ...(apparmor ? ["AppArmor (apparmor_profile)"] : []),
+  ];
+  return report.ok(
+    used.length === 0
+      ? "The kernel uses neither SELinux nor AppArmor: tasks with selinux_context or apparmor_profile are refused."
+      : `The kernel uses ${used.join(" and ")}.`,
+  );
 }

@@ -87,6 +87,8 @@ export interface HostFacts {
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
   readonly downloads: DownloadFact;
+  /** Whether the kernel uses these security modules. */
+  readonly labels: { readonly selinux: boolean; readonly apparmor: boolean };
   /** The program du(1) is installed. */
   readonly du: boolean;
   readonly network: NetworkFacts;

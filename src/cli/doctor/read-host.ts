@@ -21,6 +21,7 @@ import { readMounts } from "../../linux/mount";
 import { openPidfd } from "../../linux/pidfd";
 import { parseRights } from "../../linux/proc";
 import { findProgram } from "../../linux/programs";
+import { hasApparmor, hasSelinux } from "../../linux/security-modules";
 import { readNspawn } from "../../nspawn/installation";
 import { importdAvailable, machinedAvailable, systemdPresence } from "../../systemd/presence";
 import type { HostFacts, ImageStoreFact, NspawnFact, Reachability } from "./host-facts";
@@ -79,6 +80,7 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
     imageStore: readImageStore(storeDirectory),
+    labels: { selinux: hasSelinux(), apparmor: hasApparmor() },
     du: findProgram("du") !== undefined,
     downloads: {
       importd: systemdPresence().booted && bus === "yes" && importdAvailable(),

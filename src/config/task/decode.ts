@@ -21,6 +21,11 @@ export function decodeTaskConfig(
     ...decoded,
     boot: decoded.boot ?? !hasOwnCommand,
     process_two: decoded.process_two || decoded.init,
+    // Only what the container may have can be ambient (systemd-nspawn(1)).
+    capability: [
+      ...decoded.capability,
+      ...decoded.ambient_capability.filter((name) => !decoded.capability.includes(name)),
+    ],
   };
   const problem = combinationProblem(options) ?? (hasOwnCommand ? undefined : argumentsProblem(options));
   if (problem !== undefined) throw new ConfigError(problem);

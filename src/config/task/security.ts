@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { addressFamilyProblem } from "../../values/address-families";
 import { canonicalCapability, isUnitProperty, systemCallProblem } from "../../values/names";
 import { canonicalLimit, limitNameProblem, limitValueProblem } from "../../values/rlimits";
 import { NAMESPACED_SYSCTLS, parseSysctl } from "../../values/sysctl";
@@ -60,6 +61,51 @@ export const securityOptions = {
     example: 'drop_capability = ["CAP_NET_RAW"]',
     switches: (names) => (names.length === 0 ? [] : [`--drop-capability=${names.join(",")}`]),
   }),
+  ambient_capability: option({
+    ...strings(
+      v.pipe(
+        capability,
+        checked((name: string) =>
+          name === "all" ? 'it must be the name of one capability; "all" cannot be ambient' : undefined,
+        ),
+      ),
+    ),
+    allowed: "a list of capabilities",
+    meaning:
+      "Capabilities that the command has although its `user` is not root, and that programs it runs keep (ambient capabilities, capabilities(7)). They need not be in `capability`, and the operator limits them in the same way. Needs `boot = false`.",
+    nspawn: "--ambient-capability=",
+    example: 'ambient_capability = ["CAP_NET_RAW"]',
+  }),
+  restrict_address_families: option({
+    ...strings(v.pipe(text, checked(addressFamilyProblem))),
+    allowed: 'a list of address families, or "none"',
+    meaning:
+      "Address families for which the container can make sockets (RestrictAddressFamilies= of systemd.exec(5)), or, with a leading `~` before each, for which it cannot. io_uring is not available then. With `boot` or `process_two` it needs systemd-nspawn 261.",
+    nspawn: "--restrict-address-families=",
+    example: 'restrict_address_families = ["AF_UNIX", "AF_INET", "AF_INET6"]',
+  }),
+  apparmor_profile: option({
+    ...string(v.pipe(text, checked(labelProblem))),
+    allowed: "the name of a profile that is loaded on the client",
+    meaning: "AppArmor profile of the command, on clients with AppArmor. Needs `boot = false`.",
+    example: 'apparmor_profile = "nomad-web"',
+  }),
+  selinux_context: option({
+    ...string(v.pipe(text, checked(labelProblem))),
+    allowed: "a security context",
+    meaning: "SELinux context of the container's processes, on clients with SELinux.",
+    nspawn: "--selinux-context=",
+    example: 'selinux_context = "system_u:system_r:container_t:s0:c1,c2"',
+    switches: (context) => [`--selinux-context=${context}`],
+  }),
+  selinux_apifs_context: option({
+    ...string(v.pipe(text, checked(labelProblem))),
+    allowed: "a security context",
+    meaning: "SELinux context of the files in the container's `/proc`, `/sys`, `/dev` and tmpfs file systems.",
+    nspawn: "--selinux-apifs-context=",
+    example: 'selinux_apifs_context = "system_u:object_r:container_file_t:s0:c1,c2"',
+    switches: (context) => [`--selinux-apifs-context=${context}`],
+  }),
   no_new_privileges: option({
     ...flag(false),
     meaning: "Set-user-ID bits and file capabilities are ignored in the container (PR_SET_NO_NEW_PRIVS).",
@@ -103,6 +149,12 @@ export const securityOptions = {
     example: 'properties = {\n  IOWeight = "50"\n}',
   }),
 };
+
+function labelProblem(label: string): string | undefined {
+  return /^[\x21-\x7e]{1,255}$/.test(label)
+    ? undefined
+    : "it must consist of at most 255 printable characters without spaces";
+}
 
 function sysctlNameProblem(name: string): string | undefined {
   const parsedName = parseSysctl(name);
