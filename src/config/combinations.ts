@@ -100,6 +100,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? `Options storage_limit and volatile = "${volatile}" exclude each other: changes go to a tmpfs of systemd-nspawn, which has a limit of its own; use volatile = "overlay".`
       : undefined,
 
+  ({ privileged, private_users }) =>
+    privileged && private_users !== undefined && private_users !== "no"
+      ? `Options privileged = true and private_users = ${JSON.stringify(private_users)} exclude each other: a privileged container has the client's users.`
+      : undefined,
+
   // The Go driver silently ignores these; here a setting that contradicts the result is rejected.
   ({ user_namespacing, private_users }) =>
     !user_namespacing && private_users !== undefined && private_users !== "no"

@@ -172,7 +172,7 @@ export class Launcher {
     watch.stage("network");
     const files = await writeMachineFiles(machine, {
       settings: environment.settingsFile,
-      environment: nspawnVariables(environment.environmentFile, tmp),
+      environment: nspawnVariables(environment.environmentFile, { tmp, privileged: options.privileged }),
       ...(await nameFiles(plan, rootfs, network.addresses)),
       networkd: network.networkd?.text,
       credentials: plan.credentials,

@@ -25,6 +25,12 @@ export interface PlannedMounts {
   readonly warnings: readonly string[];
 }
 
+/** What a privileged container may open, in the notation of DeviceAllow= (systemd.resource-control(5)). */
+const EVERY_DEVICE: LaunchSpec["devices"] = [
+  { path: "char-*", permissions: "rwm" },
+  { path: "block-*", permissions: "rwm" },
+];
+
 /** The stage of a plan that decides on mounts and devices. @throws ConfigError */
 export async function planMounts(
   config: TaskConfig,
@@ -36,7 +42,7 @@ export async function planMounts(
   const policy = { taskDirectory: taskDirectories(config).task, privileged: plugin.allow_privileged_binds };
   const binds = await bindMounts(options, policy);
   const overlay = await overlayMounts(options.overlay, policy);
-  const devices = await containerDevices(config, options, policy.privileged);
+  const devices = await containerDevices(config, options, plugin);
   const targets = [...mountTargets(options).map(([, path]) => path), ...devices.map(({ mount }) => mount.target)];
   const taken = targets.map(simplify);
   const volumePoints = given.map(({ taskPath }) => simplify(taskPath));
@@ -58,5 +64,6 @@ export async function planMounts(
     features,
   );
   const warnings = [...notes, ...labelNotes(given)];
-  return { mounts, overlay, devices: devices.map(({ rule }) => rule), taken: [...taken, ...volumePoints], warnings };
+  const rules = [...devices.map(({ rule }) => rule), ...(options.privileged ? EVERY_DEVICE : [])];
+  return { mounts, overlay, devices: rules, taken: [...taken, ...volumePoints], warnings };
 }

@@ -95,6 +95,16 @@ test("an ambient capability and restricted address families", async () => {
   expect(await output("rights", { ...options, entrypoint })).toBe("CapAmb:\t0000000000002000\n1\n");
 }, 60_000);
 
+test("a job constrains on what a client allows", async () => {
+  const constraint = (name: string, value: string) =>
+    `constraint {\n attribute = "$\{attr.driver.nspawn.${name}}"\n value = "${value}"\n }`;
+  const group = [constraint("privileged", "false"), constraint("boot", "true"), constraint("caps", "all")].join("\n");
+  const text = jobFile({ id: "constrained", group, config: { image, args: ["placed"] } });
+  const { allocId } = await runJob(nomad.api, text);
+  await untilDead(nomad.api, allocId, "main");
+  expect(await nomad.api.logs(allocId, "main")).toBe("from the image: placed\n");
+}, 60_000);
+
 test("names of the Docker driver", async () => {
   const script = [
     "pwd; id -G; touch /x 2>/dev/null || echo read-only",

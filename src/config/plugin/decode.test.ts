@@ -16,6 +16,8 @@ test("an empty config has the defaults", () => {
     allow_properties: [],
     allow_sysctls: ["*"],
     allow_negative_oom_score_adjust: false,
+    allow_privileged: false,
+    allow_boot: true,
     allow_privileged_binds: true,
     allow_host_network: true,
     require_user_namespacing: false,
@@ -139,6 +141,11 @@ describe("the operator's policy", () => {
       { capability: ["CAP_KILL"] },
       { allow_caps: [] },
       'Option capability asks for "CAP_KILL", which this client does not allow: allow_caps of the plugin\'s config allows nothing.',
+    ],
+    [
+      { boot: true },
+      { allow_boot: false },
+      "Option boot = true is not allowed on this client (allow_boot = false): set boot = false, and run a single command.",
     ],
     [
       { properties: { IOWeight: "5" } },

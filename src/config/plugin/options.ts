@@ -91,6 +91,23 @@ export const pluginOptions = {
     meaning:
       "Whether tasks may mount host paths outside their task directory (`bind`, `bind_read_only`, `overlay`, `devices`).",
   }),
+  allow_privileged: option({
+    ...flag(false),
+    meaning:
+      "Whether tasks may be `privileged`: such a task can do anything on the client that its root can. `allow_caps` does not apply to them.",
+  }),
+  allow_devices: option({
+    type: { kind: "strings" },
+    schema: v.optional(v.array(v.pipe(text, checked(devicePatternProblem)))),
+    allowed: "a list of paths, in which `*` stands for any characters, and of names of CDI devices",
+    meaning:
+      "Devices that tasks may name with `devices` and `cdi_devices`, also if `allow_privileged_binds` is `false`; by default any device if that is `true`, and none otherwise. Devices that Nomad assigned by a `device` block are always allowed.",
+    example: 'allow_devices = ["/dev/fuse", "/dev/dri/*", "nvidia.com/gpu=*"]',
+  }),
+  allow_boot: option({
+    ...flag(true),
+    meaning: "Whether tasks may boot a system (`boot = true`), or only run single commands.",
+  }),
   allow_host_network: option({
     ...flag(true),
     meaning:
@@ -150,6 +167,12 @@ export const pluginOptions = {
     example: 'registry {\n  default    = "registry.lan:5000"\n  plain_http = ["registry.lan:5000"]\n}',
   }),
 };
+
+function devicePatternProblem(pattern: string): string | undefined {
+  return pattern.startsWith("/") || pattern === "*" || /^[^/=]+\/[^/=]+=./.test(pattern)
+    ? undefined
+    : 'it must be an absolute path such as "/dev/dri/*", or a CDI device such as "vendor.com/class=*"';
+}
 
 /** Validates a whole plugin config. */
 export const pluginSchema = v.strictObject(schemasOf(pluginOptions));

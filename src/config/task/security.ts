@@ -31,6 +31,11 @@ export const securityOptions = {
     meaning: "Run the container in a user namespace, so that its root is not the host's root.",
     nspawn: "-U",
   }),
+  privileged: option({
+    ...flag(false),
+    meaning:
+      "As with the Docker driver: root in the container is root on the client, with all capabilities, all system calls, all devices and a writable `/sys` and `/proc/sys` (docs/security.md). The operator must allow it with `allow_privileged`.",
+  }),
   private_users: option({
     ...string(v.pipe(text, checked(privateUsersProblem))),
     allowed: '"yes", "no", "pick", "identity", a user ID or "ID:COUNT"',
