@@ -7,6 +7,7 @@ import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import { majorOf, minorOf } from "../linux/cgroup/devices";
 import type { LaunchSpec } from "../supervisor/supervisor";
+import type { PlannedCdi } from "./cdi";
 import type { MountRequest } from "./mount-ownership";
 
 /** Mode bits that grant access to all users (inode(7)), by permission letter; "m" (mknod) does not depend on the node's mode. */
@@ -23,12 +24,14 @@ interface ContainerDevice {
  * bind mounts of the host's nodes, because device nodes cannot be created in a user namespace.
  *
  * @param plugin the operator's limits; device plugins are always allowed, because the operator installs them
+ * @param cdi the nodes of CDI devices, which are allowed already
  * @throws ConfigError for a path that is not allowed or is not a device
  */
 export async function containerDevices(
   config: Pick<TaskConfig, "devices">,
   options: Pick<TaskOptions, "devices">,
   plugin: Pick<PluginOptions, "allow_devices" | "allow_privileged_binds">,
+  cdi: Pick<PlannedCdi, "nodes">,
 ): Promise<ContainerDevice[]> {
   // The path that the job writes and the one it leads to: a symlink must not reach another device.
   for (const { host } of options.devices) {
@@ -37,6 +40,7 @@ export async function containerDevices(
   const devices: ContainerDevice[] = [];
   for (const device of options.devices) devices.push(await containerDevice("Option devices", device));
   for (const device of config.devices) devices.push(await containerDevice("A device plugin", fromPlugin(device)));
+  for (const { subject, device } of cdi.nodes) devices.push(await containerDevice(subject, device));
   return devices;
 }
 

@@ -37,7 +37,7 @@ import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
 /** Everything about a task's container that is decided before its image is acquired. */
-export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
+export interface LaunchPlan extends Omit<PlannedMounts, "overlay" | "cdi"> {
   readonly machine: string;
   /** The directory of its allocation. */
   readonly allocation: string;
@@ -158,15 +158,23 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const network = networkPlan(config, decoded);
   refuseHostSysctls(network, decoded);
   await checkNetwork(network, decoded, plugin);
-  const { overlay, ...planned } = await planMounts(config, decoded, features, context);
+  const { overlay, cdi, ...planned } = await planMounts(config, decoded, features, context);
+  const settings = jobSettings(config);
   const cpuset = sharedCpuset(config.resources, decoded);
   const plan: LaunchPlan = {
     ...planned,
     machine,
     allocation: config.allocDir,
     client: clientOf(config),
-    options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
-    job: jobSettings(config),
+    options: {
+      ...decoded,
+      bind: {},
+      bind_read_only: {},
+      overlay,
+      devices: [],
+      group_add: [...decoded.group_add, ...cdi.groups],
+    },
+    job: { ...settings, environment: { ...settings.environment, ...cdi.environment } },
     image,
     mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),

@@ -1,7 +1,7 @@
 /** Options with the names and meanings that jobs of Nomad's Docker driver use. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { busyboxImage } from "../../tools/images/images";
 import { archiveOf, writeImage } from "../support/oci-image";
@@ -103,6 +103,18 @@ test("a job constrains on what a client allows", async () => {
   const { allocId } = await runJob(nomad.api, text);
   await untilDead(nomad.api, allocId, "main");
   expect(await nomad.api.logs(allocId, "main")).toBe("from the image: placed\n");
+}, 60_000);
+
+test("a CDI device", async () => {
+  const devices = [
+    { name: "0", containerEdits: { deviceNodes: [{ path: "/dev/vendor", hostPath: "/dev/zero" }], env: ["V=1"] } },
+  ];
+  await mkdir("/var/run/cdi", { recursive: true });
+  const file = "/var/run/cdi/docker-options.json";
+  await writeFile(file, JSON.stringify({ cdiVersion: "0.6.0", kind: "agent.test/x", devices }), { mode: 0o644 });
+  const entrypoint = ["/bin/sh", "-c", "head -c 2 /dev/vendor | wc -c; echo $V"];
+  expect(await output("cdi", { cdi_devices: ["agent.test/x=0"], entrypoint })).toBe("2\n1\n");
+  await rm(file);
 }, 60_000);
 
 test("names of the Docker driver", async () => {

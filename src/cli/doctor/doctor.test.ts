@@ -25,6 +25,7 @@ const good: HostFacts = {
   imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   labels: { selinux: false, apparmor: true },
+  cdi: [],
   du: true,
   network: {
     nft: "/usr/sbin/nft",
@@ -66,6 +67,7 @@ test("a good host has only good findings", () => {
     "pidfd",
     "exec",
     "security modules",
+    "cdi",
     "cgroups",
     "controllers",
     "cores",
@@ -105,6 +107,12 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     { downloads: { ...good.downloads, importd: false, xz: false } },
     "warning",
     "Neither systemd-importd nor xz",
+  ],
+  [
+    "a broken CDI specification",
+    { cdi: [{ path: "/etc/cdi/x.json", priority: 0, spec: "it is not JSON" }] },
+    "warning",
+    "The CDI specification /etc/cdi/x.json cannot be used: it is not JSON.",
   ],
   ["no du", { du: false }, "warning", "The program du is not installed: tasks with storage_limit are refused."],
   ["no gpg", { downloads: { ...good.downloads, gpg: false } }, "warning", "gpg is not installed"],

@@ -12,6 +12,7 @@ import { connect } from "node:net";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import { getCACertificates } from "node:tls";
+import { readCdiFiles } from "../../cdi/read";
 import { findKeyring } from "../../image/machine/verify";
 import { FORMAT, storePaths } from "../../image/store/store-format";
 import { errnoCode, errorText } from "../../lib/errors";
@@ -81,6 +82,7 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
     imageStore: readImageStore(storeDirectory),
     labels: { selinux: hasSelinux(), apparmor: hasApparmor() },
+    cdi: readCdiFiles(),
     du: findProgram("du") !== undefined,
     downloads: {
       importd: systemdPresence().booted && bus === "yes" && importdAvailable(),
