@@ -1,8 +1,9 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { PluginOptions } from "../config/plugin/options";
+import { errorOfJob } from "../config/task/decode";
 import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
-import { errorText } from "../lib/errors";
+import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
@@ -90,6 +91,14 @@ export class Launcher {
 
   /** Plans a task's container and refuses it if it cannot run here; nothing is downloaded or written. @throws see planLaunch() */
   async plan(config: TaskConfig, machine: string, nspawn: InstalledNspawn): Promise<LaunchPlan> {
+    try {
+      return await this.#checkedPlan(config, machine, nspawn);
+    } catch (error) {
+      throw error instanceof ConfigError ? errorOfJob(config.msgpackDriverConfig, error) : error;
+    }
+  }
+
+  async #checkedPlan(config: TaskConfig, machine: string, nspawn: InstalledNspawn): Promise<LaunchPlan> {
     const { options, pluginDir, namesVolumes } = this.context;
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);

@@ -36,6 +36,8 @@ const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] =
   [{ pivot_root: "relative" }, "pivot_root"],
   [{ capability: ["CAP_NOPE"] }, "CAP_NOPE"],
   [{ capability: ["CAP_SYS_ADMIN"] }, "CAP_SYS_ADMIN"],
+  [{ cap_add: ["SYS_ADMIN"] }, "Option cap_add asks for"],
+  [{ volumes: ["/etc:/host-etc"] }, "bind (of volumes)"],
   [{ bind: { "/etc": "/host-etc" } }, "allow_privileged_binds"],
   [{ bind: { "../../..": "/up" } }, "task directory"],
   [{ bind: { "local/missing": "/x" } }, "does not exist"],

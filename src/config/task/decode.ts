@@ -2,8 +2,8 @@ import type * as v from "valibot";
 import { ConfigError } from "../../lib/errors";
 import { CAPABILITIES } from "../../values/names";
 import { combinationProblem } from "../combinations";
-import { decodeConfig } from "../decode";
-import { resolveAliases } from "./aliases";
+import { decodeConfig, decodeRaw } from "../decode";
+import { inJobsWords, resolveAliases } from "./aliases";
 import { type TaskOptions, taskSchema, writableOptions } from "./options";
 
 /**
@@ -15,6 +15,29 @@ import { type TaskOptions, taskSchema, writableOptions } from "./options";
 export function decodeTaskConfig(
   bytes: Uint8Array,
   runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean = () => false,
+): TaskOptions {
+  try {
+    return decodeOptions(bytes, runsCommand);
+  } catch (error) {
+    throw error instanceof ConfigError ? errorOfJob(bytes, error) : error;
+  }
+}
+
+/** The error in the words of the job; see inJobsWords(). */
+export function errorOfJob(bytes: Uint8Array, error: ConfigError): ConfigError {
+  try {
+    const raw = decodeRaw(bytes, writableOptions);
+    const message = inJobsWords(error.message, raw);
+    return message === error.message ? error : new ConfigError(message, { cause: error });
+  } catch {
+    // The config itself cannot be read, which is what the error says.
+    return error;
+  }
+}
+
+function decodeOptions(
+  bytes: Uint8Array,
+  runsCommand: (options: Pick<TaskOptions, "image" | "image_download">) => boolean,
 ): TaskOptions {
   const decoded = decodeConfig(bytes, writableOptions, taskSchema, resolveAliases);
   const hasOwnCommand = runsCommand(decoded);
