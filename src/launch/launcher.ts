@@ -3,6 +3,7 @@ import type { PluginOptions } from "../config/plugin/options";
 import { errorOfJob } from "../config/task/decode";
 import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
+import { unlessAborted } from "../lib/deadline";
 import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
@@ -150,7 +151,10 @@ export class Launcher {
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
-    await followInsideSetup(container, insideSetup(plan.options, plan.network), { log: this.context.log });
+    await unlessAborted(
+      followInsideSetup(container, insideSetup(plan.options, plan.network), { log: this.context.log }),
+      watch.signal,
+    );
     await ready?.wait(container, { ...watch, timeout: options.ready_timeout });
     const owner = adopt({
       container,

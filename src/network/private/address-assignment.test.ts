@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Addressing, addressing, type LinkSituation } from "./address-assignment";
+import { type Addressing, addressing, fixedAddresses, type LinkSituation } from "./address-assignment";
 import type { NetworkRecord } from "./records";
 
 const record: NetworkRecord = { machine: "web", link: "veth", ports: [], addresses: [], targets: [], since: 1 };
@@ -50,4 +50,15 @@ test.each(cases)("%s", (_, { link, ...situation }, kind, addresses) => {
   const found = addressing({ ...base, management: "managed", ...situation });
   expect(found.kind).toBe(kind);
   expect("given" in found ? found.given : undefined).toEqual(addresses);
+});
+
+test("a booted system keeps to what the driver assigned, or the job chose", () => {
+  const own = { addresses: ["192.0.2.9/24"], gateways: ["192.0.2.1"], mac: "02:00:00:00:00:01" };
+  expect(fixedAddresses(undefined, undefined)).toBeUndefined();
+  expect(fixedAddresses(undefined, own)).toBe(own);
+  expect(fixedAddresses(given, { ...own, addresses: [], gateways: [] })).toEqual({
+    addresses: ["10.213.0.2/30"],
+    gateways: ["10.213.0.1"],
+    mac: "02:00:00:00:00:01",
+  });
 });
