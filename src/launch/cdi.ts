@@ -8,6 +8,7 @@ import type { PluginOptions } from "../config/plugin/options";
 import { checkDevice } from "../config/policy";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
+import type { JobSettings } from "../rootfs/image-defaults";
 import type { MountRequest } from "./mount-ownership";
 
 /** What the CDI devices of a task add to its container. */
@@ -82,6 +83,29 @@ export async function plannedCdi(
         : []),
     ],
   };
+}
+
+/**
+ * The settings of a recovered task's job, with the variables of its CDI devices as far as their specifications are still there. What it
+ * needs otherwise it has already.
+ *
+ * @param options undefined if they cannot be read by this version
+ */
+export async function withCdiVariables(
+  job: JobSettings,
+  config: Pick<TaskConfig, "deviceEnv">,
+  options: Pick<TaskOptions, "cdi_devices" | "boot"> | undefined,
+): Promise<JobSettings> {
+  if (options === undefined) return job;
+  // It was allowed when it was started.
+  const started = { allow_devices: ["*"], allow_privileged_binds: true };
+  try {
+    const { environment } = await plannedCdi(config, options, started);
+    return { ...job, environment: { ...job.environment, ...environment } };
+  } catch (error) {
+    if (error instanceof ConfigError) return job;
+    throw error;
+  }
 }
 
 /** The names of GPUs in NVIDIA's variable. */

@@ -18,17 +18,18 @@ import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
 import type { OciRootfs } from "../rootfs/oci-rootfs";
-import type { ImageLease, PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
+import type { ImageLease, PullWatch, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { shouldRegister } from "../systemd/presence";
+import { withCdiVariables } from "./cdi";
 import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
-import { hostsText } from "./dns-plan";
 import { identityTexts } from "./identity";
 import { followInsideSetup, insideSetup } from "./inside-setup";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths } from "./logs";
+import { nameFiles } from "./name-files";
 import { networkPlan } from "./network-plan";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
@@ -209,10 +210,11 @@ export class Launcher {
     const own = this.#readableOptions(config, image !== undefined);
     if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
     if (own !== undefined) this.#followRecovered(config, container, own);
-    const recovered = own === undefined ? undefined : applyImageDefaults(own, job, image);
+    const withDevices = await withCdiVariables(job, config, own);
+    const recovered = own === undefined ? undefined : applyImageDefaults(own, withDevices, image);
     return {
       container,
-      exec: execContext(job, recovered?.options),
+      exec: execContext(withDevices, recovered?.options),
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
       journal: own && this.#journalOf(ref.machine, own, await logPaths(config)),
@@ -288,18 +290,4 @@ export class Launcher {
       return undefined;
     }
   }
-}
-
-/** The contents of resolv.conf and /etc/hosts. The driver's own are omitted if the job mounts a file there or the image lacks the path. */
-async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs, addresses: readonly string[]) {
-  const whereFree = async (path: string, content: string | undefined) =>
-    content !== undefined && !taken.includes(path) && (await rootfs.canMountAt(path)) ? content : undefined;
-  // With a directory of the job's at /etc, the driver's file would appear in it.
-  const needed = dns.hosts.replaces || dns.hosts.wanted || !taken.includes("/etc");
-  return {
-    resolvConf: taken.includes("/etc/resolv.conf")
-      ? undefined
-      : (dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers))),
-    hosts: needed ? await whereFree("/etc/hosts", hostsText(dns.hosts, rootfs.hosts, addresses)) : undefined,
-  };
 }

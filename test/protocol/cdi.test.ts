@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { watchEvents } from "../support/event-watch";
+import { exec } from "../support/exec";
 import { type Fixture, shell, useFixture } from "./fixture";
 import { inside, sentence } from "./inside";
 
@@ -71,6 +72,17 @@ test("what is not done is said by an event", async () => {
   await using events = watchEvents(bench.client());
   await bench.started(shell(bench.busybox, "true", fuse));
   await events.waitFor("has hooks, which the driver does not run: createContainer /usr/bin/vendor-hook");
+});
+
+test("a command in the container has the variables too, also after a restart of the plugin", async () => {
+  const task = await bench.task(shell(bench.busybox, "sleep 1000", fuse));
+  const handle = await bench.start(task);
+  const variable = async () => (await exec(bench.client(), task.id, "echo $CDI_DEVICE")).stdout;
+  expect(await variable()).toBe("fuse\n");
+  await bench.replacePlugin();
+  await bench.client().recoverTask(handle);
+  expect(await variable()).toBe("fuse\n");
+  await bench.client().destroyTask(task.id, true);
 });
 
 test("the GPUs that Nomad's nvidia plugin assigns by a variable", async () => {
