@@ -46,6 +46,19 @@ plugin "nspawn" {
     # Properties that a task may set on its systemd unit.
     allow_properties = ["IOWeight"]
 
+    # Kernel settings that a task may set for its own container, devices that it may name, and interfaces of the client that it may use.
+    allow_sysctls = ["net.*", "kernel.shm*"]
+    allow_devices = ["/dev/fuse", "/dev/net/tun", "nvidia.com/gpu=*"]
+
+    network {
+      bridges    = ["br0", "lan*"]
+      interfaces = []
+    }
+
+    # Tasks may boot systems; none may be privileged.
+    allow_boot       = true
+    allow_privileged = false
+
     # Tasks may mount paths of the host outside of the task directory.
     allow_privileged_binds = true
 

@@ -7,6 +7,7 @@ export const LAYERS = [
   "values",
   "linux",
   "systemd",
+  "cdi",
   "config",
   "plugin",
   "nspawn",

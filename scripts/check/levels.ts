@@ -55,6 +55,8 @@ const independentOfSupervisor = [
   "test/protocol/mount-owners.test.ts",
   // Files in the container's root that the driver reads or writes.
   "test/protocol/names.test.ts",
+  "test/protocol/own-addresses.test.ts",
+  "test/protocol/cdi.test.ts",
   "test/protocol/symlinks.test.ts",
   "test/protocol/exec-hostile.test.ts",
 ] as const;

@@ -1,4 +1,7 @@
+import { parseAddressFamilies } from "../values/address-families";
+import { contains, isLocal, parseAddress, parseSubnet } from "../values/ip";
 import { namespaced } from "../values/private-users";
+import { RESOLV_CONF, sysctlsOf, writtenFiles } from "./derived";
 import { splitBindTarget } from "./mounts";
 import type { TaskOptions } from "./task/options";
 
@@ -21,11 +24,24 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : undefined,
 
   (options) => {
-    if (options.extra_hosts.length === 0) return undefined;
-    const own = mountTargets(options).find(([, path]) => simplify(path) === "/etc/hosts");
-    return own === undefined
+    for (const [option, file] of writtenFiles(options)) {
+      const own = mountTargets(options).find(([, path]) => simplify(path) === file);
+      if (own === undefined) continue;
+      return `Options ${option} and ${own[0]} exclude each other: ${own[0]} mounts a file of the job's own at "${file}"; write into that what ${option} has.`;
+    }
+    return undefined;
+  },
+
+  ({ hostname, domainname }) =>
+    hostname?.includes(".") === true && domainname !== undefined
+      ? `Options hostname = ${JSON.stringify(hostname)} and domainname = ${JSON.stringify(domainname)} exclude each other: the host name has a domain already.`
+      : undefined,
+
+  (options) => {
+    const dns = writtenFiles(options).find(([, file]) => file === RESOLV_CONF)?.[0];
+    return options.resolv_conf === undefined || dns === undefined
       ? undefined
-      : `Options extra_hosts and ${own[0]} exclude each other: ${own[0]} mounts a file of the job's own at "/etc/hosts"; write the names into it.`;
+      : `Options resolv_conf = "${options.resolv_conf}" and ${dns} exclude each other: with ${dns} the driver writes the container's /etc/resolv.conf.`;
   },
 
   ({ image, ephemeral, volatile }) =>
@@ -84,6 +100,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? `Options storage_limit and volatile = "${volatile}" exclude each other: changes go to a tmpfs of systemd-nspawn, which has a limit of its own; use volatile = "overlay".`
       : undefined,
 
+  ({ privileged, private_users }) =>
+    privileged && private_users !== undefined && private_users !== "no"
+      ? `Options privileged = true and private_users = ${JSON.stringify(private_users)} exclude each other: a privileged container has the client's users.`
+      : undefined,
+
   // The Go driver silently ignores these; here a setting that contradicts the result is rejected.
   ({ user_namespacing, private_users }) =>
     !user_namespacing && private_users !== undefined && private_users !== "no"
@@ -123,10 +144,61 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       : `Options network = ${JSON.stringify(network.word)} and ${own} exclude each other: keep network, which says the same in one word.`;
   },
 
+  (options) => {
+    for (const [family, address, gateway] of [
+      [4, options.ipv4_address, options.ipv4_gateway],
+      [6, options.ipv6_address, options.ipv6_gateway],
+    ] as const) {
+      const router = parseAddress(gateway ?? "");
+      const own = parseSubnet(address ?? "");
+      if (router === undefined) continue;
+      if (own === undefined) return `Option ipv${family}_gateway needs ipv${family}_address.`;
+      if (own.value === router.value || !(contains(own, router) || (family === 6 && isLocal(router)))) {
+        return `Option ipv${family}_gateway = "${gateway}" is not another address in the network of ipv${family}_address = "${address}".`;
+      }
+    }
+    return undefined;
+  },
+
+  (options) => {
+    const names = sysctlsOf(options).map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    return twice === undefined ? undefined : `Option sysctl sets ${JSON.stringify(twice)} twice: keep one of them.`;
+  },
+
   ({ ports, port_map }) =>
     ports.length > 0 && Object.keys(port_map).length > 0
       ? "Options ports and port_map exclude each other: use ports."
       : undefined,
+
+  ({ boot, ambient_capability, apparmor_profile }) => {
+    const [option, value] =
+      apparmor_profile === undefined
+        ? ["ambient_capability", ambient_capability[0]]
+        : ["apparmor_profile", apparmor_profile];
+    return boot && value !== undefined
+      ? `Options boot = true and ${option} = ${JSON.stringify(value)} exclude each other: it is for a command; set boot = false.`
+      : undefined;
+  },
+
+  ({ restrict_address_families: families, drop_capability, no_new_privileges }) => {
+    const parsed = parseAddressFamilies(families);
+    if (typeof parsed === "string") return `Option restrict_address_families is not valid: ${parsed}.`;
+    const unable =
+      parsed !== undefined &&
+      !no_new_privileges &&
+      ["all", "CAP_SYS_ADMIN"].some((name) => drop_capability.includes(name));
+    return unable
+      ? "Option restrict_address_families without CAP_SYS_ADMIN needs no_new_privileges = true: the kernel lets no other program install the filter."
+      : undefined;
+  },
+
+  ({ ambient_capability, drop_capability }) => {
+    const both = ambient_capability.find((name) => drop_capability.includes(name));
+    return both === undefined
+      ? undefined
+      : `Options ambient_capability and drop_capability both name ${JSON.stringify(both)}: keep it in one of them.`;
+  },
 
   ({ capability, drop_capability }) => {
     const both = capability.find((name) => drop_capability.includes(name));

@@ -20,11 +20,16 @@ export function decodeConfig<TSchema extends v.GenericSchema>(
   schema: TSchema,
   prepare: (raw: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>> = (raw) => raw,
 ): v.InferOutput<TSchema> {
-  const raw = normalizeTable(table, decodeMap(bytes));
+  const raw = decodeRaw(bytes, table);
   refuseUnknown(table, raw, "");
   const result = v.safeParse(schema, prepare(raw), { abortEarly: true });
   if (result.success) return result.output;
   throw new ConfigError(sentence(table, result.issues[0]));
+}
+
+/** Decodes a config block, whose values are not validated. @throws ConfigError if it is none */
+export function decodeRaw(bytes: Uint8Array, table: OptionTable): Readonly<Record<string, unknown>> {
+  return normalizeTable(table, decodeMap(bytes));
 }
 
 function decodeMap(bytes: Uint8Array): Readonly<Record<string, unknown>> {

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { decodePluginConfig } from "../config/plugin/decode";
+import { version } from "../lib/executable";
+import { hasApparmor, hasSelinux } from "../linux/security-modules";
 import { fingerprint } from "./fingerprint";
 import { type FingerprintFacts, healthProblem } from "./host-probe";
+import { policyAttributes } from "./policy-attributes";
 
 const good: FingerprintFacts = {
   enabled: true,
@@ -10,6 +14,7 @@ const good: FingerprintFacts = {
   volumes: true,
   cgroup: "v2",
   supervisor: "systemd",
+  allowed: policyAttributes(decodePluginConfig(new Uint8Array())),
 };
 
 describe("healthProblem", () => {
@@ -30,14 +35,34 @@ describe("healthProblem", () => {
 test("a healthy host has all attributes, an unhealthy one none", () => {
   const healthy = fingerprint(good);
   expect(healthy.health).toBe(FingerprintResponse_HealthState.HEALTHY);
-  expect(Object.keys(healthy.attributes).sort()).toEqual([
-    "driver.nspawn",
-    "driver.nspawn.cgroup",
-    "driver.nspawn.network",
-    "driver.nspawn.supervisor",
-    "driver.nspawn.version",
-    "driver.nspawn.volumes",
+  const values = Object.entries(healthy.attributes).map(([name, { value }]) => [
+    name.replace("driver.nspawn", ""),
+    value.value,
   ]);
+  expect(Object.fromEntries(values)).toEqual({
+    "": true,
+    ".apparmor": hasApparmor(),
+    ".boot": true,
+    ".bridges": "*",
+    ".caps": "all",
+    ".cgroup": "v2",
+    ".devices": "*",
+    ".driver_version": version,
+    ".host_network": true,
+    ".image_paths": "*",
+    ".interfaces": "",
+    ".network": "host,group,none,veth,bridge,zone,macvlan,ipvlan,interface",
+    ".privileged": false,
+    ".privileged_binds": true,
+    ".properties": "",
+    ".selinux": hasSelinux(),
+    ".supervisor": "systemd",
+    ".sysctls": "*",
+    ".task_images": true,
+    ".user_namespacing_required": false,
+    ".version": "257",
+    ".volumes": true,
+  });
   const unhealthy = fingerprint({ ...good, enabled: false });
   expect(unhealthy.health).toBe(FingerprintResponse_HealthState.UNHEALTHY);
   expect(unhealthy.attributes).toEqual({});

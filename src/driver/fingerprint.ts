@@ -5,6 +5,7 @@ import {
   FingerprintResponseSchema,
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { AsyncQueue } from "../lib/async-queue";
+import { version } from "../lib/executable";
 import { type FingerprintFacts, healthProblem } from "./host-probe";
 import type { Services } from "./services";
 
@@ -28,7 +29,14 @@ export function fingerprint(facts: FingerprintFacts): FingerprintResponse {
       "driver.nspawn.volumes": flag(facts.volumes),
       "driver.nspawn.cgroup": text(facts.cgroup),
       "driver.nspawn.supervisor": text(facts.supervisor),
-      "driver.nspawn.network": text("host,group,none,veth,bridge,zone"),
+      "driver.nspawn.driver_version": text(version),
+      ...Object.fromEntries(
+        Object.entries(facts.allowed).map(([name, value]) => [
+          `driver.nspawn.${name}`,
+          typeof value === "string" ? text(value) : flag(value),
+        ]),
+      ),
+      "driver.nspawn.network": text("host,group,none,veth,bridge,zone,macvlan,ipvlan,interface"),
     },
   });
 }

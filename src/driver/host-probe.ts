@@ -4,6 +4,7 @@ import { MINIMUM_VERSION } from "../nspawn/features";
 import { type InstalledNspawn, readNspawn, watchNspawn } from "../nspawn/installation";
 import type { SupervisorName } from "../supervisor/supervisors";
 import type { LiveConfig } from "./live-config";
+import { policyAttributes } from "./policy-attributes";
 
 /** The host's properties that the fingerprint depends on. */
 export interface FingerprintFacts {
@@ -16,6 +17,8 @@ export interface FingerprintFacts {
   readonly volumes: boolean;
   readonly cgroup: "v1" | "v2";
   readonly supervisor: SupervisorName;
+  /** What the operator allows, as attributes; see policyAttributes(). */
+  readonly allowed: Readonly<Record<string, string | boolean>>;
 }
 
 /** Why no task can run on this host, as a sentence; undefined if the driver is healthy. */
@@ -52,6 +55,7 @@ export class HostProbe {
       ...(typeof nspawn === "string" ? { nspawnProblem: nspawn } : {}),
       cgroup: readCgroupLayout().kind === "v2" ? "v2" : "v1",
       supervisor: this.supervisor(),
+      allowed: policyAttributes(this.config.options),
     };
   }
 

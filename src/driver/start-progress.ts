@@ -45,7 +45,7 @@ export function reportSystem(services: Services, task: Task): void {
 
 /** Emits an event if a firewall of the client drops the packets of a task's private network. The start does not wait for it. */
 export function reportDroppedPackets(services: Services, task: Task): void {
-  const prefixes = { veth: "ve-", zone: "vz-", bridge: undefined, none: undefined } as const;
+  const prefixes = { veth: "ve-", zone: "vz-", bridge: undefined, lan: undefined, none: undefined } as const;
   const prefix = prefixes[task.network?.link ?? "none"];
   if (prefix === undefined) return;
   services.forwardPolicy.problem(prefix).then(

@@ -85,7 +85,8 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
   }
 }
 
-function foreignNamespaces(pid: number): number {
+/** CLONE_NEW* flags of the namespaces that a process does not share with this one. @throws Error if it is gone */
+export function foreignNamespaces(pid: number): number {
   let flags = 0;
   for (const [name, flag] of Object.entries(CLONE_NEW)) {
     if (readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`)) flags |= flag;

@@ -1,10 +1,13 @@
 import { realpath, stat } from "node:fs/promises";
 import type { Device, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { DeviceNode } from "../config/mounts";
+import type { PluginOptions } from "../config/plugin/options";
+import { checkDevice } from "../config/policy";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import { majorOf, minorOf } from "../linux/cgroup/devices";
 import type { LaunchSpec } from "../supervisor/supervisor";
+import type { PlannedCdi } from "./cdi";
 import type { MountRequest } from "./mount-ownership";
 
 /** Mode bits that grant access to all users (inode(7)), by permission letter; "m" (mknod) does not depend on the node's mode. */
@@ -20,24 +23,24 @@ interface ContainerDevice {
  * The device nodes that a container gets: those of its `devices` option, and those that Nomad's device plugins selected. All are
  * bind mounts of the host's nodes, because device nodes cannot be created in a user namespace.
  *
- * @param privileged whether the operator allows paths of the host (allow_privileged_binds); device plugins are always allowed,
- *   because the operator installs them
+ * @param plugin the operator's limits; device plugins are always allowed, because the operator installs them
+ * @param cdi the nodes of CDI devices, which are allowed already
  * @throws ConfigError for a path that is not allowed or is not a device
  */
 export async function containerDevices(
   config: Pick<TaskConfig, "devices">,
   options: Pick<TaskOptions, "devices">,
-  privileged: boolean,
+  plugin: Pick<PluginOptions, "allow_devices" | "allow_privileged_binds">,
+  cdi: Pick<PlannedCdi, "nodes">,
 ): Promise<ContainerDevice[]> {
-  const [first] = options.devices;
-  if (first !== undefined && !privileged) {
-    throw new ConfigError(
-      `Option devices asks for "${first.host}" of the host, which this client does not allow (allow_privileged_binds = false).`,
-    );
+  // The path that the job writes and the one it leads to: a symlink must not reach another device.
+  for (const { host } of options.devices) {
+    for (const name of new Set([host, await realpath(host).catch(() => host)])) checkDevice("devices", name, plugin);
   }
   const devices: ContainerDevice[] = [];
   for (const device of options.devices) devices.push(await containerDevice("Option devices", device));
   for (const device of config.devices) devices.push(await containerDevice("A device plugin", fromPlugin(device)));
+  for (const { subject, device } of cdi.nodes) devices.push(await containerDevice(subject, device));
   return devices;
 }
 

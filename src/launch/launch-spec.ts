@@ -13,6 +13,8 @@ interface LaunchParts {
   readonly files: MachineFiles;
   /** `arguments` of taskEnvironment(). */
   readonly environment: readonly string[];
+  /** Where systemd-networkd in the container reads its file. */
+  readonly networkdPath?: string | undefined;
   /** Receives READY=1; see ReadySocket. */
   readonly notifySocket?: string | undefined;
   /** The image's StopSignal, or "". */
@@ -40,7 +42,9 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     ...(files.resolvConf === undefined ? {} : { resolvConf: files.resolvConf }),
     ...(options.boot && joined !== undefined && dns.resolvers !== undefined ? { resolvConfMode: "copy-uplink" } : {}),
     ...(files.hosts === undefined ? {} : { hosts: files.hosts }),
-    ...(files.networkd === undefined ? {} : { networkd: files.networkd }),
+    ...(files.networkd === undefined || parts.networkdPath === undefined
+      ? {}
+      : { networkd: { file: files.networkd, path: parts.networkdPath } }),
     ...(plan.machineId === undefined ? {} : { machineId: { id: plan.machineId, file: files.machineId } }),
     ...(files.mask === undefined
       ? {}

@@ -1,14 +1,16 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { PluginOptions } from "../config/plugin/options";
+import { errorOfJob } from "../config/task/decode";
 import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
-import { errorText } from "../lib/errors";
+import { unlessAborted } from "../lib/deadline";
+import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
+import type { TaskNetwork } from "../network/network";
 import { reserveNetwork } from "../network/networks";
-import type { NetworkAttachment } from "../network/private/attachment";
 import type { PrivateNetworks } from "../network/private/private-network";
 import { nspawnVariables } from "../nspawn/environment";
 import type { InstalledNspawn } from "../nspawn/installation";
@@ -16,16 +18,19 @@ import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
 import type { OciRootfs } from "../rootfs/oci-rootfs";
-import type { ImageLease, PullWatch, Rootfs, RootfsProvider } from "../rootfs/rootfs";
+import type { ImageLease, PullWatch, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { shouldRegister } from "../systemd/presence";
+import { withCdiVariables } from "./cdi";
 import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
-import { hostsText } from "./dns-plan";
 import { identityTexts } from "./identity";
+import { followInsideSetup, insideSetup } from "./inside-setup";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths } from "./logs";
+import { nameFiles } from "./name-files";
+import { networkPlan } from "./network-plan";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
@@ -43,7 +48,7 @@ export interface LaunchedContainer {
   /** Where the journal of its system goes; undefined: nowhere. */
   readonly journal?: JournalTarget | undefined;
   /** Undefined if the container has no network of its own. */
-  readonly network: NetworkAttachment | undefined;
+  readonly network: TaskNetwork | undefined;
   /** Notes for the job's author, as sentences. */
   readonly warnings: readonly string[];
   /** Whether a booted system has reported that it is up. */
@@ -88,6 +93,14 @@ export class Launcher {
 
   /** Plans a task's container and refuses it if it cannot run here; nothing is downloaded or written. @throws see planLaunch() */
   async plan(config: TaskConfig, machine: string, nspawn: InstalledNspawn): Promise<LaunchPlan> {
+    try {
+      return await this.#checkedPlan(config, machine, nspawn);
+    } catch (error) {
+      throw error instanceof ConfigError ? errorOfJob(config.msgpackDriverConfig, error) : error;
+    }
+  }
+
+  async #checkedPlan(config: TaskConfig, machine: string, nspawn: InstalledNspawn): Promise<LaunchPlan> {
     const { options, pluginDir, namesVolumes } = this.context;
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
@@ -126,6 +139,7 @@ export class Launcher {
       launchSpec({
         ...{ plan, rootfs, files, register },
         environment: environment.arguments,
+        networkdPath: network.networkd?.path,
         notifySocket: ready?.path,
         stopSignal: stopSignal ?? "",
         stopTimeout: this.context.options().stop_timeout,
@@ -138,6 +152,10 @@ export class Launcher {
     const attachment = await network.attach(container);
     watch.stage("attach");
     undo.defer(() => attachment?.close());
+    await unlessAborted(
+      followInsideSetup(container, insideSetup(plan.options, plan.network), { log: this.context.log }),
+      watch.signal,
+    );
     await ready?.wait(container, { ...watch, timeout: options.ready_timeout });
     const owner = adopt({
       container,
@@ -168,9 +186,9 @@ export class Launcher {
     watch.stage("network");
     const files = await writeMachineFiles(machine, {
       settings: environment.settingsFile,
-      environment: nspawnVariables(environment.environmentFile, tmp),
+      environment: nspawnVariables(environment.environmentFile, { tmp, privileged: options.privileged }),
       ...(await nameFiles(plan, rootfs, network.addresses)),
-      networkd: network.networkd,
+      networkd: network.networkd?.text,
       credentials: plan.credentials,
       ...identityTexts(plan, rootfs),
     });
@@ -191,10 +209,12 @@ export class Launcher {
     const image = await roots.configOf(ref.machine);
     const own = this.#readableOptions(config, image !== undefined);
     if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
-    const recovered = own === undefined ? undefined : applyImageDefaults(own, job, image);
+    if (own !== undefined) this.#followRecovered(config, container, own);
+    const withDevices = await withCdiVariables(job, config, own);
+    const recovered = own === undefined ? undefined : applyImageDefaults(own, withDevices, image);
     return {
       container,
-      exec: execContext(job, recovered?.options),
+      exec: execContext(withDevices, recovered?.options),
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
       journal: own && this.#journalOf(ref.machine, own, await logPaths(config)),
@@ -204,6 +224,17 @@ export class Launcher {
       preparing: "",
       release: () => this.#release(ref.machine),
     };
+  }
+
+  /** A recovered container keeps running, whatever fails. */
+  async #followRecovered(config: TaskConfig, container: Container, options: TaskOptions): Promise<void> {
+    const { log } = this.context;
+    try {
+      const setup = insideSetup(options, networkPlan(config, options));
+      await followInsideSetup(container, setup, { recovered: true, log });
+    } catch (error) {
+      log.warn("cannot set up a recovered container", { machine: container.ref.machine, error: errorText(error) });
+    }
   }
 
   /** Removes what an interrupted start of the same task left: its container may still write to the root that is made anew. */
@@ -259,18 +290,4 @@ export class Launcher {
       return undefined;
     }
   }
-}
-
-/** The contents of resolv.conf and /etc/hosts. The driver's own are omitted if the job mounts a file there or the image lacks the path. */
-async function nameFiles({ dns, taken, options }: LaunchPlan, rootfs: Rootfs, addresses: readonly string[]) {
-  const whereFree = async (path: string, content: string | undefined) =>
-    content !== undefined && !taken.includes(path) && (await rootfs.canMountAt(path)) ? content : undefined;
-  // With a directory of the job's at /etc, the driver's file would appear in it.
-  const needed = dns.hosts.replaces || options.extra_hosts.length > 0 || !taken.includes("/etc");
-  return {
-    resolvConf: taken.includes("/etc/resolv.conf")
-      ? undefined
-      : (dns.asked ?? (options.boot ? undefined : await whereFree("/etc/resolv.conf", dns.resolvers))),
-    hosts: needed ? await whereFree("/etc/hosts", hostsText(dns.hosts, rootfs.hosts, addresses)) : undefined,
-  };
 }

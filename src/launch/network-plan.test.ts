@@ -34,6 +34,47 @@ describe("networkPlan", () => {
     ],
   ])("%j", (options, expected) => expect(JSON.stringify(plan(options))).toBe(JSON.stringify(expected)));
 
+  const own = { addresses: ["192.0.2.9/24"], gateways: ["192.0.2.1"] };
+  const address = { ipv4_address: "192.0.2.9/24", ipv4_gateway: "192.0.2.1" };
+  const mac = { mac_address: "02:00:00:00:00:01" };
+  test.each([
+    [
+      { network: "bridge:br0", ...address },
+      { kind: "private", link: "bridge", bridge: "br0", ports: [], own },
+    ],
+    [
+      { network: "macvlan:eth0", ...address },
+      { kind: "lan", via: "macvlan", interfaces: ["eth0"], own },
+    ],
+    [{ network: "ipvlan:eth0" }, { kind: "lan", via: "ipvlan", interfaces: ["eth0"] }],
+    [
+      { network: "none", network_interface: ["a", "b"] },
+      { kind: "lan", via: "interface", interfaces: ["a", "b"] },
+    ],
+    [{ network_interface: ["a"] }, { kind: "private", link: "veth", ports: [] }],
+    [mac, { kind: "private", link: "veth", ports: [], own: { addresses: [], gateways: [], mac: "02:00:00:00:00:01" } }],
+  ])("%j", (options, expected) => expect(JSON.stringify(plan(options))).toBe(JSON.stringify(expected)));
+
+  test.each([
+    [
+      { ipv4_address: "192.0.2.9/24" },
+      /ipv4_address = "192\.0\.2\.9\/24" cannot be used here: it needs a network in which/,
+    ],
+    [{ network: "none", ipv6_address: "2001:db8::9/64" }, /ipv6_address .* it needs a network in which/],
+    [
+      { network: "zone:a", ...address },
+      /ipv4_gateway = "192\.0\.2\.1" cannot be used here: the router of a zone is the client/,
+    ],
+    [{ network: "host", network_interface: ["eth1"] }, /network_interface = "eth1" .* write network = "none"/],
+    [{ network: "ipvlan:eth0", ...mac }, /mac_address .* needs a private network, a zone, a bridge or macvlan/],
+    [{ network: "macvlan:eth0", ports: ["http"] }, /ports forwards .* other hosts reach it at its own address/],
+  ])("%j is refused", (options, sentence) => expect(() => plan(options)).toThrow(sentence));
+
+  test.each([{ network_interface: ["eth1"] }, { ipv4_address: "192.0.2.9/24" }, mac])(
+    "%j in a group's network is refused",
+    (options) => expect(() => plan(options, namespace)).toThrow("needs a separate network for the task"),
+  );
+
   test("with ports", () => {
     expect(plan({ ports: ["http"] })).toEqual({
       kind: "private",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { NetworkPlan } from "../network/network";
-import { checkBridge, checkNetworkPolicy } from "./network-policy";
+import { checkBridge, checkInterfaces, checkNetworkPolicy } from "./network-policy";
 
 const host: NetworkPlan = { kind: "host" };
 const joined: NetworkPlan = { kind: "joined", path: "/var/run/netns/alloc" };
@@ -8,7 +8,7 @@ const own: NetworkPlan = { kind: "private", link: "veth", ports: [] };
 const zone: NetworkPlan = { kind: "private", link: "zone", bridge: "vz-web", ports: [] };
 const bridge = (name: string): NetworkPlan => ({ kind: "private", link: "bridge", bridge: name, ports: [] });
 const policy = (bridges: readonly string[], allow_host_network = true) => ({
-  network: { bridges: [...bridges], address_wait: 0 },
+  network: { bridges: [...bridges], interfaces: [] },
   allow_host_network,
 });
 
@@ -17,6 +17,7 @@ describe("checkNetworkPolicy", () => {
     ["the host's network by default", host, policy([])],
     ["any bridge by default", bridge("docker0"), policy([])],
     ["a bridge that is listed", bridge("br1"), policy(["br0", "br1"])],
+    ["a bridge that matches a pattern", bridge("br-lan1"), policy(["br-lan*"])],
     ["zones beside an allow-list of bridges", zone, policy(["br0"])],
     ["a group's network", joined, policy(["br0"], false)],
     ["the task's own link", own, policy(["br0"], false)],
@@ -37,4 +38,17 @@ test("accepts only bridges", () => {
   expect(() => checkBridge("lo", {})).toThrow(/"lo" names a network interface of this client that is not a bridge:/);
   expect(() => checkBridge("ve-x", { kind: "veth" })).toThrow(/not a bridge but of the kind "veth"/);
   expect(() => checkBridge("br9", undefined)).toThrow(/does not have: create it \(ip link add name br9 type bridge\)/);
+});
+
+test("interfaces of the client have to be allowed, and there", () => {
+  const interfaces = (allowed: string[]) => ({ ...policy([]), network: { bridges: [], interfaces: allowed } });
+  const wanted = (name: string) => [{ option: `network = "macvlan:${name}"`, name }];
+  expect(() => checkInterfaces([], interfaces([]))).not.toThrow();
+  expect(() => checkInterfaces(wanted("lo"), interfaces(["l*"]))).not.toThrow();
+  expect(() => checkInterfaces(wanted("eth0"), interfaces([]))).toThrow(
+    /"macvlan:eth0" asks for an interface of the client, which this client does not allow: network\.interfaces of .* allows nothing\./,
+  );
+  expect(() => checkInterfaces(wanted("no-such"), interfaces(["*"]))).toThrow(
+    /names a network interface that this client does not have, or that another task uses: the client has .*lo/,
+  );
 });

@@ -1,16 +1,27 @@
 import { programPaths } from "../exec/session-plan";
-import { PR_CAPBSET_DROP, SYS } from "../linux/constants";
+import { O_CLOEXEC, PR_CAPBSET_DROP, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
-import { writeMachineProgram } from "../machine/files";
+import { makeMachineGate, writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { RunLink } from "../rootfs/run-directory";
 import { CAPABILITIES } from "../values/names";
 import type { Credentials } from "../values/passwd";
+import { insideSetup, needsSetup } from "./inside-setup";
+import {
+  keepCapabilities,
+  makeAmbient,
+  type PayloadRestrictions,
+  payloadRestrictions,
+  requestProfile,
+  restrictFamilies,
+} from "./payload-restrictions";
 import type { LaunchPlan } from "./plan";
 
 /** Path of the wrapper in the container. */
 const WRAPPER = "/run/nomad-driver-nspawn/start";
+/** The *gate*: a FIFO in which the wrapper waits for a byte, until the driver has set up the container's namespaces from outside. */
+const GATE = "/run/nomad-driver-nspawn/gate";
 const NOT_RUN = 127;
 const STDERR = 2;
 /** More variables than systemd-nspawn adds to the job's (nspawn.c, inner_child()). */
@@ -30,6 +41,9 @@ interface Wrapping {
   readonly quiet: boolean;
   /** Capabilities that the job drops, and without which the user could not be switched: the wrapper drops them when it has. */
   readonly dropped: readonly string[];
+  readonly restrictions: PayloadRestrictions;
+  /** Whether it waits at the gate before it does anything else. */
+  readonly waits: boolean;
 }
 
 /** What setgroups(2), setresuid(2) and PR_CAPBSET_DROP of prctl(2) need; the last is dropped last. */
@@ -58,7 +72,7 @@ const NOTIFY_SOCKET = "NOTIFY_SOCKET";
  * @throws ConfigError, LaunchError
  */
 export async function preparePayload(
-  { machine, features, image }: Pick<LaunchPlan, "machine" | "features" | "image">,
+  { machine, features, image, network }: Pick<LaunchPlan, "machine" | "features" | "image" | "network">,
   mounted: Rootfs,
   boot: boolean,
 ): Promise<{ readonly rootfs: Rootfs; readonly environment: TaskEnvironment }> {
@@ -69,20 +83,31 @@ export async function preparePayload(
   const quiet = image.kind !== "host" && !boot && !notify_ready && own[NOTIFY_SOCKET] === undefined;
   const { bySwitch, byWrapper } = divideDropped(user === undefined ? [] : drop);
   const options = user === undefined ? mounted.options : { ...mounted.options, drop_capability: bySwitch };
-  const wrapping = { user, variables, others, links, quiet, dropped: byWrapper };
+  const restrictions = payloadRestrictions(mounted.options, features);
+  const waits = !boot && needsSetup(insideSetup(mounted.options, network));
+  const wrapping = { user, variables, others, links, quiet, dropped: byWrapper, waits, restrictions };
   return { environment, rootfs: await wrapPayload(machine, { ...mounted, options }, wrapping) };
 }
 
+function isNeeded({ user, variables, links, quiet, waits, restrictions }: Wrapping): boolean {
+  const restricts = restrictions.families !== undefined || restrictions.apparmor !== undefined;
+  return user !== undefined || variables.length > 0 || links.length > 0 || quiet || waits || restricts;
+}
+
 async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
-  const { user, variables, links, quiet } = wrapping;
-  if (user === undefined && variables.length === 0 && links.length === 0 && !quiet) return rootfs;
+  if (!isNeeded(wrapping)) return rootfs;
+  const { waits } = wrapping;
   const { options, mounts } = rootfs;
   const [command = ""] = options.command;
   const source = await writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
   return {
     ...rootfs,
     options: { ...options, command: [WRAPPER, ...options.command] },
-    mounts: [...mounts, { source, target: WRAPPER, readOnly: true }],
+    mounts: [
+      ...mounts,
+      { source, target: WRAPPER, readOnly: true },
+      ...(waits ? [{ source: makeMachineGate(machine), target: GATE, readOnly: true }] : []),
+    ],
   };
 }
 
@@ -95,24 +120,15 @@ async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping):
  * @param paths in the container; the first executable one is run
  */
 function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
-  const { user, variables, others, links, quiet, dropped } = wrapping;
+  const { user, variables, others, links, quiet, waits, restrictions } = wrapping;
+  const { families, apparmor } = restrictions;
   const program = new ProgramBuilder();
-  const refused = new Label();
+  const [shut, unrestricted, refused, unconfined] = [new Label(), new Label(), new Label(), new Label()];
+  if (waits) waitAtGate(program, shut);
   for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
-  if (user !== undefined) {
-    const { uid, gid, groups } = user;
-    // Otherwise the user could not reopen /dev/stdout.
-    for (const descriptor of [0, 1, 2]) program.call(SYS.fchown, [descriptor, uid, gid]);
-    // With its own group, as login programs do (initgroups(3)): otherwise a set-group-ID program could drop it.
-    const all = [gid, ...groups.filter((group) => group !== gid)];
-    const list = program.bytes(new Uint8Array(Uint32Array.from(all).buffer));
-    program.call(SYS.setgroups, [all.length, list], { error: refused });
-    program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
-    for (const name of dropped) {
-      program.call(SYS.prctl, [PR_CAPBSET_DROP, CAPABILITIES.indexOf(name), 0, 0, 0], { error: refused });
-    }
-    program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
-  }
+  if (families !== undefined) restrictFamilies(program, families, unrestricted);
+  if (user !== undefined) switchUser(program, user, wrapping, refused);
+  if (apparmor !== undefined) requestProfile(program, apparmor, unconfined);
   const environment = program.environment(variables, others + NSPAWN_VARIABLES, quiet ? NOTIFY_SOCKET : undefined);
   for (const path of paths) {
     program.passOn(environment);
@@ -123,7 +139,43 @@ function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
   if (user !== undefined) {
     complain(program, `Cannot switch to user ${user.uid}:${user.gid}: not mapped in the container.\n`);
   }
+  program.place(shut);
+  if (waits) complain(program, "The driver ended while it set up the container.\n");
+  program.place(unrestricted);
+  if (families !== undefined)
+    complain(program, "Cannot restrict the address families: the kernel refuses the filter.\n");
+  program.place(unconfined);
+  if (apparmor !== undefined) complain(program, `Cannot enter the AppArmor profile ${apparmor}.\n`);
   return program.build();
+}
+
+function switchUser(
+  program: ProgramBuilder,
+  { uid, gid, groups }: Credentials,
+  { dropped, restrictions }: Wrapping,
+  refused: Label,
+): void {
+  const { ambient } = restrictions;
+  // Otherwise the user could not reopen /dev/stdout.
+  for (const descriptor of [0, 1, 2]) program.call(SYS.fchown, [descriptor, uid, gid]);
+  // With its own group, as login programs do (initgroups(3)): otherwise a set-group-ID program could drop it.
+  const all = [gid, ...groups.filter((group) => group !== gid)];
+  const list = program.bytes(new Uint8Array(Uint32Array.from(all).buffer));
+  program.call(SYS.setgroups, [all.length, list], { error: refused });
+  program.call(SYS.setresgid, [gid, gid, gid], { error: refused });
+  for (const name of dropped) {
+    program.call(SYS.prctl, [PR_CAPBSET_DROP, CAPABILITIES.indexOf(name), 0, 0, 0], { error: refused });
+  }
+  if (ambient.length > 0) keepCapabilities(program, refused);
+  program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
+  if (ambient.length > 0) makeAmbient(program, ambient, refused);
+}
+
+/** Reads one byte of the gate; without a writer the driver is gone, and has not set up the container. */
+function waitAtGate(program: ProgramBuilder, shut: Label): void {
+  const opened = program.argumentAhead(1);
+  program.call(SYS.open, [program.text(GATE), O_CLOEXEC], { error: shut }, opened);
+  program.call(SYS.read, [0, program.space(8), 1], { error: shut, zero: shut });
 }
 
 function complain(program: ProgramBuilder, sentence: string): void {

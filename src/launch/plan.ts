@@ -31,13 +31,13 @@ import { resourceLimits, sharedCpuset } from "./limits";
 import { type LogPaths, logPaths } from "./logs";
 import { taskDirectories } from "./mounts";
 import { networkPlan } from "./network-plan";
-import { checkNetwork } from "./network-policy";
+import { checkNetwork, refuseHostSysctls } from "./network-policy";
 import { type PlannedMounts, planMounts } from "./plan-mounts";
 import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
 /** Everything about a task's container that is decided before its image is acquired. */
-export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
+export interface LaunchPlan extends Omit<PlannedMounts, "overlay" | "cdi"> {
   readonly machine: string;
   /** The directory of its allocation. */
   readonly allocation: string;
@@ -156,16 +156,25 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   refusePull(decoded, image);
   if (image.kind !== "host") refuseVerity(decoded);
   const network = networkPlan(config, decoded);
-  await checkNetwork(network, plugin);
-  const { overlay, ...planned } = await planMounts(config, decoded, features, context);
+  refuseHostSysctls(network, decoded);
+  await checkNetwork(network, decoded, plugin);
+  const { overlay, cdi, ...planned } = await planMounts(config, decoded, features, context);
+  const settings = jobSettings(config);
   const cpuset = sharedCpuset(config.resources, decoded);
   const plan: LaunchPlan = {
     ...planned,
     machine,
     allocation: config.allocDir,
     client: clientOf(config),
-    options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
-    job: jobSettings(config),
+    options: {
+      ...decoded,
+      bind: {},
+      bind_read_only: {},
+      overlay,
+      devices: [],
+      group_add: [...decoded.group_add, ...cdi.groups],
+    },
+    job: { ...settings, environment: { ...settings.environment, ...cdi.environment } },
     image,
     mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
@@ -173,7 +182,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     storageLimit: storageLimit(decoded, plugin),
     credentials: await taskCredentials(config, decoded),
     network,
-    dns: await nameService(config, decoded, network, machine),
+    dns: await nameService(config, decoded, network, { machine, servers: plugin.network.dns_servers }),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
     logs: await logPaths(config),
     nspawn,

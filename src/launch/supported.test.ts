@@ -4,7 +4,7 @@ import { plannedMounts } from "../../test/support/planned-mounts";
 import { decodeTaskConfig } from "../config/task/decode";
 import { ConfigError } from "../lib/errors";
 import { featuresOf } from "../nspawn/features";
-import { refuseUnsupported, type SupportQuestion } from "./supported";
+import { refuseLabels, refuseUnsupported, type SupportQuestion } from "./supported";
 
 describe("refused", () => {
   const cases: readonly [string, object, Partial<SupportQuestion>, number, string][] = [
@@ -78,4 +78,27 @@ describe("refused", () => {
     const plan = { options, job: { user: "" }, mounts: plannedMounts(options), ...input };
     expect(() => refuseUnsupported(plan, featuresOf(version))).toThrow(new ConfigError(sentence));
   });
+});
+
+describe("labels", () => {
+  const host = { selinux: true, apparmor: true, profiles: ["nomad-web"] };
+  const none = { apparmor_profile: undefined, selinux_context: undefined, selinux_apifs_context: undefined };
+
+  test.each([
+    [{ apparmor_profile: "nomad-web" }, host],
+    [{ apparmor_profile: "unconfined" }, host],
+    [{ apparmor_profile: "x" }, { ...host, profiles: undefined }],
+    [{ selinux_context: "u:r:t:s0", selinux_apifs_context: "u:r:t:s0" }, host],
+    [{}, { ...host, selinux: false, apparmor: false }],
+  ])("%j is accepted", (options, modules) =>
+    expect(() => refuseLabels({ ...none, ...options }, modules)).not.toThrow(),
+  );
+
+  test.each([
+    [{ apparmor_profile: "x" }, host, "no profile of this name is loaded"],
+    [{ apparmor_profile: "nomad-web" }, { ...host, apparmor: false }, "does not use AppArmor"],
+    [{ selinux_apifs_context: "u:r:t:s0" }, { ...host, selinux: false }, "does not use SELinux"],
+  ])("%j is refused", (options, modules, sentence) =>
+    expect(() => refuseLabels({ ...none, ...options }, modules)).toThrow(sentence),
+  );
 });

@@ -1,6 +1,7 @@
 import { type OverlayMount, overlaySourceProblem } from "../config/mounts";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
+import { apparmorProfiles, hasApparmor, hasSelinux } from "../linux/security-modules";
 import type { TaskMount } from "../nspawn/arguments";
 import { bindOptionSince, type Features, IMAGE_POLICY_SINCE } from "../nspawn/features";
 import type { JobSettings } from "../rootfs/image-defaults";
@@ -23,8 +24,48 @@ export function refuseUnsupported({ options, job, mounts }: SupportQuestion, fea
       `Option suppress_sync = true needs systemd-nspawn 250 or later, and this client has ${features.version}.`,
     );
   }
+  refuseFamilies(options, features);
+  refuseLabels(options, { selinux: hasSelinux(), apparmor: hasApparmor(), profiles: apparmorProfiles() });
   for (const mount of mounts) refuseMount(mount, features);
   for (const overlay of options.overlay) refuseOverlay(overlay);
+}
+
+function refuseFamilies(
+  { restrict_address_families: names, boot, process_two }: TaskOptions,
+  features: Features,
+): void {
+  if (names.length === 0 || features.restrictAddressFamilies || !(boot || process_two)) return;
+  throw new ConfigError(
+    `Option restrict_address_families with ${boot ? "boot = true" : "process_two = true"} needs systemd-nspawn 261 or later, and this client has ${features.version}: set boot and process_two to false.`,
+  );
+}
+
+/** What the host's kernel has of SELinux and AppArmor. */
+interface SecurityModules {
+  readonly selinux: boolean;
+  readonly apparmor: boolean;
+  /** Names of AppArmor's profiles; undefined if they are not known. */
+  readonly profiles: readonly string[] | undefined;
+}
+
+/** @throws ConfigError for an option whose security module the host does not have */
+export function refuseLabels(
+  options: Pick<TaskOptions, "apparmor_profile" | "selinux_context" | "selinux_apifs_context">,
+  { selinux, apparmor, profiles }: SecurityModules,
+): void {
+  const { apparmor_profile: profile, selinux_context, selinux_apifs_context } = options;
+  const [labelled] = Object.entries({ selinux_context, selinux_apifs_context }).filter(
+    ([, value]) => value !== undefined,
+  );
+  const refuse = (option: string, value: string | undefined, why: string) => {
+    throw new ConfigError(`Option ${option} = ${JSON.stringify(value)} cannot be used on this client: ${why}.`);
+  };
+  if (labelled !== undefined && !selinux) refuse(...labelled, "its kernel does not use SELinux");
+  if (profile === undefined) return;
+  if (!apparmor) refuse("apparmor_profile", profile, "its kernel does not use AppArmor");
+  if (profiles?.includes(profile) === false && profile !== "unconfined") {
+    refuse("apparmor_profile", profile, "no profile of this name is loaded (see `aa-status`)");
+  }
 }
 
 function refuseVerityOptions(options: TaskOptions, { imagePolicy, version }: Features): void {

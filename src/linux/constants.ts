@@ -70,6 +70,7 @@ export const SYS = {
   fstatfs: 138,
   prctl: 157,
   chroot: 161,
+  mount: 165,
   exit_group: 231,
   mknodat: 259,
   newfstatat: 262,

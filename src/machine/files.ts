@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { errnoCode, errorText, ignoreMissing } from "../lib/errors";
 import { removeIfEmpty } from "../lib/files";
 import { defined } from "../lib/objects";
+import { createFifo } from "../linux/files";
 import { settingsFilePath } from "../nspawn/environment";
 import { LaunchError } from "../supervisor/supervisor";
 
@@ -26,6 +27,7 @@ export const machinePaths = (machine: string) => {
     notify: join(directory, "notify"),
     journal: join(directory, "journal"),
     credentials: join(directory, "credentials"),
+    gate: join(directory, "gate"),
   };
 };
 
@@ -109,6 +111,22 @@ async function writeCredentials(machine: string, contents: ReadonlyMap<string, U
 export function writeMachineProgram(machine: string, program: Uint8Array): Promise<string> {
   // All users of the container may run it, but none may read the variables in it.
   return writeNew(machine, machinePaths(machine).program, program, 0o711);
+}
+
+/**
+ * Makes the gate of a machine, a FIFO in which the program that starts the payload waits, and returns its path.
+ *
+ * @throws LaunchError if /run cannot be written
+ */
+export function makeMachineGate(machine: string): string {
+  const { gate } = machinePaths(machine);
+  try {
+    // The container's root is another user outside; on the host the directory's mode denies access to other users.
+    createFifo(gate, 0o444);
+    return gate;
+  } catch (error) {
+    throw fileErrorOf(machine, error);
+  }
 }
 
 /** Records the path of a machine's root in an image store, before that root is made. @throws LaunchError if /run cannot be written */

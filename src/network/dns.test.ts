@@ -29,6 +29,14 @@ test.each([
     "127.0.0.1\tlocalhost\n192.0.2.9 web # group\n",
     "127.0.0.1\tlocalhost\n192.0.2.9 web # group\n192.0.2.1 group\n192.0.2.7 db\n",
   ],
+  [
+    "a file that has the host name only, for a domain",
+    [],
+    ["web", "w"],
+    [],
+    "192.0.2.9 w\n",
+    `${LOCALHOST}192.0.2.9 w\n127.0.1.1 web\n`,
+  ],
   ["a file with all names", [], ["web"], [], "::1 localhost web\n", "::1 localhost web\n"],
 ])("/etc/hosts with %s", (_case, addresses, names, extra, existing, expected) => {
   expect(hostsFile({ addresses, names, extra }, existing)).toBe(expected);

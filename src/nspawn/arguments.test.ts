@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { plannedMounts } from "../../test/support/planned-mounts";
 import { decodeTaskConfig } from "../config/task/decode";
+import { DROP_IN_PATH } from "../systemd/networkd";
 import { type NspawnInput, nspawnArguments } from "./arguments";
 import { featuresOf } from "./features";
 
@@ -93,7 +94,7 @@ test.each([
   [252, { user_namespacing: false }, []],
   [257, {}, []],
 ])("the directories above networkd's drop-in belong to the container: %d, %j", (version, config, expected) => {
-  const given = args(config, { networkd: "/n", features: featuresOf(version) });
+  const given = args(config, { networkd: { file: "/n", path: DROP_IN_PATH }, features: featuresOf(version) });
   const tmpfs = given.filter((argument) => argument.startsWith("--tmpfs="));
   expect(tmpfs).toEqual(expected.map((path) => `--tmpfs=${path}:mode=0755,size=20%,nr_inodes=800k`));
   expect(given).toContain("--bind-ro=/n:/run/systemd/network/80-container-host0.network.d/50-nomad.conf");
@@ -105,6 +106,12 @@ describe("options", () => {
     [{ boot: true, command: ["--unit=x"] }, ["--boot", "--console=read-only", "--", "--unit=x"]],
     [{ boot: true, console: "pipe" }, ["--boot", "--console=pipe"]],
     [{ process_two: true }, ["--as-pid2"]],
+    [{ network: "macvlan:eth0", network_veth: true }, ["--network-macvlan=eth0"]],
+    [{ network: "ipvlan:eth0", network_veth: true }, ["--network-ipvlan=eth0"]],
+    [
+      { network: "none", network_veth: true, network_interface: ["a", "b"] },
+      ["--private-network", "--network-interface=a", "--network-interface=b"],
+    ],
     [{ console: "interactive" }, ["--console=interactive"]],
     [{ console: "passive" }, ["--console=passive"]],
     [{ console: "read-only" }, ["--console=read-only"]],

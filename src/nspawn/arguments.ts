@@ -1,8 +1,7 @@
-import { dirname } from "node:path";
 import type { OverlayMount, TmpfsMount } from "../config/mounts";
 import type { OptionTable } from "../config/option";
 import { type TaskOptions, taskOptions } from "../config/task/options";
-import { DROP_IN_PATH } from "../systemd/networkd";
+import { NETWORK_DIRECTORY } from "../systemd/networkd";
 import { namespaced } from "../values/private-users";
 import type { Features } from "./features";
 import { MACHINE_ID_PATH, type MachineId } from "./machine-id";
@@ -46,8 +45,8 @@ export interface NspawnInput {
   readonly groupHostname?: string;
   /** File to mount as /etc/hosts. */
   readonly hosts?: string;
-  /** File to mount where systemd-networkd in the container reads it. */
-  readonly networkd?: string;
+  /** File to mount where systemd-networkd in the container reads it, and that path. */
+  readonly networkd?: { readonly file: string; readonly path: string };
   /** Absent: what the image says. */
   readonly machineId?: MachineId | undefined;
   /** Units of the container's systemd that must not start, and an empty file, which masks them. */
@@ -76,8 +75,8 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...rowSwitches(options),
     ...verityPolicy(options, features),
     ...(options.user === undefined ? [] : [`${features.userSwitch}=${options.user}`]),
-    // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
-    ...(features.restrictAddressFamilies ? ["--restrict-address-families="] : []),
+    ...ambientSwitches(options),
+    ...addressFamilySwitches(options, features),
     ...userNamespaceSwitches(options),
     ...networkSwitches(options, input.network),
     ...(options.hostname === undefined && input.groupHostname !== undefined
@@ -121,11 +120,28 @@ function ownership({ private_users_ownership: asked, pivot_root }: TaskOptions):
   return asked === undefined || asked === "auto" ? (pivot_root === undefined ? "auto" : "chown") : asked;
 }
 
+function ambientSwitches({ ambient_capability: names }: TaskOptions): string[] {
+  return names.length === 0 ? [] : [`--ambient-capability=${names.join(",")}`];
+}
+
+/** Earlier versions leave it to the program that starts the payload (launch/payload-restrictions.ts). */
+function addressFamilySwitches({ restrict_address_families: names }: TaskOptions, features: Features): string[] {
+  if (!features.restrictAddressFamilies) return [];
+  // Explicitly no restriction: the container may use the address families that it could use with earlier versions.
+  if (names.length === 0) return ["--restrict-address-families="];
+  const denied = names.some((name) => name.startsWith("~"));
+  const list = names.map((name) => name.replace(/^~/, "")).join(" ");
+  return [`--restrict-address-families=${denied ? "~" : ""}${list}`, "--system-call-filter=~io_uring_setup"];
+}
+
 function networkSwitches(options: TaskOptions, network: NspawnInput["network"]): string[] {
   if (network === "joined") return [];
-  if (options.network?.kind === "none") return ["--private-network"];
-  const { network_veth: veth, network_bridge: bridge, network_zone: zone } = options;
+  const { network_veth: veth, network_bridge: bridge, network_zone: zone, network_interface: moved } = options;
+  const { kind, name } = options.network ?? {};
   return [
+    ...(kind === "none" ? ["--private-network"] : []),
+    ...(kind === "macvlan" || kind === "ipvlan" ? [`--network-${kind}=${name}`] : []),
+    ...moved.map((each) => `--network-interface=${each}`),
     ...(veth ? ["--network-veth"] : []),
     ...(bridge === undefined ? [] : [`--network-bridge=${bridge}`]),
     ...(zone === undefined ? [] : [`--network-zone=${zone}`]),
@@ -154,13 +170,13 @@ const RUNTIME_UNITS = "/run/systemd/system";
 function runSystemdSwitches({ networkd, masked, options, features }: NspawnInput): string[] {
   const units = masked?.units ?? [];
   const directories = [
-    ...(networkd === undefined ? [] : [dirname(dirname(DROP_IN_PATH))]),
+    ...(networkd === undefined ? [] : [NETWORK_DIRECTORY]),
     ...(units.length === 0 ? [] : [RUNTIME_UNITS]),
   ];
   const shift = namespaced(options) && !features.ownsMountParents && directories.length > 0;
   return [
     ...(shift ? ["/run/systemd", ...directories] : []).map((target) => tmpfsSwitch({ target, options: RUN_TMPFS })),
-    ...(networkd === undefined ? [] : [bindSwitch("bind-ro", networkd, DROP_IN_PATH, [])]),
+    ...(networkd === undefined ? [] : [bindSwitch("bind-ro", networkd.file, networkd.path, [])]),
     ...units.map((unit) => bindSwitch("bind-ro", masked?.file ?? "", `${RUNTIME_UNITS}/${unit}`, [])),
   ];
 }

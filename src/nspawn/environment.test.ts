@@ -201,6 +201,8 @@ test.each([
   ["A='x'\n", "tmpfs", "A='x'\n"],
   [undefined, "disk", "SYSTEMD_NSPAWN_TMPFS_TMP='0'\n"],
   ["A='x'\n", "disk", "A='x'\nSYSTEMD_NSPAWN_TMPFS_TMP='0'\n"],
-] as const)("systemd-nspawn's own variables beside %j with /tmp as %s", (text, tmp, expected) => {
-  expect(nspawnVariables(text, tmp)).toBe(expected);
+  [undefined, "privileged", "SYSTEMD_NSPAWN_API_VFS_WRITABLE='1'\n"],
+] as const)("systemd-nspawn's own variables beside %j: %s", (text, how, expected) => {
+  const privileged = how === "privileged";
+  expect(nspawnVariables(text, { tmp: privileged ? "tmpfs" : how, privileged })).toBe(expected);
 });

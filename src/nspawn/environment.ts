@@ -101,11 +101,18 @@ export function taskEnvironment(
  *
  * @param tmp "disk": /tmp is the image's own, instead of the tmpfs that systemd-nspawn mounts there (SYSTEMD_NSPAWN_TMPFS_TMP, in every
  *   supported version: ENVIRONMENT.md of systemd)
+ * @param privileged /sys and /proc/sys are writable (SYSTEMD_NSPAWN_API_VFS_WRITABLE, in the same file)
  * @returns undefined if no such file is needed
  */
-export function nspawnVariables(environmentText: string | undefined, tmp: "disk" | "tmpfs"): string | undefined {
-  if (tmp === "tmpfs") return environmentText;
-  return `${environmentText ?? ""}${environmentFile({ SYSTEMD_NSPAWN_TMPFS_TMP: "0" })}`;
+export function nspawnVariables(
+  environmentText: string | undefined,
+  { tmp, privileged }: { readonly tmp: "disk" | "tmpfs"; readonly privileged: boolean },
+): string | undefined {
+  const own = {
+    ...(tmp === "disk" ? { SYSTEMD_NSPAWN_TMPFS_TMP: "0" } : {}),
+    ...(privileged ? { SYSTEMD_NSPAWN_API_VFS_WRITABLE: "1" } : {}),
+  };
+  return Object.keys(own).length === 0 ? environmentText : `${environmentText ?? ""}${environmentFile(own)}`;
 }
 
 type Variable = readonly [name: string, value: string];

@@ -46,8 +46,11 @@ export function parseLinkState(text: string): LinkManagement {
   }
 }
 
+/** Where systemd-networkd in a container looks for files that exist until its reboot (systemd.network(5)). */
+export const NETWORK_DIRECTORY = "/run/systemd/network";
+
 /**
  * Where systemd-networkd in a container looks for drop-ins to its own file for the link to the host
  * (80-container-host0.network, systemd.network(5)). They do not affect an image that has another file for it.
  */
-export const DROP_IN_PATH = "/run/systemd/network/80-container-host0.network.d/50-nomad.conf";
+export const DROP_IN_PATH = `${NETWORK_DIRECTORY}/80-container-host0.network.d/50-nomad.conf`;

@@ -12,7 +12,7 @@ import type { LaunchedContainer } from "../launch/launcher";
 import { settles } from "../lib/deadline";
 import { type Certain, certain } from "../lib/promises";
 import type { OomState } from "../linux/cgroup/oom";
-import type { NetworkAttachment } from "../network/private/attachment";
+import type { TaskNetwork } from "../network/network";
 import { lostExit } from "../nspawn/exit";
 import type { Exit } from "../nspawn/payload";
 import { stopSignal } from "../nspawn/stop-signal";
@@ -49,7 +49,7 @@ type TaskLife = keyof typeof transitions;
 export class Task {
   readonly container: Container;
   /** Undefined if the container uses the host's network, or its group's. */
-  readonly network: NetworkAttachment | undefined;
+  readonly network: TaskNetwork | undefined;
   /** Resolves when the container has exited; never rejects. */
   readonly ended: Certain<Exit>;
   readonly #filters = new FilterCache();

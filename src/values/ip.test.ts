@@ -7,6 +7,7 @@ import {
   formatSubnet,
   freePosition,
   freeSubnet,
+  interfaceAddressProblem,
   isLocal,
   linkAddresses,
   networkOf,
@@ -156,4 +157,22 @@ describe("subnets", () => {
     ["192.168.7.2/28", "192.168.7.3/28"],
     ["192.168.7.1/32", undefined],
   ])("the peer of %s is %s", (host, other) => expect(written(peerAddress(subnet(host)))).toBe(other));
+});
+
+test.each([
+  ["192.0.2.10/24", 4, undefined],
+  ["192.0.2.10/31", 4, undefined],
+  ["192.0.2.10", 4, "with the length of its network"],
+  ["2001:db8::1/64", 4, "it must be an IPv4 address"],
+  ["192.0.2.0/24", 4, "it must be the address of one host"],
+  ["192.0.2.255/24", 4, "it must be the address of one host"],
+  ["224.0.0.1/24", 4, "it must be the address of one host"],
+  ["127.0.0.2/8", 4, "that other hosts can reach"],
+  ["2001:db8::10/64", 6, undefined],
+  ["fe80::1/64", 6, "that other hosts can reach"],
+  ["ff02::1/64", 6, "it must be the address of one host"],
+] as const)("whether %s can be the address of an interface, IPv%i", (text, family, problem) => {
+  const found = interfaceAddressProblem(text, family);
+  if (problem === undefined) expect(found).toBeUndefined();
+  else expect(found).toContain(problem);
 });

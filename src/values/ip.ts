@@ -97,6 +97,25 @@ export function isLocal(address: Address): boolean {
   return [linkLocal, linkLocal4, loopback4, loopback6].some((network) => overlaps(network, alone));
 }
 
+/** Why "ADDRESS/PREFIX" cannot be given to an interface, or undefined. */
+export function interfaceAddressProblem(text: string, family: Family): string | undefined {
+  const subnet = parseSubnet(text);
+  const example = family === 4 ? "192.0.2.10/24" : "2001:db8::10/64";
+  if (subnet?.family !== family)
+    return `it must be an IPv${family} address with the length of its network, such as "${example}"`;
+  const bits = addressBits[family] - subnet.prefix;
+  const host = subnet.value - networkOf(subnet).value;
+  const whole = bits > 1 && (host === 0n || (family === 4 && host === (1n << BigInt(bits)) - 1n));
+  const multicast = family === 4 ? subnet.value >> 28n === 0xen : subnet.value >> 120n === 0xffn;
+  if (subnet.value === 0n || whole || multicast) return "it must be the address of one host";
+  return isLocal(subnet) ? "it must be an address that other hosts can reach" : undefined;
+}
+
+/** Whether an address is in a network. */
+export function contains(network: Subnet, address: Address): boolean {
+  return overlaps(network, { ...address, prefix: addressBits[address.family] });
+}
+
 function parseIpv6(text: string): bigint {
   const [head = "", tail] = text.split("::");
   const groups = (part: string | undefined) =>

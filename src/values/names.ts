@@ -58,6 +58,15 @@ export function hostnameProblem(name: string): string | undefined {
     : "it must consist of letters, digits, inner hyphens and single dots";
 }
 
+/** Why a text is not the name of a DNS domain (RFC 1123), or undefined; the dot of the root at its end is allowed. */
+export function domainProblem(name: string): string | undefined {
+  if (name.length > 253) return "it must not be longer than 253 characters";
+  const label = "[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?";
+  return new RegExp(`^${label}(?:\\.${label})*\\.?$`).test(name)
+    ? undefined
+    : "it must consist of letters, digits, inner hyphens and single dots";
+}
+
 /**
  * Why systemd's ifname_valid() rejects a network interface name, or undefined. `prefix` is what systemd-nspawn
  * puts before it.

@@ -137,6 +137,16 @@ test("container-life.hcl has names, an init, a user and a limit; and a system th
   await stopped(id, of("booted"), "booted");
 }, 240_000);
 
+test("network-and-rights.hcl has its address, names, kernel settings and one capability", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("network-and-rights.hcl"), { image: busybox });
+  await untilRunning(nomad.api, allocId, "program", 60_000);
+  const log = await nomad.api.logsUntil(allocId, "program", "CapEff");
+  expect(log).toBe(
+    "nameserver 192.0.2.53\nsearch int.example.org\noptions ndots:2\nedge-1.int.example.org\n1024\nCapEff:\t0000000000002000\n",
+  );
+  await stopped(id, allocId, "program");
+}, 120_000);
+
 test("docker-like.hcl runs with the options of a job of the Docker driver", async () => {
   const config = {
     Entrypoint: ["/bin/sh", "-c", 'echo "$0 $1"; id -G; ls /sys/class/net', "entrypoint"],

@@ -232,5 +232,5 @@ test("a volume at /etc/hosts or /etc/resolv.conf is the only thing that is mount
     "# hosts of the volume\n# resolv.conf of the volume\n2\n",
   );
   const refused = await bench.task({ ...shell(bench.busybox, "true", { extra_hosts: ["db:192.0.2.1"] }), mounts });
-  expect(await sentence(bench.start(refused))).toContain("exclude each other: write the names into the file");
+  expect(await sentence(bench.start(refused))).toContain("exclude each other: write into the file of the volume");
 });

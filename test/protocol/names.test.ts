@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debianImage } from "../../tools/images/images";
 import { archiveOf, writeImage } from "../support/oci-image";
-import { copyTree, type Fixture, useFixture } from "./fixture";
+import { copyTree, type Fixture, openFixture, useFixture } from "./fixture";
 import { inside, sentence } from "./inside";
 
 let bench: Fixture;
@@ -73,6 +73,12 @@ describe("a directory", () => {
     expect(text).toMatch(/^127\.0\.1\.1 +web-1$/m);
   });
 
+  test("with a domain has a fully qualified name", async () => {
+    const script = "hostname; hostname -f; hostname -d";
+    const more = { image: await debianImage(), hostname: "web-1", domainname: "int.example.org" };
+    expect(await inside(bench, script, more)).toBe("web-1\nweb-1.int.example.org\nint.example.org\n");
+  });
+
   test("with the file keeps its lines in a root that the driver makes", async () => {
     const image = await directory("made", "192.0.2.8 own localhost\n");
     expect(await inside(bench, SHOW, { image, hostname: "web-1" })).toBe(
@@ -119,4 +125,12 @@ test("a job's own file wins, and cannot be combined with further names", async (
 test.each([["db"], ["db:host-gateway"], ["d b:192.0.2.7"]])("further name %j is refused", async (entry) => {
   const task = await bench.task({ config: { image: stored, extra_hosts: [entry] } });
   expect(await sentence(bench.start(task))).toContain("Option extra_hosts[0]");
+});
+
+test("the operator's name servers are those of containers with a network of their own, unless the job has others", async () => {
+  await using own = await openFixture({ network: [{ dns_servers: ["192.0.2.99"] }] });
+  const script = "grep nameserver /etc/resolv.conf";
+  expect(await inside(own, script, { network_veth: true })).toBe("nameserver 192.0.2.99\n");
+  const dns_servers = ["192.0.2.53"];
+  expect(await inside(own, script, { network_veth: true, dns_servers })).toBe("nameserver 192.0.2.53\n");
 });

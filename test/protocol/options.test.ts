@@ -141,9 +141,9 @@ describe("mounts", () => {
   });
 
   test("the dns block is the container's resolv.conf", async () => {
-    const dns = { servers: ["192.0.2.1"], searches: ["x.test"], options: [] };
+    const dns = { servers: ["192.0.2.1"], searches: ["x.test"], options: ["ndots:2"] };
     const end = await bench.finished({ ...shell(bench.busybox, "cat /etc/resolv.conf"), dns });
-    expect(end.stdout).toBe("nameserver 192.0.2.1\nsearch x.test\n");
+    expect(end.stdout).toBe("nameserver 192.0.2.1\nsearch x.test\noptions ndots:2\n");
   });
 });
 

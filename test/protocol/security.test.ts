@@ -194,3 +194,26 @@ describe("image_paths", () => {
     },
   );
 });
+
+describe("allow_devices and allow_boot", () => {
+  let strict: Fixture;
+  beforeAll(async () => {
+    strict = await openFixture({ allow_privileged_binds: false, allow_devices: ["/dev/nu*"], allow_boot: false });
+  });
+  afterAll(() => strict[Symbol.asyncDispose]());
+
+  test("a device that is named can be used", async () => {
+    expect(await inside(strict, "ls /dev/mine", { devices: ["/dev/null:/dev/mine:r"] })).toBe("/dev/mine\n");
+  });
+
+  test.each([
+    [
+      { devices: ["/dev/zero"] },
+      'Option devices asks for "/dev/zero", which this client does not allow: allow_devices',
+    ],
+    [{ boot: true }, "Option boot = true is not allowed on this client (allow_boot = false)"],
+  ])("%j is refused", async (more, expected) => {
+    const task = await strict.task(shell(strict.busybox, "true", more));
+    expect(await sentence(strict.start(task))).toContain(expected);
+  });
+});

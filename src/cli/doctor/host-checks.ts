@@ -19,6 +19,8 @@ export function hostFindings(facts: HostFacts): Finding[] {
     overlayfs(facts),
     pidfd(facts),
     exec(facts),
+    labels(facts),
+    ...cdi(facts),
   ];
 }
 
@@ -161,4 +163,38 @@ function exec({ kernel, ownFilters }: HostFacts): Finding {
         "This process runs under a seccomp filter, so the kernel does not let it read a task's filters: commands in tasks run with the agent's filters instead.",
         "Run the Nomad agent without SystemCallFilter= and similar settings.",
       );
+}
+
+function labels({ labels: { selinux, apparmor } }: HostFacts): Finding {
+  const report = about("security modules");
+  const used = [
+    ...(selinux ? ["SELinux (selinux_context)"] : []),
+    ...(apparmor ? ["AppArmor (apparmor_profile)"] : []),
+  ];
+  return report.ok(
+    used.length === 0
+      ? "The kernel uses neither SELinux nor AppArmor: tasks with selinux_context or apparmor_profile are refused."
+      : `The kernel uses ${used.join(" and ")}.`,
+  );
+}
+
+function cdi({ cdi: files }: HostFacts): Finding[] {
+  const report = about("cdi");
+  const kinds = files.flatMap(({ spec }) =>
+    typeof spec === "string" ? [] : [`${spec.kind} (${spec.devices.length})`],
+  );
+  const broken = files.flatMap(({ path, spec }) => (typeof spec === "string" ? [{ path, spec }] : []));
+  return [
+    report.ok(
+      kinds.length === 0
+        ? "No CDI devices: /etc/cdi and /var/run/cdi have no specification, which cdi_devices and GPUs of Nomad's nvidia plugin need."
+        : `CDI devices, by kind: ${kinds.join(", ")}.`,
+    ),
+    ...broken.map(({ path, spec }) =>
+      report.warning(
+        `The CDI specification ${path} cannot be used: ${spec}.`,
+        "Write it again with the program of the devices' vendor, as root, with mode 0644.",
+      ),
+    ),
+  ];
 }

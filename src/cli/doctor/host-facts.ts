@@ -1,3 +1,4 @@
+import type { CdiFile } from "../../cdi/read";
 import type { CgroupLayout } from "../../linux/cgroup/layout";
 import type { NetworkFacts } from "./network-checks";
 
@@ -87,6 +88,10 @@ export interface HostFacts {
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
   readonly downloads: DownloadFact;
+  /** Whether the kernel uses these security modules. */
+  readonly labels: { readonly selinux: boolean; readonly apparmor: boolean };
+  /** Specifications of CDI devices, and files that cannot be used. */
+  readonly cdi: readonly CdiFile[];
   /** The program du(1) is installed. */
   readonly du: boolean;
   readonly network: NetworkFacts;

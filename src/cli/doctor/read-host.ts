@@ -12,6 +12,7 @@ import { connect } from "node:net";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import { getCACertificates } from "node:tls";
+import { readCdiFiles } from "../../cdi/read";
 import { findKeyring } from "../../image/machine/verify";
 import { FORMAT, storePaths } from "../../image/store/store-format";
 import { errnoCode, errorText } from "../../lib/errors";
@@ -21,6 +22,7 @@ import { readMounts } from "../../linux/mount";
 import { openPidfd } from "../../linux/pidfd";
 import { parseRights } from "../../linux/proc";
 import { findProgram } from "../../linux/programs";
+import { hasApparmor, hasSelinux } from "../../linux/security-modules";
 import { readNspawn } from "../../nspawn/installation";
 import { importdAvailable, machinedAvailable, systemdPresence } from "../../systemd/presence";
 import type { HostFacts, ImageStoreFact, NspawnFact, Reachability } from "./host-facts";
@@ -79,6 +81,8 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
     pidfd: hasPidfd(),
     ownFilters: parseRights(readFileSync("/proc/self/status", "utf8")).filters,
     imageStore: readImageStore(storeDirectory),
+    labels: { selinux: hasSelinux(), apparmor: hasApparmor() },
+    cdi: readCdiFiles(),
     du: findProgram("du") !== undefined,
     downloads: {
       importd: systemdPresence().booted && bus === "yes" && importdAvailable(),

@@ -14,13 +14,16 @@ test("an empty config has the defaults", () => {
     allow_task_images: true,
     allow_caps: ["all"],
     allow_properties: [],
+    allow_sysctls: ["*"],
     allow_negative_oom_score_adjust: false,
+    allow_privileged: false,
+    allow_boot: true,
     allow_privileged_binds: true,
     allow_host_network: true,
     require_user_namespacing: false,
     image_store: "/var/lib/nomad-driver-nspawn",
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
-    network: { bridges: [], address_wait: 5000 },
+    network: { bridges: [], interfaces: [], dns_servers: [], address_wait: 5000 },
     slice: "machine.slice",
     pull_timeout: 600_000,
     stop_timeout: 30_000,
@@ -75,7 +78,7 @@ describe("rejected with one sentence", () => {
       { network: { ipv6_pool: "10.0.0.0/8" } },
       'Option network.ipv6_pool = "10.0.0.0/8" is not valid: it must be an IPv6 network of at least /64, or "none".',
     ],
-    ...["l*", 'lo"drop;#', "a b", "-x", "br0\n", "br0;", "brücke", "$x", "a{b"].map(
+    ...['lo"drop;#', "a b", "-x", "br0\n", "br0;", "brücke", "$x", "a{b"].map(
       (name) =>
         [
           { network: { bridges: [name] } },
@@ -138,6 +141,11 @@ describe("the operator's policy", () => {
       { capability: ["CAP_KILL"] },
       { allow_caps: [] },
       'Option capability asks for "CAP_KILL", which this client does not allow: allow_caps of the plugin\'s config allows nothing.',
+    ],
+    [
+      { boot: true },
+      { allow_boot: false },
+      "Option boot = true is not allowed on this client (allow_boot = false): set boot = false, and run a single command.",
     ],
     [
       { properties: { IOWeight: "5" } },

@@ -11,7 +11,7 @@ import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
 import { sizeLimit } from "../size-row";
-import { absolutePath, checked, Problem, parsed, text } from "../validators";
+import { absolutePath, checked, filledText, Problem, parsed, text } from "../validators";
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
 import { authOptions, registryOptions } from "./registry";
@@ -74,6 +74,13 @@ export const pluginOptions = {
     meaning: "Unit properties that a task may set with `properties`; none by default.",
     example: 'allow_properties = ["IOWeight"]',
   }),
+  allow_sysctls: option({
+    type: { kind: "strings" },
+    schema: v.optional(v.array(filledText), ["*"]),
+    allowed: "a list of names with dots, in which `*` stands for any characters",
+    meaning: "Kernel settings that a task may set with `sysctl`; any that a container can have of its own by default.",
+    example: 'allow_sysctls = ["net.core.*", "net.ipv4.tcp_*"]',
+  }),
   allow_negative_oom_score_adjust: option({
     ...flag(false),
     meaning:
@@ -83,6 +90,23 @@ export const pluginOptions = {
     ...flag(true),
     meaning:
       "Whether tasks may mount host paths outside their task directory (`bind`, `bind_read_only`, `overlay`, `devices`).",
+  }),
+  allow_privileged: option({
+    ...flag(false),
+    meaning:
+      "Whether tasks may be `privileged`: such a task can do anything on the client that its root can. `allow_caps` does not apply to them.",
+  }),
+  allow_devices: option({
+    type: { kind: "strings" },
+    schema: v.optional(v.array(v.pipe(text, checked(devicePatternProblem)))),
+    allowed: "a list of paths, in which `*` stands for any characters, and of names of CDI devices",
+    meaning:
+      "Devices that tasks may name with `devices` and `cdi_devices`, also if `allow_privileged_binds` is `false`; by default any device if that is `true`, and none otherwise. Devices that Nomad assigned by a `device` block are always allowed.",
+    example: 'allow_devices = ["/dev/fuse", "/dev/dri/*", "nvidia.com/gpu=*"]',
+  }),
+  allow_boot: option({
+    ...flag(true),
+    meaning: "Whether tasks may boot a system (`boot = true`), or only run single commands.",
   }),
   allow_host_network: option({
     ...flag(true),
@@ -143,6 +167,12 @@ export const pluginOptions = {
     example: 'registry {\n  default    = "registry.lan:5000"\n  plain_http = ["registry.lan:5000"]\n}',
   }),
 };
+
+function devicePatternProblem(pattern: string): string | undefined {
+  return pattern.startsWith("/") || pattern === "*" || /^[^/=]+\/[^/=]+=./.test(pattern)
+    ? undefined
+    : 'it must be an absolute path such as "/dev/dri/*", or a CDI device such as "vendor.com/class=*"';
+}
 
 /** Validates a whole plugin config. */
 export const pluginSchema = v.strictObject(schemasOf(pluginOptions));

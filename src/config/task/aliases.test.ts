@@ -1,6 +1,7 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { encode } from "@msgpack/msgpack";
 import { ConfigError } from "../../lib/errors";
+import { inJobsWords } from "./aliases";
 import { decodeTaskConfig } from "./decode";
 
 const decode = (config: object) => decodeTaskConfig(encode({ image: "/i", network_veth: true, ...config }));
@@ -86,3 +87,29 @@ test.each([
   [{ ulimit: { files: "1" } }, "a limit must be"],
   [{ work_dir: "relative" }, "it must be an absolute path"],
 ])("%j is refused", (config, message) => expect(refusal(config)).toContain(message));
+
+describe("errors name options as the job has written them", () => {
+  test.each([
+    [{ cap_add: ["NOPE"] }, 'Option cap_add[0] = "NOPE" is not valid: it must be the name of a capability such as'],
+    [{ cap_add: ["KILL"], cap_drop: ["KILL"] }, 'Options cap_add and cap_drop both name "CAP_KILL"'],
+    [{ capability: ["KILL"], cap_drop: ["KILL"] }, 'Options capability and cap_drop both name "CAP_KILL"'],
+    [{ work_dir: "x" }, "Option work_dir = "],
+    [{ oom_score_adj: 5000 }, "Option oom_score_adj = 5000 is not valid"],
+    [{ ulimit: { nofile: "x" } }, 'Option ulimit["NOFILE"] = "x" is not valid'],
+    [
+      { network_mode: "none", network_zone: "a" },
+      'Options network (of network_mode) = "none" and network_zone = "a" exclude each other',
+    ],
+    [{ capability: ["NOPE"] }, 'Option capability[0] = "NOPE" is not valid'],
+  ])("%j", (config, sentence) => expect(refusal(config)).toContain(sentence));
+
+  test("also for what is checked later", () => {
+    const raw = { cap_add: ["SYS_ADMIN"], volumes: ["/etc:/x"] };
+    expect(inJobsWords('Option capability asks for "CAP_SYS_ADMIN", which', raw)).toBe(
+      'Option cap_add asks for "CAP_SYS_ADMIN", which',
+    );
+    expect(inJobsWords('bind "/etc" is a path of the host', raw)).toBe(
+      'bind (of volumes) "/etc" is a path of the host',
+    );
+  });
+});

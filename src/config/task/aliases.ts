@@ -21,6 +21,8 @@ export type Fragment = Readonly<Record<string, unknown>>;
 /** One alias: its row, and what it stands for. */
 interface Alias {
   readonly row: AnyOption;
+  /** Whether the option has the same value, and only another name. */
+  readonly same?: true;
   /** @param value normalized by the row's type, not yet validated */
   readonly convert: (value: unknown) => Fragment | Problem;
 }
@@ -31,6 +33,7 @@ function renamed(to: string, row: AnyOption, change: (value: unknown) => unknown
   const meaning = `The same as \`${to}\`, under the name of other drivers.`;
   return {
     row: option({ type, schema: ANY, meaning, ...(allowed === undefined ? {} : { allowed }) }),
+    same: true,
     convert: (value) => ({ [to]: change(value) }),
   };
 }
@@ -166,4 +169,28 @@ function isMountText(value: unknown): boolean {
 
 function shown(value: unknown): string {
   return typeof value === "string" ? ` = ${JSON.stringify(value.slice(0, 120))}` : "";
+}
+
+/** What may follow the name of an option in an error. */
+const FOLLOWS = String.raw`(?=\[| = | (?:both|exclude|asks|needs|and|is|without|names|sets|cannot) | ")`;
+
+/**
+ * An error in the words of the job: options that it has written as aliases have these names.
+ *
+ * @param sentence names options after "Option", "Options" or "and", or at its beginning
+ * @param raw the job's config block, with its own names
+ */
+export function inJobsWords(sentence: string, raw: Fragment): string {
+  let result = sentence;
+  for (const [name, { convert, same }] of Object.entries(ALIASES)) {
+    if (raw[name] === undefined || raw[name] === null) continue;
+    const fragment = convert(raw[name]);
+    for (const target of fragment instanceof Problem ? [] : Object.keys(fragment)) {
+      // With both, it is not known which of them is meant.
+      if (raw[target] !== undefined && raw[target] !== null) continue;
+      const shownName = same === true ? name : `${target} (of ${name})`;
+      result = result.replace(new RegExp(`(\\bOptions? |\\band |^)${target}${FOLLOWS}`, "g"), `$1${shownName}`);
+    }
+  }
+  return result;
 }

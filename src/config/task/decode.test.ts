@@ -481,7 +481,21 @@ test.each([
   [{ network: "zone:a", network_veth: false }, 'network = "zone:a" and network_veth = false exclude each other'],
   [{ network: "none", network_zone: "a" }, 'network = "none" and network_zone = "a" exclude each other'],
   [{ network: "bridge:a", network_bridge: "b" }, 'network = "bridge:a" and network_bridge = "b" exclude each other'],
-  [{ network: "lan" }, 'it must be "host", "none", "private", "zone:NAME" or "bridge:NAME"'],
-  [{ network: "macvlan:eth0" }, "cannot give a container an address on macvlan"],
+  [
+    { network: "lan" },
+    'it must be "host", "none", "private", "zone:NAME", "bridge:NAME", "macvlan:INTERFACE" or "ipvlan:INTERFACE"',
+  ],
+  [{ network: "macvlan:../x" }, "of the name, it must consist of"],
+  [{ ipv4_gateway: "192.0.2.1" }, "Option ipv4_gateway needs ipv4_address."],
+  [
+    { ipv4_address: "192.0.2.9/24", ipv4_gateway: "198.51.100.1" },
+    "is not another address in the network of ipv4_address",
+  ],
+  [{ mac_address: "01:00:5e:00:00:01" }, "it must be the address of one interface"],
+  [{ network_interface: ["eth0; x"] }, "Option network_interface[0]"],
+  [{ hostname: "a.example", domainname: "b.example" }, "the host name has a domain already"],
+  [{ resolv_conf: "off", dns_options: ["ndots:2"] }, 'Options resolv_conf = "off" and dns_options exclude each other'],
+  [{ dns_servers: ["dns.example"] }, "it must be an IPv4 or IPv6 address"],
+  [{ dns_search_domains: ["a b"] }, "it must consist of letters"],
   [{ network: "zone:" }, "it must not be empty"],
 ])("%j is refused", (config, message) => expect(refusal({ ...IMAGE, ...config })).toContain(message));

@@ -1,10 +1,11 @@
 import * as v from "valibot";
+import { parseCdiName } from "../../cdi/spec";
 import { variableNameProblem } from "../../values/names";
 import { credentialFileProblem, credentialNameProblem, credentialProblem } from "../credentials";
 import { bindSourceProblem, bindTargetProblem, parseDevice, parseOverlay, parseTmpfs } from "../mounts";
 import { option } from "../option";
 import { choice, stringMap, strings } from "../row-types";
-import { absolutePath, parsed, text } from "../validators";
+import { absolutePath, checked, parsed, text } from "../validators";
 
 const bindChecks = { name: bindSourceProblem, value: bindTargetProblem };
 const BIND_ALLOWED = "a map of host path to absolute path in the container";
@@ -100,4 +101,17 @@ export const fileOptions = {
     nspawn: "--bind=",
     example: 'devices = ["/dev/fuse", "/dev/net/tun:/dev/net/tun:rw"]',
   }),
+  cdi_devices: option({
+    ...strings(v.pipe(text, checked(cdiNameProblem))),
+    allowed: 'a list of names of CDI devices, "VENDOR/CLASS=NAME"',
+    meaning:
+      "Devices of the Container Device Interface, with what containers need of them: device nodes, mounts, variables and groups from the specifications in `/etc/cdi` and `/var/run/cdi` of the client (docs/configuration.md).",
+    example: 'cdi_devices = ["nvidia.com/gpu=0"]',
+  }),
 };
+
+function cdiNameProblem(name: string): string | undefined {
+  return parseCdiName(name) === undefined
+    ? 'it must be the name of a CDI device, such as "nvidia.com/gpu=0"'
+    : undefined;
+}

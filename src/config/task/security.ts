@@ -1,6 +1,8 @@
 import * as v from "valibot";
+import { addressFamilyProblem } from "../../values/address-families";
 import { canonicalCapability, isUnitProperty, systemCallProblem } from "../../values/names";
 import { canonicalLimit, limitNameProblem, limitValueProblem } from "../../values/rlimits";
+import { NAMESPACED_SYSCTLS, parseSysctl } from "../../values/sysctl";
 import { option } from "../option";
 import { choice, flag, string, stringMap, strings } from "../row-types";
 import { checked, Problem, parsed, text } from "../validators";
@@ -28,6 +30,11 @@ export const securityOptions = {
     defaultInSpec: true,
     meaning: "Run the container in a user namespace, so that its root is not the host's root.",
     nspawn: "-U",
+  }),
+  privileged: option({
+    ...flag(false),
+    meaning:
+      "As with the Docker driver: root in the container is root on the client, with all capabilities, all system calls, all devices and a writable `/sys` and `/proc/sys` (docs/security.md). The operator must allow it with `allow_privileged`.",
   }),
   private_users: option({
     ...string(v.pipe(text, checked(privateUsersProblem))),
@@ -58,6 +65,51 @@ export const securityOptions = {
     nspawn: "--drop-capability=",
     example: 'drop_capability = ["CAP_NET_RAW"]',
     switches: (names) => (names.length === 0 ? [] : [`--drop-capability=${names.join(",")}`]),
+  }),
+  ambient_capability: option({
+    ...strings(
+      v.pipe(
+        capability,
+        checked((name: string) =>
+          name === "all" ? 'it must be the name of one capability; "all" cannot be ambient' : undefined,
+        ),
+      ),
+    ),
+    allowed: "a list of capabilities",
+    meaning:
+      "Capabilities that the command has although its `user` is not root, and that programs it runs keep (ambient capabilities, capabilities(7)). They need not be in `capability`, and the operator limits them in the same way. Needs `boot = false`.",
+    nspawn: "--ambient-capability=",
+    example: 'ambient_capability = ["CAP_NET_RAW"]',
+  }),
+  restrict_address_families: option({
+    ...strings(v.pipe(text, checked(addressFamilyProblem))),
+    allowed: 'a list of address families, or "none"',
+    meaning:
+      "Address families for which the container can make sockets (RestrictAddressFamilies= of systemd.exec(5)), or, with a leading `~` before each, for which it cannot. io_uring is not available then. With `boot` or `process_two` it needs systemd-nspawn 261.",
+    nspawn: "--restrict-address-families=",
+    example: 'restrict_address_families = ["AF_UNIX", "AF_INET", "AF_INET6"]',
+  }),
+  apparmor_profile: option({
+    ...string(v.pipe(text, checked(labelProblem))),
+    allowed: "the name of a profile that is loaded on the client",
+    meaning: "AppArmor profile of the command, on clients with AppArmor. Needs `boot = false`.",
+    example: 'apparmor_profile = "nomad-web"',
+  }),
+  selinux_context: option({
+    ...string(v.pipe(text, checked(labelProblem))),
+    allowed: "a security context",
+    meaning: "SELinux context of the container's processes, on clients with SELinux.",
+    nspawn: "--selinux-context=",
+    example: 'selinux_context = "system_u:system_r:container_t:s0:c1,c2"',
+    switches: (context) => [`--selinux-context=${context}`],
+  }),
+  selinux_apifs_context: option({
+    ...string(v.pipe(text, checked(labelProblem))),
+    allowed: "a security context",
+    meaning: "SELinux context of the files in the container's `/proc`, `/sys`, `/dev` and tmpfs file systems.",
+    nspawn: "--selinux-apifs-context=",
+    example: 'selinux_apifs_context = "system_u:object_r:container_file_t:s0:c1,c2"',
+    switches: (context) => [`--selinux-apifs-context=${context}`],
   }),
   no_new_privileges: option({
     ...flag(false),
@@ -90,12 +142,33 @@ export const securityOptions = {
     meaning: "Adjusts the OOM killer's preference for this container (proc_pid_oom_score_adj(5)).",
     example: "oom_score_adjust = 100",
   }),
+  sysctl: option({
+    ...stringMap({ name: sysctlNameProblem, value: sysctlValueProblem }),
+    allowed: "a map of kernel setting to value",
+    meaning: `Kernel settings of the container (sysctl(8)), with dots or slashes: ${NAMESPACED_SYSCTLS}. Those of \`net\` need a network other than the client's, and belong to the whole group in a group's network. The operator may limit them with \`allow_sysctls\`.`,
+    example: 'sysctl = {\n  "net.core.somaxconn" = "1024"\n}',
+  }),
   properties: option({
     ...stringMap({ name: propertyNameProblem, value: propertyValueProblem }),
     meaning: "Additional properties of the task's systemd unit; the operator must allow each with `allow_properties`.",
     example: 'properties = {\n  IOWeight = "50"\n}',
   }),
 };
+
+function labelProblem(label: string): string | undefined {
+  return /^[\x21-\x7e]{1,255}$/.test(label)
+    ? undefined
+    : "it must consist of at most 255 printable characters without spaces";
+}
+
+function sysctlNameProblem(name: string): string | undefined {
+  const parsedName = parseSysctl(name);
+  return typeof parsedName === "string" ? parsedName : undefined;
+}
+
+function sysctlValueProblem(value: string): string | undefined {
+  return /^[\x20-\x7e\t]{1,1024}$/.test(value) ? undefined : "it must be one line of at most 1024 printable characters";
+}
 
 function propertyValueProblem(value: string): string | undefined {
   if (/[\r\n]/.test(value)) return "it must be one line";

@@ -1,6 +1,6 @@
 import { unless } from "../../lib/errors";
 import { defined } from "../../lib/objects";
-import { type Address, addressBytes, addressOfBytes, formatSubnet, type Subnet } from "../../values/ip";
+import { type Address, addressBytes, addressOfBytes, formatSubnet, macBytes, type Subnet } from "../../values/ip";
 import { AF_OF_IP } from "../constants";
 import { decodeAttributes, encodeAttributes, type Message, readText, readU32, text, u32 } from "./message";
 import { NETLINK, NetlinkSocket, NLM_F_CREATE, NLM_F_REPLACE } from "./socket";
@@ -113,6 +113,12 @@ export class Links implements Disposable {
 
   setUp(index: number): void {
     this.#socket.request("Cannot set up a network interface", RTM_NEWLINK, 0, linkHeader({ index, up: true }));
+  }
+
+  /** Sets an interface's hardware address. */
+  setMac(index: number, mac: string): void {
+    const attributes = encodeAttributes([[IFLA_ADDRESS, macBytes(mac)]]);
+    this.#socket.request(`Cannot set the hardware address ${mac}`, RTM_NEWLINK, 0, linkHeader({ index }), attributes);
   }
 
   /** Removes an interface; does nothing if it does not exist. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Addressing, addressing, type LinkSituation } from "./address-assignment";
+import { type Addressing, addressing, fixedAddresses, type LinkSituation } from "./address-assignment";
 import type { NetworkRecord } from "./records";
 
 const record: NetworkRecord = { machine: "web", link: "veth", ports: [], addresses: [], targets: [], since: 1 };
@@ -16,6 +16,12 @@ type Case = [
 const cases: Case[] = [
   ["a bridge of the host is left to the operator", { link: "bridge", management: "unmanaged" }, "external", undefined],
   ["reserved addresses are assigned", { record: { ...record, given }, management: "unknown" }, "static", given],
+  [
+    "those that a job asked for, when networkd has processed the link",
+    { record: { ...record, given, requested: ["10.213.0.2/30"] }, networkd: true, management: "unknown" },
+    "pending",
+    undefined,
+  ],
   ["networkd has not processed the link yet", { management: "unknown" }, "pending", undefined],
   ["networkd does not manage the link", { management: "unmanaged" }, "static", undefined],
   ["an init system uses networkd's DHCP server", { boot: true, host: ["192.168.7.1/28"] }, "external", undefined],
@@ -44,4 +50,15 @@ test.each(cases)("%s", (_, { link, ...situation }, kind, addresses) => {
   const found = addressing({ ...base, management: "managed", ...situation });
   expect(found.kind).toBe(kind);
   expect("given" in found ? found.given : undefined).toEqual(addresses);
+});
+
+test("a booted system keeps to what the driver assigned, or the job chose", () => {
+  const own = { addresses: ["192.0.2.9/24"], gateways: ["192.0.2.1"], mac: "02:00:00:00:00:01" };
+  expect(fixedAddresses(undefined, undefined)).toBeUndefined();
+  expect(fixedAddresses(undefined, own)).toBe(own);
+  expect(fixedAddresses(given, { ...own, addresses: [], gateways: [] })).toEqual({
+    addresses: ["10.213.0.2/30"],
+    gateways: ["10.213.0.1"],
+    mac: "02:00:00:00:00:01",
+  });
 });

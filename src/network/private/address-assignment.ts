@@ -1,6 +1,7 @@
+import { defined } from "../../lib/objects";
 import type { LinkManagement } from "../../systemd/networkd";
-import { addressPart, formatSubnet, isIpv4, parseAddress, parseSubnet, peerAddress } from "../../values/ip";
-import { serversOf } from "../dns";
+import { addressPart, formatSubnet, isIpv4, parseSubnet, peerAddress } from "../../values/ip";
+import type { OwnAddresses } from "../network";
 import type { NetworkRecord } from "./records";
 
 /** The state of a container's link after it has appeared. */
@@ -8,6 +9,8 @@ export interface LinkSituation {
   readonly record: NetworkRecord;
   /** An init system runs in the container, and configures its own network. */
   readonly boot: boolean;
+  /** Whether systemd-networkd runs on the host. */
+  readonly networkd?: boolean;
   /** What systemd-networkd does with the host's end. */
   readonly management: LinkManagement;
   /** Addresses of the host's end, "ADDRESS/PREFIX". */
@@ -34,8 +37,10 @@ export type Addressing =
  * DHCP server. A single command runs no DHCP client and gets the address that the server would have offered; in a zone, whose server
  * has several clients, the driver requests a lease for it.
  */
-export function addressing({ record, boot, management, host, container }: LinkSituation): Addressing {
+export function addressing({ record, boot, networkd = false, management, host, container }: LinkSituation): Addressing {
   if (record.link === "bridge") return { kind: "external" };
+  // systemd-networkd removes addresses of others when it begins to manage a link.
+  if (record.requested !== undefined && management === "unknown" && networkd) return { kind: "pending" };
   if (record.given !== undefined) return { kind: "static", given: record.given };
   if (management === "unknown") return { kind: "pending" };
   if (management === "unmanaged") return { kind: "static", given: undefined };
@@ -50,22 +55,19 @@ export function addressing({ record, boot, management, host, container }: LinkSi
 }
 
 /**
- * Configures a booted container's systemd-networkd with the addresses that the driver assigned. Otherwise it would remove them from
- * the link, and look for a DHCP server that does not exist.
+ * What a booted container's systemd-networkd has to keep to: the addresses that the driver assigned, or those of the job; undefined if it
+ * configures its link as it is used to.
  *
- * @param resolvers text of a resolv.conf(5) with servers that the container can reach
+ * @param own of a link to a bridge, whose addresses the driver does not assign
  */
-export function networkdDropIn(given: NonNullable<NetworkRecord["given"]>, resolvers: string | undefined): string {
-  const pairs = [given.ipv4, given.ipv6].filter((pair) => pair !== undefined);
-  return [
-    "[Network]",
-    "DHCP=no",
-    ...pairs.flatMap(({ host, container }) =>
-      parseSubnet(container) === undefined ? [] : [`Address=${container}`, `Gateway=${addressPart(host)}`],
-    ),
-    ...serversOf(resolvers)
-      .filter((server) => parseAddress(server) !== undefined)
-      .map((server) => `DNS=${server}`),
-    "",
-  ].join("\n");
+export function fixedAddresses(given: NetworkRecord["given"], own: OwnAddresses | undefined): OwnAddresses | undefined {
+  const mac = defined({ mac: own?.mac });
+  const pairs = [given?.ipv4, given?.ipv6].filter((pair) => pair !== undefined);
+  if (pairs.length === 0) return own;
+  const usable = pairs.filter(({ container }) => parseSubnet(container) !== undefined);
+  return {
+    addresses: usable.map(({ container }) => container),
+    gateways: usable.map(({ host }) => addressPart(host)),
+    ...mac,
+  };
 }

@@ -2,18 +2,21 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { PluginOptions } from "../../config/plugin/options";
+import { ConfigError } from "../../lib/errors";
 import { defined } from "../../lib/objects";
 import { readCgroupLayout } from "../../linux/cgroup/layout";
 import { Links } from "../../linux/netlink/route";
 import { hasIpv6 } from "../../linux/sysctl";
 import { networkdRuns } from "../../systemd/networkd";
 import {
+  formatSubnet,
   freePosition,
   freeSubnet,
   type LinkAddresses,
   linkAddresses,
   networkOf,
   networkSizes,
+  overlaps,
   parseSubnet,
   type Subnet,
 } from "../../values/ip";
@@ -33,13 +36,15 @@ type Given = NonNullable<NetworkRecord["given"]>;
 /** The record of a container that is about to start, with addresses if the driver assigns them. */
 export function createRecord(
   machine: string,
-  { link, bridge, ports }: PrivateNetwork,
+  { link, bridge, ports, own }: PrivateNetwork,
   pools: AddressPools,
   others: readonly NetworkRecord[],
 ): NetworkRecord {
-  const base = { machine, link, ...defined({ bridge }), ports, since: Date.now() };
+  const requested = link === "zone" && own !== undefined && own.addresses.length > 0 ? own.addresses : undefined;
+  const base = { machine, link, ...defined({ bridge, requested, mac: own?.mac }), ports, since: Date.now() };
   // If systemd-networkd runs, whether it serves the link is known only when the link exists.
-  if (link === "bridge" || networkdRuns(readCgroupLayout())) return { ...base, addresses: [], targets: [] };
+  if (link === "bridge" || (requested === undefined && networkdRuns(readCgroupLayout())))
+    return { ...base, addresses: [], targets: [] };
   const given = chooseAddresses({ ...base, addresses: [], targets: [] }, pools, others);
   return withAddresses(base, given);
 }
@@ -55,6 +60,8 @@ export function chooseAddresses(record: NetworkRecord, pools: AddressPools, othe
   const beside = record.link === "zone" ? others.filter(({ bridge }) => bridge === record.bridge) : [];
   const choose = (candidates: readonly string[], family: 4 | 6): LinkAddresses | undefined => {
     const zone = beside.flatMap(({ given }) => given?.[family === 4 ? "ipv4" : "ipv6"] ?? []);
+    const asked = record.requested?.flatMap((text) => parseSubnet(text) ?? []).find((one) => one.family === family);
+    if (asked !== undefined) return requestedAddresses(asked, zone, used);
     const known = parseSubnet(zone[0]?.host ?? "");
     const size = networkSizes[record.link === "zone" ? "zone" : "veth"][family];
     const name = record.bridge ?? record.machine;
@@ -66,6 +73,38 @@ export function chooseAddresses(record: NetworkRecord, pools: AddressPools, othe
   const ipv4 = choose(pools.ipv4_pool === undefined ? DEFAULT_POOLS : [pools.ipv4_pool], 4);
   const ipv6 = hasIpv6() ? choose([pools.ipv6_pool ?? localPool()], 6) : undefined;
   return defined({ ipv4, ipv6 });
+}
+
+/**
+ * The addresses of a container in a zone whose job asks for one.
+ *
+ * @param zone those of the zone's other containers, in the same family
+ * @param used networks of the host
+ * @throws ConfigError if the zone has another network, or the address is taken
+ */
+export function requestedAddresses(
+  asked: Subnet,
+  zone: readonly LinkAddresses[],
+  used: readonly Subnet[],
+): LinkAddresses {
+  const network = networkOf(asked);
+  const name = `Option ipv${asked.family}_address = "${formatSubnet(asked)}"`;
+  const known = parseSubnet(zone[0]?.host ?? "");
+  if (known !== undefined && formatSubnet(networkOf(known)) !== formatSubnet(network)) {
+    throw new ConfigError(
+      `${name} is not in the network of the zone's other containers, ${formatSubnet(networkOf(known))}.`,
+    );
+  }
+  const owner = used.find((other) => overlaps(other, network));
+  if (known === undefined && owner !== undefined) {
+    throw new ConfigError(`${name} is in a network that this client uses otherwise, ${formatSubnet(owner)}.`);
+  }
+  const pair = linkAddresses(network, asked.value - network.value);
+  if (pair.container === pair.host) throw new ConfigError(`${name} is the address of the client in that network.`);
+  if (zone.some(({ container }) => container === pair.container)) {
+    throw new ConfigError(`${name} is the address of another container of the zone.`);
+  }
+  return pair;
 }
 
 function firstFree(

@@ -1,20 +1,31 @@
 import { closeSync, openSync, readlinkSync } from "node:fs";
 import { settles, startTimer } from "../../lib/deadline";
 import { errorText, ifThere } from "../../lib/errors";
+import { readCgroupLayout } from "../../linux/cgroup/layout";
 import { watchNetwork } from "../../linux/netlink/watch";
 import { isAlive, type ProcessIdentity } from "../../linux/proc";
 import { distrustLink } from "../../linux/sysctl";
 import { ContainerSearch, waitForProcess } from "../../nspawn/processes";
 import type { Container } from "../../supervisor/supervisor";
-import { type LinkManagement, linkManagement, watchLinkStates } from "../../systemd/networkd";
+import { type LinkManagement, linkManagement, networkdRuns, watchLinkStates } from "../../systemd/networkd";
 import { addressPart, isIpv4 } from "../../values/ip";
+import { HOST_LINK } from "../../values/link-names";
 import { holdContainerLease } from "../dhcp/client";
 import { leaseOf, serveLease } from "../dhcp/server";
 import { enableRouteLocalnet } from "../firewall/forwarding";
+import { setUpInterface } from "../interface";
 import { grantNetworkRights } from "../namespace";
-import { containerPorts } from "../network";
+import { containerPorts, type NetworkOverride, type TaskNetwork } from "../network";
 import { addressing } from "./address-assignment";
-import { type HostLink, readContainerLink, readHostLink, routesTo, setUpContainer, setUpHost } from "./link";
+import {
+  type ContainerLink,
+  type HostLink,
+  readContainerLink,
+  readHostLink,
+  routesTo,
+  setUpContainer,
+  setUpHost,
+} from "./link";
 import type { NetworkRecord } from "./records";
 
 /** How long systemd-networkd may take to process a new link. */
@@ -36,19 +47,11 @@ interface NetworkContext {
   readonly resolvers: string | undefined;
 }
 
-/** The network that Nomad registers services with (NetworkOverride). */
-export interface NetworkOverride {
-  readonly addr: string;
-  readonly portMap: Readonly<Record<string, number>>;
-  /** Whether services register this address if the job does not say: it is reachable from other hosts. */
-  readonly autoAdvertise: boolean;
-}
-
 /**
  * The private network of one container: configures both ends of its link when it appears, and follows the container's addresses
  * while it runs.
  */
-export class NetworkAttachment {
+export class NetworkAttachment implements TaskNetwork {
   readonly #supervised: Container;
   readonly #addressKnown = Promise.withResolvers<void>();
   readonly #stopRestartEvents: () => void;
@@ -169,7 +172,7 @@ export class NetworkAttachment {
 
   /** Configures the link once it is decided how; false until then. */
   #configure(namespace: string): boolean {
-    const container = readContainerLink(namespace);
+    const container = this.#containerLink(namespace);
     const bridged = this.#record.link !== "veth";
     const host = container === undefined ? undefined : readHostLink(container.peer, bridged);
     if (container === undefined || host === undefined) return false;
@@ -177,6 +180,7 @@ export class NetworkAttachment {
     const decision = addressing({
       record: this.#record,
       boot: this.boot,
+      networkd: networkdRuns(readCgroupLayout()),
       management: this.#management(host.index),
       host: host.addresses,
       container: container.addresses,
@@ -210,6 +214,14 @@ export class NetworkAttachment {
     this.#hostIndex = host.index;
     for (const stop of this.#earlyStops.splice(0)) stop();
     return true;
+  }
+
+  #containerLink(namespace: string): ContainerLink | undefined {
+    const found = readContainerLink(namespace);
+    const { mac } = this.#record;
+    if (found === undefined || mac === undefined || found.mac === mac.toLowerCase()) return found;
+    setUpInterface(namespace, { name: HOST_LINK, mac, addresses: [], gateways: [], up: false });
+    return readContainerLink(namespace);
   }
 
   /** Runs before either end is up, unless another program sets links up; the bridge of a zone exists for containers only. */

@@ -11,6 +11,7 @@ import {
   parseAddress,
   parseSubnet,
 } from "../../values/ip";
+import { HOST_LINK } from "../../values/link-names";
 import type { NetworkRecord } from "./records";
 
 /**
@@ -26,9 +27,6 @@ export function routesVia(routes: readonly Route[], address: Address, index: num
   const best = matching.filter(({ destination }) => destination.prefix === longest);
   return best.length > 0 && best.every((route) => route.outward && route.index === index);
 }
-
-/** systemd-nspawn's name for the container's end of its link (systemd-nspawn(1), --network-veth). */
-const CONTAINER_NAME = "host0";
 
 /** The approximate number of a container's interfaces and addresses to list; and the number of addresses of its link that are used. */
 const MAX_LISTED = 1000;
@@ -58,7 +56,7 @@ export interface HostLink {
 export function readContainerLink(namespace: string): ContainerLink | undefined {
   return inNetworkNamespace(namespace, () => {
     using links = new Links(MAX_LISTED);
-    const link = links.link(CONTAINER_NAME);
+    const link = links.link(HOST_LINK);
     if (link?.peer === undefined) return undefined;
     const addresses = addressesOf(links, link.index).slice(0, MAX_ADDRESSES);
     return { index: link.index, mac: link.mac, peer: link.peer, addresses };
@@ -93,7 +91,7 @@ export function routesTo(index: number, addresses: readonly string[]): string[] 
 export function setUpContainer(namespace: string, given: NetworkRecord["given"]): void {
   inNetworkNamespace(namespace, () => {
     using links = new Links(MAX_LISTED);
-    const link = links.link(CONTAINER_NAME);
+    const link = links.link(HOST_LINK);
     if (link === undefined) return;
     links.setUp(link.index);
     for (const { host, container } of pairs(given)) {

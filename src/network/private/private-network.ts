@@ -16,14 +16,16 @@ import { Links } from "../../linux/netlink/route";
 import { enableForwarding } from "../../linux/sysctl";
 import type { MachineResource } from "../../machine/registry";
 import type { Container } from "../../supervisor/supervisor";
+import { DROP_IN_PATH } from "../../systemd/networkd";
 import { addressPart } from "../../values/ip";
-import { hostResolvers } from "../dns";
+import { containerResolvers } from "../dns";
 import { disableRouteLocalnet, flushContainerFlows, flushStaleFlows } from "../firewall/forwarding";
 import { applyRules } from "../firewall/nftables";
 import type { RuleReconciler } from "../firewall/rule-reconciler";
 import type { PrivateNetwork } from "../network";
-import type { NetworkJob, NetworkProvider, NetworkReservation } from "../networks";
-import { networkdDropIn } from "./address-assignment";
+import { networkdText } from "../networkd-text";
+import type { NetworkJob, NetworkProvider, NetworkReservation } from "../provider";
+import { fixedAddresses } from "./address-assignment";
 import { type AddressPools, chooseAddresses, createRecord, withAddresses } from "./address-pool";
 import { NetworkAttachment } from "./attachment";
 import { refuseTakenPorts } from "./listeners";
@@ -69,10 +71,14 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
       await records.write(made);
       return { record: made, warnings: [...(await enableRules(records, made, log)), ...poolShortage(made, pools())] };
     });
+    const fixed = fixedAddresses(record.given, plan.own);
+    const own = plan.link === "bridge" ? (plan.own?.addresses ?? []) : record.addresses;
     return {
       warnings,
-      addresses: record.addresses.map(addressPart),
-      ...(boot && record.given !== undefined ? { networkd: networkdDropIn(record.given, resolvers) } : {}),
+      addresses: own.map(addressPart),
+      ...(boot && fixed !== undefined
+        ? { networkd: { text: networkdText(fixed, resolvers, fixed.addresses.length === 0), path: DROP_IN_PATH } }
+        : {}),
       attach: (container) => this.#attach(record, boot, container),
     };
   }
@@ -113,7 +119,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
     const { machine } = record;
     const { log, pools, ruleReconciler } = this.context;
     // The container runs already: it keeps its network also without name servers.
-    const resolvers = await hostResolvers().catch(() => undefined);
+    const resolvers = await containerResolvers(pools().dns_servers).catch(() => undefined);
     return new NetworkAttachment(record, boot, container, {
       choose: (chosen) => chooseLate(chosen, pools(), log),
       save: (changed) =>

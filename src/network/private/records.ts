@@ -30,6 +30,8 @@ const schema = v.object({
   bridge: v.exactOptional(v.string()),
   ports: v.pipe(v.array(port), v.readonly()),
   given: v.exactOptional(v.object({ ipv4: v.exactOptional(linkAddresses), ipv6: v.exactOptional(linkAddresses) })),
+  requested: v.exactOptional(v.pipe(v.array(v.string()), v.readonly())),
+  mac: v.exactOptional(v.string()),
   leased: v.exactOptional(v.string()),
   addresses: v.pipe(v.array(v.string()), v.readonly()),
   targets: v.pipe(v.array(v.string()), v.readonly()),
@@ -38,7 +40,7 @@ const schema = v.object({
 
 /**
  * The private network of one container: what is needed to restore it after a reboot of the container, and to remove it.
- * Addresses are "ADDRESS/PREFIX": `given` are assigned by the driver, `leased` by a DHCP server to the driver for the container,
+ * Addresses are "ADDRESS/PREFIX": `requested` are those of the job in a zone, `given` are assigned by the driver, `leased` by a DHCP server to the driver for the container,
  * `addresses` are those the container has, and `targets` those of them to which its ports are forwarded.
  * `since` is when it was created, in milliseconds since the epoch.
  */

@@ -1,0 +1,118 @@
+/** Addresses that a job chooses, and interfaces of the client in a container. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { attempt, run } from "../../tools/command";
+import { debianImage } from "../../tools/images/images";
+import { startExec } from "../support/exec";
+import { type Fixture, shell, useFixture } from "./fixture";
+import { inside, sentence } from "./inside";
+
+const BRIDGE = "own-bridge";
+beforeAll(async () => {
+  await run(["ip", "link", "add", "name", BRIDGE, "type", "bridge"]);
+  await run(["ip", "address", "add", "198.18.0.1/24", "dev", BRIDGE]);
+  await run(["ip", "address", "add", "2001:db8:18::1/64", "dev", BRIDGE, "nodad"]);
+  await run(["ip", "link", "set", BRIDGE, "up"]);
+});
+
+let bench: Fixture;
+useFixture(
+  (opened) => {
+    bench = opened;
+  },
+  { network: [{ interfaces: ["own-*"] }] },
+);
+
+afterAll(async () => {
+  await attempt(["ip", "link", "delete", BRIDGE]);
+});
+
+const BOOT_MS = 60_000;
+const SHOW =
+  "ip -o address show scope global | awk '{print $2, $4}' | sort; ip route | grep -o 'default via [0-9.]*'; cat /sys/class/net/host0/address";
+const behindBridge = {
+  network_veth: true,
+  network_bridge: BRIDGE,
+  ipv4_address: "198.18.0.9/24",
+  ipv4_gateway: "198.18.0.1",
+  ipv6_address: "2001:db8:18::9/64",
+  mac_address: "02:00:5E:10:00:01",
+};
+const SHOWN = "host0 198.18.0.9/24\nhost0 2001:db8:18::9/64\ndefault via 198.18.0.1\n02:00:5e:10:00:01\n";
+
+describe("behind a bridge", () => {
+  test("a command has its addresses from the first moment, also as another user", async () => {
+    expect(await inside(bench, SHOW, behindBridge)).toBe(SHOWN);
+    expect(await inside(bench, SHOW, { ...behindBridge, user: "1000" })).toBe(SHOWN);
+  });
+
+  test("the address is the task's for Nomad, in /etc/hosts, and reached", async () => {
+    const task = await bench.task(
+      shell(bench.busybox, "cat /etc/hosts; sleep 1000", { ...behindBridge, hostname: "own", domainname: "test" }),
+    );
+    await bench.start(task);
+    const { networkOverride } = await bench.client().inspectTask(task.id);
+    expect(networkOverride).toMatchObject({ addr: "198.18.0.9", autoAdvertise: true });
+    expect((await attempt(["busybox", "ping", "-c", "1", "-W", "5", "198.18.0.9"])).stdout).toContain(
+      "1 packets received",
+    );
+    await task.stdout.waitFor("198.18.0.9 own.test own\n2001:db8:18::9 own.test own\n");
+    await bench.client().destroyTask(task.id, true);
+  });
+
+  test("a booted system keeps to it, also after a reboot", async () => {
+    const config = { image: await debianImage(), volatile: "overlay", ...behindBridge };
+    const task = await bench.started({ config });
+    const shown = async () => {
+      const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", SHOW]);
+      return (await running.ended).stdout;
+    };
+    await task.stdout.waitFor("Multi-User", BOOT_MS);
+    expect(await shown()).toBe(SHOWN);
+    await bench.client().signalTask(task.id, "SIGRTMIN+5");
+    await task.stdout.waitFor(/Multi-User[\s\S]*Reached target[^\n]*Multi-User/, BOOT_MS);
+    expect(await shown()).toBe(SHOWN);
+  }, 150_000);
+});
+
+test("in a zone containers have the addresses that they ask for, and no two the same", async () => {
+  const zone = { network_veth: true, network_zone: "own" };
+  const first = await bench.started(shell(bench.busybox, "sleep 1000", { ...zone, ipv4_address: "198.18.7.7/24" }));
+  const script =
+    "until ip route | grep -q default; do sleep 0.05; done; ip -o -4 address show dev host0; ping -c 1 -W 5 198.18.7.7";
+  const second = await inside(bench, script, { ...zone, ipv4_address: "198.18.7.8/24" });
+  expect(second).toContain("198.18.7.8/24");
+  expect(second).toContain("1 packets received");
+  const same = await bench.task(shell(bench.busybox, "true", { ...zone, ipv4_address: "198.18.7.7/24" }));
+  expect(await sentence(bench.start(same))).toContain("is the address of another container of the zone");
+  await bench.client().destroyTask(first.id, true);
+}, 60_000);
+
+describe("interfaces of the client", () => {
+  test("a container gets one for itself", async () => {
+    await run(["ip", "link", "add", "own-moved", "type", "veth", "peer", "name", "own-peer"]);
+    await run(["ip", "address", "add", "198.18.2.1/24", "dev", "own-peer"]);
+    await run(["ip", "link", "set", "own-peer", "up"]);
+    const more = {
+      network: "none",
+      network_veth: true,
+      network_interface: ["own-moved"],
+      ipv4_address: "198.18.2.9/24",
+    };
+    try {
+      const script = "ls /sys/class/net; ping -c 1 -W 5 198.18.2.1";
+      expect(await inside(bench, script, more)).toMatch(/^lo\nown-moved\n[\s\S]*1 packets received/);
+    } finally {
+      await attempt(["ip", "link", "delete", "own-peer"]);
+    }
+  });
+
+  test.each([
+    [{ network: "macvlan:own-none" }, "names a network interface that this client does not have"],
+    [{ network: "none", network_interface: ["own-none"] }, "names a network interface that this client does not have"],
+    [{ network: "ipvlan:lo" }, 'network.interfaces of the plugin\'s config allows "own-*"'],
+  ])("%j is refused", async (more, expected) => {
+    const task = await bench.task(shell(bench.busybox, "true", { network_veth: true, ...more }));
+    expect(await sentence(bench.start(task))).toContain(expected);
+  });
+});
