@@ -21,12 +21,24 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** Parses a command's arguments with parseArgs(). @throws UsageError in place of parseArgs' own errors */
+/** Thrown when the arguments of a command ask for its help. */
+export class HelpRequest extends Error {
+  override readonly name = "HelpRequest";
+}
+
+/**
+ * Parses a command's arguments with parseArgs().
+ *
+ * @throws UsageError in place of parseArgs' own errors; HelpRequest for --help or -h, whatever else is wrong
+ */
 export function parseArguments<Options extends ParseArgsOptionsConfig>(
   args: readonly string[],
   options: Options,
   allowPositionals = false,
 ) {
+  const end = args.indexOf("--");
+  const asked = (end < 0 ? args : args.slice(0, end)).some((arg) => arg === "--help" || arg === "-h");
+  if (asked) throw new HelpRequest();
   try {
     return parseArgs({ args: [...args], options, allowPositionals });
   } catch (error) {

@@ -7,6 +7,7 @@ import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
+import { readTaskRecord, type TaskRecord, writeTaskRecord } from "../machine/task-record";
 import { reserveNetwork } from "../network/networks";
 import type { NetworkAttachment } from "../network/private/attachment";
 import type { PrivateNetworks } from "../network/private/private-network";
@@ -29,6 +30,7 @@ import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
+import { taskRecord } from "./record";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
 
@@ -118,7 +120,7 @@ export class Launcher {
     const turnEnds = await this.#turns.take();
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
-    await registerMachine(machine, plan.client);
+    await registerMachine(machine, plan.client, plan.record);
     const { rootfs, environment, network, files } = await this.#prepare(plan, options, lease, watch);
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
     const register = supervisors.preferred.name === "systemd" && shouldRegister();
@@ -192,12 +194,14 @@ export class Launcher {
     const own = this.#readableOptions(config, image !== undefined);
     if (own !== undefined) followSharedCpus(container, sharedCpuset(config.resources, own), { log });
     const recovered = own === undefined ? undefined : applyImageDefaults(own, job, image);
+    const logs = await logPaths(config);
+    if (own !== undefined) await recordIfMissing(ref.machine, taskRecord(config, own, logs, undefined), log);
     return {
       container,
       exec: execContext(job, recovered?.options),
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
-      journal: own && this.#journalOf(ref.machine, own, await logPaths(config)),
+      journal: own && this.#journalOf(ref.machine, own, logs),
       network: await networks.recover(container),
       warnings: [],
       systemUp: false,
@@ -259,6 +263,14 @@ export class Launcher {
       return undefined;
     }
   }
+}
+
+/** An earlier version of the driver may have started the task, which wrote no record. */
+async function recordIfMissing(machine: string, record: TaskRecord, log: Logger): Promise<void> {
+  if (!isRegistered(machine) || (await readTaskRecord(machine)) !== undefined) return;
+  await writeTaskRecord(machine, record).catch((error: unknown) => {
+    log.debug("cannot write the record of a recovered task", { machine, error: errorText(error) });
+  });
 }
 
 /** The contents of resolv.conf and /etc/hosts. The driver's own are omitted if the job mounts a file there or the image lacks the path. */

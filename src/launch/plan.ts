@@ -16,6 +16,7 @@ import type { ExecContext } from "../exec/session-plan";
 import { ConfigError } from "../lib/errors";
 import { defined } from "../lib/objects";
 import type { ResourceLimits } from "../linux/cgroup/limits";
+import type { TaskRecord } from "../machine/task-record";
 import type { NetworkPlan } from "../network/network";
 import { taskEnvironment } from "../nspawn/environment";
 import { type Features, featuresOf } from "../nspawn/features";
@@ -33,6 +34,7 @@ import { taskDirectories } from "./mounts";
 import { networkPlan } from "./network-plan";
 import { checkNetwork } from "./network-policy";
 import { type PlannedMounts, planMounts } from "./plan-mounts";
+import { payloadMode, taskRecord } from "./record";
 import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
@@ -61,6 +63,8 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
   /** The container's machine ID; undefined if it is the image's. */
   readonly machineId: string | undefined;
   readonly logs: LogPaths;
+  /** What the command line shows of it. */
+  readonly record: TaskRecord;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
 }
@@ -159,6 +163,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
   const cpuset = sharedCpuset(config.resources, decoded);
+  const logs = await logPaths(config);
   const plan: LaunchPlan = {
     ...planned,
     machine,
@@ -167,7 +172,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     options: { ...decoded, bind: {}, bind_read_only: {}, overlay, devices: [] },
     job: jobSettings(config),
     image,
-    mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
+    mode: payloadMode(decoded),
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,
     storageLimit: storageLimit(decoded, plugin),
@@ -175,7 +180,8 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     network,
     dns: await nameService(config, decoded, network, machine),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
-    logs: await logPaths(config),
+    logs,
+    record: taskRecord(config, decoded, logs, network.kind),
     nspawn,
     features,
   };

@@ -26,6 +26,8 @@ export const machinePaths = (machine: string) => {
     notify: join(directory, "notify"),
     journal: join(directory, "journal"),
     credentials: join(directory, "credentials"),
+    task: join(directory, "task.json"),
+    events: join(directory, "events"),
   };
 };
 

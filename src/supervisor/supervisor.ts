@@ -95,6 +95,17 @@ export interface Container {
   release(): Promise<void>;
 }
 
+/** What is known of a container without following it. */
+export interface ContainerView {
+  readonly supervisor: ContainerRef["supervisor"];
+  /** Its systemd-nspawn; undefined if none runs: it has exited, or is just restarting. */
+  readonly mainPid: number | undefined;
+  /** Whether it has ended. */
+  readonly exited: boolean;
+  /** Milliseconds since the epoch; 0 if that is not known. */
+  readonly startedAt: number;
+}
+
 /** Thrown by attach() if the container does not exist on this host. */
 export class NotSupervisedError extends Error {
   override readonly name = "NotSupervisedError";
@@ -126,6 +137,8 @@ export interface Supervisor {
    * Does nothing if nothing exists.
    */
   discard(machine: string): Promise<void>;
+  /** Reads the state of a container, running or exited, and changes nothing; undefined if this supervisor has none of that name. */
+  view(machine: string): Promise<ContainerView | undefined>;
   /** Closes connections and watchers; containers keep running. */
   close(): Promise<void>;
 }
