@@ -70,7 +70,7 @@ test("exec in a missing machine is an error, not wrong usage", async () => {
 test.each([
   [
     ["bogus"],
-    'Unknown command "bogus". Available commands: doctor, run, exec, ps, inspect, logs, stats, events, images',
+    'Unknown command "bogus". Available commands: doctor, run, validate, exec, ps, inspect, logs, stats, events, images',
   ],
   [["help", "bogus"], 'Unknown command "bogus".'],
   [["schema"], 'Expected "task" or "plugin".'],

@@ -22,10 +22,12 @@ import { inspectCommand } from "./tasks/inspect";
 import { logsCommand } from "./tasks/logs";
 import { psCommand } from "./tasks/ps";
 import { statsCommand } from "./tasks/stats";
+import { validateCommand } from "./validate/validate";
 
 const commands: readonly Command[] = [
   doctorCommand,
   runCommand,
+  validateCommand,
   execCommand,
   psCommand,
   inspectCommand,
