@@ -22,6 +22,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   strace: "shows which system calls a test made",
   "util-linux": "nsenter, unshare and setpriv for the test host",
   "xz-utils": "compresses the binary",
+  zsh: "runs the completion for it",
 };
 
 /** Those of `names` that dpkg does not report as installed. */

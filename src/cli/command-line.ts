@@ -11,6 +11,7 @@
 
 import { errorText } from "../lib/errors";
 import { type Command, HelpRequest, processTerminal, type Terminal, UsageError } from "./command";
+import { completionCommand } from "./completion";
 import { doctorCommand } from "./doctor/doctor";
 import { execCommand } from "./exec/exec";
 import { commandHelp, helpCommand, versionCommand } from "./help";
@@ -58,7 +59,8 @@ const USAGE_CODE = 2;
 export async function commandLine(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
   const [word = "help", ...rest] = args;
   const name = spellings[word] ?? word;
-  const all = [...commands, helpCommand(commands)];
+  const tools = [...commands, completionCommand(commands)];
+  const all = [...tools, helpCommand(tools)];
   const command = all.find((candidate) => candidate.name === name);
   if (command === undefined) {
     terminal.err(

@@ -9,6 +9,8 @@ export interface Command {
   readonly help: string;
   /** Arguments after the name, as the first line of the help shows them. */
   readonly usage: string;
+  /** What a shell offers as its first argument: words, names of tasks, or paths of files; absent: nothing but options. */
+  readonly completes?: readonly string[] | "tasks" | "files";
   /**
    * @returns exit code
    * @throws UsageError for invalid arguments

@@ -70,6 +70,10 @@ test("exec takes the name of a task", async () => {
   expect(await run("exec", "shown", "hostname")).toEqual({ code: 0, stdout: "web-1\n", stderr: "" });
 });
 
+test("the completion of a shell gets the name of the task", async () => {
+  expect((await run("completion", "tasks")).stdout.split("\n")).toContain("shown");
+});
+
 test("logs prints what the collector has written, and nothing else from its directory", async () => {
   const missing = await run("logs", "shown");
   expect({ code: missing.code, stderr: missing.stderr }).toEqual({

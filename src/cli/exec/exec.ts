@@ -20,6 +20,7 @@ export const execCommand: Command = {
   name: "exec",
   summary: "run a command in a running container of this driver",
   usage: "[--tty | --no-tty] [--user USER] TASK [--] COMMAND…",
+  completes: "tasks",
   help: [
     "Runs a command in a container that the driver started, and exits with its exit code; 128 + N if signal N killed it.",
     "It runs in the container's namespaces and cgroup, with its capabilities, seccomp filters and environment, as root or",

@@ -19,6 +19,7 @@ export const eventsCommand: Command = {
   name: "events",
   summary: "print the events of tasks, and follow them",
   usage: "[TASK] [--follow] [--json]",
+  completes: "tasks",
   help: [
     "Prints the driver's events of the tasks that exist on this host, or of one: started, recovered, killed for memory, exited and what",
     "else `nomad alloc status` shows of the driver. The events of a task are removed with it. Needs root, and changes nothing.",

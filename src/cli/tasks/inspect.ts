@@ -15,6 +15,7 @@ export const inspectCommand: Command = {
   name: "inspect",
   summary: "show a task's config, command line of systemd-nspawn, paths and state",
   usage: "TASK [--json]",
+  completes: "tasks",
   help: [
     "Shows what is known of a task: its state as in ps, its config without secrets, the command line of its systemd-nspawn without",
     "variables, and its paths on the host. Prints JSON, with or without --json. Needs root, and changes nothing.",

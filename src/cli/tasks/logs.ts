@@ -15,6 +15,7 @@ export const logsCommand: Command = {
   name: "logs",
   summary: "print a task's logs, and follow them",
   usage: "TASK [--follow] [--stdout | --stderr] [--tail LINES] [--json]",
+  completes: "tasks",
   help: [
     "Prints what Nomad has collected of a task's stdout and stderr, each to the same stream of this command: what",
     "`nomad alloc logs` prints through the agent. Needs root, and changes nothing.",

@@ -15,6 +15,7 @@ export const statsCommand: Command = {
   name: "stats",
   summary: "show what tasks use of CPU and memory",
   usage: "[TASK] [--follow] [--json]",
+  completes: "tasks",
   help: [
     "Measures for one second what the running tasks of this host use, or one of them: CPU in percent of one CPU, memory and its peak.",
     'The figures are those that Nomad gets; "-" is what this host does not measure. Needs root, and changes nothing.',

@@ -13,6 +13,7 @@ export const validateCommand: Command = {
   name: "validate",
   summary: "check the config of a job's tasks, without an agent",
   usage: "FILE [--var NAME=VALUE]… [--config PATH] [--json]",
+  completes: "files",
   help: [
     "Checks each task of a job with driver nspawn as its start would: names, types and values of options, and those that exclude each",
     "other. For tasks of docker, podman, exec, raw_exec, exec2, java and containerd-driver it names every line to change, and to what.",
