@@ -2,7 +2,7 @@ import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto
 import type { PluginOptions } from "../config/plugin/options";
 import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
-import { errorText } from "../lib/errors";
+import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
@@ -94,6 +94,11 @@ export class Launcher {
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
     requireMeasurable(plan.storageLimit);
+    if (plan.toJournal && this.context.supervisors.preferredName !== "systemd") {
+      throw new ConfigError(
+        'Option log_driver = "journal" needs systemd as PID 1, which this client does not have: its tasks log to "nomad alloc logs" (log_driver = "nomad").',
+      );
+    }
     await this.#providerOf(plan).check(plan);
     return plan;
   }

@@ -63,11 +63,16 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay"> {
   /** The container's machine ID; undefined if it is the image's. */
   readonly machineId: string | undefined;
   readonly logs: LogPaths;
+  /** Whether its output goes to the client's journal instead of its logs. */
+  readonly toJournal: boolean;
   /** What the command line shows of it. */
   readonly record: TaskRecord;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
 }
+
+/** What the record of a task has in place of its logs if its output goes to the client's journal. */
+export const IN_JOURNAL: LogPaths = { stdoutPath: "journal", stderrPath: "journal" };
 
 /** The properties of the host and the plugin config that a plan depends on. */
 interface PlanContext {
@@ -164,6 +169,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
   const cpuset = sharedCpuset(config.resources, decoded);
   const logs = await logPaths(config);
+  const toJournal = (decoded.log_driver ?? plugin.log_driver) === "journal";
   const plan: LaunchPlan = {
     ...planned,
     machine,
@@ -181,7 +187,8 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     dns: await nameService(config, decoded, network, machine),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
     logs,
-    record: taskRecord(config, decoded, logs, network.kind),
+    toJournal,
+    record: taskRecord(config, decoded, toJournal ? IN_JOURNAL : logs, network.kind),
     nspawn,
     features,
   };

@@ -124,6 +124,15 @@ test("limits-and-mounts.hcl finds its mounts and variables", async () => {
   expect(await nomad.api.logs(allocId, "worker")).toContain("a note that the task finds below /run/data");
 }, 120_000);
 
+test("client-journal.hcl writes to the client's journal, with the names of the job and its label", async () => {
+  const { allocId } = await runJob(nomad.api, await job("client-journal.hcl"), { image: busybox });
+  const state = await untilDead(nomad.api, allocId, "greeter", 60_000);
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+  const fields = ["NOMAD_JOB_ID=client-journal", "NOMAD_LABEL_TEAM=web", `NOMAD_ALLOC_ID=${allocId}`];
+  const { stdout } = await run(["journalctl", "--output=cat", "_TRANSPORT=stdout", ...fields]);
+  expect(stdout).toBe("hello from greeter\n");
+}, 120_000);
+
 test("container-life.hcl has names, an init, a user and a limit; and a system that is up", async () => {
   const variables = { image: busybox, system: debian };
   const { id } = await runJob(nomad.api, await job("container-life.hcl"), variables);

@@ -2,6 +2,7 @@ import { settles } from "../../lib/deadline";
 import { isRegistered } from "../../machine/registry";
 import { type Command, parseArguments, UsageError } from "../command";
 import { oneTask, TASK_HELP } from "./inspect";
+import { printJournal } from "./journal";
 import { LineBuffer } from "./line-buffer";
 import { LogFiles, type LogStream } from "./log-files";
 import { type ListedTask, readTasks } from "./read-tasks";
@@ -23,6 +24,8 @@ export const logsCommand: Command = {
     TASK_HELP,
     "",
     "  -f, --follow       go on until the task is removed",
+    'The output of a task with log_driver = "journal" is read by journalctl, with both streams as one.',
+    "",
     "  --stdout           only stdout",
     "  --stderr           only stderr",
     "  -n, --tail LINES   only the last lines of each stream",
@@ -42,6 +45,8 @@ export const logsCommand: Command = {
     );
     const tail = tailOf(values.tail);
     const task = resolveTask(await readTasks(), oneTask(positionals));
+    const options = { follow: values.follow === true, json: values.json === true, tail };
+    if (task.record?.stdoutPath === "journal") return await printJournal(task, options);
     const both = (values.stdout === true) === (values.stderr === true);
     const streams = (["stdout", "stderr"] as const).filter((stream) => both || values[stream] === true);
     const print = (stream: LogStream, line: string): void => {

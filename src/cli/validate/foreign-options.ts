@@ -55,11 +55,13 @@ const ADVICE: Readonly<Record<string, Adviser>> = {
   isolation: WINDOWS,
   jar_path: { write: 'command = ["java", "-jar", "PATH"]' },
   jvm_options: { write: 'command = ["java", "OPTIONS", …]' },
-  labels: { drop: "use meta of the job, or tags of its services" },
   load: (value) => ({
     write: `image = "docker-archive:local/${typeof value === "string" ? value : "FILE"}", with an artifact block`,
   }),
-  logging: { drop: "logs go to nomad alloc logs" },
+  logging: (value) =>
+    kindOf(value) === "journald"
+      ? { write: 'log_driver = "journal"' }
+      : { drop: "logs go to nomad alloc logs; see log_driver" },
   mac_address: ADDRESS,
   memory_hard_limit: (value) => ({ write: `memory_max = ${shown(value, "N")} in the task's resources block` }),
   memory_reservation: { write: "memory in the task's resources block" },
@@ -129,6 +131,12 @@ function shown(value: unknown, otherwise: string): string {
 function sizeOf(value: unknown): unknown {
   const block = Array.isArray(value) ? value[0] : value;
   return isRecord(block) ? block["size"] : undefined;
+}
+
+/** The type of a logging block: podman calls it driver. */
+function kindOf(value: unknown): unknown {
+  const block = Array.isArray(value) ? value[0] : value;
+  return isRecord(block) ? (block["type"] ?? block["driver"]) : undefined;
 }
 
 function userNamespace(value: unknown): Advice {

@@ -12,6 +12,7 @@ test("an empty config has the defaults", () => {
     volumes: true,
     image_paths: [],
     allow_task_images: true,
+    log_driver: "nomad",
     allow_caps: ["all"],
     allow_properties: [],
     allow_negative_oom_score_adjust: false,

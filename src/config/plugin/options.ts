@@ -11,6 +11,7 @@ import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
 import { sizeLimit } from "../size-row";
+import { LOG_DRIVERS } from "../task/logs";
 import { absolutePath, checked, Problem, parsed, text } from "../validators";
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
@@ -93,6 +94,12 @@ export const pluginOptions = {
     ...flag(false),
     meaning:
       "Whether every task must have user IDs separate from the host's: rejects `user_namespacing = false`, and any `private_users` except `pick` and IDs that systemd reserves for containers (524288 to 1879048191). Without it, a job's author may get the equivalent of root on the client.",
+  }),
+  log_driver: option({
+    type: { kind: "string", values: LOG_DRIVERS },
+    schema: v.optional(v.picklist(LOG_DRIVERS), "nomad"),
+    meaning:
+      "Where the output of tasks goes that set no `log_driver`: to `nomad alloc logs` (`nomad`), or to the client's journal instead (`journal`).",
   }),
   gc: option({
     type: { kind: "block", options: gcOptions },

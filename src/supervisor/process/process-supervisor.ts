@@ -134,6 +134,11 @@ function check(spec: LaunchSpec, stateDir: string): void {
       `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host the driver's shims supervise containers.`,
     );
   }
+  if (spec.toJournal === true) {
+    refuse(
+      'Option log_driver = "journal" needs systemd as PID 1; on this host the driver\'s shims supervise containers.',
+    );
+  }
   if (
     nspawnSwitches(spec.argv).some((argument) => argument.startsWith("--inaccessible=")) &&
     !existsSync(INACCESSIBLE)

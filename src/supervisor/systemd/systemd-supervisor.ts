@@ -58,7 +58,11 @@ export class SystemdSupervisor implements Supervisor {
     try {
       // Remove what an interrupted start of the same task left: no handle of it was ever returned.
       await this.#discard(ref);
-      await writeDropIn(unitName(machine), { command: spec.argv, properties: spec.properties });
+      await writeDropIn(unitName(machine), {
+        command: spec.argv,
+        properties: spec.properties,
+        identity: spec.identity,
+      });
       await this.#start(spec);
       return await this.#attach(ref);
     } catch (error) {
@@ -112,7 +116,8 @@ export class SystemdSupervisor implements Supervisor {
     const unit = unitName(spec.machine);
     const fifos: number[] = [];
     try {
-      for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
+      const paths = spec.toJournal === true ? [] : [spec.stdoutPath, spec.stderrPath];
+      for (const path of paths) fifos.push(openLog(path, spec.logOwner));
       const agent = serviceOf(readIfThere("/proc/self/cgroup") ?? "");
       const properties = unitProperties(spec, { systemd: await this.#manager.version(), agent });
       const result = await this.#manager.startTransientUnit(unit, properties, fifos);
