@@ -45,7 +45,7 @@ export function downloadedImages(store: string, isUsed: (path: string) => Promis
 }
 
 /** The properties of a task that determine its download. */
-type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
+type DownloadTask = Pick<TaskOptions, "image" | "image_download"> & Partial<Pick<TaskOptions, "image_pull_timeout">>;
 
 /** Receives the progress of a download, and cancels it. */
 interface DownloadWatch {
@@ -106,7 +106,7 @@ export class MachineImages {
       keepFree: gc.image_min_free,
       isUsed,
       onMade: (made, scratch) => this.#downloaded.record(made, scratch),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(task.image_pull_timeout ?? pull_timeout)]),
       onProgress: (received, total) => onProgress({ received, total }),
     };
     onProgress({});

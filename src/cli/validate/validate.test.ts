@@ -84,7 +84,7 @@ describe("other drivers", () => {
     const config = [
       'image = "redis:8"',
       "privileged = true",
-      "force_pull = true",
+      "runtime = 1",
       'security_opt = ["no-new-privileges"]',
       'pid_mode = "host"',
       'network_mode = "container:x"',
@@ -98,7 +98,7 @@ describe("other drivers", () => {
       [14, expect.stringContaining("containers share a network by network { mode")],
       [7, 'driver = "docker" becomes driver = "nspawn"'],
       [10, expect.stringContaining("privileged becomes user_namespacing = false")],
-      [11, 'force_pull becomes pull = "always"'],
+      [11, "runtime is left out: this driver has no daemon"],
       [12, "security_opt becomes no_new_privileges = true"],
       [13, expect.stringContaining("pid_mode is left out")],
       [15, 'devices becomes devices = ["/dev/fuse"]'],
