@@ -38,6 +38,11 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? `Options pull = "${pull}" and image_download exclude each other: image_download has its own option force.`
       : undefined,
 
+  (options) =>
+    options.bind_user.length > 0 && !namespaced(options)
+      ? "Option bind_user needs user namespaces: remove user_namespacing = false or private_users."
+      : undefined,
+
   ({ boot, entrypoint }) =>
     boot && entrypoint.length > 0
       ? "Options boot = true and entrypoint exclude each other: the container runs its init program; use args for arguments of it, or set boot = false."

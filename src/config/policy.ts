@@ -15,6 +15,8 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
   if (capability !== undefined) throw refusal("capability", capability, "allow_caps", caps);
   const property = Object.keys(options.properties).find((name) => !properties.includes(name));
   if (property !== undefined) throw refusal("properties", property, "allow_properties", properties);
+  const user = options.bind_user.find((name) => !plugin.allow_bind_users.includes(name));
+  if (user !== undefined) throw refusal("bind_user", user, "allow_bind_users", plugin.allow_bind_users);
   const { oom_score_adjust: score = 0 } = options;
   if (score < 0 && !plugin.allow_negative_oom_score_adjust) {
     throw new ConfigError(

@@ -26,6 +26,7 @@ import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
 import { refuseVerity } from "../rootfs/verity-files";
+import { requireUsers } from "./bind-user";
 import { taskCredentials } from "./credentials";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
@@ -167,6 +168,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const network = networkPlan(config, decoded);
   await checkNetwork(network, plugin);
   const { overlay, ...planned } = await planMounts(config, decoded, features, context);
+  await requireUsers(decoded.bind_user);
   const cpuset = sharedCpuset(config.resources, decoded);
   const logs = await logPaths(config);
   const toJournal = (decoded.log_driver ?? plugin.log_driver) === "journal";

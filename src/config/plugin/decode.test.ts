@@ -13,6 +13,7 @@ test("an empty config has the defaults", () => {
     image_paths: [],
     allow_task_images: true,
     log_driver: "nomad",
+    allow_bind_users: [],
     allow_caps: ["all"],
     allow_properties: [],
     allow_negative_oom_score_adjust: false,

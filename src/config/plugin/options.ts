@@ -75,6 +75,12 @@ export const pluginOptions = {
     meaning: "Unit properties that a task may set with `properties`; none by default.",
     example: 'allow_properties = ["IOWeight"]',
   }),
+  allow_bind_users: option({
+    ...strings(text),
+    meaning:
+      "Users of this client whom tasks may have with `bind_user`; none by default: the container gets the home directory and the password's hash of such a user.",
+    example: 'allow_bind_users = ["alice"]',
+  }),
   allow_negative_oom_score_adjust: option({
     ...flag(false),
     meaning:
