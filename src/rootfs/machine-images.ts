@@ -13,6 +13,7 @@ import type { Logger } from "../lib/logger";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
 import { GcTimer } from "./gc-timer";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
+import { provideFromTemplate } from "./template";
 
 /** Directory of images of machinectl and image_download. */
 const MACHINES = "/var/lib/machines";
@@ -117,6 +118,13 @@ export class MachineImages {
     throw new ConfigError(
       `Option image = ${JSON.stringify(image.name)} resolves to ${path}, which takes precedence over the downloaded ${resultOf(image)}: give the image another name.`,
     );
+  }
+
+  /** Makes the image of a task with a template; see provideFromTemplate(). @throws ConfigError, ImageError, StoreError */
+  async provideFromTemplate(task: Pick<TaskOptions, "image" | "template">, signal: AbortSignal): Promise<void> {
+    const { image_paths: imagePaths, gc } = this.context.options();
+    const places = { directory: MACHINES, locks: LOCKS, pluginDir: this.context.pluginDir, imagePaths };
+    await provideFromTemplate(task, { ...places, keepFree: gc.image_min_free, signal });
   }
 
   get #downloaded(): DownloadedImages {

@@ -124,6 +124,16 @@ test("limits-and-mounts.hcl finds its mounts and variables", async () => {
   expect(await nomad.api.logs(allocId, "worker")).toContain("a note that the task finds below /run/data");
 }, 120_000);
 
+test("persistent-root.hcl counts its runs in a root that it keeps", async () => {
+  await using _machines = await keepMachines();
+  for (const runs of ["1", "2"]) {
+    const { id, allocId } = await runJob(nomad.api, await job("persistent-root.hcl"), { template: busybox });
+    expect(lastExit(await untilDead(nomad.api, allocId, "count", 60_000))).toMatchObject({ ExitCode: 0, Signal: 0 });
+    expect((await nomad.api.logs(allocId, "count")).trim()).toBe(runs);
+    await nomad.api.stopJob(id, true);
+  }
+}, 120_000);
+
 test("client-journal.hcl writes to the client's journal, with the names of the job and its label", async () => {
   const { allocId } = await runJob(nomad.api, await job("client-journal.hcl"), { image: busybox });
   const state = await untilDead(nomad.api, allocId, "greeter", 60_000);

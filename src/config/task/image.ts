@@ -79,6 +79,14 @@ export const imageOptions = {
       "When the registry of a container (OCI) image is asked what its name means: only if the image is not in the store (`missing`), at each start (`always`), never, so that an image that is not in the store is refused (`never`), or at each start, with the stored image and a task event if the registry cannot be reached (`newer`). Without this option a tag is asked for once, and `latest` at each start.",
     example: 'pull = "newer"',
   }),
+  template: option({
+    ...string(filledText),
+    allowed: "a directory, or the name of one known to machinectl",
+    meaning:
+      "A directory of the client from which the image is made, once: a copy in `/var/lib/machines` under the name that `image` is. Later starts use the copy, with what earlier tasks have changed in it. The driver never removes it; `machinectl remove NAME` does (docs/images.md).",
+    nspawn: "--template=",
+    example: 'template = "debian"',
+  }),
   image_pull_timeout: option({
     ...optionalDuration(1000),
     meaning: "How long the download of this task's image may take, instead of the plugin option `pull_timeout`.",
