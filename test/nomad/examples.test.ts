@@ -39,9 +39,9 @@ async function stopped(id: string, allocId: string, task: string) {
   return lastExit(await untilDead(nomad.api, allocId, task, 60_000));
 }
 
-test("every example job is run by a test in this file or network.test.ts", async () => {
+test("every example job is run by a test in this file, network.test.ts or podman.test.ts", async () => {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
-  const files = ["examples.test.ts", "network.test.ts"];
+  const files = ["examples.test.ts", "network.test.ts", "../programs/podman.test.ts"];
   const texts = await Promise.all(files.map((file) => readFile(join(import.meta.dir, file), "utf8")));
   const run = (name: string) => texts.some((text) => text.includes(`job("${name}")`));
   expect(names.filter((name) => !run(name))).toEqual([]);
