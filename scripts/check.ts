@@ -11,6 +11,7 @@ import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
 import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
+import { podmanImage } from "../tools/images/podman";
 import { programImages } from "../tools/images/programs";
 import { vmImage } from "../tools/images/vm";
 import { openPrivateView } from "../tools/machines/private-view";
@@ -115,7 +116,10 @@ async function images(chosen: readonly Level[]): Promise<void> {
     if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
   }
   if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
-  if (chosen.some(({ paths }) => paths.includes("test/programs"))) await programImages(say);
+  if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
+    await programImages(say);
+    await podmanImage(say);
+  }
 }
 
 /**

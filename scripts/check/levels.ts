@@ -34,6 +34,7 @@ const everySystemd = [
   "test/host/daemon-reload.test.ts",
   "test/host/unit-values.test.ts",
   "test/host/systemd.test.ts",
+  "test/host/bind-user.test.ts",
   "test/nomad",
   "test/protocol/directory-roots.test.ts",
 ] as const;

@@ -27,6 +27,7 @@ export const neededPackages: Readonly<Record<string, string>> = {
   "util-linux": "nsenter, unshare and setpriv for the test host",
   "xz-utils": "compresses the binary",
   zip: "the release's archive that Nomad unpacks",
+  zsh: "runs the completion for it",
   zstd: "compresses packages",
 };
 

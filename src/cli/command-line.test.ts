@@ -48,6 +48,19 @@ test("help lists every command, and shows the details of one", async () => {
   expect((await run("help", "doctor")).out).toContain("--plugin-dir DIR");
 });
 
+test.each(["--help", "-h"])("%s after every command shows its help, whatever else is wrong", async (flag) => {
+  for (const [name] of (await run()).out.matchAll(/^ {2}[a-z]+/gm)) {
+    const command = name.trim();
+    const { code, out, err } = await run(command, "--bogus", flag);
+    expect({ code, err, out }).toEqual({ code: 0, err: "", out: (await run("help", command)).out });
+  }
+  expect((await run("images", "list", flag)).out).toBe((await run("help", "images")).out);
+});
+
+test("--help after the task of exec, or after --, is an argument of the command", async () => {
+  expect((await run("exec", "no-such-machine", "ls", "--help")).err).toContain("no-such-machine");
+});
+
 test("exec in a missing machine is an error, not wrong usage", async () => {
   const { code, err } = await run("exec", "no-such-machine", "true");
   expect(code).toBe(1);
@@ -55,12 +68,15 @@ test("exec in a missing machine is an error, not wrong usage", async () => {
 });
 
 test.each([
-  [["bogus"], 'Unknown command "bogus". Available commands: doctor, run, exec, images, schema'],
+  [
+    ["bogus"],
+    'Unknown command "bogus". Available commands: doctor, run, validate, exec, ps, inspect, logs, stats, events, images',
+  ],
   [["help", "bogus"], 'Unknown command "bogus".'],
   [["schema"], 'Expected "task" or "plugin".'],
   [["schema", "job"], "Expected"],
   [["version", "--nope"], "--nope"],
-  [["exec"], "Missing argument: MACHINE."],
+  [["exec"], "Missing argument: TASK."],
   [["exec", "--user", "app", "web"], "Missing argument: COMMAND."],
   [["exec", "--tty", "--no-tty", "web", "sh"], "exclude each other"],
   [["exec", "--tty", "web", "sh"], "needs a terminal"],

@@ -9,6 +9,8 @@ export interface Command {
   readonly help: string;
   /** Arguments after the name, as the first line of the help shows them. */
   readonly usage: string;
+  /** What a shell offers as its first argument: words, names of tasks, or paths of files; absent: nothing but options. */
+  readonly completes?: readonly string[] | "tasks" | "files";
   /**
    * @returns exit code
    * @throws UsageError for invalid arguments
@@ -21,12 +23,24 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** Parses a command's arguments with parseArgs(). @throws UsageError in place of parseArgs' own errors */
+/** Thrown when the arguments of a command ask for its help. */
+export class HelpRequest extends Error {
+  override readonly name = "HelpRequest";
+}
+
+/**
+ * Parses a command's arguments with parseArgs().
+ *
+ * @throws UsageError in place of parseArgs' own errors; HelpRequest for --help or -h, whatever else is wrong
+ */
 export function parseArguments<Options extends ParseArgsOptionsConfig>(
   args: readonly string[],
   options: Options,
   allowPositionals = false,
 ) {
+  const end = args.indexOf("--");
+  const asked = (end < 0 ? args : args.slice(0, end)).some((arg) => arg === "--help" || arg === "-h");
+  if (asked) throw new HelpRequest();
   try {
     return parseArgs({ args: [...args], options, allowPositionals });
   } catch (error) {

@@ -33,12 +33,13 @@ function overview(commands: readonly Command[], terminal: Terminal): string {
     "",
     ...commands.map(({ name, summary }) => `  ${paint(terminal, "bold", name.padEnd(width))}  ${summary}`),
     "",
-    `Run "${PROGRAM} help COMMAND" for details.`,
+    `Run "${PROGRAM} help COMMAND" or "${PROGRAM} COMMAND --help" for details.`,
     "",
   ].join("\n");
 }
 
-function commandHelp(command: Command, terminal: Terminal): string {
+/** The help of one command. */
+export function commandHelp(command: Command, terminal: Terminal): string {
   const line = `${PROGRAM} ${command.name} ${command.usage}`.trim();
   return `${paint(terminal, "bold", line)}\n\n${command.help}\n`;
 }

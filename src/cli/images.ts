@@ -24,6 +24,7 @@ export const imagesCommand: Command = {
   name: "images",
   summary: "list, pull, prune or verify the images that the driver downloaded to this client",
   usage: "[list | df | pull IMAGE… | prune | verify] [--store DIR] [--json]",
+  completes: VERBS,
   help: [
     "list    list the images, the most recently used first: those of registries, then those of image_download",
     "df      the size of each container image: of layers of its own, and of layers that other images have too",

@@ -22,6 +22,7 @@ export const schemaCommand: Command = {
   name: "schema",
   summary: "print the options as JSON Schema",
   usage: "task | plugin",
+  completes: ["task", "plugin"],
   help: 'Prints the JSON Schema (2020-12) of a task\'s config block, or of the plugin "nspawn" config block.',
   async run(args, terminal) {
     const { positionals } = parseArguments(args, {}, true);

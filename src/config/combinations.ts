@@ -49,9 +49,22 @@ const RULES: readonly ((options: TaskOptions) => string | undefined)[] = [
       ? 'Option image = "/" is the host\'s own root: it needs ephemeral = true, or volatile = "yes" or "state".'
       : undefined,
 
+  ({ template, image_download: download, ephemeral, volatile = "no" }) => {
+    if (template === undefined) return undefined;
+    if (download !== undefined) return "Options template and image_download exclude each other: both make the image.";
+    return ephemeral || volatile === "overlay" || volatile === "yes"
+      ? `Options template and ${ephemeral ? "ephemeral = true" : `volatile = "${volatile}"`} exclude each other: a copy that keeps no changes needs no template; name it as the image.`
+      : undefined;
+  },
+
   ({ pull, image_download: download }) =>
     pull !== undefined && download !== undefined
       ? `Options pull = "${pull}" and image_download exclude each other: image_download has its own option force.`
+      : undefined,
+
+  (options) =>
+    options.bind_user.length > 0 && !namespaced(options)
+      ? "Option bind_user needs user namespaces: remove user_namespacing = false or private_users."
       : undefined,
 
   ({ boot, entrypoint }) =>

@@ -6,17 +6,29 @@ const DURATION = 'a duration such as "90s", "3m" or "1h"';
 
 /** A row for a duration with a default, both written as Go does; the value is in milliseconds. */
 export function duration(fallback: string, least: number) {
-  const parse = (value: string) => {
+  return {
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(parser(least))), fallback),
+    allowed: minimum(least),
+  } as const;
+}
+
+/** As duration(), without a default. */
+export function optionalDuration(least: number) {
+  return {
+    type: { kind: "string" },
+    schema: v.optional(v.pipe(text, parsed(parser(least)))),
+    allowed: minimum(least),
+  } as const;
+}
+
+function parser(least: number) {
+  return (value: string) => {
     const milliseconds = parseDuration(value);
     return milliseconds === undefined || milliseconds < least
       ? new Problem(`it must be ${minimum(least)}`)
       : milliseconds;
   };
-  return {
-    type: { kind: "string" },
-    schema: v.optional(v.pipe(text, parsed(parse)), fallback),
-    allowed: minimum(least),
-  } as const;
 }
 
 function minimum(least: number): string {

@@ -1,4 +1,4 @@
-import { absolutePathProblem, Problem, splitColons, textProblem } from "./validators";
+import { absolutePathProblem, climbs, Problem, splitColons, textProblem } from "./validators";
 
 /** Bind mount options that systemd-nspawn knows (nspawn-mount.c, parse_mount_bind_options). */
 const BIND_OPTIONS: readonly string[] = ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"];
@@ -12,7 +12,10 @@ export interface TmpfsMount {
 
 /** An overlay file system in the container; its directories are on the host. */
 export interface OverlayMount {
-  /** Read-only directories, the lowest first, as systemd-nspawn expects them. Relative ones are below the task directory. */
+  /**
+   * Read-only directories, the lowest first, as systemd-nspawn expects them. Relative ones are below the task directory, and those with a
+   * "+" before their path are in the image.
+   */
   readonly lower: readonly string[];
   /** The writable directory; undefined for one that is removed when the task ends. */
   readonly upper: string | undefined;
@@ -99,9 +102,25 @@ export function parseOverlay(value: string): OverlayMount | Problem {
   const upper = sources.at(-1) ?? "";
   const problem =
     absolutePathProblem(target) ??
-    [...lower, ...(upper === "" ? [] : [upper])].map(overlaySourceProblem).find((found) => found !== undefined);
+    [...lower.map(lowerProblem), upper === "" ? undefined : overlaySourceProblem(upper)].find(
+      (found) => found !== undefined,
+    );
   if (problem !== undefined) return new Problem(problem);
   return { lower, upper: upper === "" ? undefined : upper, target };
+}
+
+/** Why a directory cannot be a lower one of an overlay, or undefined. */
+function lowerProblem(source: string): string | undefined {
+  if (!inImage(source)) return overlaySourceProblem(source);
+  const path = source.slice(1);
+  if (!path.startsWith("/") || climbs(path))
+    return 'a directory of the image (+) must be an absolute path without ".."';
+  return overlaySourceProblem(path);
+}
+
+/** Whether a directory of an overlay is in the image. */
+export function inImage(source: string): boolean {
+  return source.startsWith("+");
 }
 
 /** Parses `HOST[:CONTAINER[:PERMISSIONS]]`. */

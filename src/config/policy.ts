@@ -35,6 +35,8 @@ export function checkPolicy(options: TaskOptions, plugin: PluginOptions): void {
     ({ name }) => !plugin.allow_sysctls.some((allowed) => matchesPattern(name, allowed)),
   );
   if (sysctl !== undefined) throw refusal("sysctl", sysctl.name, "allow_sysctls", plugin.allow_sysctls);
+  const user = options.bind_user.find((name) => !plugin.allow_bind_users.includes(name));
+  if (user !== undefined) throw refusal("bind_user", user, "allow_bind_users", plugin.allow_bind_users);
   const { oom_score_adjust: score = 0 } = options;
   if (score < 0 && !plugin.allow_negative_oom_score_adjust) {
     throw new ConfigError(

@@ -1,5 +1,6 @@
 import type { RecoverTaskRequest } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { clientOf } from "../launch/plan";
+import { recordEvent } from "../machine/event-log";
 import { Task } from "../task/task";
 import { decodeTaskState } from "../task/task-handle";
 import type { Services } from "./services";
@@ -22,5 +23,6 @@ export async function recoverTask(services: Services, { handle }: RecoverTaskReq
     async () => new Task(identity, await launcher.attach(config, ref), startedAt),
   );
   log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
+  recordEvent(ref.machine, { at: Date.now(), message: "Recovered by another process of the plugin" });
   forwardTaskEvents(services, task);
 }

@@ -3,6 +3,9 @@ import { RecoverableErrorSchema } from "../../gen/hashicorp/nomad/plugins/shared
 import { unlessAborted } from "../lib/deadline";
 import { errorText } from "../lib/errors";
 
+/** The log's message for a start that failed; the caller gets the error as well. */
+export const START_FAILED = "task start failed";
+
 /**
  * An error as the gRPC status that a Nomad agent expects: code Unknown, with the sentence as its message.
  *

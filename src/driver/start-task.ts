@@ -13,7 +13,7 @@ import { addressNote } from "../network/private/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { Task } from "../task/task";
 import { encodeTaskState, HANDLE_VERSION } from "../task/task-handle";
-import { rpcError } from "./rpc";
+import { rpcError, START_FAILED } from "./rpc";
 import type { Services } from "./services";
 import { reportDroppedPackets, reportSystem, untilRunning } from "./start-progress";
 import { emitEvent, forwardTaskEvents, reportPullProgress, taskIdentity } from "./task-events";
@@ -36,7 +36,7 @@ export async function startTask(
   try {
     return await start(services, config, cancelled);
   } catch (error) {
-    services.log.error("task start failed", { task: config.name, alloc: config.allocId, error: errorText(error) });
+    services.log.error(START_FAILED, { task: config.name, alloc: config.allocId, error: errorText(error) });
     throw rpcError(error, error instanceof RecoverableError && error.recoverable);
   }
 }

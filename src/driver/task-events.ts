@@ -2,9 +2,12 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DriverTaskEventSchema, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import type { ImageProgress } from "../image/source";
+import { recordEvent } from "../machine/event-log";
+import { machineName } from "../nspawn/machine-name";
 import { oomSentence } from "../task/oom-monitor";
 import { type ProgressNote, ProgressNotes } from "../task/pull-progress";
 import type { Task, TaskIdentity } from "../task/task";
+import { signalName } from "../values/signals";
 import type { Services } from "./services";
 
 /** The identity of the task that a config describes. */
@@ -12,14 +15,16 @@ export function taskIdentity({ id, name, allocId }: Pick<TaskConfig, "id" | "nam
   return { id, name, allocId };
 }
 
-/** Emits a task event, which `nomad alloc status` shows. */
+/** Emits a task event, which `nomad alloc status` shows, and the command `events` on the client. */
 export function emitEvent(
   services: Services,
   { id, name, allocId }: TaskIdentity,
   message: string,
   annotations: Readonly<Record<string, string>> = {},
 ): void {
-  services.events.emit({ taskId: id, allocId, taskName: name, at: Date.now(), message, annotations });
+  const at = Date.now();
+  services.events.emit({ taskId: id, allocId, taskName: name, at, message, annotations });
+  recordEvent(machineName(name, allocId), { at, message });
 }
 
 /** How often the progress of a download is checked, also if it stalls; milliseconds. */
@@ -55,7 +60,7 @@ export function forwardTaskEvents(services: Services, task: Task): void {
     const annotations = { oom_kills: String(state.kills) };
     emitEvent(services, task.identity, oomSentence(state), annotations);
   });
-  task.ended.then(({ code, signal, oomKilled, message }) => {
+  task.ended.then(({ at, code, signal, oomKilled, message }) => {
     services.log.info("container ended", {
       task: task.identity.name,
       alloc: task.identity.allocId,
@@ -64,9 +69,15 @@ export function forwardTaskEvents(services: Services, task: Task): void {
       signal,
       oom_killed: oomKilled,
     });
-    if (message === undefined) return;
-    emitEvent(services, task.identity, message === task.overLimit ? message : `systemd-nspawn: ${message}`);
+    if (message !== undefined)
+      emitEvent(services, task.identity, message === task.overLimit ? message : `systemd-nspawn: ${message}`);
+    // Not an event for the agent, which has one of its own.
+    recordEvent(task.container.ref.machine, { at, message: exitSentence(code, signal) });
   });
+}
+
+function exitSentence(code: number, signal: number): string {
+  return signal === 0 ? `Exited with code ${code}` : `Killed by ${signalName(signal)}`;
 }
 
 /** The driver's events in the protocol's format. */

@@ -7,6 +7,8 @@ export interface MirroredImage {
   readonly sources: readonly [ImageSource, ...ImageSource[]];
   /** Called when a mirror could not be used. */
   readonly onFailure: (error: SourceError) => void;
+  /** Whether the next source is tried after an error; absent: after each. */
+  readonly when?: (error: SourceError) => boolean;
 }
 
 /**
@@ -14,21 +16,26 @@ export interface MirroredImage {
  * the others are asked for the same digests: no mirror can mix two images. A source that breaks off in the middle of a layer is not
  * replaced by another one; the pull fails, and can be repeated.
  */
-export function mirroredSource({ sources, onFailure }: MirroredImage): ImageSource {
+export function mirroredSource({ sources, onFailure, when = () => true }: MirroredImage): ImageSource {
+  const failed = (error: SourceError): boolean => {
+    if (!when(error)) return false;
+    onFailure(error);
+    return true;
+  };
   let order: readonly ImageSource[] = sources;
   return {
     manifest: async (options) => {
-      const { value, source } = await firstOf(order, onFailure, options, (each) => each.manifest(options));
+      const { value, source } = await firstOf(order, failed, options, (each) => each.manifest(options));
       order = [source, ...sources.filter((each) => each !== source)];
       return value;
     },
-    read: (content, options) => readFirst(order, onFailure, content, options),
+    read: (content, options) => readFirst(order, failed, content, options),
   };
 }
 
 async function firstOf(
   sources: readonly ImageSource[],
-  onFailure: MirroredImage["onFailure"],
+  failed: (error: SourceError) => boolean,
   { signal }: ReadOptions,
   work: (source: ImageSource) => Promise<ImageManifest>,
 ): Promise<{ readonly value: ImageManifest; readonly source: ImageSource }> {
@@ -36,8 +43,8 @@ async function firstOf(
     try {
       return { value: await work(source), source };
     } catch (error) {
-      if (!(error instanceof SourceError) || signal.aborted || index === sources.length - 1) throw error;
-      onFailure(error);
+      if (!(error instanceof SourceError) || signal.aborted || index === sources.length - 1 || !failed(error))
+        throw error;
     }
   }
   throw new Error("An image has no source.");
@@ -45,7 +52,7 @@ async function firstOf(
 
 async function* readFirst(
   sources: readonly ImageSource[],
-  onFailure: MirroredImage["onFailure"],
+  failed: (error: SourceError) => boolean,
   content: Descriptor,
   options: ReadOptions,
 ): AsyncGenerator<Uint8Array> {
@@ -59,8 +66,7 @@ async function* readFirst(
       return;
     } catch (error) {
       const last = index === sources.length - 1;
-      if (begun || last || !(error instanceof SourceError) || options.signal.aborted) throw error;
-      onFailure(error);
+      if (begun || last || !(error instanceof SourceError) || options.signal.aborted || !failed(error)) throw error;
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Rootfs } from "../rootfs/rootfs";
 import type { LaunchSpec } from "../supervisor/supervisor";
 import { maskedUnits } from "./identity";
 import type { LaunchPlan } from "./plan";
+import { unitIdentity } from "./unit-identity";
 
 /** The inputs of a launch spec. */
 interface LaunchParts {
@@ -69,6 +70,8 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     ...(parts.notifySocket === undefined ? {} : { notifySocket: parts.notifySocket }),
     stopTimeout: parts.stopTimeout,
     slice: parts.slice,
+    identity: unitIdentity(plan.record, options.labels),
+    ...(plan.toJournal ? { toJournal: true } : {}),
     devices: plan.devices,
     properties: options.properties,
   };

@@ -9,6 +9,7 @@ import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
+import { readTaskRecord, type TaskRecord, writeTaskRecord } from "../machine/task-record";
 import type { TaskNetwork } from "../network/network";
 import { reserveNetwork } from "../network/networks";
 import type { PrivateNetworks } from "../network/private/private-network";
@@ -25,6 +26,7 @@ import { shouldRegister } from "../systemd/presence";
 import { withCdiVariables } from "./cdi";
 import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
 import { identityTexts } from "./identity";
+import { imageOverlays } from "./image-overlays";
 import { followInsideSetup, insideSetup } from "./inside-setup";
 import { launchSpec } from "./launch-spec";
 import { sharedCpuset } from "./limits";
@@ -34,6 +36,7 @@ import { networkPlan } from "./network-plan";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
+import { taskRecord } from "./record";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
 
@@ -105,6 +108,11 @@ export class Launcher {
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
     requireMeasurable(plan.storageLimit);
+    if (plan.toJournal && this.context.supervisors.preferredName !== "systemd") {
+      throw new ConfigError(
+        'Option log_driver = "journal" needs systemd as PID 1, which this client does not have: its tasks log to "nomad alloc logs" (log_driver = "nomad").',
+      );
+    }
     await this.#providerOf(plan).check(plan);
     return plan;
   }
@@ -131,7 +139,7 @@ export class Launcher {
     const turnEnds = await this.#turns.take();
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
-    await registerMachine(machine, plan.client);
+    await registerMachine(machine, plan.client, plan.record);
     const { rootfs, environment, network, files } = await this.#prepare(plan, options, lease, watch);
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
     const register = supervisors.preferred.name === "systemd" && shouldRegister();
@@ -180,7 +188,10 @@ export class Launcher {
     watch.stage("root");
     if (mounted.logOwner !== undefined) chownLogPipes(Object.values(plan.logs), mounted.logOwner);
     const { boot, tmp = mounted.tmp } = options;
-    const { rootfs, environment } = await preparePayload(plan, mounted, boot);
+    const prepared = await preparePayload(plan, mounted, boot);
+    const { environment } = prepared;
+    const overlay = imageOverlays(prepared.rootfs);
+    const rootfs = { ...prepared.rootfs, options: { ...prepared.rootfs.options, overlay } };
     const { resolvers } = plan.dns;
     const network = await reserveNetwork(this.context.networks, machine, plan.network, { boot, resolvers });
     watch.stage("network");
@@ -212,12 +223,14 @@ export class Launcher {
     if (own !== undefined) this.#followRecovered(config, container, own);
     const withDevices = await withCdiVariables(job, config, own);
     const recovered = own === undefined ? undefined : applyImageDefaults(own, withDevices, image);
+    const logs = await logPaths(config);
+    if (own !== undefined) await recordIfMissing(ref.machine, taskRecord(config, own, logs, undefined), log);
     return {
       container,
       exec: execContext(withDevices, recovered?.options),
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
-      journal: own && this.#journalOf(ref.machine, own, await logPaths(config)),
+      journal: own && this.#journalOf(ref.machine, own, logs),
       network: await networks.recover(container),
       warnings: [],
       systemUp: false,
@@ -290,4 +303,12 @@ export class Launcher {
       return undefined;
     }
   }
+}
+
+/** An earlier version of the driver may have started the task, which wrote no record. */
+async function recordIfMissing(machine: string, record: TaskRecord, log: Logger): Promise<void> {
+  if (!isRegistered(machine) || (await readTaskRecord(machine)) !== undefined) return;
+  await writeTaskRecord(machine, record).catch((error: unknown) => {
+    log.debug("cannot write the record of a recovered task", { machine, error: errorText(error) });
+  });
 }

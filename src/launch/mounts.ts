@@ -2,7 +2,7 @@ import { realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { Mount, TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { simplify } from "../config/combinations";
-import { type OverlayMount, splitBindTarget } from "../config/mounts";
+import { inImage, type OverlayMount, splitBindTarget } from "../config/mounts";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import type { TaskMount } from "../nspawn/arguments";
@@ -78,7 +78,8 @@ export async function bindMounts(
 
 /** The mounts of `overlay` with their directories resolved. @throws ConfigError as resolveSource() does */
 export async function overlayMounts(overlays: readonly OverlayMount[], policy: SourcePolicy): Promise<OverlayMount[]> {
-  const resolve = (source: string) => resolveSource("overlay", source, policy);
+  // The image is not there yet; see imageOverlays().
+  const resolve = async (source: string) => (inImage(source) ? source : await resolveSource("overlay", source, policy));
   return Promise.all(
     overlays.map(async (mount) => ({
       ...mount,

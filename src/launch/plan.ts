@@ -16,6 +16,7 @@ import type { ExecContext } from "../exec/session-plan";
 import { ConfigError } from "../lib/errors";
 import { defined } from "../lib/objects";
 import type { ResourceLimits } from "../linux/cgroup/limits";
+import type { TaskRecord } from "../machine/task-record";
 import type { NetworkPlan } from "../network/network";
 import { taskEnvironment } from "../nspawn/environment";
 import { type Features, featuresOf } from "../nspawn/features";
@@ -25,6 +26,7 @@ import type { PayloadMode } from "../nspawn/payload";
 import type { JobSettings } from "../rootfs/image-defaults";
 import { type ImageRef, taskImageRef } from "../rootfs/image-ref";
 import { refuseVerity } from "../rootfs/verity-files";
+import { requireUsers } from "./bind-user";
 import { taskCredentials } from "./credentials";
 import { type NameService, nameService } from "./dns-plan";
 import { resourceLimits, sharedCpuset } from "./limits";
@@ -33,6 +35,7 @@ import { taskDirectories } from "./mounts";
 import { networkPlan } from "./network-plan";
 import { checkNetwork, refuseHostSysctls } from "./network-policy";
 import { type PlannedMounts, planMounts } from "./plan-mounts";
+import { payloadMode, taskRecord } from "./record";
 import { sharedCpus } from "./shared-cpus";
 import { refuseUnsupported } from "./supported";
 
@@ -61,9 +64,16 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay" | "cdi"> {
   /** The container's machine ID; undefined if it is the image's. */
   readonly machineId: string | undefined;
   readonly logs: LogPaths;
+  /** Whether its output goes to the client's journal instead of its logs. */
+  readonly toJournal: boolean;
+  /** What the command line shows of it. */
+  readonly record: TaskRecord;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
 }
+
+/** What the record of a task has in place of its logs if its output goes to the client's journal. */
+export const IN_JOURNAL: LogPaths = { stdoutPath: "journal", stderrPath: "journal" };
 
 /** The properties of the host and the plugin config that a plan depends on. */
 interface PlanContext {
@@ -159,8 +169,11 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   refuseHostSysctls(network, decoded);
   await checkNetwork(network, decoded, plugin);
   const { overlay, cdi, ...planned } = await planMounts(config, decoded, features, context);
+  await requireUsers(decoded.bind_user);
   const settings = jobSettings(config);
   const cpuset = sharedCpuset(config.resources, decoded);
+  const logs = await logPaths(config);
+  const toJournal = (decoded.log_driver ?? plugin.log_driver) === "journal";
   const plan: LaunchPlan = {
     ...planned,
     machine,
@@ -176,7 +189,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     },
     job: { ...settings, environment: { ...settings.environment, ...cdi.environment } },
     image,
-    mode: decoded.boot ? "boot" : decoded.process_two ? "pid2" : "pid1",
+    mode: payloadMode(decoded),
     limits: resourceLimits(config.resources, decoded, { cpus: availableParallelism(), shared: sharedCpus(cpuset) }),
     sharedCpuset: cpuset,
     storageLimit: storageLimit(decoded, plugin),
@@ -184,7 +197,9 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     network,
     dns: await nameService(config, decoded, network, { machine, servers: plugin.network.dns_servers }),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
-    logs: await logPaths(config),
+    logs,
+    toJournal,
+    record: taskRecord(config, decoded, toJournal ? IN_JOURNAL : logs, network.kind),
     nspawn,
     features,
   };

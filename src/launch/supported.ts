@@ -1,4 +1,4 @@
-import { type OverlayMount, overlaySourceProblem } from "../config/mounts";
+import { inImage, type OverlayMount, overlaySourceProblem } from "../config/mounts";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import { apparmorProfiles, hasApparmor, hasSelinux } from "../linux/security-modules";
@@ -105,6 +105,7 @@ function refuseMount({ source, target, propagation, options = [] }: TaskMount, f
 
 function refuseOverlay({ lower, upper }: OverlayMount): void {
   for (const source of upper === undefined ? lower : [...lower, upper]) {
+    if (inImage(source)) continue;
     const problem = overlaySourceProblem(source);
     if (problem !== undefined) {
       throw new ConfigError(`The path ${JSON.stringify(source)} cannot be overlaid: ${problem}.`);

@@ -28,6 +28,8 @@ export const machinePaths = (machine: string) => {
     journal: join(directory, "journal"),
     credentials: join(directory, "credentials"),
     gate: join(directory, "gate"),
+    task: join(directory, "task.json"),
+    events: join(directory, "events"),
   };
 };
 

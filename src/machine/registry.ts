@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { ignoreMissing } from "../lib/errors";
 import { inDirectory, removeIfEmpty } from "../lib/files";
 import { FILES_DIRECTORY, fileErrorOf, machinePaths, removeMachineFiles } from "./files";
+import { type TaskRecord, writeTaskRecord } from "./task-record";
 
 /** One symlink per machine; its target is the machine's client. A symlink is created atomically with its content, unlike a file. */
 const OWNERS_DIRECTORY = "/run/nomad-driver-nspawn/owners";
@@ -41,14 +42,16 @@ export async function releaseAll(resources: readonly MachineResource[], machine:
  * Registers a machine; files that an earlier start left are removed.
  *
  * @param client see clientOf() of launch/plan.ts: the directory of the agent's allocations
+ * @param record what the command line shows of its task
  * @throws LaunchError if /run cannot be written
  */
-export async function registerMachine(machine: string, client: string): Promise<void> {
+export async function registerMachine(machine: string, client: string, record: TaskRecord): Promise<void> {
   try {
     await removeMachineFiles(machine);
     await rm(linkOf(machine), { force: true });
     await inDirectory(OWNERS_DIRECTORY, () => symlink(client, linkOf(machine)));
     await inDirectory(FILES_DIRECTORY, () => mkdir(machinePaths(machine).directory, { recursive: true, mode: 0o700 }));
+    await writeTaskRecord(machine, record);
   } catch (error) {
     throw fileErrorOf(machine, error);
   }
@@ -59,13 +62,19 @@ export function isRegistered(machine: string): boolean {
   return lstatSync(linkOf(machine), { throwIfNoEntry: false }) !== undefined;
 }
 
-/** The registered machines of a client. */
-export async function machinesOfClient(client: string): Promise<string[]> {
-  const found: string[] = [];
+/** The registered machines of all agents of this host, each with its client. */
+export async function allMachines(): Promise<{ readonly machine: string; readonly client: string }[]> {
+  const found: { readonly machine: string; readonly client: string }[] = [];
   for (const machine of (await readdir(OWNERS_DIRECTORY).catch(ignoreMissing)) ?? []) {
-    if ((await readlink(linkOf(machine)).catch(ignoreMissing)) === client) found.push(machine);
+    const client = await readlink(linkOf(machine)).catch(ignoreMissing);
+    if (client !== undefined) found.push({ machine, client });
   }
   return found;
+}
+
+/** The registered machines of a client. */
+export async function machinesOfClient(client: string): Promise<string[]> {
+  return (await allMachines()).flatMap((each) => (each.client === client ? [each.machine] : []));
 }
 
 /** Unregisters a machine after all its other parts have been removed. Idempotent. */

@@ -19,6 +19,7 @@ import { type ResolvedImage, resolveImage } from "./resolve-image";
 import { pickedUsers, refuseVolatileMapped } from "./root-ownership";
 import type { ImageLease, PullWatch, Rootfs, RootfsProvider, RootfsRequest } from "./rootfs";
 import { showRun } from "./run-directory";
+import { refuseTemplatePlace } from "./template";
 import { verityFiles } from "./verity-files";
 
 const HOSTS = "/etc/hosts";
@@ -42,6 +43,7 @@ export class HostRootfs implements RootfsProvider {
 
   async check({ options }: RootfsRequest): Promise<void> {
     refuseUnlimited(options);
+    refuseTemplatePlace(options);
     await this.context.images.check(options);
   }
 
@@ -54,6 +56,7 @@ export class HostRootfs implements RootfsProvider {
     using held = new DisposableStack();
     held.use(await images.lease(options, signal));
     await images.provide(options, { signal, onProgress: (progress) => onProgress({ image, ...progress }) });
+    await images.provideFromTemplate(options, signal);
     const inTask = origin.kind === "host" ? origin.inTask : undefined;
     const place = await this.#find(options, inTask);
     const { options: plugin, pluginDir } = this.context;

@@ -13,6 +13,7 @@ import type { Logger } from "../lib/logger";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
 import { GcTimer } from "./gc-timer";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
+import { provideFromTemplate } from "./template";
 
 /** Directory of images of machinectl and image_download. */
 const MACHINES = "/var/lib/machines";
@@ -45,7 +46,7 @@ export function downloadedImages(store: string, isUsed: (path: string) => Promis
 }
 
 /** The properties of a task that determine its download. */
-type DownloadTask = Pick<TaskOptions, "image" | "image_download">;
+type DownloadTask = Pick<TaskOptions, "image" | "image_download"> & Partial<Pick<TaskOptions, "image_pull_timeout">>;
 
 /** Receives the progress of a download, and cancels it. */
 interface DownloadWatch {
@@ -106,7 +107,7 @@ export class MachineImages {
       keepFree: gc.image_min_free,
       isUsed,
       onMade: (made, scratch) => this.#downloaded.record(made, scratch),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(task.image_pull_timeout ?? pull_timeout)]),
       onProgress: (received, total) => onProgress({ received, total }),
     };
     onProgress({});
@@ -117,6 +118,13 @@ export class MachineImages {
     throw new ConfigError(
       `Option image = ${JSON.stringify(image.name)} resolves to ${path}, which takes precedence over the downloaded ${resultOf(image)}: give the image another name.`,
     );
+  }
+
+  /** Makes the image of a task with a template; see provideFromTemplate(). @throws ConfigError, ImageError, StoreError */
+  async provideFromTemplate(task: Pick<TaskOptions, "image" | "template">, signal: AbortSignal): Promise<void> {
+    const { image_paths: imagePaths, gc } = this.context.options();
+    const places = { directory: MACHINES, locks: LOCKS, pluginDir: this.context.pluginDir, imagePaths };
+    await provideFromTemplate(task, { ...places, keepFree: gc.image_min_free, signal });
   }
 
   get #downloaded(): DownloadedImages {

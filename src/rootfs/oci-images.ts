@@ -6,6 +6,7 @@ import { archiveSource, layoutDirectorySource } from "../image/files-source";
 import type { ArchiveReference } from "../image/image-archive";
 import { mirroredSource } from "../image/mirrors";
 import type { LayoutReference } from "../image/oci-layout";
+import { sameRegistry } from "../image/registry/credentials";
 import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
 import { type ImageSource, SourceError } from "../image/source";
 import { ImageStore } from "../image/store/image-store";
@@ -13,6 +14,7 @@ import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
 import { RETRY_OPTIONS } from "../image/transfer/retry";
 import { unlessAborted } from "../lib/deadline";
+import { ImageError } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
 import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
@@ -31,8 +33,19 @@ function registryOptions(
     operator,
     plainHttp: registry.plain_http,
     ca: registry.ca,
-    ...(auth === undefined ? {} : { credentials: { kind: "password", ...auth } }),
+    ...(auth === undefined
+      ? {}
+      : { credentials: { kind: "password", username: auth.username, password: auth.password } }),
   };
+}
+
+/** @throws ImageError if the job's credentials are for another registry than the image's */
+function refuseForeignServer({ auth }: ImageTask, { registry }: ImageReference): void {
+  const server = auth?.server_address;
+  if (server === undefined || sameRegistry(server, registry)) return;
+  throw new ImageError(
+    `Option auth.server_address = ${JSON.stringify(server)} is not the registry of the image, which is ${JSON.stringify(registry)}: the credentials are not sent to it.`,
+  );
 }
 
 /** Delay until garbage collection is retried when the store was locked. */
@@ -54,7 +67,8 @@ interface ImagesContext {
 export type OciRef = Exclude<ImageRef, { kind: "host" }>;
 
 /** The options of a task that decide on how its image is fetched. */
-type ImageTask = Pick<TaskOptions, "image" | "auth" | "pull">;
+type ImageTask = Pick<TaskOptions, "image" | "auth" | "pull"> &
+  Partial<Pick<TaskOptions, "auth_soft_fail" | "image_pull_timeout">>;
 
 /** A requested image, as the store needs it. */
 interface Wanted {
@@ -110,7 +124,7 @@ export class OciImages {
     const { store } = this;
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
-    const cancelled = AbortSignal.any([signal, AbortSignal.timeout(pull_timeout)]);
+    const cancelled = AbortSignal.any([signal, AbortSignal.timeout(task.image_pull_timeout ?? pull_timeout)]);
     try {
       const request = { ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress };
       const image = await this.#oneByOne(wanted, cancelled, async () =>
@@ -156,7 +170,8 @@ export class OciImages {
     }
   }
 
-  async #wanted({ image, auth, pull }: ImageTask, origin: OciRef): Promise<Wanted> {
+  async #wanted(task: ImageTask, origin: OciRef): Promise<Wanted> {
+    const { image, pull } = task;
     const options = this.context.options();
     if (origin.kind === "layout") return await this.#layout(image, origin.reference, origin.inTask !== undefined);
     if (origin.kind === "archive") return await this.#archive(image, origin.reference, origin.inTask !== undefined);
@@ -165,7 +180,8 @@ export class OciImages {
     const reference = parseReference(origin.reference, options.registry.default);
     const name = formatReference(reference);
     if (pull === "never") return { name, source: noSource(name), reuse: true };
-    const source = this.#sourceOf(reference, auth);
+    refuseForeignServer(task, reference);
+    const source = this.#sourceOf(reference, task);
     if (pull !== undefined) return { name, source, reuse: pull === "missing" };
     const once = reference.digest !== undefined || reference.tag !== "latest";
     return { name, source, reuse: origin.ask === undefined ? once : !origin.ask };
@@ -200,9 +216,18 @@ export class OciImages {
     };
   }
 
-  #sourceOf(reference: ImageReference, auth: TaskOptions["auth"]): ImageSource {
+  #sourceOf(reference: ImageReference, { auth, auth_soft_fail: soft = false }: ImageTask): ImageSource {
     const options = this.context.options();
-    const itself = registrySource(reference, registryOptions(options, auth));
+    const settings = registryOptions(options, auth);
+    const withCredentials = registrySource(reference, settings);
+    const itself = soft
+      ? mirroredSource({
+          sources: [withCredentials, registrySource(reference, { ...settings, anonymous: true })],
+          when: ({ problem }) => problem === "unauthorized",
+          onFailure: ({ message }) =>
+            this.context.log.warn("credentials of an image were refused; trying without", { reason: message }),
+        })
+      : withCredentials;
     // The job's credentials are for the registry that it names.
     const mirrors = (options.registry.mirrors[reference.registry] ?? []).map((mirror) =>
       registrySource(atMirror(reference, mirror), { ...registryOptions(options, undefined), timing: MIRROR_TIMING }),

@@ -37,12 +37,25 @@ export interface LaunchSpec {
   readonly notifySocket?: string;
   /** Milliseconds that the payload has to stop if systemd stops its unit; absent: systemd's default. A shim has no use for it. */
   readonly stopTimeout?: number;
+  /** Its names for the operator of the host; absent: those of its machine. A shim has no use for it. */
+  readonly identity?: UnitIdentity;
+  /** The output goes to the host's journal instead of the FIFOs; rejected by a supervisor without units. */
+  readonly toJournal?: boolean;
   /** The slice of its unit; absent: machine.slice. A shim has no use for it. */
   readonly slice?: string;
   /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */
   readonly devices: readonly DeviceRule[];
   /** Additional unit properties that the operator allows; rejected by a supervisor without units. */
   readonly properties: Readonly<Record<string, string>>;
+}
+
+/** How systemd and the host's journal name a container. */
+export interface UnitIdentity {
+  readonly description: string;
+  /** SYSLOG_IDENTIFIER of its output in the journal. */
+  readonly identifier: string;
+  /** Further fields of all of its messages, by their names in the journal. */
+  readonly fields: Readonly<Record<string, string>>;
 }
 
 /** What a later plugin process needs to recover a container; stored in the task handle as plain data. */
@@ -95,6 +108,17 @@ export interface Container {
   release(): Promise<void>;
 }
 
+/** What is known of a container without following it. */
+export interface ContainerView {
+  readonly supervisor: ContainerRef["supervisor"];
+  /** Its systemd-nspawn; undefined if none runs: it has exited, or is just restarting. */
+  readonly mainPid: number | undefined;
+  /** Whether it has ended. */
+  readonly exited: boolean;
+  /** Milliseconds since the epoch; 0 if that is not known. */
+  readonly startedAt: number;
+}
+
 /** Thrown by attach() if the container does not exist on this host. */
 export class NotSupervisedError extends Error {
   override readonly name = "NotSupervisedError";
@@ -126,6 +150,8 @@ export interface Supervisor {
    * Does nothing if nothing exists.
    */
   discard(machine: string): Promise<void>;
+  /** Reads the state of a container, running or exited, and changes nothing; undefined if this supervisor has none of that name. */
+  view(machine: string): Promise<ContainerView | undefined>;
   /** Closes connections and watchers; containers keep running. */
   close(): Promise<void>;
 }

@@ -2,7 +2,13 @@ import type { Logger } from "../lib/logger";
 import { bootId } from "../linux/proc";
 import { systemdPresence } from "../systemd/presence";
 import { ProcessSupervisor } from "./process/process-supervisor";
-import { type Container, type ContainerRef, NotSupervisedError, type Supervisor } from "./supervisor";
+import {
+  type Container,
+  type ContainerRef,
+  type ContainerView,
+  NotSupervisedError,
+  type Supervisor,
+} from "./supervisor";
 import { SystemdSupervisor } from "./systemd/systemd-supervisor";
 
 /** The name of a supervisor, as written in task handles. */
@@ -45,6 +51,15 @@ export class Supervisors implements AsyncDisposable {
       } catch (error) {
         if (!(error instanceof NotSupervisedError)) throw error;
       }
+    }
+    return undefined;
+  }
+
+  /** The state of a machine's container under any supervisor, without a change of it; undefined if no supervisor has it. */
+  async view(machine: string): Promise<ContainerView | undefined> {
+    for (const supervisor of this.#usable()) {
+      const view = await supervisor.view(machine);
+      if (view !== undefined) return view;
     }
     return undefined;
   }

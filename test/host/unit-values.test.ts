@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
+import { driverBinary } from "../../tools/build/project";
 import { run } from "../../tools/command";
 import { type Fixture, shell, useFixture } from "../protocol/fixture";
 import { sentence } from "../protocol/inside";
@@ -88,3 +89,44 @@ test("drop-ins are readable by root only, and removed with their task", async ()
   await bench.client().destroyTask(task.id, true);
   expect(existsSync(directory)).toBe(false);
 });
+
+describe("the names of a task", () => {
+  const fields = ["NOMAD_JOB_ID", "NOMAD_GROUP_NAME", "NOMAD_ALLOC_ID", "NOMAD_NAMESPACE", "NOMAD_NODE_NAME"] as const;
+  const labels = { team: 'a "b" %n $HOME \\ é', "com.example/x": "[Service]\nExecStart=/bin/false" };
+
+  test("are in the description of its unit, and fields of its output in the journal", async () => {
+    const task = await bench.started({
+      ...shell(bench.busybox, "echo out-%n; echo err >&2; while :; do sleep 1; done", {
+        labels,
+        log_driver: "journal",
+      }),
+      name: "named",
+    });
+    const unit = `nomad-nspawn-named-${task.config.allocId}.service`;
+    expect(await property(unit, "Description")).toBe(
+      `Nomad task named of job job (group group, allocation ${task.config.allocId}, namespace default)`,
+    );
+    await run(["systemctl", "daemon-reload"]);
+    expect(await property(unit, "ActiveState")).toBe("active");
+    const entries = await journalOf(unit, 2);
+    expect(entries.map(({ MESSAGE }) => MESSAGE).toSorted()).toEqual(["err", "out-%n"]);
+    for (const entry of entries) {
+      expect(entry).toMatchObject({ SYSLOG_IDENTIFIER: "named", NOMAD_LABEL_TEAM: labels.team });
+      expect(entry["NOMAD_LABEL_COM_EXAMPLE_X"]).toBe(labels["com.example/x"]);
+      expect(fields.map((name) => entry[name])).toEqual(["job", "group", task.config.allocId, "default", "node"]);
+    }
+    const { stdout } = await run([driverBinary(), "logs", "named"]);
+    expect(stdout.trim().split("\n").toSorted()).toEqual(["err", "out-%n"]);
+    await bench.client().destroyTask(task.id, true);
+  });
+});
+
+/** The output of a unit in the journal, once there are so many entries. */
+async function journalOf(unit: string, count: number): Promise<Record<string, unknown>[]> {
+  for (;;) {
+    const { stdout } = await run(["journalctl", "--output=json", "_TRANSPORT=stdout", `_SYSTEMD_UNIT=${unit}`]);
+    const entries = stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line)]));
+    if (entries.length >= count) return entries;
+    await Bun.sleep(50);
+  }
+}

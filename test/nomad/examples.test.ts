@@ -39,9 +39,9 @@ async function stopped(id: string, allocId: string, task: string) {
   return lastExit(await untilDead(nomad.api, allocId, task, 60_000));
 }
 
-test("every example job is run by a test in this file or network.test.ts", async () => {
+test("every example job is run by a test in this file, network.test.ts or podman.test.ts", async () => {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
-  const files = ["examples.test.ts", "network.test.ts"];
+  const files = ["examples.test.ts", "network.test.ts", "../programs/podman.test.ts"];
   const texts = await Promise.all(files.map((file) => readFile(join(import.meta.dir, file), "utf8")));
   const run = (name: string) => texts.some((text) => text.includes(`job("${name}")`));
   expect(names.filter((name) => !run(name))).toEqual([]);
@@ -122,6 +122,25 @@ test("limits-and-mounts.hcl finds its mounts and variables", async () => {
   expect(await nomad.api.logs(allocId, "worker", "stderr")).toBe("");
   expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
   expect(await nomad.api.logs(allocId, "worker")).toContain("a note that the task finds below /run/data");
+}, 120_000);
+
+test("persistent-root.hcl counts its runs in a root that it keeps", async () => {
+  await using _machines = await keepMachines();
+  for (const runs of ["1", "2"]) {
+    const { id, allocId } = await runJob(nomad.api, await job("persistent-root.hcl"), { template: busybox });
+    expect(lastExit(await untilDead(nomad.api, allocId, "count", 60_000))).toMatchObject({ ExitCode: 0, Signal: 0 });
+    expect((await nomad.api.logs(allocId, "count")).trim()).toBe(runs);
+    await nomad.api.stopJob(id, true);
+  }
+}, 120_000);
+
+test("client-journal.hcl writes to the client's journal, with the names of the job and its label", async () => {
+  const { allocId } = await runJob(nomad.api, await job("client-journal.hcl"), { image: busybox });
+  const state = await untilDead(nomad.api, allocId, "greeter", 60_000);
+  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+  const fields = ["NOMAD_JOB_ID=client-journal", "NOMAD_LABEL_TEAM=web", `NOMAD_ALLOC_ID=${allocId}`];
+  const { stdout } = await run(["journalctl", "--output=cat", "_TRANSPORT=stdout", ...fields]);
+  expect(stdout).toBe("hello from greeter\n");
 }, 120_000);
 
 test("container-life.hcl has names, an init, a user and a limit; and a system that is up", async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { cp, link, mkdir, rm } from "node:fs/promises";
+import { cp, link, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { featuresOf } from "../../src/nspawn/features";
 import { readNspawn } from "../../src/nspawn/installation";
@@ -48,6 +48,19 @@ describe("what is kept in the image", () => {
       expect(existsSync(join(tree, "written"))).toBe(false);
       expect(existsSync(join(tree, "var/written"))).toBe(false);
     }
+  });
+
+  test("a writable directory of the image over a read-only image, by a symlink in the image", async () => {
+    const image = await copyTree(bench.busybox, join(bench.scratch, "with-data"));
+    await mkdir(join(image, "real/data"), { recursive: true });
+    await writeFile(join(image, "real/data/kept"), "kept\n");
+    await symlink("/real/data", join(image, "data"));
+    const script = "cat /real/data/kept; echo x > /real/data/written && cat /real/data/written";
+    const config = { image, volatile: "no", read_only: true, overlay: ["+/data::/real/data"] };
+    expect(await inside(bench, script, { ...config, ...asRoot })).toBe("kept\nx\n");
+    // The upper directory of systemd-nspawn belongs to the host's root.
+    expect(await inside(bench, `${script}; true`, config)).toBe("kept\n");
+    expect(existsSync(join(image, "real/data/written"))).toBe(false);
   });
 
   test("read_only refuses to write", async () => {

@@ -123,6 +123,58 @@ test("an image that cannot be fetched is reported as an error", async () => {
   expect(await start("docker://Team/App:1")).toContain("is not valid");
 });
 
+describe("credentials that are refused", () => {
+  /** A registry that gives anyone a token but refuses each user. */
+  const guarded = () =>
+    Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async (request) => {
+        const { pathname, host } = new URL(request.url);
+        const authorization = request.headers.get("authorization");
+        if (pathname === "/token") {
+          return authorization === null ? Response.json({ token: "open" }) : new Response(null, { status: 401 });
+        }
+        if (authorization !== "Bearer open") {
+          const challenge = `Bearer realm="http://${host}/token",service="test"`;
+          return new Response(null, { status: 401, headers: { "www-authenticate": challenge } });
+        }
+        const headers = { accept: request.headers.get("accept") ?? "*/*" };
+        return await fetch(`http://${registry.host}${pathname}`, { headers, decompress: false });
+      },
+    });
+  const auth = { username: "ci", password: "geheim" };
+  const start = async (name: string, more: object) => {
+    const config = { image: `127.0.0.1:${name}`, auth, network_veth: false, ...more };
+    return await sentence(bench.start(await bench.task({ config })));
+  };
+
+  test("are left out with auth_soft_fail", async () => {
+    await push("open/soft:1", [{ archive: base }], says("without credentials"));
+    using server = guarded();
+    const image = `${server.port}/open/soft:1`;
+    const refused = await start(image, {});
+    expect(refused).toContain("HTTP status 401");
+    expect(refused).not.toContain("geheim");
+    const config = { image: `127.0.0.1:${image}`, auth, auth_soft_fail: true, network_veth: false };
+    expect((await bench.finished({ config })).stdout).toBe("without credentials\n");
+  });
+
+  test("are not sent to another registry than auth.server_address", async () => {
+    const wrong = { auth: { ...auth, server_address: "registry.example" }, auth_soft_fail: true };
+    expect(await start("1/open/app:1", wrong)).toContain(
+      'Option auth.server_address = "registry.example" is not the registry of the image, which is "127.0.0.1:1"',
+    );
+  });
+});
+
+test("a download may take as long as image_pull_timeout says", async () => {
+  using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Promise<Response>(() => {}) });
+  const config = { image: `127.0.0.1:${server.port}/slow/app:1`, network_veth: false, image_pull_timeout: "1s" };
+  expect(await sentence(bench.start(await bench.task({ config })))).toContain("timed out (option image_pull_timeout");
+  await server.stop(true);
+});
+
 describe("mirrors", () => {
   const origin = "registry.invalid";
   const use = (...mirrors: readonly string[]) =>

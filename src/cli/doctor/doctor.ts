@@ -4,9 +4,11 @@
  * *findings*. A finding is ok, a warning (a feature does not work) or an error (no task can run), each with one sentence and a fix.
  */
 
+import { existsSync } from "node:fs";
 import { decodePluginConfig } from "../../config/plugin/decode";
 import { type Command, parseArguments } from "../command";
 import { cgroupFindings } from "./cgroup-checks";
+import { configFindings, readConfigFact } from "./config-checks";
 import { type Finding, hasErrors, reportText } from "./finding";
 import { hostFindings } from "./host-checks";
 import type { HostFacts } from "./host-facts";
@@ -19,27 +21,42 @@ import { readHost } from "./read-host";
 export const doctorCommand: Command = {
   name: "doctor",
   summary: "check whether this host can run tasks, and how to fix what is missing",
-  usage: "[--plugin-dir DIR] [--store DIR] [--json]",
+  usage: "[--config PATH] [--plugin-dir DIR] [--store DIR] [--json]",
   help: [
-    "Checks systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
-    "--store names the image store; needed if the plugin option image_store is set.",
+    "Checks systemd-nspawn, PID 1, control groups, the kernel, networks, the agent's configuration and its plugin_dir, and says what",
+    "jobs may do on this client.",
+    "",
+    "  --config PATH     the agent's configuration, a file or directory (/etc/nomad.d, if it exists)",
+    "  --plugin-dir DIR  the agent's plugin_dir, if it is not the one in the configuration",
+    "  --store DIR       the image store, if it is not the one in the configuration",
+    "  --json            print JSON",
+    "",
     "Changes nothing. Exit code 0 if tasks can run, 1 if something has to be fixed first.",
   ].join("\n"),
   async run(args, terminal) {
     const { values } = parseArguments(args, {
+      config: { type: "string" },
       "plugin-dir": { type: "string" },
       store: { type: "string" },
       json: { type: "boolean" },
     });
-    const findings = evaluate(
-      await readHost(values["plugin-dir"], values.store ?? decodePluginConfig(new Uint8Array()).image_store),
-    );
+    const agent = readConfigFact(values.config);
+    const known = agent !== undefined && "config" in agent ? agent.config : undefined;
+    const store = values.store ?? (known?.plugin ?? decodePluginConfig(new Uint8Array())).image_store;
+    // The directory of the configuration is checked if it is there: without one, the agent uses none.
+    const pluginDir = values["plugin-dir"] ?? existing(known?.pluginDir);
+    const facts = await readHost(pluginDir, store);
+    const findings = [...evaluate(facts), ...(agent === undefined ? [] : configFindings(agent))];
     terminal.out(
       values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
     );
     return hasErrors(findings) ? 1 : 0;
   },
 };
+
+function existing(directory: string | undefined): string | undefined {
+  return directory !== undefined && existsSync(directory) ? directory : undefined;
+}
 
 /** Facts → findings. */
 export function evaluate(facts: HostFacts): Finding[] {

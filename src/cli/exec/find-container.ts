@@ -21,7 +21,7 @@ export async function findContainer(machine: string) {
     const pid = container?.mainPid();
     if (container === undefined || pid === undefined) {
       throw new ContainerGoneError(
-        `No container ${JSON.stringify(machine)} of this driver is running on this host: for machine names see "nomad alloc status" or "machinectl list".`,
+        `No container ${JSON.stringify(machine)} of this driver is running on this host: for machine names see "nomad-driver-nspawn ps".`,
       );
     }
     const mode = modeOf(pid);

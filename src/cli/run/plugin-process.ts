@@ -1,3 +1,4 @@
+import { START_FAILED } from "../../driver/rpc";
 import { isRecord, parseJson } from "../../lib/objects";
 import { MAGIC_COOKIE_KEY, MAGIC_COOKIE_VALUE } from "../../plugin/handshake";
 
@@ -83,4 +84,10 @@ export function logSentence(line: string, verbose: boolean): string | undefined 
   if (!important && !verbose) return undefined;
   const details = Object.entries(more).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
   return `[${String(level)}] ${verbose ? `${String(module)}: ` : ""}${String(message)}${details.join("")}`;
+}
+
+/** Whether a line of the plugin's log is about a start that failed, whose error the plugin also answers with. */
+export function isStartFailure(line: string): boolean {
+  const fields = parseJson(line);
+  return isRecord(fields) && fields["@message"] === START_FAILED;
 }

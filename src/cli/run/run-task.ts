@@ -7,7 +7,7 @@ import { type Allocation, createAllocation, taskConfig } from "./allocation";
 import { forwardOutput, openLogFifo } from "./log-pipe";
 import type { RunOptions } from "./options";
 import { checkHealth, connectPlugin, type PluginClient, plainErrors, startTask, taskEnd } from "./plugin-client";
-import { logSentence, type PluginChild, startPluginChild } from "./plugin-process";
+import { isStartFailure, logSentence, type PluginChild, startPluginChild } from "./plugin-process";
 
 /** An agent waits about this long before it kills a plugin that it asked to shut down. */
 const SHUTDOWN_MS = 2_000;
@@ -34,6 +34,8 @@ interface RunContext {
 export async function runTask(options: RunOptions, context: RunContext): Promise<ExitResult | undefined> {
   const allocation = createAllocation();
   const log = (line: string): void => {
+    // The answer to StartTask has the same error.
+    if (!options.verbose && isStartFailure(line)) return;
     const sentence = logSentence(line, options.verbose);
     if (sentence !== undefined) context.say(sentence);
   };

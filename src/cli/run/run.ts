@@ -19,6 +19,7 @@ export const runCommand: Command = {
   name: "run",
   summary: "run a container through the plugin protocol, without Nomad",
   usage: "IMAGE [OPTIONS] [-- COMMAND…]",
+  completes: "files",
   help: runHelp,
   async run(args, terminal) {
     const options = runOptions(args);

@@ -12,6 +12,8 @@ test("an empty config has the defaults", () => {
     volumes: true,
     image_paths: [],
     allow_task_images: true,
+    log_driver: "nomad",
+    allow_bind_users: [],
     allow_caps: ["all"],
     allow_properties: [],
     allow_sysctls: ["*"],

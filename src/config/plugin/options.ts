@@ -11,6 +11,7 @@ import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
 import { flag, strings } from "../row-types";
 import { sizeLimit } from "../size-row";
+import { LOG_DRIVERS } from "../task/logs";
 import { absolutePath, checked, filledText, Problem, parsed, text } from "../validators";
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
@@ -81,6 +82,12 @@ export const pluginOptions = {
     meaning: "Kernel settings that a task may set with `sysctl`; any that a container can have of its own by default.",
     example: 'allow_sysctls = ["net.core.*", "net.ipv4.tcp_*"]',
   }),
+  allow_bind_users: option({
+    ...strings(text),
+    meaning:
+      "Users of this client whom tasks may have with `bind_user`; none by default: the container gets the home directory and the password's hash of such a user.",
+    example: 'allow_bind_users = ["alice"]',
+  }),
   allow_negative_oom_score_adjust: option({
     ...flag(false),
     meaning:
@@ -117,6 +124,12 @@ export const pluginOptions = {
     ...flag(false),
     meaning:
       "Whether every task must have user IDs separate from the host's: rejects `user_namespacing = false`, and any `private_users` except `pick` and IDs that systemd reserves for containers (524288 to 1879048191). Without it, a job's author may get the equivalent of root on the client.",
+  }),
+  log_driver: option({
+    type: { kind: "string", values: LOG_DRIVERS },
+    schema: v.optional(v.picklist(LOG_DRIVERS), "nomad"),
+    meaning:
+      "Where the output of tasks goes that set no `log_driver`: to `nomad alloc logs` (`nomad`), or to the client's journal instead (`journal`).",
   }),
   gc: option({
     type: { kind: "block", options: gcOptions },

@@ -24,6 +24,8 @@ test.each([
   [{ cap_drop: ["ALL"] }, { drop_capability: ["all"] }],
   [{ oom_score_adj: 5 }, { oom_score_adjust: 5 }],
   [{ ulimit: [{ nofile: "1024:-1", core: 0 }] }, { rlimits: { NOFILE: "1024:infinity", CORE: "0" } }],
+  [{ image: "a", force_pull: true }, { pull: "always" }],
+  [{ image: "a", force_pull: false }, { image: "a" }],
   [{ network_mode: "host" }, { network_veth: false }],
   [{ network_mode: "bridge" }, { network_veth: true }],
   [{ shm_size: 67_108_864 }, { tmpfs: [{ target: "/dev/shm", options: "size=67108864,mode=1777" }] }],

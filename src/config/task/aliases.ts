@@ -54,6 +54,15 @@ const ALIASES: Readonly<Record<string, Alias>> = {
   cap_drop: renamed("drop_capability", securityOptions.drop_capability),
   oom_score_adj: renamed("oom_score_adjust", securityOptions.oom_score_adjust),
   ulimit: renamed("rlimits", securityOptions.rlimits, limits),
+  force_pull: {
+    row: row(
+      { kind: "bool" },
+      "true or false",
+      'With `true`, the same as `pull = "always"`, as with the Docker driver; `false` changes nothing.',
+    ),
+    convert: (value) =>
+      value === true ? { pull: "always" } : value === false ? {} : new Problem("it must be true or false"),
+  },
   network_mode: {
     row: row(
       { kind: "string" },

@@ -38,7 +38,7 @@ export const fileOptions = {
     ...strings(v.pipe(text, parsed(parseOverlay))),
     allowed: 'a list of "LOWER:UPPER" or "LOWER:UPPER:TARGET"',
     meaning:
-      "Overlay mounts of host directories: read-only lower directories, the writable upper directory, the target. If the upper directory is empty (`LOWER::TARGET`), changes are discarded when the task ends. Relative directories are resolved in the task directory.",
+      "Overlay mounts of host directories: read-only lower directories, the writable upper directory, the target. If the upper directory is empty (`LOWER::TARGET`), changes are discarded when the task ends. Relative directories are resolved in the task directory; a lower directory with `+` before its path is in the image (`+/var::/var` makes `/var` of a read-only image writable, with `user_namespacing = false`).",
     nspawn: "--overlay=",
     example: 'overlay = ["/srv/base::/srv"]',
   }),

@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { parseReference } from "../../values/image-reference";
+import { optionalDuration } from "../duration-row";
 import { option, schemasOf } from "../option";
-import { choice } from "../row-types";
+import { choice, flag, string } from "../row-types";
 import { checked, filledText } from "../validators";
 
 const IMAGE_TYPES = ["tar", "raw", "docker", "oci"] as const;
@@ -49,6 +50,12 @@ const downloadOptions = {
 const authOptions = {
   username: option({ type: { kind: "string" }, schema: filledText, secret: true, meaning: "User name." }),
   password: option({ type: { kind: "string" }, schema: filledText, secret: true, meaning: "Password or token." }),
+  server_address: option({
+    ...string(filledText),
+    allowed: "the host of a registry, with or without a port",
+    meaning:
+      "The registry that the credentials are for, as with the Docker driver. A task whose image is in another one is refused, so that it does not get them.",
+  }),
 };
 
 function isReference(url: string): boolean {
@@ -71,6 +78,24 @@ export const imageOptions = {
     meaning:
       "When the registry of a container (OCI) image is asked what its name means: only if the image is not in the store (`missing`), at each start (`always`), never, so that an image that is not in the store is refused (`never`), or at each start, with the stored image and a task event if the registry cannot be reached (`newer`). Without this option a tag is asked for once, and `latest` at each start.",
     example: 'pull = "newer"',
+  }),
+  template: option({
+    ...string(filledText),
+    allowed: "a directory, or the name of one known to machinectl",
+    meaning:
+      "A directory of the client from which the image is made, once: a copy in `/var/lib/machines` under the name that `image` is. Later starts use the copy, with what earlier tasks have changed in it. The driver never removes it; `machinectl remove NAME` does (docs/images.md).",
+    nspawn: "--template=",
+    example: 'template = "debian"',
+  }),
+  image_pull_timeout: option({
+    ...optionalDuration(1000),
+    meaning: "How long the download of this task's image may take, instead of the plugin option `pull_timeout`.",
+    example: 'image_pull_timeout = "30m"',
+  }),
+  auth_soft_fail: option({
+    ...flag(false),
+    meaning:
+      "Fetch the image without credentials if the registry refuses those of the job or the operator, or if the operator's cannot be read.",
   }),
   image_volumes: option({
     ...choice(["keep", "tmpfs"]),

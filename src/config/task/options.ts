@@ -1,6 +1,6 @@
 /**
  * The options of a task's `config` block, in tables by subject: container.ts (what runs, and how), image.ts, verity.ts (disk images), files.ts (mounts and
- * devices), network.ts, security.ts and limits.ts. This file joins the tables; decode.ts decodes a block and applies the rules for
+ * devices), network.ts, security.ts, limits.ts and logs.ts. This file joins the tables; decode.ts decodes a block and applies the rules for
  * combinations.
  *
  * Names and defaults of the Go driver's options are kept, because its job files must work unchanged
@@ -14,6 +14,7 @@ import { containerOptions } from "./container";
 import { fileOptions } from "./files";
 import { imageOptions } from "./image";
 import { limitOptions } from "./limits";
+import { logOptions } from "./logs";
 import { networkOptions } from "./network";
 import { securityOptions } from "./security";
 import { verityOptions } from "./verity";
@@ -27,6 +28,7 @@ export const taskOptions = {
   ...networkOptions,
   ...securityOptions,
   ...limitOptions,
+  ...logOptions,
 };
 
 /** The options above, and other drivers' names for some of them. */

@@ -49,6 +49,15 @@ export const securityOptions = {
       "How the image's files are mapped to the container's user IDs; `auto` by default. Needs `user_namespacing`.",
     nspawn: "--private-users-ownership=",
   }),
+  bind_user: option({
+    ...strings(v.pipe(text, checked(bindUserProblem))),
+    allowed: "a list of names of users of the client",
+    meaning:
+      "Users of the client who exist in the container too, with their home directories at `/run/host/home`; a booted system of systemd 249 or later lets them log in with their passwords. The operator has to allow each with `allow_bind_users`. Needs user namespaces.",
+    nspawn: "--bind-user=",
+    example: 'bind_user = ["alice"]',
+    switches: (names) => names.map((name) => `--bind-user=${name}`),
+  }),
   capability: option({
     ...strings(capability),
     allowed: "a list of capabilities",
@@ -174,6 +183,11 @@ function propertyValueProblem(value: string): string | undefined {
   if (/[\r\n]/.test(value)) return "it must be one line";
   // It would continue the line in the unit's file (systemd.syntax(7)) and take the next property with it.
   return value.endsWith("\\") ? "it must not end with a backslash" : undefined;
+}
+
+function bindUserProblem(name: string): string | undefined {
+  if (name === "root" || name === "nobody") return "systemd-nspawn binds neither root nor nobody";
+  return /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/.test(name) ? undefined : "it must be the name of a user";
 }
 
 function privateUsersProblem(value: string): string | undefined {

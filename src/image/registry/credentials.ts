@@ -80,6 +80,11 @@ function namespaceOf(key: string): string {
   return isUrl ? hostName(key) : [hostName(host), ...path].join("/");
 }
 
+/** Whether two names are those of one registry; Docker's has several, and may be written as a URL. */
+export function sameRegistry(one: string, other: string): boolean {
+  return hostName(one) === hostName(other);
+}
+
 function hostName(key: string): string {
   const host = key
     .replace(/^https?:\/\//, "")

@@ -28,6 +28,8 @@ export interface RegistryOptions {
   /** The task's own credentials; other sources are ignored then. */
   readonly credentials?: Credentials | undefined;
   readonly operator?: CredentialSources | undefined;
+  /** No credentials are used, whatever the others are. */
+  readonly anonymous?: boolean;
   /** Registries that are accessed by plain HTTP. */
   readonly plainHttp?: readonly string[];
   /** File of additional trusted certificates. */
@@ -46,13 +48,15 @@ class RegistrySource implements ImageSource {
   readonly #repository: Repository;
   readonly #timing: RetryOptions;
 
-  constructor(reference: ImageReference, { credentials, operator = {}, plainHttp = [], ca, timing }: RegistryOptions) {
+  constructor(reference: ImageReference, options: RegistryOptions) {
+    const { credentials, operator = {}, anonymous = false, plainHttp = [], ca, timing } = options;
     this.#reference = reference;
     this.#name = `image ${JSON.stringify(formatReference(reference))}`;
     this.#timing = timing ?? RETRY_OPTIONS;
     this.#repository = new Repository(reference, {
       send: httpClient(ca),
-      credentials: async (signal) => credentials ?? operatorCredentials(reference, operator, signal),
+      credentials: async (signal) =>
+        anonymous ? undefined : (credentials ?? operatorCredentials(reference, operator, signal)),
       plainHttp: plainHttp.includes(reference.registry),
     });
   }

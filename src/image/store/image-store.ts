@@ -244,7 +244,7 @@ function isTimeout(error: unknown): boolean {
 }
 
 function timeoutError(name: string, cause: unknown): StoreError {
-  const message = `Preparing the image ${name} timed out (plugin option pull_timeout).`;
+  const message = `Preparing the image ${name} timed out (option image_pull_timeout, or the plugin option pull_timeout).`;
   return new StoreError(message, { recoverable: true, cause });
 }
 

@@ -149,7 +149,7 @@ export function abortError(subject: Subject, signal: AbortSignal): TransferError
   if (reason instanceof TransferError) return reason;
   if (reason instanceof DOMException && reason.name === "TimeoutError") {
     return new TransferError(
-      `${capital(subject.name)} could not be fetched from ${subject.host}: timed out (plugin option pull_timeout).`,
+      `${capital(subject.name)} could not be fetched from ${subject.host}: timed out (option image_pull_timeout, or the plugin option pull_timeout).`,
       { problem: "timeout", recoverable: true },
     );
   }

@@ -2,11 +2,12 @@ import { existsSync, mkdirSync } from "node:fs";
 import { errnoCode, errorText } from "../../lib/errors";
 import { entryPoint } from "../../lib/executable";
 import { inDirectory } from "../../lib/files";
-import { bootId } from "../../linux/proc";
+import { bootId, isAlive } from "../../linux/proc";
 import { nspawnSwitches } from "../../nspawn/switches";
 import {
   type Container,
   type ContainerRef,
+  type ContainerView,
   LaunchError,
   type LaunchSpec,
   NotSupervisedError,
@@ -15,7 +16,7 @@ import {
 import { ShimContainer } from "./container";
 import { asRecord, optional, stringOf, stringsOf } from "./record";
 import type { StartReport } from "./shim";
-import { readRequest, type StateFiles, stateFiles, writeState } from "./state";
+import { readExit, readRequest, readRunning, type StateFiles, stateFiles, writeState } from "./state";
 
 /** Options of the process supervisor. */
 interface ProcessSupervisorOptions {
@@ -86,6 +87,20 @@ export class ProcessSupervisor implements Supervisor {
     await removeStale(stateFiles(this.#stateDir, machine), ref, this.#log);
   }
 
+  async view(machine: string): Promise<ContainerView | undefined> {
+    const files = stateFiles(this.#stateDir, machine);
+    const request = MACHINE_NAME.test(machine) ? readRequest(files) : undefined;
+    if (request === undefined || request.bootId !== bootId()) return undefined;
+    const running = readRunning(files);
+    const alive = running !== undefined && isAlive(running.main);
+    return {
+      supervisor: this.name,
+      mainPid: alive ? running.main.pid : undefined,
+      exited: readExit(files) !== undefined,
+      startedAt: running?.startedAt ?? 0,
+    };
+  }
+
   async close(): Promise<void> {
     for (const container of this.#followed) container.detach();
     this.#followed.clear();
@@ -117,6 +132,11 @@ function check(spec: LaunchSpec, stateDir: string): void {
   if (properties.length > 0) {
     refuse(
       `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host the driver's shims supervise containers.`,
+    );
+  }
+  if (spec.toJournal === true) {
+    refuse(
+      'Option log_driver = "journal" needs systemd as PID 1; on this host the driver\'s shims supervise containers.',
     );
   }
   if (

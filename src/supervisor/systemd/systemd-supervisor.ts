@@ -20,6 +20,7 @@ import { openLog } from "../log-file";
 import {
   type Container,
   type ContainerRef,
+  type ContainerView,
   LaunchError,
   type LaunchSpec,
   NotSupervisedError,
@@ -27,6 +28,7 @@ import {
 } from "../supervisor";
 import { SystemdUnit } from "./unit";
 import { hasDropIn, removeDropIn, serviceOf, unitName, unitProperties, writeDropIn } from "./unit-properties";
+import { awaitsRestart, hasEnded, mergeProperties, unknownUnit } from "./unit-state";
 
 /** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
 const PERMANENT_ERRORS = [
@@ -84,6 +86,26 @@ export class SystemdSupervisor implements Supervisor {
     return this.#discard({ supervisor: "systemd", machine, mode: "pid1", bootId: bootId() });
   }
 
+  async view(machine: string): Promise<ContainerView | undefined> {
+    const unit = unitName(machine);
+    let state = unknownUnit;
+    const unwatch = this.#manager.watch(unit, (change) => {
+      if (change.kind === "properties") state = mergeProperties(state, change.values);
+    });
+    try {
+      await this.#manager.refresh(unit);
+    } finally {
+      unwatch();
+    }
+    if (state.loadState !== "loaded") return undefined;
+    return {
+      supervisor: this.name,
+      mainPid: state.mainPid === 0 ? undefined : state.mainPid,
+      exited: hasEnded(state) && !awaitsRestart(state),
+      startedAt: Math.floor(state.startedAt / 1000),
+    };
+  }
+
   close(): Promise<void> {
     return this.#manager.close();
   }
@@ -94,10 +116,11 @@ export class SystemdSupervisor implements Supervisor {
 
   async #start(spec: LaunchSpec): Promise<void> {
     const unit = unitName(spec.machine);
-    await writeDropIn(unit, { command: spec.argv, properties: spec.properties });
+    await writeDropIn(unit, { command: spec.argv, properties: spec.properties, identity: spec.identity });
     const fifos: number[] = [];
     try {
-      for (const path of [spec.stdoutPath, spec.stderrPath]) fifos.push(openLog(path, spec.logOwner));
+      const paths = spec.toJournal === true ? [] : [spec.stdoutPath, spec.stderrPath];
+      for (const path of paths) fifos.push(openLog(path, spec.logOwner));
       const agent = serviceOf(readIfThere("/proc/self/cgroup") ?? "");
       const properties = unitProperties(spec, { systemd: await this.#manager.version(), agent });
       const result = await this.#manager.startTransientUnit(unit, properties, fifos);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { allowedDevices } from "../../nspawn/devices";
 import { RESTART } from "../../nspawn/exit";
 import type { UnitProperty } from "../../systemd/manager";
-import type { LaunchSpec } from "../supervisor";
+import type { LaunchSpec, UnitIdentity } from "../supervisor";
 
 /** Directory for drop-ins of transient units (systemd.unit(5)). */
 const RUNTIME_UNITS = "/run/systemd/system";
@@ -15,6 +15,7 @@ interface DropIn {
   readonly command: readonly string[];
   /** Additional properties by name; names and values are already validated (config/policy.ts). */
   readonly properties: Readonly<Record<string, string>>;
+  readonly identity?: UnitIdentity | undefined;
 }
 
 /** The directory of a unit's drop-ins. */
@@ -29,9 +30,24 @@ function dropInDirectory(unit: string): string {
  * this name, which it does not read, so that the unit has no command and is stopped; and it does not escape "$" in ExecStart.
  * A drop-in is the same text at the first start and at every later one.
  */
-export function dropInText({ command, properties }: DropIn): string {
+export function dropInText({ command, properties, identity }: DropIn): string {
   const lines = Object.entries(properties).map(([name, value]) => `${name}=${escapeSpecifiers(value)}\n`);
-  return `[Service]\nExecStart=${commandLine(command)}\n${lines.join("")}`;
+  const unit = identity === undefined ? "" : `[Unit]\nDescription=${plainLine(identity.description)}\n`;
+  return `${unit}[Service]\nExecStart=${commandLine(command)}\n${identityLines(identity)}${lines.join("")}`;
+}
+
+/** The fields are in the unit's file as words with quotes, like those of a command line (systemd.exec(5), LogExtraFields=). */
+function identityLines(identity: UnitIdentity | undefined): string {
+  if (identity === undefined) return "";
+  const fields = Object.entries(identity.fields).map(
+    ([name, value]) => `LogExtraFields=${quoteWord(`${name}=${value}`)}\n`,
+  );
+  return `SyslogIdentifier=${plainLine(identity.identifier)}\n${fields.join("")}`;
+}
+
+/** A text as a value without quotes: neither characters that end the line nor a backslash, which would continue it. */
+function plainLine(text: string): string {
+  return escapeSpecifiers(text.replace(/[\p{Cc}\p{Noncharacter_Code_Point}\\]/gu, "?").trim());
 }
 
 /**
@@ -156,8 +172,7 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
       ? []
       : [["EnvironmentFiles", ["a(sb)", [[spec.environmentFile, false]]]] satisfies UnitProperty]),
     ["StandardInput", ["s", "null"]],
-    ["StandardOutputFileDescriptor", ["h", 0]],
-    ["StandardErrorFileDescriptor", ["h", 1]],
+    ...outputProperties(spec),
     // The unit keeps its exit status until the task is destroyed.
     ["RemainAfterExit", ["b", true]],
     // A single command may exit with that code itself.
@@ -190,6 +205,19 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
       : [["NetworkNamespacePath", ["s", spec.networkNamespace]] satisfies UnitProperty]),
     ["DevicePolicy", ["s", "closed"]],
     ["DeviceAllow", ["a(ss)", devices]],
+  ];
+}
+
+function outputProperties({ toJournal }: LaunchSpec): UnitProperty[] {
+  if (toJournal === true) {
+    return [
+      ["StandardOutput", ["s", "journal"]],
+      ["StandardError", ["s", "journal"]],
+    ];
+  }
+  return [
+    ["StandardOutputFileDescriptor", ["h", 0]],
+    ["StandardErrorFileDescriptor", ["h", 1]],
   ];
 }
 

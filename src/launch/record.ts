@@ -1,0 +1,43 @@
+import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { redact } from "../config/redact";
+import { type TaskOptions, taskOptions } from "../config/task/options";
+import type { TaskRecord } from "../machine/task-record";
+import type { NetworkPlan } from "../network/network";
+import type { PayloadMode } from "../nspawn/payload";
+import type { LogPaths } from "./logs";
+
+/** How the payload runs in the container. */
+export function payloadMode({ boot, process_two }: Pick<TaskOptions, "boot" | "process_two">): PayloadMode {
+  return boot ? "boot" : process_two ? "pid2" : "pid1";
+}
+
+/**
+ * What the command line shows of a task.
+ *
+ * @param network its kind; undefined if it is not known, for a task that was recovered
+ */
+export function taskRecord(
+  config: TaskConfig,
+  options: TaskOptions,
+  { stdoutPath, stderrPath }: LogPaths,
+  network: NetworkPlan["kind"] | undefined,
+): TaskRecord {
+  return {
+    task: config.name,
+    allocation: config.allocId,
+    // Agents before Nomad 1.2 send only the name.
+    job: config.jobId || config.jobName,
+    jobName: config.jobName,
+    group: config.taskGroupName,
+    namespace: config.namespace,
+    node: config.nodeName,
+    nodeId: config.nodeId,
+    image: options.image,
+    mode: payloadMode(options),
+    ...(network === undefined ? {} : { network }),
+    directory: config.allocDir,
+    stdoutPath,
+    stderrPath,
+    config: redact(options, taskOptions),
+  };
+}
