@@ -36,9 +36,17 @@ test("a list", () => {
 test("sizes", () => {
   expect(usage([image], 3_000_000)).toEqual({
     images: [
-      { digest: "sha256:aa", names: ["r.lan/a:1"], bytes: 3_000_000, ownBytes: 1_000_000, sharedBytes: 2_000_000 },
+      {
+        ...{ digest: "sha256:aa", names: ["r.lan/a:1"], resolved: { "r.lan/a:1": 0 } },
+        ...{ bytes: 3_000_000, ownBytes: 1_000_000, sharedBytes: 2_000_000 },
+      },
     ],
     totalBytes: 3_000_000,
   });
-  expect(usageText([image], 3_000_000).split("\n")[1]?.trim()).toMatch(/^3\.0 MB +1\.0 MB +2\.0 MB {2}r\.lan\/a:1$/);
+  expect(
+    usageText([image], 3_000_000, 3 * HOUR)
+      .split("\n")[1]
+      ?.trim(),
+  ).toMatch(/^3\.0 MB +1\.0 MB +2\.0 MB +3 h {2}r\.lan\/a:1$/);
+  expect(usageText([{ ...image, names: [], resolved: {} }], 0, 0)).toContain(" -  sha256:aa\n");
 });
