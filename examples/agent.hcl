@@ -37,6 +37,9 @@ plugin "nspawn" {
     #   config = "/etc/nomad.d/registry-auth.json"
     # }
 
+    # Only container images that this policy allows, by their signatures (containers-policy.json(5)).
+    # signature_policy = "/etc/containers/policy.json"
+
     # Time limit for the download of an image.
     pull_timeout = "10m"
 

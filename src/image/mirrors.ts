@@ -1,3 +1,4 @@
+import type { ImageSignature } from "./signature/payload";
 import type { ImageManifest, ImageSource, ReadOptions } from "./source";
 import { type Descriptor, SourceError } from "./source";
 
@@ -23,7 +24,25 @@ export function mirroredSource({ sources, onFailure }: MirroredImage): ImageSour
       return value;
     },
     read: (content, options) => readFirst(order, onFailure, content, options),
+    signatures: (digest, options) => allSignatures(order, onFailure, digest, options),
   };
+}
+
+/** A mirror may have an image without its signatures, so each source is asked. */
+async function* allSignatures(
+  sources: readonly ImageSource[],
+  onFailure: MirroredImage["onFailure"],
+  digest: string,
+  options: ReadOptions,
+): AsyncGenerator<readonly ImageSignature[]> {
+  for (const [index, source] of sources.entries()) {
+    try {
+      yield* source.signatures?.(digest, options) ?? [];
+    } catch (error) {
+      if (!(error instanceof SourceError) || options.signal.aborted || index === sources.length - 1) throw error;
+      onFailure(error);
+    }
+  }
 }
 
 async function firstOf(

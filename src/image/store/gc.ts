@@ -4,6 +4,7 @@ import { isMissing } from "../../lib/errors";
 import { layerDirectory } from "./layers";
 import { imagePath } from "./pull";
 import { moveToTrash } from "./scratch";
+import { removeSignatures } from "./signatures";
 import { allContainers } from "./snapshots";
 import { digestOfName, readImage, readReference, type StorePaths } from "./store-format";
 
@@ -76,7 +77,9 @@ export async function collect(
   }
   if (images.length === 0 && enough?.() !== true) layers.push(...(await removeLayers(paths, facts, since, trash)));
   await removeUnreadable(paths.images, readImage);
-  await removeReferences(paths, new Set(facts.images.map(({ digest }) => digest)));
+  const kept = new Set(facts.images.map(({ digest }) => digest));
+  await removeReferences(paths, kept);
+  await removeSignatures(paths, kept);
   return { images, layers: [...new Set(layers)], left: unusedImages(facts, Number.POSITIVE_INFINITY).length };
 }
 
