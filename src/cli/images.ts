@@ -84,8 +84,8 @@ export const imagesCommand: Command = {
       const text = `${listText(images, Date.now())}${downloadsText(downloads)}`;
       terminal.out(asJson ? json(all) : text === "" ? "No images.\n" : text);
     } else {
-      const total = await totalBytes(storePaths(directory));
-      terminal.out(asJson ? json(usage(images, total)) : usageText(images, total, Date.now()));
+      const size = { total: await totalBytes(storePaths(directory)), limit: options.gc.image_max_size };
+      terminal.out(asJson ? json(usage(images, size)) : usageText(images, size, Date.now()));
     }
     return 0;
   },

@@ -23,6 +23,7 @@ import { type ApprovalRequest, approve, refuseByName } from "./image-approval";
 import type { ImageRef } from "./image-ref";
 import { acquireNewer, noSource, type TaskImage } from "./pull-policy";
 import { allowedDirectory, allowedFile, requireAllowed } from "./resolve-image";
+import { withinSize } from "./within-size";
 
 /** Registry options from the plugin config and a task's `auth` block. */
 function registryOptions(
@@ -118,11 +119,14 @@ export class OciImages {
     const { approval, source } = wanted;
     const approved: WantedImage["approve"] = (image, signal) => approve(approval, image, { source, store, signal });
     try {
-      const request = { ...wanted, approve: approved, keepFree: gc.image_min_free, signal: cancelled, onProgress };
-      const image = await this.#oneByOne(wanted, cancelled, async () =>
-        task.pull === "newer"
-          ? await acquireNewer(store, request)
-          : { acquired: await store.acquire(request), warnings: [] },
+      const limits = { keepFree: gc.image_min_free, mostBytes: gc.image_max_size };
+      const request = { ...wanted, ...limits, approve: approved, signal: cancelled, onProgress };
+      const image = await this.#oneByOne(wanted, cancelled, () =>
+        withinSize(store, gc.image_max_size, async () =>
+          task.pull === "newer"
+            ? await acquireNewer(store, request)
+            : { acquired: await store.acquire(request), warnings: [] },
+        ),
       );
       this.scheduleGc();
       return image;
@@ -232,7 +236,7 @@ export class OciImages {
     const { gc } = this.context.options();
     // Do not create a store on a client that never used such an image.
     if (!gc.image || !existsSync(this.store.directory)) return;
-    const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
+    const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free, gc.image_max_size);
     if (collected === undefined) {
       this.#timer.startIn(AGAIN_MS);
       return;

@@ -43,7 +43,7 @@ export interface CollectLimits {
   /** See unusedImages(). */
   readonly since: number;
   /** Whether enough was removed; called before each image. If set, an image's files are removed completely before the next call. */
-  readonly enough?: () => boolean;
+  readonly enough?: () => Promise<boolean>;
 }
 
 /** What was removed. */
@@ -69,13 +69,14 @@ export async function collect(
   const images: string[] = [];
   const layers: string[] = [];
   for (const { digest } of unusedImages(facts, since)) {
-    if (enough?.() === true) break;
+    if ((await enough?.()) === true) break;
     await rm(imagePath(paths, digest), { force: true });
     images.push(digest);
     facts = { ...facts, images: facts.images.filter((image) => image.digest !== digest) };
     layers.push(...(await removeLayers(paths, facts, since, enough === undefined ? trash : undefined)));
   }
-  if (images.length === 0 && enough?.() !== true) layers.push(...(await removeLayers(paths, facts, since, trash)));
+  if (images.length === 0 && (await enough?.()) !== true)
+    layers.push(...(await removeLayers(paths, facts, since, trash)));
   await removeUnreadable(paths.images, readImage);
   const kept = new Set(facts.images.map(({ digest }) => digest));
   await removeReferences(paths, kept);

@@ -24,6 +24,7 @@ import { type Collected, type CollectLimits, collect } from "./gc";
 import { unsyncedLayers } from "./layers";
 import { completeImage, imagePath, PullCoordinator, type PullProgress } from "./pull";
 import { storedSignatures, storeSignatures } from "./signatures";
+import { storedBytes } from "./size-limit";
 import {
   allContainers,
   containerDirectory,
@@ -66,6 +67,8 @@ export interface WantedImage {
     | undefined;
   /** Bytes to keep free on the disk. */
   readonly keepFree: number;
+  /** Bytes that the store may have; undefined for no limit. */
+  readonly mostBytes?: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }
@@ -176,19 +179,28 @@ export class ImageStore {
   }
 
   /**
-   * Removes images that have not been used since a time, and while the disk has too little space also others.
+   * Removes images that have not been used since a time, and while the disk has too little space, or the store too much, also others.
    *
    * @param since milliseconds since the epoch
    * @param keepFree bytes
+   * @param most bytes that the store may have
    * @returns undefined if the store is in use right now: nothing was done
    */
-  async collect(since: number, keepFree: number): Promise<Collected | undefined> {
+  async collect(since: number, keepFree: number, most = Number.POSITIVE_INFINITY): Promise<Collected | undefined> {
     const paths = await this.open();
+    const enough = async () =>
+      this.freeBytes() >= keepFree && (most === Number.POSITIVE_INFINITY || (await storedBytes(paths)) <= most);
     const old = await this.#collect(paths, { since });
-    if (old === undefined || this.freeBytes() >= keepFree) return old;
-    const more = await this.#collect(paths, { since: Date.now(), enough: () => this.freeBytes() >= keepFree });
+    if (old === undefined || (await enough())) return old;
+    const more = await this.#collect(paths, { since: Date.now(), enough });
     if (more === undefined) return old;
     return { ...more, images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
+  }
+
+  /** Removes unused images, the least recently used first, until the store has so much room below a limit. @param needed bytes */
+  async makeRoom(needed: number, most: number): Promise<void> {
+    const paths = await this.open();
+    await this.#collect(paths, { since: Date.now(), enough: async () => (await storedBytes(paths)) + needed <= most });
   }
 
   async #collect(paths: StorePaths, limits: CollectLimits): Promise<Collected | undefined> {
