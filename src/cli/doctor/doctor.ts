@@ -4,13 +4,14 @@
  * *findings*. A finding is ok, a warning (a feature does not work) or an error (no task can run), each with one sentence and a fix.
  */
 
-import { decodePluginConfig } from "../../config/plugin/decode";
+import { readPluginConfig } from "../agent-config";
 import { type Command, parseArguments } from "../command";
 import { cgroupFindings } from "./cgroup-checks";
 import { type Finding, hasErrors, reportText } from "./finding";
 import { hostFindings } from "./host-checks";
 import type { HostFacts } from "./host-facts";
 import { downloadFindings, imageStoreFindings } from "./image-checks";
+import { imageKindFindings } from "./image-kind-checks";
 import { networkFindings } from "./network-checks";
 import { pluginDirFindings } from "./plugin-dir-checks";
 import { readHost } from "./read-host";
@@ -19,21 +20,22 @@ import { readHost } from "./read-host";
 export const doctorCommand: Command = {
   name: "doctor",
   summary: "check whether this host can run tasks, and how to fix what is missing",
-  usage: "[--plugin-dir DIR] [--store DIR] [--json]",
+  usage: "[--config PATH] [--plugin-dir DIR] [--store DIR] [--json]",
   help: [
     "Checks systemd-nspawn, PID 1, control groups, the kernel, networks and, with --plugin-dir, the agent's plugin_dir.",
-    "--store names the image store; needed if the plugin option image_store is set.",
+    "--config names the configuration of the Nomad agent, a file or a directory: its image store, signature policy and limits are",
+    "checked. Without it --store names the image store, which is needed if the plugin option image_store is set.",
     "Changes nothing. Exit code 0 if tasks can run, 1 if something has to be fixed first.",
   ].join("\n"),
   async run(args, terminal) {
     const { values } = parseArguments(args, {
+      config: { type: "string" },
       "plugin-dir": { type: "string" },
       store: { type: "string" },
       json: { type: "boolean" },
     });
-    const findings = evaluate(
-      await readHost(values["plugin-dir"], values.store ?? decodePluginConfig(new Uint8Array()).image_store),
-    );
+    const options = await readPluginConfig(values.config);
+    const findings = evaluate(await readHost(values["plugin-dir"], values.store ?? options.image_store, options));
     terminal.out(
       values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
     );
@@ -48,6 +50,7 @@ export function evaluate(facts: HostFacts): Finding[] {
     ...cgroupFindings(facts),
     ...imageStoreFindings(facts),
     ...downloadFindings(facts),
+    ...imageKindFindings(facts.imageKinds, facts.nspawn.kind === "found" ? facts.nspawn.version : undefined),
     ...networkFindings(facts.network),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];

@@ -1,4 +1,5 @@
 import type { CgroupLayout } from "../../linux/cgroup/layout";
+import type { ImageKindFacts } from "./image-kind-checks";
 import type { NetworkFacts } from "./network-checks";
 
 /** Whether a system socket accepts connections: "yes", or why not. */
@@ -87,6 +88,7 @@ export interface HostFacts {
   readonly ownFilters: number;
   readonly imageStore: ImageStoreFact;
   readonly downloads: DownloadFact;
+  readonly imageKinds: ImageKindFacts;
   /** The program du(1) is installed. */
   readonly du: boolean;
   readonly network: NetworkFacts;
