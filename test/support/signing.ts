@@ -26,7 +26,7 @@ export async function skopeoKey(directory: string, name: string): Promise<Signin
 /** A key pair by openssl: "RSA" or "ED25519". */
 export async function opensslKey(directory: string, algorithm: string): Promise<SigningKey> {
   const key = { publicKey: join(directory, `${algorithm}.pub`), privateKey: join(directory, `${algorithm}.pem`) };
-  await run(["openssl", "genpkey", "-quiet", "-algorithm", algorithm, "-out", key.privateKey]);
+  await run(["openssl", "genpkey", "-algorithm", algorithm, "-out", key.privateKey]);
   await run(["openssl", "pkey", "-in", key.privateKey, "-pubout", "-out", key.publicKey]);
   return key;
 }
