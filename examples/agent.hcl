@@ -24,6 +24,7 @@ plugin "nspawn" {
     gc {
       image_delay    = "24h"
       image_min_free = "5GB"
+      # image_max_size = "50GB" # of the unpacked layers of registry images in sum
     }
 
     # The registry of images without a host in their name, and a CA that is trusted in addition to the host's.
@@ -36,6 +37,9 @@ plugin "nspawn" {
     # auth {
     #   config = "/etc/nomad.d/registry-auth.json"
     # }
+
+    # Only container images that this policy allows, by their signatures (containers-policy.json(5)).
+    # signature_policy = "/etc/containers/policy.json"
 
     # Time limit for the download of an image.
     pull_timeout = "10m"

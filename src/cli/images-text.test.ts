@@ -34,11 +34,22 @@ test("a list", () => {
 });
 
 test("sizes", () => {
-  expect(usage([image], 3_000_000)).toEqual({
+  expect(usage([image], { total: 3_000_000 })).toEqual({
     images: [
-      { digest: "sha256:aa", names: ["r.lan/a:1"], bytes: 3_000_000, ownBytes: 1_000_000, sharedBytes: 2_000_000 },
+      {
+        ...{ digest: "sha256:aa", names: ["r.lan/a:1"], resolved: { "r.lan/a:1": 0 } },
+        ...{ bytes: 3_000_000, ownBytes: 1_000_000, sharedBytes: 2_000_000 },
+      },
     ],
     totalBytes: 3_000_000,
   });
-  expect(usageText([image], 3_000_000).split("\n")[1]?.trim()).toMatch(/^3\.0 MB +1\.0 MB +2\.0 MB {2}r\.lan\/a:1$/);
+  expect(
+    usageText([image], { total: 3_000_000 }, 3 * HOUR)
+      .split("\n")[1]
+      ?.trim(),
+  ).toMatch(/^3\.0 MB +1\.0 MB +2\.0 MB +3 h {2}r\.lan\/a:1$/);
+  expect(usageText([{ ...image, names: [], resolved: {} }], { total: 0 }, 0)).toContain(" -  sha256:aa\n");
+  const limited = { total: 3_000_000, limit: 5_000_000 };
+  expect(usage([], limited)).toEqual({ images: [], totalBytes: 3_000_000, limitBytes: 5_000_000 });
+  expect(usageText([], limited, 0)).toEndWith("counted once; at most 5.0 MB (gc.image_max_size)\n");
 });

@@ -35,30 +35,41 @@ export function listText(images: readonly ListedImage[], now: number): string {
     .join("");
 }
 
-/** The sizes of a store's images, as JSON. @param total bytes of all layers, each counted once */
-export function usage(images: readonly ListedImage[], total: number) {
+/** How much a store has, and may have. */
+export interface StoreSize {
+  /** Bytes of all layers, each counted once. */
+  readonly total: number;
+  /** The plugin option gc.image_max_size in bytes, if it is known and set. */
+  readonly limit?: number | undefined;
+}
+
+/** The sizes of a store's images, as JSON. */
+export function usage(images: readonly ListedImage[], { total, limit }: StoreSize) {
   return {
-    images: images.map(({ digest, names, bytes, ownBytes }) => ({
-      ...{ digest, names, bytes, ownBytes },
+    images: images.map(({ digest, names, resolved, bytes, ownBytes }) => ({
+      ...{ digest, names, resolved, bytes, ownBytes },
       sharedBytes: bytes - ownBytes,
     })),
     totalBytes: total,
+    ...(limit === undefined ? {} : { limitBytes: limit }),
   };
 }
 
-/** The same as a table. */
-export function usageText(images: readonly ListedImage[], total: number): string {
-  const rows = images.map(({ digest, names, bytes, ownBytes }) => [
+/** The same as a table. @param now milliseconds since the epoch */
+export function usageText(images: readonly ListedImage[], { total, limit }: StoreSize, now: number): string {
+  const rows = images.map(({ digest, names, resolved, bytes, ownBytes }) => [
     megabytes(bytes),
     megabytes(ownBytes),
     megabytes(bytes - ownBytes),
+    // The name that was resolved last counts.
+    names.length === 0 ? "-" : ageText(now - Math.max(...names.map((name) => resolved[name] ?? 0))),
     names.length === 0 ? digest : names.join(", "),
   ]);
-  const lines = [["SIZE", "OWN", "SHARED", "IMAGE"], ...rows].map(
-    ([size = "", own = "", shared = "", name = ""]) =>
-      `${size.padStart(12)} ${own.padStart(12)} ${shared.padStart(12)}  ${name}`,
+  const lines = [["SIZE", "OWN", "SHARED", "RESOLVED", "IMAGE"], ...rows].map(
+    ([size = "", own = "", shared = "", age = "", name = ""]) =>
+      `${size.padStart(12)} ${own.padStart(12)} ${shared.padStart(12)} ${age.padStart(9)}  ${name}`,
   );
-  return `${lines.join("\n")}\n${megabytes(total).padStart(12)} ${"".padStart(26)} all layers, each counted once\n`;
+  return `${lines.join("\n")}\n${megabytes(total).padStart(12)} ${"".padStart(36)} all layers, each counted once${limit === undefined ? "" : `; at most ${megabytes(limit)} (gc.image_max_size)`}\n`;
 }
 
 /** A time span in its largest unit, such as "3 h". @param ms milliseconds */

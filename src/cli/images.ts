@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { decodePluginConfig } from "../config/plugin/decode";
 import type { DownloadedImages } from "../image/machine/downloaded";
 import { ImageStore } from "../image/store/image-store";
 import { checkIntegrity, listImages, totalBytes } from "../image/store/inventory";
@@ -10,11 +9,15 @@ import { fileLock } from "../linux/flock";
 import { isRegistered } from "../machine/registry";
 import { createLogger } from "../plugin/logger";
 import { downloadedImages } from "../rootfs/machine-images";
+import { readPluginConfig } from "./agent-config/plugin-config";
 import { type Command, parseArguments, type Terminal, UsageError } from "./command";
+import { exportStored } from "./export-image";
 import { downloadsText, listText, usage, usageText } from "./images-text";
 import { pullImages } from "./pull-images";
 
-const VERBS = ["list", "df", "pull", "prune", "verify"] as const;
+const VERBS = ["list", "df", "pull", "export", "prune", "verify"] as const;
+/** These take names of images. */
+const WITH_NAMES: readonly string[] = ["pull", "export"];
 
 /** Maximum number of problems printed per layer; a layer may have one per file. */
 const SHOWN_PROBLEMS = 20;
@@ -22,19 +25,24 @@ const SHOWN_PROBLEMS = 20;
 /** `images`: lists, prunes and verifies the store of container (OCI) images. */
 export const imagesCommand: Command = {
   name: "images",
-  summary: "list, pull, prune or verify the images that the driver downloaded to this client",
-  usage: "[list | df | pull IMAGE… | prune | verify] [--store DIR] [--json]",
+  summary: "list, pull, export, prune or verify the images that the driver downloaded to this client",
+  usage: "[list | df | pull IMAGE… | export IMAGE [-o FILE] | prune | verify] [--config PATH] [--store DIR] [--json]",
   completes: VERBS,
   help: [
     "list    list the images, the most recently used first: those of registries, then those of image_download",
-    "df      the size of each container image: of layers of its own, and of layers that other images have too",
+    "df      the size of each container image: of layers of its own, and of layers that other images have too; and the time",
+    "        since its name was last resolved",
     "pull    fetch images into the store, as a task would; unless a task uses one, it is removed after gc.image_delay",
+    "export  write a container image as an oci-archive to FILE, or to standard output; its digests are not those of the registry",
     "prune   remove the images that no container uses, without waiting for gc.image_delay; an image of image_download that",
     "        a task could write into is kept",
     "verify  compare the unpacked files of registry images with the records of their unpacking; exit code 1 if anything differs",
     "",
-    "  --store DIR   the image store, if the plugin option image_store is set",
-    "  --json        print JSON (list, df, pull)",
+    '  --config PATH  the configuration of the Nomad agent, a file or a directory: the options of its block plugin "nspawn" apply,',
+    "                 such as registry { mirrors, ca } and auth for pull, and image_store",
+    "  --store DIR    the image store, if the plugin option image_store is set and --config is not",
+    "  -o FILE        where export writes to",
+    "  --json         print JSON (list, df, pull)",
     "",
     "verify detects bit rot and manual changes: names, owners, modes, times, sizes and checksums of files. It does not detect",
     "changes by an attacker who also rewrote the records, and does not check extended attributes.",
@@ -42,25 +50,33 @@ export const imagesCommand: Command = {
   async run(args, terminal) {
     const { values, positionals } = parseArguments(
       args,
-      { store: { type: "string" }, json: { type: "boolean" } },
+      {
+        config: { type: "string" },
+        store: { type: "string" },
+        output: { type: "string", short: "o" },
+        json: { type: "boolean" },
+      },
       true,
     );
     const [word = "list", ...more] = positionals;
     const verb = VERBS.find((known) => known === word);
-    if (verb === undefined || (more.length > 0 && verb !== "pull"))
+    if (verb === undefined || (more.length > 0 && !WITH_NAMES.includes(verb)))
       throw new UsageError(`Expected one of: ${VERBS.join(", ")}.`);
-    const directory = values.store ?? decodePluginConfig(new Uint8Array()).image_store;
+    const config = readPluginConfig(values.config);
+    const directory = values.store ?? config.image_store;
+    const options = { ...config, image_store: directory };
     const asJson = values.json === true;
-    if (verb === "pull") return await pullImages(more, directory, { terminal, asJson });
+    if (verb === "pull") return await pullImages(more, options, { terminal, asJson });
     const machines = downloadedImages(directory, (path) => openStore(directory, terminal).usesDirectory(path));
     const downloads = await machines.list();
     const exists = existsSync(storePaths(directory).format);
-    if (!exists && (downloads.length === 0 || verb === "verify" || verb === "df")) {
+    if (!exists && (downloads.length === 0 || verb === "verify" || verb === "df" || verb === "export")) {
       terminal.err(
         `No image store exists in ${directory}: no image was pulled yet, or the plugin option image_store names another directory.\n`,
       );
       return verb === "list" || verb === "df" ? 0 : 1;
     }
+    if (verb === "export") return await exportStored({ names: more, output: values.output }, options, terminal);
     if (verb === "verify") return await verify(directory, terminal);
     if (verb === "prune") return await prune(directory, terminal, machines);
     const images = exists ? await listImages(storePaths(directory)) : [];
@@ -69,8 +85,8 @@ export const imagesCommand: Command = {
       const text = `${listText(images, Date.now())}${downloadsText(downloads)}`;
       terminal.out(asJson ? json(all) : text === "" ? "No images.\n" : text);
     } else {
-      const total = await totalBytes(storePaths(directory));
-      terminal.out(asJson ? json(usage(images, total)) : usageText(images, total));
+      const size = { total: await totalBytes(storePaths(directory)), limit: options.gc.image_max_size };
+      terminal.out(asJson ? json(usage(images, size)) : usageText(images, size, Date.now()));
     }
     return 0;
   },

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { decodePluginConfig } from "../config/plugin/decode";
+import type { PluginOptions } from "../config/plugin/options";
 import { createLogger } from "../plugin/logger";
 import { imageRef } from "../rootfs/image-ref";
 import { OciImages } from "../rootfs/oci-images";
@@ -15,20 +15,19 @@ interface Output {
 const NO_TASK = "/nonexistent/task/local";
 
 /**
- * `images pull`: fetches images into a store, as for a task with pull = "always", with the default plugin config.
+ * `images pull`: fetches images into a store, as for a task with pull = "always", with the given plugin config.
  *
  * @returns exit code
  * @throws UsageError, and what OciImages.acquire() throws
  */
 export async function pullImages(
   names: readonly string[],
-  directory: string,
+  config: PluginOptions,
   { terminal, asJson }: Output,
 ): Promise<number> {
   if (names.length === 0) throw new UsageError("Expected the names of images, such as docker.io/library/alpine:3.20.");
-  const defaults = decodePluginConfig(new Uint8Array());
   // Garbage collection is the plugin's: this process would wait for it.
-  const options = { ...defaults, image_store: directory, gc: { ...defaults.gc, image: false } };
+  const options = { ...config, gc: { ...config.gc, image: false } };
   const log = createLogger("images", (line) => terminal.err(line));
   const images = new OciImages({ options: () => options, log });
   const stop = new AbortController();

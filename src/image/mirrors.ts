@@ -1,3 +1,4 @@
+import type { ImageSignature } from "./signature/payload";
 import type { ImageManifest, ImageSource, ReadOptions } from "./source";
 import { type Descriptor, SourceError } from "./source";
 
@@ -30,7 +31,25 @@ export function mirroredSource({ sources, onFailure, when = () => true }: Mirror
       return value;
     },
     read: (content, options) => readFirst(order, failed, content, options),
+    signatures: (digest, options) => allSignatures(order, failed, digest, options),
   };
+}
+
+/** A mirror may have an image without its signatures, so each source is asked. */
+async function* allSignatures(
+  sources: readonly ImageSource[],
+  failed: (error: SourceError) => boolean,
+  digest: string,
+  options: ReadOptions,
+): AsyncGenerator<readonly ImageSignature[]> {
+  for (const [index, source] of sources.entries()) {
+    try {
+      yield* source.signatures?.(digest, options) ?? [];
+    } catch (error) {
+      const last = index === sources.length - 1;
+      if (!(error instanceof SourceError) || options.signal.aborted || last || !failed(error)) throw error;
+    }
+  }
 }
 
 async function firstOf(

@@ -10,6 +10,7 @@
  */
 
 import { RecoverableError, StoreError } from "../lib/errors";
+import type { ImageSignature } from "./signature/payload";
 
 /** A piece of content by its digest (OCI image spec, descriptor.md). */
 export interface Descriptor {
@@ -24,6 +25,8 @@ export interface Descriptor {
 export interface ImageManifest {
   /** Digest of the manifest itself: the image's identity. */
   readonly digest: string;
+  /** The digest of the list that the reference refers to, if that is a list: it determines the image as well. */
+  readonly list?: string;
   readonly config: Descriptor;
   /** From the lowest up. */
   readonly layers: readonly Descriptor[];
@@ -45,6 +48,8 @@ export interface ImageSource {
    * are wrong, after the last byte at the latest.
    */
   read(content: Descriptor, options: ReadOptions): AsyncIterable<Uint8Array>;
+  /** The signatures of a manifest, in groups; not verified. Absent if the origin has none for any image. */
+  signatures?(digest: string, options: ReadOptions): AsyncIterable<readonly ImageSignature[]>;
 }
 
 /** Why something could not be fetched. */

@@ -110,7 +110,7 @@ export function preparationNote({ image, options }: Pick<Rootfs, "image" | "opti
     ...(namespaced(options) && (ownership === "chown" || ownership === "auto")
       ? ["changing the owners of the image's files (user_namespacing, private_users_ownership)"]
       : []),
-    ...(image.kind === "image" ? ["checking and mounting the disk image"] : []),
+    ...(image.kind !== "directory" ? ["checking and mounting the disk image"] : []),
   ];
   return works.length === 0 ? "making its mounts" : works.join(", or ");
 }

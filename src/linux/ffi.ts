@@ -21,6 +21,7 @@ const SYMBOLS = {
   inotify_init1: { args: [i32], returns: i32 },
   ioctl: { args: [i32, u64, ptr], returns: i32 },
   lgetxattr: { args: [cstring, cstring, ptr, u64], returns: i64 },
+  llistxattr: { args: [cstring, ptr, u64], returns: i64 },
   lsetxattr: { args: [cstring, cstring, ptr, u64, i32], returns: i32 },
   memfd_create: { args: [cstring, u32], returns: i32 },
   mkdirat: { args: [i32, cstring, u32], returns: i32 },

@@ -61,6 +61,17 @@ export function getAttribute(path: string | Buffer, name: string): Uint8Array | 
   return value.slice(0, length);
 }
 
+/** The names of a file's extended attributes; of a symlink itself, not of its target. @throws CallError */
+export function attributeNames(path: string | Buffer): readonly string[] {
+  const list = new Uint8Array(64 * 1024);
+  const length = Number(libc().llistxattr(cString(path), ptr(list), list.length));
+  if (length < 0) unless("ENOTSUP", () => check("listxattr", length));
+  return Buffer.from(list.buffer, 0, Math.max(length, 0))
+    .toString("utf8")
+    .split("\0")
+    .filter((name) => name !== "");
+}
+
 /**
  * Atomically exchanges two paths of one file system (renameat2(2), RENAME_EXCHANGE); false if the file system cannot, or one of
  * them does not exist. glibc has renameat2() since 2.28.

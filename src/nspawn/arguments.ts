@@ -22,6 +22,9 @@ export interface TaskMount {
   readonly options?: readonly string[];
 }
 
+/** What a container's root is for systemd-nspawn, which is also the name of the switch for it; "mstack": systemd.mstack(7). */
+export type RootKind = "directory" | "image" | "mstack";
+
 /** The input of the argument vector; paths are resolved, and nothing in it is secret. */
 export interface NspawnInput {
   /** With the sources of overlays resolved to absolute paths; binds and devices are among `mounts`. */
@@ -29,7 +32,7 @@ export interface NspawnInput {
   readonly features: Features;
   /** See machineName(). */
   readonly machine: string;
-  readonly image: { readonly kind: "directory" | "image"; readonly path: string };
+  readonly image: { readonly kind: RootKind; readonly path: string };
   readonly mounts: readonly TaskMount[];
   /** File to mount as /etc/resolv.conf instead of the option's: from Nomad's dns block, or with the host's servers. */
   readonly resolvConf?: string;

@@ -30,7 +30,7 @@ export function allowedDevices(spec: {
   readonly argv: readonly string[];
   readonly devices: readonly DeviceRule[];
 }): readonly DeviceRule[] {
-  const diskImage = nspawnSwitches(spec.argv).some((argument) => argument.startsWith("--image="));
+  const diskImage = nspawnSwitches(spec.argv).some((argument) => /^--(?:image|mstack)=/.test(argument));
   return [...containerDevices, ...(diskImage ? diskImageDevices : []), ...spec.devices];
 }
 

@@ -34,12 +34,13 @@ export interface Features {
   readonly restrictAddressFamilies: boolean;
   /** `--image-policy=` is known. */
   readonly imagePolicy: boolean;
+  /** `--mstack=` is known. */
+  readonly mountStacks: boolean;
 }
 
 /**
  * The versions that introduced features, from systemd's NEWS. Other changes do not affect the driver: the removal of cgroup v1 (258)
- * and of NAT by iptables (259), because the driver limits and forwards itself; `.mstack` images (260) and `--forward-journal=` (261),
- * which are opt-in; and the default of PrivateUsersOwnership= (262), because the driver always sets the ownership.
+ * and of NAT by iptables (259), because the driver limits and forwards itself; `--forward-journal=` (261), which is opt-in; and the default of PrivateUsersOwnership= (262), because the driver always sets the ownership.
  */
 const SINCE = {
   uidSwitch: 261,
@@ -47,6 +48,7 @@ const SINCE = {
   setenvByName: 250,
   // Measured: not with 252, with 257; systemd-nspawn(1) says 254.
   imagePolicy: 254,
+  mountStacks: 260,
   suppressSync: 250,
   // systemd issue 34254, observed up to 256.
   volatileMapped: 257,
@@ -69,11 +71,15 @@ export function featuresOf(version: number): Features {
     userSwitch: version >= SINCE.uidSwitch ? "--uid" : "--user",
     restrictAddressFamilies: version >= SINCE.restrictAddressFamilies,
     imagePolicy: version >= SINCE.imagePolicy,
+    mountStacks: version >= SINCE.mountStacks,
   };
 }
 
 /** The version that introduced `--image-policy=`, for an error. */
 export const IMAGE_POLICY_SINCE = SINCE.imagePolicy;
+
+/** The version that introduced `--mstack=`, for an error. */
+export const MOUNT_STACK_SINCE = SINCE.mountStacks;
 
 /** The version that introduced a bind option, for an error; undefined for an unknown option. */
 export function bindOptionSince(name: string): number | undefined {

@@ -6,7 +6,7 @@ import { isFileLocked } from "../linux/flock";
 import { hostProcesses } from "../linux/proc";
 
 /** The options by which systemd-nspawn gets an image. */
-const SWITCHES = ["--directory=", "--image="] as const;
+const SWITCHES = ["--directory=", "--image=", "--mstack="] as const;
 
 /**
  * Whether a systemd-nspawn has been started on an image and has no container yet: it may be about to lock the image, or to copy it for

@@ -1,5 +1,6 @@
 import { isAbsolute } from "node:path";
 import type { ArchiveReference } from "../image/image-archive";
+import type { PolicySubject } from "../image/signature/requirements";
 import { ImageError } from "../lib/errors";
 
 /** A relative path is in the task's directory, or nowhere. @throws ImageError */
@@ -14,4 +15,11 @@ export function requireAbsolute(image: string, path: string): void {
 export function archiveName({ format, asked }: Omit<ArchiveReference, "path">, path: string): string {
   const scheme = format === "any" ? "archive" : `${format}-archive`;
   return `${scheme}:${path}${asked === undefined ? "" : asked.startsWith("@") ? asked : `:${asked}`}`;
+}
+
+/** What an archive is for a signature policy: one of unknown format has to be allowed as either. */
+export function archiveSubjects(format: ArchiveReference["format"], path: string): readonly PolicySubject[] {
+  const oci = { transport: "oci-archive", path } as const;
+  const docker = { transport: "docker-archive", path } as const;
+  return format === "oci" ? [oci] : format === "docker" ? [docker] : [oci, docker];
 }

@@ -12,6 +12,7 @@ import type { ContainerRoots } from "./container-roots";
 import { type DirectoryFacts, hostRootPlan } from "./host-root-plan";
 import type { MachineImages } from "./machine-images";
 import { missingInImage, refuseMissingMountPoints } from "./mount-points";
+import { refuseMountStack } from "./mount-stack";
 import { osTreeProblem } from "./os-tree";
 import { hostUser } from "./payload-user";
 import { refuseForeignProgram } from "./program-platform";
@@ -65,8 +66,9 @@ export class HostRootfs implements RootfsProvider {
     return {
       config: undefined,
       mount: async (job) => {
+        if (place.kind === "mstack") refuseMountStack(job.options, job.features, inTask !== undefined);
         const asked = { ...job, options: { ...job.options, ...verity } };
-        const request = inTask === undefined || place.kind === "image" ? asked : keptUnchanged(asked);
+        const request = inTask === undefined || place.kind !== "directory" ? asked : keptUnchanged(asked);
         const rootfs = await (place.kind === "directory" ? mountDirectory : mountUnchanged)(place, request, roots);
         const { ephemeral } = request.options;
         const written = rootfs.image.path === place.path && !ephemeral && isWritable(request.options);
@@ -189,7 +191,7 @@ async function mountUnchanged(place: ResolvedImage, { options, mounts, features 
     ...hostUser({ tree, options }),
     image: place,
     // What a disk image contains is not known here.
-    hosts: { text: hosts, keep: hosts !== "" || place.kind === "image" },
+    hosts: { text: hosts, keep: hosts !== "" || place.kind !== "directory" },
     machineId: imageFile(place, options, MACHINE_ID_PATH),
     mounts,
     tmp: "tmpfs",

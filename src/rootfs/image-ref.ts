@@ -4,6 +4,7 @@ import type { TaskOptions } from "../config/task/options";
 import { ARCHIVE_HEAD, looksLikeArchive } from "../image/archive-kind";
 import { type ArchiveReference, parseArchiveReference } from "../image/image-archive";
 import { type LayoutReference, parseLayoutReference } from "../image/oci-layout";
+import { MOUNT_STACK_SUFFIX } from "./mount-stack";
 import { isRegistryReference, MACHINE_DIRECTORIES } from "./resolve-image";
 import { findTaskFile } from "./task-files";
 
@@ -81,7 +82,9 @@ export function imageRef(image: string, options: OriginOptions): ImageRef {
   const places = [resolve(options.pluginDir, image)];
   if (!image.includes("/")) {
     places.push(
-      ...machineDirectories.flatMap((directory) => [join(directory, image), join(directory, `${image}.raw`)]),
+      ...machineDirectories.flatMap((directory) =>
+        ["", ".raw", MOUNT_STACK_SUFFIX].map((suffix) => join(directory, `${image}${suffix}`)),
+      ),
     );
   }
   return places.some((path) => existsSync(path)) ? { kind: "host" } : { kind: "registry", reference: image };

@@ -8,8 +8,9 @@ import { mirroredSource } from "../image/mirrors";
 import type { LayoutReference } from "../image/oci-layout";
 import { sameRegistry } from "../image/registry/credentials";
 import { type RegistryOptions, registrySource } from "../image/registry/registry-source";
+import type { PolicySubject } from "../image/signature/requirements";
 import { type ImageSource, SourceError } from "../image/source";
-import { ImageStore } from "../image/store/image-store";
+import { ImageStore, type WantedImage } from "../image/store/image-store";
 import type { PullProgress } from "../image/store/pull";
 import { abortError } from "../image/transfer/errors";
 import { RETRY_OPTIONS } from "../image/transfer/retry";
@@ -18,11 +19,13 @@ import { ImageError } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { isRegistered } from "../machine/registry";
 import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
-import { archiveName, requireAbsolute } from "./archive-name";
+import { archiveName, archiveSubjects, requireAbsolute } from "./archive-name";
 import { GcTimer } from "./gc-timer";
+import { type ApprovalRequest, approve, refuseByName } from "./image-approval";
 import type { ImageRef } from "./image-ref";
 import { acquireNewer, noSource, type TaskImage } from "./pull-policy";
 import { allowedDirectory, allowedFile, requireAllowed } from "./resolve-image";
+import { withinSize } from "./within-size";
 
 /** Registry options from the plugin config and a task's `auth` block. */
 function registryOptions(
@@ -76,6 +79,7 @@ interface Wanted {
   readonly name: string;
   readonly source: ImageSource;
   readonly reuse: boolean;
+  readonly approval: ApprovalRequest;
   /** What the source holds until the image is in the store. */
   readonly held?: Disposable;
 }
@@ -103,7 +107,8 @@ export class OciImages {
 
   /** Refuses what can be refused without a request to the registry. @throws ImageError, ImageReferenceError */
   async check(task: ImageTask, ref: OciRef): Promise<void> {
-    await this.#wanted(task, ref);
+    const { approval } = await this.#wanted(task, ref);
+    await refuseByName(approval);
   }
 
   /**
@@ -125,12 +130,17 @@ export class OciImages {
     await store.open();
     if (store.freeBytes() < gc.image_min_free) await this.#collect();
     const cancelled = AbortSignal.any([signal, AbortSignal.timeout(task.image_pull_timeout ?? pull_timeout)]);
+    const { approval, source } = wanted;
+    const approved: WantedImage["approve"] = (image, signal) => approve(approval, image, { source, store, signal });
     try {
-      const request = { ...wanted, keepFree: gc.image_min_free, signal: cancelled, onProgress };
-      const image = await this.#oneByOne(wanted, cancelled, async () =>
-        task.pull === "newer"
-          ? await acquireNewer(store, request)
-          : { acquired: await store.acquire(request), warnings: [] },
+      const limits = { keepFree: gc.image_min_free, mostBytes: gc.image_max_size };
+      const request = { ...wanted, ...limits, approve: approved, signal: cancelled, onProgress };
+      const image = await this.#oneByOne(wanted, cancelled, () =>
+        withinSize(store, gc.image_max_size, async () =>
+          task.pull === "newer"
+            ? await acquireNewer(store, request)
+            : { acquired: await store.acquire(request), warnings: [] },
+        ),
       );
       this.scheduleGc();
       return image;
@@ -179,12 +189,17 @@ export class OciImages {
     await requireAllowed(origin.reference, options.image_store, options.image_paths);
     const reference = parseReference(origin.reference, options.registry.default);
     const name = formatReference(reference);
-    if (pull === "never") return { name, source: noSource(name), reuse: true };
+    const approval = this.#approval(name, [{ transport: "docker", reference }]);
+    if (pull === "never") return { name, approval, source: noSource(name), reuse: true };
     refuseForeignServer(task, reference);
     const source = this.#sourceOf(reference, task);
-    if (pull !== undefined) return { name, source, reuse: pull === "missing" };
+    if (pull !== undefined) return { name, approval, source, reuse: pull === "missing" };
     const once = reference.digest !== undefined || reference.tag !== "latest";
-    return { name, source, reuse: origin.ask === undefined ? once : !origin.ask };
+    return { name, approval, source, reuse: origin.ask === undefined ? once : !origin.ask };
+  }
+
+  #approval(name: string, subjects: readonly PolicySubject[]): ApprovalRequest {
+    return { name, subjects, policyFile: this.context.options().signature_policy };
   }
 
   async #layout(image: string, reference: LayoutReference, inTask: boolean): Promise<Wanted> {
@@ -193,7 +208,8 @@ export class OciImages {
     const { image_paths: imagePaths } = this.context.options();
     const found = await allowedDirectory(image, directory, inTask ? [] : imagePaths);
     const source = layoutDirectorySource(found, selection);
-    return { name: image, source, reuse: false, held: source };
+    const approval = this.#approval(image, [{ transport: "oci", path: found }]);
+    return { name: image, approval, source, reuse: false, held: source };
   }
 
   async #archive(image: string, { path, ...reference }: ArchiveReference, inTask: boolean): Promise<Wanted> {
@@ -210,6 +226,7 @@ export class OciImages {
     return {
       // An archive that was not changed is not read again.
       name: `${archiveName(reference, found)} (${size} bytes of ${mtime.toISOString()})`,
+      approval: this.#approval(image, archiveSubjects(reference.format, found)),
       source,
       reuse: true,
       held: source,
@@ -244,7 +261,7 @@ export class OciImages {
     const { gc } = this.context.options();
     // Do not create a store on a client that never used such an image.
     if (!gc.image || !existsSync(this.store.directory)) return;
-    const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free);
+    const collected = await this.store.collect(Date.now() - gc.image_delay, gc.image_min_free, gc.image_max_size);
     if (collected === undefined) {
       this.#timer.startIn(AGAIN_MS);
       return;

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { type BinfmtHandler, elfArchitecture, handles, parseBinfmt, scriptInterpreter } from "./program-platform";
+import {
+  type BinfmtHandler,
+  elfArchitecture,
+  emulatedArchitectures,
+  handles,
+  parseBinfmt,
+  scriptInterpreter,
+} from "./program-platform";
 
 /** An ELF header with this machine. */
 function elf(machine: number, big = false): Buffer {
@@ -45,6 +52,13 @@ mask ffffffffffffff00fffffffffffffffffeffffff
 `;
 
 describe("binfmt_misc", () => {
+  test("the architectures that run by emulators, if no container needs the emulator's file", () => {
+    const handler = parseBinfmt(ARM64);
+    const other = parseBinfmt(ARM64.replace("POCF", "POC"));
+    expect(emulatedArchitectures(handler === undefined ? [] : [handler])).toEqual(["arm64"]);
+    expect(emulatedArchitectures(other === undefined ? [] : [other])).toEqual([]);
+  });
+
   test("a handler of qemu", () => {
     const handler = parseBinfmt(ARM64);
     expect(handler).toMatchObject({ interpreter: "/usr/libexec/qemu-binfmt/aarch64-binfmt-P", fixed: true, offset: 0 });

@@ -104,12 +104,41 @@ export function refuseForeignProgram(
 }
 
 function emulated(tree: TreeRoot, head: Buffer): boolean {
+  return registeredHandlers().some(
+    (handler) => handles(handler, head) && (handler.fixed || existsInTree(tree, handler.interpreter)),
+  );
+}
+
+/** The enabled handlers of this client. */
+function registeredHandlers(): readonly BinfmtHandler[] {
   const names = ifThere(() => readdirSync(BINFMT), []).filter((name) => name !== "register" && name !== "status");
-  return names.some((name) => {
-    const handler = parseBinfmt(ifThere(() => readFileSync(join(BINFMT, name), "utf8"), ""));
-    return (
-      handler !== undefined && handles(handler, head) && (handler.fixed || existsInTree(tree, handler.interpreter))
-    );
+  return names.flatMap((name) => parseBinfmt(ifThere(() => readFileSync(join(BINFMT, name), "utf8"), "")) ?? []);
+}
+
+/** The beginnings of programs: e_machine, the bits of the class, and the byte order. */
+const PROGRAMS = [
+  [3, 32, "LE"],
+  [40, 32, "LE"],
+  [62, 64, "LE"],
+  [183, 64, "LE"],
+  [243, 64, "LE"],
+  [21, 64, "LE"],
+  [258, 64, "LE"],
+  [22, 64, "BE"],
+] as const;
+
+/** The architectures whose programs run in any container by an emulator of this client, in Go's terms. */
+export function emulatedArchitectures(handlers: readonly BinfmtHandler[] = registeredHandlers()): readonly string[] {
+  return PROGRAMS.flatMap(([machine, bits, order]) => {
+    const head = Buffer.alloc(64);
+    Buffer.from([0x7f, 0x45, 0x4c, 0x46, bits / 32, order === "LE" ? 1 : 2, 1]).copy(head);
+    const write = (value: number, at: number) =>
+      order === "LE" ? head.writeUInt16LE(value, at) : head.writeUInt16BE(value, at);
+    // An executable (e_type) for that machine.
+    write(2, 16);
+    write(machine, 18);
+    const name = elfArchitecture(head);
+    return name !== undefined && handlers.some((each) => each.fixed && handles(each, head)) ? [name] : [];
   });
 }
 

@@ -2,8 +2,10 @@ import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
 import { errnoCode, ImageError, isMissing } from "../lib/errors";
+import type { RootKind } from "../nspawn/arguments";
 import { parseReference } from "../values/image-reference";
 import { checkAncestors } from "./image-ancestors";
+import { MOUNT_STACK_SUFFIX } from "./mount-stack";
 
 /** Where systemd-machined looks for an image by name, in order (discover-image.c, image_search_path). */
 export const MACHINE_DIRECTORIES: readonly string[] = [
@@ -14,9 +16,9 @@ export const MACHINE_DIRECTORIES: readonly string[] = [
   "/usr/lib/machines",
 ];
 
-/** An image for systemd-nspawn: --directory= or --image=. */
+/** An image for systemd-nspawn: --directory=, --image= or --mstack=. */
 export interface ResolvedImage {
-  readonly kind: "directory" | "image";
+  readonly kind: RootKind;
   /** Absolute, without symlinks. */
   readonly path: string;
 }
@@ -54,7 +56,9 @@ export async function resolveImage(image: string, options: ResolveOptions): Prom
   const allowed = await checkAllowed(quoted, found.path, options.imagePaths);
   if (allowed !== undefined) checkAncestors(quoted, allowed, found.path);
   const { stats } = found;
-  if (stats.isDirectory()) return { kind: "directory", path: found.path };
+  if (stats.isDirectory()) {
+    return { kind: found.path.endsWith(MOUNT_STACK_SUFFIX) ? "mstack" : "directory", path: found.path };
+  }
   if (stats.isFile() || stats.isBlockDevice()) return { kind: "image", path: found.path };
   throw new ImageError(
     `image ${quoted} (${found.path}) is neither a directory nor a disk image file nor a block device.`,
@@ -150,13 +154,15 @@ async function findPath(path: string): Promise<Found | undefined> {
   }
 }
 
-/** In each directory NAME is tried before NAME.raw; only a regular file counts as NAME.raw. */
+/** In each directory NAME is tried before NAME.raw and NAME.mstack; only a regular file counts as NAME.raw. */
 async function findMachine(name: string, directories: readonly string[]): Promise<Found | undefined> {
   for (const directory of directories) {
     const plain = await findPath(join(directory, name));
     if (plain !== undefined && (plain.stats.isDirectory() || plain.stats.isBlockDevice())) return plain;
     const raw = await findPath(join(directory, `${name}.raw`));
     if (raw?.stats.isFile()) return raw;
+    const stack = await findPath(join(directory, `${name}${MOUNT_STACK_SUFFIX}`));
+    if (stack?.stats.isDirectory()) return stack;
   }
   return undefined;
 }

@@ -9,7 +9,7 @@
 import type { TaskOptions } from "../config/task/options";
 import type { ImageConfig } from "../image/image-config";
 import type { ImageProgress } from "../image/source";
-import type { TaskMount } from "../nspawn/arguments";
+import type { RootKind, TaskMount } from "../nspawn/arguments";
 import type { Features } from "../nspawn/features";
 import type { Credentials } from "../values/passwd";
 import type { ImageRef } from "./image-ref";
@@ -48,7 +48,7 @@ export interface ImageHosts {
 
 /** A root filesystem for systemd-nspawn. */
 export interface Rootfs {
-  readonly image: { readonly kind: "directory" | "image"; readonly path: string };
+  readonly image: { readonly kind: RootKind; readonly path: string };
   /** The task's options as systemd-nspawn gets them: private users, user and command depend on the root. */
   readonly options: TaskOptions;
   readonly mounts: readonly TaskMount[];

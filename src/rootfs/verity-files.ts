@@ -24,7 +24,7 @@ export async function verityFiles(
   { kind }: ResolvedImage,
   where: { readonly pluginDir: string; readonly imagePaths: readonly string[] },
 ): Promise<Pick<TaskOptions, "root_hash_signature" | "verity_data">> {
-  if (kind === "directory") refuseVerity(options);
+  if (kind !== "image") refuseVerity(options);
   const { root_hash_signature: signature, verity_data: data } = options;
   const found = async (option: string, path: string) => {
     const resolved = await resolveImage(path, where);

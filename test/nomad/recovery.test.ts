@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { run } from "../../tools/command";
 import { busyboxImage } from "../../tools/images/images";
+import { startDownloadSite } from "../support/download-site";
+import { archiveOf, writeImage } from "../support/oci-image";
+import { allocExec } from "./harness/alloc-exec";
 import { killPlugin, restartAgent } from "./harness/disturbances";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
@@ -70,3 +75,39 @@ test("the exit code of a task that exited while no agent ran is correct", async 
   const state = await untilDead(nomad.api, job.allocId, "main");
   expect(lastExit(state)).toMatchObject({ ExitCode: 6, Signal: 0 });
 }, 120_000);
+
+test("tasks on images of artifacts keep running, even if the image's file is gone", async () => {
+  await using site = await startDownloadSite();
+  const layout = join(site.directory, "layout");
+  const config = { User: "app", Cmd: ["/bin/sh", "-c", counter] };
+  const image = await writeImage(layout, "1", [{ archive: await archiveOf(busybox) }], config);
+  await run(["skopeo", "copy", "--quiet", image, `oci-archive:${join(site.directory, "app.tar")}`]);
+  await run(["gzip", "--keep", join(site.directory, "app.tar")]);
+  const packed = 'mode = "file"\n options {\n archive = "false"\n }';
+  const jobs = await Promise.all(
+    [
+      { id: "packed", source: "app.tar.gz", more: packed },
+      { id: "unpacked", source: "app.tar", more: "" },
+    ].map(async ({ id, source, more }) => {
+      const artifact = `artifact {\n source = "${site.url}/${source}"\n destination = "local/image"\n ${more}\n }`;
+      const file = jobFile({ id, config: { image: "local/image", network_veth: false }, task: artifact });
+      return await runJob(nomad.api, file);
+    }),
+  );
+  for (const { allocId } of jobs) {
+    await untilRunning(nomad.api, allocId, "main");
+    await nomad.api.logsUntil(allocId, "main", "line 10\n");
+  }
+  for (const { allocId } of jobs) await rm(join(nomad.allocDir, allocId, "main/local/image"), { recursive: true });
+  await killPlugin(nomad);
+  await restartAgent(nomad, "SIGKILL");
+  for (const { allocId } of jobs) {
+    await nomad.api.logsUntil(allocId, "main", `line ${(await lastLine(allocId)) + 10}\n`);
+    // The image's user is a default of the image's config, which recovery reads again.
+    expect(await allocExec(nomad.api, allocId, "main", ["id", "-u"])).toBe("1000\n");
+    await nomad.api.signalTask(allocId, "main", "SIGUSR1");
+    const state = await untilDead(nomad.api, allocId, "main");
+    expect(lastExit(state)).toMatchObject({ ExitCode: 5, Signal: 0 });
+    expectWholeLog(await nomad.api.logs(allocId, "main"));
+  }
+}, 150_000);

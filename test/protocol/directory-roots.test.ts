@@ -2,10 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { chown, lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chown, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { removeIfEmpty } from "../../src/lib/files";
 import { readMounts } from "../../src/linux/mount";
+import { featuresOf } from "../../src/nspawn/features";
+import { readNspawn } from "../../src/nspawn/installation";
 import { run } from "../../tools/command";
 import { copyTree, type Fixture, openFixture, useFixture } from "./fixture";
 import { inside, sentence } from "./inside";
@@ -217,4 +219,40 @@ test("a failed start leaves nothing", async () => {
   }
   await removeIfEmpty("/run/nomad-driver-nspawn");
   expect(await readdir(containers)).toEqual([]);
+});
+
+describe("a stack of mounts (systemd.mstack(7))", () => {
+  const stack = `${store}-stack.mstack`;
+  const top = `${store}-top`;
+  beforeAll(async () => {
+    await mkdir(join(stack, "rw"), { recursive: true });
+    await mkdir(join(top, "etc"), { recursive: true });
+    await writeFile(join(top, "etc/mark"), "of the upper layer\n");
+    await symlink(image, join(stack, "layer@0"));
+    await symlink(top, join(stack, "layer@1"));
+  });
+  afterAll(async () => {
+    for (const path of [stack, top]) await rm(path, { recursive: true });
+  });
+  const script = "cat /etc/mark /of-app; echo changed > /etc/mark";
+  const host = { user_namespacing: false, volatile: "no" };
+  const refusal = async (more: object) => {
+    const config = { image: stack, boot: false, network_veth: false, command: ["/bin/true"], ...host, ...more };
+    return await sentence(bench.start(await bench.task({ config })));
+  };
+
+  test("runs where systemd-nspawn can, and is refused by a sentence elsewhere", async () => {
+    const { version = 0 } = (await readNspawn()) ?? {};
+    if (!featuresOf(version).mountStacks) {
+      expect(await refusal({})).toContain(`it needs systemd-nspawn 260, and this client has ${version}`);
+      return;
+    }
+    expect(await inside(bench, script, { image: stack, ...host })).toBe("of the upper layer\napp\n");
+    expect(await readFile(join(stack, "rw/data/etc/mark"), "utf8")).toBe("changed\n");
+    const discarded = { image: stack, ...host, volatile: "overlay" };
+    expect(await inside(bench, "cat /etc/mark; echo > /etc/mark", discarded)).toBe("changed\n");
+    expect(await readFile(join(stack, "rw/data/etc/mark"), "utf8")).toBe("changed\n");
+    expect(await refusal({ user_namespacing: true })).toContain("so it needs user_namespacing = false");
+    expect(await refusal({ ephemeral: true })).toContain("(ephemeral = true)");
+  });
 });

@@ -256,6 +256,23 @@ describe("a container's root", () => {
     expect(await output(await image(), script, { read_only: true })).toBe("1\nx\n/alloc\n/secrets\n");
   });
 
+  test("can have owners above the container's range, also of the directory for a mount point", async () => {
+    const high = { uid: 100_000, gid: 4_000_000, pax: { gid: "4000000" } };
+    const entries = [
+      directory("data/", { ...high, mode: 0o755 }),
+      file("data/file", "high\n", { ...high, mode: 0o644 }),
+      directory("open/", { ...high, mode: 0o777 }),
+    ];
+    const name = await image([entries]);
+    const bind = { [layouts]: "/data/below/mount" };
+    const script = "cat /data/file; stat -c %u:%g /data /data/file; echo x > /open/new; stat -c %u /open/new; ls /data";
+    for (const more of [{ bind }, { bind, read_only: true }]) {
+      const writes = "read_only" in more ? script.replace(/echo x.*new; /, "") : script;
+      const made = "read_only" in more ? "" : "0\n";
+      expect(await output(name, writes, more)).toBe(`high\n65534:65534\n65534:65534\n${made}below\nfile\n`);
+    }
+  });
+
   test("ephemeral and volatile", async () => {
     const name = await image();
     for (const more of [{ ephemeral: true }, { volatile: "overlay" }]) {

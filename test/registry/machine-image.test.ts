@@ -210,6 +210,20 @@ describe("verify", () => {
     expect(await provide("app.tar.xz", { verify: "signature", name: "second" })).toBe(true);
   });
 
+  test("a signature of the list with a disk image, also compressed", async () => {
+    await signer.sign(sums());
+    for (const file of ["disk.raw", "disk.raw.xz", "disk.raw.zst"]) {
+      expect(await provide(file, { verify: "signature", name: file.replaceAll(".", "-") })).toBe(true);
+      const made = await readFile(join(context.directory, `${file.replaceAll(".", "-")}.raw`));
+      expect(made.equals(await readFile(join(site.directory, "disk.raw")))).toBe(true);
+    }
+    await writeFile(join(site.directory, "other.raw"), "not in the list");
+    expect((await failure(provide("other.raw", { verify: "signature" }))).message).toContain(
+      'no checksum of "other.raw"',
+    );
+    await rm(join(site.directory, "other.raw"));
+  });
+
   test("a signature that is not good", async () => {
     const cases: [string, Partial<DownloadContext>][] = [];
     const stranger = await makeSigner(top, "stranger");

@@ -8,7 +8,7 @@ import { makeCertificate } from "../support/certificate";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy";
 import { pushImage } from "../support/oci-images";
 import { startRegistry, type TestRegistry } from "../support/registry";
-import { problemOf, readImage, sourceOf } from "./reading";
+import { problemOf, readContent, readImage, sourceOf } from "./reading";
 
 const stack = new AsyncDisposableStack();
 let registry: TestRegistry;
@@ -94,6 +94,16 @@ describe("what does not exist", () => {
     expect(rest).toMatchObject({ problem: "not found", recoverable: false });
     expect(message).toContain(`Image "${registry.host}/${name}" could not be fetched`);
     expect(message).toContain(code);
+  });
+
+  test("a blob", async () => {
+    const missing = { mediaType: "", digest: `sha256:${"0".repeat(64)}`, size: 1 };
+    const signal = AbortSignal.timeout(5000);
+    expect(await problemOf(readContent(sourceOf(`${registry.host}/team/app:1`), missing, signal))).toMatchObject({
+      problem: "not found",
+      recoverable: false,
+      message: expect.stringContaining("BLOB_UNKNOWN"),
+    });
   });
 
   test("an image for this machine", async () => {

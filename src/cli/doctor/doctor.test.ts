@@ -27,6 +27,7 @@ const good: HostFacts = {
   labels: { selinux: false, apparmor: true },
   cdi: [],
   du: true,
+  imageKinds: { verity: { kernel: true, library: true }, emulated: [] },
   network: {
     nft: "/usr/sbin/nft",
     forwarding: { ipv4: true, ipv6: true },
@@ -77,6 +78,9 @@ test("a good host has only good findings", () => {
     "image downloads",
     "image signatures",
     "certificates",
+    "dm-verity",
+    "mount stacks",
+    "emulators",
     "nftables",
     "forwarding",
     "firewall",
@@ -121,6 +125,34 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
     { downloads: { ...good.downloads, keyring: undefined } },
     "warning",
     "No keyring for image signatures",
+  ],
+  [
+    "a policy that cannot be read",
+    {
+      imageKinds: {
+        ...good.imageKinds,
+        policy: { file: "/p.json", problem: "The signature policy /p.json is not valid." },
+      },
+    },
+    "warning",
+    "No container (OCI) image can run: The signature policy /p.json",
+  ],
+  [
+    "a policy with what is not supported",
+    {
+      imageKinds: {
+        ...good.imageKinds,
+        policy: { file: "/p.json", scopes: 2, unsupported: ["docker:r.lan requires signedBy"] },
+      },
+    },
+    "warning",
+    "docker:r.lan requires signedBy",
+  ],
+  [
+    "a store that is too large",
+    { imageKinds: { ...good.imageKinds, size: { stored: 3e9, most: 2e9 } } },
+    "warning",
+    "The image store has 2.8 GiB of at most 1.9 GiB",
   ],
   ["no journal", { journald: "missing" }, "warning", "error message is lost"],
   ["no user namespaces", { userNamespaces: undefined }, "error", "CONFIG_USER_NS"],
@@ -228,4 +260,22 @@ test.each([
 test("layers are ID-mapped since 5.19", () => {
   const level = (kernel: string) => evaluate({ ...good, kernel }).find(({ check }) => check === "mapped layers")?.level;
   expect([level("5.15.0-91-generic"), level("5.19.0"), level("6.1.0-18-amd64")]).toEqual(["warning", "ok", "ok"]);
+});
+
+test.each<[Partial<HostFacts["imageKinds"]>, string]>([
+  [
+    { verity: { kernel: false, library: false } },
+    "cannot run on this client: the kernel has no dm-verity, and libcryptsetup is not",
+  ],
+  [{ emulated: ["arm64", "riscv64"] }, "Programs for arm64, riscv64 run by emulators (binfmt_misc)."],
+  [
+    { policy: { file: "/p.json", scopes: 3, unsupported: [] } },
+    "have to fulfil the signature policy /p.json (3 scopes).",
+  ],
+  [{ size: { stored: 1e9, most: 2e9 } }, "The image store has 0.9 GiB of at most 1.9 GiB (gc.image_max_size)."],
+])("kinds of images: %j is reported, and no fault", (change, text) => {
+  const found = evaluate({ ...good, imageKinds: { ...good.imageKinds, ...change } }).find((each) =>
+    each.text.includes(text),
+  );
+  expect(found?.level).toBe("ok");
 });

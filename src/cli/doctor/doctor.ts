@@ -13,6 +13,7 @@ import { type Finding, hasErrors, reportText } from "./finding";
 import { hostFindings } from "./host-checks";
 import type { HostFacts } from "./host-facts";
 import { downloadFindings, imageStoreFindings } from "./image-checks";
+import { imageKindFindings } from "./image-kind-checks";
 import { networkFindings } from "./network-checks";
 import { pluginDirFindings } from "./plugin-dir-checks";
 import { readHost } from "./read-host";
@@ -26,7 +27,8 @@ export const doctorCommand: Command = {
     "Checks systemd-nspawn, PID 1, control groups, the kernel, networks, the agent's configuration and its plugin_dir, and says what",
     "jobs may do on this client.",
     "",
-    "  --config PATH     the agent's configuration, a file or directory (/etc/nomad.d, if it exists)",
+    "  --config PATH     the agent's configuration, a file or directory (/etc/nomad.d, if it exists); its image store, signature policy",
+    "                    and limits are checked",
     "  --plugin-dir DIR  the agent's plugin_dir, if it is not the one in the configuration",
     "  --store DIR       the image store, if it is not the one in the configuration",
     "  --json            print JSON",
@@ -42,10 +44,10 @@ export const doctorCommand: Command = {
     });
     const agent = readConfigFact(values.config);
     const known = agent !== undefined && "config" in agent ? agent.config : undefined;
-    const store = values.store ?? (known?.plugin ?? decodePluginConfig(new Uint8Array())).image_store;
+    const options = known?.plugin ?? decodePluginConfig(new Uint8Array());
     // The directory of the configuration is checked if it is there: without one, the agent uses none.
     const pluginDir = values["plugin-dir"] ?? existing(known?.pluginDir);
-    const facts = await readHost(pluginDir, store);
+    const facts = await readHost(pluginDir, values.store ?? options.image_store, options);
     const findings = [...evaluate(facts), ...(agent === undefined ? [] : configFindings(agent))];
     terminal.out(
       values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
@@ -65,6 +67,7 @@ export function evaluate(facts: HostFacts): Finding[] {
     ...cgroupFindings(facts),
     ...imageStoreFindings(facts),
     ...downloadFindings(facts),
+    ...imageKindFindings(facts.imageKinds, facts.nspawn.kind === "found" ? facts.nspawn.version : undefined),
     ...networkFindings(facts.network),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];

@@ -1,5 +1,6 @@
 import type { CdiFile } from "../../cdi/read";
 import type { CgroupLayout } from "../../linux/cgroup/layout";
+import type { ImageKindFacts } from "./image-kind-checks";
 import type { NetworkFacts } from "./network-checks";
 
 /** Whether a system socket accepts connections: "yes", or why not. */
@@ -92,6 +93,7 @@ export interface HostFacts {
   readonly labels: { readonly selinux: boolean; readonly apparmor: boolean };
   /** Specifications of CDI devices, and files that cannot be used. */
   readonly cdi: readonly CdiFile[];
+  readonly imageKinds: ImageKindFacts;
   /** The program du(1) is installed. */
   readonly du: boolean;
   readonly network: NetworkFacts;

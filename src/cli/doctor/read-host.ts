@@ -13,6 +13,7 @@ import { release } from "node:os";
 import { dirname } from "node:path";
 import { getCACertificates } from "node:tls";
 import { readCdiFiles } from "../../cdi/read";
+import type { PluginOptions } from "../../config/plugin/options";
 import { findKeyring } from "../../image/machine/verify";
 import { FORMAT, storePaths } from "../../image/store/store-format";
 import { errnoCode, errorText } from "../../lib/errors";
@@ -28,6 +29,7 @@ import { importdAvailable, machinedAvailable, systemdPresence } from "../../syst
 import type { HostFacts, ImageStoreFact, NspawnFact, Reachability } from "./host-facts";
 import { readNetwork } from "./network-checks";
 import { readPluginDirectory } from "./plugin-dir-checks";
+import { readImageKinds } from "./read-image-kinds";
 
 /** Inspects an image store, or the directory in which it would be created. */
 function readImageStore(path: string): ImageStoreFact {
@@ -56,9 +58,14 @@ function problemOf(path: string, real: string, exists: boolean): string | undefi
   }
 }
 
-/** Inspects this host; changes nothing. */
-export async function readHost(pluginDirectory: string | undefined, storeDirectory: string): Promise<HostFacts> {
-  const [nspawn, manager, bus, journald, network] = await Promise.all([
+/** Inspects this host; changes nothing. @param options the plugin's config, as far as it is known */
+export async function readHost(
+  pluginDirectory: string | undefined,
+  storeDirectory: string,
+  options?: PluginOptions,
+): Promise<HostFacts> {
+  const [imageKinds, nspawn, manager, bus, journald, network] = await Promise.all([
+    readImageKinds(options, storeDirectory),
     nspawnFact(),
     reach("/run/systemd/private"),
     reach("/run/dbus/system_bus_socket"),
@@ -91,6 +98,7 @@ export async function readHost(pluginDirectory: string | undefined, storeDirecto
       keyring: findKeyring(),
       certificates: getCACertificates("system").length,
     },
+    imageKinds,
     network,
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };

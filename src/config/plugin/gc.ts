@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { duration } from "../duration-row";
 import { option } from "../option";
 import { flag } from "../row-types";
-import { SIZE, size } from "../size-row";
+import { SIZE, size, sizeLimit } from "../size-row";
 
 /** Options of the block `gc`. */
 export const gcOptions = {
@@ -18,6 +18,12 @@ export const gcOptions = {
     allowed: SIZE,
     meaning:
       "Free space to keep on the disk of `image_store`: below it, unused images are removed before `image_delay`, and a pull that needs more space fails; the same applies to `image_download` and the disk of `/var/lib/machines`.",
+  }),
+  image_max_size: option({
+    ...sizeLimit,
+    meaning:
+      "How much the unpacked layers of container (OCI) images in `image_store` may have in sum: above it, unused images are removed before `image_delay`, and a pull that does not fit beside the images in use fails. Without it only the disk is the limit.",
+    example: 'image_max_size = "50GB"',
   }),
   container: option({
     ...flag(true),

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { canonicalCapability, isUnitProperty, sliceProblem } from "../../values/names";
 import { duration } from "../duration-row";
 import { option, schemasOf } from "../option";
-import { flag, strings } from "../row-types";
+import { flag, string, strings } from "../row-types";
 import { sizeLimit } from "../size-row";
 import { LOG_DRIVERS } from "../task/logs";
 import { absolutePath, checked, filledText, Problem, parsed, text } from "../validators";
@@ -36,6 +36,13 @@ export const pluginOptions = {
     ...flag(true),
     meaning:
       "Whether an image may be in the task's own directory, where Nomad's `artifact` blocks put it (`image = \"local/NAME\"`); `image_paths` does not apply there.",
+  }),
+  signature_policy: option({
+    ...string(absolutePath),
+    allowed: "the absolute path of a file",
+    meaning:
+      "File in the format of containers-policy.json(5) that decides by their signatures which container (OCI) images may run (docs/images.md). It does not apply to directories, disk images and other downloads of `image_download`.",
+    example: 'signature_policy = "/etc/containers/policy.json"',
   }),
   image_store: option({
     type: { kind: "string" },

@@ -14,7 +14,7 @@ const schema = v.variant("kind", [
   }),
   v.object({
     kind: v.literal("failed"),
-    why: v.picklist(["archive", "trailing garbage", "disk full", "system"]),
+    why: v.picklist(["archive", "trailing garbage", "disk full", "too large", "system"]),
     message: v.string(),
   }),
 ]);

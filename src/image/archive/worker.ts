@@ -110,11 +110,12 @@ const LIST_BUFFER = 64 * 1024;
  * before the first byte is read, so that nothing in an archive can lead out of it. The result goes to standard output, the list
  * of files to descriptor 3.
  *
- * @param args the directory, the digest's algorithm, the bytes to keep free on the disk, and the kind of archive
+ * @param args the directory, the digest's algorithm, the bytes to keep free on the disk, the kind of archive, and the bytes that it may
+ *   have at most
  * @returns exit code of this process
  */
 export async function unpackMain(args: readonly string[]): Promise<number> {
-  const [directory = "", algorithm = "sha256", free = "0", kind = "layer"] = args;
+  const [directory = "", algorithm = "sha256", free = "0", kind = "layer", most = "Infinity"] = args;
   const send = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
   // The plugin decides when this ends: by closing standard input, or by SIGKILL.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
@@ -128,7 +129,10 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
       algorithm: algorithm === "sha512" ? "sha512" : "sha256",
       kind: kind === "tree" ? "tree" : "layer",
       record: list.add,
-      check: () => refuseFullDisk(Number(free)),
+      check: (bytes) => {
+        refuseFullDisk(Number(free));
+        if (bytes > Number(most)) throw new TooLargeError(String(bytes));
+      },
     });
     list.flush();
     send({ kind: "unpacked", ...unpacked });
@@ -153,6 +157,7 @@ function failureOf(error: unknown): UnpackReport {
   const message = errorText(error);
   if (error instanceof TrailingGarbageError) return { kind: "failed", why: "trailing garbage", message };
   if (error instanceof UnpackError) return { kind: "failed", why: "archive", message };
+  if (error instanceof TooLargeError) return { kind: "failed", why: "too large", message };
   const code = errnoCode(error);
   if (code === "ENOSPC" || code === "EDQUOT" || error instanceof DiskFullError) {
     return { kind: "failed", why: "disk full", message };
@@ -162,6 +167,11 @@ function failureOf(error: unknown): UnpackReport {
 
 class DiskFullError extends Error {
   override readonly name = "DiskFullError";
+}
+
+/** The message is the number of bytes that were unpacked. */
+class TooLargeError extends Error {
+  override readonly name = "TooLargeError";
 }
 
 function refuseFullDisk(least: number): void {

@@ -14,6 +14,7 @@ import { formatReference, type ImageReference } from "../../values/image-referen
 import { MAX_CONFIG_BYTES } from "../image-config";
 import { MANIFEST_TYPES, ManifestError, MOST_MANIFEST_BYTES, parseManifest } from "../manifest";
 import { resolveManifest } from "../resolve-manifest";
+import type { ImageSignature } from "../signature/payload";
 import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions, readAll } from "../source";
 import { httpClient, readBytes } from "../transfer/client";
 import { decoded } from "../transfer/content-encoding";
@@ -22,6 +23,7 @@ import { contentError } from "../transfer/errors";
 import { RETRY_OPTIONS, type RetryOptions } from "../transfer/retry";
 import { type CredentialSources, type Credentials, operatorCredentials } from "./credentials";
 import { Repository } from "./repository";
+import { imageSignatures } from "./signatures";
 
 /** The settings of the job and the operator about registries. */
 export interface RegistryOptions {
@@ -65,10 +67,11 @@ class RegistrySource implements ImageSource {
     const { tag, digest } = this.#reference;
     try {
       const root = await this.#document(digest ?? tag ?? "latest", defined({ digest }), options);
-      return await resolveManifest(root, {
+      const image = await resolveManifest(root, {
         document: async (entry) => (await this.#document(entry.digest, entry, options)).parsed,
         config: (content) => readAll(this, content, MAX_CONFIG_BYTES, options),
       });
+      return image.digest === root.digest ? image : { ...image, list: root.digest };
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
       throw contentError({ name: this.#name, host: this.#repository.host }, error.message, false);
@@ -95,18 +98,37 @@ class RegistrySource implements ImageSource {
     });
   }
 
+  signatures(digest: string, options: ReadOptions): AsyncIterable<readonly ImageSignature[]> {
+    const { host } = this.#repository;
+    return imageSignatures(
+      {
+        manifest: async (version) => {
+          const expected = version.includes(":") ? { digest: version } : {};
+          return (await this.#bytes(`manifests/${version}`, expected, options)).bytes;
+        },
+        referrers: async (subject, artifactType) => {
+          const path = `referrers/${subject}?artifactType=${encodeURIComponent(artifactType)}`;
+          return (await this.#bytes(path, {}, options)).bytes;
+        },
+        content: (content) => readBytes(this.read(content, options), content.size, { name: this.#name, host }),
+      },
+      digest,
+    );
+  }
+
   /** A manifest or list, and its digest. @throws ManifestError, TransferError */
-  async #document(
-    version: string,
-    expected: { readonly digest?: string; readonly size?: number },
-    { signal }: ReadOptions,
-  ) {
+  async #document(version: string, expected: Expected, options: ReadOptions) {
+    const { digest, bytes } = await this.#bytes(`manifests/${version}`, expected, options);
+    return { digest, parsed: parseManifest(bytes.toString("utf8")) };
+  }
+
+  async #bytes(path: string, expected: Expected, { signal }: ReadOptions) {
     const subject = { name: this.#name, host: this.#repository.host };
     let reported: string | undefined;
     const open = async (headers: Readonly<Record<string, string>>, inner: AbortSignal) => {
       const response = await this.#repository.get({
         name: this.#name,
-        path: `manifests/${version}`,
+        path,
         headers: { ...headers, accept: MANIFEST_TYPES.join(", ") },
         signal: inner,
       });
@@ -129,8 +151,14 @@ class RegistrySource implements ImageSource {
         `digest mismatch: the registry reports ${reported}, but the manifest has another one`,
       );
     }
-    return { digest, parsed: parseManifest(bytes.toString("utf8")) };
+    return { digest, bytes };
   }
+}
+
+/** What is known about a document before it is read. */
+interface Expected {
+  readonly digest?: string;
+  readonly size?: number;
 }
 
 function digestOf(bytes: Uint8Array, algorithm: string): string {

@@ -4,6 +4,7 @@ import { isMissing } from "../../lib/errors";
 import { layerDirectory } from "./layers";
 import { imagePath } from "./pull";
 import { moveToTrash } from "./scratch";
+import { removeSignatures } from "./signatures";
 import { allContainers } from "./snapshots";
 import { digestOfName, readImage, readReference, type StorePaths } from "./store-format";
 
@@ -42,7 +43,7 @@ export interface CollectLimits {
   /** See unusedImages(). */
   readonly since: number;
   /** Whether enough was removed; called before each image. If set, an image's files are removed completely before the next call. */
-  readonly enough?: () => boolean;
+  readonly enough?: () => Promise<boolean>;
 }
 
 /** What was removed. */
@@ -68,15 +69,18 @@ export async function collect(
   const images: string[] = [];
   const layers: string[] = [];
   for (const { digest } of unusedImages(facts, since)) {
-    if (enough?.() === true) break;
+    if ((await enough?.()) === true) break;
     await rm(imagePath(paths, digest), { force: true });
     images.push(digest);
     facts = { ...facts, images: facts.images.filter((image) => image.digest !== digest) };
     layers.push(...(await removeLayers(paths, facts, since, enough === undefined ? trash : undefined)));
   }
-  if (images.length === 0 && enough?.() !== true) layers.push(...(await removeLayers(paths, facts, since, trash)));
+  if (images.length === 0 && (await enough?.()) !== true)
+    layers.push(...(await removeLayers(paths, facts, since, trash)));
   await removeUnreadable(paths.images, readImage);
-  await removeReferences(paths, new Set(facts.images.map(({ digest }) => digest)));
+  const kept = new Set(facts.images.map(({ digest }) => digest));
+  await removeReferences(paths, kept);
+  await removeSignatures(paths, kept);
   return { images, layers: [...new Set(layers)], left: unusedImages(facts, Number.POSITIVE_INFINITY).length };
 }
 

@@ -16,11 +16,15 @@ import { utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText, isMissing, orDiskFull, StoreError } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
+import { defined } from "../../lib/objects";
 import { type FileLock, fileLock, tryFileLock, unusedFileLock } from "../../linux/flock";
-import type { ImageSource } from "../source";
+import type { ImageSignature } from "../signature/payload";
+import type { ImageManifest, ImageSource } from "../source";
 import { type Collected, type CollectLimits, collect } from "./gc";
 import { unsyncedLayers } from "./layers";
 import { completeImage, imagePath, PullCoordinator, type PullProgress } from "./pull";
+import { storedSignatures, storeSignatures } from "./signatures";
+import { storedBytes } from "./size-limit";
 import {
   allContainers,
   containerDirectory,
@@ -57,8 +61,14 @@ export interface WantedImage {
   readonly source: ImageSource;
   /** Whether to use the name's earlier resolution, if that image still exists. */
   readonly reuse: boolean;
+  /** Throws if the image that the name resolved to must not be used; nothing of it is fetched then. */
+  readonly approve?:
+    | ((image: Pick<ImageManifest, "digest" | "list">, signal: AbortSignal) => Promise<void>)
+    | undefined;
   /** Bytes to keep free on the disk. */
   readonly keepFree: number;
+  /** Bytes that the store may have; undefined for no limit. */
+  readonly mostBytes?: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }
@@ -113,14 +123,19 @@ export class ImageStore {
       lock = await fileLock(paths.lock, "shared", signal);
       const kept = lock;
       const known = wanted.reuse ? await this.#known(paths, name) : undefined;
-      if (known !== undefined) return acquired(kept, known, false);
+      if (known !== undefined) {
+        await wanted.approve?.({ digest: known.image.digest, ...defined({ list: known.list }) }, signal);
+        return acquired(kept, known.image, false);
+      }
       const manifest = await source.manifest({ signal });
+      await wanted.approve?.(manifest, signal);
       const there = await completeImage(paths, manifest.digest);
       const image = there ?? (await this.#pulls.pull(paths, { ...wanted, image: name, manifest }));
       await writeRecord(referencePath(paths, name), {
         version: 1,
         reference: name,
         digest: image.digest,
+        ...defined({ list: manifest.list }),
         at: Date.now(),
       });
       return acquired(kept, image, there === undefined);
@@ -145,6 +160,16 @@ export class ImageStore {
     return containerDirectory(storePaths(this.directory), machine);
   }
 
+  /** The signatures that keepSignatures() has kept of an image, by its manifest's digest. */
+  async signaturesOf(digest: string): Promise<readonly ImageSignature[]> {
+    return storedSignatures(await this.open(), digest);
+  }
+
+  /** Keeps the signatures of an image that is about to be in the store. */
+  async keepSignatures(digest: string, signatures: readonly ImageSignature[]): Promise<void> {
+    await storeSignatures(await this.open(), digest, signatures);
+  }
+
   /** Whether a container's root in this store shows the files of a directory of the host. */
   async usesDirectory(path: string): Promise<boolean> {
     const paths = storePaths(this.directory);
@@ -154,19 +179,28 @@ export class ImageStore {
   }
 
   /**
-   * Removes images that have not been used since a time, and while the disk has too little space also others.
+   * Removes images that have not been used since a time, and while the disk has too little space, or the store too much, also others.
    *
    * @param since milliseconds since the epoch
    * @param keepFree bytes
+   * @param most bytes that the store may have
    * @returns undefined if the store is in use right now: nothing was done
    */
-  async collect(since: number, keepFree: number): Promise<Collected | undefined> {
+  async collect(since: number, keepFree: number, most = Number.POSITIVE_INFINITY): Promise<Collected | undefined> {
     const paths = await this.open();
+    const enough = async () =>
+      this.freeBytes() >= keepFree && (most === Number.POSITIVE_INFINITY || (await storedBytes(paths)) <= most);
     const old = await this.#collect(paths, { since });
-    if (old === undefined || this.freeBytes() >= keepFree) return old;
-    const more = await this.#collect(paths, { since: Date.now(), enough: () => this.freeBytes() >= keepFree });
+    if (old === undefined || (await enough())) return old;
+    const more = await this.#collect(paths, { since: Date.now(), enough });
     if (more === undefined) return old;
     return { ...more, images: [...old.images, ...more.images], layers: [...old.layers, ...more.layers] };
+  }
+
+  /** Removes unused images, the least recently used first, until the store has so much room below a limit. @param needed bytes */
+  async makeRoom(needed: number, most: number): Promise<void> {
+    const paths = await this.open();
+    await this.#collect(paths, { since: Date.now(), enough: async () => (await storedBytes(paths)) + needed <= most });
   }
 
   async #collect(paths: StorePaths, limits: CollectLimits): Promise<Collected | undefined> {
@@ -194,9 +228,11 @@ export class ImageStore {
     return paths;
   }
 
-  async #known(paths: StorePaths, name: string): Promise<StoredImage | undefined> {
+  async #known(paths: StorePaths, name: string) {
     const reference = await readReference(referencePath(paths, name));
-    return reference === undefined || reference.reference !== name ? undefined : completeImage(paths, reference.digest);
+    if (reference === undefined || reference.reference !== name) return undefined;
+    const image = await completeImage(paths, reference.digest);
+    return image === undefined ? undefined : { image, list: reference.list };
   }
 
   /**

@@ -5,6 +5,7 @@ import { ignoreMissing, StoreError } from "../../lib/errors";
 import { bootId } from "../../linux/proc";
 import type { Descriptor } from "../source";
 import { createScratch, removeNow } from "./scratch";
+import type { SizeLimit } from "./size-limit";
 import {
   digestName,
   digestOfName,
@@ -14,7 +15,7 @@ import {
   type StorePaths,
   writeRecord,
 } from "./store-format";
-import { unpackLayer } from "./workers";
+import { ArchiveTooLargeError, unpackLayer } from "./workers";
 
 /** The directory of a layer. */
 export function layerDirectory(paths: StorePaths, diffId: string): string {
@@ -39,6 +40,7 @@ interface LayerRequest {
   /** Starts to read it. */
   readonly read: () => AsyncIterable<Uint8Array>;
   readonly keepFree: number;
+  readonly limit: SizeLimit;
   readonly signal: AbortSignal;
 }
 
@@ -55,7 +57,7 @@ interface FetchedLayer {
  * @throws StoreError, and what reading it throws
  */
 export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<FetchedLayer | undefined> {
-  const { diffId, keepFree, signal, read } = request;
+  const { diffId, keepFree, limit, signal, read } = request;
   const directory = layerDirectory(paths, diffId);
   await using temporary = await createScratch(paths.temporary, digestName(diffId), signal);
   if ((await usableLayer(paths, diffId)) !== undefined) return undefined;
@@ -71,9 +73,12 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
     list,
     algorithm,
     keepFree,
+    most: await limit.room(),
     lock,
     content: read,
     signal,
+  }).catch(async (error: unknown) => {
+    throw error instanceof ArchiveTooLargeError ? await limit.exceeded(error.bytes) : error;
   });
   if (unpacked.diffId !== diffId) {
     throw new StoreError(
@@ -82,6 +87,8 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
     );
   }
   const { bytes, entries, devices, implied } = unpacked;
+  // Other layers may have arrived meanwhile.
+  await limit.require(bytes);
   await writeRecord(record, { version: 1, diffId, bytes, entries, implied, bootId: bootId(), synced: false });
   await rename(made, directory);
   return { devices };

@@ -6,6 +6,7 @@ import { type Descriptor, type ImageManifest, type ImageSource, type ReadOptions
 import { byWeight } from "./by-weight";
 import { type ImplyingLayer, impliedDirectories } from "./implied";
 import { fetchLayer, layerDirectory, usableLayer } from "./layers";
+import { SizeLimit } from "./size-limit";
 import { digestName, layerPaths, readImage, type StoredImage, type StorePaths, writeRecord } from "./store-format";
 
 /**
@@ -34,6 +35,8 @@ interface PullRequest {
   readonly manifest: ImageManifest;
   /** Bytes to keep free on the disk. */
   readonly keepFree: number;
+  /** Bytes that the store may have; undefined for no limit. */
+  readonly mostBytes?: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }
@@ -76,7 +79,10 @@ async function pull(paths: StorePaths, request: PullRequest): Promise<{ readonly
     );
   }
   const missing = await missingLayers(paths, diffIds, manifest.layers);
-  const fetched = await fetchAll(paths, request, missing);
+  const limit = new SizeLimit(paths, request.image, request.mostBytes);
+  // Before the download only the compressed sizes are known.
+  await limit.require(missing.reduce((sum, { content }) => sum + content.size, 0));
+  const fetched = await fetchAll(paths, { ...request, limit }, missing);
   const implied = impliedDirectories(await implyingLayers(paths, diffIds));
   const image: StoredImage = {
     version: 1,
@@ -128,8 +134,12 @@ async function missingLayers(
   return [...missing.values()].toSorted((one, other) => other.content.size - one.content.size);
 }
 
-async function fetchAll(paths: StorePaths, request: PullRequest, missing: readonly Missing[]): Promise<FetchedLayers> {
-  const { source, keepFree, onProgress } = request;
+async function fetchAll(
+  paths: StorePaths,
+  request: PullRequest & { readonly limit: SizeLimit },
+  missing: readonly Missing[],
+): Promise<FetchedLayers> {
+  const { source, keepFree, limit, onProgress } = request;
   const received = new Map<string, number>();
   const fetched = { layers: 0, devices: 0 };
   const total = missing.reduce((sum, { content }) => sum + content.size, 0);
@@ -145,7 +155,7 @@ async function fetchAll(paths: StorePaths, request: PullRequest, missing: readon
     };
     try {
       const read = () => source.read(content, options);
-      const layer = await fetchLayer(paths, { diffId, content, read, keepFree, signal });
+      const layer = await fetchLayer(paths, { diffId, content, read, keepFree, limit, signal });
       if (layer === undefined) return;
       fetched.layers += 1;
       fetched.devices += layer.devices;

@@ -18,6 +18,8 @@ export interface StorePaths {
   readonly images: string;
   /** A file per requested name: its latest resolution. */
   readonly references: string;
+  /** A file per image with its signatures, if a signature policy required them. */
+  readonly signatures: string;
   /** A directory per container. */
   readonly containers: string;
   /** Unfinished data; the lock files beside it show whether its owner is alive. */
@@ -32,6 +34,7 @@ export function storePaths(directory: string): StorePaths {
     layers: join(directory, "layers"),
     images: join(directory, "images"),
     references: join(directory, "references"),
+    signatures: join(directory, "signatures"),
     containers: join(directory, "containers"),
     temporary: join(directory, "tmp"),
   };
@@ -90,7 +93,9 @@ export async function openStore(directory: string): Promise<StorePaths> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     // It contains other users' files with set-user-ID bits: no user of the host may reach them.
     await chmod(directory, 0o700);
-    for (const path of [paths.layers, paths.images, paths.references, paths.containers, paths.temporary]) {
+    for (const path of [
+      ...[paths.layers, paths.images, paths.references, paths.signatures, paths.containers, paths.temporary],
+    ]) {
       await mkdir(path, { recursive: true, mode: 0o700 });
     }
     {
@@ -166,7 +171,14 @@ const imageSchema = v.object({
 /** An image whose layers are all present. */
 export type StoredImage = v.InferOutput<typeof imageSchema>;
 
-const referenceSchema = v.object({ version, reference: v.string(), digest: v.string(), at: v.number() });
+const referenceSchema = v.object({
+  version,
+  reference: v.string(),
+  digest: v.string(),
+  /** The digest of the list of images that the name referred to, if it was one. */
+  list: v.optional(v.string()),
+  at: v.number(),
+});
 
 /** The latest resolution of a name. */
 export type StoredReference = v.InferOutput<typeof referenceSchema>;

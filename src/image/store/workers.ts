@@ -36,6 +36,8 @@ interface UnpackRequest {
   readonly kind?: ArchiveKind;
   /** Bytes to keep free on the disk. */
   readonly keepFree: number;
+  /** Uncompressed bytes that it may have; undefined for no limit. */
+  readonly most?: number | undefined;
   /** Inherited by the unpacking process too. */
   readonly lock: FileLock;
   /** Starts to read the archive; called again if it has to be decompressed in another way. */
@@ -62,7 +64,7 @@ type Unpacked = Extract<UnpackReport, { kind: "unpacked" }>;
 /**
  * Unpacks an archive in a separate process while it arrives. That process is gone when this settles.
  *
- * @throws StoreError, and what reading the content throws
+ * @throws StoreError, ArchiveTooLargeError, and what reading the content throws
  */
 export async function unpackLayer(request: UnpackRequest): Promise<Unpacked> {
   const { what, disk } = WORDS[request.kind ?? "layer"];
@@ -81,6 +83,16 @@ export async function unpackLayer(request: UnpackRequest): Promise<Unpacked> {
   }
 }
 
+/** An archive that has more bytes than it may have. */
+export class ArchiveTooLargeError extends Error {
+  override readonly name = "ArchiveTooLargeError";
+
+  /** @param bytes that were unpacked until then */
+  constructor(readonly bytes: number) {
+    super(`The archive has more than ${bytes} bytes.`);
+  }
+}
+
 /** How an unpacking process ended. */
 interface Ended {
   readonly report: UnpackReport | undefined;
@@ -92,7 +104,14 @@ interface Ended {
 
 async function unpackOnce(request: UnpackRequest, content: AsyncIterable<Uint8Array>): Promise<Ended> {
   const { directory, algorithm, keepFree, signal } = request;
-  const argv = [...entryPoint("unpack"), directory, algorithm, String(keepFree), request.kind ?? "layer"];
+  const argv = [
+    ...entryPoint("unpack"),
+    directory,
+    algorithm,
+    String(keepFree),
+    request.kind ?? "layer",
+    String(request.most ?? Infinity),
+  ];
   const { child, input } = start(argv, request);
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill);
@@ -170,6 +189,8 @@ function unpacked({ report, output, end }: Ended, what: string, disk: string): U
       throw new StoreError(`${what} cannot be unpacked: ${report.message}.`, { recoverable: false });
     case "disk full":
       throw new StoreError(`${disk} is full: ${report.message}.`, { recoverable: true });
+    case "too large":
+      throw new ArchiveTooLargeError(Number(report.message));
     case "system":
       throw new StoreError(`${what} could not be unpacked: ${report.message}.`, { recoverable: true });
   }
