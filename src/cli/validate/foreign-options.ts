@@ -13,10 +13,6 @@ const NO_DAEMON: Advice = { drop: "this driver has no daemon" };
 const WINDOWS: Advice = { drop: "it is for Windows" };
 const OWN_NAMESPACE: Advice = { drop: "each container has namespaces of its own" };
 const CHECKS: Advice = { drop: "use a check block of Nomad's service" };
-const DNS: Advice = { write: "a dns block in the group's network block, or resolv_conf" };
-const ADDRESS: Advice = {
-  drop: 'an address is assigned by the pool or by the bridge\'s network (network = "bridge:NAME")',
-};
 const SWAP: Advice = { drop: "tasks use no swap" };
 
 /**
@@ -28,7 +24,6 @@ const SWAP: Advice = { drop: "tasks use no swap" };
  */
 const ADVICE: Readonly<Record<string, Adviser>> = {
   advertise_ipv6_address: { drop: 'services advertise the container\'s address with address_mode = "driver"' },
-  apparmor_profile: { drop: "use system_call_filter, drop_capability and no_new_privileges to confine the task" },
   arch: { drop: "the image for this client's architecture is chosen" },
   cgroup_v1_override: { drop: "use the plugin option slice" },
   cgroup_v2_override: { drop: "use the plugin option slice" },
@@ -38,17 +33,12 @@ const ADVICE: Readonly<Record<string, Adviser>> = {
   container_exists_attempts: NO_DAEMON,
   cpu_cfs_period: { write: 'properties = { CPUQuotaPeriodSec = "TIME" }, if allow_properties permits it' },
   cpuset_cpus: { write: "cores in the task's resources block" },
-  dns_options: DNS,
-  dns_search_domains: DNS,
-  dns_servers: DNS,
   healthchecks: CHECKS,
   host_dns: { drop: "the container gets the client's name servers by default; see resolv_conf" },
   host_network: (value) => (isTrue(value) ? { write: 'network = "host"' } : { drop: "false is the default" }),
   init_path: { write: "init = true: systemd-nspawn has an init of its own" },
   interactive: { drop: "tasks of Nomad have no input; use nomad alloc exec" },
   ipc_mode: OWN_NAMESPACE,
-  ipv4_address: ADDRESS,
-  ipv6_address: ADDRESS,
   isolation: WINDOWS,
   jar_path: { write: 'command = ["java", "-jar", "PATH"]' },
   jvm_options: { write: 'command = ["java", "OPTIONS", …]' },
@@ -59,7 +49,6 @@ const ADVICE: Readonly<Record<string, Adviser>> = {
     kindOf(value) === "journald"
       ? { write: 'log_driver = "journal"' }
       : { drop: "logs go to nomad alloc logs; see log_driver" },
-  mac_address: ADDRESS,
   memory_hard_limit: (value) => ({ write: `memory_max = ${shown(value, "N")} in the task's resources block` }),
   memory_reservation: { write: "memory in the task's resources block" },
   memory_swap: SWAP,
@@ -67,23 +56,15 @@ const ADVICE: Readonly<Record<string, Adviser>> = {
   network_aliases: { drop: "use extra_hosts, or a service of Nomad" },
   os: { drop: "images are for Linux" },
   pid_mode: OWN_NAMESPACE,
-  privileged: (value) =>
-    isTrue(value)
-      ? {
-          write:
-            'user_namespacing = false, capability = ["all"] and the devices it needs; the operator can forbid each',
-        }
-      : { drop: "false is the default" },
   runtime: NO_DAEMON,
   seccomp: { drop: "systemd-nspawn always has a filter; see system_call_filter" },
   seccomp_profile: { write: "system_call_filter" },
   security_opt: securityOptions,
-  selinux_opts: { drop: "use system_call_filter, drop_capability and no_new_privileges to confine the task" },
+  selinux_opts: { write: "selinux_context" },
   socket: NO_DAEMON,
-  static_ips: ADDRESS,
-  static_mac: ADDRESS,
+  static_ips: { write: "ipv4_address or ipv6_address" },
+  static_mac: (value) => ({ write: `mac_address = ${shown(value, '"MAC"')}` }),
   storage_opt: (value) => ({ write: `storage_limit = ${shown(sizeOf(value), '"SIZE"')}` }),
-  sysctl: { drop: "set it on the client, or by a program of the task with the capability for it" },
   tty: { drop: "tasks of Nomad have no terminal; use nomad alloc exec -t" },
   unveil: { drop: "the container sees its own root only; see bind and bind_read_only" },
   unveil_by_task: { drop: "the container sees its own root only; see bind and bind_read_only" },

@@ -41,7 +41,7 @@ test.each([DOCKER, OTHERS, PLUGIN, NSPAWN])(
     expect(rows(title).length).toBeGreaterThan(10);
     for (const [theirs = "", here = "", reason = ""] of rows(title)) {
       const row = { theirs, here };
-      expect(row).toEqual({ theirs, here: expect.stringMatching(/^(?:has|no|as `[a-z_.]+`)$/) });
+      expect(row).toEqual({ theirs, here: expect.stringMatching(/^(?:has|no|as `[a-z0-9_.]+`)$/) });
       for (const name of namesIn(here))
         expect({ ...row, name, known: known.has(name) }).toEqual({ ...row, name, known: true });
       if (here === "no") expect({ ...row, reason: reason.length > 5 }).toEqual({ ...row, reason: true });

@@ -97,7 +97,6 @@ describe("other drivers", () => {
     expect(remarks(job("docker", config))).toMatchObject([
       [14, expect.stringContaining("containers share a network by network { mode")],
       [7, 'driver = "docker" becomes driver = "nspawn"'],
-      [10, expect.stringContaining("privileged becomes user_namespacing = false")],
       [11, "runtime is left out: this driver has no daemon"],
       [12, "security_opt becomes no_new_privileges = true"],
       [13, expect.stringContaining("pid_mode is left out")],
