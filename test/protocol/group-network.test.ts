@@ -62,6 +62,21 @@ describe("a group's network", () => {
     expect(end).toMatchObject({ code: 0, stdout: "echo", stderr: "" });
   });
 
+  test("has the kernel settings and name servers that a task asks for", async () => {
+    const more = {
+      sysctl: { "net.core.somaxconn": "77", "kernel.shmmax": "4096" },
+      dns_servers: ["192.0.2.53"],
+      domainname: "test",
+    };
+    const script =
+      "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/shmmax; grep nameserver /etc/resolv.conf; hostname -f";
+    expect((await bench.finished(joined(script, more))).stdout).toBe(
+      "77\n4096\nnameserver 192.0.2.53\nweb-group.test\n",
+    );
+    // They belong to the group.
+    expect((await bench.finished(joined("cat /proc/sys/net/core/somaxconn"))).stdout).toBe("77\n");
+  });
+
   test("is also that of a booted container", async () => {
     const debian = await debianImage();
     const config = { image: debian, volatile: "overlay", network_veth: true };

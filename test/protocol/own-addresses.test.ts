@@ -30,6 +30,9 @@ afterAll(async () => {
 const BOOT_MS = 60_000;
 const SHOW =
   "ip -o address show scope global | awk '{print $2, $4}' | sort; ip route | grep -o 'default via [0-9.]*'; cat /sys/class/net/host0/address";
+/** An argument of systemd, as of the kernel (kernel-command-line(7)); and until it has configured the one link besides lo. */
+const WITH_NETWORKD = ["systemd.wants=systemd-networkd.service"];
+const CONFIGURED = "until grep -qs ^ADMIN_STATE=configured /run/systemd/netif/links/*; do sleep 0.1; done";
 const behindBridge = {
   network_veth: true,
   network_bridge: BRIDGE,
@@ -61,10 +64,10 @@ describe("behind a bridge", () => {
   });
 
   test("a booted system keeps to it, also after a reboot", async () => {
-    const config = { image: await debianImage(), volatile: "overlay", ...behindBridge };
+    const config = { image: await debianImage(), volatile: "overlay", command: WITH_NETWORKD, ...behindBridge };
     const task = await bench.started({ config });
     const shown = async () => {
-      const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", SHOW]);
+      const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", `${CONFIGURED}; ${SHOW}`]);
       return (await running.ended).stdout;
     };
     await task.stdout.waitFor("Multi-User", BOOT_MS);
@@ -106,6 +109,24 @@ describe("interfaces of the client", () => {
       await attempt(["ip", "link", "delete", "own-peer"]);
     }
   });
+
+  test("systemd-networkd in a booted system keeps to the job's address", async () => {
+    await run(["ip", "link", "add", "own-moved", "type", "veth", "peer", "name", "own-peer"]);
+    await run(["ip", "link", "set", "own-peer", "up"]);
+    const address = { ipv4_address: "198.18.2.9/24", ipv4_gateway: "198.18.2.1" };
+    const more = { network: "none", network_veth: true, network_interface: ["own-moved"], ...address };
+    const task = await bench.started({
+      config: { image: await debianImage(), volatile: "overlay", command: WITH_NETWORKD, ...more },
+    });
+    await task.stdout.waitFor("Multi-User", BOOT_MS);
+    const script = `${CONFIGURED}; cat /run/systemd/netif/links/*; ip -o -4 address show dev own-moved; ip route`;
+    const { stdout } = await (await startExec(bench.client(), task.id, ["/bin/sh", "-c", script])).ended;
+    expect(stdout).toContain("NETWORK_FILE=/run/systemd/network/10-nomad.network");
+    expect(stdout).toContain("198.18.2.9/24");
+    expect(stdout).toContain("default via 198.18.2.1");
+    await bench.client().destroyTask(task.id, true);
+    await attempt(["ip", "link", "delete", "own-peer"]);
+  }, 120_000);
 
   test.each([
     [{ network: "macvlan:own-none" }, "names a network interface that this client does not have"],
