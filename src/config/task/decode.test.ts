@@ -168,6 +168,26 @@ describe("rejected with one sentence", () => {
     [{ processTwo: true }, "Option processTwo is unknown: did you mean process_two?"],
     [{ bnid: {} }, "Option bnid is unknown: did you mean bind?"],
     [{ boot: "maybe" }, 'Option boot = "maybe" is not valid: it must be true or false.'],
+    [
+      { private_users: "managed" },
+      'Option private_users = "managed" is not valid: "managed" is a range of systemd-nsresourced, which this driver does not use: it picks an unused range itself ("pick"), and "ID:COUNT" is for more IDs than 65536.',
+    ],
+    [
+      { template: "debian", ephemeral: true },
+      "Options template and ephemeral = true exclude each other: a copy that keeps no changes needs no template; name it as the image.",
+    ],
+    [
+      { bind_user: ["root"] },
+      'Option bind_user[0] = "root" is not valid: systemd-nspawn binds neither root nor nobody.',
+    ],
+    [
+      { bind_user: ["alice"], user_namespacing: false },
+      "Option bind_user needs user namespaces: remove user_namespacing = false or private_users.",
+    ],
+    [
+      { labels: { "a b": "c" } },
+      'Option labels["a b"] = "c" is not valid: its name must consist of letters, digits, ".", "_", "/" and "-", and begin with a letter or digit.',
+    ],
     [{ boot: 1 }, "Option boot = 1 is not valid: it must be true or false."],
     [
       { boot: true, process_two: true },

@@ -192,6 +192,9 @@ function bindUserProblem(name: string): string | undefined {
 
 function privateUsersProblem(value: string): string | undefined {
   const range = /^(\d+)(?::(\d+))?$/.exec(value);
+  if (value === "managed") {
+    return '"managed" is a range of systemd-nsresourced, which this driver does not use: it picks an unused range itself ("pick"), and "ID:COUNT" is for more IDs than 65536';
+  }
   if (range === null) {
     return ["yes", "no", "pick", "identity"].includes(value)
       ? undefined
