@@ -9,7 +9,6 @@ import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
-import { readTaskRecord, type TaskRecord, writeTaskRecord } from "../machine/task-record";
 import type { TaskNetwork } from "../network/network";
 import { reserveNetwork } from "../network/networks";
 import type { PrivateNetworks } from "../network/private/private-network";
@@ -36,7 +35,7 @@ import { networkPlan } from "./network-plan";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
-import { taskRecord } from "./record";
+import { recordIfMissing, taskRecord } from "./record";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
 
@@ -303,12 +302,4 @@ export class Launcher {
       return undefined;
     }
   }
-}
-
-/** An earlier version of the driver may have started the task, which wrote no record. */
-async function recordIfMissing(machine: string, record: TaskRecord, log: Logger): Promise<void> {
-  if (!isRegistered(machine) || (await readTaskRecord(machine)) !== undefined) return;
-  await writeTaskRecord(machine, record).catch((error: unknown) => {
-    log.debug("cannot write the record of a recovered task", { machine, error: errorText(error) });
-  });
 }

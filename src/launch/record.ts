@@ -1,7 +1,10 @@
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { redact } from "../config/redact";
 import { type TaskOptions, taskOptions } from "../config/task/options";
-import type { TaskRecord } from "../machine/task-record";
+import { errorText } from "../lib/errors";
+import type { Logger } from "../lib/logger";
+import { isRegistered } from "../machine/registry";
+import { readTaskRecord, type TaskRecord, writeTaskRecord } from "../machine/task-record";
 import type { NetworkPlan } from "../network/network";
 import type { PayloadMode } from "../nspawn/payload";
 import type { LogPaths } from "./logs";
@@ -40,4 +43,12 @@ export function taskRecord(
     stderrPath,
     config: redact(options, taskOptions),
   };
+}
+
+/** Writes the record of a recovered task if an earlier version of the driver started it, which wrote none. A failure is logged. */
+export async function recordIfMissing(machine: string, record: TaskRecord, log: Logger): Promise<void> {
+  if (!isRegistered(machine) || (await readTaskRecord(machine)) !== undefined) return;
+  await writeTaskRecord(machine, record).catch((error: unknown) => {
+    log.debug("cannot write the record of a recovered task", { machine, error: errorText(error) });
+  });
 }
