@@ -7,7 +7,7 @@ import { unlessAborted } from "../lib/deadline";
 import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
-import { machinePaths, removeMachineFiles, writeMachineFiles } from "../machine/files";
+import { machinePaths, removeMachineFiles, writeConfigBlock, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
 import type { TaskNetwork } from "../network/network";
 import { reserveNetwork } from "../network/networks";
@@ -35,7 +35,7 @@ import { networkPlan } from "./network-plan";
 import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
-import { recordIfMissing, taskRecord } from "./record";
+import { recordIfMissing, taskRecord, withConfigBlock } from "./record";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
 
@@ -139,6 +139,7 @@ export class Launcher {
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client, plan.record);
+    await writeConfigBlock(machine, plan.configBlock);
     const { rootfs, environment, network, files } = await this.#prepare(plan, options, lease, watch);
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
     const register = supervisors.preferred.name === "systemd" && shouldRegister();
@@ -211,9 +212,10 @@ export class Launcher {
    *
    * @throws NotSupervisedError
    */
-  async attach(config: TaskConfig, ref: ContainerRef): Promise<LaunchedContainer> {
+  async attach(sent: TaskConfig, ref: ContainerRef): Promise<LaunchedContainer> {
     const { supervisors, roots, networks, log } = this.context;
     const container = await supervisors.get(ref.supervisor).attach(ref);
+    const config = await withConfigBlock(sent, ref.machine);
     const job = jobSettings(config);
     await roots.recover(ref.machine, log);
     const image = await roots.configOf(ref.machine);

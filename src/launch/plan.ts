@@ -68,6 +68,8 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay" | "cdi"> {
   readonly toJournal: boolean;
   /** What the command line shows of it. */
   readonly record: TaskRecord;
+  /** The job's config block as msgpack. */
+  readonly configBlock: Uint8Array;
   readonly nspawn: InstalledNspawn;
   readonly features: Features;
 }
@@ -199,6 +201,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
     logs,
     toJournal,
+    configBlock: config.msgpackDriverConfig,
     record: taskRecord(config, decoded, toJournal ? IN_JOURNAL : logs, network.kind),
     nspawn,
     features,

@@ -3,6 +3,7 @@ import { redact } from "../config/redact";
 import { type TaskOptions, taskOptions } from "../config/task/options";
 import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { readConfigBlock } from "../machine/files";
 import { isRegistered } from "../machine/registry";
 import { readTaskRecord, type TaskRecord, writeTaskRecord } from "../machine/task-record";
 import type { NetworkPlan } from "../network/network";
@@ -51,4 +52,11 @@ export async function recordIfMissing(machine: string, record: TaskRecord, log: 
   await writeTaskRecord(machine, record).catch((error: unknown) => {
     log.debug("cannot write the record of a recovered task", { machine, error: errorText(error) });
   });
+}
+
+/** A recovered task's config with its config block, which an agent that was restarted does not send. */
+export async function withConfigBlock(config: TaskConfig, machine: string): Promise<TaskConfig> {
+  if (config.msgpackDriverConfig.length > 0) return config;
+  const msgpackDriverConfig = await readConfigBlock(machine);
+  return msgpackDriverConfig === undefined ? config : { ...config, msgpackDriverConfig };
 }

@@ -28,6 +28,7 @@ export const machinePaths = (machine: string) => {
     journal: join(directory, "journal"),
     credentials: join(directory, "credentials"),
     gate: join(directory, "gate"),
+    config: join(directory, "config"),
     task: join(directory, "task.json"),
     events: join(directory, "events"),
   };
@@ -129,6 +130,21 @@ export function makeMachineGate(machine: string): string {
   } catch (error) {
     throw fileErrorOf(machine, error);
   }
+}
+
+/**
+ * Keeps the config block of a task, as the agent sent it: an agent that was restarted recovers the task without it (Nomad 1.6.1 and later:
+ * drivers.TaskConfig has it in a field that is not stored). It may hold passwords of registries, so it is in memory, readable by root only.
+ *
+ * @throws LaunchError if /run cannot be written
+ */
+export async function writeConfigBlock(machine: string, block: Uint8Array): Promise<void> {
+  await writeNew(machine, machinePaths(machine).config, block, 0o600);
+}
+
+/** The config block of a task; undefined if an earlier version of the driver started it. */
+export async function readConfigBlock(machine: string): Promise<Uint8Array | undefined> {
+  return readFile(machinePaths(machine).config).catch(ignoreMissing);
 }
 
 /** Records the path of a machine's root in an image store, before that root is made. @throws LaunchError if /run cannot be written */

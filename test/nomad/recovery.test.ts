@@ -45,12 +45,17 @@ test.each(disturbances)(
   "a task keeps running when %s",
   async (name, disturb) => {
     const id = `goes-on-${name.replaceAll(/[^a-z0-9]+/g, "-")}`;
-    const job = await runJob(nomad.api, jobFile({ id, config: shell(busybox, counter), task: 'kill_timeout = "20s"' }));
+    const job = await runJob(
+      nomad.api,
+      jobFile({ id, config: shell(busybox, counter, { user: "1234" }), task: 'kill_timeout = "20s"' }),
+    );
     await untilRunning(nomad.api, job.allocId, "main");
     await nomad.api.logsUntil(job.allocId, "main", "line 10\n");
     const before = await lastLine(job.allocId);
     await disturb();
     await nomad.api.logsUntil(job.allocId, "main", `line ${before + 20}\n`);
+    // The agent does not store the job's config block with the task.
+    expect(await allocExec(nomad.api, job.allocId, "main", ["id", "-u"])).toBe("1234\n");
     await nomad.api.signalTask(job.allocId, "main", "SIGUSR1");
     const state = await untilDead(nomad.api, job.allocId, "main");
     expect(lastExit(state)).toMatchObject({ ExitCode: 5, Signal: 0 });
