@@ -57,7 +57,8 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
   const running = main !== undefined && isAlive(main);
   if (leader === undefined) throw running ? new ContainerStartingError() : gone();
   // Before it executes the program, the leader has rights that the task must not have.
-  if (payload === undefined && running && search.isCopy(leader.pid)) throw new ContainerStartingError();
+  const preparing = search.isCopy(leader.pid) || search.isWrapper(leader.pid);
+  if (payload === undefined && running && preparing) throw new ContainerStartingError();
   using held = new DisposableStack();
   try {
     const pidfd = openPidfd(leader.pid);

@@ -3,6 +3,7 @@ import { O_CLOEXEC, PR_CAPBSET_DROP, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import { makeMachineGate, writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
+import { WRAPPER } from "../nspawn/payload";
 import type { Rootfs } from "../rootfs/rootfs";
 import type { RunLink } from "../rootfs/run-directory";
 import { CAPABILITIES } from "../values/names";
@@ -18,8 +19,6 @@ import {
 } from "./payload-restrictions";
 import type { LaunchPlan } from "./plan";
 
-/** Path of the wrapper in the container. */
-const WRAPPER = "/run/nomad-driver-nspawn/start";
 /** The *gate*: a FIFO in which the wrapper waits for a byte, until the driver has set up the container's namespaces from outside. */
 const GATE = "/run/nomad-driver-nspawn/gate";
 const NOT_RUN = 127;

@@ -16,6 +16,12 @@ export type PayloadMode =
   | "pid2"
   /** The command is PID 1. */
   | "pid1";
+/**
+ * Path in the container of a program of the driver that becomes the payload: it changes its own user, rights and variables first
+ * (launch/payload-wrapper.ts).
+ */
+export const WRAPPER = "/run/nomad-driver-nspawn/start";
+
 /** A device that a container may open, in the notation of DeviceAllow= (systemd.resource-control(5)). */
 export interface DeviceRule {
   readonly path: string;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { ProcessTable } from "../linux/proc";
-import type { PayloadMode } from "./payload";
+import { type PayloadMode, WRAPPER } from "./payload";
 import { findLeader, findPayload, findStartedPayload, signalPayload } from "./processes";
 
 /** [pid, parent, PIDs from outside in, program, name and arguments, state] */
@@ -16,7 +16,7 @@ function table(rows: readonly Row[]): ProcessTable {
     namespacePids: (pid) => row(pid)?.[2] ?? [],
     children: (pid) => rows.filter(([, parent]) => parent === pid).map(([own]) => own),
     program: (pid) => row(pid)?.[3]?.split(" ")[0],
-    arguments: (pid) => row(pid)?.[3]?.split(" ").slice(2).join(" ") ?? "",
+    arguments: (pid) => (row(pid)?.[3] === "at exec" ? "" : row(pid)?.[3]?.split(" ").slice(2).join(" ") || "program"),
     name: (pid) => row(pid)?.[3]?.split(" ")[1] ?? "",
   };
 }
@@ -44,6 +44,13 @@ const cases: readonly (readonly [string, PayloadMode, readonly Row[], readonly (
     [nspawn, leader(100, "nspawn systemd-nspawn --directory=/inner")],
     [102, 102, 102],
   ],
+  [
+    "the driver's program, before it becomes the payload",
+    "pid1",
+    [nspawn, leader(100, `own start ${WRAPPER}\0/bin/sh\0`)],
+    [102, 102, undefined],
+  ],
+  ["within its exec", "pid1", [nspawn, leader(100, "at exec")], [102, 102, undefined]],
   ["running", "boot", [nspawn, leader(100)], [102, 102, 102]],
   ["a zombie", "boot", [nspawn, [102, 100, [102, 1], "init", "Z"]], [undefined, undefined, undefined]],
   ["stub init without its child", "pid2", [nspawn, stub], [102, undefined, undefined]],

@@ -9,7 +9,7 @@ import {
   takesSignal,
 } from "../linux/proc";
 import { SIGKILL, signalName } from "../values/signals";
-import type { PayloadMode } from "./payload";
+import { type PayloadMode, WRAPPER } from "./payload";
 
 /** systemd-nspawn forks an outer child, which forks the container's PID 1; it never forks deeper. */
 const MAX_DEPTH = 2;
@@ -117,7 +117,17 @@ export class ContainerSearch {
   started(): ProcessIdentity | undefined {
     const payload = this.payload();
     if (payload === undefined) return undefined;
-    return this.isCopy(payload.pid) ? undefined : payload;
+    return this.isCopy(payload.pid) || this.isWrapper(payload.pid) || this.#isAtExec(payload.pid) ? undefined : payload;
+  }
+
+  /** Whether a process is within execve(2): it has its new program already, and no arguments yet (create_elf_tables() of the kernel). */
+  #isAtExec(pid: number): boolean {
+    return this.table.arguments(pid) === "";
+  }
+
+  /** Whether a process will become the payload, and does not have its rights yet. */
+  isWrapper(pid: number): boolean {
+    return this.table.arguments(pid)?.split("\0", 1)[0] === WRAPPER;
   }
 
   /**
