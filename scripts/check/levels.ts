@@ -101,7 +101,7 @@ export const levels: readonly Level[] = [
       "test/linux/overlay-root.test.ts",
     ],
     place: "vm",
-    seconds: 230,
+    seconds: 300,
   },
   {
     name: "supervisor in vm",

@@ -61,7 +61,7 @@ test("dm-verity and the policy of a disk image", () => {
 });
 
 test.each([
-  [257, {}, ["--image-policy=root=verity+signed:=open"]],
+  [257, {}, ["--image-policy=root=verity+signed:root-verity-sig=unprotected+unused+absent:=open"]],
   [257, { image_policy: "root=verity" }, ["--image-policy=root=verity"]],
   [252, {}, []],
 ])("an image with a root hash has to be verified: %d, %j", (version, more, expected) => {

@@ -6,8 +6,11 @@ import { namespaced } from "../values/private-users";
 import type { Features } from "./features";
 import { MACHINE_ID_PATH, type MachineId } from "./machine-id";
 
-/** The root has to be verified; other partitions are as without a policy (systemd.image-policy(7)). */
-const VERIFIED_ROOT = "root=verity+signed:=open";
+/**
+ * The root has to be verified; other partitions are as without a policy (systemd.image-policy(7)). That of the signature is named because
+ * "signed" alone would require it, also of an image that only has the hashes (image-policy.c, image_policy_get()).
+ */
+const VERIFIED_ROOT = "root=verity+signed:root-verity-sig=unprotected+unused+absent:=open";
 
 /** A host path that the driver mounts into the container: a task directory or a volume. */
 export interface TaskMount {

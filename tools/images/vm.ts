@@ -38,6 +38,9 @@ const machine: DebianTree = {
     "procps",
     "udev",
     "e2fsprogs",
+    // For dm-verity, which only this machine has: systemd-nspawn loads its library, and tests make images with the programs.
+    "cryptsetup-bin",
+    "systemd-repart",
     // The cloud kernel has ext4 and NVMe built in: it needs no initrd, whose unpacking costs seconds without KVM.
     "linux-image-cloud-amd64",
   ],
