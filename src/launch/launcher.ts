@@ -2,14 +2,12 @@ import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto
 import type { PluginOptions } from "../config/plugin/options";
 import { errorOfJob } from "../config/task/decode";
 import type { TaskOptions } from "../config/task/options";
-import type { ExecContext } from "../exec/session-plan";
 import { unlessAborted } from "../lib/deadline";
 import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeConfigBlock, writeMachineFiles } from "../machine/files";
 import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
-import type { TaskNetwork } from "../network/network";
 import { reserveNetwork } from "../network/networks";
 import type { PrivateNetworks } from "../network/private/private-network";
 import { nspawnVariables } from "../nspawn/environment";
@@ -18,16 +16,17 @@ import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
 import type { OciRootfs } from "../rootfs/oci-rootfs";
-import type { ImageLease, PullWatch, RootfsProvider } from "../rootfs/rootfs";
+import type { ImageLease, RootfsProvider } from "../rootfs/rootfs";
 import type { Container, ContainerRef } from "../supervisor/supervisor";
 import type { Supervisors } from "../supervisor/supervisors";
 import { shouldRegister } from "../systemd/presence";
 import { withCdiVariables } from "./cdi";
-import { type ChangesLimit, changesLimit, requireMeasurable } from "./changes-limit";
+import { changesLimit, requireMeasurable } from "./changes-limit";
 import { identityTexts } from "./identity";
 import { imageOverlays } from "./image-overlays";
 import { followInsideSetup, insideSetup } from "./inside-setup";
 import { launchSpec } from "./launch-spec";
+import type { LaunchedContainer, LaunchWatch } from "./launched-container";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths } from "./logs";
 import { nameFiles } from "./name-files";
@@ -38,36 +37,6 @@ import { preparationNote, ReadySocket } from "./readiness";
 import { recordIfMissing, taskRecord, withConfigBlock } from "./record";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
-
-/** A started or recovered container, with everything that a task needs of it. */
-export interface LaunchedContainer {
-  readonly container: Container;
-  readonly exec: ExecContext;
-  /** The signal that stops the task if the job names none; absent: the driver's own default. */
-  readonly stopSignal?: string;
-  /** The limit of its changes to its root; undefined if they are not limited, or in memory. */
-  readonly changes: ChangesLimit | undefined;
-  /** Where the journal of its system goes; undefined: nowhere. */
-  readonly journal?: JournalTarget | undefined;
-  /** Undefined if the container has no network of its own. */
-  readonly network: TaskNetwork | undefined;
-  /** Notes for the job's author, as sentences. */
-  readonly warnings: readonly string[];
-  /** Whether a booted system has reported that it is up. */
-  readonly systemUp: boolean;
-  /** What systemd-nspawn may be doing while the payload does not run yet; see preparationNote(). */
-  readonly preparing: string;
-  /** Releases root, network and files of the container, and unregisters its machine. Idempotent. */
-  readonly release: () => Promise<void>;
-}
-
-/** Follows a launch, and cancels its download. */
-export interface LaunchWatch extends PullWatch {
-  /** Called at the end of each stage. */
-  readonly stage: (name: string) => void;
-  /** Called with a sentence about what the launch waits for, if it waits long. */
-  readonly onSlow: (sentence: string) => void;
-}
 
 /** The dependencies of the launcher. */
 interface LauncherContext {

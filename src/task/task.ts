@@ -8,7 +8,7 @@
 
 import { FilterCache } from "../exec/seccomp";
 import { openSession, type Session } from "../exec/session";
-import type { LaunchedContainer } from "../launch/launcher";
+import type { LaunchedContainer } from "../launch/launched-container";
 import { settles } from "../lib/deadline";
 import { type Certain, certain } from "../lib/promises";
 import type { OomState } from "../linux/cgroup/oom";

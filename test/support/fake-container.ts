@@ -1,6 +1,6 @@
 /** A container that nothing runs in, for unit tests of what tasks do with one. */
 
-import type { LaunchedContainer } from "../../src/launch/launcher";
+import type { LaunchedContainer } from "../../src/launch/launched-container";
 import { certain } from "../../src/lib/promises";
 import type { Exit } from "../../src/nspawn/payload";
 import type { Container } from "../../src/supervisor/supervisor";
