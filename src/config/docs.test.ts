@@ -10,15 +10,13 @@ test("docs/options.md is up to date with the tables (else run: bun scripts/gen-d
   expect(await Bun.file(new URL("../../docs/options.md", import.meta.url)).text()).toBe(optionsPage());
 });
 
-test("the page has a row for every option", () => {
-  for (const name of [
-    ...Object.keys(writableOptions),
-    ...Object.keys(pluginOptions),
-    "gc.image_delay",
-    "auth.password",
-  ]) {
-    expect(optionsPage()).toContain(`\n| \`${name}\` |`);
+test("the page has a heading for every option, links to each, and a row for the options of blocks", () => {
+  const page = optionsPage();
+  for (const name of [...Object.keys(writableOptions), ...Object.keys(pluginOptions)]) {
+    expect(page).toContain(`\n#### \`${name}\`\n`);
+    expect(page).toMatch(new RegExp(`\\[\`${name}\`\\]\\(#${name}(-1)?\\)`));
   }
+  for (const name of ["gc.image_delay", "auth.password"]) expect(page).toContain(`\n| \`${name}\` |`);
 });
 
 describe("JSON Schema", () => {

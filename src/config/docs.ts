@@ -1,28 +1,59 @@
 import { type AnyOption, allowedText, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { pluginOptions } from "./plugin/options";
-import { writableOptions } from "./task/options";
+import { taskOptionGroups } from "./task/options";
 
-/** The whole reference of options, in Markdown. */
+/** The whole reference of options, in Markdown: a heading for each option, so that it can be linked to. */
 export function optionsPage(): string {
   return [
     "# Options",
     "Made by `bun scripts/gen-docs.ts` from the option tables in `src/config`; do not edit.",
     'A map is written as a block (`environment { FOO = "bar" }`) or as an attribute (`environment = { FOO = "bar" }`). Nomad\'s job files allow quoted names, such as paths, in the attribute form only.',
+    ["## Contents", ...taskOptionGroups.map(contents), contents(["Plugin config", pluginOptions])].join("\n\n"),
     "## Task config",
-    ...section(writableOptions),
+    ...taskOptionGroups.flatMap(([subject, options]) => [`### ${subject}`, ...entries(options)]),
     "## Plugin config",
-    ...section(pluginOptions),
+    ...entries(pluginOptions),
   ]
     .join("\n\n")
     .concat("\n");
 }
 
-function section(options: OptionTable): string[] {
-  return [table(options), examples(options)];
+function contents([subject, options]: readonly [string, OptionTable]): string {
+  const links = Object.keys(options).map((name) => `[\`${name}\`](#${anchor(name, options)})`);
+  return `**${subject}**: ${links.join(", ")}`;
 }
 
-function table(options: OptionTable): string {
-  const rows = flatten(options, "").map(([name, row]) => {
+/** The anchor of a heading `NAME`. An option of the plugin whose name is that of a task's has "-1" at its end, as GitHub makes it. */
+function anchor(name: string, options: OptionTable): string {
+  const taken = options === pluginOptions && taskOptionGroups.some(([, others]) => Object.hasOwn(others, name));
+  return taken ? `${name}-1` : name;
+}
+
+function entries(options: OptionTable): string[] {
+  return Object.entries(options).flatMap(([name, row]) => [
+    `#### \`${name}\``,
+    facts(row),
+    meaning(row),
+    ...(row.type.kind === "block" ? [members(row.type.options, `${name}.`)] : []),
+    ...(row.example === undefined ? [] : [["```hcl", "config {", indented(row.example), "}", "```"].join("\n")]),
+  ]);
+}
+
+/** Type, default, allowed values, and the version of systemd-nspawn that the meaning names. */
+function facts(row: AnyOption): string {
+  const needs = /[Nn]eeds systemd-nspawn (\d+)/.exec(row.meaning)?.[1];
+  const texts = [
+    typeText(row.type),
+    defaultText(row),
+    ...[allowedCell(row)].filter((text) => text !== ""),
+    ...(needs === undefined ? [] : [`needs systemd-nspawn ${needs}`]),
+  ];
+  return texts.join("; ");
+}
+
+/** The options of a block, as a table. */
+function members(options: OptionTable, prefix: string): string {
+  const rows = flatten(options, prefix).map(([name, row]) => {
     const cells = [`\`${name}\``, typeText(row.type), defaultText(row), allowedCell(row), meaning(row)];
     return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   });
@@ -48,7 +79,8 @@ function defaultText(row: AnyOption): string {
   if (isRequired(row)) return "**required**";
   const value = defaultOf(row);
   const empty = value === undefined || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
-  return empty ? "" : `\`${JSON.stringify(value)}\``;
+  if (!empty) return `default \`${JSON.stringify(value)}\``;
+  return row.meaning.includes("default") ? "default as described" : "absent by default";
 }
 
 function allowedCell(row: AnyOption): string {
@@ -60,16 +92,9 @@ function meaning(row: AnyOption): string {
   return row.nspawn === undefined ? row.meaning : `${row.meaning} (\`${row.nspawn}\`)`;
 }
 
-function examples(options: OptionTable): string {
-  const blocks = Object.values(options).flatMap((row) => (row.example === undefined ? [] : [row.example]));
-  return [
-    "```hcl",
-    "config {",
-    ...blocks
-      .join("\n")
-      .split("\n")
-      .map((line) => `  ${line}`),
-    "}",
-    "```",
-  ].join("\n");
+function indented(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => `  ${line}`)
+    .join("\n");
 }

@@ -154,7 +154,7 @@ export const containerOptions = {
     allowed: "a list of groups of the container, each a name or a number",
     meaning:
       "Further groups of the command's user, as with Docker. Needs `boot = false`, and a directory or container (OCI) image.",
-    example: 'group_add = ["video", "44"]',
+    example: 'boot = false\ngroup_add = ["video", "44"]',
   }),
   working_directory: option({
     ...string(v.pipe(normalizedPath, checked(workingDirectoryProblem))),

@@ -87,7 +87,7 @@ export const networkOptions = {
     allowed: "an IPv4 address",
     meaning:
       "Router of the container with `ipv4_address`; without it the container reaches only its own network. Not in a zone.",
-    example: 'ipv4_gateway = "192.0.2.1"',
+    example: 'ipv4_address = "192.0.2.10/24"\nipv4_gateway = "192.0.2.1"',
   }),
   ipv6_gateway: option({
     ...string(
@@ -98,7 +98,7 @@ export const networkOptions = {
     ),
     allowed: "an IPv6 address",
     meaning: "The same for IPv6.",
-    example: 'ipv6_gateway = "2001:db8::1"',
+    example: 'ipv6_address = "2001:db8::10/64"\nipv6_gateway = "2001:db8::1"',
   }),
   mac_address: option({
     ...string(v.pipe(text, checked(macProblem))),

@@ -19,6 +19,19 @@ import { networkOptions } from "./network";
 import { securityOptions } from "./security";
 import { verityOptions } from "./verity";
 
+/** The tables, with their subjects as the documentation's headings. */
+export const taskOptionGroups: readonly (readonly [subject: string, options: OptionTable])[] = [
+  ["What runs, and how", containerOptions],
+  ["Image", imageOptions],
+  ["Disk images", verityOptions],
+  ["Files and devices", fileOptions],
+  ["Network", networkOptions],
+  ["Rights", securityOptions],
+  ["Limits", limitOptions],
+  ["Logs and labels", logOptions],
+  ["Names of other drivers", aliasOptions],
+];
+
 /** Every option of a task's `config` block, once. */
 export const taskOptions = {
   ...containerOptions,

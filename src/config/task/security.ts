@@ -88,7 +88,7 @@ export const securityOptions = {
     meaning:
       "Capabilities that the command has although its `user` is not root, and that programs it runs keep (ambient capabilities, capabilities(7)). They need not be in `capability`, and the operator limits them in the same way. Needs `boot = false`.",
     nspawn: "--ambient-capability=",
-    example: 'ambient_capability = ["CAP_NET_RAW"]',
+    example: 'boot = false\nambient_capability = ["CAP_NET_RAW"]',
   }),
   restrict_address_families: option({
     ...strings(v.pipe(text, checked(addressFamilyProblem))),
@@ -102,7 +102,7 @@ export const securityOptions = {
     ...string(v.pipe(text, checked(labelProblem))),
     allowed: "the name of a profile that is loaded on the client",
     meaning: "AppArmor profile of the command, on clients with AppArmor. Needs `boot = false`.",
-    example: 'apparmor_profile = "nomad-web"',
+    example: 'boot = false\napparmor_profile = "nomad-web"',
   }),
   selinux_context: option({
     ...string(v.pipe(text, checked(labelProblem))),

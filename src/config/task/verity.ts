@@ -26,7 +26,7 @@ export const verityOptions = {
     meaning:
       "The root hash of a disk image that dm-verity protects: every block is verified when it is read. Without it systemd-nspawn looks for an attribute or a file `NAME.roothash` beside the image. The client needs libcryptsetup and the kernel's dm-verity.",
     nspawn: "--root-hash=",
-    example: 'root_hash = "9f2d0c…"',
+    example: 'root_hash = "4f2c3b1e9a7d58604f2c3b1e9a7d58604f2c3b1e9a7d58604f2c3b1e9a7d5860"',
     switches: (hash) => [`--root-hash=${hash}`],
   }),
   root_hash_signature: option({
