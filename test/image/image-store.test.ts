@@ -239,7 +239,7 @@ test("a cancelled start does not cancel others that wait for the same image; a t
   await mkdir(join(top, "images"));
   await mkdir(join(top, "layers"));
   const late = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: AbortSignal.timeout(150) });
-  await expect(late).rejects.toThrow(/timed out \(plugin option pull_timeout\)/);
+  await expect(late).rejects.toThrow(/timed out \(option image_pull_timeout, or the plugin option pull_timeout\)/);
   expect(await temporary()).toEqual([]);
 });
 

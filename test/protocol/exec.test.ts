@@ -277,9 +277,9 @@ describe("the command line's exec", () => {
   });
 
   test("reports a machine that does not exist", async () => {
-    const { code, stderr } = await attempt([...own("nobody-runs-this"), "true"]);
+    const { code, stderr } = await attempt([...own("does-not-exist"), "true"]);
     expect(code).toBe(1);
-    expect(stderr).toContain('No container "nobody-runs-this"');
+    expect(stderr).toContain('No task "does-not-exist" of this driver exists on this host');
   });
 });
 

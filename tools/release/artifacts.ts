@@ -53,9 +53,9 @@ async function setTimes(directory: string, time: number): Promise<void> {
   for (const path of [...paths.sort().reverse(), directory]) await utimes(path, time, time);
 }
 
-/** Copies the executable and what belongs to it into a directory, for an archive. */
-async function archiveTree({ binary, time, scratch }: Release, name: string): Promise<string> {
-  const directory = join(scratch, "archive", name);
+/** Copies the executable and what belongs to it into a directory of an archive's own: archives are written at the same time. */
+async function archiveTree({ binary, time, scratch }: Release, kind: string, name: string): Promise<string> {
+  const directory = join(scratch, kind, name);
   await mkdir(directory, { recursive: true });
   await copyFile(binary, join(directory, binaryName));
   await chmod(join(directory, binaryName), 0o755);
@@ -70,7 +70,7 @@ async function archiveTree({ binary, time, scratch }: Release, name: string): Pr
 /** Writes NAME.zip with the executable at the top, as Nomad's `artifact` block and tools that install HashiCorp's releases expect it. */
 export async function writeZip(release: Release): Promise<string> {
   const file = `${artifactName(release)}.zip`;
-  const directory = await archiveTree(release, artifactName(release));
+  const directory = await archiveTree(release, "zip", artifactName(release));
   const names = [binaryName, ...documents.map(([, name]) => name)];
   // Times in a zip file are local times.
   const env = { ...process.env, TZ: "UTC" };
@@ -81,7 +81,7 @@ export async function writeZip(release: Release): Promise<string> {
 /** Writes NAME.tar.xz with one directory, NAME. */
 export async function writeTarball(release: Release): Promise<string> {
   const name = artifactName(release);
-  const directory = await archiveTree(release, name);
+  const directory = await archiveTree(release, "tar", name);
   const tar = join(release.scratch, `${name}.tar`);
   const same = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", `--mtime=@${release.time}`];
   await run([
