@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { removeIfEmpty } from "../../src/lib/files";
 import { parseNamespacePids } from "../../src/linux/proc";
 import { machinesOfClient } from "../../src/machine/registry";
+import { machineName } from "../../src/nspawn/machine-name";
 import { run } from "../../tools/command";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
@@ -236,6 +237,10 @@ test("a start that fails after its container runs kills it, and a failed destroy
   using other = new DriverClient(later.socket);
   await other.setConfig({ image_store: store });
   await other.startTask(task.config);
+  // The mount table is read only if a systemd-nspawn has left directories of the machine.
+  await mkdir(`/run/systemd/nspawn/unix-export/${machineName(task.config.name, task.config.allocId)}`, {
+    recursive: true,
+  });
   process.kill(later.pid, "SIGUSR2");
   await other.health();
   expect(await failure(other.destroyTask(task.id, true))).toContain("too many open files");

@@ -6,18 +6,20 @@
 import { createRequire } from "node:module";
 
 const fs: Record<string, unknown> = createRequire(import.meta.url)("node:fs");
-const original = fs["readFileSync"];
-if (typeof original !== "function") throw new Error("There is no readFileSync to replace.");
 const path = new RegExp(process.env["FAIL_TO_READ"] ?? "(?!)");
 let armed = false;
 process.on("SIGUSR2", () => {
   armed = true;
 });
 
-fs["readFileSync"] = new Proxy(original, {
-  apply: (target, self, args) => {
-    if (!armed || !path.test(String(args[0]))) return Reflect.apply(target, self, args);
-    armed = false;
-    throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
-  },
-});
+for (const name of ["readFileSync", "openSync"]) {
+  const original = fs[name];
+  if (typeof original !== "function") throw new Error(`node:fs has no ${name} to replace.`);
+  fs[name] = new Proxy(original, {
+    apply: (target, self, args) => {
+      if (!armed || !path.test(String(args[0]))) return Reflect.apply(target, self, args);
+      armed = false;
+      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    },
+  });
+}
