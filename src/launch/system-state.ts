@@ -1,8 +1,10 @@
 import { commandOutput } from "../exec/command-output";
 import type { Container } from "../supervisor/supervisor";
 
-/** systemctl of a busy system takes this long at most; then the driver continues without its answer. */
-const SYSTEMCTL_MS = 5_000;
+/** A start that has failed waits this long at most for the names of the units that it waited for. */
+const UNFINISHED_MS = 5_000;
+/** Nothing waits for the state of a system that is up, and on a busy client systemctl takes long. */
+const STATE_MS = 60_000;
 /** How many units a sentence names. */
 const MAX_UNITS = 8;
 const PLAIN = ["--plain", "--no-legend", "--no-pager", "--full"] as const;
@@ -35,13 +37,13 @@ export function unitNames(units: readonly string[]): string {
 
 /** The units that a booting container still starts; undefined if its systemd does not answer. */
 export async function unfinishedUnits(container: Container): Promise<readonly string[] | undefined> {
-  const jobs = await commandOutput(container, ["systemctl", "list-jobs", ...PLAIN], SYSTEMCTL_MS);
+  const jobs = await commandOutput(container, ["systemctl", "list-jobs", ...PLAIN], UNFINISHED_MS);
   return jobs === undefined ? undefined : startingUnits(jobs);
 }
 
 /** A sentence about a container that has booted: whether all of its units are up; undefined if its init does not answer as systemd. */
 export async function systemState(container: Container): Promise<string | undefined> {
-  const failed = await commandOutput(container, ["systemctl", "list-units", "--state=failed", ...PLAIN], SYSTEMCTL_MS);
+  const failed = await commandOutput(container, ["systemctl", "list-units", "--state=failed", ...PLAIN], STATE_MS);
   if (failed === undefined) return undefined;
   const units = listedUnits(failed);
   return units.length === 0 ? "System is up (running)" : `System is up (degraded: ${unitNames(units)} failed)`;
