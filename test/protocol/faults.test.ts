@@ -238,9 +238,9 @@ test("a start that fails after its container runs kills it, and a failed destroy
   await other.setConfig({ image_store: store });
   await other.startTask(task.config);
   // The mount table is read only if a systemd-nspawn has left directories of the machine.
-  await mkdir(`/run/systemd/nspawn/unix-export/${machineName(task.config.name, task.config.allocId)}`, {
-    recursive: true,
-  });
+  const machine = machineName(task.config.name, task.config.allocId);
+  // One that only systemd-nspawn 262 makes, and removes itself.
+  await mkdir(`/run/systemd/nspawn/${machine}/unix-export`, { recursive: true });
   process.kill(later.pid, "SIGUSR2");
   await other.health();
   expect(await failure(other.destroyTask(task.id, true))).toContain("too many open files");
