@@ -1,8 +1,12 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { encode } from "@msgpack/msgpack";
-import type { ExitResult, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import type { ExitResult, TaskConfig, TaskHandle } from "../../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
+import { isRegistered } from "../../machine/registry";
+import { machineName } from "../../nspawn/machine-name";
+import { createLogger } from "../../plugin/logger";
+import { createRuntime } from "../../runtime/runtime";
 import { type Allocation, createAllocation, taskConfig } from "./allocation";
 import { forwardOutput, openLogFifo } from "./log-pipe";
 import type { RunOptions } from "./options";
@@ -33,6 +37,7 @@ interface RunContext {
  */
 export async function runTask(options: RunOptions, context: RunContext): Promise<ExitResult | undefined> {
   const allocation = createAllocation();
+  const task = taskConfig(allocation, options);
   const log = (line: string): void => {
     // The answer to StartTask has the same error.
     if (!options.verbose && isStartFailure(line)) return;
@@ -51,24 +56,41 @@ export async function runTask(options: RunOptions, context: RunContext): Promise
   let handle: TaskHandle | undefined;
   try {
     return await withPlugin((client) =>
-      runOn(client, allocation, options, context, (started) => {
+      runOn(client, { allocation, task, options }, context, (started) => {
         handle = started;
       }),
     );
   } catch (error) {
     // The container outlives its plugin; a second plugin recovers it, as after a crash of an agent.
     const left = handle;
-    if (error instanceof PluginLostError && left !== undefined) await withPlugin((client) => destroyLeft(client, left));
+    if (error instanceof PluginLostError) {
+      if (left !== undefined) await withPlugin((client) => destroyLeft(client, left));
+      else await discardUnfinished(task, log);
+    }
     throw error;
   } finally {
     allocation.remove();
   }
 }
 
+/** Removes the container of a start that its plugin did not live to answer: without a handle, no plugin can recover it. */
+async function discardUnfinished({ name, allocId }: TaskConfig, log: (line: string) => void): Promise<void> {
+  const machine = machineName(name, allocId);
+  if (!isRegistered(machine)) return;
+  await using runtime = createRuntime(createLogger("run", log));
+  await runtime.launcher.discard(machine);
+}
+
+/** A task to run, and where. */
+interface RunRequest {
+  readonly allocation: Allocation;
+  readonly task: TaskConfig;
+  readonly options: RunOptions;
+}
+
 async function runOn(
   client: PluginClient,
-  allocation: Allocation,
-  options: RunOptions,
+  request: RunRequest,
   context: RunContext,
   started: (handle: TaskHandle) => void,
 ): Promise<ExitResult | undefined> {
@@ -77,11 +99,12 @@ async function runOn(
   if (context.stop.aborted) return undefined;
   const readerGone = new AbortController();
   const end = () => readerGone.abort("");
+  const { allocation } = request;
   const stdout = openLogFifo(allocation.stdoutPath, forwardOutput(context.stdout, end));
   const stderr = openLogFifo(allocation.stderrPath, forwardOutput(context.stderr, end));
   try {
     const stop = AbortSignal.any([context.stop, readerGone.signal]);
-    return await startAndWait(client, allocation, options, { ...context, stop }, started);
+    return await startAndWait(client, request, { ...context, stop }, started);
   } finally {
     stdout.release();
     stderr.release();
@@ -91,12 +114,10 @@ async function runOn(
 
 async function startAndWait(
   { driver }: PluginClient,
-  allocation: Allocation,
-  options: RunOptions,
+  { task, options }: RunRequest,
   { stop, kill, say }: RunContext,
   started: (handle: TaskHandle) => void,
 ): Promise<ExitResult> {
-  const task = taskConfig(allocation, options);
   const taskId = task.id;
   started(await startTask(driver, task));
   const stopTask = (signal: string, milliseconds: number): void => {
