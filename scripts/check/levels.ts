@@ -75,7 +75,7 @@ const independentOfSupervisor = [
  * refusals and many containers at once are the same with every kernel; the other levels test them.
  */
 const dependentOnKernel = [
-  "^supervisor (process|systemd) exits pid[12]: (exit 7|sleep 0.3; exit 133|SIGKILL|a signal)",
+  "^supervisor (process|systemd) exits pid[12]: (exit 7|sleep 1; exit 133|SIGKILL|a signal)",
   "^supervisor (process|systemd) exits a ",
   "^supervisor (process|systemd) recovery ",
   "^supervisor (process|systemd) ends (?!ten at once)",

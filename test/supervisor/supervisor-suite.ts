@@ -144,9 +144,9 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           ["exit 7", "code 7 signal 0"],
           // systemd-nspawn's own code for a container that reboots: only the kernel's record distinguishes it.
           // The record exists only for a payload that was seen while it ran.
-          ["sleep 0.3; exit 133", options.exactSignalOfPid2 ? "code 133 signal 0" : "code 1 signal 0"],
+          ["sleep 1; exit 133", options.exactSignalOfPid2 ? "code 133 signal 0" : "code 1 signal 0"],
           ["exit 255", "code 255 signal 0"],
-          ["sleep 0.3; exit 1", "code 1 signal 0"],
+          ["sleep 1; exit 1", "code 1 signal 0"],
         ])(
           `${mode}: %s`,
           async (script, expected) => expect(outcome((await run(script, { mode })).exit)).toBe(expected),
