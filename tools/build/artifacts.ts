@@ -20,16 +20,25 @@ export async function sha256(file: string): Promise<string> {
 export async function packBinary(file: string): Promise<void> {
   const archive = `${file}.xz`;
   const sums = join(dirname(file), sumsName);
-  const binarySum = await sha256(file);
+  const files = [basename(file), basename(archive)];
   if (existsSync(archive) && existsSync(sums)) {
     const written = await readFile(sums, "utf8");
-    if (written === sumLines([file, binarySum], [archive, await sha256(archive)])) return;
+    if (written === (await sumsText(dirname(file), files))) return;
   }
-  // Fixed block size and thread count, so that the bytes do not depend on the number of cores.
-  const unfinished = `${archive}.unfinished`;
-  await run(["xz", "--keep", "--force", "-6", "--threads=2", "--block-size=32MiB", "--suffix=.xz.unfinished", file]);
-  await rename(unfinished, archive);
-  await writeFile(sums, sumLines([file, binarySum], [archive, await sha256(archive)]));
+  await compress(file, archive);
+  await writeFile(sums, await sumsText(dirname(file), files));
+}
+
+/**
+ * Compresses a file with xz, with the same bytes on any number of cores: block size and thread count are fixed. The archive is complete as
+ * soon as it exists.
+ *
+ * @param preset of xz
+ */
+export async function compress(file: string, archive: string, preset = 6): Promise<void> {
+  const how = [`-${preset}`, "--threads=2", "--block-size=32MiB", "--suffix=.xz.unfinished"];
+  await run(["xz", "--keep", "--force", ...how, file]);
+  await rename(`${file}.xz.unfinished`, archive);
 }
 
 /** Removes FILE.xz and SHA256SUMS next to a file, which may belong to an earlier one of this name. */
@@ -37,6 +46,8 @@ export async function removePacked(file: string): Promise<void> {
   for (const path of [`${file}.xz`, join(dirname(file), sumsName)]) await rm(path, { force: true });
 }
 
-function sumLines(...files: readonly (readonly [file: string, sum: string])[]): string {
-  return files.map(([file, sum]) => `${sum}  ${basename(file)}\n`).join("");
+/** The text of SHA256SUMS for these files of a directory, in the format of `sha256sum --check`. */
+export async function sumsText(directory: string, files: readonly string[]): Promise<string> {
+  const lines = await Promise.all(files.map(async (file) => `${await sha256(join(directory, file))}  ${file}\n`));
+  return lines.join("");
 }

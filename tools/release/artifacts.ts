@@ -6,7 +6,7 @@
 
 import { chmod, copyFile, cp, mkdir, readdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { sha256, sumsName } from "../build/artifacts";
+import { compress, sumsName, sumsText } from "../build/artifacts";
 import { binaryName, projectRoot } from "../build/project";
 import { run } from "../command";
 
@@ -93,9 +93,7 @@ export async function writeTarball(release: Release): Promise<string> {
     `--directory=${join(directory, "..")}`,
     name,
   ]);
-  // Fixed block size and thread count, so that the bytes do not depend on the number of cores.
-  const preset = `-${release.preset ?? 6}`;
-  await run(["xz", "--force", preset, "--threads=2", "--block-size=32MiB", tar]);
+  await compress(tar, `${tar}.xz`, release.preset);
   await copyFile(`${tar}.xz`, join(release.directory, `${name}.tar.xz`));
   return `${name}.tar.xz`;
 }
@@ -119,10 +117,7 @@ export async function packageTree({ binary, time }: Release, root: string): Prom
 
 /** Writes SHA256SUMS of these files of a directory, in the format of `sha256sum --check`. */
 export async function writeSums(directory: string, files: readonly string[]): Promise<string> {
-  const lines = await Promise.all(
-    files.toSorted().map(async (file) => `${await sha256(join(directory, file))}  ${file}\n`),
-  );
-  await writeFile(join(directory, sumsName), lines.join(""));
+  await writeFile(join(directory, sumsName), await sumsText(directory, files.toSorted()));
   return sumsName;
 }
 

@@ -1,11 +1,10 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { settles } from "../../lib/deadline";
 import { ifThere } from "../../lib/errors";
 import { type MachineEvent, parseEvent } from "../../machine/event-log";
 import { machinePaths } from "../../machine/files";
 import { allMachines, isRegistered } from "../../machine/registry";
 import { type Command, parseArguments } from "../command";
-import { oneTask, TASK_HELP } from "./inspect";
+import { optionalTask, TASK_HELP } from "./inspect";
 import { LineBuffer } from "./line-buffer";
 import { readTasks } from "./read-tasks";
 import { resolveTask } from "./resolve-task";
@@ -36,7 +35,8 @@ export const eventsCommand: Command = {
       true,
     );
     const tasks = await readTasks();
-    const only = positionals.length === 0 ? undefined : resolveTask(tasks, oneTask(positionals)).machine;
+    const named = optionalTask(positionals);
+    const only = named === undefined ? undefined : resolveTask(tasks, named).machine;
     const print = (machine: string, { at, message }: MachineEvent): void => {
       const time = new Date(at).toISOString();
       terminal.out(
@@ -60,7 +60,7 @@ async function printEvents(
     const machines = only === undefined ? (await allMachines()).map(({ machine }) => machine) : over ? [] : [only];
     for (const { machine, event } of open.read(machines)) print(machine, event);
     if (!follow || over) return;
-    await settles(new Promise<void>(() => {}), INTERVAL_MS);
+    await Bun.sleep(INTERVAL_MS);
   }
 }
 

@@ -38,6 +38,11 @@ export function oneTask(positionals: readonly string[]): string {
   return task;
 }
 
+/** The only argument of a command that may have none. @throws UsageError */
+export function optionalTask(positionals: readonly string[]): string | undefined {
+  return positionals.length === 0 ? undefined : oneTask(positionals);
+}
+
 /** @param argv of systemd-nspawn; undefined if it does not run */
 export function inspection(task: ListedTask, argv: readonly string[] | undefined) {
   const { record, machine } = task;

@@ -1,4 +1,3 @@
-import { settles } from "../../lib/deadline";
 import { isRegistered } from "../../machine/registry";
 import { type Command, parseArguments, UsageError } from "../command";
 import { oneTask, TASK_HELP } from "./inspect";
@@ -96,7 +95,7 @@ async function printLogs(task: ListedTask, streams: readonly LogStream[], option
     const over = !isRegistered(machine);
     for (const { stream, files, lines } of readers) for (const line of drain(files, lines)) options.print(stream, line);
     if (over) break;
-    await settles(new Promise<void>(() => {}), INTERVAL_MS);
+    await Bun.sleep(INTERVAL_MS);
   }
   for (const { stream, files, lines } of readers) {
     if (options.follow) printRest(stream, lines, options);

@@ -2,7 +2,7 @@ import type { CgroupFigures } from "../../linux/cgroup/stats";
 import { cpuClock } from "../../linux/proc";
 import { taskUsage } from "../../task/stats";
 import { type Command, parseArguments } from "../command";
-import { oneTask, TASK_HELP } from "./inspect";
+import { optionalTask, TASK_HELP } from "./inspect";
 import { figuresOf, type ListedTask, readTasks } from "./read-tasks";
 import { allocationOf, resolveTask, shortId } from "./resolve-task";
 import { bytesText, tableText } from "./table";
@@ -31,7 +31,7 @@ export const statsCommand: Command = {
       { follow: { type: "boolean", short: "f" }, json: { type: "boolean" } },
       true,
     );
-    const only = positionals.length === 0 ? undefined : oneTask(positionals);
+    const only = optionalTask(positionals);
     do {
       const tasks = await readTasks();
       const chosen = only === undefined ? tasks : [resolveTask(tasks, only)];
