@@ -249,7 +249,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         "a start without a reader does not wait, and no output is lost",
         async () => {
           const container = await launch(`echo early; echo complaint >&2; touch /tmp/x; ${LOOP}`);
-          await started1(container.container);
+          await startedLeader(container.container);
           await Bun.sleep(300);
           expect(await container.stdout.readUntil(/early/)).toBe("early\n");
           expect(await container.stderr.readUntil(/complaint/)).toContain("complaint\n");
@@ -416,13 +416,14 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
           const leader = leaderOf(first.container);
           if (records === "lost") await options.forget?.(first.spec.machine);
           const later = await make();
+          let second: Container | undefined;
           try {
-            const second = await later.launch(first.spec);
-            await started1(second);
+            second = await later.launch(first.spec);
+            const replacement = await startedLeader(second);
             expect(isAlive(leader)).toBe(false);
-            expect(isAlive(leaderOf(second))).toBe(true);
-            await second.release();
+            expect(isAlive(replacement)).toBe(true);
           } finally {
+            await second?.release();
             await later.close();
           }
           await finish(first);
@@ -443,9 +444,12 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
       );
     });
 
-    const started1 = async (container: Container): Promise<void> => {
+    /** The leader, once it is there. While systemd-nspawn still starts it, a second look may miss it: its parent ends meanwhile. */
+    const startedLeader = async (container: Container): Promise<ProcessIdentity> => {
       const pid = container.mainPid() ?? 0;
-      expect(await waitForProcess(pid, () => findLeader(pid))).toBeDefined();
+      const leader = await waitForProcess(pid, () => findLeader(pid));
+      if (leader === undefined) throw new Error("The container has no PID 1.");
+      return leader;
     };
     const leaderOf = (container: Container): ProcessIdentity => {
       const leader = findLeader(container.mainPid() ?? 0);
