@@ -7,7 +7,7 @@ import type { HostSuite } from "../../tools/images/host-tree";
 import type { TestMachine } from "../../tools/machines/test-machine";
 import { TIMEOUT_SCALE_VARIABLE } from "../../tools/timeout-scale";
 import { namedLines } from "./lanes";
-import { type Tally, type TestNames, tallyOf, testNames } from "./tally";
+import { failedFiles, type Tally, type TestNames, tallyOf, testNames } from "./tally";
 
 /** A group of tests, and where they run. */
 export interface Level {
@@ -132,6 +132,8 @@ const sharedPace = { [TIMEOUT_SCALE_VARIABLE]: "3" };
 export interface LevelResult {
   readonly tally: Tally;
   readonly tests: TestNames;
+  /** The files with a failed test. */
+  readonly failedFiles: readonly string[];
 }
 
 /**
@@ -157,7 +159,7 @@ export async function runLevel(level: Level, inside: TestMachine, say: (line: st
   });
   end();
   const text = await inside.read(report);
-  return { tally: tallyOf(text, code), tests: testNames(text) };
+  return { tally: tallyOf(text, code), tests: testNames(text), failedFiles: failedFiles(text) };
 }
 
 /** What a level runs: its directories, or their files of tests without those that it leaves out. */

@@ -46,6 +46,13 @@ export function testNames(report: string | undefined): TestNames {
   return { ran, skipped };
 }
 
+/** The files of a JUnit report that have a failed test, relative to the repository. */
+export function failedFiles(report: string | undefined): readonly string[] {
+  const failed = (report ?? "").matchAll(/<testcase ([^>]*[^/])>[^<]*<failure/g);
+  const files = [...failed].map(([, tag = ""]) => textOf(/(?:^| )file="([^"]*)"/.exec(tag)?.[1] ?? ""));
+  return [...new Set(files.filter((file) => file !== ""))];
+}
+
 /** Tests that were skipped in every level that has them: what they test, no level tested. */
 export function neverRan(levels: readonly TestNames[]): readonly string[] {
   const ran = new Set(levels.flatMap((level) => level.ran));
