@@ -1,7 +1,7 @@
 /**
- * `bun run release [--out DIR] [--sign KEY] [--tag vVERSION] [--twice]`: builds the executable and writes all artifacts of a release into an empty
+ * `bun run release [--out DIR] [--sign KEY] [--tag vVERSION] [--twice] [--quick]`: builds the executable and writes all artifacts of a release into an empty
  * directory, dist/release by default: archives, packages, SBOMs, release notes, checksums and, with a key, their signature. With --twice
- * everything is made again from a new clone of the commit, and has to have the same bytes.
+ * everything is made again from a new clone of the commit, and has to have the same bytes. --quick compresses less, for a test.
  */
 
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -21,7 +21,10 @@ import { cycloneDx, type Subject, spdx } from "../tools/release/sbom";
 import { installPackages } from "./setup/packages";
 
 const { values } = parseArgs({
-  options: { out: { type: "string" }, sign: { type: "string" }, tag: { type: "string" }, twice: { type: "boolean" } },
+  options: {
+    ...{ out: { type: "string" }, sign: { type: "string" }, tag: { type: "string" } },
+    ...{ twice: { type: "boolean" }, quick: { type: "boolean" } },
+  },
 });
 const { version } = packageJson;
 if (values.tag !== undefined && values.tag !== `v${version}`) {
@@ -39,7 +42,7 @@ try {
   const time = await commitTime();
   const binary = join(scratch, binaryName);
   await compile({ root: projectRoot, entry: "src/main.ts", outfile: binary, commit, time });
-  const release: Release = { version, binary, time, directory, scratch };
+  const release: Release = { version, binary, time, directory, scratch, quick: values.quick === true };
   // Each of the four compresses the executable: together they take as long as the slowest.
   const packed = await Promise.all([writeZip(release), writeTarball(release), writeDeb(release), writeRpm(release)]);
   const files = [...packed, ...(await writeBills(release))];

@@ -67,6 +67,15 @@ const independentOfSupervisor = [
   "test/protocol/cdi.test.ts",
   "test/protocol/symlinks.test.ts",
   "test/protocol/exec-hostile.test.ts",
+  // Users, machine IDs, limits of the root, and the network's owner: the container's root and its arguments, the same for both.
+  "test/protocol/users.test.ts",
+  "test/protocol/machine-id.test.ts",
+  "test/protocol/storage-limit.test.ts",
+  "test/protocol/group-network.test.ts",
+  "test/protocol/options-image.test.ts",
+  "test/protocol/image-run.test.ts",
+  "test/protocol/id-ranges.test.ts",
+  "test/protocol/sysctl.test.ts",
 ] as const;
 
 /**

@@ -225,7 +225,8 @@ function become(program: ProgramBuilder, plan: EnterPlan, required: Required, op
 function capabilitySets({ bounding, inheritable, permitted, credentials }: EnterPlan): Uint8Array {
   const half = (mask: bigint, shift: bigint) => Number((mask >> shift) & 0xffff_ffffn);
   const effective = (credentials.uid === 0 ? bounding | SYS_ADMIN : SYS_ADMIN) & permitted;
-  const sets = [effective, permitted, inheritable];
+  // A program that an older version of the driver started may have inherited more than its bounding set.
+  const sets = [effective, permitted, inheritable & bounding];
   return new Uint8Array(
     Uint32Array.from([...sets.map((mask) => half(mask, 0n)), ...sets.map((mask) => half(mask, 32n))]).buffer,
   );

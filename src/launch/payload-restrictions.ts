@@ -20,6 +20,9 @@ const PR_CAP_AMBIENT_RAISE = 2;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SOCK_FILTER_SIZE = 8;
 const O_WRONLY = 1;
+const WORD = 4;
+/** Bytes of the halves of three sets, in capset(2)'s structure. */
+const SET_HALVES = 3 * WORD;
 
 /** The restrictions of a command. */
 export function payloadRestrictions(options: TaskOptions, features: Features): PayloadRestrictions {
@@ -52,6 +55,32 @@ export function makeAmbient(program: ProgramBuilder, names: readonly string[], f
   for (const number of numbers) {
     program.call(SYS.prctl, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0], { error: failed });
   }
+}
+
+/**
+ * Empties the inheritable set, which systemd-nspawn fills with all capabilities that it keeps. A file's own capabilities would be added to it,
+ * and for root the set itself, whatever the bounding set is (capabilities(7)). Container engines leave it empty too (CVE-2022-24769).
+ *
+ * @param uid the user that the program has switched to
+ * @param failed where it goes if root keeps the set. Another user has no other capability, and its job may have forbidden capset(2)
+ */
+export function emptyInheritable(program: ProgramBuilder, uid: number, failed: Label): void {
+  const header = program.bytes(new Uint8Array(Uint32Array.of(CAPABILITY_VERSION_3, 0).buffer));
+  const sets = program.space(2 * SET_HALVES);
+  if (uid !== 0) {
+    program.call(SYS.capset, [header, sets]);
+    return;
+  }
+  const own = program.space(2 * SET_HALVES);
+  const zeros = program.space(8);
+  program.call(SYS.capget, [header, own], { error: failed });
+  // Effective and permitted of each half (capset(2)) are the process's own, which it copies by reading its own memory.
+  const half = (address: number) => [address, 2 * WORD, zeros, WORD];
+  const from = program.words([...half(own), ...half(own + SET_HALVES)]);
+  const into = program.words([sets, 2 * SET_HALVES]);
+  program.call(SYS.getpid, [], {}, program.argumentAhead(1));
+  program.call(SYS.process_vm_readv, [0, into, 1, from, 4, 0], { error: failed });
+  program.call(SYS.capset, [header, sets], { error: failed });
 }
 
 /** Requests an AppArmor profile for the next execve(2) of this process (aa_change_onexec(2)). */

@@ -10,6 +10,7 @@ import { CAPABILITIES } from "../values/names";
 import type { Credentials } from "../values/passwd";
 import { insideSetup, needsSetup } from "./inside-setup";
 import {
+  emptyInheritable,
   keepCapabilities,
   makeAmbient,
   type PayloadRestrictions,
@@ -122,11 +123,12 @@ function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
   const { user, variables, others, links, quiet, waits, restrictions } = wrapping;
   const { families, apparmor } = restrictions;
   const program = new ProgramBuilder();
-  const [shut, unrestricted, refused, unconfined] = [new Label(), new Label(), new Label(), new Label()];
+  const [shut, unrestricted, refused] = [new Label(), new Label(), new Label()];
+  const [unconfined, kept] = [new Label(), new Label()];
   if (waits) waitAtGate(program, shut);
   for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
   if (families !== undefined) restrictFamilies(program, families, unrestricted);
-  if (user !== undefined) switchUser(program, user, wrapping, refused);
+  if (user !== undefined) switchUser(program, user, wrapping, { refused, kept });
   if (apparmor !== undefined) requestProfile(program, apparmor, unconfined);
   const environment = program.environment(variables, others + NSPAWN_VARIABLES, quiet ? NOTIFY_SOCKET : undefined);
   for (const path of paths) {
@@ -137,6 +139,13 @@ function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
   program.place(refused);
   if (user !== undefined) {
     complain(program, `Cannot switch to user ${user.uid}:${user.gid}: not mapped in the container.\n`);
+  }
+  program.place(kept);
+  if (user?.uid === 0) {
+    complain(
+      program,
+      "Cannot drop root's inheritable capabilities: system_call_filter has to allow @ipc and capset.\n",
+    );
   }
   program.place(shut);
   if (waits) complain(program, "The driver ended while it set up the container.\n");
@@ -152,7 +161,7 @@ function switchUser(
   program: ProgramBuilder,
   { uid, gid, groups }: Credentials,
   { dropped, restrictions }: Wrapping,
-  refused: Label,
+  { refused, kept }: { readonly refused: Label; readonly kept: Label },
 ): void {
   const { ambient } = restrictions;
   // Otherwise the user could not reopen /dev/stdout.
@@ -168,6 +177,7 @@ function switchUser(
   if (ambient.length > 0) keepCapabilities(program, refused);
   program.call(SYS.setresuid, [uid, uid, uid], { error: refused });
   if (ambient.length > 0) makeAmbient(program, ambient, refused);
+  else if (uid !== 0 || dropped.length > 0) emptyInheritable(program, uid, kept);
 }
 
 /** Reads one byte of the gate; without a writer the driver is gone, and has not set up the container. */

@@ -45,7 +45,7 @@ beforeAll(async () => {
     time: 1_764_000_000,
     directory,
     scratch,
-    preset: 0,
+    quick: true,
   };
   await writeSums(directory, [await writeTarball(release)]);
   await signSums(directory, "test@localhost", env);

@@ -32,6 +32,40 @@ test.each([
   expect(await inside(bench, RIGHTS, { ambient_capability: ["net_raw"], ...more })).toMatch(shown);
 });
 
+const NONE = "0".repeat(16);
+
+test.each([
+  [{ user: "1000" }, `1000 ${NONE} ${NONE}`],
+  [{ user: "1000", drop_capability: ["all"] }, `1000 ${NONE} ${NONE}`],
+  [{ user: "10001:10001", drop_capability: ["all"], no_new_privileges: true }, `10001 ${NONE} ${NONE}`],
+  // Root gets what it inherits, whatever its bounding set is.
+  [{ user: "0:2000", drop_capability: ["all"] }, `0 ${NONE} ${NONE}`],
+  [{ user: "0:2000", drop_capability: ["CAP_SETUID"] }, /^0 0{16} [0-9a-f]{14}7f$/],
+])("no capability is inherited beyond the bounding set: %j", async (more, shown) => {
+  const ids = "grep -E '^(Uid|CapInh|CapPrm)' /proc/$1/status | awk '{print $2}' | xargs echo";
+  const task = await bench.started(shell(bench.busybox, "sleep 1000", more));
+  const inside = async (script: string) => {
+    const running = await startExec(bench.client(), task.id, ["/bin/sh", "-c", script, "sh", "self"]);
+    return (await running.ended).stdout.trim();
+  };
+  // The task, and a command in its container.
+  const started = await inside(ids.replace("$1", "$(pidof sleep)"));
+  const entered = await inside(ids);
+  for (const found of [started, entered]) {
+    if (typeof shown === "string") expect(found).toBe(shown);
+    else expect(found).toMatch(shown);
+  }
+  await bench.client().destroyTask(task.id, true);
+});
+
+test("root that would keep inherited capabilities, because its job forbids what drops them, does not start", async () => {
+  const more = { user: "0:2000", drop_capability: ["all"], system_call_filter: ["~@ipc"] };
+  const task = await bench.started(shell(bench.busybox, "exit 0", more));
+  expect((await bench.client().waitTask(task.id)).result?.exitCode).not.toBe(0);
+  expect(await task.stderr.ended()).toContain("system_call_filter has to allow @ipc and capset.");
+  await bench.client().destroyTask(task.id, true);
+});
+
 /** Makes a socket of each family, and says which could be made. */
 const SOCKETS =
   'use Socket; for ([unix => 1], [inet => 2], [inet6 => 10], [netlink => 16]) { print "$_->[0] " if socket(my $s, $_->[1], $_->[1] == 16 ? 3 : 1, 0) } print "\\n"';

@@ -22,8 +22,8 @@ export interface Release {
   readonly directory: string;
   /** An empty directory for what is packed; the caller removes it. */
   readonly scratch: string;
-  /** xz's preset for the tarball, 6 by default: tests that only unpack it choose a quick one. */
-  readonly preset?: number;
+  /** Compress as little as each program can: for tests, which only unpack. */
+  readonly quick: boolean;
 }
 
 /** The first part of all names of artifacts, such as nomad-driver-nspawn_0.2.0_linux_amd64. */
@@ -45,6 +45,11 @@ export const installed = {
   dropIn: "/usr/lib/systemd/system/nomad.service.d/50-nspawn.conf",
   documents: `/usr/share/doc/${binaryName}`,
 } as const;
+
+/** The level of a compressor for a release. @param usual what its artifacts are compressed with */
+export function levelOf({ quick }: Pick<Release, "quick">, usual: number): number {
+  return quick === true ? 1 : usual;
+}
 
 /** Sets the time of a tree's files, so that archives of it have the same bytes each time. */
 async function setTimes(directory: string, time: number): Promise<void> {
@@ -74,7 +79,10 @@ export async function writeZip(release: Release): Promise<string> {
   const names = [binaryName, ...documents.map(([, name]) => name)];
   // Times in a zip file are local times.
   const env = { ...process.env, TZ: "UTC" };
-  await run(["zip", "-q", "-X", "-6", join(release.directory, file), ...names], { cwd: directory, env });
+  await run(["zip", "-q", "-X", `-${levelOf(release, 6)}`, join(release.directory, file), ...names], {
+    cwd: directory,
+    env,
+  });
   return file;
 }
 
@@ -93,7 +101,7 @@ export async function writeTarball(release: Release): Promise<string> {
     `--directory=${join(directory, "..")}`,
     name,
   ]);
-  await compress(tar, `${tar}.xz`, release.preset);
+  await compress(tar, `${tar}.xz`, levelOf(release, 6));
   await copyFile(`${tar}.xz`, join(release.directory, `${name}.tar.xz`));
   return `${name}.tar.xz`;
 }

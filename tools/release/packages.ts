@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { binaryName, projectRoot } from "../build/project";
 import { oldestGlibc } from "../build/requirements";
 import { run } from "../command";
-import { artifactName, installed, packageTree, type Release } from "./artifacts";
+import { artifactName, installed, levelOf, packageTree, type Release } from "./artifacts";
 
 const SUMMARY = "Nomad task driver that runs systemd-nspawn containers";
 const DESCRIPTION = [
@@ -43,7 +43,7 @@ export async function writeDeb(release: Release): Promise<string> {
   await mkdir(join(root, "DEBIAN"), { mode: 0o755 });
   await writeFile(join(root, "DEBIAN/control"), debControl(release.version, size), { mode: 0o644 });
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(release.time) };
-  const how = ["--root-owner-group", "-Zzstd", "-z10"];
+  const how = ["--root-owner-group", "-Zzstd", `-z${levelOf(release, 10)}`];
   await run(["dpkg-deb", ...how, "--build", root, join(release.directory, file)], { env });
   return file;
 }
@@ -52,18 +52,18 @@ export async function writeDeb(release: Release): Promise<string> {
  * The text of the spec file (rpm-spec(7)). Programs of rpmbuild that change files are off: the executable carries its own data behind its
  * ELF sections, which strip(1) would remove.
  */
-export function rpmSpec(version: string, root: string): string {
+export function rpmSpec(release: Pick<Release, "version" | "quick">, root: string): string {
   return [
     "%global debug_package %{nil}",
     "%global __os_install_post %{nil}",
     "%global _build_id_links none",
-    "%global _binary_payload w10.zstdio",
+    `%global _binary_payload w${levelOf(release, 10)}.zstdio`,
     "%global use_source_date_epoch_as_buildtime 1",
     "%global clamp_mtime_to_source_date_epoch 1",
     "%global _buildhost localhost",
     `Name: ${binaryName}`,
     // A hyphen separates version and release.
-    `Version: ${version.replaceAll("-", "~")}`,
+    `Version: ${release.version.replaceAll("-", "~")}`,
     "Release: 1",
     `Summary: ${SUMMARY}`,
     "License: MPL-2.0",
@@ -91,7 +91,7 @@ export async function writeRpm(release: Release): Promise<string> {
   const top = join(release.scratch, "rpm/build");
   await packageTree(release, root);
   const spec = join(release.scratch, `rpm/${binaryName}.spec`);
-  await writeFile(spec, rpmSpec(release.version, root));
+  await writeFile(spec, rpmSpec(release, root));
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(release.time), HOME: release.scratch };
   const how = ["--define", `_topdir ${top}`, "--define", "_rpmdir %{_topdir}/out", "--target", "x86_64-linux"];
   await run(["rpmbuild", "-bb", "--quiet", ...how, spec], { env, cwd: projectRoot });

@@ -1,0 +1,228 @@
+/** The example jobs of what Nomad schedules around a task: clocks, dispatches, lifecycles, secrets, new versions, limits. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import * as v from "valibot";
+import { run } from "../../tools/command";
+import { busyboxImage, debianImage } from "../../tools/images/images";
+import { archiveOf, writeImage } from "../support/oci-image";
+import { startRegistry } from "../support/registry";
+import { allocExec } from "./harness/alloc-exec";
+import type { Allocation } from "./harness/api";
+import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
+import { type Nomad, startNomad } from "./harness/nomad";
+
+const examples = resolve(import.meta.dir, "../../examples");
+const SPECIFICATIONS = "/etc/cdi";
+
+let nomad: Nomad;
+let images: string;
+let busybox: string;
+beforeAll(async () => {
+  // What a hardened client has, as docs/security.md shows it, as far as the other examples of this file can live with it.
+  nomad = await startNomad({
+    pluginConfig: { allow_caps: [], allow_host_network: false, require_user_namespacing: true },
+  });
+  images = await mkdtemp("/var/tmp/job-example-images-");
+  busybox = join(images, "busybox");
+  await run(["cp", "-a", "--reflink=auto", await busyboxImage(), busybox]);
+}, 180_000);
+afterAll(async () => {
+  await nomad[Symbol.asyncDispose]();
+  await rm(images, { recursive: true, force: true });
+}, 180_000);
+
+const job = (name: string) => readFile(join(examples, name), "utf8");
+
+/** Registers a job that is not placed by itself; returns its ID. */
+async function register(hcl: string): Promise<string> {
+  const parsed = await nomad.api.parseJob(hcl, { image: busybox });
+  await nomad.api.request("POST", "/v1/jobs", { Job: parsed });
+  return parsed.ID;
+}
+
+/** What the only allocation of a job printed, after it ended with 0. */
+async function printed(id: string, task: string): Promise<string> {
+  const [allocation] = await nomad.api.allocations(id, (found) => found.length > 0);
+  const allocId = allocation?.ID ?? "";
+  const exit = lastExit(await untilDead(nomad.api, allocId, task, 60_000));
+  expect(await nomad.api.logs(allocId, task, "stderr")).toBe("");
+  expect(exit).toMatchObject({ ExitCode: 0, Signal: 0 });
+  return nomad.api.logs(allocId, task);
+}
+
+const child = v.looseObject({ ID: v.string(), ParentID: v.string() });
+
+test("periodic.hcl runs by the clock, and at once when it is forced", async () => {
+  const id = await register(await job("periodic.hcl"));
+  await nomad.api.request("POST", `/v1/job/${id}/periodic/force`);
+  const jobs = v.parse(v.array(child), await (await nomad.api.request("GET", `/v1/jobs?prefix=${id}/`)).json());
+  expect(await printed(jobs.find(({ ParentID }) => ParentID === id)?.ID ?? "", "report")).toBe(
+    "A report of periodic\n",
+  );
+}, 120_000);
+
+test("parameterized.hcl gets a payload and a value with each dispatch", async () => {
+  const id = await register(await job("parameterized.hcl"));
+  const dispatch = async (kind: string) => {
+    const body = { Payload: Buffer.from("three short words\n").toString("base64"), Meta: { KIND: kind } };
+    const answer = await nomad.api.request("POST", `/v1/job/${id}/dispatch`, body);
+    return v.parse(v.looseObject({ DispatchedJobID: v.string() }), await answer.json()).DispatchedJobID;
+  };
+  const [words, lines] = [await dispatch("words"), await dispatch("lines")];
+  expect((await printed(words, "count")).trim()).toBe("3");
+  expect((await printed(lines, "count")).trim()).toBe("1");
+}, 120_000);
+
+test("sysbatch.hcl runs once on the client, whose files it sees read-only", async () => {
+  const id = await register(await job("sysbatch.hcl"));
+  expect(await printed(id, "check")).toStartWith('PRETTY_NAME="Debian');
+}, 120_000);
+
+test("task-lifecycle.hcl runs its tasks in order", async () => {
+  const { allocId } = await runJob(nomad.api, await job("task-lifecycle.hcl"), { image: busybox });
+  expect(lastExit(await untilDead(nomad.api, allocId, "tidy", 60_000))).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "tidy")).toBe("prepared\ndone\ntidied\n");
+}, 120_000);
+
+/** A variable of Nomad that one job may read. */
+async function putVariable(id: string, items: Readonly<Record<string, string>>): Promise<void> {
+  const path = `nomad/jobs/${id}`;
+  await nomad.api.request("PUT", `/v1/var/${path}`, { Path: path, Items: items });
+}
+
+test("secret-template.hcl reads a secret again when it changes, without a restart", async () => {
+  await putVariable("secret-template", { password: "first" });
+  const { id, allocId } = await runJob(nomad.api, await job("secret-template.hcl"), { image: busybox });
+  await untilRunning(nomad.api, allocId, "program", 60_000);
+  await nomad.api.logsUntil(allocId, "program", "The password has 5 characters.");
+  await putVariable("secret-template", { password: "a longer one" });
+  await nomad.api.logsUntil(allocId, "program", "The password has 12 characters.", "stdout", 60_000);
+  await nomad.api.stopJob(id);
+  expect((await untilDead(nomad.api, allocId, "program", 60_000)).Restarts).toBe(0);
+}, 120_000);
+
+const deployment = v.looseObject({ ID: v.string(), JobVersion: v.number(), Status: v.string() });
+
+test("canary.hcl puts a new version beside the old one, and replaces it when it is promoted", async () => {
+  const text = await job("canary.hcl");
+  const { id, allocId: old } = await runJob(nomad.api, text, { image: busybox });
+  const deployed = async (version: number, until: (status: string) => boolean) => {
+    for (const deadline = performance.now() + 60_000; ; await Bun.sleep(200)) {
+      const answer = await nomad.api.request("GET", `/v1/job/${id}/deployments`);
+      const found = v.parse(v.array(deployment), await answer.json());
+      const of = found.find(({ JobVersion }) => JobVersion === version);
+      if (of !== undefined && until(of.Status)) return of.ID;
+      if (performance.now() > deadline) throw new Error(`No deployment as wanted: ${Bun.inspect(found)}`);
+    }
+  };
+  await deployed(0, (status) => status === "successful");
+  await nomad.api.registerJob(await nomad.api.parseJob(text, { image: busybox, text: "the new page" }));
+  const next = await deployed(1, () => true);
+  const isNew = ({ ID }: Allocation) => ID !== old;
+  const canary = (await nomad.api.allocations(id, (found) => found.some(isNew))).find(isNew)?.ID ?? "";
+  // Both answer until the new one is promoted.
+  await nomad.api.services("canary", (found) => found.length === 2, 60_000);
+  expect([await page(old), await page(canary)]).toEqual(["the old page", "the new page"]);
+  await promote(next);
+  await untilDead(nomad.api, old, "httpd", 60_000);
+  expect(await page(canary)).toBe("the new page");
+}, 180_000);
+
+/** The server refuses while the canary is not healthy. */
+async function promote(deploymentId: string): Promise<void> {
+  for (const deadline = performance.now() + 60_000; ; await Bun.sleep(300)) {
+    try {
+      await nomad.api.request("POST", `/v1/deployment/promote/${deploymentId}`, {
+        DeploymentID: deploymentId,
+        All: true,
+      });
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+  }
+}
+
+/** The page of the allocation's published port. */
+async function page(allocId: string): Promise<string> {
+  const { AllocatedResources } = await nomad.api.allocation(allocId, () => true);
+  const port = AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value;
+  for (const deadline = performance.now() + 20_000; ; await Bun.sleep(50)) {
+    try {
+      return await (await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(3000) })).text();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+  }
+}
+
+test("private-registry.hcl fetches an image with a password that is not in the job", async () => {
+  await using registry = await startRegistry({ users: { reader: "geheim" } });
+  const layout = await writeImage(join(images, "private"), "1", [{ archive: await archiveOf(busybox) }]);
+  const name = `${registry.host}/team/app:1`;
+  const login = ["--dest-tls-verify=false", "--dest-creds=reader:geheim"];
+  await run(["skopeo", "copy", "--quiet", ...login, layout, `docker://${name}`]);
+  await putVariable("private-registry", { username: "reader", password: "geheim" });
+  const { allocId } = await runJob(nomad.api, await job("private-registry.hcl"), { image: name });
+  expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "program")).toBe("Hello from a private image\n");
+}, 120_000);
+
+test("hardened.hcl serves a page without a capability, on a client that allows none", async () => {
+  const { id, allocId } = await runJob(nomad.api, await job("hardened.hcl"), { image: busybox });
+  await untilRunning(nomad.api, allocId, "httpd", 60_000);
+  expect(await page(allocId)).toBe("A page that only needs to be read.\n");
+  const script = "grep -E 'CapBnd|NoNewPrivs' /proc/1/status; id -u; touch /x 2>&1";
+  const inside = await allocExec(nomad.api, allocId, "httpd", ["/bin/sh", "-c", `${script}; true`]);
+  expect(inside).toMatch(/CapBnd:\t0{16}\nNoNewPrivs:\t1\n10001\ntouch: \/x: Read-only file system/);
+  await nomad.api.stopJob(id);
+}, 120_000);
+
+test("stateless-system.hcl boots with a read-only image and a new /var", async () => {
+  const variables = { image: await debianImage() };
+  const { id, allocId } = await runJob(nomad.api, await job("stateless-system.hcl"), variables);
+  await untilRunning(nomad.api, allocId, "system", 120_000);
+  const inside = "systemctl is-system-running; touch /etc/x 2>/dev/null || echo /etc is read-only; touch /var/x";
+  expect(await allocExec(nomad.api, allocId, "system", ["/bin/sh", "-c", inside])).toMatch(
+    /^(running|degraded)\n\/etc is read-only\n$/,
+  );
+  await nomad.api.stopJob(id);
+  expect(lastExit(await untilDead(nomad.api, allocId, "system", 60_000))).toMatchObject({ ExitCode: 0 });
+}, 240_000);
+
+test("cdi-device.hcl has the device, the file and the variable of a specification", async () => {
+  await mkdir(SPECIFICATIONS, { recursive: true });
+  const file = join(SPECIFICATIONS, "example.json");
+  const specification = {
+    cdiVersion: "0.6.0",
+    kind: "example.com/card",
+    devices: [
+      {
+        name: "first",
+        containerEdits: { deviceNodes: [{ path: "/dev/card0", hostPath: "/dev/zero" }], env: ["CARD=first"] },
+      },
+    ],
+  };
+  await writeFile(file, JSON.stringify(specification));
+  try {
+    const { allocId } = await runJob(nomad.api, await job("cdi-device.hcl"), {
+      image: busybox,
+      device: "example.com/card=first",
+    });
+    expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+    expect(await nomad.api.logs(allocId, "program")).toMatch(/1, {3}5 .* card0\n(?:.*\n)*CARD=first\n/);
+  } finally {
+    await rm(file);
+  }
+}, 120_000);
+
+// That the kernel enforces both is tested in the virtual machine: a test host may have no controllers for it.
+test("memory-and-cores.hcl is placed on a core, with more memory than it reserves", async () => {
+  const scheduler = { MemoryOversubscriptionEnabled: true };
+  await nomad.api.request("POST", "/v1/operator/scheduler/configuration", scheduler);
+  const { allocId } = await runJob(nomad.api, await job("memory-and-cores.hcl"), { image: busybox });
+  expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "program")).toMatch(/^32 64 \d+\nCpus_allowed_list:\t/);
+}, 120_000);
