@@ -1,8 +1,11 @@
-# PostgreSQL, with its data on a host volume. The volume belongs to the container's own users, whatever their IDs are on the client: the
-# driver maps the owners of a volume into the task's user namespace. So the directory on the client belongs to the ID that the image's
-# user has inside (70 or 999, see "nomad-driver-nspawn run IMAGE -- id postgres"), or to root if the image's entry point changes the owner itself, as that of postgres does.
+# PostgreSQL, with its data on a host volume and its password from a Nomad variable.
 #
-#   mkdir -p -m 0700 /srv/postgres
+# The driver maps the owners of a volume into the task's user namespace: the files on the client belong to the IDs that the users have in the
+# image, whatever IDs the container has on the client. The directory itself belongs to root, because postgres's entry point starts as root and
+# gives the data to its own user. For an image that starts as another user, give the directory to that user's number:
+# "nomad-driver-nspawn run IMAGE -- id".
+#
+#   mkdir -p -m 0711 /srv/postgres     # the image makes a directory in it that only its user may enter
 #   # in the agent's configuration: client { host_volume "postgres" { path = "/srv/postgres" } }
 #   nomad var put nomad/jobs/postgres password=…
 #   nomad job run postgres.hcl
@@ -46,7 +49,7 @@ job "postgres" {
       config {
         image    = var.image
         ports    = ["db"]
-        shm_size = "256m" # shared memory of parallel queries
+        shm_size = "256MB" # shared memory of parallel queries
       }
 
       volume_mount {

@@ -39,12 +39,15 @@ async function stopped(id: string, allocId: string, task: string) {
   return lastExit(await untilDead(nomad.api, allocId, task, 60_000));
 }
 
-test("every example job is run by a test in this file, network.test.ts or podman.test.ts", async () => {
+test("every example job is run by a test, and listed in the directory's README", async () => {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
-  const files = ["examples.test.ts", "network.test.ts", "../programs/podman.test.ts"];
+  const own = ["examples", "job-examples", "network"].map((name) => `${name}.test.ts`);
+  const files = [...own, "../programs/podman.test.ts", "../programs/programs.test.ts"];
   const texts = await Promise.all(files.map((file) => readFile(join(import.meta.dir, file), "utf8")));
-  const run = (name: string) => texts.some((text) => text.includes(`job("${name}")`));
+  const run = (name: string) => texts.some((text) => text.includes(`job("${name}")`) || text.includes(`/${name}"`));
   expect(names.filter((name) => !run(name))).toEqual([]);
+  const list = await readFile(join(directory, "README.md"), "utf8");
+  expect(names.filter((name) => !list.includes(`](${name})`))).toEqual([]);
 });
 
 test("boot.hcl boots a system and shuts it down", async () => {

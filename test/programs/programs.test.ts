@@ -1,24 +1,32 @@
 /** Programs that people run, in images with the conventions of their Docker images: each answers a real client. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { rm } from "node:fs/promises";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { programImages } from "../../tools/images/programs";
 import { allocExec } from "../nomad/harness/alloc-exec";
+import type { Allocation } from "../nomad/harness/api";
 import { eventTexts, runJob, taskState, untilDead, untilRunning } from "../nomad/harness/jobs";
 import { type Nomad, startNomad } from "../nomad/harness/nomad";
 import { jobFile } from "../nomad/job-file";
 
 const store = `/var/tmp/programs-${process.pid}`;
+/** A host volume for the data of a database. */
+const volume = `/var/tmp/programs-volume-${process.pid}`;
 const PASSWORD = "geheim";
 let nomad: Nomad;
 let layout: string;
 beforeAll(async () => {
   layout = await programImages();
-  nomad = await startNomad({ pluginConfig: { image_store: store } });
+  await mkdir(volume);
+  nomad = await startNomad({
+    pluginConfig: { image_store: store },
+    client: { host_volume: [{ postgres: [{ path: volume }] }] },
+  });
 }, 300_000);
 afterAll(async () => {
   await nomad[Symbol.asyncDispose]();
-  await rm(store, { recursive: true, force: true });
+  for (const path of [store, volume]) await rm(path, { recursive: true, force: true });
 }, 180_000);
 
 /** Starts a program with its default network, in which it has a name and an address of its own. @param port that is published */
@@ -36,8 +44,8 @@ async function start(
 }
 
 /** What a client prints when it succeeds; a server may need some time until it answers. */
-async function answer(allocId: string, command: readonly string[]): Promise<string> {
-  return persistently(allocId, () => allocExec(nomad.api, allocId, "main", command));
+async function answer(allocId: string, command: readonly string[], task = "main"): Promise<string> {
+  return persistently(allocId, () => allocExec(nomad.api, allocId, task, command), task);
 }
 
 /** The page of the published port. */
@@ -48,16 +56,16 @@ async function page(allocId: string, path = ""): Promise<string> {
   return persistently(allocId, async () => (await fetch(url, { signal: AbortSignal.timeout(3000) })).text());
 }
 
-async function persistently(allocId: string, ask: () => Promise<string>): Promise<string> {
+async function persistently(allocId: string, ask: () => Promise<string>, task = "main"): Promise<string> {
   for (const deadline = performance.now() + 90_000; ; await Bun.sleep(500)) {
     try {
       return await ask();
     } catch (error) {
       if (performance.now() < deadline) continue;
       const allocation = await nomad.api.allocation(allocId, () => true);
-      const state = taskState(allocation, "main");
+      const state = taskState(allocation, task);
       const logs = await Promise.all(
-        (["stdout", "stderr"] as const).map((name) => nomad.api.logs(allocId, "main", name)),
+        (["stdout", "stderr"] as const).map((name) => nomad.api.logs(allocId, task, name)),
       );
       throw new Error(`${error}\n${state === undefined ? "" : eventTexts(state).join("\n")}\n${logs.join("\n")}`);
     }
@@ -65,25 +73,42 @@ async function persistently(allocId: string, ask: () => Promise<string>): Promis
 }
 
 /** Stops a job; its program has to end by its own stop signal, before it would be killed. */
-async function stop(allocId: string, name: string): Promise<void> {
+async function stop(allocId: string, name: string, task = "main"): Promise<void> {
   await nomad.api.stopJob(name);
-  const { Events: events = [] } = await untilDead(nomad.api, allocId, "main", 60_000);
+  const { Events: events = [] } = await untilDead(nomad.api, allocId, task, 60_000);
   expect(events?.find(({ Type }) => Type === "Terminated")?.DisplayMessage).toMatch(/Exit Code: (?:0|143)\b/);
 }
 
-test("PostgreSQL: prepares its data as root, changes its user, listens in /run/postgresql", async () => {
-  const id = await start("postgres", {
-    task: `env {\n POSTGRES_PASSWORD = "${PASSWORD}"\n }\nkill_timeout = "30s"`,
+test("PostgreSQL, as the example job has it: data on a host volume, a password from a variable, a published port", async () => {
+  const text = await readFile(resolve(import.meta.dir, "../../examples/postgres.hcl"), "utf8");
+  await nomad.api.request("PUT", "/v1/var/nomad/jobs/postgres", {
+    Path: "nomad/jobs/postgres",
+    Items: { password: PASSWORD },
   });
-  const sql = "CREATE TABLE t (n int); INSERT INTO t VALUES (41); SELECT n + 1 FROM t";
   // Not "-h", which the command line of Nomad takes for itself.
-  const psql = (host: string) => [
-    ...["/usr/bin/env", `PGPASSWORD=${PASSWORD}`, "psql", "-qAt", "--username=postgres", `--host=${host}`],
+  const psql = (host: string, sql: string) => [
+    ...["/usr/bin/env", `PGPASSWORD=${PASSWORD}`, "psql", "-qAt", "--username=postgres", `--host=${host}`, "-c", sql],
   ];
-  expect(await answer(id, [...psql("/var/run/postgresql"), "-c", sql])).toBe("42\n");
-  expect(await answer(id, [...psql("127.0.0.1"), "-c", "SELECT n FROM t"])).toBe("41\n");
-  await stop(id, "postgres");
+  const first = await runPostgres(text);
+  const sql = "CREATE TABLE t (n int); INSERT INTO t VALUES (41); SELECT n + 1 FROM t";
+  expect(await answer(first, psql("/var/run/postgresql", sql), "postgres")).toBe("42\n");
+  await stop(first, "postgres", "postgres");
+  // The volume's owners on the client are those inside the container.
+  expect((await stat(join(volume, "pgdata/PG_VERSION"))).uid).toBeLessThan(1000);
+  const second = await runPostgres(text, first);
+  expect(await answer(second, psql("127.0.0.1", "SELECT n FROM t"), "postgres")).toBe("41\n");
+  await stop(second, "postgres", "postgres");
 }, 240_000);
+
+/** @param earlier an allocation of the job's earlier version */
+async function runPostgres(text: string, earlier?: string): Promise<string> {
+  const job = await nomad.api.parseJob(text, { image: `oci:${layout}:postgres` });
+  await nomad.api.registerJob(job);
+  const isNew = ({ ID }: Allocation) => ID !== earlier;
+  const allocId = (await nomad.api.allocations(job.ID, (found) => found.some(isNew))).find(isNew)?.ID ?? "";
+  await untilRunning(nomad.api, allocId, "postgres", 120_000);
+  return allocId;
+}
 
 test("MariaDB: the same with /run/mysqld", async () => {
   const id = await start("mariadb", { task: 'kill_timeout = "30s"' });
