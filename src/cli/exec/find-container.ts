@@ -6,6 +6,7 @@ import { ContainerSearch, waitForProcess } from "../../nspawn/processes";
 import { nspawnSwitches } from "../../nspawn/switches";
 import { createLogger } from "../../plugin/logger";
 import { Supervisors } from "../../supervisor/supervisors";
+import { hostnameProblem } from "../../values/names";
 
 /**
  * Finds a running container of this driver by its machine's name; the caller closes it.
@@ -17,7 +18,8 @@ export async function findContainer(machine: string) {
   const supervisors = new Supervisors(createLogger("nspawn", () => {}));
   const close = () => supervisors[Symbol.asyncDispose]();
   try {
-    const container = await supervisors.find(machine);
+    // What cannot be a machine's name is not one that an interrupted start has left.
+    const container = hostnameProblem(machine) === undefined ? await supervisors.find(machine) : undefined;
     const pid = container?.mainPid();
     if (container === undefined || pid === undefined) {
       throw new ContainerGoneError(

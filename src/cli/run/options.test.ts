@@ -56,6 +56,7 @@ describe("set-option", () => {
     [["read_only=true"], { read_only: "true" }],
     [["hostname=a=b"], { hostname: "a=b" }],
     [["capability=CAP_A", "capability=CAP_B"], { capability: ["CAP_A", "CAP_B"] }],
+    [['cap_drop=["all"]', "work_dir=/srv"], { cap_drop: ["all"], work_dir: "/srv" }],
     [['tmpfs=["/a","/b"]'], { tmpfs: ["/a", "/b"] }],
     [["environment.A=1", "environment.B=x=y"], { environment: { A: "1", B: "x=y" } }],
     [["bind./srv/a.b=/data"], { bind: { "/srv/a.b": "/data" } }],

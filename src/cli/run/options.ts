@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { HclType, OptionTable } from "../../config/option";
-import { taskOptions } from "../../config/task/options";
+import type { HclType } from "../../config/option";
+import { writableOptions } from "../../config/task/options";
 import { parseJson } from "../../lib/objects";
 import { parseDuration } from "../../values/units";
 import { parseArguments, UsageError } from "../command";
@@ -28,8 +28,7 @@ function assign(config: RawConfig, assignment: string): void {
   const left = assignment.slice(0, equals);
   const value = assignment.slice(equals + 1);
   const [name = "", ...keys] = left.split(".");
-  const table: OptionTable = taskOptions;
-  const row = Object.hasOwn(table, name) ? table[name] : undefined;
+  const row = Object.hasOwn(writableOptions, name) ? writableOptions[name] : undefined;
   if (row === undefined) {
     throw new UsageError(`Unknown option ${JSON.stringify(name)}: "nomad-driver-nspawn docs" lists all options.`);
   }
