@@ -9,10 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
+import { imageCorpus } from "../tools/images/corpus";
 import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
 import { podmanImage } from "../tools/images/podman";
 import { programImages } from "../tools/images/programs";
+import { systemTrees } from "../tools/images/trees";
 import { vmImage } from "../tools/images/vm";
 import { openPrivateView } from "../tools/machines/private-view";
 import { startTestHost } from "../tools/machines/test-host";
@@ -137,6 +139,8 @@ async function images(chosen: readonly Level[]): Promise<void> {
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);
+    await imageCorpus(say);
+    await systemTrees(say);
   }
 }
 

@@ -31,6 +31,7 @@ export interface Level {
 /** Tests with an agent of what the driver does before systemd comes in: refusals, image stores, the files of a release. */
 const independentOfSystemd = [
   "test/nomad/bad-config.test.ts",
+  "test/nomad/doc-hcl.test.ts",
   "test/nomad/images.test.ts",
   "test/nomad/install.test.ts",
 ] as const;

@@ -83,7 +83,7 @@ function absence(files: readonly CdiFile[]): string {
   );
   const has =
     known.length === 0
-      ? "there are none"
+      ? "no specification there has a device; the vendor's program writes one, for NVIDIA nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
       : `there are ${known.slice(0, MOST).join(", ")}${known.length > MOST ? " and others" : ""}`;
   return `is in no specification below /etc/cdi and /var/run/cdi: ${[has, ...broken].join("; ")}`;
 }
@@ -94,12 +94,16 @@ export function cdiNotes({ edits }: CdiSelection): readonly string[] {
     ...(hooks.length === 0
       ? []
       : [
-          `${subject} has hooks, which the driver does not run: ${[...new Set(hooks.map(({ hookName, path }) => `${hookName} ${path}`))].join(", ")}. What they would change in the container, such as links to libraries or the cache of the dynamic linker, has to be in the image or in LD_LIBRARY_PATH.`,
+          `${subject} has hooks, which the driver does not run: ${[...new Set(hooks.map(({ hookName, path }) => `${hookName} ${path}`))].join(", ")}. What they would change in the container, such as links to libraries or the cache of the dynamic linker, has to be in the image, or made by the command, for libraries with "ldconfig" (docs/configuration.md).`,
         ]),
     ...(netDevices.length === 0
       ? []
       : [`${subject} has network devices, which the driver does not move: use network_interface.`]),
-    ...(intelRdt === undefined ? [] : [`${subject} has settings of Intel RDT, which the driver does not make.`]),
+    ...(intelRdt === undefined
+      ? []
+      : [
+          `${subject} has settings of Intel RDT, which the driver does not make: remove intelRdt from it, or set the resources with resctrl on the client.`,
+        ]),
     ...mounts
       .filter(({ type }) => type !== "" && type !== "bind" && type !== "none")
       .map(

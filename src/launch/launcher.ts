@@ -35,6 +35,7 @@ import { preparePayload } from "./payload-wrapper";
 import { execContext, jobSettings, type LaunchPlan, planLaunch, storageLimit, taskOptionsOf } from "./plan";
 import { preparationNote, ReadySocket } from "./readiness";
 import { recordIfMissing, taskRecord, withConfigBlock } from "./record";
+import { recoveredLease } from "./recovered-lease";
 import { followSharedCpus } from "./shared-cpus";
 import { endTurnOnceStarted, startTurns } from "./start-turns";
 
@@ -162,7 +163,8 @@ export class Launcher {
     const overlay = imageOverlays(prepared.rootfs);
     const rootfs = { ...prepared.rootfs, options: { ...prepared.rootfs.options, overlay } };
     const { resolvers } = plan.dns;
-    const network = await reserveNetwork(this.context.networks, machine, plan.network, { boot, resolvers });
+    const warn = (message: string) => this.context.log.warn(message, { machine });
+    const network = await reserveNetwork(this.context.networks, machine, plan.network, { boot, resolvers, warn });
     watch.stage("network");
     const files = await writeMachineFiles(machine, {
       settings: environment.settingsFile,
@@ -201,7 +203,7 @@ export class Launcher {
       ...(recovered?.stopSignal === undefined ? {} : { stopSignal: recovered.stopSignal }),
       changes: changesLimit(await roots.changesOf(ref.machine), storageLimit(own ?? {}, this.context.options())),
       journal: own && this.#journalOf(ref.machine, own, logs),
-      network: await networks.recover(container),
+      network: (await networks.recover(container)) ?? recoveredLease(config, container, own, log),
       warnings: [],
       systemUp: false,
       preparing: "",

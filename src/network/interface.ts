@@ -4,11 +4,14 @@ import { hasIpv6 } from "../linux/sysctl";
 import { parseAddress, parseSubnet } from "../values/ip";
 import type { OwnAddresses } from "./network";
 
-/** An interface in a container, and what it gets. */
-export interface InterfaceSetup extends OwnAddresses {
-  /** Its name, or its kind: systemd-nspawn shortens the names of long ones. */
+/** An interface in a container: its name, or its kind, because systemd-nspawn shortens the names of long ones. */
+export interface InterfaceName {
   readonly name?: string;
   readonly kind?: string;
+}
+
+/** An interface in a container, and what it gets. */
+export interface InterfaceSetup extends InterfaceName, OwnAddresses {
   /** Whether it is set up. */
   readonly up: boolean;
 }
@@ -17,10 +20,10 @@ export interface InterfaceSetup extends OwnAddresses {
 const MOST = 1000;
 
 /** Whether an interface is in a container's network namespace. @param namespace as inNetworkNamespace() takes it */
-export function hasInterface(namespace: string, wanted: Pick<InterfaceSetup, "name" | "kind">): boolean {
+export function hasInterface(namespace: string, wanted: InterfaceName): boolean {
   return inNetworkNamespace(namespace, () => {
     using links = new Links(MOST);
-    return find(links, wanted) !== undefined;
+    return findInterface(links, wanted) !== undefined;
   });
 }
 
@@ -33,7 +36,7 @@ export function hasInterface(namespace: string, wanted: Pick<InterfaceSetup, "na
 export function setUpInterface(namespace: string, setup: InterfaceSetup): void {
   inNetworkNamespace(namespace, () => {
     using links = new Links(MOST);
-    const link = find(links, setup);
+    const link = findInterface(links, setup);
     if (link === undefined) return;
     if (setup.mac !== undefined) links.setMac(link.index, setup.mac);
     if (setup.up) links.setUp(link.index);
@@ -47,6 +50,7 @@ export function setUpInterface(namespace: string, setup: InterfaceSetup): void {
   });
 }
 
-function find(links: Links, { name, kind }: Pick<InterfaceSetup, "name" | "kind">): Link | undefined {
+/** An interface of the namespace that the links are of. */
+export function findInterface(links: Links, { name, kind }: InterfaceName): Link | undefined {
   return links.links().find((link) => (name === undefined ? link.kind === kind : link.name === name));
 }

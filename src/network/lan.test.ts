@@ -8,10 +8,11 @@ const plan = (more: Partial<LanNetwork> = {}): LanNetwork => ({
   interfaces: ["eth0"],
   ...more,
 });
+const warn = () => {};
 const own = { addresses: ["192.0.2.9/24", "2001:db8::9/64"], gateways: ["192.0.2.1"], mac: "02:00:00:00:00:01" };
 
 test("a booted system's networkd asks for an address, or keeps to that of the job", async () => {
-  const job = { boot: true, resolvers: "nameserver 192.0.2.53\n" };
+  const job = { boot: true, resolvers: "nameserver 192.0.2.53\n", warn };
   const asks = await lanNetwork.reserve("web", plan({ via: "ipvlan" }), job);
   expect(asks).toMatchObject({
     addresses: [],
@@ -28,12 +29,13 @@ test("a booted system's networkd asks for an address, or keeps to that of the jo
   );
 });
 
-test("a command without an address is reported", async () => {
-  const job = { boot: false, resolvers: undefined };
-  const { warnings, networkd } = await lanNetwork.reserve("web", plan({ via: "interface" }), job);
+test("a command without an address is reported where none is requested", async () => {
+  const job = { boot: false, resolvers: undefined, warn };
+  const { warnings, networkd } = await lanNetwork.reserve("web", plan({ via: "ipvlan" }), job);
   expect(warnings).toEqual([
-    "The container has no address on its interface eth0 unless its program assigns one: set ipv4_address or ipv6_address.",
+    "The container has no address on its ipvlan interface unless its program assigns one: set ipv4_address or ipv6_address.",
   ]);
   expect(networkd).toBeUndefined();
-  expect((await lanNetwork.reserve("web", plan({ own }), job)).warnings).toEqual([]);
+  for (const other of [plan({ own }), plan(), plan({ via: "interface" })])
+    expect((await lanNetwork.reserve("web", other, job)).warnings).toEqual([]);
 });

@@ -7,6 +7,8 @@ export interface NetworkJob {
   readonly boot: boolean;
   /** Text of a resolv.conf(5) with name servers that the container reaches. */
   readonly resolvers: string | undefined;
+  /** Gets a sentence for the log, about what happens to the network later. */
+  readonly warn: (message: string) => void;
 }
 
 /** The network of a container before its start. */

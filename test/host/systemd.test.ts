@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FingerprintResponse_HealthState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { becomesTrue } from "../../src/lib/deadline";
-import { driverBinary } from "../../tools/build/project";
+import { driverBinary, projectRoot } from "../../tools/build/project";
 import { attempt, run } from "../../tools/command";
 import { type Fixture, failure, shell, useFixture } from "../protocol/fixture";
 import { removeDefaultStore } from "../support/default-store";
@@ -34,6 +34,15 @@ async function property(unit: string, name: string): Promise<string> {
   const { stdout } = await run(["systemctl", "show", "--value", `--property=${name}`, unit]);
   return stdout.trim();
 }
+
+test("every switch of this systemd-nspawn has a row in docs/parity.md", async () => {
+  const { stdout } = await run(["systemd-nspawn", "--help"]);
+  const switches = [...new Set(Array.from(stdout.matchAll(/--[a-z][a-z0-9-]+/g), ([name]) => name))];
+  expect(switches.length).toBeGreaterThan(50);
+  const page = await Bun.file(join(projectRoot, "docs/parity.md")).text();
+  const group = /^--forward-journal-/;
+  expect(switches.filter((name) => !group.test(name) && !page.includes(`\`${name}`))).toEqual([]);
+});
 
 describe("the task's unit", () => {
   test("has the limits, and the properties that the operator allows", async () => {

@@ -41,7 +41,7 @@ async function stopped(id: string, allocId: string, task: string) {
 
 test("every example job is run by a test, and listed in the directory's README", async () => {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
-  const own = ["examples", "job-examples", "network"].map((name) => `${name}.test.ts`);
+  const own = ["examples", "images", "job-examples", "network"].map((name) => `${name}.test.ts`);
   const files = [...own, "../programs/podman.test.ts", "../programs/programs.test.ts"];
   const texts = await Promise.all(files.map((file) => readFile(join(import.meta.dir, file), "utf8")));
   const run = (name: string) => texts.some((text) => text.includes(`job("${name}")`) || text.includes(`/${name}"`));
@@ -209,6 +209,22 @@ test("artifact-image.hcl runs an archive that Nomad has downloaded", async () =>
   const { allocId } = await runJob(nomad.api, await job("artifact-image.hcl"), { url: `${site.url}/app.oci.tar.gz` });
   expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
   expect(await nomad.api.logs(allocId, "program")).toBe("Hello from an artifact, as user 1000\n");
+}, 120_000);
+
+test("archive-image.hcl runs one image of an archive that Nomad has downloaded", async () => {
+  await using site = await startDownloadSite();
+  const file = join(site.directory, "team.oci.tar");
+  for (const tag of ["web", "worker"]) {
+    const image = await writeImage(join(images, tag), "1", [{ archive: await archiveOf(busybox) }], {
+      Cmd: ["/bin/echo", tag],
+    });
+    await run(["skopeo", "copy", "--quiet", image, `oci:${join(images, "several")}:${tag}`]);
+  }
+  await run(["tar", "--create", `--file=${file}`, `--directory=${join(images, "several")}`, "."]);
+  const variables = { url: `${site.url}/team.oci.tar`, tag: "web" };
+  const { allocId } = await runJob(nomad.api, await job("archive-image.hcl"), variables);
+  expect(lastExit(await untilDead(nomad.api, allocId, "program", 60_000))).toMatchObject({ ExitCode: 0 });
+  expect(await nomad.api.logs(allocId, "program")).toBe("web\n");
 }, 120_000);
 
 test("an artifact that Nomad has unpacked is a layout", async () => {

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { featuresOf } from "../../src/nspawn/features";
+import { readNspawn } from "../../src/nspawn/installation";
 import { run } from "../../tools/command";
 import { busyboxImage, debianImage } from "../../tools/images/images";
 import type { TaskState } from "./harness/api";
@@ -205,4 +209,29 @@ test("the node shows the driver's capabilities", async () => {
     "driver.nspawn.supervisor": "systemd",
     "driver.nspawn.network": expect.stringContaining("host"),
   });
+});
+
+test("a stack of mounts is a root where systemd-nspawn makes one of it, and a sentence elsewhere", async () => {
+  const directory = await mkdtemp("/var/tmp/stack-");
+  try {
+    const image = join(directory, "web.mstack");
+    await mkdir(join(directory, "top/etc"), { recursive: true });
+    await writeFile(join(directory, "top/etc/mark"), "of the upper layer\n");
+    await mkdir(image);
+    await symlink(busybox, join(image, "layer@0"));
+    await symlink(join(directory, "top"), join(image, "layer@1"));
+    const config = shell(image, "cat /etc/mark", { user_namespacing: false });
+    const { allocId, state } = await finished("stack", config);
+    const { version = 0 } = (await readNspawn()) ?? {};
+    if (!featuresOf(version).mountStacks) {
+      expect(eventTexts(state).join("\n")).toContain(
+        `"${image}" is a stack of mounts (systemd.mstack(7)): it needs systemd-nspawn 260, and this client has ${version}.`,
+      );
+      return;
+    }
+    expect(lastExit(state)).toMatchObject({ ExitCode: 0 });
+    expect(await nomad.api.logs(allocId, "main")).toBe("of the upper layer\n");
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 });

@@ -1,8 +1,7 @@
-/** Images of real tools, each run by an agent: umoci, buildah, podman and skopeo in all their formats, and mmdebstrap's trees. */
+/** Container images of real tools, each run by an agent: umoci, buildah, podman and skopeo in all their formats. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { imageCorpus } from "../../tools/images/corpus";
 import { eventTexts, lastExit, runJob, untilDead } from "../nomad/harness/jobs";
 import { type Nomad, startNomad } from "../nomad/harness/nomad";
@@ -79,21 +78,3 @@ test("container images in every format of umoci, buildah, podman and skopeo", as
   );
   expect(Object.fromEntries(outputs)).toEqual(Object.fromEntries(images));
 }, 600_000);
-
-test("mmdebstrap's disk image and archive", async () => {
-  const command = ["/usr/bin/busybox", "echo", "runs"];
-  const shared = { boot: false, network_veth: false, command };
-  expect(await printed("ext4", { ...shared, image: join(corpus, "tree.ext4"), read_only: true })).toBe("runs\n");
-  const image_download = { url: join(corpus, "tree.tar"), type: "tar" };
-  const { allocId } = await runJob(
-    nomad.api,
-    jobFile({ id: "tar", config: { ...shared, image: "corpus-tree" } }).replace(
-      "config {",
-      `config {\nimage_download {\nurl = ${JSON.stringify(image_download.url)}\ntype = "tar"\n}`,
-    ),
-  );
-  const state = await untilDead(nomad.api, allocId, "main", 120_000);
-  await rm("/var/lib/machines/corpus-tree", { recursive: true, force: true });
-  expect([lastExit(state).ExitCode, eventTexts(state).join("\n")]).toEqual([0, expect.anything()]);
-  expect(await nomad.api.logs(allocId, "main")).toBe("runs\n");
-}, 240_000);

@@ -2,6 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, rm, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { debianImage } from "../../tools/images/images";
 import { watchEvents } from "../support/event-watch";
 import { exec } from "../support/exec";
 import { type Fixture, shell, useFixture } from "./fixture";
@@ -15,6 +17,8 @@ useFixture((opened) => {
 const VENDOR = "/etc/cdi/nomad-test.json";
 const NVIDIA = "/var/run/cdi/nomad-test.yaml";
 beforeAll(async () => {
+  // As drivers' libraries: by its full name, without the links that programs look for; no container has this one.
+  const [library = ""] = await Array.fromAsync(new Bun.Glob("/usr/lib/*/libjansson.so.4.*").scan("/"));
   const spec = {
     cdiVersion: "0.6.0",
     kind: "nomad.test/device",
@@ -28,6 +32,13 @@ beforeAll(async () => {
           ],
           env: ["CDI_DEVICE=fuse"],
           additionalGids: [44],
+        },
+      },
+      {
+        name: "library",
+        containerEdits: {
+          mounts: [{ hostPath: library, containerPath: `/usr/lib/${basename(library)}`, options: ["ro"] }],
+          deviceNodes: [{ path: "/dev/dri/card0", hostPath: "/dev/null" }],
         },
       },
       { name: "gone", containerEdits: { deviceNodes: [{ path: "/dev/no-such" }] } },
@@ -72,6 +83,13 @@ test("what is not done is said by an event", async () => {
   await using events = watchEvents(bench.client());
   await bench.started(shell(bench.busybox, "true", fuse));
   await events.waitFor("has hooks, which the driver does not run: createContainer /usr/bin/vendor-hook");
+});
+
+test("ldconfig makes what a hook would: the links of libraries; directories of nodes are open to all users", async () => {
+  const find = "ls /usr/lib/libjansson.so.4 2>/dev/null || echo missing";
+  const script = `${find}; ldconfig; ${find}; ldconfig -p | grep -c libjansson.so.4; stat -c %a /dev/dri`;
+  const config = { cdi_devices: ["nomad.test/device=library"], image: await debianImage() };
+  expect(await inside(bench, script, config)).toBe("missing\n/usr/lib/libjansson.so.4\n1\n755\n");
 });
 
 test("a command in the container has the variables too, also after a restart of the plugin", async () => {

@@ -1,6 +1,10 @@
 /** Addresses that a job chooses, and interfaces of the client in a container. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { becomesTrue } from "../../src/lib/deadline";
 import { attempt, run } from "../../tools/command";
 import { debianImage } from "../../tools/images/images";
 import { startExec } from "../support/exec";
@@ -26,6 +30,28 @@ useFixture(
 afterAll(async () => {
   await attempt(["ip", "link", "delete", BRIDGE]);
 });
+
+/** busybox's DHCP server, with ten addresses of 198.18.3.0/24. */
+async function startDhcpServer(link: string) {
+  const directory = await mkdtemp(join(tmpdir(), "dhcp-"));
+  const lines = ["start 198.18.3.20", "end 198.18.3.29", `interface ${link}`, "option subnet 255.255.255.0"];
+  const files = [`lease_file ${directory}/leases`, `pidfile ${directory}/pid`, "option router 198.18.3.1"];
+  await writeFile(join(directory, "conf"), `${[...lines, ...files].join("\n")}\n`);
+  await writeFile(join(directory, "leases"), "");
+  const server = Bun.spawn(["busybox", "udhcpd", "-f", join(directory, "conf")], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  return {
+    get exitCode() {
+      return server.exitCode;
+    },
+    async [Symbol.asyncDispose]() {
+      server.kill("SIGKILL");
+      await server.exited;
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
 
 const BOOT_MS = 60_000;
 const SHOW =
@@ -106,6 +132,34 @@ describe("interfaces of the client", () => {
       const script = "ls /sys/class/net; ping -c 1 -W 5 198.18.2.1";
       expect(await inside(bench, script, more)).toMatch(/^lo\nown-moved\n[\s\S]*1 packets received/);
     } finally {
+      await attempt(["ip", "link", "delete", "own-peer"]);
+    }
+  });
+
+  test.each([
+    ["an interface of the client", { network: "none", network_interface: ["own-moved"] }, "own-moved"],
+    ["macvlan", { network: "macvlan:own-moved" }, "mv-own-moved"],
+  ])("a command without an address gets one by DHCP: %s", async (_, options, name) => {
+    await run(["ip", "link", "add", "own-moved", "type", "veth", "peer", "name", "own-peer"]);
+    await run(["ip", "address", "add", "198.18.3.1/24", "dev", "own-peer"]);
+    for (const link of ["own-peer", "own-moved"]) await run(["ip", "link", "set", link, "up"]);
+    await using server = await startDhcpServer("own-peer");
+    const script = `until ip route | grep -q default; do sleep 0.05; done; ip -o -4 address show dev ${name}; ip route; sleep 1000`;
+    const config = { ...options, network_veth: true };
+    const task = await bench.task(shell(bench.busybox, script, config));
+    try {
+      const handle = await bench.start(task);
+      await task.stdout.waitFor(/198\.18\.3\.\d+\/24[\s\S]*default via 198\.18\.3\.1/);
+      const address = async () => (await bench.client().inspectTask(task.id)).networkOverride?.addr;
+      const first = await address();
+      expect(first).toMatch(/^198\.18\.3\.2\d$/);
+      await bench.replacePlugin();
+      await bench.client().recoverTask(handle);
+      const kept = async () => (await address()) === first;
+      expect(await becomesTrue(kept, { firstMs: 5, longestMs: 50, timeoutMs: 20_000 })).toBe(true);
+      expect(server.exitCode).toBeNull();
+    } finally {
+      await bench.client().destroyTask(task.id, true);
       await attempt(["ip", "link", "delete", "own-peer"]);
     }
   });

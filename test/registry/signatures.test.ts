@@ -146,6 +146,20 @@ describe("accepted", () => {
     expect(await output("ok/ed:1")).toBe("one\n");
   });
 
+  test("by a bundle of cosign 3, which has no name", async () => {
+    await push(plain, "ok/bundle:1");
+    const rsa = await signing.opensslKey(directory, "RSA");
+    await signing.putBundle(repository("ok/bundle"), await digestAt("ok/bundle", "1"), { directory, key: rsa });
+    await require(signedBy([rsa]));
+    expect(await refused("ok/bundle:1")).toContain("which needs matchDigest as signedIdentity");
+    await require(signedBy([key], { signedIdentity: { type: "matchDigest" } }));
+    expect(await refused("ok/bundle:1")).toContain("not made by a key of the policy");
+    await require(signedBy([rsa], { signedIdentity: { type: "matchDigest" } }));
+    expect(await output("ok/bundle:1")).toBe("one\n");
+    // Of the store, by the signature that it keeps.
+    expect(await output("ok/bundle:1", { pull: "never" })).toBe("one\n");
+  });
+
   test("a stored image while the registry is down, unless the policy has become stricter", async () => {
     await using soon = await startRegistry();
     const name = `${soon.host}/app:1`;

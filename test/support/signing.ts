@@ -132,6 +132,43 @@ export class RawRepository {
   }
 }
 
+/**
+ * Stores a Sigstore bundle as a referrer of an image, as cosign 3 does at a registry without the interface for referrers (its
+ * specs/BUNDLE_SPEC.md); the DSSE envelope is signed by openssl.
+ */
+export async function putBundle(
+  repository: RawRepository,
+  image: string,
+  { directory, key }: { readonly directory: string; readonly key: SigningKey },
+): Promise<void> {
+  const type = "application/vnd.dev.sigstore.bundle.v0.3+json";
+  const payload = JSON.stringify({
+    _type: "https://in-toto.io/Statement/v1",
+    subject: [{ digest: { sha256: image.replace("sha256:", "") } }],
+    predicateType: "https://sigstore.dev/cosign/sign/v1",
+    predicate: {},
+  });
+  const payloadType = "application/vnd.in-toto+json";
+  const signed = Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} ${payload}`);
+  const sig = await opensslSignature(directory, key, signed);
+  const dsseEnvelope = { payload: Buffer.from(payload).toString("base64"), payloadType, signatures: [{ sig }] };
+  const verificationMaterial = { publicKey: { hint: "key" } };
+  const bundle = Buffer.from(JSON.stringify({ mediaType: type, verificationMaterial, dsseEnvelope }));
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const empty = Buffer.from("{}");
+  const manifest = {
+    ...{ schemaVersion: 2, mediaType, artifactType: type },
+    config: { mediaType: "application/vnd.oci.empty.v1+json", digest: await repository.putBlob(empty), size: 2 },
+    layers: [{ mediaType: type, digest: await repository.putBlob(bundle), size: bundle.length }],
+    subject: { mediaType, digest: image, size: (await repository.manifest(image)).length },
+  };
+  const digest = await repository.putManifest("bundle", manifest);
+  const size = JSON.stringify(manifest).length;
+  const index = "application/vnd.oci.image.index.v1+json";
+  const manifests = [{ mediaType, digest, size, artifactType: type }];
+  await repository.putManifest(image.replace(":", "-"), { schemaVersion: 2, mediaType: index, manifests });
+}
+
 /** "sha256:…" of some bytes. */
 export function digestOf(bytes: Buffer): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;

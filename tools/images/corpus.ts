@@ -1,4 +1,4 @@
-/** Images as umoci, buildah, podman, skopeo and mmdebstrap make them: what real tools write, not what this project expects. */
+/** Container images as umoci, buildah, podman and skopeo make them: what real tools write, not what this project expects. */
 
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,18 +21,21 @@ const builder: DebianTree = {
   links: {},
 };
 
-/** A tree of one program, which mmdebstrap writes in several formats by the name of the target. */
-const mmdebstrap = ["--quiet", "--mode=root", "--variant=extract", "--include=busybox-static"];
-const formats = ["tree.tar", "tree.ext4"] as const;
+/** Archives that are also there as a program compresses them. */
+const compressed = [
+  ["xz", "skopeo-oci.tar"],
+  ["zstd", "podman-oci.tar"],
+  ["bzip2", "buildah-docker.tar"],
+] as const;
 
 const script = join(import.meta.dir, "corpus.sh");
 
-/** The directory with the images. The files and layouts are those that corpus.sh names, and tree.tar and tree.ext4. */
+/** The directory with the images. The files and layouts are those that corpus.sh names, and some of them compressed. */
 export async function imageCorpus(say?: (line: string) => void): Promise<string> {
   const text = await readFile(script, "utf8");
   const recipe: Recipe = {
     name: "corpus",
-    inputs: { builder, text, mmdebstrap, formats },
+    inputs: { builder, text, compressed },
     build: (directory) => buildCorpus(directory, text),
   };
   return cached(recipe, say);
@@ -50,12 +53,7 @@ async function buildCorpus(directory: string, text: string): Promise<void> {
     ...[...binds, "--capability=all", "--private-network", "--console=pipe", "/bin/bash", "/corpus.sh"],
   ]);
   await rm(root, { recursive: true });
-  for (const format of formats) await run(["mmdebstrap", ...mmdebstrap, "trixie", join(directory, format)]);
-  for (const [program, file] of [
-    ["xz", "skopeo-oci.tar"],
-    ["zstd", "podman-oci.tar"],
-    ["bzip2", "buildah-docker.tar"],
-  ] as const) {
+  for (const [program, file] of compressed) {
     const copy = join(directory, `${program}-${file}`);
     await copyFile(join(directory, file), copy);
     await run([program, "-q", ...(program === "zstd" ? ["--rm"] : []), copy]);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { BUNDLE_TYPE } from "../signature/bundle";
 import { type Descriptor, SourceError, type SourceProblem } from "../source";
 import { imageSignatures, referrersOf, signaturesOf } from "./signatures";
 
@@ -28,10 +29,17 @@ describe("a signature's manifest", () => {
   ])("with %s has none", (_, text) => expect(signaturesOf(text)).toEqual([]));
 });
 
+test("a bundle has its signature in itself", () => {
+  const bundle = { mediaType: BUNDLE_TYPE, digest: hex("1"), size: 3000, annotations: null };
+  const { annotations: _, ...descriptor } = bundle;
+  expect(signaturesOf(manifest(bundle))).toEqual([{ descriptor, signature: undefined }]);
+  expect(signaturesOf(manifest({ ...bundle, size: 1e9 }))).toEqual([]);
+});
+
 test("of a list of referrers only signatures count", () => {
   const others = [{ digest: hex("2"), artifactType: "application/spdx+json" }, { digest: hex("3") }];
-  expect(referrersOf(list({ digest: hex("1"), artifactType: ARTIFACT }, ...others))).toEqual([hex("1")]);
-  expect(referrersOf("<html>")).toEqual([]);
+  expect(referrersOf(list({ digest: hex("1"), artifactType: ARTIFACT }, ...others), ARTIFACT)).toEqual([hex("1")]);
+  expect(referrersOf("<html>", ARTIFACT)).toEqual([]);
 });
 
 /** A repository with these manifests; undefined referrers: the registry has no such interface. */
@@ -77,6 +85,17 @@ describe("an image's signatures", () => {
   ])("are found by a tag if the registry %s referrers", async (_, answer) => {
     const manifests = { [tag]: list(referrer), [hex("b")]: manifest(layer("2")) };
     expect(await read(repository(manifests, answer))).toEqual(["payload 2: signature 2"]);
+  });
+  test("are also in bundles", async () => {
+    const envelope = { payload: "e30=", payloadType: "t", signatures: [{ sig: "of the bundle" }] };
+    const bundle = JSON.stringify({ mediaType: BUNDLE_TYPE, dsseEnvelope: envelope });
+    const manifests = {
+      [tag]: list({ digest: hex("b"), artifactType: BUNDLE_TYPE }),
+      [hex("b")]: manifest({ mediaType: BUNDLE_TYPE, digest: hex("1"), size: 10 }),
+    };
+    const content = async () => Buffer.from(bundle);
+    expect(await read({ ...repository(manifests), content })).toEqual(["{}: of the bundle"]);
+    expect(await read(repository(manifests))).toEqual([]);
   });
   test("do not exist", async () => expect(await read(repository({}))).toEqual([]));
   test("cannot be asked for", async () => expect(read(repository({}, "server", true))).rejects.toThrow(SourceError));

@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { ImageReference } from "../../values/image-reference";
 import { identityMatches } from "./identity";
-import { type ImageSignature, isSignedBy, parsePayload } from "./payload";
+import { claimsOf, type ImageSignature, isSignedBy } from "./payload";
 import type { IdentityRule, Requirement } from "./policy-file";
 
 /** A requirement with its keys, which were read from their files. */
@@ -73,10 +73,14 @@ function signatureProblem(
   signature: ImageSignature,
 ): string | undefined {
   if (!isSignedBy(signature, keys)) return "not made by a key of the policy, or changed afterwards";
-  const claim = parsePayload(signature.payload);
-  if (claim === undefined) return "not the signature of an image";
-  if (!digests.includes(claim.digest)) return `made for ${shown(claim.digest)}`;
+  const claims = claimsOf(signature);
+  const [first] = claims ?? [];
+  if (claims === undefined || first === undefined) return "not the signature of an image";
+  const claim = claims.find(({ digest }) => digests.includes(digest));
+  if (claim === undefined) return `made for ${shown(first.digest)}`;
   if (identityMatches(signedIdentity, reference, claim.reference)) return undefined;
+  if (claim.reference === undefined)
+    return "made for the digest, without the name of a repository as cosign 3 writes it, which needs matchDigest as signedIdentity";
   const hint = /[:@][^/]*$/.test(claim.reference)
     ? ""
     : ", a name without a tag as cosign writes it, which needs matchRepository or exactRepository as signedIdentity";

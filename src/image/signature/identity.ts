@@ -5,10 +5,11 @@ import type { IdentityRule } from "./policy-file";
  * Whether a signature's identity is the one that a rule wants for an image (containers-policy.json(5), "signedIdentity").
  *
  * @param image as the job names it
- * @param signed the signature's docker-reference
+ * @param signed the name that the signer gave the image; undefined if the signature has only its digest, which was compared already
  */
-export function identityMatches(rule: IdentityRule, image: ImageReference, signed: string): boolean {
-  const claimed = complete(signed);
+export function identityMatches(rule: IdentityRule, image: ImageReference, signed: string | undefined): boolean {
+  if (rule.type === "matchDigest") return true;
+  const claimed = signed === undefined ? undefined : complete(signed);
   if (claimed === undefined) return false;
   switch (rule.type) {
     case "matchExact":

@@ -1,7 +1,7 @@
 /**
  * Which container images may run, by their signatures. A *policy* is a file in the format of containers-policy.json(5), as podman and
  * skopeo use it: it has *requirements* for *scopes*, which are names of images or prefixes of them (requirements.ts). A *signature* is a
- * signed *payload* that names an image's digest and its *identity*, the reference that the signer gave it (payload.ts, identity.ts);
+ * signed *payload* that names an image's digest and its *identity*, the reference that the signer gave it (payload.ts, bundle.ts, identity.ts);
  * cosign and skopeo store them at the registry beside the image (../registry/signatures.ts). evaluate.ts decides. Nothing here asks a
  * server: keys are the operator's files, and neither certificates of a signing service nor transparency logs are used.
  */
@@ -19,9 +19,12 @@ export class PolicyError extends RecoverableError {
   }
 }
 
-/** What an image's signature has to claim about the image (containers-policy.json(5), "signedIdentity"). */
+/**
+ * What an image's signature has to claim about the image (containers-policy.json(5), "signedIdentity"). `matchDigest` is of this driver: the
+ * image's digest is enough, because cosign 3 signs no name.
+ */
 export type IdentityRule =
-  | { readonly type: "matchExact" | "matchRepoDigestOrExact" | "matchRepository" }
+  | { readonly type: "matchExact" | "matchRepoDigestOrExact" | "matchRepository" | "matchDigest" }
   | { readonly type: "exactReference"; readonly dockerReference: string }
   | { readonly type: "exactRepository"; readonly dockerRepository: string }
   | { readonly type: "remapIdentity"; readonly prefix: string; readonly signedPrefix: string };
@@ -51,7 +54,7 @@ export interface Policy {
 
 const filled = v.pipe(v.string(), v.minLength(1));
 const identity = v.variant("type", [
-  v.strictObject({ type: v.picklist(["matchExact", "matchRepoDigestOrExact", "matchRepository"]) }),
+  v.strictObject({ type: v.picklist(["matchExact", "matchRepoDigestOrExact", "matchRepository", "matchDigest"]) }),
   v.strictObject({ type: v.literal("exactReference"), dockerReference: filled }),
   v.strictObject({ type: v.literal("exactRepository"), dockerRepository: filled }),
   v.strictObject({ type: v.literal("remapIdentity"), prefix: filled, signedPrefix: filled }),

@@ -10,7 +10,7 @@ import { digestName, type StorePaths } from "./store-format";
 /** A file of signatures; they are verified again whenever they are used. */
 const schema = v.object({
   version: v.literal(1),
-  signatures: v.array(v.object({ payload: v.string(), signature: v.string() })),
+  signatures: v.array(v.object({ payload: v.string(), payloadType: v.optional(v.string()), signature: v.string() })),
 });
 
 /** The signatures that were fetched for an image of the store; none if it was not needed. */
@@ -18,8 +18,9 @@ export async function storedSignatures(paths: StorePaths, digest: string): Promi
   const text = await readFile(signaturesPath(paths, digest), "utf8").catch(ignoreMissing);
   const parsed = v.safeParse(schema, parseJson(text ?? ""));
   if (!parsed.success) return [];
-  return parsed.output.signatures.map(({ payload, signature }) => ({
+  return parsed.output.signatures.map(({ payload, payloadType, signature }) => ({
     payload: Buffer.from(payload, "base64"),
+    ...(payloadType === undefined ? {} : { payloadType }),
     signature,
   }));
 }
@@ -32,7 +33,7 @@ export async function storeSignatures(
 ): Promise<void> {
   const record = {
     version: 1,
-    signatures: signatures.map(({ payload, signature }) => ({ payload: payload.toString("base64"), signature })),
+    signatures: signatures.map(({ payload, ...its }) => ({ payload: payload.toString("base64"), ...its })),
   };
   await writeAtomically(signaturesPath(paths, digest), `${JSON.stringify(record)}\n`);
 }

@@ -48,6 +48,7 @@ const service = v.looseObject({ Address: v.string(), Port: v.number() });
 const job = v.looseObject({ ID: v.string() });
 const evaluation = v.looseObject({ ID: v.string(), Status: v.string(), StatusDescription: v.optional(v.string()) });
 const registered = v.looseObject({ EvalID: v.string() });
+const validation = v.looseObject({ Error: v.optional(v.string(), ""), DriverConfigValidated: v.boolean() });
 const agentSelf = v.looseObject({ stats: v.looseObject({ client: v.looseObject({ node_id: v.string() }) }) });
 
 export type TaskEvent = v.InferOutput<typeof taskEvent>;
@@ -56,6 +57,7 @@ export type Allocation = v.InferOutput<typeof allocation>;
 export type Node = v.InferOutput<typeof node>;
 export type Service = v.InferOutput<typeof service>;
 export type Job = v.InferOutput<typeof job>;
+export type Validation = v.InferOutput<typeof validation>;
 export type Evaluation = v.InferOutput<typeof evaluation>;
 
 /** Thrown for a response other than 200; the message is the agent's. */
@@ -107,6 +109,12 @@ export class NomadApi {
     const body = { JobHCL: hcl, Canonicalize: true, Variables: given.join("") };
     const answer = await this.request("POST", "/v1/jobs/parse", body);
     return v.parse(job, await answer.json());
+  }
+
+  /** What the server says about a job before it is registered, as for `nomad job validate`. */
+  async validateJob(definition: Job): Promise<Validation> {
+    const answer = await this.request("POST", "/v1/validate/job", { Job: definition });
+    return v.parse(validation, await answer.json());
   }
 
   /** Registers a job; returns its evaluation's id. */
