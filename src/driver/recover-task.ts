@@ -6,8 +6,19 @@ import { decodeTaskState } from "../task/task-handle";
 import type { Services } from "./services";
 import { forwardTaskEvents, taskIdentity } from "./task-events";
 
+/** Recovers a task, and counts that; see recover(). */
+export async function recoverTask(services: Services, request: RecoverTaskRequest): Promise<void> {
+  let result: "success" | "failure" = "failure";
+  try {
+    await recover(services, request);
+    result = "success";
+  } finally {
+    services.metrics.add("nomad_nspawn_recoveries_total", { result });
+  }
+}
+
 /** Recovers a task that an earlier plugin process, or this one, started; it may be running or have exited meanwhile. */
-export async function recoverTask(services: Services, { handle }: RecoverTaskRequest): Promise<void> {
+async function recover(services: Services, { handle }: RecoverTaskRequest): Promise<void> {
   const config = handle?.config;
   if (handle === undefined || config === undefined) throw new Error("RecoverTask: the request has no handle.");
   const { tasks, launcher, dangling, log } = services;

@@ -15,6 +15,8 @@ import type { DanglingReconciler } from "../task/dangling-reconciler";
 import type { TaskEvents } from "../task/events";
 import type { StatsTicker } from "../task/stats";
 import type { TaskRegistry } from "../task/task-registry";
+import type { MetricRegistry } from "../telemetry/registry";
+import type { StartSubject, StartWatch } from "../telemetry/start-watch";
 import type { HostProbe } from "./host-probe";
 import type { Lifecycle } from "./lifecycle";
 import type { LiveConfig } from "./live-config";
@@ -30,6 +32,9 @@ export interface Services {
   readonly launcher: Launcher;
   readonly dangling: DanglingReconciler;
   readonly lifecycle: Lifecycle;
+  readonly metrics: MetricRegistry;
+  /** Measures the start of a task, for metrics, traces and the log. */
+  readonly watchStart: (subject: StartSubject) => StartWatch;
   /** Finds firewall chains that drop what containers send. */
   readonly forwardPolicy: ForwardPolicy;
   /** Schedules the removal of images that no task uses any more. */

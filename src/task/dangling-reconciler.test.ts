@@ -44,6 +44,7 @@ function fixture({ failures = 0, container = true, held = Promise.resolve() } = 
       onRun = Promise.withResolvers();
       return [...machines].filter(([, owner]) => owner === client).map(([machine]) => machine);
     },
+    onRemoved: () => {},
     onStart: () => {
       starts.count += 1;
     },

@@ -16,6 +16,8 @@ interface ReconcilerContext {
   readonly machinesOf: (client: string) => Promise<readonly string[]>;
   /** Called once, when the agent uses this process: for garbage that an earlier process left, such as images. */
   readonly onStart: () => void;
+  /** Called for each dangling machine that was removed. */
+  readonly onRemoved: () => void;
 }
 
 /**
@@ -64,7 +66,9 @@ export class DanglingReconciler {
     for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
       log.warn("removing dangling container", { machine });
-      complete = (await this.#remove(machine, () => launcher.discard(machine))) && complete;
+      const removed = await this.#remove(machine, () => launcher.discard(machine));
+      if (removed) this.context.onRemoved();
+      complete = removed && complete;
     }
     for (const task of tasks.undestroyed()) {
       const { machine } = task.container.ref;

@@ -63,8 +63,10 @@ const RECORD_MS = 5_000;
 const LAST_LINES_MS = 500;
 
 /** What following a container needs besides its files. */
-interface FollowContext {
+export interface FollowContext {
   warn(message: string): void;
+  /** Called when its shim was killed before the container had exited. */
+  readonly shimKilled?: () => void;
 }
 
 /**
@@ -185,7 +187,9 @@ export class ShimContainer implements Container {
   async #onShimGone(): Promise<void> {
     if (this.#exit !== undefined) return;
     try {
-      this.#settle(readExit(this.#files) ?? (await abandoned(this.#layout, this.#files, this.ref)));
+      const recorded = readExit(this.#files);
+      if (recorded === undefined) this.#context.shimKilled?.();
+      this.#settle(recorded ?? (await abandoned(this.#layout, this.#files, this.ref)));
     } catch (error) {
       this.#settle(lostExit(error));
     }
