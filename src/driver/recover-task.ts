@@ -4,7 +4,7 @@ import { recordEvent } from "../machine/event-log";
 import { Task } from "../task/task";
 import { decodeTaskState } from "../task/task-handle";
 import type { Services } from "./services";
-import { forwardTaskEvents, taskIdentity } from "./task-events";
+import { forwardTaskEvents, taskFields, taskIdentity } from "./task-events";
 
 /** Recovers a task, and counts that; see recover(). */
 export async function recoverTask(services: Services, request: RecoverTaskRequest): Promise<void> {
@@ -27,13 +27,14 @@ async function recover(services: Services, { handle }: RecoverTaskRequest): Prom
   // A restarted agent may reattach to its earlier plugin process, which still has its tasks.
   if (tasks.has(identity.id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
+  services.names.learn(ref.machine, taskFields(config));
   dangling.start(clientOf(config));
   const task = await tasks.add(
     identity.id,
     ref.machine,
     async () => new Task(identity, await launcher.attach(config, ref), startedAt),
   );
-  log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
+  log.info("container recovered", { machine: ref.machine });
   recordEvent(ref.machine, { at: Date.now(), message: "Recovered by another process of the plugin" });
   forwardTaskEvents(services, task);
 }

@@ -34,14 +34,17 @@ export async function startTask(
 ): Promise<Response> {
   if (config === undefined) throw rpcError(new Error("StartTask: the request has no task."));
   const machine = machineName(config.name, config.allocId);
-  const watch = services.watchStart({ ...taskFields(config), machine });
+  const names = taskFields(config);
+  services.names.learn(machine, names);
+  const watch = services.watchStart({ ...names, machine });
   try {
     const response = await start(services, config, watch, cancelled);
     watch.succeeded();
     return response;
   } catch (error) {
     watch.failed(error, errorText(error));
-    services.log.error(START_FAILED, { task: config.name, alloc: config.allocId, error: errorText(error) });
+    services.log.error(START_FAILED, { machine, error: errorText(error) });
+    if (!services.tasks.hasMachine(machine)) services.names.end(machine);
     throw rpcError(error, error instanceof RecoverableError && error.recoverable);
   }
 }
@@ -80,7 +83,7 @@ async function start(
     return launcher.launch(plan, watch, (launched) => {
       warnings.push(...launched.warnings);
       ({ preparing, systemUp } = launched);
-      services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
+      services.log.info("container started", { machine });
       return new Task(identity, launched, launched.container.startedAt || Date.now());
     });
   });

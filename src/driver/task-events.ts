@@ -75,8 +75,6 @@ export function forwardTaskEvents(services: Services, task: Task): void {
     const { at, code, signal, oomKilled, message } = exit;
     metrics.add("nomad_nspawn_exits_total", { cause: exitCause(exit, task.overLimit !== undefined) });
     services.log.info("container ended", {
-      task: task.identity.name,
-      alloc: task.identity.allocId,
       machine: task.container.ref.machine,
       exit_code: code,
       signal,

@@ -51,7 +51,8 @@ export async function runPlugin(): Promise<number> {
     });
     return 0;
   } catch (error) {
-    log.error(error instanceof HandshakeError ? error.message : `plugin failed: ${errorText(error)}`);
+    if (error instanceof HandshakeError) log.error(error.message);
+    else log.error("plugin failed", { error: errorText(error) });
     return 1;
   } finally {
     await runtime[Symbol.asyncDispose]();

@@ -16,6 +16,7 @@ import type { Services } from "../driver/services";
 import { Launcher } from "../launch/launcher";
 import type { Logger } from "../lib/logger";
 import { machinesOfClient } from "../machine/registry";
+import { readTaskRecord } from "../machine/task-record";
 import { ForwardPolicy } from "../network/firewall/forward-policy";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
@@ -28,6 +29,7 @@ import { Supervisors } from "../supervisor/supervisors";
 import { DanglingReconciler } from "../task/dangling-reconciler";
 import { TaskEvents } from "../task/events";
 import { StatsTicker } from "../task/stats";
+import { NamesByMachine, namingLogger } from "../task/task-names";
 import { TaskRegistry } from "../task/task-registry";
 import { MetricRegistry } from "../telemetry/registry";
 import { countedLogger, createTelemetry, observeHost, pullObserver } from "./telemetry";
@@ -41,7 +43,8 @@ interface Runtime extends Services, AsyncDisposable {}
  */
 export function createRuntime(plainLog: Logger): Runtime {
   const metrics = new MetricRegistry();
-  const log = countedLogger(plainLog, metrics);
+  const names = new NamesByMachine();
+  const log = namingLogger(countedLogger(plainLog, metrics), names);
   const config = new LiveConfig();
   const options = () => config.options;
   // Relative image paths are relative to the plugin's executable: the agent's plugin_dir.
@@ -81,6 +84,7 @@ export function createRuntime(plainLog: Logger): Runtime {
     launcher,
     machinesOf: machinesOfClient,
     onStart: scheduleImageGc,
+    onFound: (machine) => learnRecord(names, machine),
     onRemoved: () => metrics.add("nomad_nspawn_dangling_removed_total", {}),
   });
   const telemetry = createTelemetry({ log: log.named("telemetry"), startLog: log, metrics, config });
@@ -96,6 +100,7 @@ export function createRuntime(plainLog: Logger): Runtime {
     launcher,
     dangling,
     lifecycle,
+    names,
     metrics,
     watchStart: telemetry.watchStart,
     forwardPolicy: new ForwardPolicy(),
@@ -114,4 +119,13 @@ export function createRuntime(plainLog: Logger): Runtime {
 function privateNetworks(log: Logger, options: () => PluginOptions, onRestored: () => void): PrivateNetworks {
   const ruleReconciler = new RuleReconciler(log, onRestored);
   return new PrivateNetworks({ log, pools: () => options().network, ruleReconciler });
+}
+
+/** The names of a task that another plugin process has started, from its record. */
+async function learnRecord(names: NamesByMachine, machine: string): Promise<void> {
+  const record = await readTaskRecord(machine).catch(() => undefined);
+  if (record === undefined) return;
+  const { task, allocation: alloc, job, namespace } = record;
+  names.learn(machine, { task, alloc, job, namespace });
+  names.end(machine);
 }

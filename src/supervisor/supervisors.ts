@@ -87,6 +87,9 @@ export class Supervisors implements AsyncDisposable {
     const log = this.#log.named(name);
     return name === "systemd"
       ? new SystemdSupervisor(log)
-      : new ProcessSupervisor({ log, onShimKilled: this.#onShimKilled });
+      : new ProcessSupervisor({
+          log: { warn: (reason, machine) => log.warn("shim of a container", { machine, reason }) },
+          onShimKilled: this.#onShimKilled,
+        });
   }
 }

@@ -16,6 +16,8 @@ interface ReconcilerContext {
   readonly machinesOf: (client: string) => Promise<readonly string[]>;
   /** Called once, when the agent uses this process: for garbage that an earlier process left, such as images. */
   readonly onStart: () => void;
+  /** Called for each dangling machine before it is removed; it must not reject. */
+  readonly onFound: (machine: string) => Promise<void>;
   /** Called for each dangling machine that was removed. */
   readonly onRemoved: () => void;
 }
@@ -65,6 +67,7 @@ export class DanglingReconciler {
     let complete = true;
     for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
+      await this.context.onFound(machine);
       log.warn("removing dangling container", { machine });
       const removed = await this.#remove(machine, () => launcher.discard(machine));
       if (removed) this.context.onRemoved();

@@ -65,7 +65,7 @@ export class RuleReconciler {
 
   async #restore(): Promise<boolean> {
     if (hasTable(TABLE_NAME) || !(await restoreRules())) return false;
-    this.log.warn(`nftables table ${TABLE_NAME} was removed by another program; restored`);
+    this.log.warn("an nftables table was removed by another program; restored", { table: TABLE_NAME });
     this.onRestored();
     return true;
   }

@@ -64,7 +64,7 @@ const LAST_LINES_MS = 500;
 
 /** What following a container needs besides its files. */
 export interface FollowContext {
-  warn(message: string): void;
+  warn(message: string, machine: string): void;
   /** Called when its shim was killed before the container had exited. */
   readonly shimKilled?: () => void;
 }
@@ -217,7 +217,7 @@ export class ShimContainer implements Container {
     const state = this.#current();
     if (state !== undefined) this.#locks = await endContainer(this.#layout, machine, state);
     if (state !== undefined && !(await settles(this.#settled.promise, RECORD_MS))) {
-      this.#context.warn(`The shim of container ${machine} did not report its exit; killing the shim.`);
+      this.#context.warn(`The shim of container ${machine} did not report its exit; killing the shim.`, machine);
       signalProcess(state.supervisor, SIGKILL);
     }
     await this.#settled.promise;
@@ -237,7 +237,7 @@ export class ShimContainer implements Container {
       ...(await removeCgroup(this.#layout, machine)),
       ...(await removeLeftovers(machine, { locks })).problems,
     ];
-    for (const problem of problems) this.#context.warn(problem);
+    for (const problem of problems) this.#context.warn(problem, machine);
     removeState(this.#files);
     this.#lock?.[Symbol.dispose]();
   }

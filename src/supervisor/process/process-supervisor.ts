@@ -26,7 +26,7 @@ interface ProcessSupervisorOptions {
   /** argv that starts a shim, for tests; the request's file and ID are appended. */
   readonly shim?: readonly string[];
   /** Logs limits that the host does not enforce, and leftovers that cannot be removed. */
-  readonly log: { warn(message: string): void };
+  readonly log: { warn(message: string, machine: string): void };
   /** Called when a shim is found killed. */
   readonly onShimKilled?: () => void;
 }
@@ -51,7 +51,7 @@ export class ProcessSupervisor implements Supervisor {
   constructor({ stateDir = STATE_DIR, shim = entryPoint("supervise"), log, onShimKilled }: ProcessSupervisorOptions) {
     this.#stateDir = stateDir;
     this.#shim = shim;
-    this.#log = { warn: (message) => log.warn(message), ...defined({ shimKilled: onShimKilled }) };
+    this.#log = { warn: (message, machine) => log.warn(message, machine), ...defined({ shimKilled: onShimKilled }) };
   }
 
   async launch(spec: LaunchSpec): Promise<Container> {
@@ -69,7 +69,10 @@ export class ProcessSupervisor implements Supervisor {
     } catch (error) {
       // Whatever the shim did: a container without a handle must not run.
       await removeStale(files, ref, this.#log).catch((left: unknown) => {
-        this.#log.warn(`Cleanup after the failed start of container ${machine} is incomplete: ${errorText(left)}`);
+        this.#log.warn(
+          `Cleanup after the failed start of container ${machine} is incomplete: ${errorText(left)}`,
+          machine,
+        );
       });
       throw asLaunchError(error);
     }
@@ -120,7 +123,7 @@ export class ProcessSupervisor implements Supervisor {
   #warnOnce(machine: string, warnings: readonly string[]): void {
     for (const warning of warnings) {
       const kind = warning.replaceAll(machine, "").replace(/\([^)]*\)/g, "");
-      if (!this.#warned.has(kind)) this.#log.warn(warning);
+      if (!this.#warned.has(kind)) this.#log.warn(warning, machine);
       this.#warned.add(kind);
     }
   }
@@ -163,7 +166,8 @@ function check(spec: LaunchSpec, stateDir: string): void {
 async function removeStale(files: StateFiles, ref: ContainerRef, log: FollowContext): Promise<void> {
   if (!existsSync(files.directory)) return;
   const stale = await ShimContainer.follow(files, ref, log);
-  if (stale.mainPid() !== undefined) log.warn(`Removing container ${ref.machine} of an interrupted start.`);
+  if (stale.mainPid() !== undefined)
+    log.warn(`Removing container ${ref.machine} of an interrupted start.`, ref.machine);
   await stale.release();
 }
 
