@@ -17,6 +17,7 @@ import { imageKindFindings } from "./image-kind-checks";
 import { networkFindings } from "./network-checks";
 import { pluginDirFindings } from "./plugin-dir-checks";
 import { readHost } from "./read-host";
+import { systemFindings } from "./system-checks";
 import { readTelemetry, telemetryFindings } from "./telemetry-checks";
 
 /** `doctor`: checks whether this host can run tasks, and reports how to fix what is missing. */
@@ -74,6 +75,7 @@ export function evaluate(facts: HostFacts): Finding[] {
     ...downloadFindings(facts),
     ...imageKindFindings(facts.imageKinds, facts.nspawn.kind === "found" ? facts.nspawn.version : undefined),
     ...networkFindings(facts.network),
+    ...systemFindings(facts.system),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];
 }
