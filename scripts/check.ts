@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { previousDrivers } from "../tools/build/previous";
 import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
 import { hostSuites } from "../tools/images/host-tree";
@@ -43,6 +44,7 @@ const say = (line: string) => console.log(line);
 const testPrograms = [
   ["scripts", actionlint],
   ["scripts", promtool],
+  ["test/protocol", previousDrivers],
   ["test/nomad", nomadAgent],
   ["test/conformance", conformanceTests],
   ["test/wire", wireClient],
