@@ -185,18 +185,22 @@ describe("what a later version may write", () => {
   test("a handle of a later version is refused with a sentence, and its container keeps running", async () => {
     await using tasks = new AsyncDisposableStack();
     const task = tasks.use(await prepareTask({ allocRoot: join(top, "allocations"), ...shell(busybox, WAIT) }));
-    await using old = await opened(driverBinary());
-    const { handle } = await old.client.startTask(task.config);
+    let handle: TaskHandle | undefined;
+    let pid = 0;
+    {
+      await using old = await opened(driverBinary());
+      handle = (await old.client.startTask(task.config)).handle;
+      await task.stdout.waitFor("up");
+      pid = Number((await old.client.inspectTask(task.id)).driver?.attributes["pid"]);
+    }
     if (handle === undefined) throw new Error("StartTask gave no handle.");
-    await task.stdout.waitFor("up");
     await using next = await opened(driverBinary());
     const state = decodeMsgpack(handle.driverState, "number");
     if (!isRecord(state)) throw new Error("driver_state is not a map");
     const later: TaskHandle = { ...handle, driverState: encode({ ...state, version: 2 }) };
     expect(await failure(next.client.recoverTask(later))).toContain("or a newer version");
+    expect(process.kill(pid, 0)).toBe(true);
     // A field that a later version has added is no reason.
-    const { driver } = await old.client.inspectTask(task.id);
-    expect(driver?.attributes["pid"]).toBeDefined();
     await next.client.recoverTask({ ...handle, driverState: encode({ ...state, later: true }) });
     await useUp(next.client, { task, code: 7 }, "directory");
   });
