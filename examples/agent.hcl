@@ -54,6 +54,12 @@ plugin "nspawn" {
     allow_sysctls = ["net.*", "kernel.shm*"]
     allow_devices = ["/dev/fuse", "/dev/net/tun", "nvidia.com/gpu=*"]
 
+    # Metrics for Prometheus, on a socket of root; a port of the loopback interface, such as "127.0.0.1:9273", is possible too.
+    # telemetry {
+    #   address = "unix:/run/nomad-nspawn-metrics.sock"
+    #   traces  = "/var/log/nomad-driver-nspawn/traces.jsonl"
+    # }
+
     network {
       bridges    = ["br0", "lan*"]
       interfaces = []

@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { previousDrivers } from "../tools/build/previous";
 import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
 import { imageCorpus } from "../tools/images/corpus";
@@ -22,6 +23,7 @@ import type { TestMachine } from "../tools/machines/test-machine";
 import { startVm } from "../tools/machines/vm";
 import { actionlint } from "../tools/setup/actionlint";
 import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
+import { promtool } from "../tools/setup/promtool";
 import { type Group, groupsOf, suiteOf } from "./check/groups";
 import { inLanes } from "./check/lanes";
 import { type Level, levels, runLevel } from "./check/levels";
@@ -41,9 +43,11 @@ if (unknown !== undefined) {
 }
 const say = (line: string) => console.log(line);
 
-/** The Go programs that tests use, by the directory of those tests; built before the tests start. */
-const goPrograms = [
+/** The programs that tests use, by the directory of those tests; built or fetched before the tests start. */
+const testPrograms = [
   ["scripts", actionlint],
+  ["scripts", promtool],
+  ["test/protocol", previousDrivers],
   ["test/nomad", nomadAgent],
   ["test/conformance", conformanceTests],
   ["test/wire", wireClient],
@@ -132,7 +136,7 @@ async function main(): Promise<number> {
 /** The images of the containers, of the virtual machine, and the Go programs, as far as these levels use them. */
 async function images(chosen: readonly Level[]): Promise<void> {
   for (const image of [busyboxImage, diskImage, debianImage]) await image(say);
-  for (const [directory, program] of goPrograms) {
+  for (const [directory, program] of testPrograms) {
     if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
   }
   if (chosen.some(({ place }) => place === "vm")) await vmImage(say);

@@ -6,6 +6,7 @@ export const LAYERS = [
   "lib",
   "values",
   "linux",
+  "telemetry",
   "systemd",
   "cdi",
   "config",

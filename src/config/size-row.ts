@@ -17,6 +17,11 @@ export const sizeLimit = {
   allowed: LIMIT,
 } as const;
 
+/** As sizeLimit, with a default. */
+export function sizeLimitOr(fallback: string) {
+  return { ...sizeLimit, schema: v.optional(v.pipe(text, parsed(limitOf)), fallback) } as const;
+}
+
 function bytesOf(value: string): number | Problem {
   return parseSize(value) ?? new Problem(`it must be ${SIZE}`);
 }

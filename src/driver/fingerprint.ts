@@ -56,11 +56,14 @@ export async function* fingerprints(
       const description = JSON.stringify(facts);
       if (description === last) continue;
       last = description;
-      log.info(healthProblem(facts) ?? "ready for tasks", {
+      const problem = healthProblem(facts);
+      const fields = {
         supervisor: facts.supervisor,
         nspawn: facts.nspawnVersion,
         cgroup: facts.cgroup,
-      });
+      };
+      if (problem === undefined) log.info("ready for tasks", fields);
+      else log.info("not ready for tasks", { reason: problem, ...fields });
       yield fingerprint(facts);
     }
   } finally {

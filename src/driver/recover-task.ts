@@ -4,10 +4,21 @@ import { recordEvent } from "../machine/event-log";
 import { Task } from "../task/task";
 import { decodeTaskState } from "../task/task-handle";
 import type { Services } from "./services";
-import { forwardTaskEvents, taskIdentity } from "./task-events";
+import { forwardTaskEvents, taskFields, taskIdentity } from "./task-events";
+
+/** Recovers a task, and counts that; see recover(). */
+export async function recoverTask(services: Services, request: RecoverTaskRequest): Promise<void> {
+  let result: "success" | "failure" = "failure";
+  try {
+    await recover(services, request);
+    result = "success";
+  } finally {
+    services.metrics.add("nomad_nspawn_recoveries_total", { result });
+  }
+}
 
 /** Recovers a task that an earlier plugin process, or this one, started; it may be running or have exited meanwhile. */
-export async function recoverTask(services: Services, { handle }: RecoverTaskRequest): Promise<void> {
+async function recover(services: Services, { handle }: RecoverTaskRequest): Promise<void> {
   const config = handle?.config;
   if (handle === undefined || config === undefined) throw new Error("RecoverTask: the request has no handle.");
   const { tasks, launcher, dangling, log } = services;
@@ -16,13 +27,14 @@ export async function recoverTask(services: Services, { handle }: RecoverTaskReq
   // A restarted agent may reattach to its earlier plugin process, which still has its tasks.
   if (tasks.has(identity.id)) return;
   const { ref, startedAt } = decodeTaskState(handle.driverState);
+  services.names.learn(ref.machine, taskFields(config));
   dangling.start(clientOf(config));
   const task = await tasks.add(
     identity.id,
     ref.machine,
     async () => new Task(identity, await launcher.attach(config, ref), startedAt),
   );
-  log.info("container recovered", { task: config.name, alloc: config.allocId, machine: ref.machine });
+  log.info("container recovered", { machine: ref.machine });
   recordEvent(ref.machine, { at: Date.now(), message: "Recovered by another process of the plugin" });
   forwardTaskEvents(services, task);
 }

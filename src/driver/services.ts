@@ -14,7 +14,10 @@ import type { ForwardPolicy } from "../network/firewall/forward-policy";
 import type { DanglingReconciler } from "../task/dangling-reconciler";
 import type { TaskEvents } from "../task/events";
 import type { StatsTicker } from "../task/stats";
+import type { NamesByMachine } from "../task/task-names";
 import type { TaskRegistry } from "../task/task-registry";
+import type { MetricRegistry } from "../telemetry/registry";
+import type { StartSubject, StartWatch } from "../telemetry/start-watch";
 import type { HostProbe } from "./host-probe";
 import type { Lifecycle } from "./lifecycle";
 import type { LiveConfig } from "./live-config";
@@ -30,6 +33,11 @@ export interface Services {
   readonly launcher: Launcher;
   readonly dangling: DanglingReconciler;
   readonly lifecycle: Lifecycle;
+  /** Nomad's names of tasks, which log lines about their machines get. */
+  readonly names: NamesByMachine;
+  readonly metrics: MetricRegistry;
+  /** Measures the start of a task, for metrics, traces and the log. */
+  readonly watchStart: (subject: StartSubject) => StartWatch;
   /** Finds firewall chains that drop what containers send. */
   readonly forwardPolicy: ForwardPolicy;
   /** Schedules the removal of images that no task uses any more. */

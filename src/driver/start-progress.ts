@@ -52,6 +52,10 @@ export function reportDroppedPackets(services: Services, task: Task): void {
     (sentence) => {
       if (sentence !== undefined) emitEvent(services, task.identity, sentence);
     },
-    (error: unknown) => services.log.debug("cannot read the firewall's chains", { error: errorText(error) }),
+    (error: unknown) =>
+      services.log.debug("cannot read the firewall's chains", {
+        machine: task.container.ref.machine,
+        error: errorText(error),
+      }),
   );
 }

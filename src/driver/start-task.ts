@@ -8,15 +8,15 @@ import {
 } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
 import { clientOf } from "../launch/plan";
 import { errorText, RecoverableError } from "../lib/errors";
-import { StageTimer } from "../lib/logger";
 import { addressNote } from "../network/private/private-network";
 import { machineName } from "../nspawn/machine-name";
 import { Task } from "../task/task";
 import { encodeTaskState, HANDLE_VERSION } from "../task/task-handle";
+import type { StartWatch } from "../telemetry/start-watch";
 import { rpcError, START_FAILED } from "./rpc";
 import type { Services } from "./services";
 import { reportDroppedPackets, reportSystem, untilRunning } from "./start-progress";
-import { emitEvent, forwardTaskEvents, reportPullProgress, taskIdentity } from "./task-events";
+import { emitEvent, forwardTaskEvents, reportPullProgress, taskFields, taskIdentity } from "./task-events";
 
 type Response = MessageInitShape<typeof StartTaskResponseSchema>;
 
@@ -33,22 +33,34 @@ export async function startTask(
   cancelled: AbortSignal,
 ): Promise<Response> {
   if (config === undefined) throw rpcError(new Error("StartTask: the request has no task."));
+  const machine = machineName(config.name, config.allocId);
+  const names = taskFields(config);
+  services.names.learn(machine, names);
+  const watch = services.watchStart({ ...names, machine });
   try {
-    return await start(services, config, cancelled);
+    const response = await start(services, config, watch, cancelled);
+    watch.succeeded();
+    return response;
   } catch (error) {
-    services.log.error(START_FAILED, { task: config.name, alloc: config.allocId, error: errorText(error) });
+    watch.failed(error, errorText(error));
+    services.log.error(START_FAILED, { machine, error: errorText(error) });
+    if (!services.tasks.hasMachine(machine)) services.names.end(machine);
     throw rpcError(error, error instanceof RecoverableError && error.recoverable);
   }
 }
 
-async function start(services: Services, config: TaskConfig, cancelled: AbortSignal): Promise<Response> {
+async function start(
+  services: Services,
+  config: TaskConfig,
+  timer: StartWatch,
+  cancelled: AbortSignal,
+): Promise<Response> {
   const { tasks, launcher, host, dangling, lifecycle, shutdown } = services;
   lifecycle.requireWork(`The start of task "${config.name}"`);
   const identity = taskIdentity(config);
   const machine = machineName(config.name, config.allocId);
   dangling.start(clientOf(config));
   using progress = reportPullProgress(services, identity);
-  const timer = new StageTimer(services.log, machine);
   const signal = AbortSignal.any([cancelled, shutdown]);
   const warnings: string[] = [];
   let preparing = "";
@@ -71,7 +83,7 @@ async function start(services: Services, config: TaskConfig, cancelled: AbortSig
     return launcher.launch(plan, watch, (launched) => {
       warnings.push(...launched.warnings);
       ({ preparing, systemUp } = launched);
-      services.log.info("container started", { task: config.name, alloc: config.allocId, machine });
+      services.log.info("container started", { machine });
       return new Task(identity, launched, launched.container.startedAt || Date.now());
     });
   });

@@ -4,6 +4,7 @@ import type { DriverTaskEventSchema, TaskConfig } from "../../gen/hashicorp/noma
 import type { ImageProgress } from "../image/source";
 import { recordEvent } from "../machine/event-log";
 import { machineName } from "../nspawn/machine-name";
+import type { Exit } from "../nspawn/payload";
 import { oomSentence } from "../task/oom-monitor";
 import { type ProgressNote, ProgressNotes } from "../task/pull-progress";
 import type { Task, TaskIdentity } from "../task/task";
@@ -13,6 +14,13 @@ import type { Services } from "./services";
 /** The identity of the task that a config describes. */
 export function taskIdentity({ id, name, allocId }: Pick<TaskConfig, "id" | "name" | "allocId">): TaskIdentity {
   return { id, name, allocId };
+}
+
+/** Nomad's names of the task that a config describes, as log lines and traces have them. */
+export function taskFields(config: Pick<TaskConfig, "name" | "allocId" | "jobId" | "jobName" | "namespace">) {
+  const { name: task, allocId: alloc, jobId, jobName, namespace } = config;
+  // Agents before Nomad 1.2 send only the job's name.
+  return { task, alloc, job: jobId || jobName, namespace };
 }
 
 /** Emits a task event, which `nomad alloc status` shows, and the command `events` on the client. */
@@ -56,14 +64,17 @@ export function reportPullProgress(services: Services, identity: TaskIdentity) {
 
 /** Emits an event for each OOM kill, logs the exit, and emits systemd-nspawn's error message if it printed one. */
 export function forwardTaskEvents(services: Services, task: Task): void {
-  task.onOutOfMemory((state) => {
+  const { metrics } = services;
+  task.container.onRestart(() => metrics.add("nomad_nspawn_reboots_total", {}));
+  task.onOutOfMemory((state, more) => {
+    metrics.add("nomad_nspawn_oom_kills_total", {}, more);
     const annotations = { oom_kills: String(state.kills) };
     emitEvent(services, task.identity, oomSentence(state), annotations);
   });
-  task.ended.then(({ at, code, signal, oomKilled, message }) => {
+  task.ended.then((exit) => {
+    const { at, code, signal, oomKilled, message } = exit;
+    metrics.add("nomad_nspawn_exits_total", { cause: exitCause(exit, task.overLimit !== undefined) });
     services.log.info("container ended", {
-      task: task.identity.name,
-      alloc: task.identity.allocId,
       machine: task.container.ref.machine,
       exit_code: code,
       signal,
@@ -74,6 +85,17 @@ export function forwardTaskEvents(services: Services, task: Task): void {
     // Not an event for the agent, which has one of its own.
     recordEvent(task.container.ref.machine, { at, message: exitSentence(code, signal) });
   });
+}
+
+/** Why a task has ended. @param overLimit whether the driver killed it for storage_limit */
+export function exitCause(
+  { code, signal, oomKilled }: Pick<Exit, "code" | "signal" | "oomKilled">,
+  overLimit: boolean,
+) {
+  if (overLimit) return "storage_limit";
+  if (oomKilled) return "oom";
+  if (signal !== 0) return "signal";
+  return code === 0 ? "success" : "failure";
 }
 
 function exitSentence(code: number, signal: number): string {

@@ -2,6 +2,7 @@ import type { ExecContext } from "../exec/session-plan";
 import type { TaskNetwork } from "../network/network";
 import type { PullWatch } from "../rootfs/rootfs";
 import type { Container } from "../supervisor/supervisor";
+import type { StartStage } from "../telemetry/stages";
 import type { ChangesLimit } from "./changes-limit";
 import type { JournalTarget } from "./logs";
 
@@ -30,7 +31,7 @@ export interface LaunchedContainer {
 /** Follows a launch, and cancels its download. */
 export interface LaunchWatch extends PullWatch {
   /** Called at the end of each stage. */
-  readonly stage: (name: string) => void;
+  readonly stage: (name: StartStage) => void;
   /** Called with a sentence about what the launch waits for, if it waits long. */
   readonly onSlow: (sentence: string) => void;
 }

@@ -12,6 +12,7 @@ import { reserveNetwork } from "../network/networks";
 import type { PrivateNetworks } from "../network/private/private-network";
 import { nspawnVariables } from "../nspawn/environment";
 import type { InstalledNspawn } from "../nspawn/installation";
+import { machineName } from "../nspawn/machine-name";
 import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
@@ -268,8 +269,7 @@ export class Launcher {
       return taskOptionsOf(config, { pluginDir: this.context.pluginDir, fromStore });
     } catch (error) {
       this.context.log.warn("recovered task has a config this version rejects; keeping it running with defaults", {
-        task: config.name,
-        alloc: config.allocId,
+        machine: machineName(config.name, config.allocId),
         error: errorText(error),
       });
       return undefined;

@@ -14,24 +14,3 @@ export interface Logger {
   /** A logger for a part of this module. */
   named(name: string): Logger;
 }
-
-/** Measures stages that follow each other, and logs one line for each at level "trace": where the time of a task's start goes. */
-export class StageTimer {
-  #last: number;
-
-  /** @param now milliseconds of any clock */
-  constructor(
-    private readonly log: Pick<Logger, "trace">,
-    private readonly machine: string,
-    private readonly now: () => number = () => performance.now(),
-  ) {
-    this.#last = now();
-  }
-
-  /** Logs how long the stage took that ends now; the next one begins. */
-  readonly done = (stage: string): void => {
-    const now = this.now();
-    this.log.trace("start stage", { machine: this.machine, stage, ms: Math.round((now - this.#last) * 10) / 10 });
-    this.#last = now;
-  };
-}

@@ -12,6 +12,7 @@ import { ConfigError, errnoCode } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { importdAvailable, systemdPresence } from "../systemd/presence";
 import { GcTimer } from "./gc-timer";
+import type { PullObserver } from "./pull-observer";
 import { isMachineName, isOnHost, requireAllowed, resolveImage } from "./resolve-image";
 import { provideFromTemplate } from "./template";
 
@@ -30,6 +31,7 @@ interface MachineImagesContext {
   /** See DownloadContext. */
   readonly isUsed: (path: string) => Promise<boolean>;
   readonly log: Logger;
+  readonly pulls?: PullObserver;
 }
 
 /** Minimum delay until the next garbage collection while downloaded images are left. */
@@ -98,7 +100,8 @@ export class MachineImages {
   async provide(task: DownloadTask, { signal, onProgress }: DownloadWatch): Promise<void> {
     const image = await this.#wanted(task);
     if (image === undefined) return;
-    const { options, pluginDir, isUsed } = this.context;
+    const { options, pluginDir, isUsed, pulls } = this.context;
+    let bytes = 0;
     const { image_paths: imagePaths, pull_timeout, registry, gc } = options();
     const context: DownloadContext = {
       directory: MACHINES,
@@ -108,10 +111,20 @@ export class MachineImages {
       isUsed,
       onMade: (made, scratch) => this.#downloaded.record(made, scratch),
       signal: AbortSignal.any([signal, AbortSignal.timeout(task.image_pull_timeout ?? pull_timeout)]),
-      onProgress: (received, total) => onProgress({ received, total }),
+      onProgress: (received, total) => {
+        bytes = received;
+        onProgress({ received, total });
+      },
     };
     onProgress({});
-    await provideMachineImage(image, context, fetcherOf(image, context, onProgress));
+    const start = performance.now();
+    try {
+      await provideMachineImage(image, context, fetcherOf(image, context, onProgress));
+    } catch (error) {
+      pulls?.failed(error);
+      throw error;
+    }
+    pulls?.done({ bytes, ms: performance.now() - start });
     this.scheduleGc();
     const { path } = await resolveImage(image.name, { pluginDir, imagePaths });
     if (path.startsWith(`${MACHINES}/`)) return;

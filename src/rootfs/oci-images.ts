@@ -23,6 +23,7 @@ import { archiveName, archiveSubjects, requireAbsolute } from "./archive-name";
 import { GcTimer } from "./gc-timer";
 import { type ApprovalRequest, approve, refuseByName } from "./image-approval";
 import type { ImageRef } from "./image-ref";
+import type { PullObserver } from "./pull-observer";
 import { acquireNewer, noSource, type TaskImage } from "./pull-policy";
 import { allowedDirectory, allowedFile, requireAllowed } from "./resolve-image";
 import { withinSize } from "./within-size";
@@ -64,6 +65,7 @@ interface ImagesContext {
   /** The current plugin config. */
   readonly options: () => PluginOptions;
   readonly log: Logger;
+  readonly pulls?: PullObserver;
 }
 
 /** Where a container (OCI) image comes from. */
@@ -99,8 +101,9 @@ export class OciImages {
   get store(): ImageStore {
     const directory = this.context.options().image_store;
     if (this.#store?.directory !== directory) {
-      const { log } = this.context;
-      this.#store = new ImageStore({ directory, log, isOwned: isRegistered });
+      const { log, pulls } = this.context;
+      const onPulled: PullObserver["done"] = (pulled) => pulls?.done(pulled);
+      this.#store = new ImageStore({ directory, log, isOwned: isRegistered, onPulled });
     }
     return this.#store;
   }
@@ -145,6 +148,7 @@ export class OciImages {
       this.scheduleGc();
       return image;
     } catch (error) {
+      this.context.pulls?.failed(error);
       // An abort while waiting for another pull or for the unpacking has no source in its error.
       if (!cancelled.aborted || error instanceof SourceError) throw error;
       throw abortError({ name: `image ${JSON.stringify(wanted.name)}`, host: "its origin" }, cancelled);

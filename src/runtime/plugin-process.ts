@@ -34,8 +34,8 @@ export async function runPlugin(): Promise<number> {
 
   const log = createLogger("nspawn", (line) => process.stderr.write(line));
   const runtime = createRuntime(log);
-  process.on("unhandledRejection", (error) => log.error("unexpected error", { error: errorText(error) }));
-  process.on("uncaughtException", (error) => log.error("unexpected error", { error: errorText(error) }));
+  process.on("unhandledRejection", (error) => runtime.log.error("unexpected error", { error: errorText(error) }));
+  process.on("uncaughtException", (error) => runtime.log.error("unexpected error", { error: errorText(error) }));
   try {
     await serve({
       env: process.env,
@@ -51,7 +51,8 @@ export async function runPlugin(): Promise<number> {
     });
     return 0;
   } catch (error) {
-    log.error(error instanceof HandshakeError ? error.message : `plugin failed: ${errorText(error)}`);
+    if (error instanceof HandshakeError) log.error(error.message);
+    else log.error("plugin failed", { error: errorText(error) });
     return 1;
   } finally {
     await runtime[Symbol.asyncDispose]();

@@ -16,6 +16,7 @@ import type { Services } from "../driver/services";
 import { Launcher } from "../launch/launcher";
 import type { Logger } from "../lib/logger";
 import { machinesOfClient } from "../machine/registry";
+import { readTaskRecord } from "../machine/task-record";
 import { ForwardPolicy } from "../network/firewall/forward-policy";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
 import { PrivateNetworks } from "../network/private/private-network";
@@ -28,7 +29,10 @@ import { Supervisors } from "../supervisor/supervisors";
 import { DanglingReconciler } from "../task/dangling-reconciler";
 import { TaskEvents } from "../task/events";
 import { StatsTicker } from "../task/stats";
+import { NamesByMachine, namingLogger } from "../task/task-names";
 import { TaskRegistry } from "../task/task-registry";
+import { MetricRegistry } from "../telemetry/registry";
+import { countedLogger, createTelemetry, observeHost, pullObserver } from "./telemetry";
 
 /** The services of one plugin process; disposing of them closes them all. */
 interface Runtime extends Services, AsyncDisposable {}
@@ -37,18 +41,24 @@ interface Runtime extends Services, AsyncDisposable {}
  * Builds everything that exists once per plugin process: the only place that knows all parts. Nothing on the host is touched before a task is
  * started or recovered, because the agent starts the plugin several times and uses one process only.
  */
-export function createRuntime(log: Logger): Runtime {
+export function createRuntime(plainLog: Logger): Runtime {
+  const metrics = new MetricRegistry();
+  const names = new NamesByMachine();
+  const log = namingLogger(countedLogger(plainLog, metrics), names);
   const config = new LiveConfig();
   const options = () => config.options;
   // Relative image paths are relative to the plugin's executable: the agent's plugin_dir.
   const pluginDir = dirname(process.execPath);
   const tasks = new TaskRegistry();
   const lifecycle = new Lifecycle();
-  const supervisors = new Supervisors(log);
-  const images = new OciImages({ options, log: log.named("images") });
+  const supervisors = new Supervisors(log, () => metrics.add("nomad_nspawn_shims_killed_total", {}));
+  const images = new OciImages({ options, log: log.named("images"), pulls: pullObserver(metrics, "container") });
   const roots = new ContainerRoots(images);
   const isUsed = (path: string) => images.store.usesDirectory(path);
-  const machineImages = new MachineImages({ options, pluginDir, isUsed, log: log.named("images") });
+  const machineImages = new MachineImages({
+    ...{ options, pluginDir, isUsed, log: log.named("images") },
+    pulls: pullObserver(metrics, "machine"),
+  });
   const scheduleImageGc = () => {
     images.scheduleGc();
     machineImages.scheduleGc();
@@ -62,7 +72,9 @@ export function createRuntime(log: Logger): Runtime {
     hostRootfs: new HostRootfs({ options, pluginDir, roots, images: machineImages }),
     ociRootfs: new OciRootfs({ images, roots }),
     roots,
-    networks: privateNetworks(log.named("network"), options),
+    networks: privateNetworks(log.named("network"), options, () =>
+      metrics.add("nomad_nspawn_rule_restorations_total", {}),
+    ),
     onDangling: () => dangling.schedule(),
   });
   const dangling = new DanglingReconciler({
@@ -72,7 +84,11 @@ export function createRuntime(log: Logger): Runtime {
     launcher,
     machinesOf: machinesOfClient,
     onStart: scheduleImageGc,
+    onFound: (machine) => learnRecord(names, machine),
+    onRemoved: () => metrics.add("nomad_nspawn_dangling_removed_total", {}),
   });
+  const telemetry = createTelemetry({ log: log.named("telemetry"), startLog: log, metrics, config });
+  observeHost(metrics, { tasks: () => tasks.counts(), store: () => images.store });
   const ended = new AbortController();
   return {
     log,
@@ -84,6 +100,9 @@ export function createRuntime(log: Logger): Runtime {
     launcher,
     dangling,
     lifecycle,
+    names,
+    metrics,
+    watchStart: telemetry.watchStart,
     forwardPolicy: new ForwardPolicy(),
     scheduleImageGc,
     get shutdown() {
@@ -91,11 +110,22 @@ export function createRuntime(log: Logger): Runtime {
     },
     [Symbol.asyncDispose]: async () => {
       ended.abort();
+      await telemetry[Symbol.asyncDispose]();
       await supervisors[Symbol.asyncDispose]();
     },
   };
 }
 
-function privateNetworks(log: Logger, options: () => PluginOptions): PrivateNetworks {
-  return new PrivateNetworks({ log, pools: () => options().network, ruleReconciler: new RuleReconciler(log) });
+function privateNetworks(log: Logger, options: () => PluginOptions, onRestored: () => void): PrivateNetworks {
+  const ruleReconciler = new RuleReconciler(log, onRestored);
+  return new PrivateNetworks({ log, pools: () => options().network, ruleReconciler });
+}
+
+/** The names of a task that another plugin process has started, from its record. */
+async function learnRecord(names: NamesByMachine, machine: string): Promise<void> {
+  const record = await readTaskRecord(machine).catch(() => undefined);
+  if (record === undefined) return;
+  const { task, allocation: alloc, job, namespace } = record;
+  names.learn(machine, { task, alloc, job, namespace });
+  names.end(machine);
 }

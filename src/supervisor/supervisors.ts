@@ -20,10 +20,13 @@ export type SupervisorName = ContainerRef["supervisor"];
  */
 export class Supervisors implements AsyncDisposable {
   readonly #log: Logger;
+  readonly #onShimKilled: () => void;
   readonly #made = new Map<SupervisorName, Supervisor>();
 
-  constructor(log: Logger) {
+  /** @param onShimKilled called when a shim is found killed */
+  constructor(log: Logger, onShimKilled: () => void = () => {}) {
     this.#log = log;
+    this.#onShimKilled = onShimKilled;
   }
 
   /** The name of the supervisor for new tasks on this host. */
@@ -82,6 +85,11 @@ export class Supervisors implements AsyncDisposable {
 
   #make(name: SupervisorName): Supervisor {
     const log = this.#log.named(name);
-    return name === "systemd" ? new SystemdSupervisor(log) : new ProcessSupervisor({ log });
+    return name === "systemd"
+      ? new SystemdSupervisor(log)
+      : new ProcessSupervisor({
+          log: { warn: (reason, machine) => log.warn("shim of a container", { machine, reason }) },
+          onShimKilled: this.#onShimKilled,
+        });
   }
 }

@@ -44,6 +44,8 @@ function fixture({ failures = 0, container = true, held = Promise.resolve() } = 
       onRun = Promise.withResolvers();
       return [...machines].filter(([, owner]) => owner === client).map(([machine]) => machine);
     },
+    onFound: async () => {},
+    onRemoved: () => {},
     onStart: () => {
       starts.count += 1;
     },

@@ -16,6 +16,10 @@ interface ReconcilerContext {
   readonly machinesOf: (client: string) => Promise<readonly string[]>;
   /** Called once, when the agent uses this process: for garbage that an earlier process left, such as images. */
   readonly onStart: () => void;
+  /** Called for each dangling machine before it is removed; it must not reject. */
+  readonly onFound: (machine: string) => Promise<void>;
+  /** Called for each dangling machine that was removed. */
+  readonly onRemoved: () => void;
 }
 
 /**
@@ -63,8 +67,11 @@ export class DanglingReconciler {
     let complete = true;
     for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
+      await this.context.onFound(machine);
       log.warn("removing dangling container", { machine });
-      complete = (await this.#remove(machine, () => launcher.discard(machine))) && complete;
+      const removed = await this.#remove(machine, () => launcher.discard(machine));
+      if (removed) this.context.onRemoved();
+      complete = removed && complete;
     }
     for (const task of tasks.undestroyed()) {
       const { machine } = task.container.ref;

@@ -4,12 +4,15 @@ import { mayBeOomKill } from "../nspawn/exit";
 import type { Exit, PayloadMode } from "../nspawn/payload";
 import type { Container } from "../supervisor/supervisor";
 
+/** Gets the state after further OOM kills, and their number. */
+export type OomListener = (state: OomState, more: number) => void;
+
 /** Detects OOM kills of a task's processes, while the task is running and when it exits. */
 export class OomMonitor {
   readonly #cgroups: ContainerCgroups;
   readonly #stop: () => void;
   readonly #before: number;
-  readonly #listeners = new Set<(state: OomState) => void>();
+  readonly #listeners = new Set<OomListener>();
   readonly #mode: PayloadMode;
   #reported: OomState | undefined;
 
@@ -21,7 +24,7 @@ export class OomMonitor {
     this.#stop = watchOom(this.#cgroups, (state) => this.#report(state));
   }
 
-  listen(listener: (state: OomState) => void): void {
+  listen(listener: OomListener): void {
     this.#listeners.add(listener);
   }
 
@@ -42,8 +45,9 @@ export class OomMonitor {
   }
 
   #report(state: OomState): void {
+    const more = Math.max(0, state.kills - (this.#reported?.kills ?? this.#before));
     this.#reported = state;
-    for (const listener of this.#listeners) listener(state);
+    for (const listener of this.#listeners) listener(state, more);
   }
 }
 

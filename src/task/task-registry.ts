@@ -56,6 +56,12 @@ export class TaskRegistry {
     this.#tasks.delete(id);
   }
 
+  /** How many tasks have each state. */
+  counts(): Readonly<Record<"starting" | "running" | "exited", number>> {
+    const exited = [...this.#tasks.values()].filter(({ exit }) => exit !== undefined).length;
+    return { starting: this.#starting.size, running: this.#tasks.size - exited, exited };
+  }
+
   /** Tasks that could not be destroyed. */
   undestroyed(): readonly Task[] {
     return [...this.#tasks.values()].filter(({ destroyFailed }) => destroyFailed);

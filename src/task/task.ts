@@ -11,7 +11,6 @@ import { openSession, type Session } from "../exec/session";
 import type { LaunchedContainer } from "../launch/launched-container";
 import { settles } from "../lib/deadline";
 import { type Certain, certain } from "../lib/promises";
-import type { OomState } from "../linux/cgroup/oom";
 import type { TaskNetwork } from "../network/network";
 import { lostExit } from "../nspawn/exit";
 import type { Exit } from "../nspawn/payload";
@@ -19,7 +18,7 @@ import { stopSignal } from "../nspawn/stop-signal";
 import type { Container } from "../supervisor/supervisor";
 import { SIGKILL } from "../values/signals";
 import { JournalFollower } from "./journal-follower";
-import { OomMonitor } from "./oom-monitor";
+import { type OomListener, OomMonitor } from "./oom-monitor";
 import { StorageMonitor, storageSentence } from "./storage-monitor";
 
 /**
@@ -87,8 +86,8 @@ export class Task {
     return openSession(this.container, this.launched.exec, { command, terminal, filters: this.#filters });
   }
 
-  /** Calls `listener` when the kernel has OOM-killed a process of the task; the task may keep running. */
-  onOutOfMemory(listener: (state: OomState) => void): void {
+  /** Calls `listener` when the kernel has OOM-killed processes of the task; the task may keep running. */
+  onOutOfMemory(listener: OomListener): void {
     this.#oom.listen(listener);
   }
 

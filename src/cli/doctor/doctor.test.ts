@@ -22,7 +22,7 @@ const good: HostFacts = {
   overlayfs: true,
   pidfd: true,
   ownFilters: 0,
-  imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4" },
+  imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4", mount: "/" },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   labels: { selinux: false, apparmor: true },
   cdi: [],
@@ -37,6 +37,15 @@ const good: HostFacts = {
     networkd: false,
     cni: "/opt/cni/bin",
   },
+  system: {
+    run: undefined,
+    inotifyInstances: 128,
+    subIds: [],
+    maskedMachined: false,
+    now: 1,
+    built: undefined,
+    authFile: undefined,
+  },
 };
 const v1 = new Map([
   ["memory", "/sys/fs/cgroup/memory"],
@@ -45,7 +54,7 @@ const v1 = new Map([
 ]);
 const installed: PluginDirectory = {
   path: "/opt/nomad/plugins",
-  files: [{ name: "nspawn", owner: 0, mode: 0o755, executable: true }],
+  files: [{ name: "nspawn", owner: 0, mode: 0o755, executable: true, suitable: true }],
   directories: [
     { path: "/opt/nomad/plugins", owner: 0, mode: 0o755 },
     { path: "/opt", owner: 0, mode: 0o755 },
@@ -86,6 +95,10 @@ test("a good host has only good findings", () => {
     "firewall",
     "addresses",
     "cni",
+    "/run",
+    "inotify",
+    "user IDs",
+    "clock",
     "plugin_dir",
   ]);
 });
@@ -191,7 +204,7 @@ test.each<[string, Partial<HostFacts>, "warning" | "error", string]>([
   expect(hasErrors(findings)).toBe(level === "error");
 });
 
-const file = { name: "nspawn", owner: 0, mode: 0o755, executable: true };
+const file = { name: "nspawn", owner: 0, mode: 0o755, executable: true, suitable: true };
 test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
   ["missing", { path: "/p", problem: "/p does not exist." }, "/p does not exist.", "error"],
   ["empty", { ...installed, files: [] }, "contains no nspawn driver", "error"],
@@ -211,6 +224,12 @@ test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
     "not executable",
     { ...installed, files: [{ ...file, mode: 0o644, executable: false }] },
     "its mode is 644",
+    "error",
+  ],
+  [
+    "for another machine",
+    { ...installed, files: [{ ...file, suitable: false }] },
+    "is not a program for this machine",
     "error",
   ],
   ["twice", { ...installed, files: [file, { ...file, name: "nomad-driver-nspawn" }] }, "more than once", "warning"],

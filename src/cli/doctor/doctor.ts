@@ -17,6 +17,8 @@ import { imageKindFindings } from "./image-kind-checks";
 import { networkFindings } from "./network-checks";
 import { pluginDirFindings } from "./plugin-dir-checks";
 import { readHost } from "./read-host";
+import { systemFindings } from "./system-checks";
+import { readTelemetry, telemetryFindings } from "./telemetry-checks";
 
 /** `doctor`: checks whether this host can run tasks, and reports how to fix what is missing. */
 export const doctorCommand: Command = {
@@ -48,7 +50,11 @@ export const doctorCommand: Command = {
     // The directory of the configuration is checked if it is there: without one, the agent uses none.
     const pluginDir = values["plugin-dir"] ?? existing(known?.pluginDir);
     const facts = await readHost(pluginDir, values.store ?? options.image_store, options);
-    const findings = [...evaluate(facts), ...(agent === undefined ? [] : configFindings(agent))];
+    const findings = [
+      ...evaluate(facts),
+      ...(agent === undefined ? [] : configFindings(agent)),
+      ...telemetryFindings(await readTelemetry(options)),
+    ];
     terminal.out(
       values.json === true ? `${JSON.stringify({ findings }, undefined, 2)}\n` : reportText(findings, terminal),
     );
@@ -69,6 +75,7 @@ export function evaluate(facts: HostFacts): Finding[] {
     ...downloadFindings(facts),
     ...imageKindFindings(facts.imageKinds, facts.nspawn.kind === "found" ? facts.nspawn.version : undefined),
     ...networkFindings(facts.network),
+    ...systemFindings(facts.system),
     ...(facts.pluginDirectory === undefined ? [] : pluginDirFindings(facts.pluginDirectory, facts.self)),
   ];
 }

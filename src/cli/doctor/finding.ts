@@ -12,15 +12,23 @@ export interface Finding {
   readonly text: string;
   /** What to do about it. */
   readonly fix?: string;
+  /** Commands that do it, in order: each is a line for a shell. */
+  readonly commands?: readonly string[];
 }
 
 /** Makes the findings of one check. */
 export function about(check: string) {
   return {
     ok: (text: string): Finding => ({ check, level: "ok", text }),
-    warning: (text: string, fix: string): Finding => ({ check, level: "warning", text, fix }),
-    error: (text: string, fix: string): Finding => ({ check, level: "error", text, fix }),
+    warning: (text: string, fix: string, commands: readonly string[] = []): Finding =>
+      fixed({ check, level: "warning", text, fix }, commands),
+    error: (text: string, fix: string, commands: readonly string[] = []): Finding =>
+      fixed({ check, level: "error", text, fix }, commands),
   };
+}
+
+function fixed(finding: Finding, commands: readonly string[]): Finding {
+  return commands.length === 0 ? finding : { ...finding, commands };
 }
 
 /** Whether anything keeps tasks from running. */
@@ -33,9 +41,10 @@ const colours = { ok: "green", warning: "yellow", error: "red" } as const satisf
 /** Findings as text: a line each, followed by the fix. */
 export function reportText(findings: readonly Finding[], terminal: Pick<Terminal, "colours">): string {
   const width = Math.max(...findings.map(({ check }) => check.length));
-  const lines = findings.flatMap(({ check, level, text, fix }) => [
+  const lines = findings.flatMap(({ check, level, text, fix, commands = [] }) => [
     `${paint(terminal, colours[level], level.padEnd(7))}  ${check.padEnd(width)}  ${text}`,
     ...(fix === undefined ? [] : [`${" ".repeat(9 + width)}  ${paint(terminal, "dim", "→")} ${fix}`]),
+    ...commands.map((command) => `${" ".repeat(9 + width)}    ${paint(terminal, "dim", "$")} ${command}`),
   ]);
   return [...lines, "", summary(findings), ""].join("\n");
 }

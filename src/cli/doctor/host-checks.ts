@@ -86,7 +86,8 @@ function services(facts: HostFacts): Finding[] {
       ? about("dbus").ok("The system bus responds.")
       : about("dbus").warning(
           `The system bus (/run/dbus/system_bus_socket) ${bus === "missing" ? "is missing" : "refuses connections"}: containers cannot be registered with systemd-machined.`,
-          'Install the package "dbus" (or "dbus-broker") and start it: systemctl enable --now dbus.socket',
+          'Start it; without it, install the package "dbus" (or "dbus-broker") first.',
+          ["systemctl enable --now dbus.socket"],
         ),
     machined
       ? about("machined").ok("systemd-machined is available: machinectl lists the tasks.")
@@ -98,7 +99,8 @@ function services(facts: HostFacts): Finding[] {
       ? about("journald").ok("The journal receives systemd-nspawn's own messages.")
       : about("journald").warning(
           "The journal does not respond: if a container fails to start, systemd-nspawn's error message is lost.",
-          "systemctl restart systemd-journald",
+          "Start it again.",
+          ["systemctl restart systemd-journald.socket systemd-journald.service"],
         ),
   ];
 }
@@ -114,7 +116,8 @@ function userNamespaces({ userNamespaces: most }: HostFacts): Finding {
   if (most > 0) return report.ok("The kernel allows user namespaces.");
   return report.error(
     "user.max_user_namespaces is 0: containers with user namespaces, the default, cannot start.",
-    "sysctl -w user.max_user_namespaces=10000 (and in /etc/sysctl.d), or user_namespacing = false in every task.",
+    "Set a limit, also in /etc/sysctl.d; or user_namespacing = false in every task.",
+    ["sysctl -w user.max_user_namespaces=10000"],
   );
 }
 

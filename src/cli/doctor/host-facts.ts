@@ -2,6 +2,7 @@ import type { CdiFile } from "../../cdi/read";
 import type { CgroupLayout } from "../../linux/cgroup/layout";
 import type { ImageKindFacts } from "./image-kind-checks";
 import type { NetworkFacts } from "./network-checks";
+import type { SystemFacts } from "./system-checks";
 
 /** Whether a system socket accepts connections: "yes", or why not. */
 export type Reachability = "yes" | "missing" | "refused";
@@ -20,6 +21,8 @@ export interface PluginFile {
   readonly mode: number;
   /** Whether this process may execute it, by its mode and its mount. */
   readonly executable: boolean;
+  /** Whether its header is that of a program for this machine. */
+  readonly suitable: boolean;
 }
 
 /** A directory that decides which program an agent starts. */
@@ -51,6 +54,8 @@ export interface ImageStoreFact {
   readonly free: number;
   /** The type of its file system, as in mountinfo. */
   readonly fileSystem: string;
+  /** Where it is mounted. */
+  readonly mount: string;
 }
 
 interface DownloadFact {
@@ -97,6 +102,7 @@ export interface HostFacts {
   /** The program du(1) is installed. */
   readonly du: boolean;
   readonly network: NetworkFacts;
+  readonly system: SystemFacts;
   readonly pluginDirectory?: PluginDirectory;
 }
 

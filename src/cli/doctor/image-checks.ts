@@ -54,11 +54,12 @@ export function imageStoreFindings(facts: HostFacts): Finding[] {
 
 function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   const report = about("image store");
-  const { path, exists, problem, free, fileSystem } = imageStore;
+  const { path, exists, problem, free, fileSystem, mount } = imageStore;
   if (problem !== undefined && root) {
     return report.warning(
       `Registry images cannot be used, and ephemeral = true copies a directory: image_store ${path} is unusable: ${problem}.`,
       "Make it a directory that root can write to, or set the plugin option image_store.",
+      problem.includes("EROFS") ? [`mount -o remount,rw ${mount}`] : [],
     );
   }
   if (!overlayfs) {
@@ -77,7 +78,7 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   if (free < LOW_SPACE_BYTES) {
     return report.warning(
       `The disk of ${path} has ${space}: registry images may not fit.`,
-      "Free space, or set the plugin option image_store to a directory on another disk.",
+      "Free space (nomad-driver-nspawn images prune removes unused images), or set the plugin option image_store to a directory on another disk.",
     );
   }
   return report.ok(

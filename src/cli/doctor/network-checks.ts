@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readCgroupLayout } from "../../linux/cgroup/layout";
 import { Links } from "../../linux/netlink/route";
 import { dependsOnAdvertisements, forwards, hasIpv6 } from "../../linux/sysctl";
-import { acceptCommands, droppingForwardChains } from "../../network/firewall/forward-policy";
+import { acceptCommands, closedForwardChains } from "../../network/firewall/forward-policy";
 import { attemptNft } from "../../network/firewall/nftables";
 import { networkdRuns } from "../../systemd/networkd";
 import { about, type Finding } from "./finding";
@@ -18,7 +18,7 @@ export interface NetworkFacts {
   readonly ipv6: boolean;
   /** The host would lose its IPv6 default route if it forwarded. */
   readonly advertisedRoute: boolean;
-  /** Firewall chains whose policy drops forwarded packets: "ip filter FORWARD". */
+  /** Firewall chains that drop what containers send, and have no rule that accepts it: "ip filter FORWARD". */
   readonly droppingChains: readonly string[];
   readonly networkd: boolean;
   /** A directory with the CNI plugin "bridge". */
@@ -28,13 +28,13 @@ export interface NetworkFacts {
 /** Inspects this host's network; changes nothing. */
 export async function readNetwork(): Promise<NetworkFacts> {
   using links = new Links();
-  const { path, output } = await attemptNft(["--json", "list", "chains"]);
+  const { path } = await attemptNft(["--version"]);
   return {
     nft: path,
     forwarding: { ipv4: forwards(4), ipv6: forwards(6) },
     ipv6: hasIpv6(),
     advertisedRoute: dependsOnAdvertisements(links.routes()),
-    droppingChains: droppingForwardChains(output),
+    droppingChains: await closedForwardChains("ve-"),
     networkd: networkdRuns(readCgroupLayout()),
     cni: CNI_DIRECTORIES.find((directory) => existsSync(`${directory}/bridge`)),
   };
@@ -74,13 +74,11 @@ function forwarding({ forwarding: on, ipv6, advertisedRoute }: NetworkFacts): Fi
 
 function forwardPolicy({ droppingChains }: NetworkFacts): Finding {
   const report = about("firewall");
-  const [first = ""] = droppingChains;
-  if (first === "") return report.ok("No firewall chain drops forwarded packets by policy.");
+  if (droppingChains.length === 0) return report.ok("No firewall chain drops packets of containers by policy.");
   return report.warning(
     `The firewall drops forwarded packets unless a rule accepts them (${droppingChains.join(", ")}): other hosts may not reach ports of containers, nor containers other hosts. The driver does not modify other programs' firewall rules.`,
-    first.startsWith("inet")
-      ? `Accept the containers' interfaces in that chain: ${acceptCommands(first, "ve-")}; the same for "vz-*" where zones are used.`
-      : `Accept the containers' interfaces: ${acceptCommands(first, "ve-")} (with Docker in the chain DOCKER-USER); the same for vz-+ where zones are used.`,
+    "Accept the containers' interfaces: ve-* (with Docker in the chain DOCKER-USER), and vz-* in the same way where zones are used. Keep the rules with the firewall's own.",
+    droppingChains.flatMap((chain) => acceptCommands(chain, "ve-").split("; ")),
   );
 }
 

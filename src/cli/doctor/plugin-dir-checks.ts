@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoCode, ifThere, isMissing } from "../../lib/errors";
 import { isExecutable } from "../../linux/programs";
@@ -16,7 +16,12 @@ const STICKY = 0o1000;
  * @param self executable to install if the directory has none
  */
 export function pluginDirFindings(found: PluginDirectory, self: string): Finding[] {
-  if ("problem" in found) return [report.error(found.problem, `mkdir -p ${found.path}; chmod 755 ${found.path}`)];
+  if ("problem" in found) {
+    const { path, problem } = found;
+    const make = [`mkdir -p -m 755 ${path}`, `install -o root -g root -m 755 ${self} ${path}/nspawn`];
+    const commands = problem === missing(path) ? make : [];
+    return [report.error(problem, "It has to be a directory with the driver in it.", commands)];
+  }
   return [...found.directories.flatMap(directoryFindings), ...filesFindings(found.path, found.files, self)];
 }
 
@@ -27,10 +32,10 @@ function directoryFindings({ path, owner, mode }: Directory, index: number): Fin
   if (safe) return [];
   const who = owner === 0 ? "users other than root" : `user ${owner}`;
   return [
-    report.error(
-      `${path} is writable by ${who}, who could run code as root.`,
-      `chown root:root ${path}; chmod go-w ${path}`,
-    ),
+    report.error(`${path} is writable by ${who}, who could run code as root.`, "Let root alone write to it.", [
+      `chown root:root ${path}`,
+      `chmod go-w ${path}`,
+    ]),
   ];
 }
 
@@ -39,7 +44,8 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
     return [
       report.error(
         `${path} contains no nspawn driver (a file named nspawn or nomad-driver-nspawn).`,
-        `install -o root -g root -m 755 ${self} ${path}/nspawn`,
+        "Install this one.",
+        [`install -o root -g root -m 755 ${self} ${path}/nspawn`],
       ),
     ];
   }
@@ -52,21 +58,36 @@ function filesFindings(path: string, files: readonly PluginFile[], self: string)
             "Keep one: the agent loads each one that a plugin block names, and uses the newest.",
           ),
         ];
-  return [...several, ...files.map((file) => fileFinding(path, file))];
+  return [...several, ...files.map((file) => fileFinding(path, file, self))];
 }
 
-function fileFinding(path: string, { name, owner, mode, executable }: PluginFile): Finding {
+function fileFinding(path: string, { name, owner, mode, executable, suitable }: PluginFile, self: string): Finding {
   const file = `${path}/${name}`;
   if (owner !== 0 || (mode & WRITABLE_BY_OTHERS) !== 0) {
-    return report.error(`${file} is writable by users other than root.`, `chown root:root ${file}; chmod 755 ${file}`);
+    return report.error(`${file} is writable by users other than root.`, "Let root alone write to it.", [
+      `chown root:root ${file}`,
+      `chmod 755 ${file}`,
+    ]);
   }
   if (!executable) {
     return report.error(
       `${file} is not executable: its mode is ${mode.toString(8)}, or its file system is mounted noexec.`,
-      `chmod 755 ${file}, or mount the file system without noexec.`,
+      "Make it executable; a file system with noexec has to be mounted again without it.",
+      (mode & 0o111) === 0 ? [`chmod 755 ${file}`] : [`mount -o remount,exec ${path}`],
+    );
+  }
+  if (!suitable) {
+    return report.error(
+      `${file} is not a program for this machine (${process.arch}): its download is for another one, or is incomplete.`,
+      "Replace it by a rename, because a running plugin may use it.",
+      [`install -o root -g root -m 755 ${self} ${path}/.nspawn.new`, `mv ${path}/.nspawn.new ${file}`],
     );
   }
   return report.ok(`${file} is installed; its block in the agent's config is plugin "${name}" {}.`);
+}
+
+function missing(path: string): string {
+  return `${path} does not exist.`;
 }
 
 /** Names of the executable in a plugin_dir. */
@@ -81,7 +102,7 @@ export function readPluginDirectory(path: string): PluginDirectory {
     const files = NAMES.filter((name) => entries.has(name)).flatMap((name) => readFile(real, name));
     return { path, files, directories: upwards(real).map(readDirectory) };
   } catch (error) {
-    if (isMissing(error)) return { path, problem: `${path} does not exist.` };
+    if (isMissing(error)) return { path, problem: missing(path) };
     const code = errnoCode(error);
     if (code === undefined) throw error;
     return { path, problem: `${path} cannot be read (${code}).` };
@@ -93,8 +114,30 @@ function readFile(directory: string, name: string): PluginFile[] {
   const path = join(directory, name);
   return ifThere(() => {
     const { uid, mode } = statSync(path);
-    return [{ name, owner: uid, mode: mode & 0o7777, executable: isExecutable(path) }];
+    return [
+      { name, owner: uid, mode: mode & 0o7777, executable: isExecutable(path), suitable: isForThisMachine(path) },
+    ];
   }, []);
+}
+
+/** The machine of an ELF header (System V gABI, e_machine), by node's name of the architecture. */
+const ELF_MACHINES: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
+
+/** Whether a file begins with the header of a 64-bit ELF program for this machine. Pure but for the name of the machine. */
+export function isElfFor(header: Uint8Array, arch: string): boolean {
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  if (view.byteLength < 20 || view.getUint32(0) !== 0x7f454c46 || view.getUint8(4) !== 2) return false;
+  return view.getUint16(18, true) === ELF_MACHINES[arch];
+}
+
+function isForThisMachine(path: string): boolean {
+  const fd = openSync(path, "r");
+  try {
+    const header = new Uint8Array(20);
+    return readSync(fd, header) === header.length && isElfFor(header, process.arch);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function readDirectory(path: string): Directory {

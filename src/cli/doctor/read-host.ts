@@ -30,6 +30,7 @@ import type { HostFacts, ImageStoreFact, NspawnFact, Reachability } from "./host
 import { readNetwork } from "./network-checks";
 import { readPluginDirectory } from "./plugin-dir-checks";
 import { readImageKinds } from "./read-image-kinds";
+import { readSystem } from "./system-checks";
 
 /** Inspects an image store, or the directory in which it would be created. */
 function readImageStore(path: string): ImageStoreFact {
@@ -43,7 +44,14 @@ function readImageStore(path: string): ImageStoreFact {
     .filter((each) => real === each.path || real.startsWith(each.path === "/" ? "/" : `${each.path}/`))
     .reduce((best, each) => (each.path.length >= best.path.length ? each : best));
   const problem = problemOf(path, real, exists);
-  return { path, exists, free: bavail * bsize, fileSystem: mount.type, ...(problem === undefined ? {} : { problem }) };
+  return {
+    path,
+    exists,
+    free: bavail * bsize,
+    fileSystem: mount.type,
+    mount: mount.path,
+    ...(problem === undefined ? {} : { problem }),
+  };
 }
 
 function problemOf(path: string, real: string, exists: boolean): string | undefined {
@@ -100,6 +108,7 @@ export async function readHost(
     },
     imageKinds,
     network,
+    system: readSystem(options),
     ...(pluginDirectory === undefined ? {} : { pluginDirectory: readPluginDirectory(pluginDirectory) }),
   };
 }

@@ -32,6 +32,7 @@ test("an empty config has the defaults", () => {
     stats_interval: 1000,
     auth: {},
     registry: { default: "docker.io", mirrors: {}, plain_http: [] },
+    telemetry: { traces_max_size: 10_000_000 },
   });
 });
 
@@ -104,6 +105,14 @@ describe("rejected with one sentence", () => {
     [
       { registry: { default: "a/b" } },
       'Option registry.default = "a/b" is not valid: it must be a host name with or without a port, such as "registry.lan:5000".',
+    ],
+    [
+      { telemetry: { address: "0.0.0.0:9273" } },
+      'Option telemetry.address = "0.0.0.0:9273" is not valid: only this machine may read it: it must be "unix:" and an absolute path, or a loopback address with a port such as "127.0.0.1:9273".',
+    ],
+    [
+      { telemetry: { traces: "traces.jsonl" } },
+      'Option telemetry.traces = "traces.jsonl" is not valid: it must be an absolute path.',
     ],
     [{ auth: "/etc/auth.json" }, 'Option auth = "/etc/auth.json" is not valid: it must be a block.'],
   ])("%j", (config, sentence) => {

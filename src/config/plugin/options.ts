@@ -16,6 +16,7 @@ import { absolutePath, checked, filledText, Problem, parsed, text } from "../val
 import { gcOptions } from "./gc";
 import { networkOptions } from "./network";
 import { authOptions, registryOptions } from "./registry";
+import { telemetryOptions } from "./telemetry";
 
 /** Every option of `plugin "nspawn" { config {} }`, once. */
 export const pluginOptions = {
@@ -185,6 +186,12 @@ export const pluginOptions = {
     schema: v.optional(v.strictObject(schemasOf(registryOptions)), {}),
     meaning: "Default registry, and how registries are reached.",
     example: 'registry {\n  default    = "registry.lan:5000"\n  plain_http = ["registry.lan:5000"]\n}',
+  }),
+  telemetry: option({
+    type: { kind: "block", options: telemetryOptions },
+    schema: v.optional(v.strictObject(schemasOf(telemetryOptions)), {}),
+    meaning: "What the driver reports about itself: metrics, and traces of starts.",
+    example: 'telemetry {\n  address = "unix:/run/nomad-nspawn-metrics.sock"\n}',
   }),
 };
 

@@ -52,6 +52,8 @@ interface StoreContext {
   readonly log: Logger;
   /** Whether a container's files exist, as they do while it may have a root here. */
   readonly isOwned: (machine: string) => boolean;
+  /** Called for each image that was fetched. */
+  readonly onPulled?: (pulled: { readonly bytes: number; readonly ms: number }) => void;
 }
 
 /** A requested image. */
@@ -95,6 +97,7 @@ export class ImageStore {
     this.#pulls = new PullCoordinator({
       onPulled: (paths, { devices, ...pulled }) => {
         log.info("image fetched", pulled);
+        context.onPulled?.(pulled);
         if (devices > 0) log.info("device nodes of the image left out", { image: pulled.image, devices });
         this.#sync(paths);
       },
@@ -209,6 +212,11 @@ export class ImageStore {
     if (lock === undefined) return undefined;
     await removeStaleRoots(paths, this.#context.isOwned);
     return await collect(paths, limits, trash);
+  }
+
+  /** Bytes of the unpacked layers of a store that exists, as their archives have them. */
+  async storedBytes(): Promise<number> {
+    return storedBytes(storePaths(this.directory));
   }
 
   /** Free bytes on the store's disk. */

@@ -175,7 +175,7 @@ interface PullsContext {
 }
 
 /** A finished pull, for the log. */
-type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "devices" | "ms", number>>;
+type PulledImage = Readonly<Record<"image" | "digest", string> & Record<"layers" | "devices" | "bytes" | "ms", number>>;
 
 interface Pulling {
   /** The signal of the first caller. */
@@ -215,14 +215,16 @@ export class PullCoordinator {
   #startPull(paths: StorePaths, request: PullRequest): Pulling {
     const { digest } = request.manifest;
     const listeners = new Set<(progress: PullProgress) => void>();
+    let bytes = 0;
     const onProgress = (progress: PullProgress) => {
+      bytes = progress.received;
       for (const listener of listeners) listener(progress);
     };
     const start = performance.now();
     const done = pull(paths, { ...request, onProgress })
       .then(({ image, layers, devices }) => {
         const ms = Math.round(performance.now() - start);
-        this.#context.onPulled(paths, { image: request.image, digest, layers, devices, ms });
+        this.#context.onPulled(paths, { image: request.image, digest, layers, devices, bytes, ms });
         return image;
       })
       .finally(() => this.#pulling.delete(digest));

@@ -84,10 +84,17 @@ export class ForwardPolicy {
   async problem(prefix: LinkPrefix): Promise<string | undefined> {
     const now = performance.now();
     if (this.#read === undefined || now - this.#read.at > FRESH_MS) this.#read = { at: now, chains: readDropping() };
-    const chains = await this.#read.chains;
-    const closed = chains.filter(({ table }) => !acceptsLinks(table, prefix)).map(({ name }) => name);
-    return droppedNote(closed, prefix);
+    return droppedNote(closed(await this.#read.chains, prefix), prefix);
   }
+}
+
+/** The chains of this host that drop packets of containers, as "FAMILY TABLE CHAIN". */
+export async function closedForwardChains(prefix: LinkPrefix): Promise<readonly string[]> {
+  return closed(await readDropping(), prefix);
+}
+
+function closed(chains: readonly DroppingChain[], prefix: LinkPrefix): readonly string[] {
+  return chains.filter(({ table }) => !acceptsLinks(table, prefix)).map(({ name }) => name);
 }
 
 async function readDropping(): Promise<readonly DroppingChain[]> {

@@ -16,7 +16,11 @@ export class RuleReconciler {
   #unwatch: (() => void) | undefined;
   #restoring = false;
 
-  constructor(private readonly log: Logger) {}
+  /** @param onRestored called when a missing table was restored */
+  constructor(
+    private readonly log: Logger,
+    private readonly onRestored: () => void = () => {},
+  ) {}
 
   /** Keeps the rules for one more container. @returns stops that for this container */
   hold(): () => void {
@@ -61,7 +65,8 @@ export class RuleReconciler {
 
   async #restore(): Promise<boolean> {
     if (hasTable(TABLE_NAME) || !(await restoreRules())) return false;
-    this.log.warn(`nftables table ${TABLE_NAME} was removed by another program; restored`);
+    this.log.warn("an nftables table was removed by another program; restored", { table: TABLE_NAME });
+    this.onRestored();
     return true;
   }
 }

@@ -131,7 +131,7 @@ export class PrivateNetworks implements NetworkProvider<PrivateNetwork>, Machine
           flushStaleFlows(changed);
         }),
       keepRules: () => ruleReconciler.hold(),
-      warn: (message) => log.warn(message, { machine }),
+      warn: (reason) => log.warn("network of a container", { machine, reason }),
       resolvers,
     });
   }
@@ -172,7 +172,9 @@ async function chooseLate(record: NetworkRecord, pools: AddressPools, log: Logge
     const given = chooseAddresses(record, pools, others);
     const chosen = withAddresses(record, given);
     await records.write(chosen);
-    for (const note of await enableRules(records, chosen, log)) log.warn(note, { machine: record.machine });
+    for (const reason of await enableRules(records, chosen, log)) {
+      log.warn("network of a container", { machine: record.machine, reason });
+    }
     return chosen;
   });
 }

@@ -63,8 +63,10 @@ const RECORD_MS = 5_000;
 const LAST_LINES_MS = 500;
 
 /** What following a container needs besides its files. */
-interface FollowContext {
-  warn(message: string): void;
+export interface FollowContext {
+  warn(message: string, machine: string): void;
+  /** Called when its shim was killed before the container had exited. */
+  readonly shimKilled?: () => void;
 }
 
 /**
@@ -185,7 +187,9 @@ export class ShimContainer implements Container {
   async #onShimGone(): Promise<void> {
     if (this.#exit !== undefined) return;
     try {
-      this.#settle(readExit(this.#files) ?? (await abandoned(this.#layout, this.#files, this.ref)));
+      const recorded = readExit(this.#files);
+      if (recorded === undefined) this.#context.shimKilled?.();
+      this.#settle(recorded ?? (await abandoned(this.#layout, this.#files, this.ref)));
     } catch (error) {
       this.#settle(lostExit(error));
     }
@@ -213,7 +217,7 @@ export class ShimContainer implements Container {
     const state = this.#current();
     if (state !== undefined) this.#locks = await endContainer(this.#layout, machine, state);
     if (state !== undefined && !(await settles(this.#settled.promise, RECORD_MS))) {
-      this.#context.warn(`The shim of container ${machine} did not report its exit; killing the shim.`);
+      this.#context.warn(`The shim of container ${machine} did not report its exit; killing the shim.`, machine);
       signalProcess(state.supervisor, SIGKILL);
     }
     await this.#settled.promise;
@@ -233,7 +237,7 @@ export class ShimContainer implements Container {
       ...(await removeCgroup(this.#layout, machine)),
       ...(await removeLeftovers(machine, { locks })).problems,
     ];
-    for (const problem of problems) this.#context.warn(problem);
+    for (const problem of problems) this.#context.warn(problem, machine);
     removeState(this.#files);
     this.#lock?.[Symbol.dispose]();
   }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { errnoCode, errorText } from "../../lib/errors";
 import { entryPoint } from "../../lib/executable";
 import { inDirectory } from "../../lib/files";
+import { defined } from "../../lib/objects";
 import { bootId, isAlive } from "../../linux/proc";
 import { nspawnSwitches } from "../../nspawn/switches";
 import {
@@ -13,7 +14,7 @@ import {
   NotSupervisedError,
   type Supervisor,
 } from "../supervisor";
-import { ShimContainer } from "./container";
+import { type FollowContext, ShimContainer } from "./container";
 import { asRecord, optional, stringOf, stringsOf } from "./record";
 import type { StartReport } from "./shim";
 import { readExit, readRequest, readRunning, type StateFiles, stateFiles, writeState } from "./state";
@@ -25,7 +26,9 @@ interface ProcessSupervisorOptions {
   /** argv that starts a shim, for tests; the request's file and ID are appended. */
   readonly shim?: readonly string[];
   /** Logs limits that the host does not enforce, and leftovers that cannot be removed. */
-  readonly log: { warn(message: string): void };
+  readonly log: { warn(message: string, machine: string): void };
+  /** Called when a shim is found killed. */
+  readonly onShimKilled?: () => void;
 }
 
 /** systemd-nspawn mounts this over inaccessible paths, but does not create it. */
@@ -40,15 +43,15 @@ export class ProcessSupervisor implements Supervisor {
   readonly name = "process";
   readonly #stateDir: string;
   readonly #shim: readonly string[];
-  readonly #log: ProcessSupervisorOptions["log"];
+  readonly #log: FollowContext;
   /** Kinds of warnings that were logged. */
   readonly #warned = new Set<string>();
   readonly #followed = new Set<ShimContainer>();
 
-  constructor({ stateDir = STATE_DIR, shim = entryPoint("supervise"), log }: ProcessSupervisorOptions) {
+  constructor({ stateDir = STATE_DIR, shim = entryPoint("supervise"), log, onShimKilled }: ProcessSupervisorOptions) {
     this.#stateDir = stateDir;
     this.#shim = shim;
-    this.#log = log;
+    this.#log = { warn: (message, machine) => log.warn(message, machine), ...defined({ shimKilled: onShimKilled }) };
   }
 
   async launch(spec: LaunchSpec): Promise<Container> {
@@ -66,7 +69,10 @@ export class ProcessSupervisor implements Supervisor {
     } catch (error) {
       // Whatever the shim did: a container without a handle must not run.
       await removeStale(files, ref, this.#log).catch((left: unknown) => {
-        this.#log.warn(`Cleanup after the failed start of container ${machine} is incomplete: ${errorText(left)}`);
+        this.#log.warn(
+          `Cleanup after the failed start of container ${machine} is incomplete: ${errorText(left)}`,
+          machine,
+        );
       });
       throw asLaunchError(error);
     }
@@ -117,7 +123,7 @@ export class ProcessSupervisor implements Supervisor {
   #warnOnce(machine: string, warnings: readonly string[]): void {
     for (const warning of warnings) {
       const kind = warning.replaceAll(machine, "").replace(/\([^)]*\)/g, "");
-      if (!this.#warned.has(kind)) this.#log.warn(warning);
+      if (!this.#warned.has(kind)) this.#log.warn(warning, machine);
       this.#warned.add(kind);
     }
   }
@@ -157,10 +163,11 @@ function check(spec: LaunchSpec, stateDir: string): void {
  * Removes a container of the same name, running or not: an interrupted launch of the same task left it, no handle of it was
  * ever returned, and the task must not run twice.
  */
-async function removeStale(files: StateFiles, ref: ContainerRef, log: { warn(message: string): void }): Promise<void> {
+async function removeStale(files: StateFiles, ref: ContainerRef, log: FollowContext): Promise<void> {
   if (!existsSync(files.directory)) return;
   const stale = await ShimContainer.follow(files, ref, log);
-  if (stale.mainPid() !== undefined) log.warn(`Removing container ${ref.machine} of an interrupted start.`);
+  if (stale.mainPid() !== undefined)
+    log.warn(`Removing container ${ref.machine} of an interrupted start.`, ref.machine);
   await stale.release();
 }
 

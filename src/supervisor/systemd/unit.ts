@@ -152,7 +152,8 @@ export class SystemdUnit implements Container {
     this.#unwatch();
     await removeDropIn(this.#unit);
     const { problems } = await removeLeftovers(this.ref.machine, { locks: this.#locks });
-    for (const problem of problems) this.#log.warn(problem, { machine: this.ref.machine });
+    const { machine } = this.ref;
+    for (const reason of problems) this.#log.warn("cannot remove all that a container left", { machine, reason });
   }
 
   async #unlessGone(call: Promise<void>): Promise<void> {
@@ -195,7 +196,7 @@ export class SystemdUnit implements Container {
         },
         (error: unknown) => {
           this.#log.warn("cannot restart rebooted container", {
-            unit: this.#unit,
+            machine: this.ref.machine,
             error: errorText(error),
           });
         },
@@ -223,7 +224,7 @@ export class SystemdUnit implements Container {
           if (this.#isOver()) this.#ended.resolve();
         },
         (error: unknown) => {
-          this.#log.debug("cannot read unit properties", { unit: this.#unit, error: errorText(error) });
+          this.#log.debug("cannot read unit properties", { machine: this.ref.machine, error: errorText(error) });
         },
       )
       .finally(() => {
