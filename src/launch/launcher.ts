@@ -75,7 +75,7 @@ export class Launcher {
     const { options, pluginDir, namesVolumes } = this.context;
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
-    requireMeasurable(plan.storageLimit);
+    await requireMeasurable(plan.storageLimit, () => this.context.roots.hasQuotas());
     if (plan.toJournal && this.context.supervisors.preferredName !== "systemd") {
       throw new ConfigError(
         'Option log_driver = "journal" needs systemd as PID 1, which this client does not have: its tasks log to "nomad alloc logs" (log_driver = "nomad").',

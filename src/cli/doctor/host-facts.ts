@@ -51,6 +51,8 @@ export interface ImageStoreFact {
   readonly free: number;
   /** The type of its file system, as in mountinfo. */
   readonly fileSystem: string;
+  /** Whether its file system enforces project quotas. */
+  readonly quotas: boolean;
 }
 
 interface DownloadFact {
