@@ -90,7 +90,7 @@ export class Launcher {
    * reason of the failed start.
    *
    * @param adopt makes what owns the container from now on; if it throws, the start has failed
-   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError
+   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError, and what `watch.signal` aborts with
    */
   async launch<Owner>(
     plan: LaunchPlan,
@@ -104,7 +104,7 @@ export class Launcher {
     watch.stage("image");
     const { options, stopSignal, notes } = applyImageDefaults(plan.options, plan.job, lease.config);
     await using undo = new AsyncDisposableStack();
-    const turnEnds = await this.#turns.take();
+    const turnEnds = await this.#turns.take(watch.signal);
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client, plan.record);
