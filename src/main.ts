@@ -2,9 +2,12 @@ import { isPluginEnvironment } from "./plugin/handshake";
 
 /** Runs what the arguments and the environment select: a shim, the plugin, or a command. */
 async function main(args: readonly string[]): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === undefined && isPluginEnvironment(process.env)) {
+    (await import("./runtime/compiler-settings")).useCompilerSettings(process.env);
+  }
   // Child processes must not inherit variables that change what Bun loads or runs as.
   for (const name of Object.keys(process.env)) if (name.startsWith("BUN_")) delete process.env[name];
-  const [first, ...rest] = args;
   // Imported on demand: a shim lives as long as its task, and should hold nothing else in memory.
   if (first === "supervise") return (await import("./supervisor/process/shim")).shimMain(rest);
   if (first === "unpack") return (await import("./image/archive/worker")).unpackMain(rest);

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { findProgram } from "../linux/programs";
 import { LaunchError } from "../supervisor/supervisor";
 
-/** A limit of a task's changes to its root, on the disk of the image store. */
+/** A limit of a task's changes to its root, on the disk of the image store, that the kernel does not enforce. */
 export interface ChangesLimit {
   /** Bytes. */
   readonly limit: number;
@@ -10,9 +10,14 @@ export interface ChangesLimit {
   measure(signal: AbortSignal): Promise<number>;
 }
 
-/** Refuses a limit that cannot be measured on this client. @throws LaunchError */
-export function requireMeasurable(limit: number | undefined): void {
-  if (limit === undefined || findProgram("du") !== undefined) return;
+/**
+ * Refuses a limit that this client can neither enforce nor measure.
+ *
+ * @param hasQuotas whether the kernel limits what is in the image store
+ * @throws LaunchError
+ */
+export async function requireMeasurable(limit: number | undefined, hasQuotas: () => Promise<boolean>): Promise<void> {
+  if (limit === undefined || findProgram("du") !== undefined || (await hasQuotas())) return;
   throw new LaunchError(
     "The task has a storage_limit, of its own or of the plugin's config, and the program du, which measures its changes, is not installed on this client.",
     { recoverable: false },
@@ -26,7 +31,7 @@ const NICE = "19";
  * The limit of a machine's changes, measured by du(1): it follows no symlink that the container puts in a directory's place meanwhile,
  * counts blocks and not sizes, and a file with several links once.
  *
- * @param directory of the changes; undefined, or missing if they are in memory, where the tmpfs has the limit
+ * @param directory of the changes; undefined, or missing if they are in memory, where the tmpfs has the limit; undefined too if a quota limits them
  */
 export function changesLimit(directory: string | undefined, limit: number | undefined): ChangesLimit | undefined {
   if (limit === undefined || directory === undefined || !existsSync(directory)) return undefined;

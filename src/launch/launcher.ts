@@ -77,7 +77,7 @@ export class Launcher {
     const { options, pluginDir, namesVolumes } = this.context;
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
-    requireMeasurable(plan.storageLimit);
+    await requireMeasurable(plan.storageLimit, () => this.context.roots.hasQuotas());
     if (plan.toJournal && this.context.supervisors.preferredName !== "systemd") {
       throw new ConfigError(
         'Option log_driver = "journal" needs systemd as PID 1, which this client does not have: its tasks log to "nomad alloc logs" (log_driver = "nomad").',
@@ -92,7 +92,7 @@ export class Launcher {
    * reason of the failed start.
    *
    * @param adopt makes what owns the container from now on; if it throws, the start has failed
-   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError
+   * @throws ConfigError, ImageError, SourceError, StoreError, LaunchError, FirewallError, and what `watch.signal` aborts with
    */
   async launch<Owner>(
     plan: LaunchPlan,
@@ -106,7 +106,7 @@ export class Launcher {
     watch.stage("image");
     const { options, stopSignal, notes } = applyImageDefaults(plan.options, plan.job, lease.config);
     await using undo = new AsyncDisposableStack();
-    const turnEnds = await this.#turns.take();
+    const turnEnds = await this.#turns.take(watch.signal);
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client, plan.record);

@@ -8,10 +8,16 @@ export class Turns {
     this.#free = count;
   }
 
-  /** Waits for a turn. The returned function ends it, and does nothing when called again. */
-  async take(): Promise<() => void> {
+  /**
+   * Waits for a turn. The returned function ends it, and does nothing when called again.
+   *
+   * @param signal gives up waiting: the others then come sooner
+   * @throws what `signal` aborts with
+   */
+  async take(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted();
     if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await this.#wait(signal);
     let ended = false;
     return () => {
       if (ended) return;
@@ -20,5 +26,20 @@ export class Turns {
       if (next === undefined) this.#free += 1;
       else next();
     };
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(begin), 1);
+        reject(signal?.reason);
+      };
+      const begin = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.#waiting.push(begin);
+      signal?.addEventListener("abort", leave, { once: true });
+    });
   }
 }

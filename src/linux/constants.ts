@@ -91,6 +91,7 @@ export const SYS = {
   close_range: 436,
   openat2: 437,
   mount_setattr: 442,
+  quotactl_fd: 443,
 } as const;
 
 /** The attribute of a directory of an overlayfs layer that hides everything below it (the kernel's documentation, overlayfs.rst). */

@@ -15,6 +15,7 @@ const SYMBOLS = {
   __errno_location: { args: [], returns: ptr },
   bind: { args: [i32, ptr, u32], returns: i32 },
   chroot: { args: [cstring], returns: i32 },
+  execve: { args: [cstring, ptr, ptr], returns: i32 },
   fcntl: { args: [i32, i32, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   inotify_add_watch: { args: [i32, cstring, u32], returns: i32 },

@@ -1,10 +1,12 @@
 import { existsSync } from "node:fs";
 import { type ImageConfig, parseImageConfig } from "../image/image-config";
+import { isLimitedByQuota } from "../image/store/changes-quota";
 import { imageOfRoot, releaseRoot } from "../image/store/image-store";
 import type { RootOwners, RootRequest } from "../image/store/snapshots";
 import { containerPaths } from "../image/store/store-format";
 import { StoreError } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { enforcesProjectQuotas } from "../linux/project-quota";
 import { readRootNote, removeRootNote, writeRootNote } from "../machine/files";
 import type { MachineResource } from "../machine/registry";
 import { CONTAINER_IDS } from "../values/private-users";
@@ -82,10 +84,20 @@ export class ContainerRoots implements MachineResource {
     return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
   }
 
-  /** The directory with the changes of a machine to its root; undefined if it has no root of the driver's. */
+  /** Whether the kernel limits the changes of roots that are made now, so that they need not be measured. */
+  async hasQuotas(): Promise<boolean> {
+    return enforcesProjectQuotas((await this.images.store.open()).containers);
+  }
+
+  /**
+   * The directory with the changes of a machine to its root, if their limit needs a watch; undefined if it has no root of the driver's, or
+   * the kernel limits them.
+   */
   async changesOf(machine: string): Promise<string | undefined> {
     const root = await readRootNote(machine);
-    return root === undefined ? undefined : containerPaths(root).upper;
+    if (root === undefined) return undefined;
+    const { upper } = containerPaths(root);
+    return isLimitedByQuota(upper) ? undefined : upper;
   }
 
   /** Holds the user IDs of a recovered machine; logs a warning if another program uses them by now. */

@@ -51,12 +51,10 @@ export type UnitChange =
 
 /** The object path of a unit: everything but letters and digits is written as _xx (sd_bus_path_encode(3)). */
 export function unitPath(unit: string): string {
-  const encoded = Array.from(Buffer.from(unit), (byte, index) => {
-    const character = String.fromCharCode(byte);
-    const plain = /[A-Za-z]/.test(character) || (index > 0 && /[0-9]/.test(character));
-    return plain ? character : `_${byte.toString(16).padStart(2, "0")}`;
-  });
-  return `${MANAGER_PATH}/unit/${encoded.join("")}`;
+  const encoded = Buffer.from(unit)
+    .toString("latin1")
+    .replace(/[^A-Za-z0-9]|^[0-9]/g, (character) => `_${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return `${MANAGER_PATH}/unit/${encoded}`;
 }
 
 interface Connection {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import packageJson from "../../package.json";
 import { driverBinary } from "../../tools/build/project";
@@ -50,6 +51,20 @@ describe("the handshake", () => {
 });
 
 describe("the plugin", () => {
+  test("starts itself again with the runtime's settings: as the same process, with the agent's variables", async () => {
+    const own = "NAME=value with spaces, and =";
+    await using plugin = await startPlugin({ env: { NAME: own.slice("NAME=".length) } });
+    const read = async (name: string) =>
+      (await readFile(`/proc/${plugin.pid}/${name}`, "utf8")).split("\0").slice(0, -1);
+    expect(await read("cmdline")).toEqual([driverBinary()]);
+    const environment = await read("environ");
+    expect(environment).toContain(own);
+    expect(environment.filter((variable) => variable.startsWith("BUN_"))).toEqual([
+      "BUN_JSC_thresholdForOptimizeAfterWarmUp=20000",
+      "BUN_JSC_thresholdForOptimizeAfterLongWarmUp=20000",
+    ]);
+  });
+
   test("reports its name and version", async () => {
     await using plugin = await startPlugin();
     using client = new DriverClient(plugin.socket);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { becomesTrue } from "../../src/lib/deadline";
 import { watchEvents } from "../support/event-watch";
@@ -67,4 +67,18 @@ describe("a start returns", () => {
     await writeFile(inTask(task, "go"), "");
     await events.waitFor("The task's program runs now; preparing the container took");
   }, 60_000);
+});
+
+test("the settings of the plugin's runtime reach no other process", async () => {
+  const task = await bench.started(shell(bench.busybox, "env; echo up; exec sleep 600"));
+  await task.stdout.waitFor("up\n");
+  const having: string[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const read = (name: string) => readFile(`/proc/${pid}/${name}`, "utf8").catch(() => "");
+    // A plugin has no arguments; what it starts has some.
+    const [, ...words] = (await read("cmdline")).split("\0").slice(0, -1);
+    if (words.length > 0 && (await read("environ")).includes("BUN_JSC_threshold")) having.push(words.join(" "));
+  }
+  expect(having).toEqual([]);
+  expect(task.stdout.text()).not.toContain("BUN_");
 });

@@ -22,7 +22,10 @@ const good: HostFacts = {
   overlayfs: true,
   pidfd: true,
   ownFilters: 0,
-  imageStore: { path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4", mount: "/" },
+  imageStore: {
+    ...{ path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4", mount: "/" },
+    quotas: false,
+  },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   labels: { selinux: false, apparmor: true },
   cdi: [],
@@ -297,4 +300,16 @@ test.each<[Partial<HostFacts["imageKinds"]>, string]>([
     each.text.includes(text),
   );
   expect(found?.level).toBe("ok");
+});
+
+test.each([
+  [
+    false,
+    "limited by measuring them (storage_limit): /var/lib/nomad-driver-nspawn is not on a file system with project quotas.",
+  ],
+  [true, "Project quotas of the disk of /var/lib/nomad-driver-nspawn limit the changes of tasks"],
+])("project quotas: %j", (quotas, message) => {
+  const facts = { ...good, du: !quotas, imageStore: { ...good.imageStore, quotas } };
+  const found = evaluate(facts).find(({ check }) => check === "storage limits");
+  expect(found).toMatchObject({ level: "ok", text: expect.stringContaining(message) });
 });

@@ -56,6 +56,8 @@ export interface ImageStoreFact {
   readonly fileSystem: string;
   /** Where it is mounted. */
   readonly mount: string;
+  /** Whether its file system enforces project quotas. */
+  readonly quotas: boolean;
 }
 
 interface DownloadFact {

@@ -86,11 +86,16 @@ function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
   );
 }
 
-function storageLimits({ du }: HostFacts): Finding {
+function storageLimits({ du, imageStore: { quotas, path } }: HostFacts): Finding {
   const report = about("storage limits");
+  if (quotas) {
+    return report.ok(
+      `Project quotas of the disk of ${path} limit the changes of tasks to their root file systems (storage_limit).`,
+    );
+  }
   return du
     ? report.ok(
-        "Changes of tasks to their root file systems are limited by measuring them (storage_limit); quotas are not used.",
+        `Changes of tasks to their root file systems are limited by measuring them (storage_limit): ${path} is not on a file system with project quotas.`,
       )
     : report.warning(
         "The program du is not installed: tasks with storage_limit are refused.",

@@ -23,6 +23,7 @@ import { readMounts } from "../../linux/mount";
 import { openPidfd } from "../../linux/pidfd";
 import { parseRights } from "../../linux/proc";
 import { findProgram } from "../../linux/programs";
+import { enforcesProjectQuotas } from "../../linux/project-quota";
 import { hasApparmor, hasSelinux } from "../../linux/security-modules";
 import { readNspawn } from "../../nspawn/installation";
 import { importdAvailable, machinedAvailable, systemdPresence } from "../../systemd/presence";
@@ -44,12 +45,14 @@ function readImageStore(path: string): ImageStoreFact {
     .filter((each) => real === each.path || real.startsWith(each.path === "/" ? "/" : `${each.path}/`))
     .reduce((best, each) => (each.path.length >= best.path.length ? each : best));
   const problem = problemOf(path, real, exists);
+  const quotas = enforcesProjectQuotas(real);
   return {
     path,
     exists,
     free: bavail * bsize,
     fileSystem: mount.type,
     mount: mount.path,
+    quotas,
     ...(problem === undefined ? {} : { problem }),
   };
 }

@@ -104,6 +104,8 @@ describe("extended headers of sparse files", () => {
     ["an empty size in 1.0", { "GNU.sparse.major": "1", "GNU.sparse.realsize": "" }, DAMAGED],
     ["a size of 17 digits", { "GNU.sparse.realsize": "00000000000000001", "GNU.sparse.map": "0,1" }, DAMAGED],
     ["a map with an empty number", { "GNU.sparse.size": "5", "GNU.sparse.map": "0," }, DAMAGED],
+    ["a map of one number", { "GNU.sparse.size": "5", "GNU.sparse.map": "0" }, DAMAGED],
+    ["a map whose last offset has no size", { "GNU.sparse.size": "9", "GNU.sparse.map": "0,5,7" }, DAMAGED],
     ["a map with a negative number", { "GNU.sparse.size": "5", "GNU.sparse.map": "-1,5" }, DAMAGED],
     ["a map with spaces", { "GNU.sparse.size": "5", "GNU.sparse.map": "0, 5" }, DAMAGED],
     ["a map with a fraction", { "GNU.sparse.size": "5", "GNU.sparse.map": "0,1.5" }, DAMAGED],

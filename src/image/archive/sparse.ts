@@ -80,9 +80,11 @@ export function checkPieces({ pieces, size }: SparseMap, stored: number): void {
   if (end > size || sum !== stored) throw new UnpackError("a sparse file's map is damaged");
 }
 
+/** Offsets and sizes in turn, as pieces. @throws UnpackError if the last offset has no size: its piece would become a hole */
 function inPairs(numbers: readonly number[]): Piece[] {
+  if (numbers.length % 2 !== 0) throw new UnpackError("a sparse file's map is damaged");
   const pieces: Piece[] = [];
-  for (let at = 0; at + 1 < numbers.length; at += 2) {
+  for (let at = 0; at < numbers.length; at += 2) {
     pieces.push({ offset: numbers[at] ?? 0, size: numbers[at + 1] ?? 0 });
   }
   return pieces;

@@ -137,7 +137,16 @@ describe("headers", () => {
       (header: Buffer) => {
         header.fill(0, 257, 265);
         header.write("0000005\0", 329);
+        header.write("0000007\0", 337);
         header.write("usr/share", 345);
+      },
+      {},
+    ],
+    [
+      "nor is it damaged by what else may be in their place",
+      (header: Buffer) => {
+        header.fill(0, 257, 265);
+        header.write("a comment that is no number", 329);
       },
       {},
     ],

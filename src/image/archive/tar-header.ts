@@ -49,7 +49,9 @@ export function parseHeader(block: Buffer): TarHeader | undefined {
     mtime: numberAt(block, 136, 12, true),
     type: type === "\0" ? "0" : type,
     link: textAt(block, 157, 100),
-    device: { major: magic.startsWith("ustar") ? numberAt(block, 329, 8) : 0, minor: numberAt(block, 337, 8) },
+    device: magic.startsWith("ustar")
+      ? { major: numberAt(block, 329, 8), minor: numberAt(block, 337, 8) }
+      : { major: 0, minor: 0 },
     gnu,
   };
 }

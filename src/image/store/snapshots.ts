@@ -8,6 +8,7 @@ import { detachMount, MountError, mount } from "../../linux/mount";
 import { mountOverlay, OverlayError, unmountAll } from "../../linux/overlay";
 import { bootId } from "../../linux/proc";
 import { openUserNamespace } from "../../linux/user-namespace";
+import { liftQuota, limitByQuota } from "./changes-quota";
 import { layerDirectory } from "./layers";
 import {
   containerPaths,
@@ -39,7 +40,10 @@ export interface RootRequest {
   readonly base: RootBase;
   /** Where the container's changes go: to the store's disk, or to memory, with the limits that systemd-nspawn has for `--volatile=`. */
   readonly writes: "disk" | "memory";
-  /** Bytes that changes in memory may take; undefined for {@link MEMORY_PART} of the host's memory. */
+  /**
+   * Bytes that changes may take: on disk only if its file system can limit them (changes-quota.ts); in memory {@link MEMORY_PART} of the
+   * host's memory if undefined.
+   */
   readonly limit?: number | undefined;
   /** Undefined to keep the image's owners. */
   readonly owners?: RootOwners | undefined;
@@ -88,6 +92,9 @@ export async function prepareSnapshot(paths: StorePaths, request: RootRequest): 
     if (memory !== undefined) await mountMemory(memory, request.limit);
     const { upper, work } = containerPaths(memory ?? directory);
     for (const path of [upper, work]) await mkdir(path, { mode: 0o700 });
+    if (memory === undefined && request.limit !== undefined) {
+      await limitByQuota({ machine, upper, work, limit: request.limit });
+    }
     await copyRootMode(upper, base, layers.at(-1), owners);
     await mountOverlay({ layers, upper, work, scratch, target: root, owners: namespace });
     // The overlay keeps it mounted for itself.
@@ -147,11 +154,12 @@ async function copyRootMode(
 
 /** Removes a container's root, mounted or not, and the data written to it; does nothing if it does not exist. */
 export async function removeRoot(directory: string): Promise<void> {
-  const { root, scratch } = containerPaths(directory);
+  const { root, scratch, upper } = containerPaths(directory);
   const names = await readdir(directory).catch(ignoreMissing);
   if (names === undefined) return;
   for (const name of (await readdir(scratch).catch(ignoreMissing)) ?? []) detachMount(join(scratch, name));
   await unmountAll(root, directory);
+  liftQuota(upper);
   await rm(directory, { recursive: true, force: true });
 }
 
