@@ -24,6 +24,7 @@ import { startVm } from "../tools/machines/vm";
 import { actionlint } from "../tools/setup/actionlint";
 import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
 import { promtool } from "../tools/setup/promtool";
+import { installGenerator } from "../tools/site/packages";
 import { type Group, groupsOf, suiteOf } from "./check/groups";
 import { inLanes } from "./check/lanes";
 import { type Level, levels, runLevel } from "./check/levels";
@@ -140,6 +141,7 @@ async function images(chosen: readonly Level[]): Promise<void> {
     if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
   }
   if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
+  if (chosen.some(({ paths }) => paths.includes("test/build"))) await installGenerator();
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);
