@@ -49,6 +49,11 @@ test("no link leads to a page or a heading that does not exist", () => {
   expect(followed).toBeGreaterThan(500);
 });
 
+test("wide code is in a block of its own, which scrolls, so that no page does on a phone", () => {
+  // Code that is indented instead of between fences has no such block.
+  expect([...pages].flatMap(([page, html]) => (html.includes("<pre><code>") ? [page] : []))).toEqual([]);
+});
+
 test("no page has text that the generator took for its own", () => {
   // A job's {{ … }} would be gone, and a <NAME> would be an element.
   const template = pages.get("/examples/secret-template.html") ?? "";
