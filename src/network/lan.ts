@@ -11,8 +11,9 @@ const NETWORKD_PATH = `${NETWORK_DIRECTORY}/10-nomad.network`;
 
 /**
  * Interfaces on a network of the client's. systemd-nspawn makes or moves them, and the driver gives them the job's addresses when the
- * container has them (launch/inside-setup.ts): nothing is left on the host. A command without one gets an address by DHCP (lan-lease.ts), but
- * not with ipvlan: its hardware address is that of the client, and servers know their clients by it.
+ * container has them (launch/inside-setup.ts): nothing is left on the host. A command without one gets one by DHCP on macvlan (lan-lease.ts). With
+ * ipvlan the hardware address is that of the client, by which servers know their clients; and what is sent on an interface that a task has
+ * for itself is the task's business.
  */
 export const lanNetwork: NetworkProvider<LanNetwork> = {
   reserve: async (_machine, plan, { boot, resolvers, warn }) => {
@@ -21,7 +22,7 @@ export const lanNetwork: NetworkProvider<LanNetwork> = {
     return {
       addresses,
       ...(boot ? { networkd: { text, path: NETWORKD_PATH } } : {}),
-      warnings: boot || addresses.length > 0 || plan.via !== "ipvlan" ? [] : [NO_ADDRESS],
+      warnings: boot || addresses.length > 0 || isLeased(plan, boot) ? [] : [noAddressNote(plan)],
       attach: async (container) =>
         addresses.length === 0 ? leasedNetwork(plan, boot, container, warn) : fixedNetwork(plan.own?.addresses ?? []),
     };
@@ -33,8 +34,14 @@ function matchOf({ via, interfaces }: LanNetwork): string {
   return via === "interface" ? (interfaces[0] ?? "") : via === "macvlan" ? "mv-*" : "iv-*";
 }
 
-const NO_ADDRESS =
-  "The container has no address on its ipvlan interface unless its program assigns one: set ipv4_address or ipv6_address.";
+function noAddressNote({ via, interfaces }: LanNetwork): string {
+  return `The container has no address on its ${via === "interface" ? `interface ${interfaces[0]}` : `${via} interface`} unless its program assigns one: set ipv4_address or ipv6_address.`;
+}
+
+/** Whether the driver requests an address: for a command with macvlan and no address of its own. */
+function isLeased({ via, own }: LanNetwork, boot: boolean): boolean {
+  return !boot && via === "macvlan" && (own?.addresses ?? []).length === 0;
+}
 
 /** The network of a container whose address the driver requests, also that of a recovered one; undefined if it requests none. */
 export function leasedNetwork(
@@ -43,10 +50,7 @@ export function leasedNetwork(
   container: Container,
   warn: (message: string) => void,
 ): TaskNetwork | undefined {
-  if (boot || plan.via === "ipvlan" || (plan.own?.addresses ?? []).length > 0) return undefined;
-  const [name] = plan.interfaces;
-  const which = plan.via === "macvlan" || name === undefined ? { kind: plan.via } : { name };
-  return new LanLease(container, which, warn);
+  return isLeased(plan, boot) ? new LanLease(container, { kind: plan.via }, warn) : undefined;
 }
 
 /** Other hosts reach these addresses, which are known before the container runs. */

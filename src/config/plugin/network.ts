@@ -53,7 +53,7 @@ export const networkOptions = {
   address_wait: option({
     ...duration("5s", 0),
     meaning:
-      "How long a task's start waits for an address that is assigned externally (DHCP on a bridge, with macvlan, or on an interface of the client) before it continues without one.",
+      "How long a task's start waits for an address that is assigned externally (DHCP on a bridge or with macvlan) before it continues without one.",
   }),
 };
 
