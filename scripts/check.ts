@@ -50,6 +50,7 @@ const testPrograms = [
   ["scripts", promtool],
   ["test/protocol", previousDrivers],
   ["test/nomad", nomadAgent],
+  ["test/nomad", previousDrivers],
   ["test/conformance", conformanceTests],
   ["test/wire", wireClient],
 ] as const;

@@ -22,6 +22,8 @@ export interface NomadOptions {
   readonly client?: Readonly<Record<string, unknown>>;
   /** Wait until the driver is healthy; true where absent. */
   readonly healthy?: boolean;
+  /** The driver's executable; the built one where absent. */
+  readonly driver?: string;
 }
 
 /** A running Nomad. */
@@ -59,7 +61,7 @@ export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
   const pluginDir = join(root, "plugins");
   const dataDir = join(root, "client");
   await mkdir(pluginDir);
-  await copyFile(driverBinary(), join(pluginDir, pluginFile));
+  await copyFile(options.driver ?? driverBinary(), join(pluginDir, pluginFile));
   const ports = { server: freePorts(3), client: freePorts(3) };
   const serverFile = await configured(root, "server", serverConfig(root, ports.server));
   const clientFile = await configured(root, "client", clientConfig({ dataDir, pluginDir, ports, options }));
