@@ -22,6 +22,8 @@ export interface NomadOptions {
   readonly client?: Readonly<Record<string, unknown>>;
   /** Wait until the driver is healthy; true where absent. */
   readonly healthy?: boolean;
+  /** Another driver of the same name instead of the built one, for comparisons; it gets `pluginConfig` alone. */
+  readonly driver?: string;
 }
 
 /** A running Nomad. */
@@ -59,7 +61,7 @@ export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
   const pluginDir = join(root, "plugins");
   const dataDir = join(root, "client");
   await mkdir(pluginDir);
-  await copyFile(driverBinary(), join(pluginDir, pluginFile));
+  await copyFile(options.driver ?? driverBinary(), join(pluginDir, pluginFile));
   const ports = { server: freePorts(3), client: freePorts(3) };
   const serverFile = await configured(root, "server", serverConfig(root, ports.server));
   const clientFile = await configured(root, "client", clientConfig({ dataDir, pluginDir, ports, options }));
@@ -141,9 +143,13 @@ function clientConfig({ dataDir, pluginDir, ports, options }: ClientSettings) {
       options: { "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul,vault" },
       ...options.client,
     },
-    // A separate store, which is removed with the agent.
-    plugin: [{ [pluginFile]: [{ config: [{ image_store: join(dataDir, "images"), ...options.pluginConfig }] }] }],
+    plugin: [{ [pluginFile]: [{ config: [pluginConfig(dataDir, options)] }] }],
   };
+}
+
+function pluginConfig(dataDir: string, { driver, pluginConfig }: NomadOptions) {
+  // A separate store, which is removed with the agent.
+  return { ...(driver === undefined ? { image_store: join(dataDir, "images") } : {}), ...pluginConfig };
 }
 
 async function configured(root: string, name: string, config: unknown): Promise<string> {
