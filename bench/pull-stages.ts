@@ -6,6 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createGunzip } from "node:zlib";
@@ -34,6 +35,14 @@ async function timed(work: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
+/** Milliseconds of CPU time of processes and their children that have ended (proc_pid_stat(5)). */
+function cpuTime(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ").slice(11, 15) ?? [];
+    return sum + fields.reduce((ticks, field) => ticks + Number(field), 0) * 10;
+  }, 0);
+}
+
 async function receive(url: string): Promise<void> {
   const { status, body } = await fetch(url, { decompress: false });
   if (status !== 200 || body === null) throw new Error(`${url}: HTTP status ${status}`);
@@ -60,6 +69,8 @@ interface Bench {
   /** HOST:PORT */
   readonly host: string;
   readonly client: DriverClient;
+  /** PID of the plugin. */
+  readonly plugin: number;
 }
 
 /** Starts with an empty store. Its files stay until the end, see freshDisk(). */
@@ -100,11 +111,16 @@ async function stages(bench: Bench, mebibytes: number, rounds: number): Promise<
     ["pull and start", () => pullAndStart(bench, image)],
   ];
   const times = works.map((): number[] => []);
+  const cpu = works.map((): number[] => []);
+  const pids = [process.pid, bench.plugin];
   for (let round = 0; round <= rounds; round += 1) {
     for (const [index, [, work]] of works.entries()) {
       await run(["sync"]);
+      const before = cpuTime(pids);
       const time = await timed(work);
-      if (round > 0) times[index]?.push(time);
+      if (round === 0) continue;
+      times[index]?.push(time);
+      cpu[index]?.push(cpuTime(pids) - before);
     }
   }
   const medians = times.map(median);
@@ -112,14 +128,16 @@ async function stages(bench: Bench, mebibytes: number, rounds: number): Promise<
   const slowest = Math.max(...alone);
   const half = alone.reduce((sum, each) => sum + each, 0) / 2;
   console.log(
-    `| ${mebibytes} MiB in one layer, ${(stored.length / mebibyte).toFixed(0)} MiB stored, median of ${rounds} | time | ratio to the slowest stage |`,
+    `| ${mebibytes} MiB in one layer, ${(stored.length / mebibyte).toFixed(0)} MiB stored, median of ${rounds} | time | ratio to the slowest stage | CPU time |`,
   );
-  console.log("| --- | --- | --- |");
+  console.log("| --- | --- | --- | --- |");
   for (const [index, [what]] of works.entries()) {
     const time = medians[index] ?? Number.NaN;
-    console.log(`| ${what} | ${ms(time)} | ${(time / slowest).toFixed(2)} |`);
+    console.log(
+      `| ${what} | ${ms(time)} | ${(time / slowest).toFixed(2)} | ${median(cpu[index] ?? []).toFixed(0)} ms |`,
+    );
   }
-  console.log(`| all stages, spread over two cores | ${ms(half)} | ${(half / slowest).toFixed(2)} |\n`);
+  console.log(`| all stages, spread over two cores | ${ms(half)} | ${(half / slowest).toFixed(2)} | |\n`);
 }
 
 async function smallImage(bench: Bench): Promise<void> {
@@ -167,7 +185,7 @@ async function main(): Promise<void> {
   const registry = made.use(await startRegistry());
   const plugin = made.use(await startPlugin());
   const client = made.use(new DriverClient(plugin.socket));
-  const bench: Bench = { scratch, host: registry.host, client };
+  const bench: Bench = { scratch, host: registry.host, client, plugin: plugin.pid };
   await smallImage(bench);
   for (const { mebibytes, rounds } of sizes) await stages(bench, mebibytes, rounds);
 }

@@ -4,6 +4,8 @@ import * as v from "valibot";
 
 const taskEvent = v.looseObject({
   Type: v.string(),
+  /** Nanoseconds since the epoch. */
+  Time: v.number(),
   DisplayMessage: v.string(),
   DriverMessage: v.string(),
   ExitCode: v.number(),

@@ -24,6 +24,8 @@ export interface NomadOptions {
   readonly healthy?: boolean;
   /** The driver's executable; the built one where absent. */
   readonly driver?: string;
+  /** false for a driver that has no images of registries: its config does not name a store for them. */
+  readonly store?: false;
 }
 
 /** A running Nomad. */
@@ -143,9 +145,13 @@ function clientConfig({ dataDir, pluginDir, ports, options }: ClientSettings) {
       options: { "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul,vault" },
       ...options.client,
     },
-    // A separate store, which is removed with the agent.
-    plugin: [{ [pluginFile]: [{ config: [{ image_store: join(dataDir, "images"), ...options.pluginConfig }] }] }],
+    plugin: [{ [pluginFile]: [{ config: [pluginConfig(dataDir, options)] }] }],
   };
+}
+
+function pluginConfig(dataDir: string, { store, pluginConfig }: NomadOptions) {
+  // A separate store, which is removed with the agent.
+  return { ...(store === undefined ? { image_store: join(dataDir, "images") } : {}), ...pluginConfig };
 }
 
 async function configured(root: string, name: string, config: unknown): Promise<string> {
