@@ -56,7 +56,7 @@ const telling = `trap 'exit 5' USR1; trap 'reboot -f' USR2
 for word in "$@"; do printf '<%s>' "$word"; done
 for name in ${Object.keys(variables).join(" ")}; do eval "printf '<%s>' \\"\\$$name\\""; done
 printf '\\nup\\n'; while :; do sleep 0.1; done`;
-const told = `${[...odd, ...odd].map((word) => `<${word}>`).join("")}\nup\n`;
+const printed = `${[...odd, ...odd].map((word) => `<${word}>`).join("")}\nup\n`;
 
 async function nspawnOf(id: string): Promise<{ pid: number; unit: string }> {
   const { driver } = await bench.client().inspectTask(id);
@@ -113,7 +113,7 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
     await bench.client().signalTask(task.id, "SIGUSR1");
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 5, signal: 0 });
     await bench.client().destroyTask(task.id);
-    expect(await task.stdout.ended()).toBe(told);
+    expect(await task.stdout.ended()).toBe(printed);
     await nothingLeft(unit);
   });
 
@@ -153,12 +153,12 @@ describe("after daemon-reload, daemon-reexec and a kill -9 of the plugin", () =>
       await bench.replacePlugin();
       await bench.client().recoverTask(handle);
       await bench.client().signalTask(task.id, "SIGUSR2");
-      await task.stdout.waitFor(told.repeat(times));
+      await task.stdout.waitFor(printed.repeat(times));
     }
     await bench.client().signalTask(task.id, "SIGUSR1");
     expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 5, signal: 0 });
     await bench.client().destroyTask(task.id);
-    expect(await task.stdout.ended()).toBe(told.repeat(3));
+    expect(await task.stdout.ended()).toBe(printed.repeat(3));
     await nothingLeft(unit);
   });
 

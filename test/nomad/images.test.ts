@@ -56,34 +56,34 @@ async function events(id: string, tag: string, repository = "team/app"): Promise
 
 test("a download reports its progress", async () => {
   proxy.inject((path) => (path.includes("/blobs/") ? [{ kind: "slow", rate: 1_000_000 }] : []));
-  const told = await events("progress", "1");
-  expect(told).toMatch(/Driver: Downloading image .*\/team\/app:1: \d+ % \([\d.]+ of 2\.9 MiB, [\d.]+ MiB\/s\)/);
-  expect(told).toMatch(/Driver: Downloaded image .*\/team\/app:1: 2\.9 MiB in \d+\.\d s/);
+  const shown = await events("progress", "1");
+  expect(shown).toMatch(/Driver: Downloading image .*\/team\/app:1: \d+ % \([\d.]+ of 2\.9 MiB, [\d.]+ MiB\/s\)/);
+  expect(shown).toMatch(/Driver: Downloaded image .*\/team\/app:1: 2\.9 MiB in \d+\.\d s/);
 }, 90_000);
 
 test("Nomad retries after transient failures", async () => {
   proxy.inject(() => [{ kind: "status", status: 429, headers: { "retry-after": "3600" } }]);
-  const told = await events("later", "2");
-  expect(told).toContain("applies a rate limit (HTTP status 429)");
-  expect(told).toContain("Restarting:");
+  const shown = await events("later", "2");
+  expect(shown).toContain("applies a rate limit (HTTP status 429)");
+  expect(shown).toContain("Restarting:");
 }, 90_000);
 
 test("Nomad does not retry after permanent failures", async () => {
   proxy.inject(() => []);
-  const told = await events("never", "nothing");
-  expect(told).toContain("does not have it (HTTP status 404, MANIFEST_UNKNOWN)");
-  expect(told).not.toMatch(/^Restarting:/m);
-  expect(told).toContain("Not Restarting: Error was unrecoverable");
+  const shown = await events("never", "nothing");
+  expect(shown).toContain("does not have it (HTTP status 404, MANIFEST_UNKNOWN)");
+  expect(shown).not.toMatch(/^Restarting:/m);
+  expect(shown).toContain("Not Restarting: Error was unrecoverable");
 }, 90_000);
 
 test("an image without the signature that a policy requires is not downloaded, and signed it is", async () => {
   proxy.inject(() => []);
-  const told = await events("unsigned", "1", "signed/app");
-  expect(told).toMatch(
+  const shown = await events("unsigned", "1", "signed/app");
+  expect(shown).toMatch(
     /is not allowed by the signature policy .*policy\.json: for ".*\/signed" of docker, it requires a signature/,
   );
-  expect(told).toContain("Not Restarting: Error was unrecoverable");
-  expect(told).not.toContain("Downloading image");
+  expect(shown).toContain("Not Restarting: Error was unrecoverable");
+  expect(shown).not.toContain("Downloading image");
   const repository = new signing.RawRepository(`http://${registry.host}/v2/signed/app`);
   const digest = signing.digestOf(await repository.manifest("1"));
   const payload = signing.payloadOf(digest, `${proxy.host}/signed/app:1`);
@@ -127,16 +127,16 @@ test("pull-newer.hcl runs what the tag means now, and while the registry is down
     });
     const state = await untilDead(nomad.api, allocId, "program", 60_000);
     expect(lastExit(state)).toMatchObject({ ExitCode: 0 });
-    return { output: await nomad.api.logs(allocId, "program"), told: eventTexts(state).join("\n") };
+    return { output: await nomad.api.logs(allocId, "program"), shown: eventTexts(state).join("\n") };
   };
   for (const version of ["one", "two"]) {
     await pushProgram("newer/program:main", version);
     expect((await started(version.charCodeAt(0))).output).toBe(`${version}\n`);
   }
   proxy.inject(() => [{ kind: "status", status: 429, headers: { "retry-after": "3600" } }]);
-  const { output, told } = await started(3);
+  const { output, shown } = await started(3);
   expect(output).toBe("two\n");
-  expect(told).toContain("is used, because its registry cannot be asked for a newer one");
+  expect(shown).toContain("is used, because its registry cannot be asked for a newer one");
 }, 90_000);
 
 test("with gc.image_max_size unused images make room, and an image that can never fit is refused for good", async () => {
@@ -150,9 +150,9 @@ test("with gc.image_max_size unused images make room, and an image that can neve
     expect((await readdir(join(directory, "store/layers"))).length).toBeLessThanOrEqual(2);
   }
   await pushImage(registry, "room/app:big", { layers: [{ "srv/data": randomBytes(9_000_000) }] });
-  const told = await events("room-big", "big", "room/app");
-  expect(told).toMatch(
+  const shown = await events("room-big", "big", "room/app");
+  expect(shown).toMatch(
     /needs at least [\d.]+ MiB in the image store, .* and may have 7\.6 MiB \(plugin option gc\.image_max_size\)/,
   );
-  expect(told).toContain("Not Restarting: Error was unrecoverable");
+  expect(shown).toContain("Not Restarting: Error was unrecoverable");
 }, 90_000);

@@ -21,7 +21,7 @@ afterAll(() => nomad[Symbol.asyncDispose](), 120_000);
 
 /** Counts in the log, prints an ID of its start, and exits with code 5 on a signal. */
 const counter =
-  "cat /proc/sys/kernel/random/uuid; trap 'echo told; exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
+  "cat /proc/sys/kernel/random/uuid; trap 'echo signalled; exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
 
 /** Checks the counter's lines: none lost, none twice, and a single start. */
 function expectWholeLog(log: string): void {

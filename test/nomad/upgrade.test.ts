@@ -13,7 +13,7 @@ import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
 import { jobFile, shell } from "./job-file";
 
-const counter = "trap 'echo told; exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
+const counter = "trap 'echo signalled; exit 5' USR1; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
 
 /** Puts another executable in the driver's place by a rename, and restarts the agent. */
 async function replaceDriver(nomad: Nomad, binary: string): Promise<void> {

@@ -145,8 +145,8 @@ describe("a private network", () => {
   test("answers DHCP requests of its own container only", async () => {
     // udhcpc passes its lease to a program; what the program does with it does not matter here.
     const script = `
-      printf '#!/bin/sh\\n[ "$1" = bound ] && echo "$ip/$mask by $router of $serverid for $lease"\\nexit 0\\n' > /tmp/told
-      chmod +x /tmp/told; udhcpc -f -q -n -i host0 -s /tmp/told 2>/dev/null; ip -o -4 address show dev host0`;
+      printf '#!/bin/sh\\n[ "$1" = bound ] && echo "$ip/$mask by $router of $serverid for $lease"\\nexit 0\\n' > /tmp/on-lease
+      chmod +x /tmp/on-lease; udhcpc -f -q -n -i host0 -s /tmp/on-lease 2>/dev/null; ip -o -4 address show dev host0`;
     const end = await bench.finished(shell(bench.busybox, script, { network_veth: true, tmpfs: ["/tmp"] }));
     const [, ip = ""] = /inet ([\d.]+)\/30/.exec(end.stdout) ?? [];
     const router = ip.replace(/\d+$/, (last) => String(Number(last) - 1));

@@ -54,7 +54,7 @@ async function opened(binary: string) {
 }
 
 const PORT = 20_061;
-const WAIT = "echo up; trap 'echo told; exit 7' TERM; while :; do sleep 0.1; done";
+const WAIT = "echo up; trap 'echo signalled; exit 7' TERM; while :; do sleep 0.1; done";
 const SERVE = `while :; do echo answer | nc -l -p 80 >/dev/null 2>&1; done & ${WAIT}`;
 const ports = { ports: [{ label: "port0", value: PORT, to: 80, hostIp: "" }] };
 

@@ -219,12 +219,12 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const plugin = Bun.spawn([process.execPath, script], { stdout: "pipe" });
       const first = await stdout.readUntil(/tick 5\n/);
       const { main } = runningOf(order.machine);
-      const told = await plugin.stdout.getReader().read();
+      const printed = await plugin.stdout.getReader().read();
       plugin.kill(SIGKILL);
       await plugin.exited;
       const second = await stdout.readUntil(/tick 40\n/);
       expect(isAlive(main)).toBe(true);
-      const found = await supervisor.attach(JSON.parse(new TextDecoder().decode(told.value)));
+      const found = await supervisor.attach(JSON.parse(new TextDecoder().decode(printed.value)));
       expect(found.mainPid()).toBe(main.pid);
       await found.signal(10);
       const rest = await stdout.readUntil();
@@ -398,10 +398,10 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
       const container = await launch(`echo ready; ${LOOP}`);
       await stdout.readUntil(/ready/);
       const { running } = stateFiles(stateDir, container.ref.machine);
-      const told = readFileSync(running);
+      const record = readFileSync(running);
       writeFileSync(running, "{");
       await expect(container.release()).rejects.toThrow(/running.json is damaged/);
-      writeFileSync(running, told);
+      writeFileSync(running, record);
       await container.release();
       expect((await container.exit).signal).toBe(SIGKILL);
     },

@@ -128,8 +128,8 @@ test("the events of a task that keeps running out of memory are rate-limited, an
   await events.waitFor(/(?:Out of memory(?:.|\n)*){3}/);
   expect(await exec(bench.client(), other.id, "echo here")).toMatchObject({ code: 0, stdout: "here\n" });
   await Bun.sleep(5000);
-  const told = events.text().match(/^Out of memory/gm)?.length ?? 0;
+  const reported = events.text().match(/^Out of memory/gm)?.length ?? 0;
   // Five at once, and then one per second.
-  expect(told).toBeLessThanOrEqual(6 + Math.ceil((performance.now() - begun) / 1000));
+  expect(reported).toBeLessThanOrEqual(6 + Math.ceil((performance.now() - begun) / 1000));
   await bench.client().destroyTask(storm.id, true);
 });
