@@ -41,7 +41,8 @@ function outcomeOf({ TaskStates }: Allocation, expected: number): string {
   if (exit === undefined)
     return `never ran: ${events.findLast(({ Type }) => Type !== "Not Restarting")?.Type ?? "no event"}`;
   if (exit.ExitCode === expected && exit.Signal === 0) return "as expected";
-  return `exit code ${exit.ExitCode}, signal ${exit.Signal}`;
+  const message = exit.Details?.["exit_message"] ?? "";
+  return `exit code ${exit.ExitCode}, signal ${exit.Signal}${message === "" ? "" : `: ${message.slice(0, 160)}`}`;
 }
 
 async function runOne(nomad: Nomad, image: string, number: number): Promise<void> {
