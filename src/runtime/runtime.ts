@@ -42,9 +42,7 @@ interface Runtime extends Services, AsyncDisposable {}
  * started or recovered, because the agent starts the plugin several times and uses one process only.
  */
 export function createRuntime(plainLog: Logger): Runtime {
-  const metrics = new MetricRegistry();
-  const names = new NamesByMachine();
-  const log = namingLogger(countedLogger(plainLog, metrics), names);
+  const { log, metrics, names } = observedLogger(plainLog);
   const config = new LiveConfig();
   const options = () => config.options;
   // Relative image paths are relative to the plugin's executable: the agent's plugin_dir.
@@ -52,17 +50,7 @@ export function createRuntime(plainLog: Logger): Runtime {
   const tasks = new TaskRegistry();
   const lifecycle = new Lifecycle();
   const supervisors = new Supervisors(log, () => metrics.add("nomad_nspawn_shims_killed_total", {}));
-  const images = new OciImages({ options, log: log.named("images"), pulls: pullObserver(metrics, "container") });
-  const roots = new ContainerRoots(images);
-  const isUsed = (path: string) => images.store.usesDirectory(path);
-  const machineImages = new MachineImages({
-    ...{ options, pluginDir, isUsed, log: log.named("images") },
-    pulls: pullObserver(metrics, "machine"),
-  });
-  const scheduleImageGc = () => {
-    images.scheduleGc();
-    machineImages.scheduleGc();
-  };
+  const { images, roots, machineImages, scheduleImageGc } = imageParts({ options, pluginDir, log, metrics });
   const launcher = new Launcher({
     log,
     options,
@@ -72,9 +60,7 @@ export function createRuntime(plainLog: Logger): Runtime {
     hostRootfs: new HostRootfs({ options, pluginDir, roots, images: machineImages }),
     ociRootfs: new OciRootfs({ images, roots }),
     roots,
-    networks: privateNetworks(log.named("network"), options, () =>
-      metrics.add("nomad_nspawn_rule_restorations_total", {}),
-    ),
+    networks: privateNetworks(log.named("network"), options, metrics),
     onDangling: () => dangling.schedule(),
   });
   const dangling = new DanglingReconciler({
@@ -116,8 +102,35 @@ export function createRuntime(plainLog: Logger): Runtime {
   };
 }
 
-function privateNetworks(log: Logger, options: () => PluginOptions, onRestored: () => void): PrivateNetworks {
-  const ruleReconciler = new RuleReconciler(log, onRestored);
+/** A logger whose lines are counted, and have Nomad's names of tasks. */
+function observedLogger(plain: Logger) {
+  const metrics = new MetricRegistry();
+  const names = new NamesByMachine();
+  return { log: namingLogger(countedLogger(plain, metrics), names), metrics, names };
+}
+
+/** What images of both kinds come from, and the roots that are made of them. */
+function imageParts(context: {
+  readonly options: () => PluginOptions;
+  readonly pluginDir: string;
+  readonly log: Logger;
+  readonly metrics: MetricRegistry;
+}) {
+  const { options, pluginDir, metrics } = context;
+  const log = context.log.named("images");
+  const images = new OciImages({ options, log, pulls: pullObserver(metrics, "container") });
+  const isUsed = (path: string) => images.store.usesDirectory(path);
+  const pulls = pullObserver(metrics, "machine");
+  const machineImages = new MachineImages({ options, pluginDir, isUsed, log, pulls });
+  const scheduleImageGc = () => {
+    images.scheduleGc();
+    machineImages.scheduleGc();
+  };
+  return { images, roots: new ContainerRoots(images), machineImages, scheduleImageGc };
+}
+
+function privateNetworks(log: Logger, options: () => PluginOptions, metrics: MetricRegistry): PrivateNetworks {
+  const ruleReconciler = new RuleReconciler(log, () => metrics.add("nomad_nspawn_rule_restorations_total", {}));
   return new PrivateNetworks({ log, pools: () => options().network, ruleReconciler });
 }
 

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { becomesTrue } from "../../src/lib/deadline";
+import { becomesTrue, pollUntil } from "../../src/lib/deadline";
 import { readCgroupLayout } from "../../src/linux/cgroup/layout";
 import { METRICS } from "../../src/telemetry/metrics";
 import { attempt } from "../../tools/command";
@@ -133,9 +133,13 @@ test("nothing of a job is in them: only the labels of the table", async () => {
 test("a trace of the start has a span for each stage, and the file is root's", async () => {
   const task = await bench.started(shell(bench.busybox, "sleep 1000"));
   await bench.client().destroyTask(task.id, true);
-  const line = readFileSync(traces, "utf8")
-    .split("\n")
-    .find((each) => each.includes(task.config.allocId));
+  const find = () =>
+    readFileSync(traces, "utf8")
+      .split("\n")
+      .slice(0, -1)
+      .find((each) => each.includes(task.config.allocId));
+  // The start does not wait for its trace.
+  const line = await pollUntil(find, { firstMs: 1, longestMs: 50, timeoutMs: 10_000 });
   const request: { resourceSpans: { scopeSpans: { spans: { name: string; parentSpanId?: string }[] }[] }[] } =
     JSON.parse(line ?? "");
   const spans = request.resourceSpans[0]?.scopeSpans[0]?.spans ?? [];
