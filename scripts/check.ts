@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { previousDrivers } from "../tools/build/previous";
+import { hasReleases, previousDrivers } from "../tools/build/previous";
 import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
 import { imageCorpus } from "../tools/images/corpus";
@@ -27,7 +27,7 @@ import { promtool } from "../tools/setup/promtool";
 import { installGenerator } from "../tools/site/packages";
 import { type Group, groupsOf, suiteOf } from "./check/groups";
 import { inLanes } from "./check/lanes";
-import { type Level, levels, runLevel } from "./check/levels";
+import { type Level, leavingOut, levels, pathsOf, runLevel, upgradeTests } from "./check/levels";
 import { inPrivateRun } from "./check/private-run";
 import { type FirstRun, secondRuns, takeBack } from "./check/second-run";
 import { build, steps } from "./check/steps";
@@ -48,9 +48,7 @@ const say = (line: string) => console.log(line);
 const testPrograms = [
   ["scripts", actionlint],
   ["scripts", promtool],
-  ["test/protocol", previousDrivers],
   ["test/nomad", nomadAgent],
-  ["test/nomad", previousDrivers],
   ["test/conformance", conformanceTests],
   ["test/wire", wireClient],
 ] as const;
@@ -94,7 +92,9 @@ async function main(): Promise<number> {
   // Everything else uses the result.
   if (wanted.length === 0 || !existsSync(driverBinary())) await step("build", build);
   const named = levels.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-  const chosen = await withHosts(named, step);
+  const history = await hasReleases();
+  if (!history) say("This clone has no history with the earlier releases: no upgrade from them is tested.");
+  const chosen = (await withHosts(named, step)).map((level) => (history ? level : leavingOut(level, upgradeTests)));
   await step("images", () => images(chosen));
 
   const directory = await mkdtemp(join(tmpdir(), "check-"));
@@ -142,7 +142,10 @@ async function images(chosen: readonly Level[]): Promise<void> {
     if (chosen.some(({ paths }) => paths.some((path) => path.startsWith(directory)))) await program(say);
   }
   if (chosen.some(({ place }) => place === "vm")) await vmImage(say);
-  if (chosen.some(({ paths }) => paths.includes("test/build"))) await installGenerator();
+  const files = chosen.flatMap(pathsOf);
+  const runs = (test: string) => files.some((path) => test === path || test.startsWith(`${path}/`));
+  if (upgradeTests.some(runs)) await previousDrivers(say);
+  if (runs("test/build/site.test.ts")) await installGenerator();
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);

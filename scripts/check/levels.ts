@@ -28,12 +28,17 @@ export interface Level {
   readonly seconds: number;
 }
 
-/** Tests with an agent of what the driver does before systemd comes in: refusals, image stores, the files of a release. */
+/** Tests of upgrades from earlier releases, which are built from the repository's history. */
+export const upgradeTests = ["test/protocol/upgrade.test.ts", "test/nomad/upgrade.test.ts"] as const;
+
+/** Tests with an agent of what the driver does before systemd comes in, or beside it: refusals, image stores, a release's files, upgrades. */
 const independentOfSystemd = [
   "test/nomad/bad-config.test.ts",
   "test/nomad/doc-hcl.test.ts",
   "test/nomad/images.test.ts",
   "test/nomad/install.test.ts",
+  "test/nomad/job-examples.test.ts",
+  "test/nomad/upgrade.test.ts",
 ] as const;
 
 /** Tests that depend on the version of systemd, and the other tests with an agent. */
@@ -172,13 +177,23 @@ export async function runLevel(level: Level, inside: TestMachine, say: (line: st
   return { tally: tallyOf(text, code), tests: testNames(text), failedFiles: failedFiles(text) };
 }
 
+/** A level without some of its files. */
+export function leavingOut(level: Level, files: readonly string[]): Level {
+  const own = files.filter((file) => testFilesOf(level).includes(file) && level.without?.includes(file) !== true);
+  return own.length === 0 ? level : { ...level, without: [...(level.without ?? []), ...own] };
+}
+
 /** What a level runs: its directories, or their files of tests without those that it leaves out. */
 export function pathsOf({ paths, without }: Level): readonly string[] {
   if (without === undefined) return paths;
-  const files = paths.flatMap((path) => (path.endsWith(".ts") ? [path] : testFilesBelow(path)));
+  const files = testFilesOf({ paths });
   const missing = without.find((path) => !files.includes(path));
   if (missing !== undefined) throw new Error(`${missing} is left out of a level, but does not exist.`);
   return files.filter((path) => !without.includes(path));
+}
+
+function testFilesOf({ paths }: Pick<Level, "paths">): readonly string[] {
+  return paths.flatMap((path) => (path.endsWith(".ts") ? [path] : testFilesBelow(path)));
 }
 
 function testFilesBelow(directory: string): string[] {

@@ -2,7 +2,7 @@
 
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../command";
+import { attempt, run } from "../command";
 import { cached } from "../images/cache";
 import { binaryName, projectRoot } from "./project";
 
@@ -17,6 +17,13 @@ export type Release = keyof typeof RELEASES;
 
 /** All of them, oldest first. */
 export const releases: readonly Release[] = ["0.1.0", "0.2.0"];
+
+/** Whether the repository has the commits of all releases: a shallow clone has not. */
+export async function hasReleases(): Promise<boolean> {
+  const git = ["git", "-c", "safe.directory=*", "cat-file", "-e"];
+  const found = Object.values(RELEASES).map((commit) => attempt([...git, `${commit}^{commit}`], { cwd: projectRoot }));
+  return (await Promise.all(found)).every(({ code }) => code === 0);
+}
 
 /**
  * The path of a release's executable; built on first use, in about ten seconds, which needs the repository's history and the packages that
