@@ -40,7 +40,7 @@ async function ofProcesses(file: string): Promise<[pid: string, content: string]
 }
 
 /** Everything that systemd shows about its units, and the journal; empty without systemd. */
-async function toldBySystemd(): Promise<string> {
+async function shownBySystemd(): Promise<string> {
   if (!underSystemd) return "";
   const { stdout: units } = await run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--full"]);
   const names = units.split("\n").flatMap((line) => line.trim().split(/\s+/)[0] || []);
@@ -55,7 +55,7 @@ async function toldBySystemd(): Promise<string> {
 async function expectHidden(secrets: readonly string[]): Promise<void> {
   const commandLines = (await ofProcesses("cmdline")).map(([, text]) => text).join("\n");
   expect(commandLines).toContain("systemd-nspawn");
-  const places = [commandLines, await toldBySystemd(), JSON.stringify(bench.plugin().logs), bench.plugin().stdout()];
+  const places = [commandLines, await shownBySystemd(), JSON.stringify(bench.plugin().logs), bench.plugin().stdout()];
   for (const secret of secrets) for (const place of places) expect(place).not.toContain(secret);
 }
 
@@ -157,11 +157,11 @@ describe("a task's variables", () => {
       expect(err).not.toContain(secret);
     }
     expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);
-    expect(await toldBySystemdOrNothing()).not.toContain(secret);
+    expect(await shownBySystemdOrNothing()).not.toContain(secret);
   });
 });
 
-async function toldBySystemdOrNothing(): Promise<string> {
+async function shownBySystemdOrNothing(): Promise<string> {
   return underSystemd ? (await run(["journalctl", "--no-pager", "--output=export", "--all"])).stdout : "";
 }
 
@@ -193,7 +193,7 @@ test("the content of a task's secrets directory appears nowhere, whether the tas
   await fill(task);
   expect(await sentence(bench.start(task))).toContain("bind");
   expect(JSON.stringify(bench.plugin().logs)).not.toContain(secret);
-  expect(await toldBySystemdOrNothing()).not.toContain(secret);
+  expect(await shownBySystemdOrNothing()).not.toContain(secret);
 });
 
 test("a registry's password appears in no error and no log line", async () => {

@@ -321,11 +321,11 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   test.each(["killed", "full"])(
     "a shim that cannot record what it started leaves nothing running: %s",
     async (how) => {
-      const untold = supervisorIn(stateDir, warnings, how);
+      const unrecorded = supervisorIn(stateDir, warnings, how);
       const order = spec(`echo ready; ${LOOP}`);
-      const failure = untold.launch(order);
+      const failure = unrecorded.launch(order);
       await expect(failure).rejects.toBeInstanceOf(LaunchError);
-      await untold.close();
+      await unrecorded.close();
       expect(existsSync(join(stateDir, order.machine))).toBe(false);
       expect(cgroups(order.machine)).toEqual([]);
       expect(nspawnsOf(order.machine)).toEqual([]);

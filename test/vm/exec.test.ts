@@ -27,12 +27,12 @@ async function sessions({ directory }: TaskUnit): Promise<Record<string, number>
 
 /** A command has its own cgroup below its task's, with the same path inside and outside, which is removed with it. */
 async function expectInUnit(unit: TaskUnit): Promise<void> {
-  const script = "cat /proc/self/cgroup; echo signalled; sleep 1000 & cat > /dev/null; kill $!";
+  const script = "cat /proc/self/cgroup; echo entered; sleep 1000 & cat > /dev/null; kill $!";
   const running = await startExec(bench.client(), unit.task.id, ["/bin/sh", "-c", script]);
-  await running.stdout.waitFor("signalled");
+  await running.stdout.waitFor("entered");
   const [[name, processes] = ["none", 0], ...others] = Object.entries(await sessions(unit));
   expect(others).toEqual([]);
-  expect(running.stdout.text()).toBe(`0::/${name}\ntold\n`);
+  expect(running.stdout.text()).toBe(`0::/${name}\nentered\n`);
   expect(processes).toBeGreaterThanOrEqual(3);
   await running.endInput();
   expect(await running.ended).toMatchObject({ code: 0, stderr: "" });
