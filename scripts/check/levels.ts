@@ -7,7 +7,7 @@ import type { HostSuite } from "../../tools/images/host-tree";
 import type { TestMachine } from "../../tools/machines/test-machine";
 import { TIMEOUT_SCALE_VARIABLE } from "../../tools/timeout-scale";
 import { namedLines } from "./lanes";
-import { failedFiles, type Tally, type TestNames, tallyOf, testNames } from "./tally";
+import { failedFiles, slowestFiles, type Tally, type TestNames, tallyOf, testNames } from "./tally";
 
 /** A group of tests, and where they run. */
 export interface Level {
@@ -143,6 +143,9 @@ const testTimeouts = { machine: 120_000, host: 120_000, vm: 240_000 } as const;
 /** How many times longer an operation may take because other levels use the processors at the same time. */
 const sharedPace = { [TIMEOUT_SCALE_VARIABLE]: "3" };
 
+/** So many of a level's slowest files are named, for the search of what makes the check long. */
+const SLOWEST = 5;
+
 /** How a level went. */
 export interface LevelResult {
   readonly tally: Tally;
@@ -174,6 +177,8 @@ export async function runLevel(level: Level, inside: TestMachine, say: (line: st
   });
   end();
   const text = await inside.read(report);
+  const slowest = slowestFiles(text, SLOWEST).map(([file, seconds]) => `${file} ${seconds.toFixed(0)} s`);
+  say(`${level.name} | slowest: ${slowest.join(", ")}`);
   return { tally: tallyOf(text, code), tests: testNames(text), failedFiles: failedFiles(text) };
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { add, lastLine, neverRan, tallyOf, testNames } from "./tally";
+import { add, failedFiles, lastLine, neverRan, slowestFiles, tallyOf, testNames } from "./tally";
 
 const report = (tests: number, failures: number, skipped: number) =>
   `<?xml version="1.0"?>\n<testsuites name="bun test" tests="${tests}" assertions="9" failures="${failures}" skipped="${skipped}" time="0.1">\n<testsuite name="a" tests="99" failures="99"/></testsuites>`;
@@ -31,6 +31,25 @@ test("a report names the tests that ran, and those that were skipped", () => {
     skipped: ['a.test.ts: outer > a "q" & <b>'],
   });
   expect(testNames(undefined)).toEqual({ ran: [], skipped: [] });
+});
+
+test("a report names the files that failed, and those that took longest", () => {
+  const text = `<testsuites tests="3"><testsuite name="a.test.ts" file="a.test.ts" tests="2" time="1.5" hostname="h">
+    <testsuite name="inner" file="a.test.ts" time="9">
+      <testcase name="ok" classname="inner" time="1" file="a.test.ts" line="2" assertions="1" />
+      <testcase name="bad" classname="inner" time="1" file="a.test.ts" line="3" assertions="1">
+        <failure type="AssertionError" message="no">no</failure>
+      </testcase>
+    </testsuite>
+  </testsuite><testsuite name="b.test.ts" file="b.test.ts" tests="1" time="30.25" hostname="h">
+    <testcase name="ok" classname="" time="30" file="b.test.ts" line="2" assertions="1" />
+  </testsuite></testsuites>`;
+  expect(failedFiles(text)).toEqual(["a.test.ts"]);
+  expect(slowestFiles(text, 2)).toEqual([
+    ["b.test.ts", 30.25],
+    ["a.test.ts", 1.5],
+  ]);
+  expect([failedFiles(undefined), slowestFiles(undefined, 1)]).toEqual([[], []]);
 });
 
 test("a test that one level skips and another runs was run", () => {

@@ -53,6 +53,16 @@ export function failedFiles(report: string | undefined): readonly string[] {
   return [...new Set(files.filter((file) => file !== ""))];
 }
 
+/** The files of a JUnit report that took longest, with their seconds, the slowest first. */
+export function slowestFiles(
+  report: string | undefined,
+  count: number,
+): readonly (readonly [file: string, seconds: number])[] {
+  const suites = (report ?? "").matchAll(/<testsuite name="([^"]*\.test\.ts)"[^>]* time="([\d.]+)"/g);
+  const files = [...suites].map(([, file = "", seconds = ""]) => [textOf(file), Number(seconds)] as const);
+  return files.toSorted((a, b) => b[1] - a[1]).slice(0, count);
+}
+
 /** Tests that were skipped in every level that has them: what they test, no level tested. */
 export function neverRan(levels: readonly TestNames[]): readonly string[] {
   const ran = new Set(levels.flatMap((level) => level.ran));
