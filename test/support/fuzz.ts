@@ -9,7 +9,7 @@ const MOST_MEMORY = 256 * 1024 * 1024;
 const MOST_KEPT = 8 * 1024 * 1024;
 
 /** NSPAWN_FUZZ_FACTOR: how many times as many inputs as usual, for a longer run. */
-const RUNS_FACTOR = Number(process.env["NSPAWN_FUZZ_FACTOR"] ?? 1);
+export const RUNS_FACTOR = Number(process.env["NSPAWN_FUZZ_FACTOR"] ?? 1);
 
 /** Errors that a parser may throw. */
 export type ErrorClass = abstract new (...args: never[]) => Error;
