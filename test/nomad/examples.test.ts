@@ -9,6 +9,7 @@ import { startRegistry } from "../support/registry";
 import type { Allocation } from "./harness/api";
 import { lastExit, runJob, taskState, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
+import { publishedPage, publishedPort } from "./harness/pages";
 import { jobFile } from "./job-file";
 
 const directory = resolve(import.meta.dir, "../../examples");
@@ -60,26 +61,10 @@ test("boot.hcl boots a system and shuts it down", async () => {
 test("command-process-two.hcl serves a page", async () => {
   const { id, allocId } = await runJob(nomad.api, await job("command-process-two.hcl"), { image: busybox });
   await untilRunning(nomad.api, allocId, "httpd", 60_000);
-  const allocation = await nomad.api.allocation(allocId, () => true);
-  const port = allocation.AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value;
-  expect(port).toBeGreaterThan(0);
-  expect(await fetchWhenUp(`http://127.0.0.1:${port}/`)).toBe("Served from a systemd-nspawn container by httpd.\n");
+  expect(await publishedPort(nomad.api, allocId)).toBeGreaterThan(0);
+  expect(await publishedPage(nomad.api, allocId)).toBe("Served from a systemd-nspawn container by httpd.\n");
   expect((await stopped(id, allocId, "httpd")).ExitCode).toBeGreaterThanOrEqual(0);
 }, 120_000);
-
-/** A server starts to listen shortly after its task runs. */
-async function fetchWhenUp(url: string): Promise<string> {
-  const deadline = performance.now() + 20_000;
-  for (;;) {
-    try {
-      const answer = await fetch(url);
-      return await answer.text();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await Bun.sleep(50);
-    }
-  }
-}
 
 test("system-job.hcl runs on every client", async () => {
   const { id, allocId } = await runJob(nomad.api, await job("system-job.hcl"), { image: debian });

@@ -12,6 +12,7 @@ import { allocExec } from "./harness/alloc-exec";
 import type { Allocation } from "./harness/api";
 import { lastExit, runJob, untilDead, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
+import { publishedPage } from "./harness/pages";
 
 const examples = resolve(import.meta.dir, "../../examples");
 const SPECIFICATIONS = "/etc/cdi";
@@ -124,10 +125,13 @@ test("canary.hcl puts a new version beside the old one, and replaces it when it 
   const canary = (await nomad.api.allocations(id, (found) => found.some(isNew))).find(isNew)?.ID ?? "";
   // Both answer until the new one is promoted.
   await nomad.api.services("canary", (found) => found.length === 2, 60_000);
-  expect([await page(old), await page(canary)]).toEqual(["the old page", "the new page"]);
+  expect([await publishedPage(nomad.api, old), await publishedPage(nomad.api, canary)]).toEqual([
+    "the old page",
+    "the new page",
+  ]);
   await promote(next);
   await untilDead(nomad.api, old, "httpd", 60_000);
-  expect(await page(canary)).toBe("the new page");
+  expect(await publishedPage(nomad.api, canary)).toBe("the new page");
 }, 180_000);
 
 /** The server refuses while the canary is not healthy. */
@@ -139,19 +143,6 @@ async function promote(deploymentId: string): Promise<void> {
         All: true,
       });
       return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-  }
-}
-
-/** The page of the allocation's published port. */
-async function page(allocId: string): Promise<string> {
-  const { AllocatedResources } = await nomad.api.allocation(allocId, () => true);
-  const port = AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value;
-  for (const deadline = performance.now() + 20_000; ; await Bun.sleep(50)) {
-    try {
-      return await (await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(3000) })).text();
     } catch (error) {
       if (performance.now() > deadline) throw error;
     }
@@ -173,7 +164,7 @@ test("private-registry.hcl fetches an image with a password that is not in the j
 test("hardened.hcl serves a page without a capability, on a client that allows none", async () => {
   const { id, allocId } = await runJob(nomad.api, await job("hardened.hcl"), { image: busybox });
   await untilRunning(nomad.api, allocId, "httpd", 60_000);
-  expect(await page(allocId)).toBe("A page that only needs to be read.\n");
+  expect(await publishedPage(nomad.api, allocId)).toBe("A page that only needs to be read.\n");
   const script = "grep -E 'CapBnd|NoNewPrivs' /proc/1/status; id -u; touch /x 2>&1";
   const inside = await allocExec(nomad.api, allocId, "httpd", ["/bin/sh", "-c", `${script}; true`]);
   expect(inside).toMatch(/CapBnd:\t0{16}\nNoNewPrivs:\t1\n10001\ntouch: \/x: Read-only file system/);

@@ -8,6 +8,7 @@ import { allocExec } from "./harness/alloc-exec";
 import { killPlugin, restartAgent } from "./harness/disturbances";
 import { eventTexts, type RunningJob, runJob, taskState, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
+import { publishedPort } from "./harness/pages";
 
 const examples = resolve(import.meta.dir, "../../examples");
 
@@ -67,11 +68,6 @@ const job = (name: string) => readFile(join(examples, name), "utf8");
 const started = async (hcl: Promise<string>, image: string): Promise<RunningJob> =>
   runJob(nomad.api, await hcl, { image: join(images, image) });
 
-async function hostPort(allocId: string): Promise<number> {
-  const found = await nomad.api.allocation(allocId, () => true);
-  return found.AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value ?? 0;
-}
-
 /** A server starts to listen shortly after its task runs. */
 async function page(run: (argv: readonly string[]) => Promise<{ stdout: string }>, url: string): Promise<string> {
   for (const deadline = performance.now() + 20_000; ; await Bun.sleep(100)) {
@@ -95,7 +91,7 @@ const disturbances: readonly (readonly [string, () => Promise<unknown>])[] = [
 
 /** The page of a group's port "http", by the client's address, and the service of that port. */
 async function expectReached(allocId: string, service: string, textOf: (port: number) => string): Promise<void> {
-  const port = await hostPort(allocId);
+  const port = await publishedPort(nomad.api, allocId);
   for (const from of [there, here]) {
     expect(await page(from, `http://${ownAddresses[4]}:${port}/`)).toBe(textOf(port));
   }
@@ -118,7 +114,7 @@ describe("ports.hcl", () => {
       await disturb();
       const textOf = (port: number) => `Behind port ${port} of the client.\n`;
       await expectReached(running.allocId, "web", textOf);
-      const port = await hostPort(running.allocId);
+      const port = await publishedPort(nomad.api, running.allocId);
       for (const loopback of ["127.0.0.1", "[::1]"]) {
         expect(await page(here, `http://${loopback}:${port}/`)).toBe(textOf(port));
       }

@@ -8,6 +8,7 @@ import { allocExec } from "../nomad/harness/alloc-exec";
 import type { Allocation } from "../nomad/harness/api";
 import { eventTexts, runJob, taskState, untilDead, untilRunning } from "../nomad/harness/jobs";
 import { type Nomad, startNomad } from "../nomad/harness/nomad";
+import { publishedPort } from "../nomad/harness/pages";
 import { jobFile } from "../nomad/job-file";
 
 const store = `/var/tmp/programs-${process.pid}`;
@@ -50,9 +51,7 @@ async function answer(allocId: string, command: readonly string[], task = "main"
 
 /** The page of the published port. */
 async function page(allocId: string, path = ""): Promise<string> {
-  const { AllocatedResources } = await nomad.api.allocation(allocId, () => true);
-  const port = AllocatedResources?.Shared.Ports?.find(({ Label }) => Label === "http")?.Value;
-  const url = `http://127.0.0.1:${port}/${path}`;
+  const url = `http://127.0.0.1:${await publishedPort(nomad.api, allocId)}/${path}`;
   return persistently(allocId, async () => (await fetch(url, { signal: AbortSignal.timeout(3000) })).text());
 }
 

@@ -1,7 +1,9 @@
 import { closeSync, lstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { hostPlatform } from "../../image/platform";
 import { errnoCode, ifThere, isMissing } from "../../lib/errors";
 import { isExecutable } from "../../linux/programs";
+import { elfArchitecture } from "../../rootfs/program-platform";
 import { about, type Finding } from "./finding";
 import type { Directory, PluginDirectory, PluginFile } from "./host-facts";
 
@@ -120,21 +122,16 @@ function readFile(directory: string, name: string): PluginFile[] {
   }, []);
 }
 
-/** The machine of an ELF header (System V gABI, e_machine), by node's name of the architecture. */
-const ELF_MACHINES: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
+/** EI_CLASS of a 64-bit program (elf(5)). */
+const CLASS_64 = 2;
 
-/** Whether a file begins with the header of a 64-bit ELF program for this machine. Pure but for the name of the machine. */
-export function isElfFor(header: Uint8Array, arch: string): boolean {
-  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  if (view.byteLength < 20 || view.getUint32(0) !== 0x7f454c46 || view.getUint8(4) !== 2) return false;
-  return view.getUint16(18, true) === ELF_MACHINES[arch];
-}
-
+/** Whether a file begins with the header of a 64-bit program for this machine. */
 function isForThisMachine(path: string): boolean {
   const fd = openSync(path, "r");
   try {
-    const header = new Uint8Array(20);
-    return readSync(fd, header) === header.length && isElfFor(header, process.arch);
+    const header = Buffer.alloc(20);
+    const whole = readSync(fd, header) === header.length;
+    return whole && header[4] === CLASS_64 && elfArchitecture(header) === hostPlatform().architecture;
   } finally {
     closeSync(fd);
   }
