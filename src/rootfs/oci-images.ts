@@ -126,7 +126,7 @@ export class OciImages {
     origin: OciRef,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
   ): Promise<TaskImage> {
-    const { pull_timeout, gc } = this.context.options();
+    const { pull_timeout, gc, image_verity: verity } = this.context.options();
     const wanted = await this.#wanted(task, origin);
     using _held = wanted.held;
     const { store } = this;
@@ -136,8 +136,8 @@ export class OciImages {
     const { approval, source } = wanted;
     const approved: WantedImage["approve"] = (image, signal) => approve(approval, image, { source, store, signal });
     try {
-      const limits = { keepFree: gc.image_min_free, mostBytes: gc.image_max_size };
-      const request = { ...wanted, ...limits, approve: approved, signal: cancelled, onProgress };
+      const storing = { keepFree: gc.image_min_free, mostBytes: gc.image_max_size, verity };
+      const request = { ...wanted, ...storing, approve: approved, signal: cancelled, onProgress };
       const image = await this.#oneByOne(wanted, cancelled, () =>
         withinSize(store, gc.image_max_size, async () =>
           task.pull === "newer"

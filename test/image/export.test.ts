@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { archiveSource, layoutDirectorySource } from "../../src/image/files-source";
 import type { ImageSource } from "../../src/image/source";
+import { ContentVerifier } from "../../src/image/store/content-verify";
 import { exportImage } from "../../src/image/store/export";
 import { ImageStore } from "../../src/image/store/image-store";
 import { verifyLayer } from "../../src/image/store/layer-verify";
@@ -44,7 +45,7 @@ const LAYERS = [
 async function stored(name: string, source: ImageSource) {
   const top = join(scratch, name);
   const store = new ImageStore({ directory: top, log: createLogger("store", () => {}), isOwned: () => true });
-  const wanted = { name, source, reuse: false, keepFree: 0, signal: AbortSignal.timeout(60_000) };
+  const wanted = { name, source, reuse: false, keepFree: 0, verity: false, signal: AbortSignal.timeout(60_000) };
   using acquired = await store.acquire(wanted);
   return { paths: storePaths(top), image: acquired.image };
 }
@@ -91,7 +92,8 @@ test("has the same content when it is read again, and then gives the same bytes"
     const others = (lines: readonly string[] = []) => lines.filter((line) => !/"\/(?:big|hard)"/.test(line));
     expect(others(after[index])).toEqual(others(list));
   }
-  for (const diffId of second.image.diffIds) expect([...verifyLayer(layerDirectory(second.paths, diffId))]).toEqual([]);
+  for (const diffId of second.image.diffIds)
+    expect([...verifyLayer(layerDirectory(second.paths, diffId), new ContentVerifier(true))]).toEqual([]);
   expect(JSON.parse(second.image.configText).config).toEqual(JSON.parse(first.image.configText).config);
   expect(second.image.implied).toEqual(first.image.implied);
   expect((await exported(second)).bytes.equals(bytes)).toBe(true);

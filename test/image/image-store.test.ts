@@ -62,7 +62,7 @@ function openStore(isOwned: (machine: string) => boolean = () => true): ImageSto
 
 function acquire(store: ImageStore, tag: string, source: ImageSource = layoutDirectorySource(layout, { tag })) {
   const signal = AbortSignal.timeout(60_000);
-  return store.acquire({ name: `oci:${layout}:${tag}`, source, reuse: false, keepFree: 0, signal });
+  return store.acquire({ name: `oci:${layout}:${tag}`, source, reuse: false, keepFree: 0, verity: false, signal });
 }
 
 function startPull(tag = "one") {
@@ -227,7 +227,7 @@ test("a cancelled start does not cancel others that wait for the same image; a t
     },
   };
   const name = `oci:${layout}:one`;
-  const first = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: give.signal });
+  const first = store.acquire({ name, source: slow, reuse: false, keepFree: 0, verity: false, signal: give.signal });
   await Bun.sleep(50);
   const second = acquire(store, "one");
   give.abort(new Error("given up"));
@@ -238,7 +238,14 @@ test("a cancelled start does not cancel others that wait for the same image; a t
   await rm(join(top, "layers"), { recursive: true });
   await mkdir(join(top, "images"));
   await mkdir(join(top, "layers"));
-  const late = store.acquire({ name, source: slow, reuse: false, keepFree: 0, signal: AbortSignal.timeout(150) });
+  const late = store.acquire({
+    name,
+    source: slow,
+    reuse: false,
+    keepFree: 0,
+    verity: false,
+    signal: AbortSignal.timeout(150),
+  });
   await expect(late).rejects.toThrow(/timed out \(option image_pull_timeout, or the plugin option pull_timeout\)/);
   expect(await temporary()).toEqual([]);
 });

@@ -16,6 +16,7 @@ using acquired = await store.acquire({
   source,
   reuse: false,
   keepFree: 0,
+  verity: false,
   signal: AbortSignal.timeout(60_000),
 });
 console.log(JSON.stringify({ fetched: acquired.fetched, image: acquired.image.digest }));

@@ -37,7 +37,7 @@ beforeEach(async () => {
 
 function acquire(tag: string, most: number | undefined) {
   const source = layoutDirectorySource(layout, { tag });
-  const limits = { keepFree: 0, mostBytes: most, signal: AbortSignal.timeout(60_000) };
+  const limits = { keepFree: 0, verity: false, mostBytes: most, signal: AbortSignal.timeout(60_000) };
   return withinSize(store, most, () => store.acquire({ name: tag, source, reuse: false, ...limits }));
 }
 const pull = async (tag: string, most?: number) => (await acquire(tag, most))[Symbol.dispose]();

@@ -13,10 +13,14 @@ import { type Commands, openCommands } from "./vm-commands";
 import { makeWorkDisk } from "./vm-disk";
 
 /** Seconds a boot may take before the start counts as failed; it takes about twenty on two quiet cores. */
-const bootSeconds = 180;
+const bootSeconds = 480;
 
-/** A kernel panic ends QEMU, so that no test waits for a machine that is stuck. */
-const kernelCommand = "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off oops=panic panic=-1";
+/**
+ * A kernel panic ends QEMU, so that no test waits for a machine that is stuck. On a busy host udev can take more than the 90 seconds that
+ * systemd gives a device by default.
+ */
+const kernelCommand =
+  "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off oops=panic panic=-1 systemd.default_device_timeout_sec=400";
 
 /** How many times slower the machine is than this one, roughly: all its instructions are translated. */
 const pace = 10;

@@ -25,6 +25,7 @@ const good: HostFacts = {
   imageStore: {
     ...{ path: "/var/lib/nomad-driver-nspawn", exists: true, free: 50e9, fileSystem: "ext4", mount: "/" },
     quotas: false,
+    verity: false,
   },
   downloads: { importd: true, gpg: true, xz: true, keyring: "/usr/lib/systemd/import-pubring.gpg", certificates: 146 },
   labels: { selinux: false, apparmor: true },
@@ -312,4 +313,15 @@ test.each([
   const facts = { ...good, du: !quotas, imageStore: { ...good.imageStore, quotas } };
   const found = evaluate(facts).find(({ check }) => check === "storage limits");
   expect(found).toMatchObject({ level: "ok", text: expect.stringContaining(message) });
+});
+
+test.each([
+  [true, "fs-verity protects the files of container images in /var/lib/nomad-driver-nspawn."],
+  [false, "are not protected by fs-verity: the file system of /var/lib/nomad-driver-nspawn, ext4, lacks it"],
+])("fs-verity: %j", (verity, message) => {
+  const found = evaluate({ ...good, imageStore: { ...good.imageStore, verity } });
+  expect(found.find(({ check }) => check === "image integrity")).toMatchObject({
+    level: "ok",
+    text: expect.stringContaining(message),
+  });
 });

@@ -58,6 +58,8 @@ export interface ImageStoreFact {
   readonly mount: string;
   /** Whether its file system enforces project quotas. */
   readonly quotas: boolean;
+  /** Whether it can protect files by fs-verity. */
+  readonly verity: boolean;
 }
 
 interface DownloadFact {

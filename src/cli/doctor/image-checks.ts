@@ -49,7 +49,7 @@ const LOW_SPACE_BYTES = 5e9;
 
 /** Evaluates what container (OCI) images need. */
 export function imageStoreFindings(facts: HostFacts): Finding[] {
-  return [directory(facts), owners(facts), storageLimits(facts)];
+  return [directory(facts), integrity(facts), owners(facts), storageLimits(facts)];
 }
 
 function directory({ imageStore, overlayfs, root }: HostFacts): Finding {
@@ -100,6 +100,15 @@ function storageLimits({ du, imageStore: { quotas, path } }: HostFacts): Finding
     : report.warning(
         "The program du is not installed: tasks with storage_limit are refused.",
         'Install the package "coreutils".',
+      );
+}
+
+function integrity({ imageStore: { path, verity, fileSystem } }: HostFacts): Finding {
+  const report = about("image integrity");
+  return verity
+    ? report.ok(`fs-verity protects the files of container images in ${path}.`)
+    : report.ok(
+        `Files of container images are not protected by fs-verity: the file system of ${path}, ${fileSystem}, lacks it (docs/images.md).`,
       );
 }
 

@@ -25,6 +25,7 @@ import { parseRights } from "../../linux/proc";
 import { findProgram } from "../../linux/programs";
 import { enforcesProjectQuotas } from "../../linux/project-quota";
 import { hasApparmor, hasSelinux } from "../../linux/security-modules";
+import { hasVerity } from "../../linux/verity";
 import { readNspawn } from "../../nspawn/installation";
 import { importdAvailable, machinedAvailable, systemdPresence } from "../../systemd/presence";
 import type { HostFacts, ImageStoreFact, NspawnFact, Reachability } from "./host-facts";
@@ -53,6 +54,7 @@ function readImageStore(path: string): ImageStoreFact {
     fileSystem: mount.type,
     mount: mount.path,
     quotas,
+    verity: hasVerity(real),
     ...(problem === undefined ? {} : { problem }),
   };
 }

@@ -57,6 +57,8 @@ export type Recorder = (record: LayerRecord) => void;
 export class Extractor implements TarSink {
   readonly #record: Recorder;
   readonly #kind: ArchiveKind;
+  /** Whether fs-verity protects the files; false as soon as the file system turned out to lack it. */
+  #verity: boolean;
   readonly #directoryTimes = new Map<ByteString, number>();
   readonly #known = new Set<ByteString>();
   /** Directories that no entry describes: they got an owner and a mode of no meaning. */
@@ -66,10 +68,14 @@ export class Extractor implements TarSink {
   /** Device nodes, which are left out: the driver decides which devices a container has, in a /dev of its own. */
   devices = 0;
 
-  /** @param kind in a tree no name is a whiteout */
-  constructor(record: Recorder, kind: ArchiveKind = "layer") {
+  /**
+   * @param kind in a tree no name is a whiteout
+   * @param verity whether to protect the files by fs-verity, where the file system has it; not for a tree that a task may write into
+   */
+  constructor(record: Recorder, kind: ArchiveKind = "layer", verity = false) {
     this.#record = record;
     this.#kind = kind;
+    this.#verity = verity;
   }
 
   /** The directories that the archive implies, because they have entries below them, but does not describe. */
@@ -126,11 +132,9 @@ export class Extractor implements TarSink {
     if (file === undefined) return;
     this.#file = undefined;
     const { path, entry } = file;
-    this.#recordEntry(
-      path,
-      entry,
-      file.end(() => setAttributes(path, entry)),
-    );
+    const content = file.end(() => setAttributes(path, entry));
+    if (content.crc !== undefined) this.#verity &&= content.verity !== undefined;
+    this.#recordEntry(path, entry, content);
   }
 
   /** At the end directories get their times, which creating their contents would have changed. */
@@ -160,7 +164,7 @@ export class Extractor implements TarSink {
     if (there !== undefined) this.#remove(path, there);
     switch (entry.kind) {
       case "file":
-        this.#file = new FileWriter(path, entry);
+        this.#file = new FileWriter(path, entry, this.#verity);
         return;
       case "directory":
         mkdirSync(native(path), 0o700);
@@ -285,7 +289,7 @@ export class Extractor implements TarSink {
     this.#record({ path, kind: "removed" });
   }
 
-  #recordEntry(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "link">): void {
+  #recordEntry(path: ByteString, entry: TarEntry, more: Pick<LayerRecord, "crc" | "verity" | "link">): void {
     const { kind, mode, uid, gid, size, mtime } = entry;
     this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
   }

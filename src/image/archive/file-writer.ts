@@ -1,9 +1,22 @@
-import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  futimesSync,
+  lutimesSync,
+  openSync,
+  writeSync,
+} from "node:fs";
 import { crc32 } from "node:zlib";
 import { quoteName, UnpackError } from "../../lib/errors";
+import { defined } from "../../lib/objects";
 import { CallError } from "../../linux/ffi";
 import { setAttribute } from "../../linux/files";
+import { enableVerity } from "../../linux/verity";
 import { attributeIsSet, native, timeOf } from "./names";
+import type { LayerRecord } from "./report";
 import type { ByteString, TarEntry } from "./tar-header";
 
 /** Sets the extended attributes of an entry that exists. @throws UnpackError */
@@ -30,11 +43,14 @@ export class FileWriter {
   readonly path: ByteString;
   readonly entry: TarEntry;
   readonly #fd: number;
+  readonly #protect: boolean;
   #crc = 0;
   #written = 0;
 
-  constructor(path: ByteString, entry: TarEntry) {
+  /** @param protect whether fs-verity shall protect it, if it has no holes: the kernel would hash these too, and an image can have terabytes */
+  constructor(path: ByteString, entry: TarEntry, protect: boolean) {
     this.path = path;
+    this.#protect = protect;
     this.entry = entry;
     this.#fd = openSync(native(path), NEW_FILE, 0o600);
   }
@@ -49,22 +65,27 @@ export class FileWriter {
    * Sets the file's size, owner, mode and time, and closes it.
    *
    * @param attributes sets the extended attributes
-   * @returns the CRC-32 of its data; undefined for a file with holes, which would have to be included
+   * @returns the CRC-32 of its data, undefined for a file with holes, which would have to be included; and the digest of fs-verity, if
+   *   that protects it
    */
-  end(attributes: () => void): { readonly crc?: number } {
+  end(attributes: () => void): Pick<LayerRecord, "crc" | "verity"> {
     const { size, uid, gid, mode, mtime } = this.entry;
+    const time = timeOf(mtime);
     try {
       if (this.#written !== size) ftruncateSync(this.#fd, size);
       fchownSync(this.#fd, uid, gid);
       // After the owner, because changing that clears set-user-ID bits.
       fchmodSync(this.#fd, mode);
       attributes();
-      const time = timeOf(mtime);
       futimesSync(this.#fd, time, time);
     } finally {
       closeSync(this.#fd);
     }
-    return this.#written === size ? { crc: this.#crc } : {};
+    if (this.#written !== size) return {};
+    const verity = this.#protect ? enableVerity(native(this.path)) : undefined;
+    // The hashes are written behind the data, which counts as a change.
+    if (verity !== undefined) lutimesSync(native(this.path), time, time);
+    return { crc: this.#crc, ...defined({ verity }) };
   }
 
   /** Abandons it unfinished. */

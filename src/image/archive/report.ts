@@ -42,5 +42,7 @@ export interface LayerRecord {
   readonly mtime?: number;
   /** CRC-32 of a file's data; not for a sparse file. */
   readonly crc?: number;
+  /** The digest that fs-verity has of a file that it protects. */
+  readonly verity?: string;
   readonly link?: ByteString;
 }

@@ -32,6 +32,8 @@ interface Unpacked {
 interface UnpackOptions {
   /** A layer if absent. */
   readonly kind?: ArchiveKind;
+  /** Whether to protect the files by fs-verity, where the file system has it. */
+  readonly verity: boolean;
   readonly algorithm: "sha256" | "sha512";
   readonly record: Recorder;
   /** Called with the uncompressed bytes so far, before the first and periodically; throws to cancel. */
@@ -54,7 +56,7 @@ const CHECK_EVERY = 32 * 1024 * 1024;
  */
 async function unpackStream(source: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<Unpacked> {
   const hash = createHash(options.algorithm);
-  const extractor = new Extractor(options.record, options.kind);
+  const extractor = new Extractor(options.record, options.kind, options.verity);
   const reader = new TarReader(extractor);
   let bytes = 0;
   let next = CHECK_EVERY;
@@ -110,12 +112,12 @@ const LIST_BUFFER = 64 * 1024;
  * before the first byte is read, so that nothing in an archive can lead out of it. The result goes to standard output, the list
  * of files to descriptor 3.
  *
- * @param args the directory, the digest's algorithm, the bytes to keep free on the disk, the kind of archive, and the bytes that it may
- *   have at most
+ * @param args the directory, the digest's algorithm, the bytes to keep free on the disk, the kind of archive, the bytes that it may
+ *   have at most, and "verity" for files that fs-verity protects
  * @returns exit code of this process
  */
 export async function unpackMain(args: readonly string[]): Promise<number> {
-  const [directory = "", algorithm = "sha256", free = "0", kind = "layer", most = "Infinity"] = args;
+  const [directory = "", algorithm = "sha256", free = "0", kind = "layer", most = "Infinity", verity = ""] = args;
   const send = (report: UnpackReport) => void writeSync(STDOUT, `${JSON.stringify(report)}\n`);
   // The plugin decides when this ends: by closing standard input, or by SIGKILL.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
@@ -128,6 +130,7 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
     const unpacked = await unpackStream(Bun.file(STDIN).stream(), {
       algorithm: algorithm === "sha512" ? "sha512" : "sha256",
       kind: kind === "tree" ? "tree" : "layer",
+      verity: verity === "verity",
       record: list.add,
       check: (bytes) => {
         refuseFullDisk(Number(free));

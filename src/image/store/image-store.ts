@@ -71,6 +71,8 @@ export interface WantedImage {
   readonly keepFree: number;
   /** Bytes that the store may have; undefined for no limit. */
   readonly mostBytes?: number | undefined;
+  /** Whether fs-verity protects the image's files, where the file system has it. */
+  readonly verity: boolean;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }

@@ -41,6 +41,8 @@ interface LayerRequest {
   readonly read: () => AsyncIterable<Uint8Array>;
   readonly keepFree: number;
   readonly limit: SizeLimit;
+  /** Whether fs-verity protects its files, where the file system has it. */
+  readonly verity: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -57,7 +59,7 @@ interface FetchedLayer {
  * @throws StoreError, and what reading it throws
  */
 export async function fetchLayer(paths: StorePaths, request: LayerRequest): Promise<FetchedLayer | undefined> {
-  const { diffId, keepFree, limit, signal, read } = request;
+  const { diffId, keepFree, limit, verity, signal, read } = request;
   const directory = layerDirectory(paths, diffId);
   await using temporary = await createScratch(paths.temporary, digestName(diffId), signal);
   if ((await usableLayer(paths, diffId)) !== undefined) return undefined;
@@ -73,6 +75,7 @@ export async function fetchLayer(paths: StorePaths, request: LayerRequest): Prom
     list,
     algorithm,
     keepFree,
+    verity,
     most: await limit.room(),
     lock,
     content: read,

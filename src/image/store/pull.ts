@@ -37,6 +37,8 @@ interface PullRequest {
   readonly keepFree: number;
   /** Bytes that the store may have; undefined for no limit. */
   readonly mostBytes?: number | undefined;
+  /** Whether fs-verity protects its files, where the file system has it. */
+  readonly verity: boolean;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
 }
@@ -139,7 +141,7 @@ async function fetchAll(
   request: PullRequest & { readonly limit: SizeLimit },
   missing: readonly Missing[],
 ): Promise<FetchedLayers> {
-  const { source, keepFree, limit, onProgress } = request;
+  const { source, keepFree, limit, verity, onProgress } = request;
   const received = new Map<string, number>();
   const fetched = { layers: 0, devices: 0 };
   const total = missing.reduce((sum, { content }) => sum + content.size, 0);
@@ -155,7 +157,7 @@ async function fetchAll(
     };
     try {
       const read = () => source.read(content, options);
-      const layer = await fetchLayer(paths, { diffId, content, read, keepFree, limit, signal });
+      const layer = await fetchLayer(paths, { diffId, content, read, keepFree, limit, verity, signal });
       if (layer === undefined) return;
       fetched.layers += 1;
       fetched.devices += layer.devices;

@@ -34,6 +34,8 @@ interface UnpackRequest {
   readonly algorithm: string;
   /** A layer if absent. */
   readonly kind?: ArchiveKind;
+  /** Whether fs-verity protects the files, where the file system has it; not if absent. */
+  readonly verity?: boolean;
   /** Bytes to keep free on the disk. */
   readonly keepFree: number;
   /** Uncompressed bytes that it may have; undefined for no limit. */
@@ -111,6 +113,7 @@ async function unpackOnce(request: UnpackRequest, content: AsyncIterable<Uint8Ar
     String(keepFree),
     request.kind ?? "layer",
     String(request.most ?? Infinity),
+    request.verity === true ? "verity" : "",
   ];
   const { child, input } = start(argv, request);
   const kill = () => child.kill("SIGKILL");
