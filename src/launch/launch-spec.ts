@@ -71,7 +71,7 @@ export function launchSpec(parts: LaunchParts): LaunchSpec {
     stopTimeout: parts.stopTimeout,
     slice: parts.slice,
     identity: unitIdentity(plan.record, options.labels),
-    ...(plan.toJournal ? { toJournal: true } : {}),
+    ...(plan.output === "nomad" ? {} : { output: plan.output }),
     devices: plan.devices,
     properties: options.properties,
   };

@@ -78,9 +78,9 @@ export class Launcher {
     const context = { plugin: options(), nspawn, pluginDir, namesVolumes: namesVolumes() };
     const plan = await planLaunch(config, machine, context);
     await requireMeasurable(plan.storageLimit, () => this.context.roots.hasQuotas());
-    if (plan.toJournal && this.context.supervisors.preferredName !== "systemd") {
+    if (plan.output !== "nomad" && this.context.supervisors.preferredName !== "systemd") {
       throw new ConfigError(
-        'Option log_driver = "journal" needs systemd as PID 1, which this client does not have: its tasks log to "nomad alloc logs" (log_driver = "nomad").',
+        `Option log_driver = "${plan.output}" needs systemd as PID 1, which this client does not have: its tasks log to "nomad alloc logs" (log_driver = "nomad").`,
       );
     }
     await this.#providerOf(plan).check(plan);

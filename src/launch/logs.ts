@@ -1,4 +1,4 @@
-import { chownSync } from "node:fs";
+import { chownSync, statSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
@@ -6,6 +6,7 @@ import type { TaskOptions } from "../config/task/options";
 import type { Logger } from "../lib/logger";
 import { withLog } from "../supervisor/log-file";
 import { LaunchError } from "../supervisor/supervisor";
+import { CONTAINER_IDS } from "../values/private-users";
 
 /** Paths of a task's logs on the host. */
 export interface LogPaths {
@@ -53,17 +54,22 @@ export function journalPath(
 
 /**
  * Changes the owner of a task's log FIFOs to the host user that the container's first program runs as: programs in images often reopen
- * /dev/stdout and /dev/stderr, which needs permission on the FIFO itself. An earlier start may have changed the owner to another user.
- * Other files in place of the FIFOs are left unchanged here, and rejected when the container is started.
+ * /dev/stdout and /dev/stderr, which needs permission on the FIFO itself. An earlier start may have changed the owner to another user: to
+ * one of its user namespace, if this start has one. Other files in place of the FIFOs, and a FIFO of a user of the host in place of one of
+ * a namespace, are left unchanged here, and rejected when the container is started.
  */
 export function chownLogPipes(paths: readonly string[], user: { readonly uid: number; readonly gid: number }): void {
   for (const path of paths) {
     try {
       withLog(path, undefined, (place, isFifo) => {
-        if (isFifo) chownSync(place, user.uid, user.gid);
+        if (isFifo && mayChange(statSync(place).uid, user.uid)) chownSync(place, user.uid, user.gid);
       });
     } catch (error) {
       if (!(error instanceof LaunchError)) throw error;
     }
   }
+}
+
+function mayChange(owner: number, user: number): boolean {
+  return owner === 0 || user < CONTAINER_IDS.first || owner >= CONTAINER_IDS.first;
 }

@@ -11,6 +11,7 @@ import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto
 import type { PluginOptions } from "../config/plugin/options";
 import { checkPolicy } from "../config/policy";
 import { decodeTaskConfig } from "../config/task/decode";
+import type { LogDriver } from "../config/task/logs";
 import type { TaskOptions } from "../config/task/options";
 import type { ExecContext } from "../exec/session-plan";
 import { ConfigError } from "../lib/errors";
@@ -64,8 +65,8 @@ export interface LaunchPlan extends Omit<PlannedMounts, "overlay" | "cdi"> {
   /** The container's machine ID; undefined if it is the image's. */
   readonly machineId: string | undefined;
   readonly logs: LogPaths;
-  /** Whether its output goes to the client's journal instead of its logs. */
-  readonly toJournal: boolean;
+  /** Whether its output goes to its logs, to the client's journal, or to both. */
+  readonly output: LogDriver;
   /** What the command line shows of it. */
   readonly record: TaskRecord;
   /** The job's config block as msgpack. */
@@ -175,7 +176,7 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
   const settings = jobSettings(config);
   const cpuset = sharedCpuset(config.resources, decoded);
   const logs = await logPaths(config);
-  const toJournal = (decoded.log_driver ?? plugin.log_driver) === "journal";
+  const output = decoded.log_driver ?? plugin.log_driver;
   const plan: LaunchPlan = {
     ...planned,
     machine,
@@ -200,9 +201,9 @@ export async function planLaunch(config: TaskConfig, machine: string, context: P
     dns: await nameService(config, decoded, network, { machine, servers: plugin.network.dns_servers }),
     machineId: decoded.machine_id === "image" ? undefined : taskMachineId(config.name, config.allocId),
     logs,
-    toJournal,
+    output,
     configBlock: config.msgpackDriverConfig,
-    record: taskRecord(config, decoded, toJournal ? IN_JOURNAL : logs, network.kind),
+    record: taskRecord(config, decoded, output === "journal" ? IN_JOURNAL : logs, network.kind),
     nspawn,
     features,
   };

@@ -126,13 +126,14 @@ async function mountDirectory(place: ResolvedImage, request: RootfsRequest, root
     await completeRoot(tree, { owner, options, mounts });
     const run = showRun(path, scratch, { options, mounts });
     const payload = hostUser({ tree, options });
-    const { user } = payload;
+    const { user = { uid: 0, gid: 0 } } = payload;
+    const logOwner = { uid: owner + user.uid, gid: owner + user.gid };
     return {
       ...payload,
       image: { kind: "directory", path },
       mounts: [...mounts, ...run.mounts],
       links: run.links,
-      ...(user === undefined ? {} : { logOwner: { uid: owner + user.uid, gid: owner + user.gid } }),
+      ...(logOwner.uid === 0 ? {} : { logOwner }),
       tmp: isWritable(options) ? "disk" : "tmpfs",
       warnings: run.warnings,
       hosts: { text: imageFile(place, options, HOSTS), keep: false },

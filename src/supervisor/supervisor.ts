@@ -39,8 +39,8 @@ export interface LaunchSpec {
   readonly stopTimeout?: number;
   /** Its names for the operator of the host; absent: those of its machine. A shim has no use for it. */
   readonly identity?: UnitIdentity;
-  /** The output goes to the host's journal instead of the FIFOs; rejected by a supervisor without units. */
-  readonly toJournal?: boolean;
+  /** The output goes to the host's journal instead of the FIFOs, or to both; rejected by a supervisor without units. */
+  readonly output?: "journal" | "both";
   /** The slice of its unit; absent: machine.slice. A shim has no use for it. */
   readonly slice?: string;
   /** Additional device nodes that the container may open, with cgroup permissions such as "rwm". */

@@ -127,14 +127,22 @@ test("persistent-root.hcl counts its runs in a root that it keeps", async () => 
   }
 }, 120_000);
 
-test("client-journal.hcl writes to the client's journal, with the names of the job and its label", async () => {
-  const { allocId } = await runJob(nomad.api, await job("client-journal.hcl"), { image: busybox });
-  const state = await untilDead(nomad.api, allocId, "greeter", 60_000);
-  expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
-  const fields = ["NOMAD_JOB_ID=client-journal", "NOMAD_LABEL_TEAM=web", `NOMAD_ALLOC_ID=${allocId}`];
-  const { stdout } = await run(["journalctl", "--output=cat", "_TRANSPORT=stdout", ...fields]);
-  expect(stdout).toBe("hello from greeter\n");
-}, 120_000);
+test.each([
+  ["client-journal", ""],
+  ["both-logs", "hello from greeter\n"],
+])(
+  "%s.hcl writes to the client's journal, with the names of the job and its label",
+  async (name, logs) => {
+    const { allocId } = await runJob(nomad.api, await job(`${name}.hcl`), { image: busybox });
+    const state = await untilDead(nomad.api, allocId, "greeter", 60_000);
+    expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
+    const fields = [`NOMAD_JOB_ID=${name}`, "NOMAD_LABEL_TEAM=web", `NOMAD_ALLOC_ID=${allocId}`];
+    const { stdout } = await run(["journalctl", "--output=cat", "_TRANSPORT=stdout", ...fields]);
+    expect(stdout).toBe("hello from greeter\n");
+    expect(await nomad.api.logs(allocId, "greeter").catch(() => "")).toBe(logs);
+  },
+  120_000,
+);
 
 test("container-life.hcl has names, an init, a user and a limit; and a system that is up", async () => {
   const variables = { image: busybox, system: debian };

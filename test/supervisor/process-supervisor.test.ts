@@ -303,7 +303,7 @@ supervisor.launch(${JSON.stringify(order)}).then((supervised) => console.log(JSO
   );
 
   test.each([
-    ["a log in the journal", { toJournal: true }, /log_driver = "journal" needs systemd as PID 1/],
+    ["a log in the journal", { output: "journal" }, /log_driver = "journal" needs systemd as PID 1/],
     ["unit properties", { properties: { IOWeight: "10" } }, /Unit properties \(IOWeight\) need systemd as PID 1/],
     ["a name that is a path", { machine: "../x" }, /"\.\.\/x" is not a valid machine name/],
     ["a relative program", { argv: ["systemd-nspawn"] }, /path must be absolute/],

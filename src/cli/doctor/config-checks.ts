@@ -80,10 +80,16 @@ function network({ allow_host_network: host, network: { bridges } }: PluginOptio
   return `${own}; they may use ${bridges.length === 0 ? "any bridge" : `the bridges ${bridges.join(", ")}`}.`;
 }
 
+const OUTPUTS = {
+  nomad: "Nomad's logs",
+  journal: "the client's journal",
+  both: "Nomad's logs and the client's journal",
+} as const satisfies Record<PluginOptions["log_driver"], string>;
+
 function limits(plugin: PluginOptions): string {
   const storage =
     plugin.storage_limit === undefined ? "without a limit" : `up to ${readableSize(plugin.storage_limit)}`;
   const oom = plugin.allow_negative_oom_score_adjust ? "; they may be spared by the OOM killer" : "";
-  const log = plugin.log_driver === "nomad" ? "Nomad's logs" : "the client's journal";
+  const log = OUTPUTS[plugin.log_driver];
   return `Jobs may write to their root ${storage}${oom}; their output goes to ${log} unless they say otherwise.`;
 }

@@ -86,6 +86,7 @@ test("a good host has only good findings", () => {
     "controllers",
     "cores",
     "image store",
+    "image integrity",
     "mapped layers",
     "storage limits",
     "image downloads",

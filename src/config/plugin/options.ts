@@ -142,7 +142,7 @@ export const pluginOptions = {
     type: { kind: "string", values: LOG_DRIVERS },
     schema: v.optional(v.picklist(LOG_DRIVERS), "nomad"),
     meaning:
-      "Where the output of tasks goes that set no `log_driver`: to `nomad alloc logs` (`nomad`), or to the client's journal instead (`journal`).",
+      "Where the output of tasks goes that set no `log_driver`: to `nomad alloc logs` (`nomad`), to the client's journal instead (`journal`), or to both (`both`).",
   }),
   gc: option({
     type: { kind: "block", options: gcOptions },

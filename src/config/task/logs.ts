@@ -2,7 +2,8 @@ import { option } from "../option";
 import { choice, stringMap } from "../row-types";
 
 /** Where a task's output goes. */
-export const LOG_DRIVERS = ["nomad", "journal"] as const;
+export const LOG_DRIVERS = ["nomad", "journal", "both"] as const;
+export type LogDriver = (typeof LOG_DRIVERS)[number];
 
 /** Longest name of a label: with its prefix it is the name of a journal field, which has at most 64 characters. */
 const LONGEST_LABEL = 52;
@@ -19,7 +20,7 @@ export const logOptions = {
   log_driver: option({
     ...choice(LOG_DRIVERS),
     meaning:
-      "Where the task's stdout and stderr go: to `nomad alloc logs` (`nomad`), or to the client's journal instead, with Nomad's names as fields (`journal`; docs/logging.md). The default is the plugin option `log_driver`. `journal` needs systemd as PID 1.",
+      "Where the task's stdout and stderr go: to `nomad alloc logs` (`nomad`), to the client's journal instead, with Nomad's names as fields (`journal`), or to both (`both`; docs/logging.md). The default is the plugin option `log_driver`. `journal` and `both` need systemd as PID 1.",
     example: 'log_driver = "journal"',
   }),
 };

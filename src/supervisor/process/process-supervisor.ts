@@ -140,9 +140,9 @@ function check(spec: LaunchSpec, stateDir: string): void {
       `Unit properties (${properties.join(", ")}) need systemd as PID 1; on this host the driver's shims supervise containers.`,
     );
   }
-  if (spec.toJournal === true) {
+  if (spec.output !== undefined) {
     refuse(
-      'Option log_driver = "journal" needs systemd as PID 1; on this host the driver\'s shims supervise containers.',
+      `Option log_driver = ${JSON.stringify(spec.output)} needs systemd as PID 1; on this host the driver's shims supervise containers.`,
     );
   }
   if (

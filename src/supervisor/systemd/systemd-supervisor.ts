@@ -26,6 +26,7 @@ import {
   NotSupervisedError,
   type Supervisor,
 } from "../supervisor";
+import { hasCopies, removeCopies, startCopies } from "./log-copy";
 import { SystemdUnit } from "./unit";
 import { hasDropIn, removeDropIn, serviceOf, unitName, unitProperties, writeDropIn } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, unknownUnit } from "./unit-state";
@@ -60,7 +61,7 @@ export class SystemdSupervisor implements Supervisor {
     const ref: ContainerRef = { supervisor: "systemd", machine, mode, bootId: bootId() };
     try {
       // Remove what an interrupted start of the same task left: no handle of it was ever returned.
-      if (hasDropIn(unitName(machine)) || hasLeftovers(machine)) await this.#discard(ref);
+      if (hasDropIn(unitName(machine)) || hasCopies(machine) || hasLeftovers(machine)) await this.#discard(ref);
       await this.#start(spec).catch(async (error: unknown) => {
         if (!isOf(error, UNIT_EXISTS)) throw error;
         await this.#discard(ref);
@@ -117,13 +118,15 @@ export class SystemdSupervisor implements Supervisor {
   async #start(spec: LaunchSpec): Promise<void> {
     const unit = unitName(spec.machine);
     await writeDropIn(unit, { command: spec.argv, properties: spec.properties, identity: spec.identity });
-    const fifos: number[] = [];
+    const outputs: number[] = [];
     try {
-      const paths = spec.toJournal === true ? [] : [spec.stdoutPath, spec.stderrPath];
-      for (const path of paths) fifos.push(openLog(path, spec.logOwner));
+      if (spec.output === "both") outputs.push(...(await startCopies(this.#manager, spec)));
+      else if (spec.output === undefined) {
+        for (const path of [spec.stdoutPath, spec.stderrPath]) outputs.push(openLog(path, spec.logOwner));
+      }
       const agent = serviceOf(readIfThere("/proc/self/cgroup") ?? "");
       const properties = unitProperties(spec, { systemd: await this.#manager.version(), agent });
-      const result = await this.#manager.startTransientUnit(unit, properties, fifos);
+      const result = await this.#manager.startTransientUnit(unit, properties, outputs);
       if (result !== "done" && result !== "lost") {
         throw new LaunchError(
           `systemd failed to start ${unit} (${result}): see "systemctl status ${unit}" and "journalctl -u ${unit}".`,
@@ -131,7 +134,7 @@ export class SystemdSupervisor implements Supervisor {
         );
       }
     } finally {
-      for (const fd of fifos) closeSync(fd);
+      for (const fd of outputs) closeSync(fd);
     }
   }
 
@@ -143,6 +146,7 @@ export class SystemdSupervisor implements Supervisor {
       await left.release();
     } catch (error) {
       if (!(error instanceof NotSupervisedError)) throw error;
+      await removeCopies(this.#manager, ref.machine);
       await removeDropIn(unitName(ref.machine));
       await removeLeftovers(ref.machine);
     }

@@ -152,7 +152,7 @@ export function serviceOf(membership: string): string | undefined {
 
 /**
  * The transient unit of a container, except its command, which is in its drop-in (see dropInText()). Descriptor 0 of the
- * message is the FIFO for stdout, descriptor 1 the one for stderr.
+ * message is the FIFO or pipe for stdout, descriptor 1 the one for stderr.
  *
  * Descriptions of the properties: systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.kill(5).
  */
@@ -208,8 +208,8 @@ export function unitProperties(spec: LaunchSpec, { systemd, agent }: UnitHost): 
   ];
 }
 
-function outputProperties({ toJournal }: LaunchSpec): UnitProperty[] {
-  if (toJournal === true) {
+function outputProperties({ output }: LaunchSpec): UnitProperty[] {
+  if (output === "journal") {
     return [
       ["StandardOutput", ["s", "journal"]],
       ["StandardError", ["s", "journal"]],

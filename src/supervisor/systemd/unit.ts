@@ -7,17 +7,17 @@ import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { signalPayload } from "../../nspawn/processes";
-import { DbusError } from "../../systemd/dbus";
 import type { SystemdManager, UnitChange, UnitProperty } from "../../systemd/manager";
 import { SIGKILL } from "../../values/signals";
 import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
 import { nspawnErrors, ranOutOfMemory } from "./exit-details";
+import { drainCopies, removeCopies } from "./log-copy";
 import { cpuMask, removeDropIn, unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
+import { unlessGone } from "./unless-gone";
 
 /** How long systemd-nspawn may take to clean up after its container was killed. */
 const ORDERLY_END_MS = 3000;
-const NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit";
 
 /** The calls of PID 1 that a unit uses. */
 export type UnitManager = Pick<
@@ -104,7 +104,7 @@ export class SystemdUnit implements Container {
 
   async setCpus(cpus: string): Promise<void> {
     const properties: UnitProperty[] = [["AllowedCPUs", ["ay", cpuMask(cpus)]]];
-    await this.#unlessGone(this.#manager.setUnitProperties(this.#unit, properties));
+    await unlessGone(this.#manager.setUnitProperties(this.#unit, properties));
   }
 
   async kill(): Promise<void> {
@@ -113,8 +113,8 @@ export class SystemdUnit implements Container {
       await this.#killContainer();
       if (!(await settles(this.exit, ORDERLY_END_MS))) {
         // The stop keeps systemd from restarting a container that is rebooting.
-        await this.#unlessGone(this.#manager.stopUnit(this.#unit));
-        await this.#unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
+        await unlessGone(this.#manager.stopUnit(this.#unit));
+        await unlessGone(this.#manager.killUnit(this.#unit, SIGKILL));
       }
     }
     await this.exit;
@@ -145,23 +145,16 @@ export class SystemdUnit implements Container {
 
   async #release(): Promise<void> {
     await this.kill();
-    await this.#unlessGone(this.#manager.stopUnit(this.#unit));
-    await this.#unlessGone(this.#manager.resetFailed(this.#unit));
+    await unlessGone(this.#manager.stopUnit(this.#unit));
+    await unlessGone(this.#manager.resetFailed(this.#unit));
     await this.#manager.refresh(this.#unit);
     if (this.#state.loadState === "loaded") await this.#removed.promise;
     this.#unwatch();
+    await removeCopies(this.#manager, this.ref.machine);
     await removeDropIn(this.#unit);
     const { problems } = await removeLeftovers(this.ref.machine, { locks: this.#locks });
     const { machine } = this.ref;
     for (const reason of problems) this.#log.warn("cannot remove all that a container left", { machine, reason });
-  }
-
-  async #unlessGone(call: Promise<void>): Promise<void> {
-    try {
-      await call;
-    } catch (error) {
-      if (!(error instanceof DbusError) || error.dbusName !== NO_SUCH_UNIT) throw error;
-    }
   }
 
   #changed(change: UnitChange): void {
@@ -255,6 +248,7 @@ export class SystemdUnit implements Container {
     const payloadSeen = this.#payload?.seen ?? false;
     this.#payload?.close();
     const { machine, mode } = this.ref;
+    await drainCopies(this.#manager, machine);
     const facts = {
       machine,
       mode,
