@@ -38,6 +38,9 @@ const documents = [
   ["CHANGELOG.md", "CHANGELOG.md"],
 ] as const;
 
+/** Folders of the repository that are packed beside the executable: whole jobs and an agent's configuration; a dashboard and alert rules. */
+const folders = ["examples", "contrib"] as const;
+
 /** Places on a host where a package installs what it contains (hier(7); Nomad's packages have their data_dir in /opt/nomad/data). */
 export const installed = {
   binary: `/usr/bin/${binaryName}`,
@@ -51,24 +54,41 @@ export function levelOf({ quick }: Pick<Release, "quick">, usual: number): numbe
   return quick === true ? 1 : usual;
 }
 
-/** Sets the time of a tree's files, so that archives of it have the same bytes each time. */
-async function setTimes(directory: string, time: number): Promise<void> {
+/**
+ * Sets modes and times of a tree's files, so that archives of it have the same bytes each time: with the umask of any user, and from any
+ * checkout.
+ */
+export async function settle(directory: string, time: number): Promise<void> {
   const names = await readdir(directory, { recursive: true, withFileTypes: true });
-  const paths = names.filter((entry) => !entry.isSymbolicLink()).map((entry) => join(entry.parentPath, entry.name));
-  for (const path of [...paths.sort().reverse(), directory]) await utimes(path, time, time);
+  const entries = names
+    .filter((entry) => !entry.isSymbolicLink())
+    .map((entry) => ({
+      path: join(entry.parentPath, entry.name),
+      runs: entry.isDirectory() || entry.name === binaryName,
+    }));
+  // What is in a directory before the directory, whose time it changes.
+  for (const { path, runs } of [
+    ...entries.toSorted((a, b) => (a.path < b.path ? 1 : -1)),
+    { path: directory, runs: true },
+  ]) {
+    await chmod(path, runs ? 0o755 : 0o644);
+    await utimes(path, time, time);
+  }
+}
+
+/** Copies the folders that are packed beside the executable. */
+async function copyFolders(into: string): Promise<void> {
+  for (const name of folders) await cp(join(projectRoot, name), join(into, name), { recursive: true });
 }
 
 /** Copies the executable and what belongs to it into a directory of an archive's own: archives are written at the same time. */
-async function archiveTree({ binary, time, scratch }: Release, kind: string, name: string): Promise<string> {
+async function archiveTree({ binary, time, scratch }: Release, kind: "zip" | "tar", name: string): Promise<string> {
   const directory = join(scratch, kind, name);
   await mkdir(directory, { recursive: true });
   await copyFile(binary, join(directory, binaryName));
-  await chmod(join(directory, binaryName), 0o755);
-  for (const [from, to] of documents) {
-    await copyFile(join(projectRoot, from), join(directory, to));
-    await chmod(join(directory, to), 0o644);
-  }
-  await setTimes(directory, time);
+  for (const [from, to] of documents) await copyFile(join(projectRoot, from), join(directory, to));
+  if (kind === "tar") await copyFolders(directory);
+  await settle(directory, time);
   return directory;
 }
 
@@ -108,19 +128,18 @@ export async function writeTarball(release: Release): Promise<string> {
 
 /** Lays out in a directory what a package installs on a host, below its root. */
 export async function packageTree({ binary, time }: Release, root: string): Promise<void> {
-  const put = async (from: string, to: string, mode = 0o644) => {
-    await mkdir(join(root, to, ".."), { recursive: true, mode: 0o755 });
+  const put = async (from: string, to: string) => {
+    await mkdir(join(root, to, ".."), { recursive: true });
     await copyFile(from, join(root, to));
-    await chmod(join(root, to), mode);
   };
-  await put(binary, installed.binary, 0o755);
+  await put(binary, installed.binary);
   await put(join(projectRoot, "packaging/nomad.service.d/50-nspawn.conf"), installed.dropIn);
   await put(join(projectRoot, "packaging/copyright"), join(installed.documents, "copyright"));
   for (const [from, to] of documents) await put(join(projectRoot, from), join(installed.documents, to));
-  await cp(join(projectRoot, "examples"), join(root, installed.documents, "examples"), { recursive: true });
-  await mkdir(join(root, installed.plugin, ".."), { recursive: true, mode: 0o755 });
+  await copyFolders(join(root, installed.documents));
+  await mkdir(join(root, installed.plugin, ".."), { recursive: true });
   await symlink(installed.binary, join(root, installed.plugin));
-  await setTimes(root, time);
+  await settle(root, time);
 }
 
 /** Writes SHA256SUMS of these files of a directory, in the format of `sha256sum --check`. */

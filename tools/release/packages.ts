@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { binaryName, projectRoot } from "../build/project";
 import { oldestGlibc } from "../build/requirements";
 import { run } from "../command";
-import { artifactName, installed, levelOf, packageTree, type Release } from "./artifacts";
+import { artifactName, installed, levelOf, packageTree, type Release, settle } from "./artifacts";
 
 const SUMMARY = "Nomad task driver that runs systemd-nspawn containers";
 const DESCRIPTION = [
@@ -40,8 +40,9 @@ export async function writeDeb(release: Release): Promise<string> {
   const root = join(release.scratch, "deb");
   await packageTree(release, root);
   const size = Math.ceil(Bun.file(release.binary).size / 1024);
-  await mkdir(join(root, "DEBIAN"), { mode: 0o755 });
-  await writeFile(join(root, "DEBIAN/control"), debControl(release.version, size), { mode: 0o644 });
+  await mkdir(join(root, "DEBIAN"));
+  await writeFile(join(root, "DEBIAN/control"), debControl(release.version, size));
+  await settle(join(root, "DEBIAN"), release.time);
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(release.time) };
   const how = ["--root-owner-group", "-Zzstd", `-z${levelOf(release, 10)}`];
   await run(["dpkg-deb", ...how, "--build", root, join(release.directory, file)], { env });
