@@ -1,5 +1,5 @@
 /**
- * `bun run release [--out DIR] [--sign KEY] [--tag vVERSION] [--twice] [--quick]`: builds the executable and writes all artifacts of a release into an empty
+ * `bun run release [--out DIR] [--sign KEY] [--tag vVERSION] [--twice] [--quick]`: builds the executables for all machines and writes all artifacts of a release into an empty
  * directory, dist/release by default: archives, packages, SBOMs, release notes, checksums and, with a key, their signature. With --twice
  * everything is made again from a new clone of the commit, and has to have the same bytes. --quick compresses less, for a test.
  */
@@ -12,8 +12,9 @@ import packageJson from "../package.json";
 import { sha256, sumsName } from "../tools/build/artifacts";
 import { compile } from "../tools/build/compile";
 import { binaryName, commitTime, distDir, projectRoot, sourceCommit } from "../tools/build/project";
+import { targets } from "../tools/build/targets";
 import { run } from "../tools/command";
-import { type Release, signSums, writeSums } from "../tools/release/artifacts";
+import { signSums, writeSums } from "../tools/release/artifacts";
 import { writeArtifacts } from "../tools/release/make";
 import { releaseNotes } from "../tools/release/notes";
 import { installPackages } from "./setup/packages";
@@ -39,10 +40,15 @@ const scratch = await mkdtemp(join(tmpdir(), "release-"));
 try {
   const commit = await sourceCommit();
   const time = await commitTime();
-  const binary = join(scratch, binaryName);
-  await compile({ root: projectRoot, entry: "src/main.ts", outfile: binary, commit, time });
-  const release: Release = { version, binary, time, directory, scratch, quick: values.quick === true };
-  const files = await writeArtifacts(release);
+  const files: string[] = [];
+  for (const target of targets) {
+    const packing = join(scratch, target.name);
+    const binary = join(packing, "built", binaryName);
+    await compile({ root: projectRoot, entry: "src/main.ts", outfile: binary, commit, time, target });
+    const quick = values.quick === true;
+    files.push(...(await writeArtifacts({ version, binary, target, time, directory, scratch: packing, quick })));
+    await rm(packing, { recursive: true });
+  }
   await writeFile(
     join(directory, "NOTES.md"),
     releaseNotes(await readFile(join(projectRoot, "CHANGELOG.md"), "utf8"), version),

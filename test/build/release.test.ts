@@ -6,12 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packageJson from "../../package.json";
 import { sha256 } from "../../tools/build/artifacts";
+import { elfNeeds } from "../../tools/build/elf";
 import { projectRoot } from "../../tools/build/project";
+import { requirementProblems } from "../../tools/build/requirements";
+import { ARM64 } from "../../tools/build/targets";
 import { attempt, run } from "../../tools/command";
 import { writeArtifacts } from "../../tools/release/make";
 
 const { version } = packageJson;
 const name = `nomad-driver-nspawn_${version}_linux_amd64`;
+/** For another machine than the one that packs it. */
+const foreign = `nomad-driver-nspawn_${version}_linux_arm64`;
 let scratch = "";
 let release = "";
 let keyring: Record<string, string | undefined> = {};
@@ -54,10 +59,13 @@ async function versionOf(binary: string): Promise<unknown> {
 }
 
 test("has every artifact, and no other files", async () => {
-  const endings = [".cdx.json", ".deb", ".rpm", ".spdx.json", ".tar.xz", ".zip"].map((ending) => `${name}${ending}`);
+  const endings = [".cdx.json", ".deb", ".rpm", ".spdx.json", ".tar.xz", ".zip"];
+  const files = [name, foreign].flatMap((each) => endings.map((ending) => `${each}${ending}`));
   expect((await readdir(release)).toSorted()).toEqual(
-    ["NOTES.md", "SHA256SUMS", "SHA256SUMS.sig", ...endings].toSorted(),
+    ["NOTES.md", "SHA256SUMS", "SHA256SUMS.sig", ...files].toSorted(),
   );
+  const sums = (await readFile(join(release, "SHA256SUMS"), "utf8")).trim().split("\n");
+  expect(sums.map((line) => line.split("  ")[1])).toEqual(files.toSorted());
   expect(await readFile(join(release, "NOTES.md"), "utf8")).toContain("### Added");
 });
 
@@ -116,6 +124,18 @@ describe("the executable is whole in", () => {
   });
 });
 
+test("what is for arm64 says so, and has an executable for it", async () => {
+  const { stdout } = await run(["dpkg-deb", "--field", join(release, `${foreign}.deb`), "Architecture"]);
+  expect(stdout.trim()).toBe("arm64");
+  const rpm = await run(["rpm", "-qp", "--queryformat", "%{ARCH}", join(release, `${foreign}.rpm`)]);
+  expect(rpm.stdout).toBe("aarch64");
+  const into = join(scratch, "arm64");
+  await run(["dpkg-deb", "-x", join(release, `${foreign}.deb`), into]);
+  const needs = elfNeeds(new Uint8Array(await Bun.file(join(into, "usr/bin/nomad-driver-nspawn")).arrayBuffer()));
+  expect(needs.interpreter).toBe("/lib/ld-linux-aarch64.so.1");
+  expect(requirementProblems(needs)).toEqual([]);
+});
+
 /** The rest of a package, unpacked into a directory. */
 async function packaged(into: string): Promise<void> {
   const { stdout: link } = await run(["readlink", join(into, "opt/nomad/data/plugins/nomad-driver-nspawn")]);
@@ -148,6 +168,7 @@ test("packed again, by a user with another umask and elsewhere, every artifact h
     try {
       // That the executable is the same too is tested by binary.test.ts; a small one stands for it, which takes no time to compress.
       await writeArtifacts({
+        target: ARM64,
         version,
         binary: "/bin/true",
         time: 1_764_000_000,
@@ -167,7 +188,7 @@ test("packed again, by a user with another umask and elsewhere, every artifact h
   expect(Object.keys(first)).toHaveLength(6);
   expect(await made("more/than-once", 0o077)).toEqual(first);
   const into = join(scratch, "packed-again");
-  await run(["dpkg-deb", "-x", join(scratch, "more/than-once/made", `${name}.deb`), into]);
+  await run(["dpkg-deb", "-x", join(scratch, "more/than-once/made", `${foreign}.deb`), into]);
   await expectReadable(into);
 });
 

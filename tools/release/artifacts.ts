@@ -8,14 +8,16 @@ import { chmod, copyFile, cp, mkdir, readdir, symlink, utimes, writeFile } from 
 import { join } from "node:path";
 import { compress, sumsName, sumsText } from "../build/artifacts";
 import { binaryName, projectRoot } from "../build/project";
+import type { Target } from "../build/targets";
 import { run } from "../command";
 
 /** What is released. */
 export interface Release {
   /** As in package.json, such as "0.2.0". */
   readonly version: string;
-  /** The executable. */
+  /** The executable, and the machine that it is for. */
   readonly binary: string;
+  readonly target: Target;
   /** Seconds since the epoch of its commit: the time of every file in the artifacts. */
   readonly time: number;
   /** Where the artifacts are written to. */
@@ -27,8 +29,8 @@ export interface Release {
 }
 
 /** The first part of all names of artifacts, such as nomad-driver-nspawn_0.2.0_linux_amd64. */
-export function artifactName({ version }: Pick<Release, "version">): string {
-  return `${binaryName}_${version}_linux_amd64`;
+export function artifactName({ version, target }: Pick<Release, "version" | "target">): string {
+  return `${binaryName}_${version}_linux_${target.name}`;
 }
 
 /** Files of the repository that are packed beside the executable, and their names there. */
@@ -49,9 +51,14 @@ export const installed = {
   documents: `/usr/share/doc/${binaryName}`,
 } as const;
 
-/** The level of a compressor for a release. @param usual what its artifacts are compressed with */
-export function levelOf({ quick }: Pick<Release, "quick">, usual: number): number {
-  return quick === true ? 1 : usual;
+/**
+ * The level of a compressor for a release.
+ *
+ * @param usual what its artifacts are compressed with
+ * @param least the fastest level that it has
+ */
+export function levelOf({ quick }: Pick<Release, "quick">, usual: number, least = 1): number {
+  return quick ? least : usual;
 }
 
 /**
@@ -121,7 +128,7 @@ export async function writeTarball(release: Release): Promise<string> {
     `--directory=${join(directory, "..")}`,
     name,
   ]);
-  await compress(tar, `${tar}.xz`, levelOf(release, 6));
+  await compress(tar, `${tar}.xz`, levelOf(release, 6, 0));
   await copyFile(`${tar}.xz`, join(release.directory, `${name}.tar.xz`));
   return `${name}.tar.xz`;
 }
