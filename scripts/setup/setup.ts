@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { bunRuntime } from "../../tools/build/bun-runtime";
 import { bunVersion, projectRoot } from "../../tools/build/project";
+import { targets } from "../../tools/build/targets";
 import { run } from "../../tools/command";
 import { installPackages } from "./packages";
 
@@ -23,6 +24,6 @@ export async function setUp(say: Say): Promise<void> {
   }
   await installPackages(say);
   await run([process.execPath, "install", "--frozen-lockfile"], { cwd: projectRoot });
-  await bunRuntime(say);
+  for (const target of targets) await bunRuntime(target, say);
   say(`ready: bun ${bunVersion}, packages of ${join(projectRoot, "bun.lock")}`);
 }

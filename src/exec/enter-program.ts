@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import {
+  AT_FDCWD,
   CAPABILITY_VERSION_3,
   O_CLOEXEC,
   O_PATH,
@@ -120,14 +121,14 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
   resetProcess(program, optional);
   for (const path of plan.cgroups) {
     const file = program.text(path);
-    required("cannot join its cgroup", SYS.open, [file, O_WRONLY | O_CLOEXEC], program.argumentAhead(1));
+    required("cannot join its cgroup", SYS.openat, [AT_FDCWD, file, O_WRONLY | O_CLOEXEC], program.argumentAhead(1));
     required("cannot join its cgroup", SYS.write, [0, program.text("0"), 1]);
   }
   copyLimits(program, plan, optional);
   // After joining, the container's root may control this process; it must not trace it or read its memory.
   optional(SYS.prctl, [PR_SET_DUMPABLE, 0]);
-  const root = [program.text(`/proc/${plan.leader}/root`), O_PATH | O_DIRECTORY | O_CLOEXEC];
-  required("cannot open its root directory", SYS.open, root, program.argumentAhead(3));
+  const root = [AT_FDCWD, program.text(`/proc/${plan.leader}/root`), O_PATH | O_DIRECTORY | O_CLOEXEC];
+  required("cannot open its root directory", SYS.openat, root, program.argumentAhead(3));
   // What was opened and copied by PID is the leader's only if the leader is still alive.
   required("the container has ended", SYS.pidfd_send_signal, [PIDFD, 0, 0, 0]);
   required("cannot join its namespaces", SYS.setns, [PIDFD, plan.namespaces]);
@@ -170,7 +171,7 @@ function resetProcess(program: ProgramBuilder, optional: Optional): void {
 
 function copyLimits(program: ProgramBuilder, plan: EnterPlan, optional: Optional): void {
   const score = program.text("/proc/self/oom_score_adj");
-  optional(SYS.open, [score, O_WRONLY | O_CLOEXEC], program.argumentAhead(1));
+  optional(SYS.openat, [AT_FDCWD, score, O_WRONLY | O_CLOEXEC], program.argumentAhead(1));
   const value = Buffer.from(plan.oomScoreAdjust);
   optional(SYS.write, [0, program.bytes(value), value.length]);
   for (let resource = 0; resource < RLIMITS; resource += 1) {

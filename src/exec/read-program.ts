@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { AT_EMPTY_PATH, O_CLOEXEC, O_PATH, PR_SET_PDEATHSIG, RESOLVE, SYS } from "../linux/constants";
+import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_PATH, PR_SET_PDEATHSIG, RESOLVE, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import { SIGKILL } from "../values/signals";
 
@@ -7,15 +7,18 @@ const STDIN = 0;
 const STDOUT = 1;
 /** Descriptor of the container's root directory. */
 const ROOT = 3;
-/** Found paths get the descriptors from here on, one for each path. */
-const FIRST_FOUND = 10;
+/** Found paths get the descriptors from here on, one for each path. The descriptors as which they are opened are below. */
+const FIRST_FOUND = 64;
 const { O_NOCTTY, O_NONBLOCK, S_IFMT, S_IFREG } = constants;
 /** Bytes of struct open_how (openat2(2)). */
 const HOW_SIZE = 24;
 
-/** struct stat of x86-64, and the offsets of mode, device number and size (asm/stat.h). */
-const STAT_SIZE = 144;
-const STAT = { mode: 24, device: 40, size: 48 } as const;
+/**
+ * struct statx, and the offsets of mode, size and device number (linux/stat.h): unlike struct stat, it is the same on every CPU.
+ */
+const STAT_SIZE = 256;
+const STAT = { mode: 28, size: 40, major: 128, minor: 132 } as const;
+const STATX_BASIC_STATS = 0x7ff;
 /** struct statfs; its first word is the file system's type (statfs(2)). */
 const STATFS_SIZE = 120;
 /** The record of each path: its descriptor, or 0, the two structures, and whether both were filled in. */
@@ -32,8 +35,8 @@ export interface Found {
   readonly fd: number;
   /** The kind of file (S_IF*, inode(7)). */
   readonly kind: number;
-  /** Number of a device, as the kernel packs it. */
-  readonly device: number;
+  /** The numbers of a device, such as "5:2"; "0:0" for anything else. */
+  readonly device: string;
   readonly size: number;
   /** Type of its file system (statfs(2)). */
   readonly fileSystem: number;
@@ -71,9 +74,10 @@ function openAndStat(program: ProgramBuilder, path: string, fd: number, record: 
   const how = program.words([O_PATH | O_CLOEXEC, 0, RESOLVE.noMagicLinks | RESOLVE.inRoot]);
   const found = program.argumentAhead(1);
   program.call(SYS.openat2, [ROOT, program.text(path), how, HOW_SIZE], { error: next }, found);
-  program.call(SYS.dup2, [0, fd], { error: next }, record);
+  program.call(SYS.dup3, [0, fd, 0], { error: next }, record);
   const status = record + RECORD_SIZE - 8;
-  program.call(SYS.newfstatat, [fd, program.text(""), record + 8, AT_EMPTY_PATH], { error: next }, status);
+  const stat = [fd, program.text(""), AT_EMPTY_PATH, STATX_BASIC_STATS, record + 8];
+  program.call(SYS.statx, stat, { error: next }, status);
   program.call(SYS.fstatfs, [fd, record + 8 + STAT_SIZE], { error: next }, status);
   program.place(next);
 }
@@ -85,7 +89,7 @@ function writeFile(program: ProgramBuilder, path: number, end: Label): void {
   const done = new Label();
   const again = new Label();
   const opened = program.argumentAhead(1);
-  program.call(SYS.open, [path, O_NONBLOCK | O_NOCTTY | O_CLOEXEC], { error: done }, opened);
+  program.call(SYS.openat, [AT_FDCWD, path, O_NONBLOCK | O_NOCTTY | O_CLOEXEC], { error: done }, opened);
   program.place(again);
   program.call(SYS.read, [0, chunk + 8, CHUNK], { error: done, zero: done }, chunk);
   program.call(SYS.write, [STDOUT, chunk, CHUNK_SIZE], { error: end, positive: again, zero: end });
@@ -107,8 +111,8 @@ export function parseFound(bytes: Uint8Array): readonly (Found | undefined)[] {
     if (fd < FIRST_FOUND || view.getBigInt64(at + RECORD_SIZE - 8, true) !== 0n) return undefined;
     return {
       fd,
-      kind: view.getUint32(at + 8 + STAT.mode, true) & S_IFMT,
-      device: Number(view.getBigUint64(at + 8 + STAT.device, true)),
+      kind: view.getUint16(at + 8 + STAT.mode, true) & S_IFMT,
+      device: `${view.getUint32(at + 8 + STAT.major, true)}:${view.getUint32(at + 8 + STAT.minor, true)}`,
       size: Number(view.getBigInt64(at + 8 + STAT.size, true)),
       fileSystem: Number(view.getBigInt64(at + 8 + STAT_SIZE, true)),
     };

@@ -18,8 +18,8 @@ export interface Terminal {
 
 /** The path of a container's device that creates new terminals. */
 export const PTMX = "/dev/pts/ptmx";
-/** The device number (5, 2) as packed by the kernel, and the type of devpts (linux/magic.h). */
-const PTMX_DEVICE = 0x502;
+/** The device number (the kernel's documentation, admin-guide/devices.txt), and the type of devpts (linux/magic.h). */
+const PTMX_DEVICE = "5:2";
 const DEVPTS = 0x1cd1;
 /** The mode that login programs give a terminal: no other user may write to it. */
 const TERMINAL_MODE = 0o600;

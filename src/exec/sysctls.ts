@@ -1,5 +1,5 @@
 import { closeSync, constants, readFileSync } from "node:fs";
-import { CLONE_NEW, O_CLOEXEC, SYS } from "../linux/constants";
+import { AT_FDCWD, CLONE_NEW, O_CLOEXEC, SYS } from "../linux/constants";
 import { openPidfd } from "../linux/pidfd";
 import { isAlive, type ProcessIdentity } from "../linux/proc";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
@@ -104,8 +104,8 @@ function sysctlProgram(namespaces: number, wanted: readonly SysctlValue[]): Uint
     const written = program.space(8);
     const text = Buffer.from(value);
     program.call(
-      SYS.open,
-      [program.text(`/proc/sys/${path}`), constants.O_WRONLY | O_CLOEXEC],
+      SYS.openat,
+      [AT_FDCWD, program.text(`/proc/sys/${path}`), constants.O_WRONLY | O_CLOEXEC],
       { error: next },
       opened,
     );

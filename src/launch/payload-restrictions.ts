@@ -1,5 +1,5 @@
 import type { TaskOptions } from "../config/task/options";
-import { CAPABILITY_VERSION_3, O_CLOEXEC, SYS } from "../linux/constants";
+import { AT_FDCWD, CAPABILITY_VERSION_3, O_CLOEXEC, SYS } from "../linux/constants";
 import { socketFilter } from "../linux/socket-filter";
 import { Label, type ProgramBuilder } from "../linux/syscall-program/builder";
 import type { Features } from "../nspawn/features";
@@ -89,12 +89,22 @@ export function requestProfile(program: ProgramBuilder, profile: string, failed:
   const [opened, older] = [new Label(), new Label()];
   const text = [0, program.text(order), Buffer.byteLength(order)];
   const own = program.argumentAhead(1);
-  program.call(SYS.open, [program.text("/proc/self/attr/apparmor/exec"), O_WRONLY | O_CLOEXEC], { error: older }, own);
+  program.call(
+    SYS.openat,
+    [AT_FDCWD, program.text("/proc/self/attr/apparmor/exec"), O_WRONLY | O_CLOEXEC],
+    { error: older },
+    own,
+  );
   program.call(SYS.write, text, { error: failed, positive: opened });
   program.place(older);
   // Before Linux 5.8.
   const shared = program.argumentAhead(1);
-  program.call(SYS.open, [program.text("/proc/self/attr/exec"), O_WRONLY | O_CLOEXEC], { error: failed }, shared);
+  program.call(
+    SYS.openat,
+    [AT_FDCWD, program.text("/proc/self/attr/exec"), O_WRONLY | O_CLOEXEC],
+    { error: failed },
+    shared,
+  );
   program.call(SYS.write, text, { error: failed });
   program.place(opened);
 }

@@ -1,5 +1,5 @@
 import { programPaths } from "../exec/session-plan";
-import { O_CLOEXEC, PR_CAPBSET_DROP, SYS } from "../linux/constants";
+import { AT_FDCWD, O_CLOEXEC, PR_CAPBSET_DROP, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import { makeMachineGate, writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
@@ -126,7 +126,8 @@ function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
   const [shut, unrestricted, refused] = [new Label(), new Label(), new Label()];
   const [unconfined, kept] = [new Label(), new Label()];
   if (waits) waitAtGate(program, shut);
-  for (const { path, target } of links) program.call(SYS.symlink, [program.text(target), program.text(path)]);
+  for (const { path, target } of links)
+    program.call(SYS.symlinkat, [program.text(target), AT_FDCWD, program.text(path)]);
   if (families !== undefined) restrictFamilies(program, families, unrestricted);
   if (user !== undefined) switchUser(program, user, wrapping, { refused, kept });
   if (apparmor !== undefined) requestProfile(program, apparmor, unconfined);
@@ -183,7 +184,7 @@ function switchUser(
 /** Reads one byte of the gate; without a writer the driver is gone, and has not set up the container. */
 function waitAtGate(program: ProgramBuilder, shut: Label): void {
   const opened = program.argumentAhead(1);
-  program.call(SYS.open, [program.text(GATE), O_CLOEXEC], { error: shut }, opened);
+  program.call(SYS.openat, [AT_FDCWD, program.text(GATE), O_CLOEXEC], { error: shut }, opened);
   program.call(SYS.read, [0, program.space(8), 1], { error: shut, zero: shut });
 }
 

@@ -1,4 +1,7 @@
-/** The kernel's constants that several files need and Node's API lacks, as in its headers for x86-64. */
+/** The kernel's constants that several files need and Node's API lacks: the same on every CPU that this driver runs on, but for SYS. */
+
+import type { SystemCalls } from "./cpu/calls";
+import { CPU } from "./cpu/this-cpu";
 
 /** open(2): a descriptor that only says where a file is. */
 export const O_PATH = 0o10000000;
@@ -42,57 +45,8 @@ export const PR_SET_PDEATHSIG = 1;
 export const PR_CAPBSET_DROP = 24;
 export const PR_SET_NO_NEW_PRIVS = 38;
 
-/** The system call numbers used here, for x86-64 (linux/arch/x86/entry/syscalls/syscall_64.tbl). */
-export const SYS = {
-  read: 0,
-  write: 1,
-  open: 2,
-  close: 3,
-  rt_sigaction: 13,
-  rt_sigprocmask: 14,
-  ioctl: 16,
-  dup2: 33,
-  clone: 56,
-  execve: 59,
-  wait4: 61,
-  fcntl: 72,
-  chdir: 80,
-  fchdir: 81,
-  symlink: 88,
-  fchown: 93,
-  umask: 95,
-  ptrace: 101,
-  setsid: 112,
-  setgroups: 116,
-  setresuid: 117,
-  setresgid: 119,
-  getpid: 39,
-  capget: 125,
-  capset: 126,
-  process_vm_readv: 310,
-  fstatfs: 138,
-  prctl: 157,
-  chroot: 161,
-  mount: 165,
-  exit_group: 231,
-  mknodat: 259,
-  newfstatat: 262,
-  unshare: 272,
-  prlimit64: 302,
-  setns: 308,
-  renameat2: 316,
-  seccomp: 317,
-  bpf: 321,
-  statx: 332,
-  pidfd_send_signal: 424,
-  open_tree: 428,
-  move_mount: 429,
-  pidfd_open: 434,
-  close_range: 436,
-  openat2: 437,
-  mount_setattr: 442,
-  quotactl_fd: 443,
-} as const;
+/** The system call numbers of this machine's CPU. */
+export const SYS: SystemCalls = CPU.calls;
 
 /** The attribute of a directory of an overlayfs layer that hides everything below it (the kernel's documentation, overlayfs.rst). */
 export const OVERLAY_OPAQUE = "trusted.overlay.opaque";

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { AMD64 } from "./cpu/amd64";
+import { ARM64 } from "./cpu/arm64";
 import { socketFilter } from "./socket-filter";
 
 /** Runs a filter on a system call, as the kernel does (the machine of linux/filter.h, as far as the filter uses it). */
@@ -26,9 +28,12 @@ const ALLOWED = 0x7fff_0000;
 const UNSUPPORTED = 0x5_0000 | 97;
 const UNKNOWN = 0x5_0000 | 38;
 const I386 = 0x4000_0003;
-const only = socketFilter({ kind: "allowed", numbers: [1, 2] });
-const without = socketFilter({ kind: "denied", numbers: [16] });
-const nothing = socketFilter({ kind: "allowed", numbers: [] });
+const AARCH64 = 0xc000_00b7;
+const ARM = 0x4000_0028;
+const only = socketFilter({ kind: "allowed", numbers: [1, 2] }, AMD64.filters);
+const without = socketFilter({ kind: "denied", numbers: [16] }, AMD64.filters);
+const nothing = socketFilter({ kind: "allowed", numbers: [] }, AMD64.filters);
+const onlyArm = socketFilter({ kind: "allowed", numbers: [1, 2] }, ARM64.filters);
 
 test.each([
   ["socket of a listed family", only, { number: 41, family: 2 }, ALLOWED],
@@ -43,4 +48,11 @@ test.each([
   ["a denied family", without, { number: 41, family: 16 }, UNSUPPORTED],
   ["a family that is not denied", without, { number: 41, family: 2 }, ALLOWED],
   ["any family, if none is allowed", nothing, { number: 41, family: 1 }, UNSUPPORTED],
+  ["socket of a listed family on arm64", onlyArm, { number: 198, arch: AARCH64, family: 2 }, ALLOWED],
+  ["socketpair of another family on arm64", onlyArm, { number: 199, arch: AARCH64, family: 10 }, UNSUPPORTED],
+  ["any other call on arm64", onlyArm, { number: 41, arch: AARCH64, family: 10 }, ALLOWED],
+  ["io_uring_setup on arm64", onlyArm, { number: 425, arch: AARCH64 }, UNKNOWN],
+  ["socket with 32 bits on arm64", onlyArm, { number: 281, arch: ARM, family: 10 }, UNSUPPORTED],
+  ["socketpair with 32 bits on arm64", onlyArm, { number: 288, arch: ARM, family: 16 }, UNSUPPORTED],
+  ["io_uring_setup with 32 bits on arm64", onlyArm, { number: 425, arch: ARM }, UNKNOWN],
 ])("%s", (_case, filter, call, expected) => expect(result(filter, call)).toBe(expected));

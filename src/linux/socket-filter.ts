@@ -1,7 +1,9 @@
 import type { AddressFamilies } from "../values/address-families";
+import type { FilterAbi, FilterNumbers } from "./cpu/cpu";
+import { CPU } from "./cpu/this-cpu";
 
 /**
- * A seccomp filter that decides which sockets a program can make (seccomp(2), linux/filter.h), for x86-64: the same rule as systemd's
+ * A seccomp filter that decides which sockets a program can make (seccomp(2), linux/filter.h): the same rule as systemd's
  * RestrictAddressFamilies= (systemd.exec(5)). Two ways around it are shut: a filter cannot see the arguments of socketcall(2), which
  * programs of 32 bits may use, nor what io_uring is asked to do.
  */
@@ -17,12 +19,6 @@ const NUMBER = 0;
 const ARCHITECTURE = 4;
 const FIRST_ARGUMENT = 16;
 
-const X86_64 = 0xc000_003e;
-const I386 = 0x4000_0003;
-/** Set in the numbers of the ABI x32. */
-const NOT_X32 = 0xbfff_ffff;
-/** The numbers of socket, socketpair and, for 32 bits, socketcall. */
-const SOCKETS = { x86_64: [41, 53], i386: [359, 360], socketcall: 102 } as const;
 /** The same for all architectures. */
 const IO_URING_SETUP = 425;
 
@@ -38,40 +34,41 @@ interface Instruction {
   readonly equal?: string;
 }
 
-/** The filter, an array of struct sock_filter. */
-export function socketFilter({ kind, numbers }: AddressFamilies): Uint8Array {
+/**
+ * The filter, an array of struct sock_filter.
+ *
+ * @param numbers of the CPU that the program runs on
+ */
+export function socketFilter(
+  { kind, numbers }: AddressFamilies,
+  { own, narrow }: FilterNumbers = CPU.filters,
+): Uint8Array {
   const [listed, others] = kind === "allowed" ? (["allow", "deny"] as const) : (["deny", "allow"] as const);
-  const jump = (value: number, equal: string): Instruction => ({ code: JUMP_IF_EQUAL, value, equal });
-  const load = (value: number): Instruction => ({ code: LOAD, value });
-  const end = (what: "allow" | "deny" | "unknown"): Instruction => ({ code: RETURN, value: RESULTS[what] });
-  const sections: readonly (readonly [label: string, instructions: readonly Instruction[]])[] = [
-    ["start", [load(ARCHITECTURE), jump(X86_64, "x86_64"), jump(I386, "i386"), end("allow")]],
-    [
-      "x86_64",
-      [
-        load(NUMBER),
-        { code: AND, value: NOT_X32 },
-        jump(IO_URING_SETUP, "unknown"),
-        ...SOCKETS.x86_64.map((number) => jump(number, "family")),
-        end("allow"),
-      ],
-    ],
-    [
-      "i386",
-      [
-        load(NUMBER),
-        jump(IO_URING_SETUP, "unknown"),
-        jump(SOCKETS.socketcall, "unknown"),
-        ...SOCKETS.i386.map((number) => jump(number, "family")),
-        end("allow"),
-      ],
-    ],
+  return encode([
+    ["start", [load(ARCHITECTURE), jump(own.architecture, "own"), jump(narrow.architecture, "narrow"), end("allow")]],
+    ["own", judged(own)],
+    ["narrow", judged(narrow)],
     ["family", [load(FIRST_ARGUMENT), ...numbers.map((number) => jump(number, listed)), end(others)]],
     ["allow", [end("allow")]],
     ["deny", [end("deny")]],
     ["unknown", [end("unknown")]],
+  ]);
+}
+
+const jump = (value: number, equal: string): Instruction => ({ code: JUMP_IF_EQUAL, value, equal });
+const load = (value: number): Instruction => ({ code: LOAD, value });
+const end = (what: keyof typeof RESULTS): Instruction => ({ code: RETURN, value: RESULTS[what] });
+
+/** What happens to a call of an ABI. */
+function judged({ mask, sockets, socketcall }: FilterAbi): readonly Instruction[] {
+  return [
+    load(NUMBER),
+    ...(mask === undefined ? [] : [{ code: AND, value: mask }]),
+    jump(IO_URING_SETUP, "unknown"),
+    ...(socketcall === undefined ? [] : [jump(socketcall, "unknown")]),
+    ...sockets.map((number) => jump(number, "family")),
+    end("allow"),
   ];
-  return encode(sections);
 }
 
 const RESULTS = { allow: ALLOW, deny: ERRNO | EAFNOSUPPORT, unknown: ERRNO | ENOSYS } as const;

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import packageJson from "../../package.json";
 import { becomesTrue } from "../../src/lib/deadline";
 import { driverBinary, projectRoot } from "../../tools/build/project";
+import { AMD64 } from "../../tools/build/targets";
 import { attempt, run } from "../../tools/command";
 import { debianImage } from "../../tools/images/images";
 import { signSums, writeSums, writeTarball } from "../../tools/release/artifacts";
@@ -42,6 +43,7 @@ beforeAll(async () => {
   const release = {
     version: packageJson.version,
     binary: driverBinary(),
+    target: AMD64,
     time: 1_764_000_000,
     directory,
     scratch,

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { run } from "../command";
 import { bunRuntime } from "./bun-runtime";
 import { binaryName } from "./project";
+import { AMD64, type Target } from "./targets";
 
 /** What to compile. */
 export interface Compilation {
@@ -18,6 +19,8 @@ export interface Compilation {
   readonly commit: string;
   /** Its time, in seconds since the epoch. */
   readonly time: number;
+  /** The machine that it is for; x86-64 by default. */
+  readonly target?: Target;
 }
 
 /**
@@ -25,8 +28,8 @@ export interface Compilation {
  *
  * @throws CommandFailedError with bun's output
  */
-export async function compile({ root, entry, outfile, commit, time }: Compilation): Promise<void> {
-  const runtime = await bunRuntime();
+export async function compile({ root, entry, outfile, commit, time, target = AMD64 }: Compilation): Promise<void> {
+  const runtime = await bunRuntime(target);
   await mkdir(dirname(outfile), { recursive: true });
   const scratch = await mkdtemp(join(dirname(outfile), ".compile-"));
   try {
@@ -34,7 +37,7 @@ export async function compile({ root, entry, outfile, commit, time }: Compilatio
     const built = join(scratch, binaryName);
     await run(
       [
-        ...[process.execPath, "build", entry, "--compile", "--minify", "--bytecode", "--target=bun-linux-x64-baseline"],
+        ...[process.execPath, "build", entry, "--compile", "--minify", "--bytecode", `--target=${target.bun}`],
         `--compile-executable-path=${runtime}`,
         ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
         ...["--no-compile-autoload-tsconfig", "--no-compile-autoload-package-json"],

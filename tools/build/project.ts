@@ -13,6 +13,9 @@ export const distDir: string = join(projectRoot, "dist");
 /** Name of the executable, as in Nomad's plugin_dir and in a `plugin` block. */
 export const binaryName = "nomad-driver-nspawn";
 
+/** The executable for arm64 machines. */
+export const arm64Binary: string = join(distDir, "arm64", binaryName);
+
 /** The executable that tests run: NSPAWN_DRIVER_BINARY, or the result of the last build. */
 export function driverBinary(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const chosen = env["NSPAWN_DRIVER_BINARY"];

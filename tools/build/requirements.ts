@@ -5,8 +5,9 @@ import { compareVersions, type ElfNeeds, newestVersion } from "./elf";
 /** Oldest glibc that the binary runs with; it is documented, so change it deliberately. RHEL 7 and Debian 8 have at least this. */
 export const oldestGlibc = "2.17";
 
-/** glibc's own libraries: every system with glibc has all of them. */
+/** glibc's own libraries: every system with glibc has all of them, and the loader of its machine. */
 const glibcLibraries = [
+  "ld-linux-aarch64.so.1",
   "ld-linux-x86-64.so.2",
   "libc.so.6",
   "libdl.so.2",

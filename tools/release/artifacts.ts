@@ -8,14 +8,16 @@ import { chmod, copyFile, cp, mkdir, readdir, symlink, utimes, writeFile } from 
 import { join } from "node:path";
 import { compress, sumsName, sumsText } from "../build/artifacts";
 import { binaryName, projectRoot } from "../build/project";
+import type { Target } from "../build/targets";
 import { run } from "../command";
 
 /** What is released. */
 export interface Release {
   /** As in package.json, such as "0.2.0". */
   readonly version: string;
-  /** The executable. */
+  /** The executable, and the machine that it is for. */
   readonly binary: string;
+  readonly target: Target;
   /** Seconds since the epoch of its commit: the time of every file in the artifacts. */
   readonly time: number;
   /** Where the artifacts are written to. */
@@ -27,8 +29,8 @@ export interface Release {
 }
 
 /** The first part of all names of artifacts, such as nomad-driver-nspawn_0.2.0_linux_amd64. */
-export function artifactName({ version }: Pick<Release, "version">): string {
-  return `${binaryName}_${version}_linux_amd64`;
+export function artifactName({ version, target }: Pick<Release, "version" | "target">): string {
+  return `${binaryName}_${version}_linux_${target.name}`;
 }
 
 /** Files of the repository that are packed beside the executable, and their names there. */
@@ -38,6 +40,9 @@ const documents = [
   ["CHANGELOG.md", "CHANGELOG.md"],
 ] as const;
 
+/** Folders of the repository that are packed beside the executable: whole jobs and an agent's configuration; a dashboard and alert rules. */
+const folders = ["examples", "contrib"] as const;
+
 /** Places on a host where a package installs what it contains (hier(7); Nomad's packages have their data_dir in /opt/nomad/data). */
 export const installed = {
   binary: `/usr/bin/${binaryName}`,
@@ -46,29 +51,51 @@ export const installed = {
   documents: `/usr/share/doc/${binaryName}`,
 } as const;
 
-/** The level of a compressor for a release. @param usual what its artifacts are compressed with */
-export function levelOf({ quick }: Pick<Release, "quick">, usual: number): number {
-  return quick === true ? 1 : usual;
+/**
+ * The level of a compressor for a release.
+ *
+ * @param usual what its artifacts are compressed with
+ * @param least the fastest level that it has
+ */
+export function levelOf({ quick }: Pick<Release, "quick">, usual: number, least = 1): number {
+  return quick ? least : usual;
 }
 
-/** Sets the time of a tree's files, so that archives of it have the same bytes each time. */
-async function setTimes(directory: string, time: number): Promise<void> {
+/**
+ * Sets modes and times of a tree's files, so that archives of it have the same bytes each time: with the umask of any user, and from any
+ * checkout.
+ */
+export async function settle(directory: string, time: number): Promise<void> {
   const names = await readdir(directory, { recursive: true, withFileTypes: true });
-  const paths = names.filter((entry) => !entry.isSymbolicLink()).map((entry) => join(entry.parentPath, entry.name));
-  for (const path of [...paths.sort().reverse(), directory]) await utimes(path, time, time);
+  const entries = names
+    .filter((entry) => !entry.isSymbolicLink())
+    .map((entry) => ({
+      path: join(entry.parentPath, entry.name),
+      runs: entry.isDirectory() || entry.name === binaryName,
+    }));
+  // What is in a directory before the directory, whose time it changes.
+  for (const { path, runs } of [
+    ...entries.toSorted((a, b) => (a.path < b.path ? 1 : -1)),
+    { path: directory, runs: true },
+  ]) {
+    await chmod(path, runs ? 0o755 : 0o644);
+    await utimes(path, time, time);
+  }
+}
+
+/** Copies the folders that are packed beside the executable. */
+async function copyFolders(into: string): Promise<void> {
+  for (const name of folders) await cp(join(projectRoot, name), join(into, name), { recursive: true });
 }
 
 /** Copies the executable and what belongs to it into a directory of an archive's own: archives are written at the same time. */
-async function archiveTree({ binary, time, scratch }: Release, kind: string, name: string): Promise<string> {
+async function archiveTree({ binary, time, scratch }: Release, kind: "zip" | "tar", name: string): Promise<string> {
   const directory = join(scratch, kind, name);
   await mkdir(directory, { recursive: true });
   await copyFile(binary, join(directory, binaryName));
-  await chmod(join(directory, binaryName), 0o755);
-  for (const [from, to] of documents) {
-    await copyFile(join(projectRoot, from), join(directory, to));
-    await chmod(join(directory, to), 0o644);
-  }
-  await setTimes(directory, time);
+  for (const [from, to] of documents) await copyFile(join(projectRoot, from), join(directory, to));
+  if (kind === "tar") await copyFolders(directory);
+  await settle(directory, time);
   return directory;
 }
 
@@ -101,26 +128,25 @@ export async function writeTarball(release: Release): Promise<string> {
     `--directory=${join(directory, "..")}`,
     name,
   ]);
-  await compress(tar, `${tar}.xz`, levelOf(release, 6));
+  await compress(tar, `${tar}.xz`, levelOf(release, 6, 0));
   await copyFile(`${tar}.xz`, join(release.directory, `${name}.tar.xz`));
   return `${name}.tar.xz`;
 }
 
 /** Lays out in a directory what a package installs on a host, below its root. */
 export async function packageTree({ binary, time }: Release, root: string): Promise<void> {
-  const put = async (from: string, to: string, mode = 0o644) => {
-    await mkdir(join(root, to, ".."), { recursive: true, mode: 0o755 });
+  const put = async (from: string, to: string) => {
+    await mkdir(join(root, to, ".."), { recursive: true });
     await copyFile(from, join(root, to));
-    await chmod(join(root, to), mode);
   };
-  await put(binary, installed.binary, 0o755);
+  await put(binary, installed.binary);
   await put(join(projectRoot, "packaging/nomad.service.d/50-nspawn.conf"), installed.dropIn);
   await put(join(projectRoot, "packaging/copyright"), join(installed.documents, "copyright"));
   for (const [from, to] of documents) await put(join(projectRoot, from), join(installed.documents, to));
-  await cp(join(projectRoot, "examples"), join(root, installed.documents, "examples"), { recursive: true });
-  await mkdir(join(root, installed.plugin, ".."), { recursive: true, mode: 0o755 });
+  await copyFolders(join(root, installed.documents));
+  await mkdir(join(root, installed.plugin, ".."), { recursive: true });
   await symlink(installed.binary, join(root, installed.plugin));
-  await setTimes(root, time);
+  await settle(root, time);
 }
 
 /** Writes SHA256SUMS of these files of a directory, in the format of `sha256sum --check`. */

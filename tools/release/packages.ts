@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { binaryName, projectRoot } from "../build/project";
 import { oldestGlibc } from "../build/requirements";
 import { run } from "../command";
-import { artifactName, installed, levelOf, packageTree, type Release } from "./artifacts";
+import { artifactName, installed, levelOf, packageTree, type Release, settle } from "./artifacts";
 
 const SUMMARY = "Nomad task driver that runs systemd-nspawn containers";
 const DESCRIPTION = [
@@ -16,11 +16,11 @@ const DESCRIPTION = [
 const OLDEST_NSPAWN = 249;
 
 /** The text of a binary package's control file (deb-control(5)). @param size KiB that it takes when installed */
-export function debControl(version: string, size: number): string {
+export function debControl({ version, target }: Pick<Release, "version" | "target">, size: number): string {
   return [
     `Package: ${binaryName}`,
     `Version: ${version}`,
-    "Architecture: amd64",
+    `Architecture: ${target.name}`,
     "Section: admin",
     "Priority: optional",
     "Maintainer: nomad-driver-nspawn contributors <root@localhost>",
@@ -40,8 +40,9 @@ export async function writeDeb(release: Release): Promise<string> {
   const root = join(release.scratch, "deb");
   await packageTree(release, root);
   const size = Math.ceil(Bun.file(release.binary).size / 1024);
-  await mkdir(join(root, "DEBIAN"), { mode: 0o755 });
-  await writeFile(join(root, "DEBIAN/control"), debControl(release.version, size), { mode: 0o644 });
+  await mkdir(join(root, "DEBIAN"));
+  await writeFile(join(root, "DEBIAN/control"), debControl(release, size));
+  await settle(join(root, "DEBIAN"), release.time);
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(release.time) };
   const how = ["--root-owner-group", "-Zzstd", `-z${levelOf(release, 10)}`];
   await run(["dpkg-deb", ...how, "--build", root, join(release.directory, file)], { env });
@@ -89,14 +90,15 @@ export async function writeRpm(release: Release): Promise<string> {
   const file = `${artifactName(release)}.rpm`;
   const root = join(release.scratch, "rpm/root");
   const top = join(release.scratch, "rpm/build");
+  const { rpm } = release.target;
   await packageTree(release, root);
   const spec = join(release.scratch, `rpm/${binaryName}.spec`);
   await writeFile(spec, rpmSpec(release, root));
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(release.time), HOME: release.scratch };
-  const how = ["--define", `_topdir ${top}`, "--define", "_rpmdir %{_topdir}/out", "--target", "x86_64-linux"];
+  const how = ["--define", `_topdir ${top}`, "--define", "_rpmdir %{_topdir}/out", "--target", `${rpm}-linux`];
   await run(["rpmbuild", "-bb", "--quiet", ...how, spec], { env, cwd: projectRoot });
-  const [made] = await readdir(join(top, "out/x86_64"));
+  const [made] = await readdir(join(top, "out", rpm));
   if (made === undefined) throw new Error("rpmbuild wrote no package.");
-  await rename(join(top, "out/x86_64", made), join(release.directory, file));
+  await rename(join(top, "out", rpm, made), join(release.directory, file));
   return file;
 }

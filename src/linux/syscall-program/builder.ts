@@ -1,14 +1,15 @@
 /**
  * Executables of a few kilobytes that are built at run time and consist of system calls only. The steps between a fork and an exec to
  * enter a container (setns(2) into a user namespace, above all) need a single-threaded process with none of the driver's memory in it. A
- * JavaScript runtime is not that. So the calls are decided here, as data, and a loop of 60 bytes makes them: it uses no library, and its
- * memory holds nothing of the driver.
+ * JavaScript runtime is not that. So the calls are decided here, as data, and a loop of 60 to 80 bytes makes them (src/linux/cpu): it uses no
+ * library, and its memory holds nothing of the driver.
  *
  * A *program* is a table of calls. Each has up to six arguments: numbers, addresses of data in the program, or results of earlier calls;
  * and the next call for each kind of result, to which a *label* refers. elf.ts writes the static executable, run.ts runs it.
  */
 
-import { SYS } from "../constants";
+import type { Cpu, DroppedVariable } from "../cpu/cpu";
+import { CPU } from "../cpu/this-cpu";
 import { EXECUTE, executable, READ, WRITE } from "./elf";
 
 /** Bytes of one call in the program's table: number, six arguments, result's address, three next calls. */
@@ -16,33 +17,9 @@ const ENTRY_SIZE = 88;
 const ARGUMENTS = 6;
 
 const CODE_ADDRESS = 0x40_0000;
-const DATA_ADDRESS = 0x1000_0000;
+/** A little into its page, so that in the file the headers fit before it. */
+const DATA_ADDRESS = 0x1000_1000;
 const TABLE_ADDRESS = 0x2000_0000;
-
-/**
- * The loop, in x86-64 machine code (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2; the kernel's
- * calling convention: syscall(2)). rbx is the address of the call to make.
- */
-const LOOP = [
-  [0x48, 0x8b, 0x03], //       mov rax, [rbx]       number
-  [0x48, 0x8b, 0x7b, 8], //    mov rdi, [rbx+8]     arguments
-  [0x48, 0x8b, 0x73, 16], //   mov rsi, [rbx+16]
-  [0x48, 0x8b, 0x53, 24], //   mov rdx, [rbx+24]
-  [0x4c, 0x8b, 0x53, 32], //   mov r10, [rbx+32]
-  [0x4c, 0x8b, 0x43, 40], //   mov r8, [rbx+40]
-  [0x4c, 0x8b, 0x4b, 48], //   mov r9, [rbx+48]
-  [0x0f, 0x05], //             syscall
-  [0x48, 0x8b, 0x4b, 56], //   mov rcx, [rbx+56]    where the result goes
-  [0x48, 0x89, 0x01], //       mov [rcx], rax
-  [0x48, 0x8b, 0x4b, 64], //   mov rcx, [rbx+64]    next after an error
-  [0x48, 0x85, 0xc0], //       test rax, rax
-  [0x78, 10], //               js next
-  [0x48, 0x8b, 0x4b, 72], //   mov rcx, [rbx+72]    next after a positive result
-  [0x75, 4], //                jnz next
-  [0x48, 0x8b, 0x4b, 80], //   mov rcx, [rbx+80]    next after 0
-  [0x48, 0x89, 0xcb], // next: mov rbx, rcx
-  [0xeb, -60 & 0xff], //       jmp to the first line
-].flat();
 
 /** A value known when the program is built: a number, or an address within it. */
 export type Value = number | bigint;
@@ -67,18 +44,30 @@ interface Call {
   readonly following: Following;
 }
 
-/** Eight bytes, little-endian. */
-function quadword(value: number): Uint8Array {
-  return new Uint8Array(BigInt64Array.of(BigInt(value)).buffer);
+/** The shortest and the longest name of a variable that can be left out: its first and its last eight bytes with "=" are compared. */
+const DROPPED_NAME = { least: 8, most: 15 } as const;
+
+function droppedVariable(name: string): DroppedVariable {
+  const text = Buffer.from(`${name}=`);
+  if (text.length <= DROPPED_NAME.least || text.length > DROPPED_NAME.most + 1) {
+    throw new RangeError("The name of a variable that is left out has 8 to 15 bytes.");
+  }
+  return { first: text.subarray(0, 8), last: text.subarray(-8), offset: text.length - 8 };
 }
 
 /** Builds a program. */
 export class ProgramBuilder {
+  readonly #cpu: Cpu;
   readonly #calls: Call[] = [];
   readonly #data: Uint8Array[] = [];
   #dataSize = 0;
   readonly #ignored = this.space(8);
   readonly #stores: number[] = [];
+
+  /** @param cpu for which machine's CPU; this one's, but in tests */
+  constructor(cpu: Cpu = CPU) {
+    this.#cpu = cpu;
+  }
 
   /** Reserves zeroed bytes; returns their address. */
   space(size: number): number {
@@ -128,62 +117,24 @@ export class ProgramBuilder {
     if (variables.length === 0 && dropped === undefined) return undefined;
     // The zeros at the end are the array's end, however many variables are copied before them.
     const list = this.words([...variables.map((variable) => this.text(variable)), ...Array(others + 1).fill(0)]);
-    const store = [
-      ...[0x48, 0xab], //       stosq
-      ...[0x48, 0x85, 0xc0], // test rax, rax
-    ];
-    const load = [0x48, 0xad]; // lodsq
-    const skip = dropped === undefined ? [] : this.#skipping(dropped, load.length);
-    this.#stores.push(0x48, 0x8b, 0x04, 0x24); //        mov rax, [rsp]              argc
-    this.#stores.push(0x48, 0x8d, 0x74, 0xc4, 16); //    lea rsi, [rsp+rax*8+16]     envp
-    this.#stores.push(0x48, 0xbf, ...quadword(list + variables.length * 8)); // mov rdi, end of the variables
-    this.#stores.push(0x48, 0xb9, ...quadword(others)); // mov rcx, others
-    const loop = [...load, ...skip, ...store];
-    this.#stores.push(...loop, 0xe0, -(loop.length + 2) & 0xff); // loopnz to lodsq
+    const left = dropped === undefined ? undefined : droppedVariable(dropped);
+    this.#stores.push(...this.#cpu.code.copyEnvironment(list + variables.length * 8, others, left));
     return list;
   }
 
   /**
-   * Code that jumps back before itself and the `before` bytes ahead of it if rax is the address of a variable with this name: its
-   * first and its last eight bytes with the "=" are compared.
-   */
-  #skipping(name: string, before: number): readonly number[] {
-    const text = Buffer.from(`${name}=`);
-    const last = text.length - 8;
-    if (last < 1 || last > 8) throw new RangeError("The name of a variable that is left out has 8 to 15 bytes.");
-    this.#stores.push(0x48, 0xba, ...text.subarray(0, 8)); // mov rdx, the first eight bytes
-    this.#stores.push(0x49, 0xb8, ...text.subarray(last)); // mov r8, the last eight bytes
-    const compare = [
-      ...[0x48, 0x39, 0x10], //       cmp [rax], rdx
-      ...[0x75, 6], //                jne to the end
-      ...[0x4c, 0x39, 0x40, last], // cmp [rax+last], r8
-      0x74, //                        je to the beginning
-    ];
-    const test = [0x48, 0x85, 0xc0]; // test rax, rax
-    const length = before + test.length + 2 + compare.length + 1;
-    return [...test, 0x74, compare.length + 1, ...compare, -length & 0xff]; // jz to the end
-  }
-
-  /**
    * The call added next gets the program's own arguments, without the first, as its second argument and the environment as its
-   * third, as execve(2) expects. At its start a process finds both on its stack (System V ABI for x86-64, "Process Initialization").
+   * third, as execve(2) expects. At its start a process finds both on its stack.
    *
    * @param environment see environment()
    */
   passOn(environment?: number): void {
-    this.#stores.push(0x48, 0x8d, 0x44, 0x24, 16); // lea rax, [rsp+16]           argv + 1
-    this.#storeAt(this.argumentAhead(0, 1));
-    if (environment === undefined) {
-      this.#stores.push(0x48, 0x8b, 0x04, 0x24); //     mov rax, [rsp]            argc
-      this.#stores.push(0x48, 0x8d, 0x44, 0xc4, 16); // lea rax, [rsp+rax*8+16]   envp
-    } else {
-      this.#stores.push(0x48, 0xb8, ...quadword(environment)); // mov rax, environment
-    }
-    this.#storeAt(this.argumentAhead(0, 2));
-  }
-
-  #storeAt(address: number): void {
-    this.#stores.push(0x48, 0xa3, ...quadword(address)); // mov [address], rax
+    const { code } = this.#cpu;
+    this.#stores.push(...code.storeArguments(this.argumentAhead(0, 1)));
+    const third = this.argumentAhead(0, 2);
+    this.#stores.push(
+      ...(environment === undefined ? code.storeEnvironment(third) : code.storeNumber(environment, third)),
+    );
   }
 
   /** Ends the whole process. */
@@ -191,7 +142,7 @@ export class ProgramBuilder {
     const here = new Label();
     this.place(here);
     // It never returns, but the table needs a call after it.
-    this.call(SYS.exit_group, [code], { error: here, positive: here, zero: here });
+    this.call(this.#cpu.calls.exit_group, [code], { error: here, positive: here, zero: here });
   }
 
   /** Places `label` before the next call. */
@@ -201,13 +152,13 @@ export class ProgramBuilder {
 
   /** The executable (elf(5)). */
   build(): Uint8Array {
-    const start = [0x48, 0xbb, ...quadword(TABLE_ADDRESS)]; // mov rbx, TABLE_ADDRESS
+    const code = Uint8Array.from([...this.#stores, ...this.#cpu.code.loop(TABLE_ADDRESS)]);
     const segments = [
-      { address: CODE_ADDRESS, content: Uint8Array.from([...this.#stores, ...start, ...LOOP]), flags: READ | EXECUTE },
       { address: DATA_ADDRESS, content: Buffer.concat(this.#data), flags: READ | WRITE },
       { address: TABLE_ADDRESS, content: this.#table(), flags: READ | WRITE },
+      { address: CODE_ADDRESS, content: code, flags: READ | EXECUTE },
     ];
-    return executable(CODE_ADDRESS, segments);
+    return executable(this.#cpu, segments);
   }
 
   #table(): Uint8Array {

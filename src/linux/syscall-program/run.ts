@@ -8,7 +8,13 @@ export type Descriptors = readonly [number | "ignore", number | "pipe", number |
 export function runProgram(name: string, executable: Uint8Array, descriptors: Descriptors) {
   using open = new DisposableStack();
   const file = open.adopt(memoryFile(name, executable), closeSync);
-  return Bun.spawn([`/proc/${process.pid}/fd/${file}`], { argv0: name, cwd: "/", env: {}, stdio: [...descriptors] });
+  const path = `/proc/${process.pid}/fd/${file}`;
+  const child = Bun.spawn([path], { argv0: name, cwd: "/", env: {}, stdio: [...descriptors] });
+  // A running program keeps its file in any case, so this costs only a descriptor; and under qemu-user, whose vfork(2) does not wait for
+  // the child's execve(2), the file would be gone before.
+  const kept = open.move();
+  void child.exited.finally(() => kept.dispose());
+  return child;
 }
 
 const MFD_CLOEXEC = 1;

@@ -40,7 +40,7 @@ export function parseListeners(text: string, protocol: Listener["protocol"]): Li
   });
 }
 
-/** Words of 32 bits in the byte order of this machine (x86-64): the lowest byte is the first of the address. */
+/** Words of 32 bits in the byte order of this machine, little-endian: the lowest byte is the first of the address. */
 function addressOfHex(hex: string): Address | undefined {
   const bytes = Buffer.from(hex, "hex");
   bytes.swap32();
