@@ -3,6 +3,7 @@ import { isMissing } from "../lib/errors";
 import { CLONE_NEW, O_PATH } from "../linux/constants";
 import { openPidfd } from "../linux/pidfd";
 import { identify, isAlive, type ProcessIdentity, type ProcessRights, parseRights } from "../linux/proc";
+import { foreignProfile } from "../linux/security-modules";
 import { ContainerSearch, findLeader, waitForProcess } from "../nspawn/processes";
 import type { Container } from "../supervisor/supervisor";
 
@@ -20,6 +21,8 @@ export interface OpenContainer extends Disposable {
   readonly uidMap: string;
   readonly gidMap: string;
   readonly oomScoreAdjust: string;
+  /** Its AppArmor profile, if that is not the driver's own. */
+  readonly apparmor: string | undefined;
 }
 
 /** What identifies a container. */
@@ -76,6 +79,7 @@ export async function openContainer(supervised: ContainerHandle, waitMs?: number
       uidMap: of("uid_map"),
       gidMap: of("gid_map"),
       oomScoreAdjust: of("oom_score_adj").trim(),
+      apparmor: foreignProfile(leader.pid),
     };
     // Everything above was read by PID: it is the leader's only if the leader is still alive.
     if (!isAlive(leader)) throw gone();

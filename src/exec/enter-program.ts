@@ -10,6 +10,7 @@ import {
   WAIT_ALL,
 } from "../linux/constants";
 import { Label, ProgramBuilder, type Value } from "../linux/syscall-program/builder";
+import { requestProfile } from "../linux/syscall-program/request-profile";
 import type { Credentials } from "../values/passwd";
 import { SIGKILL } from "../values/signals";
 
@@ -29,6 +30,8 @@ interface EnterPlan {
   /** What the entering process has after it joined the namespaces. */
   readonly permitted: bigint;
   readonly noNewPrivileges: boolean;
+  /** The AppArmor profile of the container's first process; absent: the one that this process has. */
+  readonly apparmor?: string | undefined;
   /** System call filters, each an array of struct sock_filter (seccomp(2)). */
   readonly filters: readonly Uint8Array[];
   /** Whether standard input is a terminal that becomes the controlling one. */
@@ -45,6 +48,8 @@ interface EnterPlan {
 /** The program's descriptors besides the standard ones: the leader's pidfd, and the pipe for its report. */
 const PIDFD = 3;
 const REPORT = 4;
+/** Its descriptor of the host's proc file system: in the container something else may be mounted there. */
+const PROC = 9;
 
 /** The first word of a 16-byte report; the second word is a number that depends on it. */
 export const REPORT_KIND = {
@@ -64,6 +69,7 @@ export const STEPS = [
   "cannot start a process in it",
   "setsid failed",
   "cannot set the controlling terminal",
+  "cannot enter the AppArmor profile",
   "cannot drop capabilities",
   "cannot switch to the user",
   "cannot install the seccomp filter",
@@ -119,6 +125,11 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
   };
 
   resetProcess(program, optional);
+  if (plan.apparmor !== undefined) {
+    const proc = [AT_FDCWD, program.text("/proc"), O_PATH | O_DIRECTORY | O_CLOEXEC];
+    required("cannot enter the AppArmor profile", SYS.openat, proc, program.argumentAhead(1));
+    required("cannot enter the AppArmor profile", SYS.dup3, [0, PROC, O_CLOEXEC]);
+  }
   for (const path of plan.cgroups) {
     const file = program.text(path);
     required("cannot join its cgroup", SYS.openat, [AT_FDCWD, file, O_WRONLY | O_CLOEXEC], program.argumentAhead(1));
@@ -142,6 +153,16 @@ export function enterProgram(plan: EnterPlan): Uint8Array {
   failures.push({ label: noFork, step: STEPS.indexOf("cannot start a process in it"), result: forkResult });
   program.call(SYS.clone, [SIGCHLD, 0, 0, 0, 0], { error: noFork, positive: parent, zero: forked }, forkResult);
   program.place(forked);
+  if (plan.apparmor !== undefined) {
+    const refused = {
+      label: new Label(),
+      step: STEPS.indexOf("cannot enter the AppArmor profile"),
+      result: program.space(8),
+    };
+    failures.push(refused);
+    const own = { descriptor: PROC, path: "self" };
+    requestProfile(program, plan.apparmor, { failed: refused.label, result: refused.result, own });
+  }
   become(program, plan, required, optional);
   run(program, plan);
 

@@ -1,6 +1,6 @@
 /**
  * Commands in a running container, for `nomad alloc exec`, script checks and `exec` of the command line. A *session* is one such command.
- * It gets the container's namespaces, cgroup, user IDs, capabilities and seccomp filters, all read from the *leader*, the container's PID
+ * It gets the container's namespaces, cgroup, user IDs, capabilities, seccomp filters and AppArmor profile, all read from the *leader*, the container's PID
  * 1, because the container may have restricted itself since its start.
  *
  * The command is started by a small executable (enter-program.ts) that enters the container and executes the command; its *report*, on a
@@ -102,6 +102,7 @@ export async function openSession(
     oomScoreAdjust: container.oomScoreAdjust,
     credentials: user,
     ...container.rights,
+    apparmor: container.apparmor,
     permitted: permittedInside(container),
     filters: await request.filters.of(container),
     terminal: request.terminal,

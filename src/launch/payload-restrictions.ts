@@ -1,7 +1,7 @@
 import type { TaskOptions } from "../config/task/options";
-import { AT_FDCWD, CAPABILITY_VERSION_3, O_CLOEXEC, SYS } from "../linux/constants";
+import { CAPABILITY_VERSION_3, SYS } from "../linux/constants";
 import { socketFilter } from "../linux/socket-filter";
-import { Label, type ProgramBuilder } from "../linux/syscall-program/builder";
+import type { Label, ProgramBuilder } from "../linux/syscall-program/builder";
 import type { Features } from "../nspawn/features";
 import { type AddressFamilies, parseAddressFamilies } from "../values/address-families";
 import { CAPABILITIES } from "../values/names";
@@ -19,7 +19,6 @@ const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_RAISE = 2;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SOCK_FILTER_SIZE = 8;
-const O_WRONLY = 1;
 const WORD = 4;
 /** Bytes of the halves of three sets, in capset(2)'s structure. */
 const SET_HALVES = 3 * WORD;
@@ -81,30 +80,4 @@ export function emptyInheritable(program: ProgramBuilder, uid: number, failed: L
   program.call(SYS.getpid, [], {}, program.argumentAhead(1));
   program.call(SYS.process_vm_readv, [0, into, 1, from, 4, 0], { error: failed });
   program.call(SYS.capset, [header, sets], { error: failed });
-}
-
-/** Requests an AppArmor profile for the next execve(2) of this process (aa_change_onexec(2)). */
-export function requestProfile(program: ProgramBuilder, profile: string, failed: Label): void {
-  const order = `exec ${profile}`;
-  const [opened, older] = [new Label(), new Label()];
-  const text = [0, program.text(order), Buffer.byteLength(order)];
-  const own = program.argumentAhead(1);
-  program.call(
-    SYS.openat,
-    [AT_FDCWD, program.text("/proc/self/attr/apparmor/exec"), O_WRONLY | O_CLOEXEC],
-    { error: older },
-    own,
-  );
-  program.call(SYS.write, text, { error: failed, positive: opened });
-  program.place(older);
-  // Before Linux 5.8.
-  const shared = program.argumentAhead(1);
-  program.call(
-    SYS.openat,
-    [AT_FDCWD, program.text("/proc/self/attr/exec"), O_WRONLY | O_CLOEXEC],
-    { error: failed },
-    shared,
-  );
-  program.call(SYS.write, text, { error: failed });
-  program.place(opened);
 }

@@ -1,6 +1,7 @@
 import { programPaths } from "../exec/session-plan";
 import { AT_FDCWD, O_CLOEXEC, PR_CAPBSET_DROP, SYS } from "../linux/constants";
 import { Label, ProgramBuilder } from "../linux/syscall-program/builder";
+import { requestProfile } from "../linux/syscall-program/request-profile";
 import { makeMachineGate, writeMachineProgram } from "../machine/files";
 import { type TaskEnvironment, taskEnvironment } from "../nspawn/environment";
 import { WRAPPER } from "../nspawn/payload";
@@ -15,7 +16,6 @@ import {
   makeAmbient,
   type PayloadRestrictions,
   payloadRestrictions,
-  requestProfile,
   restrictFamilies,
 } from "./payload-restrictions";
 import type { LaunchPlan } from "./plan";
@@ -130,7 +130,7 @@ function wrapper(wrapping: Wrapping, paths: readonly string[]): Uint8Array {
     program.call(SYS.symlinkat, [program.text(target), AT_FDCWD, program.text(path)]);
   if (families !== undefined) restrictFamilies(program, families, unrestricted);
   if (user !== undefined) switchUser(program, user, wrapping, { refused, kept });
-  if (apparmor !== undefined) requestProfile(program, apparmor, unconfined);
+  if (apparmor !== undefined) requestProfile(program, apparmor, { failed: unconfined, own: { path: "/proc/self" } });
   const environment = program.environment(variables, others + NSPAWN_VARIABLES, quiet ? NOTIFY_SOCKET : undefined);
   for (const path of paths) {
     program.passOn(environment);

@@ -38,6 +38,8 @@ const machine: DebianTree = {
     "procps",
     "udev",
     "e2fsprogs",
+    // For AppArmor, which only this machine has: its programs compile and load profiles.
+    "apparmor",
     // For dm-verity, which only this machine has: systemd-nspawn loads its library, and tests make images with the programs.
     "cryptsetup-bin",
     "systemd-repart",
@@ -45,7 +47,7 @@ const machine: DebianTree = {
     "linux-image-cloud-amd64",
   ],
   // A getty on the console would wait for a device that is not needed.
-  masked: [...idleUnits, "serial-getty@ttyS0.service", "systemd-logind.service"],
+  masked: [...idleUnits, "serial-getty@ttyS0.service", "systemd-logind.service", "apparmor.service"],
   files: {
     ...bootFiles,
     "etc/fstab": [
