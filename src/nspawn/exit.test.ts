@@ -33,6 +33,32 @@ describe("exit-of", () => {
       { code: 1, signal: 0, message: "Directory /x doesn't look like it has an OS tree." },
     ],
     [
+      "a start that failed, after which systemd-nspawn killed the container's PID 1",
+      {
+        nspawn: { code: 1 },
+        payloadSeen: false,
+        payloadStatus: 9,
+        stderrTail: "Failed to register machine: Connection timed out\n",
+      },
+      { code: 1, signal: 0, message: "Failed to register machine: Connection timed out" },
+    ],
+    [
+      "the same, killed by the driver",
+      {
+        nspawn: { code: 1 },
+        payloadSeen: false,
+        payloadStatus: 9,
+        stderrTail: "Child died too early.\n",
+        killed: true,
+      },
+      { code: 0, signal: 9 },
+    ],
+    [
+      "a program that was killed before it was seen",
+      { nspawn: { code: 1 }, payloadSeen: false, payloadStatus: 9, stderrTail: KILLED },
+      { code: 0, signal: 9 },
+    ],
+    [
       "reported by systemd-nspawn",
       { nspawn: { code: 1 }, stderrTail: `bye\n${KILLED}${CLEANUP}` },
       { code: 0, signal: 9 },

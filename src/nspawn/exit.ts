@@ -80,9 +80,11 @@ export function decodeExit(ending: ExitFacts): Exit {
   // Includes a container that was about to be restarted after a reboot.
   const unfinished = code === FAILURE || (ending.mode === "boot" && code === RESTART);
   const killed = unfinished && ending.killed ? SIGKILL : 0;
-  const signal = printed ?? payloadSignal(ending, code) ?? killed;
-  if (signal !== 0) return { ...outcome(ending, 0, signal), at };
   const sentence = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.stderrTail) : "";
+  // A systemd-nspawn that fails kills the container's PID 1, which then has not run the task's program; the reason is its message.
+  const failed = sentence !== "" && !ending.killed;
+  const signal = printed ?? (failed ? 0 : (payloadSignal(ending, code) ?? killed));
+  if (signal !== 0) return { ...outcome(ending, 0, signal), at };
   const message = sentence === "" ? {} : { message: sentence };
   return { ...outcome(ending, code, 0), ...message, at };
 }
