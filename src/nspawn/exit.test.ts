@@ -162,6 +162,9 @@ describe("exit-of", () => {
     expect(lastSentence("Failed to mount.\nShort read while reading whether to enable FUSE.\n")).toBe(
       "Failed to mount.",
     );
+    expect(lastSentence("Failed to register machine: Connection timed out\nParent died too early\n")).toBe(
+      "Failed to register machine: Connection timed out",
+    );
     expect(lastSentence("Child died too early.\n")).toBe("Child died too early.");
     expect(lastSentence("x".repeat(2000))).toHaveLength(500);
   });

@@ -59,8 +59,11 @@ export const RESTART = 133;
 const MAX_MESSAGE = 500;
 /** systemd-nspawn may print cleanup errors after the line with the signal, a few lines at most. */
 const LAST_LINES = 8;
-/** Its message when the child that sets the container up has failed; the child's own message has the reason (nspawn.c, run_container). */
-const CONSEQUENCE = /^Short read while reading|^Child died too early|^Failed to read .* from outer child/;
+/**
+ * Its message when the child that sets the container up has failed, or the child's when it has failed itself; the other one has the reason
+ * (nspawn.c, run_container() and inner_child()).
+ */
+const CONSEQUENCE = /^Short read while reading|^(?:Child|Parent) died too early|^Failed to read .* from outer child/;
 const CLEANUP = /^Attempted to remove disk file system|^Can(?:not|'t) remove .*ignoring/;
 
 /**
