@@ -38,6 +38,8 @@ const machine: DebianTree = {
     "procps",
     "udev",
     "e2fsprogs",
+    // For project quotas on XFS, whose module its kernel has.
+    "xfsprogs",
     // For dm-verity, which only this machine has: systemd-nspawn loads its library, and tests make images with the programs.
     "cryptsetup-bin",
     "systemd-repart",
