@@ -126,7 +126,7 @@ export const levels: readonly Level[] = [
       "test/linux/overlay-root.test.ts",
     ],
     place: "vm",
-    seconds: 300,
+    seconds: 350,
   },
   {
     name: "supervisor in vm",

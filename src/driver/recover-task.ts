@@ -29,11 +29,12 @@ async function recover(services: Services, { handle }: RecoverTaskRequest): Prom
   const { ref, startedAt } = decodeTaskState(handle.driverState);
   services.names.learn(ref.machine, taskFields(config));
   dangling.start(clientOf(config));
-  const task = await tasks.add(
-    identity.id,
-    ref.machine,
-    async () => new Task(identity, await launcher.attach(config, ref), startedAt),
-  );
+  dangling.recovered();
+  const task = await tasks.add(identity.id, ref.machine, async () => {
+    // A container that is being removed is not recovered: its task would end as killed.
+    await dangling.settled(ref.machine);
+    return new Task(identity, await launcher.attach(config, ref), startedAt);
+  });
   log.info("container recovered", { machine: ref.machine });
   recordEvent(ref.machine, { at: Date.now(), message: "Recovered by another process of the plugin" });
   forwardTaskEvents(services, task);

@@ -33,6 +33,32 @@ describe("exit-of", () => {
       { code: 1, signal: 0, message: "Directory /x doesn't look like it has an OS tree." },
     ],
     [
+      "a start that failed, after which systemd-nspawn killed the container's PID 1",
+      {
+        nspawn: { code: 1 },
+        payloadSeen: false,
+        payloadStatus: 9,
+        stderrTail: "Failed to register machine: Connection timed out\n",
+      },
+      { code: 1, signal: 0, message: "Failed to register machine: Connection timed out" },
+    ],
+    [
+      "the same, killed by the driver",
+      {
+        nspawn: { code: 1 },
+        payloadSeen: false,
+        payloadStatus: 9,
+        stderrTail: "Child died too early.\n",
+        killed: true,
+      },
+      { code: 0, signal: 9 },
+    ],
+    [
+      "a program that was killed before it was seen",
+      { nspawn: { code: 1 }, payloadSeen: false, payloadStatus: 9, stderrTail: KILLED },
+      { code: 0, signal: 9 },
+    ],
+    [
       "reported by systemd-nspawn",
       { nspawn: { code: 1 }, stderrTail: `bye\n${KILLED}${CLEANUP}` },
       { code: 0, signal: 9 },
@@ -135,6 +161,9 @@ describe("exit-of", () => {
     expect(lastSentence("first\r\n\u001b[31mlast\u001b[0m\n\n")).toBe("last");
     expect(lastSentence("Failed to mount.\nShort read while reading whether to enable FUSE.\n")).toBe(
       "Failed to mount.",
+    );
+    expect(lastSentence("Failed to register machine: Connection timed out\nParent died too early\n")).toBe(
+      "Failed to register machine: Connection timed out",
     );
     expect(lastSentence("Child died too early.\n")).toBe("Child died too early.");
     expect(lastSentence("x".repeat(2000))).toHaveLength(500);

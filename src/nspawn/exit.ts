@@ -59,8 +59,11 @@ export const RESTART = 133;
 const MAX_MESSAGE = 500;
 /** systemd-nspawn may print cleanup errors after the line with the signal, a few lines at most. */
 const LAST_LINES = 8;
-/** Its message when the child that sets the container up has failed; the child's own message has the reason (nspawn.c, run_container). */
-const CONSEQUENCE = /^Short read while reading|^Child died too early|^Failed to read .* from outer child/;
+/**
+ * Its message when the child that sets the container up has failed, or the child's when it has failed itself; the other one has the reason
+ * (nspawn.c, run_container() and inner_child()).
+ */
+const CONSEQUENCE = /^Short read while reading|^(?:Child|Parent) died too early|^Failed to read .* from outer child/;
 const CLEANUP = /^Attempted to remove disk file system|^Can(?:not|'t) remove .*ignoring/;
 
 /**
@@ -80,9 +83,11 @@ export function decodeExit(ending: ExitFacts): Exit {
   // Includes a container that was about to be restarted after a reboot.
   const unfinished = code === FAILURE || (ending.mode === "boot" && code === RESTART);
   const killed = unfinished && ending.killed ? SIGKILL : 0;
-  const signal = printed ?? payloadSignal(ending, code) ?? killed;
-  if (signal !== 0) return { ...outcome(ending, 0, signal), at };
   const sentence = code === FAILURE && !ending.payloadSeen ? lastSentence(ending.stderrTail) : "";
+  // A systemd-nspawn that fails kills the container's PID 1, which then has not run the task's program; the reason is its message.
+  const failed = sentence !== "" && !ending.killed;
+  const signal = printed ?? (failed ? 0 : (payloadSignal(ending, code) ?? killed));
+  if (signal !== 0) return { ...outcome(ending, 0, signal), at };
   const message = sentence === "" ? {} : { message: sentence };
   return { ...outcome(ending, code, 0), ...message, at };
 }

@@ -9,7 +9,13 @@ const CLIENT = "/var/nomad/alloc";
 const DELAY_MS = 1;
 
 /** A registry of machines in memory, a launcher that fails as often as a test says, and a reconciler that works with both. */
-function fixture({ failures = 0, container = true, held = Promise.resolve() } = {}) {
+function fixture({
+  failures = 0,
+  container = true,
+  held = Promise.resolve(),
+  asked = Promise.resolve(),
+  delay = DELAY_MS,
+} = {}) {
   const machines = new Map<string, string>();
   const tasks = new TaskRegistry();
   const discarded: string[] = [];
@@ -37,14 +43,14 @@ function fixture({ failures = 0, container = true, held = Promise.resolve() } = 
   const reconciler = new DanglingReconciler({
     log,
     tasks,
-    options: () => ({ gc: { container, container_delay: DELAY_MS, image: true, image_delay: 0, image_min_free: 0 } }),
+    options: () => ({ gc: { container, container_delay: delay, image: true, image_delay: 0, image_min_free: 0 } }),
     launcher: { discard },
     machinesOf: async (client) => {
       onRun.resolve();
       onRun = Promise.withResolvers();
       return [...machines].filter(([, owner]) => owner === client).map(([machine]) => machine);
     },
-    onFound: async () => {},
+    onFound: () => asked,
     onRemoved: () => {},
     onStart: () => {
       starts.count += 1;
@@ -143,6 +149,33 @@ test("a start waits until a removal of the same machine is over", async () => {
   gate.resolve();
   await settled;
   expect(order).toEqual(["another", "again"]);
+});
+
+test("a recovery waits from the moment on in which its machine is found dangling", async () => {
+  const question = Promise.withResolvers<void>();
+  const { machines, reconciler, nextRun } = fixture({ asked: question.promise });
+  machines.set("late", CLIENT);
+  reconciler.start(CLIENT);
+  await nextRun();
+  await quiet();
+  const found = reconciler.settled("late").then(() => machines.has("late"));
+  question.resolve();
+  expect(await found).toBe(false);
+});
+
+test("the delay begins again with each task that the agent recovers", async () => {
+  const delay = 100;
+  const { machines, reconciler, removed } = fixture({ delay });
+  machines.set("late", CLIENT);
+  reconciler.start(CLIENT);
+  let last = 0;
+  for (let times = 0; times < 4; times += 1) {
+    await Bun.sleep(delay / 2);
+    last = performance.now();
+    reconciler.recovered();
+  }
+  await removed;
+  expect(performance.now() - last).toBeGreaterThanOrEqual(delay - 1);
 });
 
 test("nothing is removed before a first task shows which client it is, and never with gc { container = false }", async () => {

@@ -25,14 +25,16 @@ interface ReconcilerContext {
 /**
  * Removes the dangling machines of this client, and the tasks that could not be destroyed. A machine is *dangling* if no task has it: its
  * plugin process was killed during the start, the agent forgot its task, or its removal failed. Machines of other agents, and everything
- * that the driver did not make, are never touched. The reconciler runs once the agent has had time to recover its tasks, and again as
- * long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
+ * that the driver did not make, are never touched. The reconciler runs once the agent has had time to recover its tasks, counted from the
+ * last one that it recovered, and again as long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
  */
 export class DanglingReconciler {
   /** Removals in progress, by machine; they never reject. */
   readonly #removals = new Map<string, Promise<boolean>>();
   #client: string | undefined;
   #scheduled = false;
+  /** When the agent last recovered a task: performance.now(). */
+  #recoveredAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly context: ReconcilerContext) {}
 
@@ -44,12 +46,26 @@ export class DanglingReconciler {
     this.schedule();
   }
 
+  /** Called when the agent recovers a task: it may be about to recover others, so that the delay begins again. */
+  recovered(): void {
+    this.#recoveredAt = performance.now();
+  }
+
   /** Runs again after gc.container_delay, unless that is scheduled already. */
   schedule(): void {
     const { container, container_delay } = this.context.options().gc;
     if (!container || this.#client === undefined || this.#scheduled) return;
     this.#scheduled = true;
-    startTimer(container_delay, () => {
+    this.#runIn(container_delay);
+  }
+
+  #runIn(delay: number): void {
+    startTimer(delay, () => {
+      const rest = this.#recoveredAt + this.context.options().gc.container_delay - performance.now();
+      if (rest > 0) {
+        this.#runIn(Math.ceil(rest));
+        return;
+      }
       this.#scheduled = false;
       this.#reconcile().catch((error: unknown) => {
         this.context.log.warn("cannot list dangling containers", { error: errorText(error) });
@@ -67,9 +83,12 @@ export class DanglingReconciler {
     let complete = true;
     for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
-      await this.context.onFound(machine);
-      log.warn("removing dangling container", { machine });
-      const removed = await this.#remove(machine, () => launcher.discard(machine));
+      // From the question on, a task that is recovered or started waits for the removal.
+      const removed = await this.#remove(machine, async () => {
+        await this.context.onFound(machine);
+        log.warn("removing dangling container", { machine });
+        await launcher.discard(machine);
+      });
       if (removed) this.context.onRemoved();
       complete = removed && complete;
     }

@@ -163,6 +163,17 @@ describe("what other programs do to a task", () => {
     await bench.client().destroyTask(task.id);
   });
 
+  test("a container that cannot be registered ends with exit code 1 and the reason, not as killed", async () => {
+    await run(["systemctl", "mask", "--runtime", "--now", "systemd-machined.service"]);
+    try {
+      const end = await bench.finished(shell(bench.busybox, "echo never"));
+      expect(end).toMatchObject({ code: 1, signal: 0, stdout: "" });
+      expect(end.err).toMatch(/^Failed to (register machine|allocate scope|.*bus)/);
+    } finally {
+      await run(["systemctl", "unmask", "--runtime", "systemd-machined.service"]);
+    }
+  });
+
   test("a systemd-nspawn that is killed with -9 leaves nothing behind", async () => {
     const { task, pid } = await up();
     process.kill(pid, "SIGKILL");

@@ -54,7 +54,7 @@ test("mmdebstrap's archive runs a program", async () => {
   expect(await printed("archive", { ...shared, image: names.mmdebstrap }, "mmdebstrap.tar")).toBe("runs\n");
 }, 150_000);
 
-// Its disk image has partitions: the nodes of a loop device's partitions do not appear in a test host; test/vm has such images.
+// Its disk image has partitions, whose nodes do not appear in a test host: test/vm/mkosi-disk.test.ts.
 test("mkosi's directory, archive and container image boot, and power themselves off", async () => {
   const outputs = await Promise.all([
     printed("mkosi-directory", { image: `${trees}/mkosi`, boot: true, volatile: "overlay" }),

@@ -40,6 +40,8 @@ const machine: DebianTree = {
     "e2fsprogs",
     // For AppArmor, which only this machine has: its programs compile and load profiles.
     "apparmor",
+    // For project quotas on XFS, whose module its kernel has.
+    "xfsprogs",
     // For dm-verity, which only this machine has: systemd-nspawn loads its library, and tests make images with the programs.
     "cryptsetup-bin",
     "systemd-repart",

@@ -1,12 +1,13 @@
 /** The disk with which a virtual machine gets this source tree, the images and bun. */
 
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
-import { dirname, join, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { driverBinary, projectRoot } from "../build/project";
 import { run } from "../command";
 import { busyboxImage, debianImage, diskImage } from "../images/images";
+import { systemTrees } from "../images/trees";
 import { makeFileSystem, vmWork } from "../images/vm";
-import { conformanceTests } from "../setup/nomad";
+import { conformanceTests, nomadAgent } from "../setup/nomad";
 
 /** Parts of the repository that no test in a machine reads, or that are rebuilt. */
 const leftOut = new Set([".git", "dist", "node_modules"]);
@@ -35,7 +36,11 @@ export async function makeWorkDisk(directory: string): Promise<string> {
   await cp(driverBinary(), join(repository, "dist/nomad-driver-nspawn"));
   await cp(process.execPath, join(tree, "bun"));
   const images = [await busyboxImage(), await debianImage(), join(await diskImage(), "..")];
-  await copy([...images, dirname(await conformanceTests())], cache);
+  await copy([...images, dirname(await conformanceTests()), dirname(await nomadAgent())], cache);
+  // Of the systems only the one that needs a kernel with partitions of loop devices.
+  const trees = await systemTrees();
+  await mkdir(join(cache, basename(trees)));
+  await copy([join(trees, "mkosi-disk.raw")], join(cache, basename(trees)));
   const { stdout } = await run(["du", "--summarize", "--block-size=1M", tree]);
   const image = join(directory, "work.raw");
   // A sixth more, for the file system's own data.

@@ -14,14 +14,13 @@ import { createHash } from "node:crypto";
 import { existsSync, statfsSync } from "node:fs";
 import { utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { errorText, isMissing, orDiskFull, StoreError } from "../../lib/errors";
+import { isMissing, orDiskFull, StoreError } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { defined } from "../../lib/objects";
 import { type FileLock, fileLock, tryFileLock, unusedFileLock } from "../../linux/flock";
 import type { ImageSignature } from "../signature/payload";
 import type { ImageManifest, ImageSource } from "../source";
 import { type Collected, type CollectLimits, collect } from "./gc";
-import { unsyncedLayers } from "./layers";
 import { completeImage, imagePath, PullCoordinator, type PullProgress } from "./pull";
 import { storedSignatures, storeSignatures } from "./signatures";
 import { storedBytes } from "./size-limit";
@@ -44,7 +43,7 @@ import {
   storePaths,
   writeRecord,
 } from "./store-format";
-import { startSync } from "./workers";
+import { StoreSync } from "./store-sync";
 
 /** The environment of a store. */
 interface StoreContext {
@@ -89,19 +88,20 @@ export class ImageStore {
   readonly directory: string;
   readonly #context: StoreContext;
   readonly #pulls: PullCoordinator;
+  readonly #sync: StoreSync;
   #opened: Promise<StorePaths> | undefined;
-  #syncing: Promise<void> | undefined;
 
   constructor(context: StoreContext) {
     this.directory = context.directory;
     this.#context = context;
     const { log } = context;
+    this.#sync = new StoreSync(log);
     this.#pulls = new PullCoordinator({
       onPulled: (paths, { devices, ...pulled }) => {
         log.info("image fetched", pulled);
         context.onPulled?.(pulled);
         if (devices > 0) log.info("device nodes of the image left out", { image: pulled.image, devices });
-        this.#sync(paths);
+        this.#sync.soon(paths);
       },
     });
   }
@@ -234,7 +234,7 @@ export class ImageStore {
       using lock = tryFileLock(paths.lock, "exclusive");
       if (lock !== undefined) await removeStaleRoots(paths, this.#context.isOwned);
     }
-    this.#sync(paths);
+    this.#sync.now(paths);
     return paths;
   }
 
@@ -243,26 +243,6 @@ export class ImageStore {
     if (reference === undefined || reference.reference !== name) return undefined;
     const image = await completeImage(paths, reference.digest);
     return image === undefined ? undefined : { image, list: reference.list };
-  }
-
-  /**
-   * Syncs everything to the disk in the background, in a separate process, because the call takes as long as the disk does.
-   * If the host loses power before that, the layers are fetched again.
-   */
-  #sync(paths: StorePaths): void {
-    const sync = async () => {
-      using opened = new DisposableStack();
-      const layers = await unsyncedLayers(paths);
-      for (const layer of layers) opened.use(layer);
-      if (layers.length === 0) return;
-      const child = startSync(paths.layers);
-      child.unref();
-      if ((await child.exited) !== 0) throw new Error(`its process exited with code ${child.exitCode}`);
-      for (const layer of layers) await layer.markSynced();
-    };
-    this.#syncing = (this.#syncing ?? Promise.resolve()).then(sync).catch((error: unknown) => {
-      this.#context.log.warn("cannot sync image layers to the disk", { error: errorText(error) });
-    });
   }
 }
 

@@ -1,6 +1,8 @@
 import { isRecord } from "../../lib/objects";
+import { decodeExit, type ExitFacts, mayBeOomKill, needsMessages } from "../../nspawn/exit";
+import type { Exit } from "../../nspawn/payload";
 import { readJournal, sinceStart } from "../../systemd/journal";
-import type { UnitState } from "./unit-state";
+import { processEnd, type UnitState } from "./unit-state";
 
 /** LOG_ERR of syslog(3): the reason of a failure is logged at this priority or above. */
 const ERROR_PRIORITY = "3";
@@ -64,7 +66,7 @@ function textOf(value: unknown): string | undefined {
 /**
  * systemd-nspawn's error messages from the journal; empty if there is no journal. Never rejects.
  */
-export async function nspawnErrors(unit: string, state: UnitState): Promise<string> {
+async function nspawnErrors(unit: string, state: UnitState): Promise<string> {
   if (state.execMainPid === 0) return "";
   return ownMessages(unit, state.execMainPid, await readJournal(journalArguments(state)));
 }
@@ -81,7 +83,24 @@ export function oomArguments(unit: string, state: Pick<UnitState, "startedAt">):
  * Whether the kernel OOM-killed a process of a unit, from the journal: the unit's own Result shows it only with another
  * OOMPolicy=, its cgroup is gone, and if no plugin was running at that time, none watched the cgroup.
  */
-export async function ranOutOfMemory(unit: string, state: UnitState): Promise<boolean> {
+async function ranOutOfMemory(unit: string, state: UnitState): Promise<boolean> {
   if (state.execMainPid === 0) return false;
   return (await readJournal(oomArguments(unit, state))) !== "";
+}
+
+/** What the plugin has observed of a container that ended. */
+type Observed = Pick<ExitFacts, "machine" | "mode" | "payloadStatus" | "payloadSeen" | "killed">;
+
+/** The exit of a container whose unit ended with this state; the journal is read only for what the state does not say. */
+export async function exitOfUnit(unit: string, state: UnitState, observed: Observed): Promise<Exit> {
+  const facts = {
+    ...observed,
+    nspawn: processEnd(state),
+    oomKills: state.result === "oom-kill" ? 1 : 0,
+    at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
+  };
+  const ending = { ...facts, stderrTail: needsMessages(facts) ? await nspawnErrors(unit, state) : "" };
+  const exit = decodeExit(ending);
+  if (exit.oomKilled || observed.killed || !mayBeOomKill(exit, observed.mode)) return exit;
+  return (await ranOutOfMemory(unit, state)) ? decodeExit({ ...ending, oomKills: 1 }) : exit;
 }

@@ -37,10 +37,20 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     asked.shift()?.(values);
     await Bun.sleep(1);
   };
-  return { manager, notify, answer };
+  /** As PID 1 does: one property each, in this order, between which other work may run. */
+  const answerSlowly = async (values: PropertyValues) => {
+    while (asked.length === 0) await Bun.sleep(1);
+    for (const [name, value] of Object.entries(values)) {
+      notify({ kind: "properties", values: { [name]: value } });
+      await Bun.sleep(1);
+    }
+    asked.shift()?.({});
+  };
+  return { manager, notify, answer, answerSlowly };
 }
 
-const ended = { LoadState: "loaded", SubState: "exited", ExecMainPID: 7, ExecMainCode: 1, ExecMainStatus: 3 };
+/** In the order in which PID 1 is asked for them. */
+const ended = { LoadState: "loaded", ExecMainPID: 7, ExecMainCode: 1, ExecMainStatus: 3, SubState: "exited" };
 
 test("a removal that is reported while an older refresh is answered is not missed", async () => {
   const { manager, notify, answer } = fakeManager();
@@ -81,6 +91,40 @@ test.each<[string, object, object]>([
   const attaching = SystemdUnit.attach(manager, ref, log);
   await answer({ ...ended, ...values });
   expect(await (await attaching).exit).toMatchObject(expected);
+});
+
+const failed = { ...ended, ExecMainStatus: 7, SubState: "failed", Result: "exit-code" };
+
+test.each([
+  ["the process ended while its properties were read", { SubState: "failed", ExecMainCode: 0, ExecMainStatus: 0 }],
+  ["systemd reloads and reports each unit as dead", { SubState: "dead" }],
+])("the exit code is read to its end: %s", async (_, before) => {
+  const { manager, notify, answer, answerSlowly } = fakeManager();
+  const attaching = SystemdUnit.attach(manager, ref, log);
+  await answer({ LoadState: "loaded", SubState: "running" });
+  const unit = await attaching;
+  notify({ kind: "properties", values: before });
+  await answerSlowly(failed);
+  expect(await unit.exit).toMatchObject({ code: 7, signal: 0 });
+});
+
+test("a process that ends while its unit is read again was not killed", async () => {
+  const { manager, notify, answer } = fakeManager();
+  const attaching = SystemdUnit.attach(manager, ref, log);
+  await answer({ LoadState: "loaded", SubState: "running" });
+  const unit = await attaching;
+  notify({ kind: "lost" });
+  await answer({ ExecMainCode: 0, ExecMainStatus: 7, SubState: "failed" });
+  await answer(failed);
+  expect(await unit.exit).toMatchObject({ code: 7, signal: 0 });
+});
+
+test("a unit that ended without having run counts as killed", async () => {
+  const { manager, answer } = fakeManager();
+  const attaching = SystemdUnit.attach(manager, ref, log);
+  const dead = { LoadState: "loaded", SubState: "dead" };
+  for (let times = 0; times < 2; times += 1) await answer(dead);
+  expect(await (await attaching).exit).toMatchObject({ code: 0, signal: 9 });
 });
 
 const rebooted = { ...ended, ExecMainStatus: 133, Result: "success" };

@@ -2,7 +2,6 @@ import { settles } from "../../lib/deadline";
 import { errorText } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { type Certain, certain } from "../../lib/promises";
-import { decodeExit, mayBeOomKill, needsMessages } from "../../nspawn/exit";
 import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
@@ -10,7 +9,7 @@ import { signalPayload } from "../../nspawn/processes";
 import type { SystemdManager, UnitChange, UnitProperty } from "../../systemd/manager";
 import { SIGKILL } from "../../values/signals";
 import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
-import { nspawnErrors, ranOutOfMemory } from "./exit-details";
+import { exitOfUnit } from "./exit-details";
 import { drainCopies, removeCopies } from "./log-copy";
 import { cpuMask, removeDropIn, unitName } from "./unit-properties";
 import { awaitsRestart, hasEnded, mergeProperties, processEnd, type UnitState, unknownUnit } from "./unit-state";
@@ -18,6 +17,8 @@ import { unlessGone } from "./unless-gone";
 
 /** How long systemd-nspawn may take to clean up after its container was killed. */
 const ORDERLY_END_MS = 3000;
+/** A unit that is read so often as ended without an exit has none: it was stopped before it ran. Once may have been during its end. */
+const READS_WITHOUT_CODE = 2;
 
 /** The calls of PID 1 that a unit uses. */
 export type UnitManager = Pick<
@@ -46,6 +47,10 @@ export class SystemdUnit implements Container {
   #killed = false;
   #restarting = false;
   #verifying: Promise<void> | undefined;
+  /** Whether the unit's properties are being read: until the last one, some of the state is older than the rest. */
+  #reading = 0;
+  /** How often in a row the unit was read as ended without an exit. */
+  #endsWithoutCode = 0;
   #verifyAgain = false;
 
   private constructor(manager: UnitManager, ref: ContainerRef, log: Logger) {
@@ -69,7 +74,7 @@ export class SystemdUnit implements Container {
   static async attach(manager: UnitManager, ref: ContainerRef, log: Logger): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log);
     try {
-      await manager.refresh(unit.#unit);
+      await unit.#refresh();
     } catch (error) {
       unit.#unwatch();
       throw error;
@@ -147,7 +152,7 @@ export class SystemdUnit implements Container {
     await this.kill();
     await unlessGone(this.#manager.stopUnit(this.#unit));
     await unlessGone(this.#manager.resetFailed(this.#unit));
-    await this.#manager.refresh(this.#unit);
+    await this.#refresh();
     if (this.#state.loadState === "loaded") await this.#removed.promise;
     this.#unwatch();
     await removeCopies(this.#manager, this.ref.machine);
@@ -167,9 +172,32 @@ export class SystemdUnit implements Container {
     if (state.loadState === "not-found") this.#removed.resolve();
     if (state.mainPid !== 0 && state.mainPid !== this.#watchedPid) this.#watchPayload(state.mainPid);
     if (this.ref.mode === "boot" && awaitsRestart(state) && !this.#killed) this.#restart();
-    if (!this.#isOver()) return;
-    if (state.execMainCode !== 0 || state.loadState === "not-found") this.#ended.resolve();
-    else this.#verify();
+    this.#conclude();
+  }
+
+  /**
+   * Ends the unit if its state says so. A state that is being read does not: PID 1 is asked for one property after the other, and of a
+   * process that ends meanwhile, the first answers are from before its end, and the others from after it.
+   */
+  #conclude(): void {
+    if (this.#reading > 0 || !this.#isOver()) return;
+    const { execMainCode, loadState } = this.#state;
+    if (execMainCode !== 0 || loadState === "not-found" || this.#endsWithoutCode >= READS_WITHOUT_CODE) {
+      this.#ended.resolve();
+    } else this.#verify();
+  }
+
+  /** Reads the unit's properties, which arrive as changes. */
+  async #refresh(): Promise<void> {
+    this.#reading += 1;
+    try {
+      await this.#manager.refresh(this.#unit);
+    } finally {
+      this.#reading -= 1;
+    }
+    const withoutCode = this.#isOver() && this.#state.execMainCode === 0;
+    this.#endsWithoutCode = withoutCode ? this.#endsWithoutCode + 1 : 0;
+    this.#conclude();
   }
 
   #isOver(): boolean {
@@ -210,16 +238,10 @@ export class SystemdUnit implements Container {
       this.#verifyAgain = true;
       return;
     }
-    this.#verifying = this.#manager
-      .refresh(this.#unit)
-      .then(
-        () => {
-          if (this.#isOver()) this.#ended.resolve();
-        },
-        (error: unknown) => {
-          this.#log.debug("cannot read unit properties", { machine: this.ref.machine, error: errorText(error) });
-        },
-      )
+    this.#verifying = this.#refresh()
+      .catch((error: unknown) => {
+        this.#log.debug("cannot read unit properties", { machine: this.ref.machine, error: errorText(error) });
+      })
       .finally(() => {
         this.#verifying = undefined;
         const again = this.#verifyAgain;
@@ -243,26 +265,13 @@ export class SystemdUnit implements Container {
 
   async #describeExit(): Promise<Exit> {
     const state = this.#state;
-    const nspawn = processEnd(state);
     const payloadStatus = this.#payload?.status();
     const payloadSeen = this.#payload?.seen ?? false;
     this.#payload?.close();
     const { machine, mode } = this.ref;
     await drainCopies(this.#manager, machine);
-    const facts = {
-      machine,
-      mode,
-      nspawn,
-      payloadStatus,
-      payloadSeen,
-      killed: this.#killed,
-      oomKills: state.result === "oom-kill" ? 1 : 0,
-      at: state.exitedAt === 0 ? Date.now() : Math.floor(state.exitedAt / 1000),
-    };
-    const ending = { ...facts, stderrTail: needsMessages(facts) ? await nspawnErrors(this.#unit, state) : "" };
-    const exit = decodeExit(ending);
-    if (exit.oomKilled || this.#killed || !mayBeOomKill(exit, mode)) return exit;
-    return (await ranOutOfMemory(this.#unit, state)) ? decodeExit({ ...ending, oomKills: 1 }) : exit;
+    const observed = { machine, mode, payloadStatus, payloadSeen, killed: this.#killed };
+    return exitOfUnit(this.#unit, state, observed);
   }
 
   /** The exit from PID 1's state alone, if the other sources cannot be read. */

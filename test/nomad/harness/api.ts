@@ -1,6 +1,7 @@
 /** The parts of Nomad's HTTP API that the tests need, with validated responses. */
 
 import * as v from "valibot";
+import { timeoutScale } from "../../../tools/timeout-scale";
 
 const taskEvent = v.looseObject({
   Type: v.string(),
@@ -14,7 +15,11 @@ const taskEvent = v.looseObject({
 });
 
 const taskState = v.looseObject({
-  State: v.picklist(["pending", "running", "dead"]),
+  State: v.pipe(
+    v.picklist(["pending", "running", "dead", ""]),
+    // Empty for a task that was stopped before its client knew it.
+    v.transform((state) => (state === "" ? "pending" : state)),
+  ),
   Failed: v.boolean(),
   Restarts: v.number(),
   Events: v.array(taskEvent),
@@ -74,7 +79,7 @@ export class NomadApiError extends Error {
 }
 
 /** Default timeout in milliseconds. */
-const defaultTimeout = 30_000;
+const defaultTimeout = 30_000 * timeoutScale;
 
 /** One agent's HTTP API. */
 export class NomadApi {

@@ -8,11 +8,15 @@ import { join } from "node:path";
 import { driverBinary } from "../../../tools/build/project";
 import { run } from "../../../tools/command";
 import { nomadAgent } from "../../../tools/setup/nomad";
+import { timeoutScale } from "../../../tools/timeout-scale";
 import { type AgentProcess, orAgentLog, startAgentProcess } from "./agent-process";
 import { type Node, NomadApi } from "./api";
 
 /** The agent finds a plugin's block by the name of its executable: `plugin "nspawn"` configures plugin_dir/nspawn. */
 const pluginFile = "nspawn";
+
+/** How long an agent may take until it serves. */
+const READY_MS = 30_000 * timeoutScale;
 
 /** How to start a Nomad. */
 export interface NomadOptions {
@@ -72,7 +76,7 @@ export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
   made.defer(async () => void (await server.stop("SIGINT")));
   const api = new NomadApi(`http://127.0.0.1:${ports.server[0]}`);
   // Before the keyring exists, a client's registration fails and is retried only after 15 s.
-  await orAgentLog(server, server.log.waitFor("initialized keyring", 30_000));
+  await orAgentLog(server, server.log.waitFor("initialized keyring", READY_MS));
 
   let client = startAgentProcess(binary, clientFile);
   made.defer(async () => void (await client.stop("SIGINT")));
@@ -99,12 +103,12 @@ export async function startNomad(options: NomadOptions = {}): Promise<Nomad> {
 }
 
 async function clientReady(agent: AgentProcess, api: NomadApi, address: string, healthy: boolean): Promise<Node> {
-  await agent.log.waitFor("node registration complete", 30_000);
+  await agent.log.waitFor("node registration complete", READY_MS);
   const id = await new NomadApi(address).selfNodeId();
   return api.node(
     id,
     (node) => node.Status === "ready" && (!healthy || node.Drivers["nspawn"]?.Healthy === true),
-    30_000,
+    READY_MS,
   );
 }
 
