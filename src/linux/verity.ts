@@ -1,5 +1,5 @@
 import { ptr } from "bun:ffi";
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statfsSync } from "node:fs";
 import { callError, lastErrno, libc } from "./ffi";
 
 /**
@@ -52,6 +52,17 @@ export function enableVerity(path: string | Buffer): string | undefined {
 export function measureVerity(path: string | Buffer): string | undefined {
   using file = openFile(path);
   return measure(file.fd);
+}
+
+/** f_type of statfs(2) for Btrfs (linux/magic.h). */
+const BTRFS_SUPER_MAGIC = 0x9123_683e;
+
+/**
+ * Whether the file system of a directory needs fs-verity for damage on the disk to be an error: Btrfs has checksums of all data, and the
+ * hashes would only be computed twice.
+ */
+export function needsVerity(directory: string): boolean {
+  return statfsSync(directory).type !== BTRFS_SUPER_MAGIC;
 }
 
 /** Whether the file system of a directory can protect files by fs-verity: only such a one says that this directory has no digest. */

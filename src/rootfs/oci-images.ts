@@ -17,6 +17,7 @@ import { RETRY_OPTIONS } from "../image/transfer/retry";
 import { unlessAborted } from "../lib/deadline";
 import { ImageError } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { needsVerity } from "../linux/verity";
 import { isRegistered } from "../machine/registry";
 import { atMirror, formatReference, type ImageReference, parseReference } from "../values/image-reference";
 import { archiveName, archiveSubjects, requireAbsolute } from "./archive-name";
@@ -126,7 +127,7 @@ export class OciImages {
     origin: OciRef,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: PullProgress) => void },
   ): Promise<TaskImage> {
-    const { pull_timeout, gc, image_verity: verity } = this.context.options();
+    const { pull_timeout, gc, image_verity } = this.context.options();
     const wanted = await this.#wanted(task, origin);
     using _held = wanted.held;
     const { store } = this;
@@ -136,6 +137,7 @@ export class OciImages {
     const { approval, source } = wanted;
     const approved: WantedImage["approve"] = (image, signal) => approve(approval, image, { source, store, signal });
     try {
+      const verity = image_verity ?? needsVerity(store.directory);
       const storing = { keepFree: gc.image_min_free, mostBytes: gc.image_max_size, verity };
       const request = { ...wanted, ...storing, approve: approved, signal: cancelled, onProgress };
       const image = await this.#oneByOne(wanted, cancelled, () =>

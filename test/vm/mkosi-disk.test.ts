@@ -15,13 +15,10 @@ beforeAll(async () => {
   image = join(await systemTrees(), "mkosi-disk.raw");
 });
 
-test("a command runs on it, and its changes are gone", async () => {
+test("a command runs on it", async () => {
   const script =
     "/usr/bin/busybox echo $(/usr/bin/busybox id -u); echo kept > /etc/mark; test -e /etc/mark && echo written";
-  for (const _ of ["first", "second"]) {
-    const task = shell(image, `test -e /etc/mark && echo left; ${script}`, { volatile: "overlay" });
-    expect(await bench.finished(task)).toMatchObject({ code: 0, stdout: "0\nwritten\n" });
-  }
+  expect(await bench.finished(shell(image, script))).toMatchObject({ code: 0, stdout: "0\nwritten\n" });
 }, 240_000);
 
 test("it boots, and powers itself off", async () => {

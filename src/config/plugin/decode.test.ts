@@ -24,7 +24,6 @@ test("an empty config has the defaults", () => {
     allow_host_network: true,
     require_user_namespacing: false,
     image_store: "/var/lib/nomad-driver-nspawn",
-    image_verity: true,
     gc: { image: true, image_delay: 180_000, image_min_free: 500_000_000, container: true, container_delay: 300_000 },
     network: { bridges: [], interfaces: [], dns_servers: [], address_wait: 5000 },
     slice: "machine.slice",

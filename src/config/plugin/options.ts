@@ -53,9 +53,11 @@ export const pluginOptions = {
       "Directory for unpacked container (OCI) images, and for the writable layers of roots that the driver makes, on these images and on directories (docs/images.md). Agents on one host may share it.",
   }),
   image_verity: option({
-    ...flag(true),
+    type: { kind: "bool" },
+    schema: v.optional(v.boolean()),
     meaning:
-      "Protect each file of a container (OCI) image in `image_store` by fs-verity, where that file system has it: no process can change its content, and damage on the disk is an error when it is read, instead of other content (docs/images.md).",
+      "Whether each file of a container (OCI) image in `image_store` is protected by fs-verity, if that file system has it: no process can change its content, and damage on the disk is an error when it is read, instead of other content (docs/images.md). Without this option it is, except on Btrfs, which has checksums of its own.",
+    example: "image_verity = false",
   }),
   allow_caps: option({
     type: { kind: "strings" },
