@@ -1,6 +1,6 @@
 /**
- * The executable for arm64, run by emulation: what does not need rights on a machine. No container starts here: QEMU's user mode emulation
- * has no seccomp(2), ptrace(2) and bpf(2).
+ * The executable for arm64, run by emulation, with containers for arm64. No command runs in a container here, because QEMU's user mode
+ * emulation has no ptrace(2), by which the driver reads a container's system call filters; it lacks seccomp(2) and bpf(2) too.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
@@ -14,13 +14,14 @@ import { binaryName, driverBinary, projectRoot } from "../../tools/build/project
 import { ARM64 } from "../../tools/build/targets";
 import { attempt, run } from "../../tools/command";
 import { arm64Emulator } from "../../tools/images/arm64";
-import { inArm64View } from "../../tools/machines/arm64-view";
+import { openArm64View } from "../../tools/machines/arm64-view";
+import { TIMEOUT_SCALE_VARIABLE } from "../../tools/timeout-scale";
 import { DriverClient } from "../support/driver-client";
 import { startPlugin } from "../support/plugin-process";
 
-const emulator = await arm64Emulator();
-/** Before Linux 6.7 a user namespace has no emulators of its own. */
-const possible = (await attempt(inArm64View(emulator, ["true"]))).code === 0;
+/** Before Linux 6.7 there is none: a user namespace has no emulators of its own. */
+const view = await openArm64View(await arm64Emulator());
+const inside = (argv: readonly string[]): string[] => view?.inside(argv) ?? [];
 
 /** Tests of what differs between CPUs: system calls, machine code of programs, structures, flags. They run with the runtime for arm64. */
 const UNIT_TESTS = [
@@ -39,21 +40,24 @@ let binary = "";
 /** A program that runs the driver in the view, as an agent's plugin_dir would have it. */
 let plugin = "";
 beforeAll(async () => {
-  if (!possible) return;
+  if (view === undefined) return;
   scratch = await mkdtemp(join(tmpdir(), "arm64-"));
   binary = join(scratch, binaryName);
   const what = { root: projectRoot, entry: "src/main.ts", commit: "0123456789ab", time: 1_764_000_000, target: ARM64 };
   await compile({ ...what, outfile: binary });
   plugin = join(scratch, "plugin");
-  const words = inArm64View(emulator, [binary]).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  const words = inside([binary]).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
   await writeFile(plugin, `#!/bin/sh\nexec ${words.join(" ")}\n`);
   await chmod(plugin, 0o755);
 }, 120_000);
-afterAll(() => (scratch === "" ? undefined : rm(scratch, { recursive: true })));
+afterAll(async () => {
+  await view?.[Symbol.asyncDispose]();
+  if (scratch !== "") await rm(scratch, { recursive: true });
+});
 
-const driver = (...args: readonly string[]) => attempt(inArm64View(emulator, [binary, ...args]), { cwd: projectRoot });
+const driver = (...args: readonly string[]) => attempt(inside([binary, ...args]), { cwd: projectRoot });
 
-describe.skipIf(!possible)("the executable for arm64", () => {
+describe.skipIf(view === undefined)("the executable for arm64", () => {
   test("says what it is for", async () => {
     const { stdout } = await driver("version", "--json");
     expect(JSON.parse(stdout)).toMatchObject({ version, platform: "linux/arm64" });
@@ -76,9 +80,16 @@ describe.skipIf(!possible)("the executable for arm64", () => {
     expect(foreign.fingerprint).toEqual(own.fingerprint);
   });
 
+  test("starts a task, for a user and with variables that its own program passes on", async () => {
+    const argv = [process.execPath, "test", "--timeout", "100000", "./test/build/inside/arm64-task.ts"];
+    const env = { ...process.env, NSPAWN_DRIVER_BINARY: binary, [TIMEOUT_SCALE_VARIABLE]: "10" };
+    const { stderr } = await run(inside(argv), { cwd: projectRoot, env });
+    expect(stderr).toMatch(/^ 1 pass$/m);
+  }, 180_000);
+
   test("makes its system calls, and programs that make them", async () => {
     const bun = await bunRuntime(ARM64);
-    const { stderr } = await run(inArm64View(emulator, [bun, "test", "--timeout", "60000", ...UNIT_TESTS]), {
+    const { stderr } = await run(inside([bun, "test", "--timeout", "60000", ...UNIT_TESTS]), {
       cwd: projectRoot,
     });
     expect(stderr).toMatch(/^ 0 fail$/m);
