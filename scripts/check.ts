@@ -10,6 +10,8 @@ import { join } from "node:path";
 import { hasReleases, previousDrivers } from "../tools/build/previous";
 import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
+import { arm64Emulator } from "../tools/images/arm64";
+import { bareHostImage } from "../tools/images/bare-hosts";
 import { imageCorpus } from "../tools/images/corpus";
 import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
@@ -145,12 +147,26 @@ async function images(chosen: readonly Level[]): Promise<void> {
   const files = chosen.flatMap(pathsOf);
   const runs = (test: string) => files.some((path) => test === path || test.startsWith(`${path}/`));
   if (upgradeTests.some(runs)) await previousDrivers(say);
+  if (runs("test/build/arm64.test.ts")) await arm64Emulator(say);
+  if (runs("test/install/bare-hosts.test.ts")) await bareHosts();
   if (runs("test/build/site.test.ts")) await installGenerator();
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);
     await imageCorpus(say);
     await systemTrees(say);
+  }
+}
+
+/** The hosts for the tests of docs/install.md. That of sid cannot be built on every day: then its test is skipped, and reported. */
+async function bareHosts(): Promise<void> {
+  for (const suite of hostSuites) {
+    const made = bareHostImage(suite, say);
+    if (suite !== "sid") await made;
+    else
+      await made.catch((error: unknown) =>
+        say(`cannot build sid's bare host: ${error instanceof Error ? error.message : error}`),
+      );
   }
 }
 

@@ -18,6 +18,7 @@ test("levels of one machine stay together and in order; those that take longest 
     level("nomad", { host: "with agents", seconds: 4 }),
     level("host", { seconds: 5 }),
     level("vm", { place: "vm", seconds: 2 }),
+    level("install", { place: "machine", host: "with bare hosts", seconds: 1 }),
   ]);
   expect(groups.map(({ name, levels: inside }) => [name, ...inside.map((each) => each.name)])).toEqual([
     ["test host trixie", "registry", "host"],
@@ -25,6 +26,7 @@ test("levels of one machine stay together and in order; those that take longest 
     ["this machine", "unit"],
     ["test host trixie with agents", "nomad"],
     ["virtual machine", "vm"],
+    ["this machine with bare hosts", "install"],
   ]);
 });
 

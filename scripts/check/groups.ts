@@ -35,10 +35,9 @@ export function groupsOf(levels: readonly Level[]): readonly Group[] {
 }
 
 function machineName(level: Level): string {
-  if (level.place === "machine") return "this machine";
   if (level.place === "vm") return "virtual machine";
-  const suite = suiteOf(level) ?? "trixie";
-  return `test host ${suite}${level.host === undefined ? "" : ` ${level.host}`}`;
+  const machine = level.place === "machine" ? "this machine" : `test host ${suiteOf(level) ?? "trixie"}`;
+  return level.host === undefined ? machine : `${machine} ${level.host}`;
 }
 
 const secondsOf = (levels: readonly Level[]) => levels.reduce((sum, { seconds }) => sum + seconds, 0);

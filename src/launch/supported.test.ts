@@ -4,7 +4,7 @@ import { plannedMounts } from "../../test/support/planned-mounts";
 import { decodeTaskConfig } from "../config/task/decode";
 import { ConfigError } from "../lib/errors";
 import { featuresOf } from "../nspawn/features";
-import { refuseLabels, refuseUnsupported, type SupportQuestion } from "./supported";
+import { refuseLabels, refusePersonality, refuseUnsupported, type SupportQuestion } from "./supported";
 
 describe("refused", () => {
   const cases: readonly [string, object, Partial<SupportQuestion>, number, string][] = [
@@ -100,5 +100,13 @@ describe("labels", () => {
     [{ selinux_apifs_context: "u:r:t:s0" }, { ...host, selinux: false }, "does not use SELinux"],
   ])("%j is refused", (options, modules, sentence) =>
     expect(() => refuseLabels({ ...none, ...options }, modules)).toThrow(sentence),
+  );
+});
+
+test("a personality of x86 is refused on a client with another processor", () => {
+  expect(() => refusePersonality("x86", "amd64")).not.toThrow();
+  expect(() => refusePersonality(undefined, "arm64")).not.toThrow();
+  expect(() => refusePersonality("x86", "arm64")).toThrow(
+    'Option personality = "x86" needs a client with an x86-64 processor, and this one is arm64: leave it out.',
   );
 });

@@ -1,6 +1,8 @@
 import { inImage, type OverlayMount, overlaySourceProblem } from "../config/mounts";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
+import type { Cpu } from "../linux/cpu/cpu";
+import { CPU } from "../linux/cpu/this-cpu";
 import { apparmorProfiles, hasApparmor, hasSelinux } from "../linux/security-modules";
 import type { TaskMount } from "../nspawn/arguments";
 import { bindOptionSince, type Features, IMAGE_POLICY_SINCE } from "../nspawn/features";
@@ -16,6 +18,7 @@ export interface SupportQuestion {
 
 /** Refuses what this client's systemd-nspawn does not support, or would interpret differently. @throws ConfigError */
 export function refuseUnsupported({ options, job, mounts }: SupportQuestion, features: Features): void {
+  refusePersonality(options.personality, CPU.name);
   refuseUnknownGroups(options, features);
   refuseUser(job.user);
   refuseVerityOptions(options, features);
@@ -28,6 +31,18 @@ export function refuseUnsupported({ options, job, mounts }: SupportQuestion, fea
   refuseLabels(options, { selinux: hasSelinux(), apparmor: hasApparmor(), profiles: apparmorProfiles() });
   for (const mount of mounts) refuseMount(mount, features);
   for (const overlay of options.overlay) refuseOverlay(overlay);
+}
+
+/**
+ * systemd-nspawn knows only the names of the machine that it was built for (personality_from_string() of systemd's process-util.c).
+ *
+ * @throws ConfigError
+ */
+export function refusePersonality(personality: string | undefined, cpu: Cpu["name"]): void {
+  if (personality === undefined || cpu === "amd64") return;
+  throw new ConfigError(
+    `Option personality = ${JSON.stringify(personality)} needs a client with an x86-64 processor, and this one is ${cpu}: leave it out.`,
+  );
 }
 
 function refuseFamilies(

@@ -22,6 +22,8 @@ export interface PluginOptions {
   /** Added to the agent's variables; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** Milliseconds until it counts as broken without a handshake; ten seconds by default, on a machine of usual speed. */
+  readonly timeout?: number;
 }
 
 /** A running plugin. */
@@ -72,7 +74,7 @@ export async function startPlugin(options: PluginOptions = {}): Promise<PluginPr
     await exited;
     await rm(socketDirectory, { recursive: true, force: true });
   };
-  const timer = setTimeout(() => gotLine(""), handshakeTimeout);
+  const timer = setTimeout(() => gotLine(""), options.timeout ?? handshakeTimeout);
   const handshake = await Promise.race([firstLine, exited.then(() => printed[0] ?? "")]);
   clearTimeout(timer);
   const socket = /^1\|2\|unix\|([^|]+)\|grpc$/.exec(handshake)?.[1];

@@ -7,6 +7,8 @@ import { run } from "../command";
 /** A Debian tree, as plain data (it is hashed into the cache key). */
 export interface DebianTree {
   readonly suite: string;
+  /** Of another machine than this one, only to be unpacked. */
+  readonly architecture?: "arm64";
   readonly variant: "minbase" | "extract";
   readonly packages: readonly string[];
   /** Units that must not start. */
@@ -17,6 +19,8 @@ export interface DebianTree {
   readonly links: Readonly<Record<string, string>>;
   /** Directories that the packages' scripts expect, although the files in them are left out. */
   readonly directories?: readonly string[];
+  /** Packages that `apt-get install` inside can install without a network: the tree has them and the lists, but does not contain them. */
+  readonly atHand?: readonly string[];
   /** Take the mirror's list of packages though its date says that it is no longer current; it is signed all the same. */
   readonly anyAge?: boolean;
 }
@@ -60,9 +64,11 @@ export async function makeDebianTree(tree: DebianTree, directory: string): Promi
     "--quiet",
     "--mode=root",
     `--variant=${tree.variant}`,
+    ...(tree.architecture === undefined ? [] : [`--architectures=${tree.architecture}`]),
     `--include=${tree.packages.join(",")}`,
     '--aptopt=Acquire::Languages "none"',
     ...(tree.anyAge === true ? ['--aptopt=Acquire::Check-Valid-Until "false"'] : []),
+    ...(tree.atHand === undefined ? [] : keepingPackages(tree.atHand)),
     ...(tree.directories ?? []).map((path) => `--essential-hook=mkdir -p "$1/${path}"`),
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -83,4 +89,20 @@ export async function makeDebianTree(tree: DebianTree, directory: string): Promi
     await rm(link, { force: true });
     await symlink(target, link);
   }
+}
+
+/** Downloads packages and what they depend on into the tree's apt cache, and keeps that and the lists. */
+function keepingPackages(packages: readonly string[]): readonly string[] {
+  const install = [
+    "apt-get",
+    "install",
+    "--quiet=2",
+    "--yes",
+    "--option=APT::Install-Recommends=true",
+    "--download-only",
+  ];
+  return [
+    `--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" ${install.join(" ")} ${packages.join(" ")}`,
+    "--skip=cleanup/apt",
+  ];
 }

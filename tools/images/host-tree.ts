@@ -40,6 +40,28 @@ const packages = [
 /** The registry, and the tools that build images, for tests with registry images and downloads. */
 const imagePackages = ["docker-registry", "skopeo", "umoci", "gnupg", "openssl", "xz-utils", "bzip2", "zstd"] as const;
 
+/** Reports the end and the result of the boot through a FIFO that the test harness reads. */
+const reportsBoot = {
+  files: {
+    "etc/systemd/system/test-host-ready.service": [
+      "[Unit]",
+      "Description=Tell the test harness that this host is up",
+      "ConditionPathExists=/run/test-host/ready",
+      "[Service]",
+      "Type=exec",
+      "ExecStart=/bin/sh -c 'systemctl is-system-running --wait > /run/test-host/ready || :'",
+      "",
+    ].join("\n"),
+  },
+  links: {
+    "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
+    "etc/systemd/system/multi-user.target.wants/test-host-ready.service": "/etc/systemd/system/test-host-ready.service",
+  },
+} as const;
+
+/** Release files of sid expire after a week; this keeps a mirror usable that is no longer updated. */
+const mirrorOf = (suite: HostSuite) => (suite === "sid" ? { anyAge: true } : {});
+
 /** The tree of a suite's test host. */
 export function testHostTree(suite: HostSuite): DebianTree {
   return {
@@ -54,27 +76,28 @@ export function testHostTree(suite: HostSuite): DebianTree {
       // Tests start registries of their own; this one needs a network.
       "docker-registry.service",
     ],
-    files: {
-      ...bootFiles,
-      ...udevAnyway,
-      // Reports the end and the result of the boot through a FIFO that the test harness reads.
-      "etc/systemd/system/test-host-ready.service": [
-        "[Unit]",
-        "Description=Tell the test harness that this host is up",
-        "ConditionPathExists=/run/test-host/ready",
-        "[Service]",
-        "Type=exec",
-        "ExecStart=/bin/sh -c 'systemctl is-system-running --wait > /run/test-host/ready || :'",
-        "",
-      ].join("\n"),
-    },
-    links: {
-      "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
-      "etc/systemd/system/multi-user.target.wants/test-host-ready.service":
-        "/etc/systemd/system/test-host-ready.service",
-    },
-    // Release files of sid expire after a week; this keeps a mirror usable that is no longer updated.
-    ...(suite === "sid" ? { anyAge: true } : {}),
+    files: { ...bootFiles, ...udevAnyway, ...reportsBoot.files },
+    links: reportsBoot.links,
+    ...mirrorOf(suite),
+  };
+}
+
+/**
+ * The tree of a host on which nothing is installed: Debian's smallest system with systemd, and the packages that docs/install.md asks for
+ * ready to be installed without a network.
+ *
+ * @param atHand what the page installs
+ */
+export function bareHostTree(suite: HostSuite, atHand: readonly string[]): DebianTree {
+  return {
+    suite,
+    variant: "minbase",
+    packages: ["systemd", "systemd-sysv"],
+    masked: [...idleUnits, "systemd-modules-load.service", "systemd-udev-trigger.service"],
+    files: { ...bootFiles, ...reportsBoot.files },
+    links: reportsBoot.links,
+    atHand,
+    ...mirrorOf(suite),
   };
 }
 

@@ -29,19 +29,21 @@ export interface TestHost extends TestMachine {
  * It has its own network namespace with only a loopback interface, and dies with this process.
  *
  * @param suite the Debian suite it is made of, and with it the version of systemd
+ * @param image its tree; by default the one with everything that tests need
  * @throws Error with the end of the console output if the boot fails
  */
 export async function startTestHost(
   say: (line: string) => void = () => {},
   suite: HostSuite = "trixie",
+  image?: string,
 ): Promise<TestHost> {
-  const image = await hostImage(say, suite);
+  const source = image ?? (await hostImage(say, suite));
   await using made = new AsyncDisposableStack();
   const directory = await mkdtemp("/var/tmp/nspawn-test-host-");
   made.defer(() => rm(directory, { recursive: true, force: true }));
   const tree = join(directory, "tree");
   const share = { outside: join(directory, "share"), inside: "/run/test-host" } as const;
-  await run(["cp", "-a", "--reflink=auto", image, tree]);
+  await run(["cp", "-a", "--reflink=auto", source, tree]);
   await mkdir(share.outside);
   await run(["mkfifo", join(share.outside, "ready")]);
   const name = `${TEST_HOST_PREFIX}${process.pid}-${crypto.randomUUID().slice(0, 8)}`;

@@ -122,7 +122,8 @@ export const containerOptions = {
   }),
   personality: option({
     ...choice(["x86", "x86-64"]),
-    meaning: "The architecture that `uname(2)` reports in the container: `x86` for programs of 32 bits.",
+    meaning:
+      "The architecture that `uname(2)` reports in the container: `x86` for programs of 32 bits. Only on clients with x86-64 processors.",
     nspawn: "--personality=",
     example: 'personality = "x86"',
     switches: (name) => [`--personality=${name}`],
