@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { hasReleases, previousDrivers } from "../tools/build/previous";
 import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
+import { browserTree } from "../tools/images/browser";
 import { imageCorpus } from "../tools/images/corpus";
 import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
@@ -145,7 +146,10 @@ async function images(chosen: readonly Level[]): Promise<void> {
   const files = chosen.flatMap(pathsOf);
   const runs = (test: string) => files.some((path) => test === path || test.startsWith(`${path}/`));
   if (upgradeTests.some(runs)) await previousDrivers(say);
-  if (runs("test/build/site.test.ts")) await installGenerator();
+  if (runs("test/build/site.test.ts")) {
+    await installGenerator();
+    await browserTree(say);
+  }
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);
