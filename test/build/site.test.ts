@@ -51,6 +51,15 @@ test("wide code is in a block of its own, which scrolls, so that no page does on
   expect([...pages].flatMap(([page, html]) => (html.includes("<pre><code>") ? [page] : []))).toEqual([]);
 });
 
+test("diagrams are pictures", () => {
+  expect([...pages].flatMap(([page, html]) => (html.includes('class="language-mermaid"') ? [page] : []))).toEqual([]);
+  const architecture = pages.get("/docs/architecture.html") ?? "";
+  expect([...architecture.matchAll(/<img src="[^"]*\.svg" alt="(Diagram: [^"]*)"/g)].map(([, alt]) => alt)).toEqual([
+    "Diagram: Layers",
+    "Diagram: A task&#39;s way",
+  ]);
+});
+
 test("no page has text that the generator took for its own", () => {
   // A job's {{ … }} would be gone, and a <NAME> would be an element.
   const template = pages.get("/examples/secret-template.html") ?? "";
@@ -107,7 +116,7 @@ describe("in a browser", () => {
     for (const name of names) problems.push(...(await looked(name.replace(/(index)?\.html$/, ""))));
     expect(problems).toEqual([]);
     expect(names.length).toBeGreaterThan(50);
-  }, 300_000);
+  }, 600_000);
 
   test("a page that does not fit, or reports an error, is found", async () => {
     const problems = (await looked("/faulty")).join("\n");

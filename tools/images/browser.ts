@@ -8,7 +8,7 @@ import { type DebianTree, makeDebianTree } from "./debian";
 const tree: DebianTree = {
   suite: "trixie",
   variant: "extract",
-  packages: ["chromium-headless-shell", "fonts-dejavu-core"],
+  packages: ["chromium-headless-shell", "fonts-dejavu-mono", "fonts-liberation"],
   masked: [],
   files: {},
   // Packages are only extracted, and those that make these links are not among them.
@@ -28,7 +28,7 @@ export const BROWSER = "/usr/lib/chromium/chromium-headless-shell";
 
 const recipe: Recipe = { name: "browser", inputs: { tree, unused, layout: 1 }, build: makeBrowser };
 
-/** A tree that contains Chromium's headless shell as {@link BROWSER}, what it needs, and one family of fonts; 350 MB. */
+/** A tree that contains Chromium's headless shell as {@link BROWSER}, what it needs, and two families of fonts; 350 MB. */
 export async function browserTree(say?: (line: string) => void): Promise<string> {
   return cached(recipe, say);
 }
