@@ -24,7 +24,7 @@ import type { TestMachine } from "../tools/machines/test-machine";
 import { startVm } from "../tools/machines/vm";
 import { actionlint } from "../tools/setup/actionlint";
 import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
-import { promtool } from "../tools/setup/promtool";
+import { promtool } from "../tools/setup/prometheus";
 import { installGenerator } from "../tools/site/packages";
 import { type Group, groupsOf, suiteOf } from "./check/groups";
 import { inLanes } from "./check/lanes";
