@@ -1,6 +1,6 @@
 /** `bun run site [--out DIR]`: the documentation as a static site, dist/site by default. A link that leads nowhere is an error. */
 
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { distDir, projectRoot } from "../tools/build/project";
@@ -45,6 +45,7 @@ async function writeSource(): Promise<void> {
     for (const picture of drawn.pictures) await write(join(dirname(page), picture.name), picture.svg);
     await write(page, withSiteLinks(drawn.text, name, pages));
   }
+  await cp(join(projectRoot, "docs/assets"), join(source, "docs/assets"), { recursive: true });
   const config = {
     title: "nomad-driver-nspawn",
     description: "A HashiCorp Nomad task driver for systemd-nspawn containers",
