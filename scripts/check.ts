@@ -16,6 +16,7 @@ import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
 import { podmanImage } from "../tools/images/podman";
 import { programImages } from "../tools/images/programs";
+import { sshImage } from "../tools/images/ssh";
 import { systemTrees } from "../tools/images/trees";
 import { vmImage } from "../tools/images/vm";
 import { openPrivateView } from "../tools/machines/private-view";
@@ -153,6 +154,7 @@ async function images(chosen: readonly Level[]): Promise<void> {
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);
+    await sshImage(say);
     await imageCorpus(say);
     await systemTrees(say);
   }
