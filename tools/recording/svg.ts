@@ -3,6 +3,8 @@ import type { Cast } from "./cast";
 /** Sizes in pixels of a character cell and around the terminal. */
 const CELL = { width: 7.8, height: 17 } as const;
 const MARGIN = 14;
+/** Room beside the text within what is cut off: at its edge, a scaled picture would show traces of covered lines. */
+const EDGE = 4;
 /** Seconds for which the end stays before the recording begins anew. */
 const LAST = 5;
 
@@ -39,7 +41,7 @@ text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",mono
 @keyframes h{${keyframes(covered)}}
 </style>
 <rect width="100%" height="100%" rx="8" fill="#18181b"/>
-<svg x="${MARGIN}" y="${MARGIN}" width="${cast.width * CELL.width}" height="${cast.height * CELL.height}">
+<svg x="${MARGIN - EDGE}" y="${MARGIN}" width="${cast.width * CELL.width + 2 * EDGE}" height="${cast.height * CELL.height}">
 <g id="s">
 ${lines.flatMap((line, index) => textLine(line, index)).join("\n")}
 <rect id="h" width="100%" height="${all * CELL.height}" fill="#18181b"/>
@@ -57,7 +59,7 @@ function textLine(line: string, index: number): readonly string[] {
   const width = ([...text].length * CELL.width).toFixed(1);
   const y = (index + 0.75) * CELL.height;
   return [
-    `<text${kind} y="${y}" textLength="${width}" lengthAdjust="spacingAndGlyphs" xml:space="preserve">${escaped(text)}</text>`,
+    `<text${kind} x="${EDGE}" y="${y}" textLength="${width}" lengthAdjust="spacingAndGlyphs" xml:space="preserve">${escaped(text)}</text>`,
   ];
 }
 
