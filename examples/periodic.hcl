@@ -1,4 +1,4 @@
-# A job by the clock. A run that still goes on when the next one is due is not disturbed (prohibit_overlap).
+# A job by the clock. If a run has not ended when the next one is due, that one is left out (prohibit_overlap).
 #
 #   nomad job run -var image=/var/lib/machines/busybox periodic.hcl
 #   nomad job periodic force periodic      # now, without waiting for the clock

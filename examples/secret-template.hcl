@@ -1,5 +1,5 @@
 # A secret from Nomad's variables, as a file in /secrets, which is memory that only the task can read. When the variable changes, Nomad writes
-# the file again and runs a program in the container: the task itself goes on.
+# the file again and runs a program in the container: the task itself keeps running.
 #
 #   nomad var put nomad/jobs/secret-template password=first
 #   nomad job run -var image=/var/lib/machines/busybox secret-template.hcl

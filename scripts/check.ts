@@ -12,11 +12,13 @@ import { driverBinary, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
 import { arm64Emulator } from "../tools/images/arm64";
 import { bareHostImage } from "../tools/images/bare-hosts";
+import { browserTree } from "../tools/images/browser";
 import { imageCorpus } from "../tools/images/corpus";
 import { hostSuites } from "../tools/images/host-tree";
 import { busyboxImage, debianImage, diskImage, hostImage } from "../tools/images/images";
 import { podmanImage } from "../tools/images/podman";
 import { programImages } from "../tools/images/programs";
+import { sshImage } from "../tools/images/ssh";
 import { systemTrees } from "../tools/images/trees";
 import { vmImage } from "../tools/images/vm";
 import { openPrivateView } from "../tools/machines/private-view";
@@ -25,7 +27,7 @@ import type { TestMachine } from "../tools/machines/test-machine";
 import { startVm } from "../tools/machines/vm";
 import { actionlint } from "../tools/setup/actionlint";
 import { conformanceTests, nomadAgent, wireClient } from "../tools/setup/nomad";
-import { promtool } from "../tools/setup/promtool";
+import { promtool } from "../tools/setup/prometheus";
 import { installGenerator } from "../tools/site/packages";
 import { type Group, groupsOf, suiteOf } from "./check/groups";
 import { inLanes } from "./check/lanes";
@@ -149,10 +151,14 @@ async function images(chosen: readonly Level[]): Promise<void> {
   if (upgradeTests.some(runs)) await previousDrivers(say);
   if (runs("test/build/arm64.test.ts")) await arm64Emulator(say);
   if (runs("test/install/bare-hosts.test.ts")) await bareHosts();
-  if (runs("test/build/site.test.ts")) await installGenerator();
+  if (runs("test/build/site.test.ts")) {
+    await installGenerator();
+    await browserTree(say);
+  }
   if (chosen.some(({ paths }) => paths.includes("test/programs"))) {
     await programImages(say);
     await podmanImage(say);
+    await sshImage(say);
     await imageCorpus(say);
     await systemTrees(say);
   }

@@ -1,11 +1,12 @@
 /** `bun run site [--out DIR]`: the documentation as a static site, dist/site by default. A link that leads nowhere is an error. */
 
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { distDir, projectRoot } from "../tools/build/project";
 import { run } from "../tools/command";
-import { generatorDir, installGenerator } from "../tools/site/packages";
+import { withDiagrams } from "../tools/site/diagrams";
+import { diagramRenderer, generatorDir, installGenerator } from "../tools/site/packages";
 import { anchorOf, examplePage, navigation, pageOf, withSiteLinks } from "../tools/site/pages";
 
 const { values } = parseArgs({ options: { out: { type: "string" } } });
@@ -29,16 +30,22 @@ async function writeSource(): Promise<void> {
   const names = await files();
   const pages = new Set(names);
   const titles = new Map<string, string>();
+  const draw = await diagramRenderer();
   for (const name of names) {
     const text = await readFile(join(projectRoot, name), "utf8");
     const title = /^# (.*)$/m.exec(text)?.[1];
     const own = /^docs\/(.*)\.md$/.exec(name)?.[1];
     if (own !== undefined) titles.set(own, title ?? own);
-    const page = name.endsWith(".hcl")
-      ? examplePage(name.replace("examples/", ""), text)
-      : withSiteLinks(text, name, pages);
-    await write(join(source, pageOf(name)), page);
+    const page = join(source, pageOf(name));
+    if (name.endsWith(".hcl")) {
+      await write(page, examplePage(basename(name), text));
+      continue;
+    }
+    const drawn = withDiagrams(text, basename(name, ".md"), draw);
+    for (const picture of drawn.pictures) await write(join(dirname(page), picture.name), picture.svg);
+    await write(page, withSiteLinks(drawn.text, name, pages));
   }
+  await cp(join(projectRoot, "docs/assets"), join(source, "docs/assets"), { recursive: true });
   const config = {
     title: "nomad-driver-nspawn",
     description: "A HashiCorp Nomad task driver for systemd-nspawn containers",

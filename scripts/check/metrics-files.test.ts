@@ -8,7 +8,7 @@ import { METRICS, type Metric } from "../../src/telemetry/metrics";
 import { MetricRegistry } from "../../src/telemetry/registry";
 import { projectRoot } from "../../tools/build/project";
 import { attempt } from "../../tools/command";
-import { promtool } from "../../tools/setup/promtool";
+import { promtool } from "../../tools/setup/prometheus";
 
 const page = readFileSync(join(projectRoot, "docs/metrics.md"), "utf8");
 const rules = readFileSync(join(projectRoot, "contrib/prometheus/rules.yml"), "utf8");
@@ -98,7 +98,7 @@ describe("promtool", () => {
   let program = "";
   beforeAll(async () => {
     program = await promtool();
-  });
+  }, 180_000);
 
   test("accepts the rules", async () => {
     const { code, stdout, stderr } = await attempt([program, "check", "rules", "contrib/prometheus/rules.yml"], {

@@ -3,6 +3,7 @@ import { encode } from "@msgpack/msgpack";
 import { optionsPage } from "./docs";
 import { type Json, pluginJsonSchema, taskJsonSchema } from "./json-schema";
 import { pluginOptions } from "./plugin/options";
+import { firstRelease, newOptions } from "./since";
 import { decodeTaskConfig } from "./task/decode";
 import { writableOptions } from "./task/options";
 
@@ -17,6 +18,20 @@ test("the page has a heading for every option, links to each, and a row for the 
     expect(page).toMatch(new RegExp(`\\[\`${name}\`\\]\\(#${name}(-1)?\\)`));
   }
   for (const name of ["gc.image_delay", "auth.password"]) expect(page).toContain(`\n| \`${name}\` |`);
+});
+
+test("the page has the release of each option, of the task's and of the plugin's with the same name", () => {
+  const page = optionsPage();
+  expect(page).toContain("\n#### `image`\n\nstring; **required**; a directory");
+  expect(page).toMatch(/\n#### `boot`\n\nbool; .*; since 0\.1\.0\n/);
+  expect(page).toMatch(/\n#### `cap_add`\n\n.*; since 0\.2\.0\n/);
+  const known = { ...writableOptions, ...pluginOptions };
+  for (const of of ["task", "plugin"] as const) {
+    for (const names of newOptions(of).values())
+      expect(names.filter((name) => !Object.hasOwn(known, name))).toEqual([]);
+  }
+  expect(firstRelease("task", "volumes")).toBe("0.2.0");
+  expect(firstRelease("plugin", "volumes")).toBe("0.1.0");
 });
 
 describe("JSON Schema", () => {

@@ -1,5 +1,6 @@
 import { type AnyOption, allowedText, defaultOf, type HclType, isRequired, type OptionTable } from "./option";
 import { pluginOptions } from "./plugin/options";
+import { firstRelease } from "./since";
 import { taskOptionGroups } from "./task/options";
 
 /** The whole reference of options, in Markdown: a heading for each option, so that it can be linked to. */
@@ -32,7 +33,7 @@ function anchor(name: string, options: OptionTable): string {
 function entries(options: OptionTable): string[] {
   return Object.entries(options).flatMap(([name, row]) => [
     `#### \`${name}\``,
-    facts(row),
+    `${facts(row)}; ${sinceText(name, options)}`,
     meaning(row),
     ...(row.type.kind === "block" ? [members(row.type.options, `${name}.`)] : []),
     ...(row.example === undefined ? [] : [["```hcl", "config {", indented(row.example), "}", "```"].join("\n")]),
@@ -49,6 +50,12 @@ function facts(row: AnyOption): string {
     ...(needs === undefined ? [] : [`needs systemd-nspawn ${needs}`]),
   ];
   return texts.join("; ");
+}
+
+/** The release that had the option first. */
+function sinceText(name: string, options: OptionTable): string {
+  const release = firstRelease(options === pluginOptions ? "plugin" : "task", name);
+  return release === undefined ? "not in a release yet" : `since ${release}`;
 }
 
 /** The options of a block, as a table. */

@@ -1,6 +1,7 @@
 /**
  * docs/install.md to the letter: its commands, in order, on hosts with nothing but Debian's smallest system, the files of a release and
- * the program nomad. On Debian 13 also the package, and the ways in which an agent finds what it has installed.
+ * the program nomad. On Debian 13 also the package, and the ways in which an agent finds what it has installed. The recording in the README is
+ * made of the run on Debian 13 (scripts/recording.ts), and compared with it here.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
@@ -15,6 +16,8 @@ import { bareHostImage, hasBareHost } from "../../tools/images/bare-hosts";
 import { hostSuites } from "../../tools/images/host-tree";
 import { debianImage } from "../../tools/images/images";
 import { startTestHost, type TestHost } from "../../tools/machines/test-host";
+import { parseCast, RECORDING, stepsIn } from "../../tools/recording/cast";
+import { linesOf, type Step, steadyPart, stepsOf, type TimedLine } from "../../tools/recording/transcript";
 import { signSums, writeSums, writeTarball } from "../../tools/release/artifacts";
 import { writeDeb } from "../../tools/release/packages";
 import { nomadAgent } from "../../tools/setup/nomad";
@@ -28,12 +31,21 @@ const LIMIT = 300;
 interface Block {
   readonly text: string;
   readonly needs: string | undefined;
+  /** The heading above it. */
+  readonly section: string;
 }
 
 /** The shell blocks of a page; ```sh needs=internet marks one that the test replaces. */
 function shellBlocks(page: string): readonly Block[] {
-  return [...page.matchAll(/^```sh(?: needs=(\w+))?\n(.*?)^```$/gms)].map(([, needs, text = ""]) => ({ text, needs }));
+  return page.split(/^## /m).flatMap((part) => {
+    const section = part.split("\n")[0] ?? "";
+    const blocks = [...part.matchAll(/^```sh(?: needs=(\w+))?\n(.*?)^```$/gms)];
+    return blocks.map(([, needs, text = ""]) => ({ text, needs, section }));
+  });
 }
+
+/** What the recording shows. */
+const RECORDED = ["Install", "Configure the agent", "Run a job"];
 
 /** The files of a release, signed with a throw-away key whose public part is beside them. */
 let release = "";
@@ -86,16 +98,43 @@ class BareHost implements AsyncDisposable {
     return stdout;
   }
 
+  /** Runs shell commands likewise; returns what they print, with the commands, each line with its time. */
+  async watch(text: string): Promise<readonly TimedLine[]> {
+    const pieces: TimedLine[] = [];
+    const decoder = new TextDecoder();
+    // The shell's first line goes to another stream.
+    const output = (bytes: Uint8Array, from: string) => {
+      if (from !== "stdout") return;
+      pieces.push({ at: performance.now() / 1000, text: decoder.decode(bytes, { stream: true }) });
+    };
+    this.#steps += 1;
+    const name = `step-${this.#steps}.sh`;
+    await writeFile(join(this.#host.share.outside, "release", name), `exec 2>&1\n${text}`);
+    const { code } = await this.#host.exec(["sh", "-euv", name], { cwd: this.#directory, output });
+    const printed = linesOf(pieces);
+    const shown = printed.map((line) => line.text).join("\n");
+    expect({ text, code, output: code === 0 ? "" : shown }).toEqual({ text, code: 0, output: "" });
+    return printed;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#host.stop();
   }
 }
 
-/** Follows the page; returns what was printed, and the seconds until the job ran. */
-async function follow(host: BareHost, blocks: readonly Block[]): Promise<{ output: string; seconds: number }> {
+/** What came of following the page. */
+interface Followed {
+  readonly output: string;
+  /** Until the job ran. */
+  readonly seconds: number;
+  readonly recorded: readonly Step[];
+}
+
+async function follow(host: BareHost, blocks: readonly Block[]): Promise<Followed> {
   const outputs: string[] = [];
+  const recorded: Step[] = [];
   let [seconds, spent] = [0, 0];
-  for (const { text, needs } of blocks) {
+  for (const { text, needs, section } of blocks) {
     const start = performance.now();
     // What the page downloads comes from the cache of test images; and a key is imported once, as the page says.
     if (needs === "internet") {
@@ -104,11 +143,21 @@ async function follow(host: BareHost, blocks: readonly Block[]): Promise<{ outpu
       continue;
     }
     if (text.startsWith("gpg --verify")) await host.run("gpg --batch --quiet --import key.asc");
-    outputs.push(await host.run(text));
+    const printed = await host.watch(text);
+    outputs.push(...printed.map((line) => line.text));
+    if (RECORDED.includes(section)) recorded.push(...stepsOf(text, printed));
     spent += performance.now() - start;
     if (text.includes("nomad job run")) seconds = spent / 1000;
   }
-  return { output: outputs.join("\n"), seconds };
+  return { output: outputs.join("\n"), seconds, recorded };
+}
+
+/** The recording shows this run's commands and results; scripts/recording.ts wants the run itself, to make another. */
+async function compareRecording(steps: readonly Step[]): Promise<void> {
+  const wanted = process.env["NSPAWN_RECORDING"];
+  if (wanted !== undefined) return writeFile(wanted, JSON.stringify(steps));
+  const shown = stepsIn(parseCast(await readFile(join(projectRoot, RECORDING.cast), "utf8")));
+  expect(steps.map(steadyPart)).toEqual(shown.map(steadyPart));
 }
 
 describe.each(hostSuites)("on a bare %s", (suite) => {
@@ -118,11 +167,12 @@ describe.each(hostSuites)("on a bare %s", (suite) => {
       await using host = await BareHost.boot(suite);
       const blocks = shellBlocks(await readFile(join(projectRoot, "docs/install.md"), "utf8"));
       expect(blocks.length).toBeGreaterThan(8);
-      const { output, seconds } = await follow(host, blocks);
+      const { output, seconds, recorded } = await follow(host, blocks);
       expect(output).toContain(`${NAME}.tar.xz: OK`);
       expect(output).toMatch(/^systemd$/m);
       console.log(`${suite}: the first job ran ${seconds.toFixed(1)} s after the first command`);
       expect(seconds).toBeLessThan(LIMIT);
+      if (suite === "trixie") await compareRecording(recorded);
       expect(await host.run("ls /opt/nomad/plugins /var/lib/nomad-driver-nspawn 2>&1 || :")).not.toContain("nspawn\n");
     },
     600_000,

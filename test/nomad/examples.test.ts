@@ -43,7 +43,13 @@ async function stopped(id: string, allocId: string, task: string) {
 test("every example job is run by a test, and listed in the directory's README", async () => {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".hcl") && name !== "agent.hcl");
   const own = ["examples", "images", "job-examples", "network"].map((name) => `${name}.test.ts`);
-  const files = [...own, "../programs/podman.test.ts", "../programs/programs.test.ts"];
+  const files = [
+    ...own,
+    "../programs/podman.test.ts",
+    "../programs/programs.test.ts",
+    "../programs/ssh.test.ts",
+    "../vm/verity.test.ts",
+  ];
   const texts = await Promise.all(files.map((file) => readFile(join(import.meta.dir, file), "utf8")));
   const run = (name: string) => texts.some((text) => text.includes(`job("${name}")`) || text.includes(`/${name}"`));
   expect(names.filter((name) => !run(name))).toEqual([]);

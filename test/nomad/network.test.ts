@@ -5,6 +5,7 @@ import { attempt, run } from "../../tools/command";
 import { busyboxImage, debianImage } from "../../tools/images/images";
 import { addNeighbour, type Neighbour, ownAddresses } from "../support/neighbour";
 import { allocExec } from "./harness/alloc-exec";
+import type { Allocation } from "./harness/api";
 import { killPlugin, restartAgent } from "./harness/disturbances";
 import { eventTexts, type RunningJob, runJob, taskState, untilRunning } from "./harness/jobs";
 import { type Nomad, startNomad } from "./harness/nomad";
@@ -177,6 +178,35 @@ test("a network of CNI, with both families", async () => {
   }
   await nomad.api.stopJob(running.id);
 }, 120_000);
+
+test("mesh-pair.hcl: a service reaches the other through both sidecars", async () => {
+  const { id } = await started(job("mesh-pair.hcl"), "busybox");
+  const known = (found: readonly Allocation[]) => found.length === 2 && found.every(({ TaskStates }) => TaskStates);
+  const placed = await nomad.api.allocations(id, known, 60_000);
+  const allocId = placed.find((each) => taskState(each, "reader"))?.ID ?? "";
+  await untilRunning(nomad.api, allocId, "reader", 60_000);
+  await nomad.api.logsUntil(allocId, "reader", "From one sidecar to the other.\n", "stdout", 60_000);
+  await nomad.api.stopJob(id);
+}, 180_000);
+
+// On macvlan containers run in the virtual machine (test/vm/lan.test.ts): the kernel of a test host may have none.
+test("lan.hcl has its address on the operator's bridge", async () => {
+  await using _bridge = await lanBridge("198.51.101.1/24");
+  const variables = { network: "bridge:br-lan", address: "198.51.101.20/24", image: join(images, "busybox") };
+  const { id, allocId } = await runJob(nomad.api, await job("lan.hcl"), variables);
+  await untilRunning(nomad.api, allocId, "httpd", 60_000);
+  expect(await page(here, "http://198.51.101.20/")).toBe("From an address of the network.\n");
+  await nomad.api.stopJob(id);
+  await nomad.api.allocations(id, (all) => all.every(({ ClientStatus }) => ClientStatus !== "running"), 30_000);
+}, 120_000);
+
+/** A bridge as an operator makes it. */
+async function lanBridge(address: string): Promise<AsyncDisposable> {
+  await run(["ip", "link", "add", "br-lan", "type", "bridge"]);
+  await run(["ip", "address", "add", address, "dev", "br-lan"]);
+  await run(["ip", "link", "set", "br-lan", "up"]);
+  return { [Symbol.asyncDispose]: async () => void (await attempt(["ip", "link", "delete", "br-lan"])) };
+}
 
 test("network-zone.hcl runs two booted containers that reach each other", async () => {
   const running = await started(job("network-zone.hcl"), "debian");

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { programImages } from "../../tools/images/programs";
 import { allocExec } from "../nomad/harness/alloc-exec";
 import type { Allocation } from "../nomad/harness/api";
+import { deploymentOf, promote } from "../nomad/harness/deployments";
 import { eventTexts, runJob, taskState, untilDead, untilRunning } from "../nomad/harness/jobs";
 import { type Nomad, startNomad } from "../nomad/harness/nomad";
 import { publishedPort } from "../nomad/harness/pages";
@@ -122,6 +123,23 @@ test("Redis: writes into its volume", async () => {
   expect(await answer(id, ["/usr/bin/redis-cli", "save"])).toBe("OK\n");
   expect(await answer(id, ["/bin/ls", "/data"])).toBe("dump.rdb\n");
   await stop(id, "redis");
+}, 240_000);
+
+test("nginx, as the example job has it: a new version beside the old one, and in its place when it is promoted", async () => {
+  const text = await readFile(resolve(import.meta.dir, "../../examples/nginx.hcl"), "utf8");
+  const image = `oci:${layout}:nginx`;
+  const { id, allocId: old } = await runJob(nomad.api, text, { image });
+  await deploymentOf(nomad.api, id, 0, (status) => status === "successful");
+  await nomad.api.registerJob(await nomad.api.parseJob(text, { image, text: "the new page" }));
+  const next = await deploymentOf(nomad.api, id, 1);
+  const isNew = ({ ID }: Allocation) => ID !== old;
+  const canary = (await nomad.api.allocations(id, (found) => found.some(isNew))).find(isNew)?.ID ?? "";
+  await nomad.api.services("nginx", (found) => found.length === 2, 60_000);
+  expect([await page(old), await page(canary)]).toEqual(["the old page", "the new page"]);
+  await promote(nomad.api, next);
+  await untilDead(nomad.api, old, "nginx", 60_000);
+  expect(await page(canary)).toBe("the new page");
+  await stop(canary, id, "nginx");
 }, 240_000);
 
 test("nginx: a low port, and a log in /dev/stdout", async () => {

@@ -10,11 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encode } from "@msgpack/msgpack";
 import { type TaskHandle, TaskState } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { newOptions } from "../../src/config/since";
 import { becomesTrue } from "../../src/lib/deadline";
 import { decodeMsgpack } from "../../src/lib/msgpack";
 import { isRecord } from "../../src/lib/objects";
 import { previousDriver, releases } from "../../tools/build/previous";
 import { driverBinary } from "../../tools/build/project";
+import { run } from "../../tools/command";
 import { busyboxImage, debianImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { timeoutScale } from "../../tools/timeout-scale";
@@ -209,4 +211,17 @@ describe("what a later version may write", () => {
     await next.client.recoverTask({ ...handle, driverState: encode({ ...state, later: true }) });
     await useUp(next.client, { task, code: 7 }, "directory");
   });
+});
+
+test.each(["task", "plugin"] as const)("the reference has the release of each option of a %s", async (of) => {
+  const known = new Set<string>();
+  for (const [release, added] of newOptions(of)) {
+    const found = releases.find((each) => each === release);
+    if (found === undefined) throw new Error(`No release ${release}.`);
+    const { stdout } = await run([await previousDriver(found), "schema", of]);
+    for (const name of added) known.add(name);
+    const properties: unknown = JSON.parse(stdout).properties;
+    expect(isRecord(properties) ? Object.keys(properties).toSorted() : []).toEqual([...known].toSorted());
+  }
+  expect([...newOptions(of).keys()]).toEqual([...releases]);
 });

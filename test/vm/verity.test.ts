@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { tasksOf } from "../../src/cli/validate/job-file";
 import { run } from "../../tools/command";
 import { type Fixture, shell, useFixture } from "../protocol/fixture";
 
@@ -53,6 +54,12 @@ async function withOneByte(file: string, at: (bytes: Buffer) => number): Promise
 
 test("an image with the right root hash runs, with hashes in a file of their own", async () => {
   expect(await finished(data, { root_hash: hash, verity_data: hashes })).toMatchObject({ code: 0, stdout: MARK });
+}, 120_000);
+
+test("so does the example job", async () => {
+  const text = await readFile(join(import.meta.dir, "../../examples/sealed-image.hcl"), "utf8");
+  const [task] = tasksOf(text, { image: data, hashes, root_hash: hash });
+  expect(await bench.finished({ config: { ...task?.config } })).toMatchObject({ code: 0, stdout: MARK });
 }, 120_000);
 
 test("one with another root hash does not", async () => {

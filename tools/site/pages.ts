@@ -68,7 +68,7 @@ export interface NavigationItem {
 /** The order in which a reader needs the pages of docs/, by subject. */
 const CHAPTERS: readonly (readonly [subject: string, names: readonly string[]])[] = [
   ["Start here", ["install", "support"]],
-  ["Jobs", ["configuration", "images", "networking", "logging", "options"]],
+  ["Jobs", ["configuration", "images", "building-images", "networking", "logging", "options"]],
   ["Coming from elsewhere", ["migration", "upgrading-from-the-go-driver", "parity"]],
   [
     "Operations",
