@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ProcessTable } from "../linux/proc";
 import { type PayloadMode, WRAPPER } from "./payload";
-import { findLeader, findPayload, findStartedPayload, signalPayload } from "./processes";
+import { ContainerSearch, findLeader, findPayload, findStartedPayload, signalPayload } from "./processes";
 
 /** [pid, parent, PIDs from outside in, program, name and arguments, state] */
 type Row = readonly [number, number, readonly number[], string, string?];
@@ -107,6 +107,29 @@ describe("from systemd-nspawn to the payload", () => {
   test("the identity carries the start time", () => {
     expect(findLeader(100, table([nspawn, leader(100)]))).toEqual({ pid: 102, startTime: 1020 });
   });
+});
+
+test("a repeated search notices the exec, and looks at the program of a copy only sometimes", () => {
+  let payload = leader(100, "nspawn");
+  const processes = () => table([nspawn, payload]);
+  let looks = 0;
+  const search = new ContainerSearch(100, "pid1", {
+    ...processes(),
+    program: (pid) => {
+      if (pid === 102) looks += 1;
+      return processes().program(pid);
+    },
+    arguments: (pid) => processes().arguments(pid),
+  });
+  for (let times = 0; times < 8; times += 1) expect(search.started()).toBeUndefined();
+  expect(looks).toBe(3);
+  payload = leader(100, "app app --serve");
+  expect(search.started()?.pid).toBe(102);
+  // The same arguments, but another program.
+  payload = leader(100, "nspawn");
+  search.started();
+  payload = leader(100, "app");
+  expect([1, 2, 3, 4].map(() => search.started()?.pid)).toContain(102);
 });
 
 test("the wait for a process without a container has a deadline and ends with an error message", async () => {

@@ -24,6 +24,8 @@ const PACE = {
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** Of so many polls, one looks whether systemd-nspawn still runs. */
 const CHECK_MAIN = 4;
+/** Of so many looks at a copy of systemd-nspawn, one looks at its program too. */
+const CHECK_PROGRAM = 4;
 
 /**
  * The container's PID 1: below systemd-nspawn, the process that is PID 1 of a PID namespace one level further in. While
@@ -93,6 +95,8 @@ export class ContainerSearch {
   #mainArguments: string | undefined;
   #leader: ProcessIdentity | undefined;
   #payload: ProcessIdentity | undefined;
+  #wasCopy = false;
+  #looks = 0;
 
   constructor(
     private readonly mainPid: number,
@@ -117,7 +121,16 @@ export class ContainerSearch {
   started(): ProcessIdentity | undefined {
     const payload = this.payload();
     if (payload === undefined) return undefined;
-    return this.isCopy(payload.pid) || this.isWrapper(payload.pid) || this.#isAtExec(payload.pid) ? undefined : payload;
+    const { pid } = payload;
+    return this.#isStillCopy(pid) || this.isWrapper(pid) || this.#isAtExec(pid) ? undefined : payload;
+  }
+
+  /** As isCopy(), for a look that is repeated: as long as the arguments are those of systemd-nspawn, the program is looked at only sometimes. */
+  #isStillCopy(pid: number): boolean {
+    this.#looks += 1;
+    const shortly = this.#wasCopy && this.#looks % CHECK_PROGRAM !== 0;
+    this.#wasCopy = (shortly && this.table.arguments(pid) === this.#mainArguments) || this.isCopy(pid);
+    return this.#wasCopy;
   }
 
   /** Whether a process is within execve(2): it has its new program already, and no arguments yet (create_elf_tables() of the kernel). */

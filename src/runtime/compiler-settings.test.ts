@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { missingSettings } from "./compiler-settings";
 
 test.each([
-  [{}, 2],
-  [{ PATH: "/usr/bin", BUN_OPTIONS: "--smol" }, 2],
+  [{}, 4],
+  [{ PATH: "/usr/bin", BUN_OPTIONS: "--smol" }, 4],
   [{ BUN_JSC_thresholdForOptimizeAfterWarmUp: "20000" }, 0],
   [{ BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "1000" }, 0],
 ])("the environment %j lacks %d settings", (environment, count) => {

@@ -1,11 +1,13 @@
 import { executeAgain } from "../linux/execute";
 
 /**
- * How often a function has to run before the runtime compiles it a second time, with optimizations: its default, 1000, is reached by what
- * the first hundred starts of tasks use, and compiling that costs more than it saves (docs/performance.md). The runtime reads its settings
- * from the environment, before any JavaScript runs.
+ * How often a function has to run before the runtime compiles it, and before it compiles it a second time, with optimizations: its defaults,
+ * 500 and 1000, are reached by what the first hundred starts of tasks use, and compiling that costs more than it saves
+ * (docs/performance.md). The runtime reads its settings from the environment, before any JavaScript runs.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
+  BUN_JSC_thresholdForJITAfterWarmUp: "3000",
+  BUN_JSC_thresholdForJITSoon: "3000",
   BUN_JSC_thresholdForOptimizeAfterWarmUp: "20000",
   BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "20000",
 };

@@ -60,6 +60,8 @@ describe("the plugin", () => {
     const environment = await read("environ");
     expect(environment).toContain(own);
     expect(environment.filter((variable) => variable.startsWith("BUN_"))).toEqual([
+      "BUN_JSC_thresholdForJITAfterWarmUp=3000",
+      "BUN_JSC_thresholdForJITSoon=3000",
       "BUN_JSC_thresholdForOptimizeAfterWarmUp=20000",
       "BUN_JSC_thresholdForOptimizeAfterLongWarmUp=20000",
     ]);

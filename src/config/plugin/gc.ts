@@ -32,6 +32,6 @@ export const gcOptions = {
   container_delay: option({
     ...duration("5m", 0),
     meaning:
-      "How long the driver waits after its start for the agent to recover its tasks before it looks for dangling containers.",
+      "How long the driver waits for the agent to recover its tasks, from its start and from each recovered task on, before it looks for dangling containers.",
   }),
 };
