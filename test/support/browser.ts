@@ -153,7 +153,10 @@ async function openPage(connection: Connection): Promise<Omit<BrowserPage, typeo
     },
     type: async (text) => void (await call("Input.insertText", { text })),
     screenshot: async () => {
-      const { data } = v.parse(picture, await call("Page.captureScreenshot", { format: "jpeg", quality: 70 }));
+      const { data } = v.parse(
+        picture,
+        await call("Page.captureScreenshot", { format: "jpeg", quality: 70, optimizeForSpeed: true }),
+      );
       return Buffer.from(data, "base64");
     },
   };
