@@ -43,6 +43,8 @@ export async function startBrowser(): Promise<BrowserPage> {
   await using made = new AsyncDisposableStack();
   const child = Bun.spawn(
     [
+      // It ends with this process, also if that is killed.
+      ...["setpriv", "--pdeathsig", "KILL"],
       ...["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
       ...[`--root=${await browserTree()}`, "--mount-proc", BROWSER, ...arguments_],
     ],
