@@ -111,7 +111,7 @@ export const levels: readonly Level[] = [
   { name: "conformance", paths: ["test/conformance"], place: "host", seconds: 18 },
   { name: "registry", paths: ["test/registry"], place: "host", seconds: 113 },
   { name: "host", paths: ["test/host"], place: "host", seconds: 143 },
-  { name: "nomad", paths: ["test/nomad", "test/programs"], place: "host", host: "with agents", seconds: 285 },
+  { name: "nomad", paths: ["test/nomad", "test/programs"], place: "host", host: "with agents", seconds: 320 },
   {
     ...{ name: "bookworm", paths: everySystemd, without: independentOfSystemd },
     ...{ place: "host", suite: "bookworm", seconds: 240 },

@@ -22,7 +22,8 @@ afterAll(() => site[Symbol.asyncDispose]());
 const decoded = (text: string) => text.replaceAll("&amp;", "&").replaceAll("&quot;", '"');
 
 test("has a page for each document and each example", async () => {
-  const docs = (await readdir(join(projectRoot, "docs"))).map((name) => `/docs/${name.replace(/\.md$/, ".html")}`);
+  const texts = (await readdir(join(projectRoot, "docs"))).filter((name) => name.endsWith(".md"));
+  const docs = texts.map((name) => `/docs/${name.replace(/\.md$/, ".html")}`);
   const examples = (await readdir(join(projectRoot, "examples"))).filter((name) => name.endsWith(".hcl"));
   const wanted = [...docs, ...examples.map((name) => `/examples/${name.replace(/\.hcl$/, ".html")}`)];
   expect([...wanted, "/index.html", "/CHANGELOG.html"].filter((name) => !pages.has(name))).toEqual([]);

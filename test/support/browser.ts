@@ -43,6 +43,8 @@ export async function startBrowser(): Promise<BrowserPage> {
   await using made = new AsyncDisposableStack();
   const child = Bun.spawn(
     [
+      // It ends with this process, also if that is killed.
+      ...["setpriv", "--pdeathsig", "KILL"],
       ...["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
       ...[`--root=${await browserTree()}`, "--mount-proc", BROWSER, ...arguments_],
     ],
@@ -153,7 +155,10 @@ async function openPage(connection: Connection): Promise<Omit<BrowserPage, typeo
     },
     type: async (text) => void (await call("Input.insertText", { text })),
     screenshot: async () => {
-      const { data } = v.parse(picture, await call("Page.captureScreenshot", { format: "jpeg", quality: 70 }));
+      const { data } = v.parse(
+        picture,
+        await call("Page.captureScreenshot", { format: "jpeg", quality: 70, optimizeForSpeed: true }),
+      );
       return Buffer.from(data, "base64");
     },
   };

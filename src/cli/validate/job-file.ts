@@ -48,9 +48,11 @@ function hclTasks(file: Body, variables: Readonly<Record<string, string>>): JobT
     const inGroups = blocksOf(job, "group").flatMap((group) => {
       const labels = blocksOf(group, "network").flatMap((network) => blocksOf(network, "port").map(labelOf));
       const ports = blocksOf(group, "dynamic").length > 0 ? undefined : labels;
-      return blocksOf(group, "task").map((task) =>
-        hclTask(task, { job: jobName, group: labelOf(group), ports }, scope),
-      );
+      const place = { job: jobName, group: labelOf(group), ports };
+      return [
+        ...blocksOf(group, "task").map((task) => hclTask(task, place, scope)),
+        ...sidecarsOf(group, scope).map(([name, task]) => hclTask(task, place, scope, name)),
+      ];
     });
     const alone = blocksOf(job, "task").map((task) =>
       hclTask(task, { job: jobName, group: labelOf(task), ports: undefined }, scope),
@@ -59,10 +61,28 @@ function hclTasks(file: Body, variables: Readonly<Record<string, string>>): JobT
   });
 }
 
+/** The sidecar_task blocks of a group that name a driver, with the names that Nomad gives these tasks ("connect-proxy-SERVICE"). */
+function sidecarsOf(group: Block, scope: Scope): readonly (readonly [name: string, block: Block])[] {
+  return blocksOf(group, "service").flatMap((service) => {
+    const own = service.body.attributes.find(({ name }) => name === "name");
+    const value = own === undefined ? undefined : evaluate(own.value, scope).value;
+    const name = `connect-proxy-${typeof value === "string" ? value : group.labels[0]}`;
+    const sidecars = blocksOf(service, "connect").flatMap((connect) => blocksOf(connect, "sidecar_task"));
+    return sidecars
+      .filter(({ body }) => body.attributes.some((attribute) => attribute.name === "driver"))
+      .map((block) => [name, block] as const);
+  });
+}
+
 const labelOf = ({ labels }: Block): string => labels[0] ?? "";
 const blocksOf = ({ body }: Block, type: string): Block[] => body.blocks.filter((block) => block.type === type);
 
-function hclTask(block: Block, place: Pick<JobTask, "job" | "group" | "ports">, scope: Scope): JobTask {
+function hclTask(
+  block: Block,
+  place: Pick<JobTask, "job" | "group" | "ports">,
+  scope: Scope,
+  taskName = labelOf(block),
+): JobTask {
   const driver = block.body.attributes.find(({ name }) => name === "driver");
   const configs = blocksOf(block, "config");
   const body: Body = {
@@ -80,7 +100,7 @@ function hclTask(block: Block, place: Pick<JobTask, "job" | "group" | "ports">, 
   const name = driver === undefined ? undefined : evaluate(driver.value, scope).value;
   return {
     ...place,
-    task: labelOf(block),
+    task: taskName,
     driver: typeof name === "string" ? name : "",
     driverLine: driver?.line ?? block.line,
     config: bodyValue(plain, scope),

@@ -150,6 +150,32 @@ describe("JSON", () => {
   });
 });
 
+test("a sidecar_task that names a driver is a task", () => {
+  const sidecar = (driver: string) => `job "j" {
+  group "g" {
+    service {
+      name = "api"
+      connect {
+        sidecar_service {}
+        sidecar_task {
+${driver}
+          config {
+            image = "docker.io/envoyproxy/envoy:v1"
+            speed = 3
+          }
+        }
+      }
+    }
+  }
+}
+`;
+  const [found] = reports(sidecar('driver = "nspawn"'));
+  expect(found?.task).toMatchObject({ job: "j", group: "g", task: "connect-proxy-api" });
+  expect(found?.problems).toMatchObject([{ line: 11, option: "speed" }]);
+  // Nomad's own default is the Docker driver, with a config of its own.
+  expect(reports(sidecar(""))).toEqual([]);
+});
+
 test("every example job is right", () => {
   const directory = join(import.meta.dir, "../../../examples");
   for (const name of readdirSync(directory)) {
