@@ -4,6 +4,7 @@
  */
 
 import { readdir, readFile } from "node:fs/promises";
+import { becomesTrue } from "../src/lib/deadline";
 import type { Allocation } from "../test/nomad/harness/api";
 import { killPlugin, restartAgent } from "../test/nomad/harness/disturbances";
 import { type Nomad, startNomad } from "../test/nomad/harness/nomad";
@@ -18,6 +19,10 @@ const TASKS_PER_JOB = 5;
 const PAUSE = { shortest: 15_000, longest: 45_000 };
 /** How long the tasks of a job may take to start or to end while the agent is restarted. */
 const JOB_MS = 240_000;
+
+/** Has an entry for each container, also for dangling ones. */
+const OWNERS = "/run/nomad-driver-nspawn/owners";
+const RECONCILED = { firstMs: 500, longestMs: 2000, timeoutMs: 120_000 };
 
 const running = "trap 'exit 0' TERM; echo up; while :; do sleep 0.2; done";
 /** What a job runs, its own exit code, and whether it runs until it is stopped. */
@@ -122,6 +127,8 @@ async function main(): Promise<void> {
     );
     const [tasks, disturbances] = await Promise.all([workUntil(nomad, image, end), disturbUntil(nomad, end)]);
     clearInterval(timer);
+    // What a plugin that was killed left, the next one removes when its agent has had time to recover its tasks.
+    await becomesTrue(async () => (await readdir(OWNERS).catch(() => [])).length === 0, RECONCILED);
     lines.push(
       `${tasks} tasks in ${minutes} minutes; ${[...disturbances].map(([name, times]) => `${name}: ${times}`).join(", ")}`,
     );
