@@ -1,3 +1,4 @@
+import { type CdiHook, workOf } from "./hooks";
 import type { CdiFile } from "./read";
 import { type CdiEdits, type CdiSpec, parseCdiName } from "./spec";
 
@@ -91,11 +92,7 @@ function absence(files: readonly CdiFile[]): string {
 /** What of a selection the driver does not do, as sentences for the job's author. */
 export function cdiNotes({ edits }: CdiSelection): readonly string[] {
   return edits.flatMap(({ subject, edits: { hooks, netDevices, intelRdt, mounts } }) => [
-    ...(hooks.length === 0
-      ? []
-      : [
-          `${subject} has hooks, which the driver does not run: ${[...new Set(hooks.map(({ hookName, path }) => `${hookName} ${path}`))].join(", ")}. What they would change in the container, such as links to libraries or the cache of the dynamic linker, has to be in the image, or made by the command, for libraries with "ldconfig" (docs/configuration.md).`,
-        ]),
+    ...unknownHooks(subject, hooks),
     ...(netDevices.length === 0
       ? []
       : [`${subject} has network devices, which the driver does not move: use network_interface.`]),
@@ -111,4 +108,13 @@ export function cdiNotes({ edits }: CdiSelection): readonly string[] {
           `${subject} has a mount of the type ${type} at ${containerPath}, which the driver does not make.`,
       ),
   ]);
+}
+
+function unknownHooks(subject: string, hooks: readonly CdiHook[]): readonly string[] {
+  const unknown = hooks.filter((hook) => workOf(hook) === undefined);
+  if (unknown.length === 0) return [];
+  const names = new Set(unknown.map(({ hookName, path, args }) => [hookName, path, ...args.slice(1, 2)].join(" ")));
+  return [
+    `${subject} has hooks, which the driver does not run: ${[...names].join(", ")}. What they would change in the container has to be in the image, or made by the command (docs/configuration.md).`,
+  ];
 }

@@ -37,7 +37,7 @@ const edits = v.object({
       options: list(v.string()),
     }),
   ),
-  hooks: list(v.object({ hookName: v.string(), path: absolute })),
+  hooks: list(v.object({ hookName: v.string(), path: absolute, args: list(v.string()) })),
   additionalGids: list(number),
   netDevices: list(v.unknown()),
   intelRdt: v.optional(v.unknown()),

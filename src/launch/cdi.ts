@@ -1,7 +1,8 @@
 import { realpath } from "node:fs/promises";
 import type { TaskConfig } from "../../gen/hashicorp/nomad/plugins/drivers/proto/driver_pb";
+import { workOf } from "../cdi/hooks";
 import { type CdiFile, readCdiFiles } from "../cdi/read";
-import { cdiNotes, hasKind, selectCdi } from "../cdi/select";
+import { type CdiSelection, cdiNotes, hasKind, selectCdi } from "../cdi/select";
 import { parseCdiName } from "../cdi/spec";
 import type { DeviceNode } from "../config/mounts";
 import type { PluginOptions } from "../config/plugin/options";
@@ -9,6 +10,7 @@ import { checkDevice } from "../config/policy";
 import type { TaskOptions } from "../config/task/options";
 import { ConfigError } from "../lib/errors";
 import type { JobSettings } from "../rootfs/image-defaults";
+import { linkedLibraries } from "./cdi-libraries";
 import type { MountRequest } from "./mount-ownership";
 
 /** What the CDI devices of a task add to its container. */
@@ -52,6 +54,7 @@ export async function plannedCdi(
     );
   }
   const edits = selection.edits.map(({ edits: each }) => each);
+  const { mounts, notes } = await plannedMounts(selection);
   const groups = [...new Set(edits.flatMap(({ additionalGids }) => additionalGids))].map(String);
   return {
     nodes: uniqueBy(
@@ -63,18 +66,12 @@ export async function plannedCdi(
       ),
       ({ device }) => device.container,
     ),
-    mounts: await Promise.all(
-      uniqueBy(
-        selection.edits.flatMap(({ subject, edits: { mounts } }) => mounts.map((mount) => ({ subject, ...mount }))),
-        ({ containerPath }) => containerPath,
-      )
-        .filter(({ type }) => type === "" || type === "bind" || type === "none")
-        .map(cdiMount),
-    ),
+    mounts,
     environment: Object.fromEntries(edits.flatMap(({ env }) => env.map(splitVariable))),
     groups: boot ? [] : groups,
     notes: [
       ...cdiNotes(selection),
+      ...notes,
       ...(known ? [] : [missingSpecification(gpus)]),
       ...(boot && groups.length > 0
         ? [
@@ -83,6 +80,18 @@ export async function plannedCdi(
         : []),
     ],
   };
+}
+
+/** The mounts of a selection, with those that its hooks come to. @throws ConfigError for a file that does not exist */
+async function plannedMounts({ edits }: CdiSelection): Promise<Pick<PlannedCdi, "mounts" | "notes">> {
+  const wanted = edits.flatMap(({ subject, edits: { mounts } }) => mounts.map((mount) => ({ subject, ...mount })));
+  const bound = uniqueBy(wanted, ({ containerPath }) => containerPath).filter(({ type }) =>
+    ["", "bind", "none"].includes(type),
+  );
+  const mounts = await Promise.all(bound.map(cdiMount));
+  const works = edits.flatMap(({ edits: { hooks } }) => hooks.flatMap((hook) => workOf(hook) ?? []));
+  const linked = linkedLibraries(mounts, works);
+  return { mounts: [...mounts, ...linked.mounts], notes: linked.notes };
 }
 
 /**

@@ -41,6 +41,17 @@ beforeAll(async () => {
           deviceNodes: [{ path: "/dev/dri/card0", hostPath: "/dev/null" }],
         },
       },
+      {
+        name: "hooks",
+        containerEdits: {
+          mounts: [{ hostPath: library, containerPath: `/usr/lib/${basename(library)}`, options: ["ro"] }],
+          hooks: [
+            nvidiaHook("create-symlinks", "--link", "libjansson.so.4::/usr/lib/libjansson.so"),
+            nvidiaHook("create-symlinks", "--link", "../libjansson.so::/usr/lib/driver/vendor.so"),
+            nvidiaHook("update-ldcache", "--folder", "/usr/lib"),
+          ],
+        },
+      },
       { name: "gone", containerEdits: { deviceNodes: [{ path: "/dev/no-such" }] } },
     ],
     containerEdits: {
@@ -69,6 +80,11 @@ afterAll(async () => {
   for (const path of [VENDOR, NVIDIA]) await rm(path, { force: true });
 });
 
+/** A hook as nvidia-ctk writes it; no program of that name is here. */
+function nvidiaHook(...words: readonly string[]) {
+  return { hookName: "createContainer", path: "/usr/bin/nvidia-cdi-hook", args: ["nvidia-cdi-hook", ...words] };
+}
+
 const fuse = { cdi_devices: ["nomad.test/device=fuse"] };
 
 test("nodes, mounts, variables and groups of a specification", async () => {
@@ -85,7 +101,15 @@ test("what is not done is said by an event", async () => {
   await events.waitFor("has hooks, which the driver does not run: createContainer /usr/bin/vendor-hook");
 });
 
-test("ldconfig makes what a hook would: the links of libraries; directories of nodes are open to all users", async () => {
+test("what NVIDIA's hooks would make is there: libraries by their own names, and links to them, also in a root that is read-only", async () => {
+  const names =
+    "cd /usr/lib; for n in libjansson.so.4 libjansson.so driver/vendor.so; do head -c 4 $n | tail -c 3; echo; done";
+  const config = { cdi_devices: ["nomad.test/device=hooks"], image: await debianImage() };
+  expect(await inside(bench, names, config)).toBe("ELF\nELF\nELF\n");
+  expect(await inside(bench, names, { ...config, volatile: "no", read_only: true })).toBe("ELF\nELF\nELF\n");
+});
+
+test("without hooks ldconfig makes the links of libraries; directories of nodes are open to all users", async () => {
   const find = "ls /usr/lib/libjansson.so.4 2>/dev/null || echo missing";
   const script = `${find}; ldconfig; ${find}; ldconfig -p | grep -c libjansson.so.4; stat -c %a /dev/dri`;
   const config = { cdi_devices: ["nomad.test/device=library"], image: await debianImage() };

@@ -30,7 +30,8 @@ afterAll(async () => {
 async function booted(script: string, more: Readonly<Record<string, unknown>>) {
   const config = { image: stock, network_veth: false, volatile: "overlay", ...more };
   const task = await bench.started({ config, resources: megabytes(512) });
-  await task.stdout.waitFor("Multi-User", BOOT_MS);
+  // A getty resets the console when it starts, so that what PID 1 has just written there can be lost.
+  await task.stdout.waitFor(/Multi-User|login: /, BOOT_MS);
   const { stdout } = await bench.client().execTask(task.id, ["/bin/sh", "-c", script]);
   await bench.client().stopTask(task.id, { timeout: BOOT_MS });
   await bench.client().waitTask(task.id);

@@ -44,8 +44,12 @@ async function zombiesBelow(ancestor: number, except?: number): Promise<number> 
 /** Polls until a count is reached: a process is reaped a moment after it has ended. */
 async function becomes(count: () => Promise<number>, expected: number): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
-  while ((await count()) !== expected && performance.now() < deadline) await Bun.sleep(20);
-  expect(await count()).toBe(expected);
+  let found = await count();
+  while (found !== expected && performance.now() < deadline) {
+    await Bun.sleep(20);
+    found = await count();
+  }
+  expect(found).toBe(expected);
 }
 
 test("the driver reaps its own processes; others stay with a program that is PID 1 and does not reap", async () => {
