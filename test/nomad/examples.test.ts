@@ -134,12 +134,12 @@ test("persistent-root.hcl counts its runs in a root that it keeps", async () => 
 }, 120_000);
 
 test.each([
-  ["client-journal", ""],
-  ["both-logs", "hello from greeter\n"],
+  ["client-journal", () => job("client-journal.hcl"), ""],
+  ["both-logs", () => job("both-logs.hcl"), "hello from greeter\n"],
 ])(
   "%s.hcl writes to the client's journal, with the names of the job and its label",
-  async (name, logs) => {
-    const { allocId } = await runJob(nomad.api, await job(`${name}.hcl`), { image: busybox });
+  async (name, text, logs) => {
+    const { allocId } = await runJob(nomad.api, await text(), { image: busybox });
     const state = await untilDead(nomad.api, allocId, "greeter", 60_000);
     expect(lastExit(state)).toMatchObject({ ExitCode: 0, Signal: 0 });
     const fields = [`NOMAD_JOB_ID=${name}`, "NOMAD_LABEL_TEAM=web", `NOMAD_ALLOC_ID=${allocId}`];

@@ -39,11 +39,14 @@ async function start(
   const config = { image: `oci:${layout}:${name}`, ...(port === undefined ? {} : { ports: ["http"] }) };
   const group = port === undefined ? "" : `network {\n port "http" {\n to = ${port}\n }\n }`;
   const resources = "resources {\n memory = 1024\n }";
-  const hcl = jobFile({ id: name, config, group, task: `${resources}\n${task}`, type: "service" });
+  // Not the program's name: an example has that.
+  const hcl = jobFile({ id: jobOf(name), config, group, task: `${resources}\n${task}`, type: "service" });
   const { allocId } = await runJob(nomad.api, hcl);
   await untilRunning(nomad.api, allocId, "main", 120_000);
   return allocId;
 }
+
+const jobOf = (program: string) => `run-${program}`;
 
 /** What a client prints when it succeeds; a server may need some time until it answers. */
 async function answer(allocId: string, command: readonly string[], task = "main"): Promise<string> {
@@ -114,7 +117,7 @@ test("MariaDB: the same with /run/mysqld", async () => {
   const id = await start("mariadb", { task: 'kill_timeout = "30s"' });
   const sql = "CREATE DATABASE d; CREATE TABLE d.t (n int); INSERT INTO d.t VALUES (41); SELECT n + 1 FROM d.t";
   expect(await answer(id, ["/usr/bin/mariadb", "-N", "-e", sql])).toContain("42");
-  await stop(id, "mariadb");
+  await stop(id, jobOf("mariadb"));
 }, 240_000);
 
 test("Redis: writes into its volume", async () => {
@@ -122,7 +125,7 @@ test("Redis: writes into its volume", async () => {
   expect(await answer(id, ["/usr/bin/redis-cli", "set", "a", "b"])).toBe("OK\n");
   expect(await answer(id, ["/usr/bin/redis-cli", "save"])).toBe("OK\n");
   expect(await answer(id, ["/bin/ls", "/data"])).toBe("dump.rdb\n");
-  await stop(id, "redis");
+  await stop(id, jobOf("redis"));
 }, 240_000);
 
 test("nginx, as the example job has it: a new version beside the old one, and in its place when it is promoted", async () => {
@@ -150,7 +153,7 @@ test("nginx: a low port, and a log in /dev/stdout", async () => {
     if (!log.includes("GET / HTTP/1.1")) throw new Error(`The log has no request: ${log}`);
     return log;
   });
-  await stop(id, "nginx");
+  await stop(id, jobOf("nginx"));
 }, 240_000);
 
 test("RabbitMQ: an Erlang node that finds itself by its host name", async () => {
@@ -158,17 +161,17 @@ test("RabbitMQ: an Erlang node that finds itself by its host name", async () => 
   const ping = ["/usr/lib/rabbitmq/bin/rabbitmq-diagnostics", "-q", "check_port_connectivity"];
   await answer(id, ping);
   expect(await answer(id, ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "list_users"])).toContain("guest");
-  await stop(id, "rabbitmq");
+  await stop(id, jobOf("rabbitmq"));
 }, 240_000);
 
 test("Tomcat: a Java program with a dot in a variable's name", async () => {
   const id = await start("tomcat", { port: 8080 });
   expect(await page(id, "type.jsp")).toBe("type=single-node\n");
-  await stop(id, "tomcat");
+  await stop(id, jobOf("tomcat"));
 }, 240_000);
 
 test("a single static program, as a user that no file names", async () => {
   const id = await start("static", { port: 9100 });
   expect(await page(id)).toBe("one static program answers\n");
-  await nomad.api.stopJob("static");
+  await nomad.api.stopJob(jobOf("static"));
 }, 240_000);
