@@ -43,7 +43,7 @@ test("a booted system is up when the start returns, and an event names the units
   await using events = watchEvents(bench.client());
   const task = await waiting(wants("broken.service"), { "broken.service": once("/bin/false") });
   await bench.start(task);
-  await events.waitFor(/System is up \(degraded: .*broken\.service/, 20_000);
+  await events.waitFor(/System is up \(degraded: .*broken\.service/, 60_000);
   await bench.client().stopTask(task.id, { timeout: 60_000 });
   expect((await bench.client().waitTask(task.id)).result).toMatchObject({ exitCode: 0, signal: 0 });
 }, 150_000);
