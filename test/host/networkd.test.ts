@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { becomesTrue } from "../../src/lib/deadline";
@@ -60,8 +60,9 @@ async function explained(task: PreparedTask, link: string): Promise<string> {
  */
 async function servesItsOwn(task: PreparedTask, link: string): Promise<boolean> {
   const [, router] = /^default via (\S+)/m.exec(await execute(task, "ip", "-4", "route")) ?? [];
-  // Without a lease the fault is the driver's only if a server was listening: systemd-networkd also forgets to start it again.
-  if (router === undefined) return (await readFile("/proc/net/udp", "utf8")).includes(":0043 ");
+  // Without a lease the fault is the driver's only if the link's server was listening: systemd-networkd also forgets to start it again after
+  // the link has lost its carrier for a moment.
+  if (router === undefined) return (await run(["ss", "-Hlun", "sport = :67"])).stdout.includes(`%${link}:67 `);
   const { stdout } = await run(["ip", "-4", "-o", "address", "show", "dev", link]);
   return stdout.includes(` ${router}/`);
 }
