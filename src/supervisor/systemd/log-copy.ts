@@ -13,8 +13,8 @@ import { findProgram } from "../../linux/programs";
 import type { SystemdManager, UnitProperty } from "../../systemd/manager";
 import { openLog } from "../log-file";
 import { LaunchError, type LaunchSpec } from "../supervisor";
+import { readUnit } from "./read-unit";
 import { hasDropIn, removeDropIn, unitName, writeDropIn } from "./unit-properties";
-import { mergeProperties, type UnitState, unknownUnit } from "./unit-state";
 import { unlessGone } from "./unless-gone";
 
 const STREAMS = ["stdout", "stderr"] as const;
@@ -118,7 +118,7 @@ function copyProperties(machine: string): UnitProperty[] {
 export async function drainCopies(manager: CopyManager, machine: string): Promise<void> {
   const end = performance.now() + DRAIN_MS;
   for (const unit of copiesOf(machine)) {
-    const { mainPid: pid } = await stateOf(manager, unit);
+    const { mainPid: pid } = await readUnit(manager, unit);
     while (pid !== 0 && !isIdle(pid) && performance.now() < end) await Bun.sleep(LOOK_MS);
   }
 }
@@ -129,22 +129,9 @@ export async function removeCopies(manager: CopyManager, machine: string): Promi
     await unlessGone(manager.stopUnit(unit));
     // A unit of that name may be made at once.
     const end = performance.now() + REMOVAL_MS;
-    while ((await stateOf(manager, unit)).loadState === "loaded" && performance.now() < end) await Bun.sleep(LOOK_MS);
+    while ((await readUnit(manager, unit)).loadState === "loaded" && performance.now() < end) await Bun.sleep(LOOK_MS);
     await removeDropIn(unit);
   }
-}
-
-async function stateOf(manager: CopyManager, unit: string): Promise<UnitState> {
-  let state = unknownUnit;
-  const unwatch = manager.watch(unit, (change) => {
-    if (change.kind === "properties") state = mergeProperties(state, change.values);
-  });
-  try {
-    await manager.refresh(unit);
-  } finally {
-    unwatch();
-  }
-  return state;
 }
 
 /** Whether a copy waits for input and its pipe has none: everything before is written. True also for one that is gone. */

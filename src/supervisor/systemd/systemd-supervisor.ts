@@ -27,9 +27,10 @@ import {
   type Supervisor,
 } from "../supervisor";
 import { hasCopies, removeCopies, startCopies } from "./log-copy";
+import { readUnit } from "./read-unit";
 import { SystemdUnit } from "./unit";
 import { hasDropIn, removeDropIn, serviceOf, unitName, unitProperties, writeDropIn } from "./unit-properties";
-import { awaitsRestart, hasEnded, mergeProperties, unknownUnit } from "./unit-state";
+import { awaitsRestart, hasEnded } from "./unit-state";
 
 /** Errors of StartTransientUnit that are caused by the request; all others may be transient. */
 const PERMANENT_ERRORS = [
@@ -88,16 +89,7 @@ export class SystemdSupervisor implements Supervisor {
   }
 
   async view(machine: string): Promise<ContainerView | undefined> {
-    const unit = unitName(machine);
-    let state = unknownUnit;
-    const unwatch = this.#manager.watch(unit, (change) => {
-      if (change.kind === "properties") state = mergeProperties(state, change.values);
-    });
-    try {
-      await this.#manager.refresh(unit);
-    } finally {
-      unwatch();
-    }
+    const state = await readUnit(this.#manager, unitName(machine));
     if (state.loadState !== "loaded") return undefined;
     return {
       supervisor: this.name,
