@@ -72,7 +72,7 @@ export const imagesCommand: Command = {
     const options = { ...config, image_store: directory };
     const asJson = values.json === true;
     if (verb === "pull") return await pullImages(more, options, { terminal, asJson });
-    const machines = downloadedImages(directory, (path) => openStore(directory, terminal).usesDirectory(path));
+    const machines = downloadedImages(directory, (path) => openStore(directory, terminal).usesHostImage(path));
     const downloads = await machines.list();
     const exists = existsSync(storePaths(directory).format);
     if (!exists && (downloads.length === 0 || verb === "verify" || verb === "df" || verb === "export")) {

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { findProgram } from "../linux/programs";
 import { LaunchError } from "../supervisor/supervisor";
 
@@ -31,19 +30,19 @@ const NICE = "19";
  * The limit of a machine's changes, measured by du(1): it follows no symlink that the container puts in a directory's place meanwhile,
  * counts blocks and not sizes, and a file with several links once.
  *
- * @param directory of the changes; undefined, or missing if they are in memory, where the tmpfs has the limit; undefined too if a quota limits them
+ * @param directories of the changes; none if they are in memory, where the tmpfs has the limit, or if a quota limits them
  */
-export function changesLimit(directory: string | undefined, limit: number | undefined): ChangesLimit | undefined {
-  if (limit === undefined || directory === undefined || !existsSync(directory)) return undefined;
-  return { limit, measure: (signal) => diskUsage(directory, signal) };
+export function changesLimit(directories: readonly string[], limit: number | undefined): ChangesLimit | undefined {
+  if (limit === undefined || directories.length === 0) return undefined;
+  return { limit, measure: (signal) => diskUsage(directories, signal) };
 }
 
-async function diskUsage(directory: string, signal: AbortSignal): Promise<number> {
+async function diskUsage(directories: readonly string[], signal: AbortSignal): Promise<number> {
   const [du, nice] = [findProgram("du"), findProgram("nice")];
   if (du === undefined) throw new Error("The program du is not installed.");
   const lower = nice === undefined ? [] : [nice, "-n", NICE];
   // The switches of GNU and busybox.
-  const process = Bun.spawn([...lower, du, "-s", "-k", "-x", directory], {
+  const process = Bun.spawn([...lower, du, "-s", "-k", "-x", ...directories], {
     env: { LC_ALL: "C" },
     stdio: ["ignore", "pipe", "ignore"],
     signal,
@@ -55,8 +54,8 @@ async function diskUsage(directory: string, signal: AbortSignal): Promise<number
   return bytes;
 }
 
-/** The bytes in the output of `du -s -k`, which is complete also if files vanished meanwhile; undefined if there is none. */
+/** The bytes in the output of `du -s -k`, a line for each directory, which is complete also if files vanished meanwhile; undefined if there is none. */
 export function parseDiskUsage(text: string): number | undefined {
-  const [, blocks] = /^(\d+)\t/.exec(text) ?? [];
-  return blocks === undefined ? undefined : Number(blocks) * 1024;
+  const blocks = [...text.matchAll(/^(\d+)\t/gm)].map(([, digits]) => Number(digits));
+  return blocks.length === 0 ? undefined : blocks.reduce((sum, some) => sum + some, 0) * 1024;
 }

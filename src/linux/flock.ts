@@ -9,6 +9,7 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
+const F_RDLCK = 0;
 const F_WRLCK = 1;
 const F_UNLCK = 2;
 /** Bytes of struct flock on 64-bit machines (fcntl.h): type and whence, start, length, PID. */
@@ -22,26 +23,26 @@ function tryLock(fd: number, kind: "shared" | "exclusive"): boolean {
   return libc().flock(fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0;
 }
 
-/** Struct flock for a lock on a whole file that nothing else may have. */
-function wholeFile(): DataView {
+/** Struct flock for a lock on a whole file. */
+function wholeFile(kind: "shared" | "exclusive"): DataView {
   const lock = new DataView(new ArrayBuffer(FLOCK_SIZE));
-  lock.setInt16(0, F_WRLCK, true);
+  lock.setInt16(0, kind === "shared" ? F_RDLCK : F_WRLCK, true);
   return lock;
 }
 
 /**
- * Takes the exclusive lock that systemd's programs take of a file (fcntl(2), F_OFD_SETLK; lock-util.c), without waiting, until the last copy
- * of the descriptor is closed; false if a conflicting lock is held. Locks of flock(2) are separate.
+ * Takes the lock that systemd's programs take of a file (fcntl(2), F_OFD_SETLK; lock-util.c), without waiting, until the last copy
+ * of the descriptor is closed; false if a conflicting lock is held. A lock that the descriptor has is changed. Locks of flock(2) are separate.
  *
  * @param fd open for reading and writing
  */
-export function tryRecordLock(fd: number): boolean {
-  return Number(libc().syscall(SYS.fcntl, fd, F_OFD_SETLK, ptr(wholeFile()), 0, 0)) === 0;
+export function tryRecordLock(fd: number, kind: "shared" | "exclusive" = "exclusive"): boolean {
+  return Number(libc().syscall(SYS.fcntl, fd, F_OFD_SETLK, ptr(wholeFile(kind)), 0, 0)) === 0;
 }
 
 /** Whether another process holds a lock on any part of a file (fcntl(2), F_OFD_GETLK); flock(2) locks are separate. */
 export function isFileLocked(fd: number): boolean {
-  const lock = wholeFile();
+  const lock = wholeFile("exclusive");
   if (Number(libc().syscall(SYS.fcntl, fd, F_OFD_GETLK, ptr(lock), 0, 0)) !== 0) return false;
   return lock.getInt16(0, true) !== F_UNLCK;
 }

@@ -81,9 +81,25 @@ export function mapMountOwners(mount: number, userNamespace: number): boolean {
   return Number(libc().syscall(SYS.mount_setattr, mount, ptr(here), AT_EMPTY_PATH, ptr(attributes), size)) === 0;
 }
 
+/** Mounts the mount at a path a second time. @param owners a user namespace that maps the files' owners. @throws MountError */
+export function mountCopy(path: string, target: string, owners: number | undefined): void {
+  const copy = detachedMount(path);
+  if (copy === undefined) throw new MountError(`copying the mount ${path} failed (open_tree, Linux 5.2)`, "ENOSYS");
+  try {
+    if (owners !== undefined && !mapMountOwners(copy, owners)) {
+      throw new MountError(`the owners of the files in ${path} cannot be mapped (Linux 5.12)`, "EINVAL");
+    }
+    attachMount(copy, target);
+  } finally {
+    closeSync(copy);
+  }
+}
+
 /** One line of /proc/PID/mountinfo. */
 export interface Mount {
   readonly id: number;
+  /** The file system's device, such as "7:1". */
+  readonly device: string;
   /** The part of the file system that is mounted. */
   readonly root: string;
   readonly path: string;
@@ -97,13 +113,14 @@ export function parseMounts(text: string): readonly Mount[] {
   return text.split("\n").flatMap((line) => {
     const fields = line.split(" ");
     const separator = fields.indexOf("-", 6);
-    const [id, , , root, path] = fields;
+    const [id, , device, root, path] = fields;
     const [type, source, superOptions] = separator < 0 ? [] : fields.slice(separator + 1);
-    if (id === undefined || root === undefined || path === undefined) return [];
+    if (id === undefined || device === undefined || root === undefined || path === undefined) return [];
     if (type === undefined || source === undefined) return [];
     return [
       {
         id: Number(id),
+        device,
         root: unescapeOctal(root),
         path: unescapeOctal(path),
         type,

@@ -115,8 +115,8 @@ export async function unmountAll(path: string, above: string): Promise<void> {
   }
 }
 
-/** Whether a directory is on another file system than its parent; overlayfs is always a separate one. */
-async function isMountPoint(path: string, above: string): Promise<boolean> {
+/** Whether a directory is on another file system than the one above it, as overlays and disks always are; false if it does not exist. */
+export async function isMountPoint(path: string, above: string): Promise<boolean> {
   const [here, there] = await Promise.all([lstat(path).catch(() => undefined), lstat(above)]);
   return here !== undefined && here.dev !== there.dev;
 }

@@ -11,8 +11,8 @@ export interface DirectoryFacts {
   readonly mountsBelow: boolean;
 }
 
-/** A root that the driver makes on a directory of the host. */
-interface HostRootPlan extends Pick<RootWanted, "owners" | "source" | "writes"> {
+/** A root that the driver makes on a directory of the host, or on the root directory of a disk image. */
+export interface HostRootPlan extends Pick<RootWanted, "owners" | "source" | "writes"> {
   /** The options with which systemd-nspawn is started then. */
   readonly options: TaskOptions;
 }
@@ -22,7 +22,7 @@ const RANGE = 0x1_0000;
 const rangeOf = (id: number) => id - (id % RANGE);
 
 /**
- * Decides whether the driver makes the root of a task on a directory: it does if no change reaches the directory, since it then
+ * Decides whether the driver makes the root of a task on a directory or disk image: it does if no change reaches the directory, since it then
  * needs no copy, no lock and no change of owners. systemd-nspawn copies the directory for `--ephemeral`, and with `--volatile=overlay` changes
  * the owner of each file, which copies every file into memory.
  *

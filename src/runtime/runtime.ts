@@ -119,7 +119,7 @@ function imageParts(context: {
   const { options, pluginDir, metrics } = context;
   const log = context.log.named("images");
   const images = new OciImages({ options, log, pulls: pullObserver(metrics, "container") });
-  const isUsed = (path: string) => images.store.usesDirectory(path);
+  const isUsed = (path: string) => images.store.usesHostImage(path);
   const pulls = pullObserver(metrics, "machine");
   const machineImages = new MachineImages({ options, pluginDir, isUsed, log, pulls });
   const scheduleImageGc = () => {

@@ -25,9 +25,8 @@ const PACE = { firstMs: 1, longestMs: 20 };
 /** What to limit. */
 interface ChangesQuota {
   readonly machine: string;
-  /** The overlay's upper directory and its work directory; empty, and on one file system. */
-  readonly upper: string;
-  readonly work: string;
+  /** The directories for the changes, first the upper directory of the root's overlay, and overlayfs's own; empty, and on one file system. */
+  readonly directories: readonly [upper: string, ...string[]];
   /** Bytes. */
   readonly limit: number;
 }
@@ -37,13 +36,14 @@ interface ChangesQuota {
  *
  * @throws StoreError if no project ID is free, CallError
  */
-export async function limitByQuota({ machine, upper, work, limit }: ChangesQuota): Promise<void> {
+export async function limitByQuota({ machine, directories, limit }: ChangesQuota): Promise<void> {
+  const [upper] = directories;
   if (!enforcesProjectQuotas(upper)) return;
   using _lock = await pollUntil(() => lockOpened(openSync(LOCKED, "r"), LOCKED, "exclusive"), PACE);
   const project = freeProject(machine, upper);
   // overlayfs moves files from one to the other, which is possible only within a project. The limit comes last: a killed plugin must not
   // leave one that belongs to no directory.
-  for (const directory of [upper, work]) setProject(directory, project);
+  for (const directory of directories) setProject(directory, project);
   limitProject(upper, project, limit);
 }
 

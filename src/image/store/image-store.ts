@@ -2,8 +2,8 @@
  * The image store: container (OCI) images on this client's disk, shared by all agents of a host. A *layer* is an unpacked directory,
  * named by its *diff ID*, the digest of its uncompressed archive; an *image* is a record with the digests of its layers; a *reference* is
  * a name with the digest that it last resolved to; a *snapshot* is the root of one container, an overlay of an image's layers, or of a
- * directory of the host, below an empty directory for writes. A *lease* keeps an image from garbage collection while a container is prepared; afterwards the container's
- * own record does.
+ * directory or disk image of the host, below an empty directory for writes. A *lease* keeps an image from garbage collection while a
+ * container is prepared; afterwards the container's own record does.
  *
  * One lock file orders processes: shared to add or use, exclusive to remove. What is under construction is in tmp/ with a lock of its own
  * and is moved to its place when it is complete, so that a killed process leaves nothing that could be mistaken for an image. After a
@@ -13,13 +13,15 @@
 import { createHash } from "node:crypto";
 import { existsSync, statfsSync } from "node:fs";
 import { utimes } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { isMissing, orDiskFull, StoreError } from "../../lib/errors";
 import type { Logger } from "../../lib/logger";
 import { defined } from "../../lib/objects";
 import { type FileLock, fileLock, tryFileLock, unusedFileLock } from "../../linux/flock";
+import type { DiskImage } from "../disk/dissect";
 import type { ImageSignature } from "../signature/payload";
 import type { ImageManifest, ImageSource } from "../source";
+import { type MountedDisk, openDisk } from "./disks";
 import { type Collected, type CollectLimits, collect } from "./gc";
 import { completeImage, imagePath, PullCoordinator, type PullProgress } from "./pull";
 import { storedSignatures, storeSignatures } from "./signatures";
@@ -31,6 +33,7 @@ import {
   type RootRequest,
   removeRoot,
   removeStaleRoots,
+  storeOf,
 } from "./snapshots";
 import {
   containerPaths,
@@ -38,6 +41,7 @@ import {
   readContainer,
   readImage,
   readReference,
+  type StoredContainer,
   type StoredImage,
   type StorePaths,
   storePaths,
@@ -155,7 +159,12 @@ export class ImageStore {
     }
   }
 
-  /** Prepares a container's root from an acquired image, or from a directory; see prepareSnapshot(). */
+  /** Mounts a disk image of the host for roots that show it; see openDisk(). @throws DiskError, StoreError */
+  async openDisk(image: DiskImage): Promise<MountedDisk> {
+    return openDisk(await this.open(), image);
+  }
+
+  /** Prepares a container's root from an acquired image, a directory or an open disk; see prepareSnapshot(). */
   async prepareSnapshot(request: RootRequest): Promise<string> {
     return prepareSnapshot(await this.open(), request);
   }
@@ -175,8 +184,8 @@ export class ImageStore {
     await storeSignatures(await this.open(), digest, signatures);
   }
 
-  /** Whether a container's root in this store shows the files of a directory of the host. */
-  async usesDirectory(path: string): Promise<boolean> {
+  /** Whether a container's root in this store shows the files of a directory or disk image of the host. */
+  async usesHostImage(path: string): Promise<boolean> {
     const paths = storePaths(this.directory);
     if (!existsSync(paths.containers)) return false;
     const containers = await allContainers(paths);
@@ -251,18 +260,20 @@ export class ImageStore {
  * nothing if it does not exist.
  */
 export async function releaseRoot(directory: string): Promise<void> {
-  const container = await readContainer(containerPaths(directory).record);
-  await removeRoot(directory);
+  const container = await removeRoot(directory);
   if (container?.image === undefined) return;
-  await touch(imagePath(storePaths(dirname(dirname(directory))), container.image));
+  await touch(imagePath(storeOf(directory), container.image));
+}
+
+/** The record of a container, given its directory; undefined if it has none. */
+export function containerOfRoot(directory: string): Promise<StoredContainer | undefined> {
+  return readContainer(containerPaths(directory).record);
 }
 
 /** The stored image of a container, given its directory; undefined if it has none, or it is no longer known. */
 export async function imageOfRoot(directory: string): Promise<StoredImage | undefined> {
-  const container = await readContainer(containerPaths(directory).record);
-  return container?.image === undefined
-    ? undefined
-    : readImage(imagePath(storePaths(dirname(dirname(directory))), container.image));
+  const container = await containerOfRoot(directory);
+  return container?.image === undefined ? undefined : readImage(imagePath(storeOf(directory), container.image));
 }
 
 function isTimeout(error: unknown): boolean {

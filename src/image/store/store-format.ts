@@ -22,6 +22,8 @@ export interface StorePaths {
   readonly signatures: string;
   /** A directory per container. */
   readonly containers: string;
+  /** A directory for each disk image that containers show: see disks.ts. */
+  readonly disks: string;
   /** Unfinished data; the lock files beside it show whether its owner is alive. */
   readonly temporary: string;
 }
@@ -36,6 +38,7 @@ export function storePaths(directory: string): StorePaths {
     references: join(directory, "references"),
     signatures: join(directory, "signatures"),
     containers: join(directory, "containers"),
+    disks: join(directory, "disks"),
     temporary: join(directory, "tmp"),
   };
 }
@@ -76,6 +79,8 @@ export function containerPaths(directory: string) {
     scratch: join(directory, "scratch"),
     /** The root directory for systemd-nspawn. */
     root: join(directory, "root"),
+    /** A directory for each part of a disk image, with its own `upper` and `work`; may be in a tmpfs instead. */
+    parts: join(directory, "parts"),
   };
 }
 
@@ -94,7 +99,8 @@ export async function openStore(directory: string): Promise<StorePaths> {
     // It contains other users' files with set-user-ID bits: no user of the host may reach them.
     await chmod(directory, 0o700);
     for (const path of [
-      ...[paths.layers, paths.images, paths.references, paths.signatures, paths.containers, paths.temporary],
+      ...[paths.layers, paths.images, paths.references, paths.signatures],
+      ...[paths.containers, paths.disks, paths.temporary],
     ]) {
       await mkdir(path, { recursive: true, mode: 0o700 });
     }
@@ -188,14 +194,16 @@ const containerSchema = v.object({
   machine: v.string(),
   /** The manifest of an image of the store. */
   image: v.optional(v.string()),
-  /** A directory of the host that is used as an image; absolute, without symlinks. */
+  /** A directory, disk image or device of the host that is used as an image; absolute, without symlinks. */
   directory: v.optional(v.string()),
+  /** The name of the directory in `disks`, if it is not a directory. */
+  disk: v.optional(v.string()),
   bootId: v.string(),
   /** The host's ID for the container's user ID 0. */
   firstId: v.number(),
 });
 
-/** A container that uses an image of the store, or a directory of the host. */
+/** A container that uses an image of the store, or one of the host. */
 export type StoredContainer = v.InferOutput<typeof containerSchema>;
 
 /** Reads a record; undefined if it does not exist, or this version does not understand it. */
