@@ -4,13 +4,8 @@ import { type TaskOptions, taskOptions } from "../config/task/options";
 import { NETWORK_DIRECTORY } from "../systemd/networkd";
 import { namespaced } from "../values/private-users";
 import type { Features } from "./features";
+import { imagePolicy } from "./image-policy";
 import { MACHINE_ID_PATH, type MachineId } from "./machine-id";
-
-/**
- * The root has to be verified; other partitions are as without a policy (systemd.image-policy(7)). That of the signature is named because
- * "signed" alone would require it, also of an image that only has the hashes (image-policy.c, image_policy_get()).
- */
-const VERIFIED_ROOT = "root=verity+signed:root-verity-sig=unprotected+unused+absent:=open";
 
 /** A host path that the driver mounts into the container: a task directory or a volume. */
 export interface TaskMount {
@@ -79,7 +74,7 @@ export function nspawnArguments(input: NspawnInput): string[] {
     ...(input.killSignal === undefined ? [] : [`--kill-signal=${input.killSignal}`]),
     `--console=${options.console ?? (options.boot ? "read-only" : "pipe")}`,
     ...rowSwitches(options),
-    ...verityPolicy(options, features),
+    ...impliedPolicy(options, features),
     ...(options.user === undefined ? [] : [`${features.userSwitch}=${options.user}`]),
     ...ambientSwitches(options),
     ...addressFamilySwitches(options, features),
@@ -99,12 +94,10 @@ export function nspawnArguments(input: NspawnInput): string[] {
   ];
 }
 
-/**
- * systemd-nspawn ignores a root hash if the image is a file system without partitions and hashes (measured with 252 and 257): the policy
- * makes it refuse an image that is not verified.
- */
-function verityPolicy({ root_hash: hash, image_policy: policy }: TaskOptions, { imagePolicy }: Features): string[] {
-  return hash !== undefined && policy === undefined && imagePolicy ? [`--image-policy=${VERIFIED_ROOT}`] : [];
+/** That of the job is an option's row. */
+function impliedPolicy(options: TaskOptions, features: Features): string[] {
+  const policy = options.image_policy === undefined ? imagePolicy(options, features) : undefined;
+  return policy === undefined ? [] : [`--image-policy=${policy}`];
 }
 
 /** The switches that an option's row makes from its value. */

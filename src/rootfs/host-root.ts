@@ -8,6 +8,7 @@ import { ConfigError } from "../lib/errors";
 import { mountPoints } from "../linux/mount";
 import { OverlayError } from "../linux/overlay";
 import { openTree, readInTree } from "../linux/rooted-path";
+import { imagePolicy } from "../nspawn/image-policy";
 import { MACHINE_ID_PATH } from "../nspawn/machine-id";
 import { namespaced } from "../values/private-users";
 import { completeRoot, isWritable } from "./complete-root";
@@ -75,7 +76,7 @@ async function mountDisk(place: ResolvedImage, request: RootfsRequest, roots: Co
   const problem = await roots.problem();
   if (problem !== undefined) return otherwise(problem);
   try {
-    await using disk = await roots.openDisk(diskImage(place.path, options));
+    await using disk = await roots.openDisk(diskImage(place.path, request));
     const plan = hostRootPlan(options, { ...(await directoryFacts(disk.root)), mountsBelow: false });
     if (plan === undefined) return await mountUnchanged(place, request);
     await refuseNoSystem(disk.root, options);
@@ -87,12 +88,9 @@ async function mountDisk(place: ResolvedImage, request: RootfsRequest, roots: Co
   }
 }
 
-function diskImage(path: string, options: TaskOptions): DiskImage {
-  const { root_hash, root_hash_signature, verity_data, image_policy } = options;
-  return {
-    ...{ path, rootHash: root_hash, rootHashSignature: root_hash_signature },
-    ...{ verityData: verity_data, imagePolicy: image_policy },
-  };
+function diskImage(path: string, { options, features }: RootfsRequest): DiskImage {
+  const { root_hash: rootHash, root_hash_signature: rootHashSignature, verity_data: verityData } = options;
+  return { path, rootHash, rootHashSignature, verityData, imagePolicy: imagePolicy(options, features) };
 }
 
 /** The options without those of disk images: the root is a directory. */

@@ -169,11 +169,10 @@ describe("images that are block devices", () => {
   // The process supervisor is used on machines without systemd, and mostly without udev.
   const works = underSystemd || existsSync("/run/udev/control");
 
-  test("a disk image file", async () => {
+  test("a disk image file, which the task changes", async () => {
     const image = join(bench.scratch, "disk.raw");
     await cp(await diskImage(), image);
-    const more = { image };
-    const end = await bench.finished(shell(image, "head -n 1 /etc/group", more));
+    const end = await bench.finished(shell(image, "head -n 1 /etc/group", { volatile: "no" }));
     if (works) expect(end).toMatchObject({ code: 0, stdout: "root:x:0:\n" });
     else {
       expect(end.code).toBe(1);
@@ -190,7 +189,7 @@ describe("images that are block devices", () => {
     const hash = "ab".repeat(32);
     const nspawn = await readNspawn();
     if (nspawn !== undefined && featuresOf(nspawn.version).imagePolicy) {
-      if (works) expect((await ended({ image_policy: "root=unprotected:=ignore" })).code).toBe(0);
+      expect((await ended({ image_policy: "root=unprotected:=ignore" })).code).toBe(0);
       expect((await ended({ image_policy: "root=verity:=ignore" })).code).not.toBe(0);
       // It has no hashes.
       expect((await ended({ root_hash: hash })).code).not.toBe(0);
@@ -215,8 +214,7 @@ describe("images that are block devices", () => {
     if (device === undefined) return;
     try {
       const end = await bench.finished(shell(device, "head -n 1 /etc/group"));
-      if (works) expect(end).toMatchObject({ code: 0, stdout: "root:x:0:\n" });
-      else expect(end.code).toBe(1);
+      expect(end).toMatchObject({ code: 0, stdout: "root:x:0:\n" });
     } finally {
       await run(["losetup", "--detach", device]);
     }
