@@ -1,13 +1,14 @@
 /**
- * Starts on directories of few and of many files, from the call until the container's first output: whether what a task discards, and a
+ * Starts on directories and disk images of few and of many files, from the call until the container's first output: whether what a task discards, and a
  * user namespace, costs more than a plain start; and bare systemd-nspawn with the same switches in the same run. Runs inside a test host,
  * see run.ts.
  */
 
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DriverClient } from "../test/support/driver-client";
 import { startPlugin } from "../test/support/plugin-process";
+import { run } from "../tools/command";
 import { busyboxImage } from "../tools/images/images";
 import { startOnce } from "./start-once";
 import { median, ms } from "./statistics";
@@ -64,12 +65,13 @@ function throughDriver(client: DriverClient, image: string, { config }: Kind): P
 }
 
 async function bare(image: string, { switches }: Kind): Promise<number> {
+  const isDisk = (await stat(image)).isFile();
   const argv = [
     "systemd-nspawn",
     "--quiet",
     "--pipe",
     `--machine=bench-${crypto.randomUUID()}`,
-    `--directory=${image}`,
+    `${isDisk ? "--image" : "--directory"}=${image}`,
   ];
   const start = performance.now();
   const child = Bun.spawn([...argv, ...switches, "--", "/bin/sh", "-c", "echo up"], {
@@ -82,7 +84,7 @@ async function bare(image: string, { switches }: Kind): Promise<number> {
   return time;
 }
 
-async function measure(client: DriverClient, image: string, files: number): Promise<void> {
+async function measure(client: DriverClient, image: string, what: string): Promise<void> {
   for (const kind of kinds) {
     const times: [number[], number[]] = [[], []];
     const peer: number[] = [];
@@ -95,7 +97,7 @@ async function measure(client: DriverClient, image: string, files: number): Prom
     for (let round = 0; round < bareRounds; round += 1) peer.push(await bare(image, kind));
     const [own, other] = [median(times[0]), median(times[1])];
     console.log(
-      `| ${kind.name} | ${files} | ${ms(own)} | ${kind.against.name}: ${ms(other)} | ${(own / other).toFixed(2)} | ${ms(median(peer))} |`,
+      `| ${kind.name} | ${what} | ${ms(own)} | ${kind.against.name}: ${ms(other)} | ${(own / other).toFixed(2)} | ${ms(median(peer))} |`,
     );
   }
 }
@@ -106,14 +108,17 @@ try {
   using client = new DriverClient(plugin.socket);
   await client.setConfig({ image_store: join(scratch, "store") });
   console.log(
-    `| | files | driver, median of ${rounds} | against | ratio | bare systemd-nspawn, median of ${bareRounds} |`,
+    `| | image | driver, median of ${rounds} | against | ratio | bare systemd-nspawn, median of ${bareRounds} |`,
   );
   console.log("| --- | --- | --- | --- | --- | --- |");
   for (const files of sizes) {
     const image = join(scratch, `tree-${files}`);
     await makeTree(image, files);
-    await measure(client, image, files);
-    await rm(image, { recursive: true });
+    await measure(client, image, `directory, ${files} files`);
+    const disk = `${image}.raw`;
+    await run(["mke2fs", "-q", "-t", "ext4", "-N", String(2 * files), "-d", image, disk, "1G"]);
+    await measure(client, disk, `disk image of 1 GiB, ${files} files`);
+    for (const path of [image, disk]) await rm(path, { recursive: true });
   }
 } finally {
   await rm(scratch, { recursive: true, force: true });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { run } from "../../tools/command";
-import { busyboxImage, debianImage } from "../../tools/images/images";
+import { busyboxImage, debianImage, diskImage } from "../../tools/images/images";
 import { keepMachines, startDownloadSite } from "../support/download-site";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { startRegistry } from "../support/registry";
@@ -131,6 +131,18 @@ test("persistent-root.hcl counts its runs in a root that it keeps", async () => 
     expect((await nomad.api.logs(allocId, "count")).trim()).toBe(runs);
     await nomad.api.stopJob(id, true);
   }
+}, 120_000);
+
+test("disk-image.hcl runs three tasks on one image, each with its own changes", async () => {
+  const { id } = await runJob(nomad.api, await job("disk-image.hcl"), { image: await diskImage() });
+  const workers = await nomad.api.allocations(id, (found) => found.length === 3);
+  const said = await Promise.all(
+    workers.map(async ({ ID }) => {
+      expect(lastExit(await untilDead(nomad.api, ID, "worker", 60_000))).toMatchObject({ ExitCode: 0, Signal: 0 });
+      return nomad.api.logs(ID, "worker");
+    }),
+  );
+  expect(said.sort()).toEqual(["0\n", "1\n", "2\n"]);
 }, 120_000);
 
 test.each([

@@ -31,7 +31,7 @@ const good: HostFacts = {
   labels: { selinux: false, apparmor: true },
   cdi: [],
   du: true,
-  imageKinds: { verity: { kernel: true, library: true }, emulated: [] },
+  imageKinds: { disks: { program: true, loops: true }, verity: { kernel: true, library: true }, emulated: [] },
   network: {
     nft: "/usr/sbin/nft",
     forwarding: { ipv4: true, ipv6: true },
@@ -92,6 +92,7 @@ test("a good host has only good findings", () => {
     "image downloads",
     "image signatures",
     "certificates",
+    "disk images",
     "dm-verity",
     "mount stacks",
     "emulators",
@@ -287,6 +288,8 @@ test("layers are ID-mapped since 5.19", () => {
 });
 
 test.each<[Partial<HostFacts["imageKinds"]>, string]>([
+  [{ disks: { program: false, loops: true } }, "the program systemd-dissect is not installed"],
+  [{ disks: { program: true, loops: false } }, "the kernel has no loop devices"],
   [
     { verity: { kernel: false, library: false } },
     "cannot run on this client: the kernel has no dm-verity, and libcryptsetup is not",

@@ -15,6 +15,8 @@ export type PolicyFact =
 
 /** What kinds of images need that not every client has. */
 export interface ImageKindFacts {
+  /** Whether disk images can be mounted for roots of the driver's own: by a program, with the kernel's loop devices. */
+  readonly disks: { readonly program: boolean; readonly loops: boolean };
   /** Whether the kernel and the library that systemd-nspawn loads have dm-verity. */
   readonly verity: { readonly kernel: boolean; readonly library: boolean };
   /** Architectures whose programs run by an emulator, in Go's terms. */
@@ -32,12 +34,24 @@ export interface ImageKindFacts {
  */
 export function imageKindFindings(facts: ImageKindFacts, nspawn: number | undefined): Finding[] {
   return [
+    disks(facts),
     verity(facts),
     ...(nspawn === undefined ? [] : [mountStacks(nspawn)]),
     emulators(facts),
     ...(facts.policy === undefined ? [] : [policy(facts.policy)]),
     ...(facts.size === undefined ? [] : [size(facts.size)]),
   ];
+}
+
+function disks({ disks: { program, loops } }: ImageKindFacts): Finding {
+  const report = about("disk images");
+  if (!loops) {
+    return report.ok("Disk images cannot run on this client, only block devices: the kernel has no loop devices.");
+  }
+  if (program) return report.ok("Any number of tasks can share a disk image that they do not change.");
+  return report.ok(
+    'systemd-nspawn copies disk images at each start with ephemeral, and with volatile = "overlay" in user namespaces: the program systemd-dissect is not installed.',
+  );
 }
 
 function verity({ verity: { kernel, library } }: ImageKindFacts): Finding {

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { release } from "node:os";
 import type { PluginOptions } from "../../config/plugin/options";
+import { findDissect } from "../../image/disk/dissect";
 import { PolicyError } from "../../image/signature/policy-file";
 import { storedBytes } from "../../image/store/size-limit";
 import { storePaths } from "../../image/store/store-format";
@@ -19,6 +20,7 @@ export async function readImageKinds(options: PluginOptions | undefined, store: 
   const most = options?.gc.image_max_size;
   const paths = storePaths(store);
   return {
+    disks: { program: findDissect() !== undefined, loops: existsSync("/dev/loop-control") || hasModule("loop") },
     verity: {
       kernel: existsSync("/sys/module/dm_verity") || hasModule("dm-verity"),
       library: LIBRARY_DIRECTORIES.some((directory) => existsSync(`${directory}/${LIBRARY}`)),

@@ -175,7 +175,7 @@ export const pluginOptions = {
   storage_limit: option({
     ...sizeLimit,
     meaning:
-      'The largest `storage_limit` of tasks, which also applies to tasks without one, where the driver makes the root: for container (OCI) images, and directories with `ephemeral`, `read_only` or `volatile = "overlay"`. Unlimited by default.',
+      'The largest `storage_limit` of tasks, which also applies to tasks without one, where the driver makes the root: for container (OCI) images, and directories and disk images with `ephemeral`, `read_only` or `volatile = "overlay"`. Unlimited by default.',
     example: 'storage_limit = "10GiB"',
   }),
   stats_interval: option({

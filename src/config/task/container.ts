@@ -138,7 +138,7 @@ export const containerOptions = {
   machine_id: option({
     ...choice(["task", "image"]),
     meaning:
-      "The container's machine ID (`machine-id(5)`): one of the task's own, made of the allocation's ID and the task's name and the same after each restart (`task`, the default), or what the image's `/etc/machine-id` says (`image`). A disk image that has an ID keeps it.",
+      "The container's machine ID (`machine-id(5)`): one of the task's own, made of the allocation's ID and the task's name and the same after each restart (`task`, the default), or what the image's `/etc/machine-id` says (`image`). A disk image that the task changes keeps its ID, if it has one.",
     nspawn: "--uuid=",
     example: 'machine_id = "image"',
   }),

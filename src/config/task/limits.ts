@@ -24,7 +24,7 @@ export const limitOptions = {
   storage_limit: option({
     ...sizeLimit,
     meaning:
-      'How much the task\'s changes to its root file system may take. Where the file system of `image_store` has project quotas, a write beyond it fails with "Disk quota exceeded". Elsewhere the changes are measured every five seconds, and for many files less often, and a task that exceeds it is killed, with a task event. With `volatile = "overlay"` it is the size of the tmpfs, at most 25 % of the host\'s memory. For a directory it needs `ephemeral`, `read_only` or `volatile = "overlay"`; `/tmp` counts if it is on the disk (`tmp`), and the task\'s own directories and volumes do not.',
+      'How much the task\'s changes to its root file system may take. Where the file system of `image_store` has project quotas, a write beyond it fails with "Disk quota exceeded". Elsewhere the changes are measured every five seconds, and for many files less often, and a task that exceeds it is killed, with a task event. With `volatile = "overlay"` it is the size of the tmpfs, at most 25 % of the host\'s memory. For a directory or disk image it needs `ephemeral`, `read_only` or `volatile = "overlay"`; `/tmp` counts if it is on the disk (`tmp`), and the task\'s own directories and volumes do not.',
     example: 'storage_limit = "2GiB"',
   }),
 };
