@@ -1,7 +1,7 @@
 /** The plugin is killed with -9 at every moment of a start, and later calls must behave as if nothing had happened. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { removeIfEmpty } from "../../src/lib/files";
@@ -10,6 +10,7 @@ import { machinesOfClient } from "../../src/machine/registry";
 import { machineName } from "../../src/nspawn/machine-name";
 import { missingSettings } from "../../src/runtime/compiler-settings";
 import { run } from "../../tools/command";
+import { diskImage } from "../../tools/images/images";
 import { type HostState, hostState, leftovers } from "../../tools/leftovers";
 import { DriverClient } from "../support/driver-client";
 import { RUNS_FACTOR } from "../support/fuzz";
@@ -28,11 +29,15 @@ const store = `/var/tmp/faults-store-${process.pid}`;
 let stored: string;
 /** A copy of the busybox tree, which tasks change. */
 let plain: string;
+/** A copy of it as a disk image, of which the roots are made as of directories. */
+let disk: string;
 beforeAll(async () => {
   before = await hostState();
   allocRoot = await mkdtemp(join(tmpdir(), "alloc-root-"));
   bench = await openFixture({ image_store: store });
   plain = await copyTree(bench.busybox, join(bench.scratch, "plain"));
+  disk = join(bench.scratch, "disk.raw");
+  await cp(await diskImage(), disk);
   stored = await writeImage(join(bench.scratch, "layout"), "busybox", [{ archive: await archiveOf(bench.busybox) }]);
 });
 afterAll(async () => {
@@ -79,7 +84,7 @@ function prepared(image: string = bench.busybox, more: Readonly<Record<string, u
   return bench.task({ ...shell(image, script, more), name: script.slice(2, 10), allocRoot, resources });
 }
 
-const kinds = ["a directory", "an ephemeral directory", "a stored image with a network of its own"] as const;
+const kinds = ["a directory", "an ephemeral disk image", "a stored image with a network of its own"] as const;
 
 test.each(moments)("killed %d ms after the begin of a start: started again, the task runs once", async (moment) => {
   const task = await prepared();
@@ -114,8 +119,9 @@ test.each(swept)(
   "%s: killed before each step of a start and of a destroy: started again, the task runs once",
   async (kind) => {
     const whole = kind === "a stored image with a network of its own";
-    const image = whole ? stored : plain;
-    const root = { volatile: "no", ephemeral: kind === "an ephemeral directory" };
+    const ephemeral = kind === "an ephemeral disk image";
+    const image = whole ? stored : ephemeral ? disk : plain;
+    const root = { volatile: "no", ephemeral };
     const network = whole ? { network_veth: true, ports: ["http"] } : {};
     const hook = resolve(import.meta.dir, "../support/kill-at-step.ts");
     const rulesBefore = (await run(["nft", "list", "ruleset"])).stdout;
