@@ -9,7 +9,7 @@ import type { Allocation } from "../test/nomad/harness/api";
 import { killPlugin, restartAgent } from "../test/nomad/harness/disturbances";
 import { type Nomad, startNomad } from "../test/nomad/harness/nomad";
 import { jobFile, shell } from "../test/nomad/job-file";
-import { busyboxImage } from "../tools/images/images";
+import { busyboxImage, diskImage } from "../tools/images/images";
 import { hostState, leftovers } from "../tools/leftovers";
 
 const MINUTE_MS = 60_000;
@@ -30,6 +30,8 @@ const kinds = [
   { name: "exits", script: "echo up; exit 0", code: 0, config: {} },
   { name: "fails", script: "echo up; exit 7", code: 7, config: { volatile: "no", ephemeral: true } },
   { name: "stopped", script: running, code: 0, config: {}, stop: true },
+  { name: "fails on a disk image", script: "echo up; exit 7", code: 7, config: { ephemeral: true }, disk: true },
+  { name: "stopped on a disk image", script: running, code: 0, config: {}, stop: true, disk: true },
   { name: "stopped, with a network", script: running, code: 0, config: { network_veth: true }, stop: true },
 ];
 
@@ -52,10 +54,17 @@ function outcomeOf({ TaskStates }: Allocation, expected: number): string {
   return `exit code ${exit.ExitCode}, signal ${exit.Signal}${message === "" ? "" : `: ${message.slice(0, 160)}`}`;
 }
 
-async function runOne(nomad: Nomad, image: string, number: number): Promise<void> {
+/** What the tasks run on. */
+interface Images {
+  readonly directory: string;
+  readonly disk: string;
+}
+
+async function runOne(nomad: Nomad, images: Images, number: number): Promise<void> {
   const kind = kinds[number % kinds.length] ?? kinds[0];
   if (kind === undefined) return;
-  const { name, script, code, config, stop = false } = kind;
+  const { name, script, code, config, stop = false, disk = false } = kind;
+  const image = disk ? images.disk : images.directory;
   const id = `soak-${number}`;
   const group = `count = ${TASKS_PER_JOB}`;
   const task = 'kill_timeout = "20s"\n resources {\n cpu = 20\n memory = 20\n }';
@@ -72,13 +81,13 @@ async function runOne(nomad: Nomad, image: string, number: number): Promise<void
   await nomad.api.stopJob(id, true);
 }
 
-async function workUntil(nomad: Nomad, image: string, end: number): Promise<number> {
+async function workUntil(nomad: Nomad, images: Images, end: number): Promise<number> {
   let next = 0;
   const worker = async () => {
     while (Date.now() < end) {
       const number = next;
       next += 1;
-      await runOne(nomad, image, number).catch((error: unknown) => count(`error: ${String(error).slice(0, 200)}`));
+      await runOne(nomad, images, number).catch((error: unknown) => count(`error: ${String(error).slice(0, 200)}`));
     }
   };
   await Promise.all(Array.from({ length: JOBS_AT_ONCE }, worker));
@@ -111,7 +120,7 @@ async function plugin(nomad: Nomad): Promise<string> {
 
 async function main(): Promise<void> {
   const minutes = Number(process.argv[2] ?? 30);
-  const image = await busyboxImage();
+  const images = { directory: await busyboxImage(), disk: await diskImage() };
   const before = await hostState();
   const lines: string[] = [];
   {
@@ -125,7 +134,7 @@ async function main(): Promise<void> {
       },
       (minutes * MINUTE_MS) / 10,
     );
-    const [tasks, disturbances] = await Promise.all([workUntil(nomad, image, end), disturbUntil(nomad, end)]);
+    const [tasks, disturbances] = await Promise.all([workUntil(nomad, images, end), disturbUntil(nomad, end)]);
     clearInterval(timer);
     // What a plugin that was killed left, the next one removes when its agent has had time to recover its tasks.
     await becomesTrue(async () => (await readdir(OWNERS).catch(() => [])).length === 0, RECONCILED);
