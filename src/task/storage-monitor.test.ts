@@ -13,7 +13,7 @@ function monitored(sizes: readonly (number | Error)[], limit: number) {
     if (size instanceof Error) throw size;
     return size;
   };
-  const monitor = new StorageMonitor({ limit, measure }, over.resolve, 0);
+  const monitor = new StorageMonitor({ limit, measure }, async (bytes) => over.resolve(bytes), 0);
   return { monitor, over: over.promise, asked: asked.promise, count: () => index };
 }
 
@@ -21,6 +21,22 @@ test("reports changes above the limit once, and also after a measurement that fa
   const { over, count } = monitored([1, 100, new Error("no such file"), 101, 102], 100);
   expect(await over).toBe(101);
   expect(count()).toBe(4);
+});
+
+test("reports them again if the task could not be killed", async () => {
+  const reported: number[] = [];
+  const killed = Promise.withResolvers<void>();
+  let size = 100;
+  const measure = async () => (size += 1);
+  const kill = async (bytes: number) => {
+    reported.push(bytes);
+    if (reported.length < 3) throw new Error("PID 1 does not answer");
+    killed.resolve();
+  };
+  new StorageMonitor({ limit: 100, measure }, kill, 0);
+  await killed.promise;
+  await Bun.sleep(5);
+  expect(reported).toEqual([101, 102, 103]);
 });
 
 test("reports nothing once it is closed", async () => {

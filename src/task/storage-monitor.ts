@@ -16,10 +16,10 @@ export class StorageMonitor {
   #timer: NodeJS.Timeout | undefined;
   readonly #closed = new AbortController();
 
-  /** @param onOver called once, with the bytes that the changes take */
+  /** @param onOver called with the bytes that the changes take, and again after the next measurement if it fails */
   constructor(
     private readonly changes: ChangesLimit,
-    private readonly onOver: (bytes: number) => void,
+    private readonly onOver: (bytes: number) => Promise<void>,
     private readonly pauseMs: number = PAUSE_MS,
   ) {
     this.#schedule(pauseMs);
@@ -40,10 +40,14 @@ export class StorageMonitor {
     const start = performance.now();
     const bytes = await this.changes.measure(this.#closed.signal).catch(() => undefined);
     if (this.#closed.signal.aborted) return;
-    if (bytes !== undefined && bytes > this.changes.limit) this.onOver(bytes);
-    else this.#schedule(Math.max(this.pauseMs, (performance.now() - start) * PAUSE_FACTOR));
+    const isOver = bytes !== undefined && bytes > this.changes.limit;
+    if (isOver && (await this.onOver(bytes).then(always, never))) return;
+    this.#schedule(Math.max(this.pauseMs, (performance.now() - start) * PAUSE_FACTOR));
   }
 }
+
+const always = () => true;
+const never = () => false;
 
 /** The message of a task that was killed for the size of its changes. */
 export function storageSentence(bytes: number, limit: number): string {

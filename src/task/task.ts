@@ -197,12 +197,11 @@ export class Task {
     return result;
   }
 
-  #killForStorage(bytes: number, limit: number): void {
+  async #killForStorage(bytes: number, limit: number): Promise<void> {
     if (this.#life !== "running") return;
     this.#overLimit = storageSentence(bytes, limit);
     this.#markKilled();
-    // If it cannot be killed now, the task goes on, and a stop or destroy kills it.
-    this.container.kill().catch(() => {});
+    await this.container.kill();
   }
 
   /** Records that the driver kills the container from now on, if it is still running. */

@@ -58,6 +58,7 @@ const v1 = new Map([
 ]);
 const installed: PluginDirectory = {
   path: "/opt/nomad/plugins",
+  others: 2,
   files: [{ name: "nspawn", owner: 0, mode: 0o755, executable: true, suitable: true }],
   directories: [
     { path: "/opt/nomad/plugins", owner: 0, mode: 0o755 },
@@ -239,6 +240,7 @@ test.each<[string, PluginDirectory, string, "ok" | "warning" | "error"]>([
     "error",
   ],
   ["twice", { ...installed, files: [file, { ...file, name: "nomad-driver-nspawn" }] }, "more than once", "warning"],
+  ["a directory of the system's programs", { ...installed, others: 1200 }, "contains 1200 other programs", "warning"],
   ["named as the release", { ...installed, files: [{ ...file, name: "x" }] }, 'plugin "x" {}', "ok"],
   [
     "writable",

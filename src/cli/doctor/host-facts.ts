@@ -39,6 +39,8 @@ export type PluginDirectory =
   | {
       readonly path: string;
       readonly files: readonly PluginFile[];
+      /** The number of other programs in it. */
+      readonly others: number;
       /** It and everything above it, symlinks resolved. */
       readonly directories: readonly Directory[];
     };

@@ -24,7 +24,24 @@ export function pluginDirFindings(found: PluginDirectory, self: string): Finding
     const commands = problem === missing(path) ? make : [];
     return [report.error(problem, "It has to be a directory with the driver in it.", commands)];
   }
-  return [...found.directories.flatMap(directoryFindings), ...filesFindings(found.path, found.files, self)];
+  return [
+    ...found.directories.flatMap(directoryFindings),
+    ...filesFindings(found.path, found.files, self),
+    ...othersFindings(found.path, found.others),
+  ];
+}
+
+/** More plugins than any agent has: it is a directory of the system's programs. */
+const MOST_PLUGINS = 25;
+
+function othersFindings(path: string, others: number): Finding[] {
+  if (others <= MOST_PLUGINS) return [];
+  return [
+    report.warning(
+      `${path} contains ${others} other programs, and an agent starts each of them to ask whether it is a plugin.`,
+      "Set plugin_dir to a directory that contains plugins only.",
+    ),
+  ];
 }
 
 /** In a sticky directory other users cannot replace root's files, but can add files: fine for parents of a plugin_dir only. */
@@ -93,7 +110,7 @@ function missing(path: string): string {
 }
 
 /** Names of the executable in a plugin_dir. */
-const NAMES = ["nspawn", "nomad-driver-nspawn"] as const;
+const NAMES: readonly string[] = ["nspawn", "nomad-driver-nspawn"];
 
 /** Inspects a plugin_dir as an agent does: symlinks are followed. */
 export function readPluginDirectory(path: string): PluginDirectory {
@@ -102,7 +119,8 @@ export function readPluginDirectory(path: string): PluginDirectory {
     if (!lstatSync(real).isDirectory()) return { path, problem: `${path} is not a directory.` };
     const entries = new Set(readdirSync(real));
     const files = NAMES.filter((name) => entries.has(name)).flatMap((name) => readFile(real, name));
-    return { path, files, directories: upwards(real).map(readDirectory) };
+    const others = [...entries].filter((name) => !NAMES.includes(name) && isExecutable(join(real, name))).length;
+    return { path, files, others, directories: upwards(real).map(readDirectory) };
   } catch (error) {
     if (isMissing(error)) return { path, problem: missing(path) };
     const code = errnoCode(error);
