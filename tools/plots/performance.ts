@@ -17,10 +17,10 @@ function oneGroup(rows: readonly Row[], cell: number): Pick<BarChart, "series" |
 function rootsChart(page: string): BarChart {
   const rows = tableIn(page, "Against the Go driver", 1);
   return {
-    title: "A start on a directory with many files",
+    title: "A start on a directory, or a disk image, with many files",
     series: ["driver", "bare systemd-nspawn"],
     groups: rows.map((row) => ({
-      label: `${row[0]?.replace(" with a user namespace", "")}, ${row[1]} files`,
+      label: `${row[0]?.replace(" with a user namespace", "")}, ${row[1]}`,
       values: [milliseconds(row[2]), milliseconds(row[5])],
     })),
   };
