@@ -49,6 +49,7 @@ const everySystemd = [
   "test/host/bind-user.test.ts",
   "test/nomad",
   "test/protocol/directory-roots.test.ts",
+  "test/protocol/disk-roots.test.ts",
 ] as const;
 
 /**
