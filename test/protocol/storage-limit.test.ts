@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { diskImage } from "../../tools/images/images";
 import { archiveOf, writeImage } from "../support/oci-image";
 import { type Fixture, openFixture, shell, useFixture } from "./fixture";
 import { runTask } from "./host-paths";
@@ -21,8 +22,10 @@ useFixture(
 
 let layouts = "";
 let stored = "";
+let disk = "";
 beforeAll(async () => {
   layouts = await mkdtemp(join(tmpdir(), "layouts-"));
+  disk = await diskImage();
   stored = await writeImage(layouts, "image", [{ archive: await archiveOf(bench.busybox) }]);
 });
 afterAll(async () => {
@@ -36,7 +39,8 @@ const KILLED =
 
 test.each([
   ["a stored image", () => ({ image: stored, boot: false, storage_limit: "4MiB" })],
-  ["a directory", () => ({ image: bench.busybox, ephemeral: true, volatile: "no", storage_limit: "4MiB" })],
+  // Made as that on a directory.
+  ["a disk image", () => ({ image: disk, ephemeral: true, volatile: "no", storage_limit: "4MiB" })],
 ])("the changes to %s are on disk: the task is killed, with the reason in its exit and an event", async (_, config) => {
   const { signal, err, events } = await runTask(bench, shell("", FILL, config()));
   expect(signal).toBe(9);
