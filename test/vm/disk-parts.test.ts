@@ -1,8 +1,9 @@
 /** Roots on a disk image with several partitions, which only this machine's kernel shows of a loop device. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { journalState } from "../../src/image/disk/journal";
 import { readMounts } from "../../src/linux/mount";
 import { run } from "../../tools/command";
 import { type Fixture, shell, useFixture } from "../protocol/fixture";
@@ -104,3 +105,34 @@ test("read_only: none can be written", async () => {
   const end = await bench.finished(shell(image, script, { volatile: undefined, read_only: true }));
   expect(end).toMatchObject({ code: 0, stdout: "refused\nrefused\nrefused\nhome\n/alloc\n" });
 }, 120_000);
+
+test("an XFS whose log ends with an unmount is shown as it is, and one that is mounted is not", async () => {
+  const path = join(directory, "xfs.raw");
+  await run(["truncate", "--size=300M", path]);
+  await run(["mkfs.xfs", "-q", path]);
+  const mounted = join(directory, "mounted");
+  await mkdir(mounted);
+  const state = async (file: string) => {
+    await using opened = await openFile(file);
+    return journalState("xfs", opened.read);
+  };
+  expect(await state(path)).toBe("clean");
+  await run(["mount", "-o", "loop", path, mounted]);
+  await run(["cp", "-a", `${join(directory, "tree")}/.`, mounted]);
+  await run(["sync", "-f", mounted]);
+  expect(await state(path)).toBe("dirty");
+  await run(["umount", mounted]);
+  const end = await bench.finished(
+    shell(path, "grep -c ' / overlay' /proc/mounts", { ephemeral: true, volatile: "no" }),
+  );
+  expect(end).toMatchObject({ code: 0, stdout: "1\n" });
+}, 240_000);
+
+async function openFile(path: string) {
+  const file = await open(path);
+  const read = async (position: number, length: number) => {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
+    return buffer.subarray(0, bytesRead);
+  };
+  return { read, [Symbol.asyncDispose]: () => file.close() };
+}

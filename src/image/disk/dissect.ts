@@ -5,12 +5,10 @@
  * to the image (journal.ts). Who mounts an image when, and when it is unmounted, is in store/disks.ts.
  */
 
-import { closeSync, openSync, readSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { detachMount, type Mount, mountPoints, readMounts } from "../../linux/mount";
 import { findProgram, searchDirectories } from "../../linux/programs";
-import { HEAD_BYTES, journalState } from "./journal";
+import { openDevice } from "./device";
+import { journalState } from "./journal";
 
 /** A disk image, or a block device, as a task wants it. Paths are absolute and without symlinks. */
 export interface DiskImage {
@@ -92,24 +90,12 @@ function mountsOf(target: string): readonly Mount[] {
 
 /** systemd mounts for reading without a replay ("norecovery"), so that the files may be those of before the last changes, or damaged. */
 async function requireClean({ type, device, path }: Mount): Promise<void> {
-  const state = journalState(type, await readHead(device));
+  using opened = await openDevice(device);
+  const state = opened === undefined ? "unknown" : await journalState(type, opened.read);
   if (state === "clean") return;
   const why =
     state === "dirty" ? "was not unmounted, so its journal has to be replayed" : "may have a journal to replay";
   throw new DiskError(`its file system ${type} (${path}) ${why}`);
-}
-
-/** The first bytes of a block device. @param device its numbers, such as "7:1" */
-async function readHead(device: string): Promise<Buffer> {
-  const [, name] = /^DEVNAME=(.+)$/m.exec(await readFile(`/sys/dev/block/${device}/uevent`, "utf8")) ?? [];
-  if (name === undefined) return Buffer.alloc(0);
-  const head = Buffer.alloc(HEAD_BYTES);
-  const fd = openSync(join("/dev", name), "r");
-  try {
-    return head.subarray(0, readSync(fd, head, 0, head.length, 0));
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function lastLine(text: string): string | undefined {
