@@ -114,7 +114,7 @@ test("an XFS whose log ends with an unmount is shown as it is, and one that is m
   await mkdir(mounted);
   const state = async (file: string) => {
     await using opened = await openFile(file);
-    return journalState("xfs", opened.read);
+    return await journalState("xfs", opened.read);
   };
   expect(await state(path)).toBe("clean");
   await run(["mount", "-o", "loop", path, mounted]);
