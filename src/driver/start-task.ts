@@ -71,7 +71,6 @@ async function start(
     timer.done("host");
     const plan = await launcher.plan(config, machine, nspawn);
     timer.done("plan");
-    await launcher.discardStale(machine);
     const onSlow = (sentence: string) => emitEvent(services, identity, sentence);
     const watch = {
       signal: AbortSignal.any([signal, stopped]),

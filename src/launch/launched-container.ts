@@ -24,6 +24,8 @@ export interface LaunchedContainer {
   readonly systemUp: boolean;
   /** What systemd-nspawn may be doing while the payload does not run yet; see preparationNote(). */
   readonly preparing: string;
+  /** Keeps other processes from the machine; taken while the container is removed. */
+  readonly lock: () => Promise<AsyncDisposable>;
   /** Releases root, network and files of the container, and unregisters its machine. Idempotent. */
   readonly release: () => Promise<void>;
 }

@@ -7,7 +7,8 @@ import { ConfigError, errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
 import { onlineCpus } from "../linux/cgroup/cpuset";
 import { machinePaths, removeMachineFiles, writeConfigBlock, writeMachineFiles } from "../machine/files";
-import { isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
+import { lockMachine } from "../machine/machine-lock";
+import { claimMachine, isRegistered, registerMachine, releaseAll, unregisterMachine } from "../machine/registry";
 import { reserveNetwork } from "../network/networks";
 import type { PrivateNetworks } from "../network/private/private-network";
 import { nspawnVariables } from "../nspawn/environment";
@@ -101,6 +102,8 @@ export class Launcher {
   ): Promise<Owner> {
     const { supervisors } = this.context;
     const { machine } = plan;
+    await using _lock = await lockMachine(machine, watch.signal);
+    await this.#discardStale(machine);
     using lease = await this.#providerOf(plan).acquire(plan, watch);
     watch.onAcquired();
     watch.stage("image");
@@ -146,6 +149,7 @@ export class Launcher {
       warnings: [...plan.warnings, ...notes, ...rootfs.warnings, ...environment.warnings, ...network.warnings],
       systemUp: options.notify_ready && options.boot,
       preparing: preparationNote(rootfs),
+      lock: () => lockMachine(machine),
       release: () => this.#release(machine),
     });
     undo.move();
@@ -189,6 +193,7 @@ export class Launcher {
     const container = await supervisors.get(ref.supervisor).attach(ref);
     const config = await withConfigBlock(sent, ref.machine);
     const job = jobSettings(config);
+    claimMachine(ref.machine);
     await roots.recover(ref.machine, log);
     const image = await roots.configOf(ref.machine);
     const own = this.#readableOptions(config, image !== undefined);
@@ -208,6 +213,7 @@ export class Launcher {
       warnings: [],
       systemUp: false,
       preparing: "",
+      lock: () => lockMachine(ref.machine),
       release: () => this.#release(ref.machine),
     };
   }
@@ -224,8 +230,8 @@ export class Launcher {
   }
 
   /** Removes what an interrupted start of the same task left: its container may still write to the root that is made anew. */
-  async discardStale(machine: string): Promise<void> {
-    if (isRegistered(machine)) await this.discard(machine);
+  async #discardStale(machine: string): Promise<void> {
+    if (isRegistered(machine)) await this.#discard(machine);
   }
 
   /**
@@ -235,6 +241,11 @@ export class Launcher {
    * @throws the first failure, or AggregateError
    */
   async discard(machine: string): Promise<void> {
+    await using _lock = await lockMachine(machine);
+    await this.#discard(machine);
+  }
+
+  async #discard(machine: string): Promise<void> {
     // If the container cannot be killed, its root, network and files stay: it still uses them.
     await this.context.supervisors.discard(machine);
     await this.#release(machine);
@@ -247,7 +258,7 @@ export class Launcher {
   }
 
   async #discardAfterFailure(machine: string): Promise<void> {
-    await this.discard(machine).catch((error: unknown) => {
+    await this.#discard(machine).catch((error: unknown) => {
       const fields = { machine, error: errorText(error) };
       this.context.log.warn("cleanup after a failed start is incomplete; trying again later", fields);
       this.context.onDangling();

@@ -29,6 +29,8 @@ export const machinePaths = (machine: string) => {
     credentials: join(directory, "credentials"),
     gate: join(directory, "gate"),
     config: join(directory, "config"),
+    /** The plugin process that has the machine: see claimMachine(). */
+    plugin: join(directory, "plugin"),
     task: join(directory, "task.json"),
     events: join(directory, "events"),
   };

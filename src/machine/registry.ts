@@ -10,8 +10,9 @@
 import { lstatSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ignoreMissing } from "../lib/errors";
-import { inDirectory, removeIfEmpty } from "../lib/files";
+import { ifThere, ignoreMissing } from "../lib/errors";
+import { inDirectory, readIfThere, removeIfEmpty, writeAtomicallySync } from "../lib/files";
+import { identify, isAlive } from "../linux/proc";
 import { FILES_DIRECTORY, fileErrorOf, machinePaths, removeMachineFiles } from "./files";
 import { type TaskRecord, writeTaskRecord } from "./task-record";
 
@@ -51,10 +52,25 @@ export async function registerMachine(machine: string, client: string, record: T
     await rm(linkOf(machine), { force: true });
     await inDirectory(OWNERS_DIRECTORY, () => symlink(client, linkOf(machine)));
     await inDirectory(FILES_DIRECTORY, () => mkdir(machinePaths(machine).directory, { recursive: true, mode: 0o700 }));
+    claimMachine(machine);
     await writeTaskRecord(machine, record);
   } catch (error) {
     throw fileErrorOf(machine, error);
   }
+}
+
+/** Records that this plugin process has a machine: it has started or recovered it. Does nothing if the machine has no files any more. */
+export function claimMachine(machine: string): void {
+  const own = identify(process.pid);
+  if (own === undefined) return;
+  ifThere(() => writeAtomicallySync(machinePaths(machine).plugin, `${own.pid} ${own.startTime}\n`), undefined);
+}
+
+/** Whether another plugin process that still runs has a machine: an agent may use a new one before the last one has ended. */
+export function isClaimedByOther(machine: string): boolean {
+  const [pid, startTime] = (readIfThere(machinePaths(machine).plugin) ?? "").trim().split(" ").map(Number);
+  if (pid === undefined || startTime === undefined || pid === process.pid) return false;
+  return isAlive({ pid, startTime });
 }
 
 /** Whether a machine is registered, by any agent of this host. */

@@ -1,6 +1,7 @@
-import { closeSync, constants, openSync, rmSync } from "node:fs";
+import { closeSync, constants, openSync, rmSync, writeSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { errnoCode, ifThere, StoreError } from "../lib/errors";
+import { readIfThere } from "../lib/files";
 import { isSameFile, tryRecordLock } from "../linux/flock";
 import { readRangeNote, removeRangeNote, writeRangeNote } from "../machine/files";
 import { candidateRanges } from "../values/private-users";
@@ -66,6 +67,9 @@ export class IdRanges {
       rmSync(held.path, { force: true });
       closeSync(held.fd);
       this.#held.delete(machine);
+    } else if (readIfThere(this.#path(first)) === machine) {
+      // An earlier plugin process still holds it, but the container that it was for is gone.
+      rmSync(this.#path(first), { force: true });
     }
     await removeRangeNote(machine);
   }
@@ -74,10 +78,11 @@ export class IdRanges {
     return `${this.directory}/${first}`;
   }
 
-  /** Takes the lock, and ownership of the descriptor; false, with the descriptor closed, if another process has the range. */
+  /** Takes the lock for a machine, whose name becomes the file's content, and ownership of the descriptor; false, with the descriptor closed, if another process has the range. */
   #hold(machine: string, first: number, fd: number): boolean {
     const path = this.#path(first);
     if (tryRecordLock(fd) && isSameFile(path, fd)) {
+      writeSync(fd, machine, 0);
       this.#held.set(machine, { path, fd });
       return true;
     }

@@ -15,7 +15,7 @@ import { LiveConfig } from "../driver/live-config";
 import type { Services } from "../driver/services";
 import { Launcher } from "../launch/launcher";
 import type { Logger } from "../lib/logger";
-import { machinesOfClient } from "../machine/registry";
+import { isClaimedByOther, machinesOfClient } from "../machine/registry";
 import { readTaskRecord } from "../machine/task-record";
 import { ForwardPolicy } from "../network/firewall/forward-policy";
 import { RuleReconciler } from "../network/firewall/rule-reconciler";
@@ -69,6 +69,7 @@ export function createRuntime(plainLog: Logger): Runtime {
     options,
     launcher,
     machinesOf: machinesOfClient,
+    isClaimedByOther,
     onStart: scheduleImageGc,
     onFound: (machine) => learnRecord(names, machine),
     onRemoved: () => metrics.add("nomad_nspawn_dangling_removed_total", {}),

@@ -45,6 +45,7 @@ function fixture({
     tasks,
     options: () => ({ gc: { container, container_delay: delay, image: true, image_delay: 0, image_min_free: 0 } }),
     launcher: { discard },
+    isClaimedByOther: (machine: string) => machine === "of-another-process",
     machinesOf: async (client) => {
       onRun.resolve();
       onRun = Promise.withResolvers();
@@ -87,6 +88,17 @@ test("one machine that cannot be removed does not keep the others", async () => 
   await nextRun();
   await quiet();
   expect(discarded).toEqual(["stuck", "other", "stuck"]);
+});
+
+test("a machine of another plugin process that runs is left alone, and asked for again", async () => {
+  const { machines, discarded, reconciler, nextRun } = fixture();
+  machines.set("of-another-process", CLIENT);
+  reconciler.start(CLIENT);
+  await nextRun();
+  machines.set("dangling", CLIENT);
+  await nextRun();
+  await quiet();
+  expect(discarded).toEqual(["dangling"]);
 });
 
 test("machines of tasks, of tasks that are being started, and of other clients are left alone", async () => {

@@ -14,6 +14,8 @@ interface ReconcilerContext {
   readonly launcher: Pick<Launcher, "discard">;
   /** The registered machines of a client; see machinesOfClient(). */
   readonly machinesOf: (client: string) => Promise<readonly string[]>;
+  /** Whether another plugin process that runs has a machine. */
+  readonly isClaimedByOther: (machine: string) => boolean;
   /** Called once, when the agent uses this process: for garbage that an earlier process left, such as images. */
   readonly onStart: () => void;
   /** Called for each dangling machine before it is removed; it must not reject. */
@@ -24,8 +26,8 @@ interface ReconcilerContext {
 
 /**
  * Removes the dangling machines of this client, and the tasks that could not be destroyed. A machine is *dangling* if no task has it: its
- * plugin process was killed during the start, the agent forgot its task, or its removal failed. Machines of other agents, and everything
- * that the driver did not make, are never touched. The reconciler runs once the agent has had time to recover its tasks, counted from the
+ * plugin process was killed during the start, the agent forgot its task, or its removal failed. Machines of other agents, those of another
+ * plugin process that still runs, and everything that the driver did not make, are never touched. The reconciler runs once the agent has had time to recover its tasks, counted from the
  * last one that it recovered, and again as long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
  */
 export class DanglingReconciler {
@@ -83,6 +85,10 @@ export class DanglingReconciler {
     let complete = true;
     for (const machine of await machinesOf(this.#client ?? "")) {
       if (tasks.hasMachine(machine)) continue;
+      if (this.context.isClaimedByOther(machine)) {
+        complete = false;
+        continue;
+      }
       // From the question on, a task that is recovered or started waits for the removal.
       const removed = await this.#remove(machine, async () => {
         await this.context.onFound(machine);

@@ -170,6 +170,7 @@ export class Task {
     this.network?.close();
     await this.#journal?.close();
     this.#markKilled();
+    await using _lock = await this.launched.lock();
     await this.container.release();
     await this.launched.release();
     this.#transition("exited");

@@ -35,6 +35,7 @@ export function fakeLaunch(machine: string, release: () => Promise<void>): Launc
     warnings: [],
     systemUp: false,
     preparing: "",
+    lock: async () => new AsyncDisposableStack(),
     release,
   };
 }
