@@ -128,7 +128,7 @@ test.each(swept)(
     let step = 1;
     for (let killed = true; killed; step += STRIDE) {
       // Waiting for processes to end takes more or fewer of them.
-      expect(step).toBeLessThan(250);
+      expect(step).toBeLessThan(400);
       const task = await prepared(image, { ...root, ...network });
       // With the runtime's settings the plugin need not start itself once more.
       const settings = Object.fromEntries(missingSettings({}).map((variable) => variable.split("=")));
