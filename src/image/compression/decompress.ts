@@ -64,7 +64,8 @@ class PoolDecompressor implements Decompressor {
   /** The one that is being filled, and the other. */
   #output = Buffer.allocUnsafeSlow(CHUNK);
   #other = Buffer.allocUnsafeSlow(CHUNK);
-  #filled = 0;
+  /** Bytes in the other one that have not been taken. */
+  #ready = 0;
   #input: Buffer = NOTHING;
   #offset = 0;
   #last = false;
@@ -93,8 +94,7 @@ class PoolDecompressor implements Decompressor {
 
   async end(): Promise<void> {
     await this.#begin(NOTHING, true);
-    this.#take(this.#output.subarray(0, this.#filled));
-    this.#filled = 0;
+    this.#takeResult();
   }
 
   #begin(input: Buffer, last: boolean): Promise<void> {
@@ -104,36 +104,43 @@ class PoolDecompressor implements Decompressor {
     this.#input = input;
     this.#offset = 0;
     this.#last = last;
-    this.#start();
+    this.#startAndTake();
     return this.#work.promise;
   }
 
-  #start(): void {
+  /** Gives the thread its next work, and takes the last result meanwhile. */
+  #startAndTake(): void {
+    const length = this.#input.length - this.#offset;
     this.#engine.start(
-      { buffer: this.#input, offset: this.#offset, length: this.#input.length - this.#offset },
-      { buffer: this.#output, offset: this.#filled, length: CHUNK - this.#filled },
+      { buffer: this.#input, offset: this.#offset, length },
+      { buffer: this.#output, offset: 0, length: CHUNK },
       this.#last,
     );
+    try {
+      this.#takeResult();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #takeResult(): void {
+    const length = this.#ready;
+    this.#ready = 0;
+    if (length > 0) this.#take(this.#other.subarray(0, length));
   }
 
   #done(input: number, output: number): void {
     if (this.#failure !== undefined) return;
     this.#offset = this.#input.length - input;
-    this.#filled = CHUNK - output;
-    if (output > 0) {
-      // It stops before the end of its input only where the data ends.
-      this.#ended = input > 0;
-      this.#work.resolve();
+    [this.#output, this.#other] = [this.#other, this.#output];
+    this.#ready = CHUNK - output;
+    if (output === 0) {
+      this.#startAndTake();
       return;
     }
-    [this.#output, this.#other] = [this.#other, this.#output];
-    this.#filled = 0;
-    this.#start();
-    try {
-      this.#take(this.#other);
-    } catch (error) {
-      this.#fail(error);
-    }
+    // It stops before the end of its input only where the data ends.
+    this.#ended = input > 0;
+    this.#work.resolve();
   }
 
   #fail(error: unknown): void {
