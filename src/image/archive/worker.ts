@@ -4,6 +4,7 @@ import { gcThrottle } from "../../lib/buffers";
 import { errnoCode, errorText, UnpackError } from "../../lib/errors";
 import { loadLibc } from "../../linux/ffi";
 import { enterRoot, syncFileSystem } from "../../linux/files";
+import { unreadBytes } from "../../linux/pipe";
 import { keepCapabilities } from "../../linux/proc";
 import { compressionOf, decompressor, MAGIC_BYTES, TrailingGarbageError } from "../compression/decompress";
 import { type ArchiveKind, Extractor, type Recorder } from "./extractor";
@@ -46,8 +47,13 @@ const CHECK_EVERY = 32 * 1024 * 1024;
 /** Bytes that are read at once; there are two such buffers. */
 const INPUT = 256 * 1024;
 
-/** Reads into a buffer; waits for at least one byte. @returns how many were read, 0 at the end */
-type ReadInto = (buffer: Buffer) => number;
+/** Where the archive comes from. */
+interface Source {
+  /** Reads into a buffer; waits for at least one byte. @returns how many were read, 0 at the end */
+  readonly read: (buffer: Buffer) => number;
+  /** Whether there is something to read; also false at the end. */
+  readonly hasMore: () => boolean;
+}
 
 /**
  * Unpacks a compressed or plain archive into the root directory of this process. While a thread decompresses, this one reads further input
@@ -55,7 +61,7 @@ type ReadInto = (buffer: Buffer) => number;
  *
  * @throws UnpackError, and errors of the file system
  */
-async function unpackStream(read: ReadInto, options: UnpackOptions): Promise<Unpacked> {
+async function unpackStream({ read, hasMore }: Source, options: UnpackOptions): Promise<Unpacked> {
   const hash = createHash(options.algorithm);
   const extractor = new Extractor(options.record, options.kind, options.verity);
   const reader = new TarReader(extractor);
@@ -81,6 +87,11 @@ async function unpackStream(read: ReadInto, options: UnpackOptions): Promise<Unp
       await work;
       work = target.write(input.subarray(0, length));
       [input, other] = [other, input];
+      if (!hasMore()) {
+        // Everything that has arrived is written before this waits for more.
+        await work;
+        target.flush();
+      }
       length = read(input);
     }
     await work;
@@ -95,7 +106,7 @@ async function unpackStream(read: ReadInto, options: UnpackOptions): Promise<Unp
 }
 
 /** Reads as many bytes as the type of the content needs, if there are so many. */
-function readStart(read: ReadInto, buffer: Buffer): number {
+function readStart(read: Source["read"], buffer: Buffer): number {
   let length = 0;
   for (let more = -1; more !== 0 && length < MAGIC_BYTES; length += more) more = read(buffer.subarray(length));
   return length;
@@ -110,6 +121,10 @@ const LIST_FD = 3;
  */
 const CAPABILITIES = [0, 1, 3, 4, 21, 27, 31];
 const STDIN = 0;
+const STANDARD_INPUT: Source = {
+  read: (buffer) => readSync(STDIN, buffer),
+  hasMore: () => unreadBytes(STDIN) > 0,
+};
 const STDOUT = 1;
 const LIST_BUFFER = 64 * 1024;
 
@@ -133,7 +148,7 @@ export async function unpackMain(args: readonly string[]): Promise<number> {
     enterRoot(directory);
     keepCapabilities(CAPABILITIES);
     const list = listWriter();
-    const unpacked = await unpackStream((buffer) => readSync(STDIN, buffer), {
+    const unpacked = await unpackStream(STANDARD_INPUT, {
       algorithm: algorithm === "sha512" ? "sha512" : "sha256",
       kind: kind === "tree" ? "tree" : "layer",
       verity: verity === "verity",

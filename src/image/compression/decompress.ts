@@ -28,7 +28,7 @@ export function compressionOf(start: Uint8Array): Compression {
  */
 export function decompressor(compression: Compression, take: (bytes: Buffer) => void): Decompressor {
   if (compression !== "none") return new PoolDecompressor(compression, take);
-  return { write: async (bytes) => take(bytes), end: async () => {} };
+  return { write: async (bytes) => take(bytes), flush: () => {}, end: async () => {} };
 }
 
 /**
@@ -50,6 +50,8 @@ export interface Decompressor {
    * @throws UnpackError, and what `take` throws
    */
   write(bytes: Buffer): Promise<void>;
+  /** Passes on what is left of what was written; not while a write runs. @throws what `take` throws */
+  flush(): void;
   /** Resolves when everything was passed on. @throws the same */
   end(): Promise<void>;
 }
@@ -94,7 +96,7 @@ class PoolDecompressor implements Decompressor {
 
   async end(): Promise<void> {
     await this.#begin(NOTHING, true);
-    this.#takeResult();
+    this.flush();
   }
 
   #begin(input: Buffer, last: boolean): Promise<void> {
@@ -117,13 +119,13 @@ class PoolDecompressor implements Decompressor {
       this.#last,
     );
     try {
-      this.#takeResult();
+      this.flush();
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #takeResult(): void {
+  flush(): void {
     const length = this.#ready;
     this.#ready = 0;
     if (length > 0) this.#take(this.#other.subarray(0, length));
