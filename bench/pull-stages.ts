@@ -1,19 +1,21 @@
 /**
  * How close a pull is to what the machine can do: each stage of it alone (receiving from the registry, the digest of what is received,
- * decompressing, the digest of the content, writing the files), and the driver's pull of an image whose content is one layer. And how long a
- * small image takes that has to be pulled, compared with one that is in the store. Runs on this machine in its own mount namespace, see
- * run.ts.
+ * decompressing, the digest of the content, writing the files), and the driver's pull of an image whose content is one layer; in the same run
+ * that of another version, if dist/peer has one (see versions.ts). And how long a small image takes that has to be pulled, compared with
+ * one that is in the store. Runs on this machine in its own mount namespace, see run.ts.
  */
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createGunzip } from "node:zlib";
+import { decompressor } from "../src/image/compression/decompress";
 import { DriverClient } from "../test/support/driver-client";
 import { archiveOf, compressed, writeImage } from "../test/support/oci-image";
-import { startPlugin } from "../test/support/plugin-process";
+import { type PluginProcess, startPlugin } from "../test/support/plugin-process";
 import { startRegistry } from "../test/support/registry";
+import { driverBinary } from "../tools/build/project";
 import { attempt, run } from "../tools/command";
 import { busyboxImage } from "../tools/images/images";
 import { layer } from "./layer-content";
@@ -23,11 +25,11 @@ import { median, ms } from "./statistics";
 const mebibyte = 1024 * 1024;
 const sizes = [
   { mebibytes: 64, rounds: 5 },
-  { mebibytes: 1024, rounds: 2 },
+  { mebibytes: 1024, rounds: 3 },
 ] as const;
 const starts = 25;
 const command = ["/bin/sh", "-c", "echo up; exec sleep 1000"];
-const piece = 64 * 1024;
+const piece = 256 * 1024;
 
 async function timed(work: () => unknown): Promise<number> {
   const start = performance.now();
@@ -49,7 +51,14 @@ async function receive(url: string): Promise<void> {
   for await (const _ of body);
 }
 
-async function decompress(stored: Uint8Array): Promise<void> {
+async function decompress(stored: Buffer): Promise<void> {
+  const target = decompressor("gzip", () => {});
+  for (let at = 0; at < stored.length; at += piece) await target.write(stored.subarray(at, at + piece));
+  await target.end();
+}
+
+/** As programs of Node usually do it. */
+async function decompressAsStream(stored: Uint8Array): Promise<void> {
   const stream = createGunzip({ chunkSize: 128 * 1024 });
   const end = Promise.withResolvers<void>();
   stream.on("data", () => {});
@@ -63,20 +72,28 @@ async function decompress(stored: Uint8Array): Promise<void> {
   await end.promise;
 }
 
+/** A version of the driver. */
+interface Version {
+  readonly plugin: PluginProcess;
+  readonly client: DriverClient;
+}
+
 /** What all rounds share. */
 interface Bench {
   readonly scratch: string;
   /** HOST:PORT */
   readonly host: string;
-  readonly client: DriverClient;
-  /** PID of the plugin. */
-  readonly plugin: number;
+  readonly own: Version;
+  readonly peer: Version | undefined;
 }
 
-/** Starts with an empty store. Its files stay until the end, see freshDisk(). */
-async function pullAndStart({ scratch, client }: Bench, image: string): Promise<number> {
+/** Starts with an empty store. Its files stay until the end, see freshDisk(). @returns milliseconds of all, and of the pull in it */
+async function pullAndStart({ scratch }: Bench, { plugin, client }: Version, image: string) {
   await client.setConfig({ image_store: await mkdtemp(join(scratch, "store-")) });
-  return startOnce(client, { config: { image, boot: false, network_veth: false, command } });
+  const before = plugin.logs.length;
+  const all = await startOnce(client, { config: { image, boot: false, network_veth: false, command } });
+  const fetched = plugin.logs.slice(before).find((line) => line["@message"] === "image fetched");
+  return { all, pull: Number(fetched?.["ms"]) };
 }
 
 async function push({ scratch, host }: Bench, name: string, contents: readonly Uint8Array[]): Promise<string> {
@@ -90,10 +107,18 @@ async function push({ scratch, host }: Bench, name: string, contents: readonly U
   return `${host}/${name}:1`;
 }
 
-async function stages(bench: Bench, mebibytes: number, rounds: number): Promise<void> {
-  const { archive } = layer(1, mebibytes * mebibyte);
-  const stored = compressed(archive, "gzip");
-  const name = `large-${mebibytes}`;
+interface Work {
+  readonly name: string;
+  /** Whether it is one of the stages; otherwise it is shown for comparison. */
+  readonly stage: boolean;
+  /** PIDs whose processor time counts, with that of their children. */
+  readonly pids: readonly number[];
+  /** Does it; resolves with milliseconds. */
+  readonly run: () => Promise<number>;
+}
+
+/** The stages of an image with one layer, and its pulls. */
+async function worksOf(bench: Bench, archive: Buffer, stored: Buffer, name: string): Promise<Work[]> {
   const image = await push(bench, name, [await archiveOf(await busyboxImage()), archive]);
   const file = join(bench.scratch, `${name}.tar`);
   await writeFile(file, archive);
@@ -102,42 +127,57 @@ async function stages(bench: Bench, mebibytes: number, rounds: number): Promise<
     const tree = await mkdtemp(join(bench.scratch, "tree-"));
     await run(["tar", "-xf", file, "-C", tree]);
   };
-  const works: readonly (readonly [string, () => unknown])[] = [
-    ["receive from the registry", () => receive(url)],
-    ["digest of what is received", () => createHash("sha256").update(stored).digest()],
-    ["decompress", () => decompress(stored)],
-    ["digest of the content", () => createHash("sha256").update(archive).digest()],
-    ["write the files (tar)", write],
-    ["pull and start", () => pullAndStart(bench, image)],
+  const here = (what: string, work: () => unknown, stage = true): Work => {
+    return { name: what, stage, pids: [process.pid], run: () => timed(work) };
+  };
+  const pull = (what: string, version: Version): Work => {
+    const pids = [version.plugin.pid];
+    return { name: what, stage: false, pids, run: async () => (await pullAndStart(bench, version, image)).pull };
+  };
+  return [
+    here("receive from the registry", () => receive(url)),
+    here("digest of what is received", () => createHash("sha256").update(stored).digest()),
+    here("decompress", () => decompress(stored)),
+    here("digest of the content", () => createHash("sha256").update(archive).digest()),
+    here("write the files (tar)", write),
+    here("decompress with a stream of Node", () => decompressAsStream(stored), false),
+    pull("pull", bench.own),
+    ...(bench.peer === undefined ? [] : [pull("pull, version in dist/peer", bench.peer)]),
   ];
-  const times = works.map((): number[] => []);
-  const cpu = works.map((): number[] => []);
-  const pids = [process.pid, bench.plugin];
+}
+
+async function stages(bench: Bench, mebibytes: number, rounds: number): Promise<void> {
+  const archive = Buffer.from(layer(1, mebibytes * mebibyte).archive);
+  const stored = Buffer.from(compressed(archive, "gzip"));
+  const works = await worksOf(bench, archive, stored, `large-${mebibytes}`);
+  const results = works.map(({ name, stage }) => ({ name, stage, time: [] as number[], cpu: [] as number[] }));
   for (let round = 0; round <= rounds; round += 1) {
-    for (const [index, [, work]] of works.entries()) {
+    for (const [index, work] of works.entries()) {
       await run(["sync"]);
-      const before = cpuTime(pids);
-      const time = await timed(work);
+      const before = cpuTime(work.pids);
+      const time = await work.run();
       if (round === 0) continue;
-      times[index]?.push(time);
-      cpu[index]?.push(cpuTime(pids) - before);
+      results[index]?.time.push(time);
+      results[index]?.cpu.push(cpuTime(work.pids) - before);
     }
   }
-  const medians = times.map(median);
-  const alone = medians.slice(0, -1);
-  const slowest = Math.max(...alone);
-  const half = alone.reduce((sum, each) => sum + each, 0) / 2;
+  const alone = results.filter(({ stage }) => stage);
+  const slowest = Math.max(...alone.map(({ time }) => median(time)));
+  const both = (values: readonly number[]) => values.reduce((sum, each) => sum + each, 0) / 2;
+  const half = both(alone.map(({ time }) => median(time)));
+  const halfCpu = both(alone.map(({ cpu }) => median(cpu)));
   console.log(
     `| ${mebibytes} MiB in one layer, ${(stored.length / mebibyte).toFixed(0)} MiB stored, median of ${rounds} | time | ratio to the slowest stage | CPU time |`,
   );
   console.log("| --- | --- | --- | --- |");
-  for (const [index, [what]] of works.entries()) {
-    const time = medians[index] ?? Number.NaN;
-    console.log(
-      `| ${what} | ${ms(time)} | ${(time / slowest).toFixed(2)} | ${median(cpu[index] ?? []).toFixed(0)} ms |`,
-    );
+  const row = (name: string, time: number, cpu: number, spread = "") =>
+    console.log(`| ${name} | ${ms(time)}${spread} | ${(time / slowest).toFixed(2)} | ${cpu.toFixed(0)} ms |`);
+  for (const { name, time, cpu } of results) {
+    const spread = name.startsWith("pull") ? ` (${ms(Math.min(...time))} to ${ms(Math.max(...time))})` : "";
+    row(name, median(time), median(cpu), spread);
   }
-  console.log(`| all stages, spread over two cores | ${ms(half)} | ${(half / slowest).toFixed(2)} | |\n`);
+  row("all stages, spread over two cores", half, halfCpu);
+  console.log("");
 }
 
 async function smallImage(bench: Bench): Promise<void> {
@@ -146,8 +186,8 @@ async function smallImage(bench: Bench): Promise<void> {
   const stored: number[] = [];
   for (let round = 0; round <= starts; round += 1) {
     const times = [
-      await pullAndStart(bench, image),
-      await startOnce(bench.client, { config: { image, boot: false, network_veth: false, command } }),
+      (await pullAndStart(bench, bench.own, image)).all,
+      await startOnce(bench.own.client, { config: { image, boot: false, network_veth: false, command } }),
     ];
     if (round === 0) continue;
     pulled.push(times[0] ?? Number.NaN);
@@ -179,13 +219,19 @@ async function freshDisk(made: AsyncDisposableStack): Promise<string> {
   return disk;
 }
 
+async function version(made: AsyncDisposableStack, binary: string): Promise<Version> {
+  const plugin = made.use(await startPlugin({ binary }));
+  return { plugin, client: made.use(new DriverClient(plugin.socket)) };
+}
+
 async function main(): Promise<void> {
   await using made = new AsyncDisposableStack();
   const scratch = await freshDisk(made);
   const registry = made.use(await startRegistry());
-  const plugin = made.use(await startPlugin());
-  const client = made.use(new DriverClient(plugin.socket));
-  const bench: Bench = { scratch, host: registry.host, client, plugin: plugin.pid };
+  const own = await version(made, driverBinary());
+  const other = join(dirname(driverBinary()), "peer/nomad-driver-nspawn");
+  const peer = existsSync(other) ? await version(made, other) : undefined;
+  const bench: Bench = { scratch, host: registry.host, own, peer };
   await smallImage(bench);
   for (const { mebibytes, rounds } of sizes) await stages(bench, mebibytes, rounds);
 }

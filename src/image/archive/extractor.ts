@@ -153,34 +153,50 @@ export class Extractor implements TarSink {
   }
 
   #entry(path: ByteString, entry: TarEntry): void {
+    if (entry.kind === "hard link") {
+      const there = look(path);
+      // Replacing a file by a hard link to itself would remove it.
+      if (there !== undefined && isSame(there, look(this.#linkTarget(entry)))) return;
+      if (there !== undefined) this.#remove(path, there);
+      this.#hardLink(path, entry);
+      return;
+    }
+    // Nearly every entry is new, and the kernel says if one is not: looking first would take half as long as creating it.
+    if (this.#create(path, entry)) {
+      this.#created(path, entry, false);
+      return;
+    }
     const there = look(path);
     if (entry.kind === "directory" && there?.isDirectory() === true) {
       this.#directory(path, entry);
       return;
     }
-    // Replacing a file by a hard link to itself would remove it.
-    if (entry.kind === "hard link" && there !== undefined && isSame(there, look(this.#linkTarget(entry)))) return;
-    const hidden = there !== undefined && isWhiteout(there);
     if (there !== undefined) this.#remove(path, there);
-    switch (entry.kind) {
-      case "file":
-        this.#file = new FileWriter(path, entry, this.#verity);
-        return;
-      case "directory":
-        mkdirSync(native(path), 0o700);
-        this.#directory(path, entry);
-        if (hidden) setAttribute(native(path), OVERLAY_OPAQUE, YES);
-        return;
-      case "symlink":
-        if (entry.link === "" || entry.link.includes("\0"))
-          throw new UnpackError(`${quoteName(path)} is a ${entry.kind} without a target`);
-        symlinkSync(native(entry.link), native(path));
-        break;
-      case "hard link":
-        this.#hardLink(path, entry);
-        return;
-      default:
-        createFifo(native(path), 0o600);
+    if (!this.#create(path, entry)) throw new UnpackError(`${quoteName(path)} cannot be replaced`);
+    this.#created(path, entry, there !== undefined && isWhiteout(there));
+  }
+
+  /** Creates a file, directory, symlink or FIFO, which has no owner and time yet. @returns false if something exists there */
+  #create(path: ByteString, entry: TarEntry): boolean {
+    try {
+      if (entry.kind === "file") this.#file = new FileWriter(path, entry, this.#verity);
+      else if (entry.kind === "directory") mkdirSync(native(path), 0o700);
+      else if (entry.kind === "symlink") symlinkSync(native(linkOf(path, entry)), native(path));
+      else createFifo(native(path), 0o600);
+      return true;
+    } catch (error) {
+      if (errnoCode(error) !== "EEXIST") throw error;
+      return false;
+    }
+  }
+
+  /** @param replaces whether it has replaced a whiteout */
+  #created(path: ByteString, entry: TarEntry, replaces: boolean): void {
+    if (entry.kind === "file") return;
+    if (entry.kind === "directory") {
+      this.#directory(path, entry);
+      if (replaces) setAttribute(native(path), OVERLAY_OPAQUE, YES);
+      return;
     }
     lchownSync(native(path), entry.uid, entry.gid);
     if (entry.kind === "fifo") chmodSync(native(path), entry.mode);
@@ -293,4 +309,10 @@ export class Extractor implements TarSink {
     const { kind, mode, uid, gid, size, mtime } = entry;
     this.#record({ path, kind, mode, uid, gid, size, mtime, ...more });
   }
+}
+
+/** The target of a symlink. @throws UnpackError if it has none */
+function linkOf(path: ByteString, { kind, link }: TarEntry): ByteString {
+  if (link === "" || link.includes("\0")) throw new UnpackError(`${quoteName(path)} is a ${kind} without a target`);
+  return link;
 }

@@ -76,9 +76,9 @@ export function native(path: ByteString): string | Buffer {
 /** The status of a path itself; undefined if nothing exists there. @throws UnpackError if a parent is not a directory */
 export function look(path: ByteString): Stats | undefined {
   try {
-    return lstatSync(native(path));
+    // Making an error for each new entry would take longer than the call.
+    return lstatSync(native(path), { throwIfNoEntry: false });
   } catch (error) {
-    if (errnoCode(error) === "ENOENT") return undefined;
     if (errnoCode(error) === "ENOTDIR")
       throw new UnpackError(`${quoteName(path)} is below something that is not a directory`);
     throw error;

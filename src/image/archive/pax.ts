@@ -19,6 +19,8 @@ export interface PaxOverrides {
 }
 
 const XATTR = "SCHILY.xattr.";
+/** Of a header without an extended one, as most have none. */
+const NO_OVERRIDES: PaxOverrides = { xattrs: new Map() };
 
 /**
  * Splits an extended header into its records, "LENGTH KEYWORD=VALUE\n" each (pax(1), "pax Extended Header"). Values stay bytes.
@@ -49,6 +51,7 @@ const DECIMAL = /^-?\d+(?:\.\d*)?$/;
 
 /** The meaning of the records for the entry they belong to. @throws UnpackError for an invalid value */
 export function paxOverrides(records: PaxRecords): PaxOverrides {
+  if (records.size === 0) return NO_OVERRIDES;
   const text = (key: string) => records.get(key)?.toString("latin1");
   const whole = (key: string) => {
     const value = text(key);

@@ -53,13 +53,22 @@ describe("decompressor", () => {
     return Buffer.concat(parts);
   }
 
+  const frame = (bytes: readonly number[] | Buffer) => (Buffer.isBuffer(bytes) ? bytes : Buffer.from([...bytes, 0, 0]));
+
   test.each<[Compression, Uint8Array, number]>([
     ["gzip", gzipSync(content), 1000],
     ["gzip", gzipSync(content), 64 * 1024],
     ["gzip", gzipSync(content), 10_000_000],
     ["gzip", Buffer.concat([gzipSync(content.subarray(0, 500_000)), gzipSync(content.subarray(500_000))]), 4096],
     ["zstd", zstdCompressSync(content), 1000],
+    ["gzip", Buffer.concat([gzipSync(content), Buffer.alloc(20)]), 10_000_000],
     ["zstd", zstdCompressSync(content), 64 * 1024],
+    ["zstd", Buffer.concat([skippable(1), zstdCompressSync(content), skippable(2)].map(frame)), 10_000_000],
+    [
+      "zstd",
+      Buffer.concat([content.subarray(0, 1000), content.subarray(1000)].map((part) => zstdCompressSync(part))),
+      700,
+    ],
     ["none", content, 64 * 1024],
   ])("%s: everything, in order", async (compression, stored, piece) => {
     expect((await decompressed(compression, stored, piece)).equals(content)).toBe(true);
@@ -71,6 +80,21 @@ describe("decompressor", () => {
     damaged.fill(0xff, middle, middle + 100);
     await expect(decompressed("gzip", damaged, 1000)).rejects.toThrow("its compressed data is damaged");
     await expect(decompressed("gzip", gzipSync(content).subarray(0, -5), 1000)).rejects.toThrow("damaged");
+  });
+
+  test("gzip data that something else follows is recognized, wherever the pieces end", async () => {
+    const followed = Buffer.concat([gzipSync(content), Buffer.from("garbage")]);
+    await expect(decompressed("gzip", followed, followed.length)).rejects.toThrow("followed by something else");
+    await expect(decompressed("gzip", followed, followed.length - 7)).rejects.toThrow("followed by something else");
+  });
+
+  test("results always have the same memory", async () => {
+    const buffers = new Set<ArrayBufferLike>();
+    const target = decompressor("gzip", ({ buffer }) => buffers.add(buffer));
+    const input = gzipSync(Buffer.alloc(5_000_000));
+    await target.write(input);
+    await target.end();
+    expect(buffers.size).toBe(2);
   });
 
   test("what the consumer throws is thrown, and nothing is passed to it afterwards", async () => {
