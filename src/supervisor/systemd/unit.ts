@@ -6,6 +6,7 @@ import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { signalPayload } from "../../nspawn/processes";
+import type { StartNotice } from "../../nspawn/start-notice";
 import type { SystemdManager, UnitChange, UnitProperty } from "../../systemd/manager";
 import { SIGKILL } from "../../values/signals";
 import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
@@ -53,10 +54,14 @@ export class SystemdUnit implements Container {
   #endsWithoutCode = 0;
   #verifyAgain = false;
 
-  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger) {
+  /** Announces the first start; a container that reboots is searched for without it. */
+  #notice: StartNotice | undefined;
+
+  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger, notice: StartNotice | undefined) {
     this.#manager = manager;
     this.ref = ref;
     this.#log = log;
+    this.#notice = notice;
     this.#unit = unitName(ref.machine);
     this.#unwatch = manager.watch(this.#unit, (change) => this.#changed(change));
     this.exit = certain(
@@ -71,8 +76,13 @@ export class SystemdUnit implements Container {
    *
    * @throws NotSupervisedError if the unit does not exist
    */
-  static async attach(manager: UnitManager, ref: ContainerRef, log: Logger): Promise<SystemdUnit> {
-    const unit = new SystemdUnit(manager, ref, log);
+  static async attach(
+    manager: UnitManager,
+    ref: ContainerRef,
+    log: Logger,
+    notice?: StartNotice,
+  ): Promise<SystemdUnit> {
+    const unit = new SystemdUnit(manager, ref, log, notice);
     try {
       await unit.#refresh();
     } catch (error) {
@@ -254,12 +264,12 @@ export class SystemdUnit implements Container {
     const restarted = this.#watchedPid !== 0;
     this.#watchedPid = mainPid;
     this.#payload?.close();
-    this.#payload = watchPayload(mainPid, this.ref.mode, {
-      found: (watch) => {
-        this.#locks = watch.locks;
-      },
-      started: () => this.#started.resolve(),
-    });
+    const found = (watch: PayloadWatch) => {
+      this.#locks = watch.locks;
+    };
+    const started = () => this.#started.resolve();
+    this.#payload = watchPayload(mainPid, this.ref.mode, { found, started }, this.#notice);
+    this.#notice = undefined;
     if (restarted) for (const listener of this.#restartListeners) listener();
   }
 
