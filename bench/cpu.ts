@@ -92,9 +92,10 @@ async function main(): Promise<void> {
   for (const { list, own } of results) {
     const cells = own.map((values, index) => {
       const value = median(values);
-      return `${value.toFixed(1)} ms, ratio ${(value / (first[index] ?? Number.NaN)).toFixed(2)}`;
+      const ratio = (value / (first[index] ?? Number.NaN)).toFixed(2);
+      return `${value.toFixed(1)} ms (${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)}), ratio ${ratio}`;
     });
-    console.log(`medians of ${list}: ${cells.join("; ")}`);
+    console.log(`medians (ranges) of ${list}: ${cells.join("; ")}`);
   }
 }
 

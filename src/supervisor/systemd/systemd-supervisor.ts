@@ -64,12 +64,12 @@ export class SystemdSupervisor implements Supervisor {
     try {
       // Remove what an interrupted start of the same task left: no handle of it was ever returned.
       if (hasDropIn(unitName(machine)) || hasCopies(machine) || hasLeftovers(machine)) await this.#discard(ref);
-      await this.#start(spec).catch(async (error: unknown) => {
+      const start = () => SystemdUnit.start(this.#manager, ref, this.#log, { create: () => this.#start(spec), notice });
+      return await start().catch(async (error: unknown) => {
         if (!isOf(error, UNIT_EXISTS)) throw error;
         await this.#discard(ref);
-        await this.#start(spec);
+        return start();
       });
-      return await this.#attach(ref, notice);
     } catch (error) {
       await this.#discard(ref).catch((left: unknown) => {
         this.#log.warn("cleanup after a failed start is incomplete", { machine, error: errorText(left) });
@@ -104,8 +104,8 @@ export class SystemdSupervisor implements Supervisor {
     return this.#manager.close();
   }
 
-  #attach(ref: ContainerRef, notice?: StartNotice): Promise<Container> {
-    return SystemdUnit.attach(this.#manager, ref, this.#log, notice);
+  #attach(ref: ContainerRef): Promise<Container> {
+    return SystemdUnit.attach(this.#manager, ref, this.#log);
   }
 
   async #start(spec: LaunchSpec): Promise<void> {

@@ -46,7 +46,7 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     }
     asked.shift()?.({});
   };
-  return { manager, notify, answer, answerSlowly };
+  return { manager, notify, answer, answerSlowly, asked: () => asked.length };
 }
 
 /** In the order in which PID 1 is asked for them. */
@@ -154,3 +154,49 @@ test.each([
   },
   5_000,
 );
+
+/** What PID 1 reports of a unit before the end of its start job. */
+const changes = [
+  { LoadState: "loaded", SubState: "dead", MainPID: 0 },
+  { SubState: "start", MainPID: 2 ** 22 + 1, ExecMainStartTimestamp: 5_000_000n },
+];
+const reported = (notify: (change: UnitChange) => void) => async () => {
+  for (const values of changes) notify({ kind: "properties", values });
+};
+
+test("a unit that runs after its start job is not read", async () => {
+  const { manager, notify, asked } = fakeManager();
+  const create = async () => {
+    await reported(notify)();
+    notify({ kind: "properties", values: { SubState: "running" } });
+  };
+  const unit = await SystemdUnit.start(manager, ref, log, { create });
+  expect(asked()).toBe(0);
+  expect([unit.startedAt, unit.mainPid()]).toEqual([5000, 2 ** 22 + 1]);
+  notify({ kind: "properties", values: { ...ended, MainPID: 0 } });
+  expect(await unit.exit).toMatchObject({ code: 3, signal: 0 });
+});
+
+test.each([
+  ["it has ended already", { SubState: "exited", MainPID: 0 }],
+  ["the connection was lost meanwhile", {}],
+])("a unit is read after its start job if %s", async (_, values) => {
+  const { manager, notify, answer } = fakeManager();
+  const create = async () => {
+    await reported(notify)();
+    notify({ kind: "properties", values });
+  };
+  const starting = SystemdUnit.start(manager, ref, log, { create });
+  await answer({ ...ended, MainPID: 0 });
+  expect(await (await starting).exit).toMatchObject({ code: 3, signal: 0 });
+});
+
+test("a unit that PID 1 does not start is not followed", async () => {
+  const { manager, notify, asked } = fakeManager();
+  const create = async () => {
+    throw new Error("refused");
+  };
+  await expect(SystemdUnit.start(manager, ref, log, { create })).rejects.toThrow("refused");
+  notify({ kind: "removed" });
+  expect(asked()).toBe(0);
+});

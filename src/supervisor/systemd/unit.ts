@@ -57,7 +57,7 @@ export class SystemdUnit implements Container {
   /** Announces the first start; a container that reboots is searched for without it. */
   #notice: StartNotice | undefined;
 
-  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger, notice: StartNotice | undefined) {
+  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger, notice?: StartNotice) {
     this.#manager = manager;
     this.ref = ref;
     this.#log = log;
@@ -76,24 +76,49 @@ export class SystemdUnit implements Container {
    *
    * @throws NotSupervisedError if the unit does not exist
    */
-  static async attach(
+  static async attach(manager: UnitManager, ref: ContainerRef, log: Logger): Promise<SystemdUnit> {
+    const unit = new SystemdUnit(manager, ref, log);
+    return unit.#known(() => unit.#refresh());
+  }
+
+  /**
+   * Follows a unit from its start. PID 1 reports the changes of a unit before the end of the unit's job (bus_job_send_removed_signal()
+   * of dbus-job.c), so the properties of one that runs then are known, and are not asked for.
+   *
+   * @param create has PID 1 start the unit, and resolves when the job has ended
+   * @throws what `create` throws, and NotSupervisedError if the unit is gone
+   */
+  static async start(
     manager: UnitManager,
     ref: ContainerRef,
     log: Logger,
-    notice?: StartNotice,
+    { create, notice }: { readonly create: () => Promise<void>; readonly notice?: StartNotice | undefined },
   ): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log, notice);
+    return unit.#known(async () => {
+      // Before its process runs, a unit is reported as dead.
+      unit.#reading += 1;
+      try {
+        await create();
+      } finally {
+        unit.#reading -= 1;
+      }
+      const { subState, mainPid, startedAt } = unit.#state;
+      if (subState !== "running" || mainPid === 0 || startedAt === 0) await unit.#refresh();
+    });
+  }
+
+  /** The unit once its state is known; it is not followed any more if that fails, or if it does not exist. */
+  async #known(learn: () => Promise<void>): Promise<this> {
     try {
-      await unit.#refresh();
+      await learn();
+      if (this.#state.loadState !== "loaded") throw new NotSupervisedError(`systemd has no unit ${this.#unit}.`);
+      return this;
     } catch (error) {
-      unit.#unwatch();
+      this.#unwatch();
+      this.#payload?.close();
       throw error;
     }
-    if (unit.#state.loadState !== "loaded") {
-      unit.#unwatch();
-      throw new NotSupervisedError(`systemd has no unit ${unit.#unit}.`);
-    }
-    return unit;
   }
 
   get startedAt(): number {
