@@ -64,12 +64,12 @@ export class SystemdSupervisor implements Supervisor {
     try {
       // Remove what an interrupted start of the same task left: no handle of it was ever returned.
       if (hasDropIn(unitName(machine)) || hasCopies(machine) || hasLeftovers(machine)) await this.#discard(ref);
-      const start = () => SystemdUnit.start(this.#manager, ref, this.#log, { create: () => this.#start(spec), notice });
-      return await start().catch(async (error: unknown) => {
+      await this.#start(spec).catch(async (error: unknown) => {
         if (!isOf(error, UNIT_EXISTS)) throw error;
         await this.#discard(ref);
-        return start();
+        await this.#start(spec);
       });
+      return await SystemdUnit.started(this.#manager, ref, this.#log, notice);
     } catch (error) {
       await this.#discard(ref).catch((left: unknown) => {
         this.#log.warn("cleanup after a failed start is incomplete", { machine, error: errorText(left) });
@@ -110,7 +110,7 @@ export class SystemdSupervisor implements Supervisor {
 
   async #start(spec: LaunchSpec): Promise<void> {
     const unit = unitName(spec.machine);
-    await writeDropIn(unit, { command: spec.argv, properties: spec.properties, identity: spec.identity });
+    writeDropIn(unit, { command: spec.argv, properties: spec.properties, identity: spec.identity });
     const outputs: number[] = [];
     try {
       if (spec.output === "both") outputs.push(...(await startCopies(this.#manager, spec)));

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createLogger } from "../../plugin/logger";
 import type { PropertyValues, UnitChange } from "../../systemd/manager";
+import { NotSupervisedError } from "../supervisor";
 import { SystemdUnit, type UnitManager } from "./unit";
 
 const log = createLogger("test", () => {});
@@ -13,13 +14,15 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     for (const listener of listeners) listener(change);
   };
   const asked: ((values: PropertyValues) => void)[] = [];
+  const refreshes: ("running" | undefined)[] = [];
   const manager: UnitManager = {
     watch: (_unit, listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    refresh: () =>
+    refresh: (_unit, what) =>
       new Promise((resolve) => {
+        refreshes.push(what);
         asked.push((values) => {
           notify({ kind: "properties", values });
           resolve();
@@ -46,7 +49,7 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     }
     asked.shift()?.({});
   };
-  return { manager, notify, answer, answerSlowly, asked: () => asked.length };
+  return { manager, notify, answer, answerSlowly, refreshes };
 }
 
 /** In the order in which PID 1 is asked for them. */
@@ -155,48 +158,38 @@ test.each([
   5_000,
 );
 
-/** What PID 1 reports of a unit before the end of its start job. */
-const changes = [
-  { LoadState: "loaded", SubState: "dead", MainPID: 0 },
-  { SubState: "start", MainPID: 2 ** 22 + 1, ExecMainStartTimestamp: 5_000_000n },
-];
-const reported = (notify: (change: UnitChange) => void) => async () => {
-  for (const values of changes) notify({ kind: "properties", values });
-};
+const runs = { MainPID: 2 ** 22 + 1, ExecMainStartTimestamp: 5_000_000n, SubState: "running" };
 
-test("a unit that runs after its start job is not read", async () => {
-  const { manager, notify, asked } = fakeManager();
-  const create = async () => {
-    await reported(notify)();
-    notify({ kind: "properties", values: { SubState: "running" } });
-  };
-  const unit = await SystemdUnit.start(manager, ref, log, { create });
-  expect(asked()).toBe(0);
+test("of a unit that runs after its start job, little is read", async () => {
+  const { manager, notify, answer, refreshes } = fakeManager();
+  const starting = SystemdUnit.started(manager, ref, log, undefined);
+  await answer(runs);
+  const unit = await starting;
+  expect(refreshes).toEqual(["running"]);
   expect([unit.startedAt, unit.mainPid()]).toEqual([5000, 2 ** 22 + 1]);
   notify({ kind: "properties", values: { ...ended, MainPID: 0 } });
   expect(await unit.exit).toMatchObject({ code: 3, signal: 0 });
 });
 
 test.each([
-  ["it has ended already", { SubState: "exited", MainPID: 0 }],
-  ["the connection was lost meanwhile", {}],
-])("a unit is read after its start job if %s", async (_, values) => {
-  const { manager, notify, answer } = fakeManager();
-  const create = async () => {
-    await reported(notify)();
-    notify({ kind: "properties", values });
-  };
-  const starting = SystemdUnit.start(manager, ref, log, { create });
+  ["has ended already", { ...runs, SubState: "exited", MainPID: 0 }],
+  ["ended while it was read", { ...runs, SubState: "exited" }],
+])("all of a unit is read after its start job if it %s", async (_, values) => {
+  const { manager, answer, refreshes } = fakeManager();
+  const starting = SystemdUnit.started(manager, ref, log, undefined);
+  await answer(values);
   await answer({ ...ended, MainPID: 0 });
   expect(await (await starting).exit).toMatchObject({ code: 3, signal: 0 });
+  expect(refreshes.slice(0, 2)).toEqual(["running", undefined]);
 });
 
-test("a unit that PID 1 does not start is not followed", async () => {
-  const { manager, notify, asked } = fakeManager();
-  const create = async () => {
-    throw new Error("refused");
-  };
-  await expect(SystemdUnit.start(manager, ref, log, { create })).rejects.toThrow("refused");
+test("a unit that is gone after its start job is not followed", async () => {
+  const { manager, notify, answer, refreshes } = fakeManager();
+  const refused = SystemdUnit.started(manager, ref, log, undefined).catch((error: unknown) => error);
+  await answer({ MainPID: 0, SubState: "dead" });
+  await answer({ LoadState: "not-found" });
+  expect(await refused).toBeInstanceOf(NotSupervisedError);
+  const before = refreshes.length;
   notify({ kind: "removed" });
-  expect(asked()).toBe(0);
+  expect(refreshes).toHaveLength(before);
 });

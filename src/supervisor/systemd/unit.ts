@@ -82,29 +82,22 @@ export class SystemdUnit implements Container {
   }
 
   /**
-   * Follows a unit from its start. PID 1 reports the changes of a unit before the end of the unit's job (bus_job_send_removed_signal()
-   * of dbus-job.c), so the properties of one that runs then are known, and are not asked for.
+   * Follows a unit whose start job has just ended. If its process runs, three of its properties are enough; PID 1 reports the others when
+   * they change.
    *
-   * @param create has PID 1 start the unit, and resolves when the job has ended
-   * @throws what `create` throws, and NotSupervisedError if the unit is gone
+   * @param notice announces the container
+   * @throws NotSupervisedError if the unit does not exist
    */
-  static async start(
+  static async started(
     manager: UnitManager,
     ref: ContainerRef,
     log: Logger,
-    { create, notice }: { readonly create: () => Promise<void>; readonly notice?: StartNotice | undefined },
+    notice: StartNotice | undefined,
   ): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log, notice);
     return unit.#known(async () => {
-      // Before its process runs, a unit is reported as dead.
-      unit.#reading += 1;
-      try {
-        await create();
-      } finally {
-        unit.#reading -= 1;
-      }
-      const { subState, mainPid, startedAt } = unit.#state;
-      if (subState !== "running" || mainPid === 0 || startedAt === 0) await unit.#refresh();
+      await unit.#read("running");
+      if (unit.mainPid() === undefined || unit.#state.subState !== "running") await unit.#refresh();
     });
   }
 
@@ -222,17 +215,22 @@ export class SystemdUnit implements Container {
     } else this.#verify();
   }
 
-  /** Reads the unit's properties, which arrive as changes. */
+  /** Reads the unit's properties, which arrive as changes, and ends the unit if they say so. */
   async #refresh(): Promise<void> {
-    this.#reading += 1;
-    try {
-      await this.#manager.refresh(this.#unit);
-    } finally {
-      this.#reading -= 1;
-    }
+    await this.#read();
     const withoutCode = this.#isOver() && this.#state.execMainCode === 0;
     this.#endsWithoutCode = withoutCode ? this.#endsWithoutCode + 1 : 0;
     this.#conclude();
+  }
+
+  /** @param what see SystemdManager.refresh() */
+  async #read(what?: "running"): Promise<void> {
+    this.#reading += 1;
+    try {
+      await this.#manager.refresh(this.#unit, what);
+    } finally {
+      this.#reading -= 1;
+    }
   }
 
   #isOver(): boolean {
