@@ -110,7 +110,7 @@ export class Launcher {
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client, plan.record);
-    await writeConfigBlock(machine, plan.configBlock);
+    writeConfigBlock(machine, plan.configBlock);
     const { rootfs, environment, network, files } = await this.#prepare(plan, options, lease, watch);
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
     const { stop_timeout: stopTimeout, slice } = this.context.options();
@@ -181,7 +181,7 @@ export class Launcher {
     const warn = (message: string) => this.context.log.warn(message, { machine });
     const network = await reserveNetwork(this.context.networks, machine, plan.network, { boot, resolvers, warn });
     watch.stage("network");
-    const files = await writeMachineFiles(machine, {
+    const files = writeMachineFiles(machine, {
       settings: environment.settingsFile,
       environment: nspawnVariables(environment.environmentFile, { tmp, privileged: options.privileged }),
       ...(await nameFiles(plan, rootfs, network.addresses)),

@@ -58,7 +58,7 @@ export class ContainerRoots implements MachineResource {
     const { store } = this.images;
     const { machine } = request;
     const directory = store.containerDirectory(machine);
-    await writeRootNote(machine, directory);
+    writeRootNote(machine, directory);
     try {
       const picked =
         owners === "pick" ? { first: await this.#ranges.pick(machine), count: CONTAINER_IDS.count } : undefined;
@@ -71,7 +71,7 @@ export class ContainerRoots implements MachineResource {
       // If the directory could not be removed, the notes stay: release() tries again.
       if (!existsSync(directory)) {
         await this.#ranges.release(machine);
-        await removeRootNote(machine);
+        removeRootNote(machine);
       }
       throw error;
     }
@@ -79,7 +79,7 @@ export class ContainerRoots implements MachineResource {
 
   /** The config of the stored image below a machine's root; undefined if that has none or is not known any more. */
   async configOf(machine: string): Promise<ImageConfig | undefined> {
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     const image = root === undefined ? undefined : await imageOfRoot(root);
     return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
   }
@@ -94,7 +94,7 @@ export class ContainerRoots implements MachineResource {
    * the kernel limits them.
    */
   async changesOf(machine: string): Promise<string | undefined> {
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     if (root === undefined) return undefined;
     const { upper } = containerPaths(root);
     return isLimitedByQuota(upper) ? undefined : upper;
@@ -107,11 +107,11 @@ export class ContainerRoots implements MachineResource {
   }
 
   async release(machine: string): Promise<void> {
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     if (root === undefined) return;
     await releaseRoot(root);
     await this.#ranges.release(machine);
-    await removeRootNote(machine);
+    removeRootNote(machine);
     this.images.scheduleGc();
   }
 }

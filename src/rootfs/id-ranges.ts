@@ -1,5 +1,4 @@
-import { closeSync, constants, openSync, rmSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { closeSync, constants, mkdirSync, openSync, rmSync } from "node:fs";
 import { errnoCode, ifThere, StoreError } from "../lib/errors";
 import { isSameFile, tryRecordLock } from "../linux/flock";
 import { readRangeNote, removeRangeNote, writeRangeNote } from "../machine/files";
@@ -34,9 +33,9 @@ export class IdRanges {
    * @throws StoreError if no range is free, LaunchError if /run cannot be written
    */
   async pick(machine: string): Promise<number> {
-    await mkdir(this.directory, { recursive: true, mode: 0o755 });
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
     for (const first of candidateRanges(machine)) {
-      await writeRangeNote(machine, first);
+      writeRangeNote(machine, first);
       const fd = ifFree(() => openSync(this.#path(first), NEW_LOCK, LOCK_MODE));
       if (fd !== undefined && this.#hold(machine, first, fd)) return first;
     }
@@ -47,15 +46,15 @@ export class IdRanges {
 
   /** Holds the range of a recovered machine; false if another process does. A machine without a picked range needs none. */
   async recover(machine: string): Promise<boolean> {
-    const first = await readRangeNote(machine);
+    const first = readRangeNote(machine);
     if (first === undefined || this.#held.has(machine)) return true;
-    await mkdir(this.directory, { recursive: true, mode: 0o755 });
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
     return this.#hold(machine, first, openSync(this.#path(first), LOCK, LOCK_MODE));
   }
 
   /** Gives the range of a machine back. Idempotent. */
   async release(machine: string): Promise<void> {
-    const first = await readRangeNote(machine);
+    const first = readRangeNote(machine);
     if (first === undefined) return;
     if (!this.#held.has(machine)) {
       const fd = ifThere(() => openSync(this.#path(first), constants.O_RDWR | constants.O_NOFOLLOW), undefined);
@@ -67,7 +66,7 @@ export class IdRanges {
       closeSync(held.fd);
       this.#held.delete(machine);
     }
-    await removeRangeNote(machine);
+    removeRangeNote(machine);
   }
 
   #path(first: number): string {
