@@ -8,7 +8,7 @@ import type { LaunchPlan } from "./plan";
 import { unitIdentity } from "./unit-identity";
 
 /** The inputs of a launch spec. */
-interface LaunchParts {
+export interface LaunchParts {
   readonly plan: LaunchPlan;
   readonly rootfs: Rootfs;
   readonly files: MachineFiles;

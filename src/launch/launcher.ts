@@ -14,6 +14,7 @@ import type { PrivateNetworks } from "../network/private/private-network";
 import { nspawnVariables } from "../nspawn/environment";
 import type { InstalledNspawn } from "../nspawn/installation";
 import { machineName } from "../nspawn/machine-name";
+import { StartNotice } from "../nspawn/start-notice";
 import type { ContainerRoots } from "../rootfs/container-roots";
 import type { HostRootfs } from "../rootfs/host-rootfs";
 import { applyImageDefaults } from "../rootfs/image-defaults";
@@ -27,7 +28,7 @@ import { changesLimit, requireMeasurable } from "./changes-limit";
 import { identityTexts } from "./identity";
 import { imageOverlays } from "./image-overlays";
 import { followInsideSetup, insideSetup } from "./inside-setup";
-import { launchSpec } from "./launch-spec";
+import { type LaunchParts, launchSpec } from "./launch-spec";
 import type { LaunchedContainer, LaunchWatch } from "./launched-container";
 import { sharedCpuset } from "./limits";
 import { chownLogPipes, type JournalTarget, journalPath, type LogPaths, logPaths } from "./logs";
@@ -100,7 +101,6 @@ export class Launcher {
     watch: LaunchWatch,
     adopt: (launched: LaunchedContainer) => Owner,
   ): Promise<Owner> {
-    const { supervisors } = this.context;
     const { machine } = plan;
     await using _lock = await lockMachine(machine, watch.signal);
     await this.#discardStale(machine);
@@ -113,20 +113,18 @@ export class Launcher {
     undo.defer(turnEnds);
     undo.defer(() => this.#discardAfterFailure(machine));
     await registerMachine(machine, plan.client, plan.record);
-    await writeConfigBlock(machine, plan.configBlock);
+    writeConfigBlock(machine, plan.configBlock);
     const { rootfs, environment, network, files } = await this.#prepare(plan, options, lease, watch);
     using ready = options.notify_ready ? new ReadySocket(machinePaths(machine).notify) : undefined;
-    const register = supervisors.preferred.name === "systemd" && shouldRegister();
-    const container = await supervisors.preferred.launch(
-      launchSpec({
-        ...{ plan, rootfs, files, register },
+    const { stop_timeout: stopTimeout, slice } = this.context.options();
+    const container = await this.#supervise(
+      {
+        ...{ plan, rootfs, files, stopTimeout, slice },
         environment: environment.arguments,
         networkdPath: network.networkd?.path,
-        notifySocket: ready?.path,
         stopSignal: stopSignal ?? "",
-        stopTimeout: this.context.options().stop_timeout,
-        slice: this.context.options().slice,
-      }),
+      },
+      ready,
     );
     watch.stage("supervisor");
     endTurnOnceStarted(container, turnEnds);
@@ -156,6 +154,22 @@ export class Launcher {
     return owner;
   }
 
+  /** Has a prepared container started by the supervisor. @param ready gets all messages of systemd-nspawn, if there is one */
+  async #supervise(parts: Omit<LaunchParts, "register" | "notifySocket">, ready: ReadySocket | undefined) {
+    const supervisor = this.context.supervisors.preferred;
+    const onSystemd = supervisor.name === "systemd";
+    using made = new DisposableStack();
+    // A shim searches for its container itself.
+    const searches = onSystemd && ready === undefined;
+    const notice = made.use(searches ? StartNotice.open(machinePaths(parts.plan.machine).notify) : undefined);
+    const notifySocket = ready?.path ?? notice?.path;
+    const spec = launchSpec({ ...parts, notifySocket, register: onSystemd && shouldRegister() });
+    const container = await supervisor.launch(spec, notice);
+    const kept = made.move();
+    container.started.then(() => kept.dispose());
+    return container;
+  }
+
   /** Makes everything that the container of a registered machine needs. @param options with the image's defaults */
   async #prepare(plan: LaunchPlan, options: TaskOptions, lease: ImageLease, watch: LaunchWatch) {
     const { machine } = plan;
@@ -171,7 +185,7 @@ export class Launcher {
     const warn = (message: string) => this.context.log.warn(message, { machine });
     const network = await reserveNetwork(this.context.networks, machine, plan.network, { boot, resolvers, warn });
     watch.stage("network");
-    const files = await writeMachineFiles(machine, {
+    const files = writeMachineFiles(machine, {
       settings: environment.settingsFile,
       environment: nspawnVariables(environment.environmentFile, { tmp, privileged: options.privileged }),
       ...(await nameFiles(plan, rootfs, network.addresses)),

@@ -86,7 +86,7 @@ export async function preparePayload(
   const restrictions = payloadRestrictions(mounted.options, features);
   const waits = !boot && needsSetup(insideSetup(mounted.options, network));
   const wrapping = { user, variables, others, links, quiet, dropped: byWrapper, waits, restrictions };
-  return { environment, rootfs: await wrapPayload(machine, { ...mounted, options }, wrapping) };
+  return { environment, rootfs: wrapPayload(machine, { ...mounted, options }, wrapping) };
 }
 
 function isNeeded({ user, variables, links, quiet, waits, restrictions }: Wrapping): boolean {
@@ -94,12 +94,12 @@ function isNeeded({ user, variables, links, quiet, waits, restrictions }: Wrappi
   return user !== undefined || variables.length > 0 || links.length > 0 || quiet || waits || restricts;
 }
 
-async function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Promise<Rootfs> {
+function wrapPayload(machine: string, rootfs: Rootfs, wrapping: Wrapping): Rootfs {
   if (!isNeeded(wrapping)) return rootfs;
   const { waits } = wrapping;
   const { options, mounts } = rootfs;
   const [command = ""] = options.command;
-  const source = await writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
+  const source = writeMachineProgram(machine, wrapper(wrapping, programPaths(command, options.environment)));
   return {
     ...rootfs,
     options: { ...options, command: [WRAPPER, ...options.command] },

@@ -49,9 +49,11 @@ export function taskRecord(
 /** Writes the record of a recovered task if an earlier version of the driver started it, which wrote none. A failure is logged. */
 export async function recordIfMissing(machine: string, record: TaskRecord, log: Logger): Promise<void> {
   if (!isRegistered(machine) || (await readTaskRecord(machine)) !== undefined) return;
-  await writeTaskRecord(machine, record).catch((error: unknown) => {
+  try {
+    writeTaskRecord(machine, record);
+  } catch (error) {
     log.debug("cannot write the record of a recovered task", { machine, error: errorText(error) });
-  });
+  }
 }
 
 /** A recovered task's config with its config block, which an agent that was restarted does not send. */

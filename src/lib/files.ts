@@ -1,5 +1,5 @@
-import { type FSWatcher, readFileSync, renameSync, rmSync, watch, writeFileSync } from "node:fs";
-import { mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { type FSWatcher, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from "node:fs";
+import { rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { errnoCode, ifThere, isMissing } from "./errors";
 
 /**
@@ -35,7 +35,7 @@ const MAX_TRIES = 100;
 export async function inDirectory<Result>(directory: string, work: () => Result | Promise<Result>): Promise<Result> {
   for (let tries = 1; ; tries += 1) {
     try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
       return await work();
     } catch (error) {
       // Not ENOTDIR: a retry does not help if something else is in the directory's place.

@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errnoCode, errorText, ignoreMissing } from "../lib/errors";
-import { removeIfEmpty } from "../lib/files";
+import { readIfThere, removeIfEmpty } from "../lib/files";
 import { defined } from "../lib/objects";
 import { createFifo } from "../linux/files";
 import { settingsFilePath } from "../nspawn/environment";
@@ -66,54 +67,58 @@ export function fileErrorOf(machine: string, error: unknown): LaunchError {
   });
 }
 
-async function writeNew(machine: string, path: string, content: string | Uint8Array, mode: number): Promise<string> {
+/**
+ * Runs what writes below /run. That is memory, where a call takes microseconds; to hand one over to another thread, as the runtime does for an
+ * asynchronous one, takes ten times as long.
+ */
+function written<Result>(machine: string, write: () => Result): Result {
   try {
-    await writeFile(path, content, { mode, flag: "wx" });
-    return path;
+    return write();
   } catch (error) {
     throw fileErrorOf(machine, error);
   }
 }
 
+function writeNew(machine: string, path: string, content: string | Uint8Array, mode: number): string {
+  written(machine, () => writeFileSync(path, content, { mode, flag: "wx" }));
+  return path;
+}
+
 /** Writes the files of a registered machine. @throws LaunchError if /run cannot be written */
-export async function writeMachineFiles(machine: string, texts: MachineFileTexts): Promise<MachineFiles> {
+export function writeMachineFiles(machine: string, texts: MachineFileTexts): MachineFiles {
   const paths = machinePaths(machine);
   const settings = settingsFilePath(machine);
   // systemd-nspawn creates this directory itself, with the same mode, when it first runs.
-  await mkdir(dirname(settings), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
-    throw fileErrorOf(machine, error);
-  });
-  await writeNew(machine, settings, texts.settings, 0o600);
-  const write = async (path: string, text: string | undefined, mode: number) =>
+  written(machine, () => mkdirSync(dirname(settings), { recursive: true, mode: 0o755 }));
+  writeNew(machine, settings, texts.settings, 0o600);
+  const write = (path: string, text: string | undefined, mode: number) =>
     text === undefined ? undefined : writeNew(machine, path, text, mode);
-  const environmentFile = await write(paths.environment, texts.environment, 0o600);
+  const environmentFile = write(paths.environment, texts.environment, 0o600);
   // All users of the container read these; on the host the directory's mode denies access to other users.
-  const resolvConf = await write(paths.resolvConf, texts.resolvConf, 0o644);
-  const hosts = await write(paths.hosts, texts.hosts, 0o644);
-  const networkd = await write(paths.networkd, texts.networkd, 0o644);
-  const machineId = await write(paths.machineId, texts.machineId, 0o444);
-  const mask = await write(paths.mask, texts.mask, 0o444);
-  const credentials = await writeCredentials(machine, texts.credentials);
+  const resolvConf = write(paths.resolvConf, texts.resolvConf, 0o644);
+  const hosts = write(paths.hosts, texts.hosts, 0o644);
+  const networkd = write(paths.networkd, texts.networkd, 0o644);
+  const machineId = write(paths.machineId, texts.machineId, 0o444);
+  const mask = write(paths.mask, texts.mask, 0o444);
+  const credentials = writeCredentials(machine, texts.credentials);
   return { ...defined({ environmentFile, resolvConf, hosts, networkd, machineId, mask }), credentials };
 }
 
 /** Writes credentials to memory: /run is a tmpfs. systemd-nspawn reads them at each start, and so after a reboot of the container. */
-async function writeCredentials(machine: string, contents: ReadonlyMap<string, Uint8Array>) {
+function writeCredentials(machine: string, contents: ReadonlyMap<string, Uint8Array>) {
   const { credentials: directory } = machinePaths(machine);
   if (contents.size === 0) return {};
   const paths: [name: string, path: string][] = [];
-  await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
-    throw fileErrorOf(machine, error);
-  });
+  written(machine, () => mkdirSync(directory, { mode: 0o700 }));
   // Numbered: a name may be longer than a file's.
   for (const [index, [name, content]] of [...contents].entries()) {
-    paths.push([name, await writeNew(machine, join(directory, String(index)), content, 0o600)]);
+    paths.push([name, writeNew(machine, join(directory, String(index)), content, 0o600)]);
   }
   return Object.fromEntries(paths);
 }
 
 /** Writes the program that starts the payload, and returns its path. @throws LaunchError if /run cannot be written */
-export function writeMachineProgram(machine: string, program: Uint8Array): Promise<string> {
+export function writeMachineProgram(machine: string, program: Uint8Array): string {
   // All users of the container may run it, but none may read the variables in it.
   return writeNew(machine, machinePaths(machine).program, program, 0o711);
 }
@@ -125,13 +130,9 @@ export function writeMachineProgram(machine: string, program: Uint8Array): Promi
  */
 export function makeMachineGate(machine: string): string {
   const { gate } = machinePaths(machine);
-  try {
-    // The container's root is another user outside; on the host the directory's mode denies access to other users.
-    createFifo(gate, 0o444);
-    return gate;
-  } catch (error) {
-    throw fileErrorOf(machine, error);
-  }
+  // The container's root is another user outside; on the host the directory's mode denies access to other users.
+  written(machine, () => createFifo(gate, 0o444));
+  return gate;
 }
 
 /**
@@ -140,8 +141,8 @@ export function makeMachineGate(machine: string): string {
  *
  * @throws LaunchError if /run cannot be written
  */
-export async function writeConfigBlock(machine: string, block: Uint8Array): Promise<void> {
-  await writeNew(machine, machinePaths(machine).config, block, 0o600);
+export function writeConfigBlock(machine: string, block: Uint8Array): void {
+  writeNew(machine, machinePaths(machine).config, block, 0o600);
 }
 
 /** The config block of a task; undefined if an earlier version of the driver started it. */
@@ -150,48 +151,46 @@ export async function readConfigBlock(machine: string): Promise<Uint8Array | und
 }
 
 /** Records the path of a machine's root in an image store, before that root is made. @throws LaunchError if /run cannot be written */
-export async function writeRootNote(machine: string, root: string): Promise<void> {
-  await writeNew(machine, machinePaths(machine).root, root, 0o600);
+export function writeRootNote(machine: string, root: string): void {
+  writeNew(machine, machinePaths(machine).root, root, 0o600);
 }
 
 /** The path of a machine's root in an image store; undefined if it has none there. */
-export async function readRootNote(machine: string): Promise<string | undefined> {
-  const text = await readFile(machinePaths(machine).root, "utf8").catch(ignoreMissing);
+export function readRootNote(machine: string): string | undefined {
+  const text = readIfThere(machinePaths(machine).root);
   // Empty: the plugin was killed between creating the record and writing it, before it made the root.
   return text === "" ? undefined : text;
 }
 
 /** Removes the record of a removed root. */
-export async function removeRootNote(machine: string): Promise<void> {
-  await rm(machinePaths(machine).root, { force: true });
+export function removeRootNote(machine: string): void {
+  rmSync(machinePaths(machine).root, { force: true });
 }
 
 /** Records the first ID of the range of user IDs that a machine's root gets, before the range is taken. @throws LaunchError */
-export async function writeRangeNote(machine: string, first: number): Promise<void> {
-  await writeFile(machinePaths(machine).range, String(first), { mode: 0o600 }).catch((error: unknown) => {
-    throw fileErrorOf(machine, error);
-  });
+export function writeRangeNote(machine: string, first: number): void {
+  written(machine, () => writeFileSync(machinePaths(machine).range, String(first), { mode: 0o600 }));
 }
 
 /** The first ID of the range that was picked for a machine; undefined if none was. */
-export async function readRangeNote(machine: string): Promise<number | undefined> {
-  const text = await readFile(machinePaths(machine).range, "utf8").catch(ignoreMissing);
+export function readRangeNote(machine: string): number | undefined {
+  const text = readIfThere(machinePaths(machine).range);
   return text === undefined || text === "" ? undefined : Number(text);
 }
 
 /** Removes the record of a range that was given back. */
-export async function removeRangeNote(machine: string): Promise<void> {
-  await rm(machinePaths(machine).range, { force: true });
+export function removeRangeNote(machine: string): void {
+  rmSync(machinePaths(machine).range, { force: true });
 }
 
 /** Removes the files of a machine, except the records of a root that still exists: the reconciler finds the root by them. Idempotent. */
 export async function removeMachineFiles(machine: string): Promise<void> {
   const { directory, root, range, ...others } = machinePaths(machine);
-  await rm(settingsFilePath(machine), { force: true });
-  if ((await readRootNote(machine)) === undefined) {
-    await rm(directory, { recursive: true, force: true });
+  rmSync(settingsFilePath(machine), { force: true });
+  if (readRootNote(machine) === undefined) {
+    rmSync(directory, { recursive: true, force: true });
     return;
   }
-  for (const path of Object.values(others)) await rm(path, { recursive: true, force: true });
+  for (const path of Object.values(others)) rmSync(path, { recursive: true, force: true });
   await removeIfEmpty(directory);
 }

@@ -7,8 +7,8 @@
  * plugin leaves is found again by its name, and the dangling reconciler (task/dangling-reconciler.ts) removes it.
  */
 
-import { lstatSync } from "node:fs";
-import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
+import { lstatSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { readdir, readlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ifThere, ignoreMissing } from "../lib/errors";
 import { inDirectory, readIfThere, removeIfEmpty, writeAtomicallySync } from "../lib/files";
@@ -49,11 +49,13 @@ export async function releaseAll(resources: readonly MachineResource[], machine:
 export async function registerMachine(machine: string, client: string, record: TaskRecord): Promise<void> {
   try {
     await removeMachineFiles(machine);
-    await rm(linkOf(machine), { force: true });
-    await inDirectory(OWNERS_DIRECTORY, () => symlink(client, linkOf(machine)));
-    await inDirectory(FILES_DIRECTORY, () => mkdir(machinePaths(machine).directory, { recursive: true, mode: 0o700 }));
+    rmSync(linkOf(machine), { force: true });
+    await inDirectory(OWNERS_DIRECTORY, () => symlinkSync(client, linkOf(machine)));
+    await inDirectory(FILES_DIRECTORY, () => {
+      mkdirSync(machinePaths(machine).directory, { recursive: true, mode: 0o700 });
+    });
     claimMachine(machine);
-    await writeTaskRecord(machine, record);
+    writeTaskRecord(machine, record);
   } catch (error) {
     throw fileErrorOf(machine, error);
   }
@@ -95,6 +97,6 @@ export async function machinesOfClient(client: string): Promise<string[]> {
 
 /** Unregisters a machine after all its other parts have been removed. Idempotent. */
 export async function unregisterMachine(machine: string): Promise<void> {
-  await rm(linkOf(machine), { force: true });
+  rmSync(linkOf(machine), { force: true });
   for (const each of [FILES_DIRECTORY, OWNERS_DIRECTORY, dirname(FILES_DIRECTORY)]) await removeIfEmpty(each);
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { ignoreMissing } from "../lib/errors";
-import { writeAtomically } from "../lib/files";
+import { writeAtomicallySync } from "../lib/files";
 import { parseJson } from "../lib/objects";
 import { machinePaths } from "./files";
 
@@ -33,8 +33,8 @@ const schema = v.object({
 export type TaskRecord = Readonly<Omit<v.InferOutput<typeof schema>, "version">>;
 
 /** Writes the record of a registered machine, for the command line; nothing else depends on it. */
-export async function writeTaskRecord(machine: string, record: TaskRecord): Promise<void> {
-  await writeAtomically(machinePaths(machine).task, JSON.stringify({ version: RECORD_VERSION, ...record }));
+export function writeTaskRecord(machine: string, record: TaskRecord): void {
+  writeAtomicallySync(machinePaths(machine).task, JSON.stringify({ version: RECORD_VERSION, ...record }));
 }
 
 /** The record of a machine; undefined if another version of the driver started its task, which wrote none or another one. */

@@ -4,9 +4,12 @@ import { isAlive, type ProcessIdentity } from "../linux/proc";
 import { heldLocks } from "./leftovers";
 import type { PayloadMode } from "./payload";
 import { ContainerSearch, waitForProcess } from "./processes";
+import type { StartNotice } from "./start-notice";
 
 /** How long a container's start is followed, in milliseconds: changing the owners of a large image takes minutes. */
 const WATCH_MS = 3_600_000;
+/** Of so many polls before systemd-nspawn has announced its container, one looks at the processes all the same. */
+const LOOK_UNANNOUNCED = 8;
 
 /** A container's processes, as far as they were found. */
 export interface PayloadWatch {
@@ -30,8 +33,17 @@ interface PayloadListener {
   started(): void;
 }
 
-/** Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later. */
-export function watchPayload(mainPid: number, mode: PayloadMode, listener: PayloadListener): PayloadWatch {
+/**
+ * Searches for the container's processes while it starts and keeps a pidfd of the payload, from which its wait status is read later.
+ *
+ * @param notice announces the container; without one every poll looks at the processes
+ */
+export function watchPayload(
+  mainPid: number,
+  mode: PayloadMode,
+  listener: PayloadListener,
+  notice?: StartNotice,
+): PayloadWatch {
   const search = new ContainerSearch(mainPid, mode);
   let leader: ProcessIdentity | undefined;
   let locks: readonly string[] = [];
@@ -81,7 +93,13 @@ export function watchPayload(mainPid: number, mode: PayloadMode, listener: Paylo
       pidfd = undefined;
     },
   };
-  waitForProcess(mainPid, inspect, WATCH_MS).catch(() => {
+  let polls = 0;
+  const poll = (): true | undefined => {
+    polls += 1;
+    const worth = notice === undefined || closed || notice.arrived() || polls % LOOK_UNANNOUNCED === 1;
+    return worth ? inspect() : undefined;
+  };
+  waitForProcess(mainPid, poll, WATCH_MS).catch(() => {
     // The exit is then derived from systemd-nspawn's code and last line, which is less exact.
   });
   return watch;

@@ -74,7 +74,7 @@ export class ContainerRoots implements MachineResource {
     const { store } = this.images;
     const { machine, base } = request;
     const directory = store.containerDirectory(machine);
-    await writeRootNote(machine, directory);
+    writeRootNote(machine, directory);
     try {
       if (base.kind === "disk" && !this.#shares.hold(machine, base.disk.path)) {
         throw new DiskError("a container that may write to it has just been started");
@@ -91,7 +91,7 @@ export class ContainerRoots implements MachineResource {
       if (!existsSync(directory)) {
         this.#shares.release(machine);
         await this.#ranges.release(machine);
-        await removeRootNote(machine);
+        removeRootNote(machine);
       }
       throw error;
     }
@@ -99,7 +99,7 @@ export class ContainerRoots implements MachineResource {
 
   /** The config of the stored image below a machine's root; undefined if that has none or is not known any more. */
   async configOf(machine: string): Promise<ImageConfig | undefined> {
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     const image = root === undefined ? undefined : await imageOfRoot(root);
     return image === undefined ? undefined : parseImageConfig(image.configText, `of machine ${machine}`);
   }
@@ -114,7 +114,7 @@ export class ContainerRoots implements MachineResource {
    * the kernel limits them, or if they are in memory.
    */
   async changesOf(machine: string): Promise<readonly string[]> {
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     if (root === undefined) return [];
     const { upper, parts } = containerPaths(root);
     return isLimitedByQuota(upper) ? [] : [upper, parts].filter((path) => existsSync(path));
@@ -125,19 +125,19 @@ export class ContainerRoots implements MachineResource {
     if (!(await this.#ranges.recover(machine))) {
       log.warn("another program uses the user IDs of a recovered container", { machine });
     }
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     const { disk, directory: image } = (root === undefined ? undefined : await containerOfRoot(root)) ?? {};
     if (disk === undefined || image === undefined || !existsSync(image) || this.#shares.hold(machine, image)) return;
     log.warn("another container may write to the disk image of a recovered container", { machine, image });
   }
 
   async release(machine: string): Promise<void> {
-    const root = await readRootNote(machine);
+    const root = readRootNote(machine);
     if (root === undefined) return;
     await releaseRoot(root);
     this.#shares.release(machine);
     await this.#ranges.release(machine);
-    await removeRootNote(machine);
+    removeRootNote(machine);
     this.images.scheduleGc();
   }
 }

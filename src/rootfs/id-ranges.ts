@@ -1,5 +1,4 @@
-import { closeSync, constants, openSync, rmSync, writeSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { errnoCode, ifThere, StoreError } from "../lib/errors";
 import { readIfThere } from "../lib/files";
 import { isSameFile, tryRecordLock } from "../linux/flock";
@@ -35,9 +34,9 @@ export class IdRanges {
    * @throws StoreError if no range is free, LaunchError if /run cannot be written
    */
   async pick(machine: string): Promise<number> {
-    await mkdir(this.directory, { recursive: true, mode: 0o755 });
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
     for (const first of candidateRanges(machine)) {
-      await writeRangeNote(machine, first);
+      writeRangeNote(machine, first);
       const fd = ifFree(() => openSync(this.#path(first), NEW_LOCK, LOCK_MODE));
       if (fd !== undefined && this.#hold(machine, first, fd)) return first;
     }
@@ -48,15 +47,15 @@ export class IdRanges {
 
   /** Holds the range of a recovered machine; false if another process does. A machine without a picked range needs none. */
   async recover(machine: string): Promise<boolean> {
-    const first = await readRangeNote(machine);
+    const first = readRangeNote(machine);
     if (first === undefined || this.#held.has(machine)) return true;
-    await mkdir(this.directory, { recursive: true, mode: 0o755 });
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
     return this.#hold(machine, first, openSync(this.#path(first), LOCK, LOCK_MODE));
   }
 
   /** Gives the range of a machine back. Idempotent. */
   async release(machine: string): Promise<void> {
-    const first = await readRangeNote(machine);
+    const first = readRangeNote(machine);
     if (first === undefined) return;
     if (!this.#held.has(machine)) {
       const fd = ifThere(() => openSync(this.#path(first), constants.O_RDWR | constants.O_NOFOLLOW), undefined);
@@ -71,7 +70,7 @@ export class IdRanges {
       // An earlier plugin process still holds it, but the container that it was for is gone.
       rmSync(this.#path(first), { force: true });
     }
-    await removeRangeNote(machine);
+    removeRangeNote(machine);
   }
 
   #path(first: number): string {

@@ -13,6 +13,7 @@ import { RecoverableError } from "../lib/errors";
 import type { Certain } from "../lib/promises";
 import type { ResourceLimits } from "../linux/cgroup/limits";
 import type { DeviceRule, Exit, PayloadMode } from "../nspawn/payload";
+import type { StartNotice } from "../nspawn/start-notice";
 
 /** A container that is ready to start: every value is resolved and validated. */
 export interface LaunchSpec {
@@ -136,9 +137,10 @@ export interface Supervisor {
    * Starts a container. Resolves as soon as its supervisor has forked systemd-nspawn (see Container.started): a payload that exits
    * immediately is an exit with its code, not a failed launch. If it throws, everything acquired is released.
    *
+   * @param notice receives systemd-nspawn's message at `spec.notifySocket`; only a supervisor that searches for the container uses it
    * @throws LaunchError
    */
-  launch(spec: LaunchSpec): Promise<Container>;
+  launch(spec: LaunchSpec, notice?: StartNotice): Promise<Container>;
   /**
    * Finds a container that this or an earlier plugin process started, running or exited.
    *

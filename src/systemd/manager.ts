@@ -36,6 +36,8 @@ const SERVICE_PROPERTIES = [
   "ExecMainExitTimestamp",
   "Result",
 ] as const;
+/** Those of them that a service has whose process runs since its start. */
+const RUNNING_PROPERTIES = ["MainPID", "ExecMainStartTimestamp"] as const;
 
 /** A unit property with its D-Bus signature; a descriptor has signature "h" and an index into `fds`. */
 export type UnitProperty = readonly [name: string, value: readonly [signature: string, value: unknown]];
@@ -172,8 +174,10 @@ export class SystemdManager {
    * Fetches the state of a service unit and notifies its listeners of it as changes, one property each, in the order in which PID 1
    * sent responses and changes. For a unit that is gone, only LoadState is reported, because PID 1 would return defaults. Resolves
    * when all listeners were notified.
+   *
+   * @param what "running" for a unit that was just started: only what one has whose process runs, in a third of the calls
    */
-  async refresh(unit: string): Promise<void> {
+  async refresh(unit: string, what?: "running"): Promise<void> {
     const path = unitPath(unit);
     let loaded = true;
     const get = (iface: string, name: string) =>
@@ -181,13 +185,11 @@ export class SystemdManager {
         if (name === "LoadState") loaded = value !== "not-found";
         this.#notify(path, { kind: "properties", values: { [name]: value } });
       });
-    await get(UNIT_INTERFACE, "LoadState");
+    if (what === undefined) await get(UNIT_INTERFACE, "LoadState");
     if (!loaded) return;
+    const names = what === undefined ? SERVICE_PROPERTIES : RUNNING_PROPERTIES;
     // The service's properties first: when the unit is known to have exited, its exit status must be known too.
-    await Promise.all([
-      ...SERVICE_PROPERTIES.map((name) => get(SERVICE_INTERFACE, name)),
-      get(UNIT_INTERFACE, "SubState"),
-    ]);
+    await Promise.all([...names.map((name) => get(SERVICE_INTERFACE, name)), get(UNIT_INTERFACE, "SubState")]);
   }
 
   /** Closes the connection; listeners are not notified any more. */

@@ -23,15 +23,12 @@ function watched(times: readonly number[]) {
   return { watch, lines, counted, traces };
 }
 
-test("each stage is a line with the time since the one before, an observation, and a part of the trace", () => {
+test("each stage has the time since the one before in the log's line, an observation, and a part of the trace", () => {
   const { watch, lines, counted, traces } = watched([100, 101.26, 151.3, 160]);
   watch.done("plan");
   watch.done("image");
   watch.succeeded();
-  expect(lines).toEqual([
-    { ...subject, stage: "plan", ms: 1.3 },
-    { ...subject, stage: "image", ms: 50 },
-  ]);
+  expect(lines).toEqual([{ ...subject, plan: 1.3, image: 50, ms: 60 }]);
   expect(counted).toEqual([
     ["nomad_nspawn_start_stage_duration_seconds", { stage: "plan" }, expect.closeTo(0.00126, 5)],
     ["nomad_nspawn_start_stage_duration_seconds", { stage: "image" }, expect.closeTo(0.05004, 5)],
@@ -52,9 +49,11 @@ test("each stage is a line with the time since the one before, an observation, a
 });
 
 test("a failed start counts by the kind of its error, and its trace has the sentence", () => {
-  const { watch, counted, traces } = watched([100, 130]);
+  const { watch, lines, counted, traces } = watched([100, 110, 130]);
+  watch.done("plan");
   watch.failed(new StoreError("The disk is full.", { recoverable: true }), "The disk is full.");
-  expect(counted).toEqual([
+  expect(lines).toEqual([{ ...subject, plan: 10, ms: 30 }]);
+  expect(counted.slice(1)).toEqual([
     ["nomad_nspawn_starts_total", { result: "failure" }],
     ["nomad_nspawn_start_failures_total", { kind: "store" }],
   ]);

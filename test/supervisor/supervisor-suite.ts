@@ -7,6 +7,7 @@ import { bootId, identify, isAlive, type ProcessIdentity } from "../../src/linux
 import { findNspawn } from "../../src/nspawn/installation";
 import type { PayloadMode } from "../../src/nspawn/payload";
 import { findLeader, waitForProcess } from "../../src/nspawn/processes";
+import { StartNotice } from "../../src/nspawn/start-notice";
 import { type Container, type LaunchSpec, NotSupervisedError, type Supervisor } from "../../src/supervisor/supervisor";
 import { timeoutScale } from "../../tools/timeout-scale";
 import { type BusyboxTree, makeBusyboxTree } from "./busybox-tree";
@@ -51,6 +52,7 @@ interface Start {
   readonly directory?: string;
   /** Whether the log is read from before the start; otherwise the reader opens when a test reads. */
   readonly read?: boolean;
+  readonly notifySocket?: string;
 }
 
 /**
@@ -81,7 +83,7 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
     const specOf = (script: string, start: Start = {}): LaunchSpec => {
       count += 1;
       const machine = `suite-${name}-${process.pid}-${count}`;
-      const { mode = "pid1", limits = {}, extra = [], directory = tree.path } = start;
+      const { mode = "pid1", limits = {}, extra = [], directory = tree.path, notifySocket } = start;
       const nspawn = findNspawn();
       if (nspawn === undefined) throw new Error("These tests need systemd-nspawn: apt-get install systemd-container");
       const argv = [
@@ -105,14 +107,15 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         script,
       ];
       const paths = { stdoutPath: join(fifos, `${machine}.out`), stderrPath: join(fifos, `${machine}.err`) };
-      return { machine, mode, argv, ...paths, limits, devices: [], properties: {} };
+      const notify = notifySocket === undefined ? {} : { notifySocket };
+      return { machine, mode, argv, ...paths, limits, devices: [], properties: {}, ...notify };
     };
-    const launch = async (script: string, start?: Start): Promise<StartedContainer> => {
+    const launch = async (script: string, start?: Start, notice?: StartNotice): Promise<StartedContainer> => {
       const spec = specOf(script, start);
       const stdout = createFifo(spec.stdoutPath);
       const stderr = createFifo(spec.stderrPath);
       if (start?.read === true) for (const fifo of [stdout, stderr]) fifo.open();
-      const container = await supervisor.launch(spec);
+      const container = await supervisor.launch(spec, notice);
       started.add(container);
       return { container, stdout, stderr, spec };
     };
@@ -336,6 +339,34 @@ export function supervisorSuite(name: string, make: () => Promise<Supervisor>, o
         TEST_MS,
       );
     });
+
+    test(
+      "systemd-nspawn announces the container at its NOTIFY_SOCKET",
+      async () => {
+        const notifySocket = join(fifos, "notify");
+        using notice = StartNotice.open(notifySocket);
+        const container = await launch(LOOP, { notifySocket });
+        await container.container.started;
+        // Without a search that asks before, the message is still there.
+        expect(notice?.arrived()).toBe(true);
+        await finish(container);
+      },
+      TEST_MS,
+    );
+
+    test(
+      "a search that waits for the announcement finds the container's program",
+      async () => {
+        const notifySocket = join(fifos, "notify-search");
+        using notice = StartNotice.open(notifySocket);
+        const container = await launch(LOOP, { notifySocket }, notice);
+        await container.container.started;
+        const main = container.container.mainPid() ?? 0;
+        expect(findLeader(main)).toBeDefined();
+        await finish(container);
+      },
+      TEST_MS,
+    );
 
     describe("ends", () => {
       test(

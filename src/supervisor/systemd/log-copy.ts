@@ -76,7 +76,7 @@ async function startCopy(
   const { machine, identity, logOwner } = spec;
   const unit = copyUnit(machine, stream);
   // The file is the descriptor of Nomad's FIFO: its name may lead to something else by now. tee's own errors go there too.
-  await writeDropIn(unit, {
+  writeDropIn(unit, {
     command: [tee, "--append", "/proc/self/fd/2"],
     properties: {},
     identity: identity && { ...identity, fields: { ...identity.fields, NOMAD_LOG_STREAM: stream } },

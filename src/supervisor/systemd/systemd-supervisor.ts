@@ -14,6 +14,7 @@ import { readIfThere } from "../../lib/files";
 import type { Logger } from "../../lib/logger";
 import { bootId } from "../../linux/proc";
 import { hasLeftovers, removeLeftovers } from "../../nspawn/leftovers";
+import type { StartNotice } from "../../nspawn/start-notice";
 import { DbusError } from "../../systemd/dbus";
 import { SystemdManager } from "../../systemd/manager";
 import { openLog } from "../log-file";
@@ -57,7 +58,7 @@ export class SystemdSupervisor implements Supervisor {
     this.#manager = new SystemdManager(log);
   }
 
-  async launch(spec: LaunchSpec): Promise<Container> {
+  async launch(spec: LaunchSpec, notice?: StartNotice): Promise<Container> {
     const { machine, mode } = spec;
     const ref: ContainerRef = { supervisor: "systemd", machine, mode, bootId: bootId() };
     try {
@@ -68,7 +69,7 @@ export class SystemdSupervisor implements Supervisor {
         await this.#discard(ref);
         await this.#start(spec);
       });
-      return await this.#attach(ref);
+      return await SystemdUnit.started(this.#manager, ref, this.#log, notice);
     } catch (error) {
       await this.#discard(ref).catch((left: unknown) => {
         this.#log.warn("cleanup after a failed start is incomplete", { machine, error: errorText(left) });
@@ -109,7 +110,7 @@ export class SystemdSupervisor implements Supervisor {
 
   async #start(spec: LaunchSpec): Promise<void> {
     const unit = unitName(spec.machine);
-    await writeDropIn(unit, { command: spec.argv, properties: spec.properties, identity: spec.identity });
+    writeDropIn(unit, { command: spec.argv, properties: spec.properties, identity: spec.identity });
     const outputs: number[] = [];
     try {
       if (spec.output === "both") outputs.push(...(await startCopies(this.#manager, spec)));

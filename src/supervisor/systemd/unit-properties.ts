@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { allowedDevices } from "../../nspawn/devices";
 import { RESTART } from "../../nspawn/exit";
@@ -78,9 +78,9 @@ function escapeSpecifiers(text: string): string {
  * Writes a unit's drop-in before the unit exists; removeDropIn() removes it again. Its directory is accessible only to
  * root, but not the file: at each reload systemd logs a warning about a file that is not world-readable.
  */
-export async function writeDropIn(unit: string, content: DropIn): Promise<void> {
-  await mkdir(dropInDirectory(unit), { recursive: true, mode: 0o700 });
-  await writeFile(join(dropInDirectory(unit), "50-nomad.conf"), dropInText(content), { mode: 0o644 });
+export function writeDropIn(unit: string, content: DropIn): void {
+  mkdirSync(dropInDirectory(unit), { recursive: true, mode: 0o700 });
+  writeFileSync(join(dropInDirectory(unit), "50-nomad.conf"), dropInText(content), { mode: 0o644 });
 }
 
 /** Whether a unit has a drop-in: it exists from before the unit does until after it is gone. */

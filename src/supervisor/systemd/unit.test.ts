@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createLogger } from "../../plugin/logger";
 import type { PropertyValues, UnitChange } from "../../systemd/manager";
+import { NotSupervisedError } from "../supervisor";
 import { SystemdUnit, type UnitManager } from "./unit";
 
 const log = createLogger("test", () => {});
@@ -13,13 +14,15 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     for (const listener of listeners) listener(change);
   };
   const asked: ((values: PropertyValues) => void)[] = [];
+  const refreshes: ("running" | undefined)[] = [];
   const manager: UnitManager = {
     watch: (_unit, listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    refresh: () =>
+    refresh: (_unit, what) =>
       new Promise((resolve) => {
+        refreshes.push(what);
         asked.push((values) => {
           notify({ kind: "properties", values });
           resolve();
@@ -46,7 +49,7 @@ function fakeManager(restartUnit: UnitManager["restartUnit"] = async () => "done
     }
     asked.shift()?.({});
   };
-  return { manager, notify, answer, answerSlowly };
+  return { manager, notify, answer, answerSlowly, refreshes };
 }
 
 /** In the order in which PID 1 is asked for them. */
@@ -154,3 +157,39 @@ test.each([
   },
   5_000,
 );
+
+const runs = { MainPID: 2 ** 22 + 1, ExecMainStartTimestamp: 5_000_000n, SubState: "running" };
+
+test("of a unit that runs after its start job, little is read", async () => {
+  const { manager, notify, answer, refreshes } = fakeManager();
+  const starting = SystemdUnit.started(manager, ref, log, undefined);
+  await answer(runs);
+  const unit = await starting;
+  expect(refreshes).toEqual(["running"]);
+  expect([unit.startedAt, unit.mainPid()]).toEqual([5000, 2 ** 22 + 1]);
+  notify({ kind: "properties", values: { ...ended, MainPID: 0 } });
+  expect(await unit.exit).toMatchObject({ code: 3, signal: 0 });
+});
+
+test.each([
+  ["has ended already", { ...runs, SubState: "exited", MainPID: 0 }],
+  ["ended while it was read", { ...runs, SubState: "exited" }],
+])("all of a unit is read after its start job if it %s", async (_, values) => {
+  const { manager, answer, refreshes } = fakeManager();
+  const starting = SystemdUnit.started(manager, ref, log, undefined);
+  await answer(values);
+  await answer({ ...ended, MainPID: 0 });
+  expect(await (await starting).exit).toMatchObject({ code: 3, signal: 0 });
+  expect(refreshes.slice(0, 2)).toEqual(["running", undefined]);
+});
+
+test("a unit that is gone after its start job is not followed", async () => {
+  const { manager, notify, answer, refreshes } = fakeManager();
+  const refused = SystemdUnit.started(manager, ref, log, undefined).catch((error: unknown) => error);
+  await answer({ MainPID: 0, SubState: "dead" });
+  await answer({ LoadState: "not-found" });
+  expect(await refused).toBeInstanceOf(NotSupervisedError);
+  const before = refreshes.length;
+  notify({ kind: "removed" });
+  expect(refreshes).toHaveLength(before);
+});

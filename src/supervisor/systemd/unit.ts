@@ -6,6 +6,7 @@ import { removeLeftovers } from "../../nspawn/leftovers";
 import type { Exit } from "../../nspawn/payload";
 import { type PayloadWatch, watchPayload } from "../../nspawn/payload-watch";
 import { signalPayload } from "../../nspawn/processes";
+import type { StartNotice } from "../../nspawn/start-notice";
 import type { SystemdManager, UnitChange, UnitProperty } from "../../systemd/manager";
 import { SIGKILL } from "../../values/signals";
 import { type Container, type ContainerRef, NotSupervisedError } from "../supervisor";
@@ -53,10 +54,14 @@ export class SystemdUnit implements Container {
   #endsWithoutCode = 0;
   #verifyAgain = false;
 
-  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger) {
+  /** Announces the first start; a container that reboots is searched for without it. */
+  #notice: StartNotice | undefined;
+
+  private constructor(manager: UnitManager, ref: ContainerRef, log: Logger, notice?: StartNotice) {
     this.#manager = manager;
     this.ref = ref;
     this.#log = log;
+    this.#notice = notice;
     this.#unit = unitName(ref.machine);
     this.#unwatch = manager.watch(this.#unit, (change) => this.#changed(change));
     this.exit = certain(
@@ -73,17 +78,40 @@ export class SystemdUnit implements Container {
    */
   static async attach(manager: UnitManager, ref: ContainerRef, log: Logger): Promise<SystemdUnit> {
     const unit = new SystemdUnit(manager, ref, log);
+    return unit.#known(() => unit.#refresh());
+  }
+
+  /**
+   * Follows a unit whose start job has just ended. If its process runs, three of its properties are enough; PID 1 reports the others when
+   * they change.
+   *
+   * @param notice announces the container
+   * @throws NotSupervisedError if the unit does not exist
+   */
+  static async started(
+    manager: UnitManager,
+    ref: ContainerRef,
+    log: Logger,
+    notice: StartNotice | undefined,
+  ): Promise<SystemdUnit> {
+    const unit = new SystemdUnit(manager, ref, log, notice);
+    return unit.#known(async () => {
+      await unit.#read("running");
+      if (unit.mainPid() === undefined || unit.#state.subState !== "running") await unit.#refresh();
+    });
+  }
+
+  /** The unit once its state is known; it is not followed any more if that fails, or if it does not exist. */
+  async #known(learn: () => Promise<void>): Promise<this> {
     try {
-      await unit.#refresh();
+      await learn();
+      if (this.#state.loadState !== "loaded") throw new NotSupervisedError(`systemd has no unit ${this.#unit}.`);
+      return this;
     } catch (error) {
-      unit.#unwatch();
+      this.#unwatch();
+      this.#payload?.close();
       throw error;
     }
-    if (unit.#state.loadState !== "loaded") {
-      unit.#unwatch();
-      throw new NotSupervisedError(`systemd has no unit ${unit.#unit}.`);
-    }
-    return unit;
   }
 
   get startedAt(): number {
@@ -187,17 +215,22 @@ export class SystemdUnit implements Container {
     } else this.#verify();
   }
 
-  /** Reads the unit's properties, which arrive as changes. */
+  /** Reads the unit's properties, which arrive as changes, and ends the unit if they say so. */
   async #refresh(): Promise<void> {
-    this.#reading += 1;
-    try {
-      await this.#manager.refresh(this.#unit);
-    } finally {
-      this.#reading -= 1;
-    }
+    await this.#read();
     const withoutCode = this.#isOver() && this.#state.execMainCode === 0;
     this.#endsWithoutCode = withoutCode ? this.#endsWithoutCode + 1 : 0;
     this.#conclude();
+  }
+
+  /** @param what see SystemdManager.refresh() */
+  async #read(what?: "running"): Promise<void> {
+    this.#reading += 1;
+    try {
+      await this.#manager.refresh(this.#unit, what);
+    } finally {
+      this.#reading -= 1;
+    }
   }
 
   #isOver(): boolean {
@@ -254,12 +287,12 @@ export class SystemdUnit implements Container {
     const restarted = this.#watchedPid !== 0;
     this.#watchedPid = mainPid;
     this.#payload?.close();
-    this.#payload = watchPayload(mainPid, this.ref.mode, {
-      found: (watch) => {
-        this.#locks = watch.locks;
-      },
-      started: () => this.#started.resolve(),
-    });
+    const found = (watch: PayloadWatch) => {
+      this.#locks = watch.locks;
+    };
+    const started = () => this.#started.resolve();
+    this.#payload = watchPayload(mainPid, this.ref.mode, { found, started }, this.#notice);
+    this.#notice = undefined;
     if (restarted) for (const listener of this.#restartListeners) listener();
   }
 
