@@ -1,12 +1,13 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ifThere, ignoreMissing } from "../lib/errors";
 import { inDirectory, removeIfEmpty } from "../lib/files";
-import { fileLock } from "../linux/flock";
+import { fileLock, tryFileLock } from "../linux/flock";
 import { LaunchError } from "../supervisor/supervisor";
 
 /**
- * The lock of a machine, which a plugin process holds while it starts the machine's container or removes it: the agent of a killed agent's
- * tasks may have started another plugin by then, while the first one still cleans up what has the same name.
+ * The lock of a machine, which a plugin process holds while it starts the machine's container or removes it. An agent that was killed and
+ * started again may use another plugin process by then, while the first one still removes what it made for the same task.
  */
 
 const LOCKS = "/run/nomad-driver-nspawn/locks";
@@ -29,7 +30,7 @@ export async function lockMachine(machine: string, signal?: AbortSignal, locks =
       [Symbol.asyncDispose]: async () => {
         await rm(path, { force: true });
         file[Symbol.dispose]();
-        for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
+        await removeDirectories(locks);
       },
     };
   } catch (error) {
@@ -37,4 +38,18 @@ export async function lockMachine(machine: string, signal?: AbortSignal, locks =
     const message = `Another process of the driver has been starting or removing the container ${machine} for ${WAIT_MS / 1000} seconds; see its log.`;
     throw new LaunchError(message, { recoverable: true, cause: error });
   }
+}
+
+/** Removes the files of locks that killed processes had. */
+export async function removeStaleLocks(locks = LOCKS): Promise<void> {
+  for (const name of (await readdir(locks).catch(ignoreMissing)) ?? []) {
+    const path = join(locks, name);
+    using lock = ifThere(() => tryFileLock(path, "exclusive"), undefined);
+    if (lock !== undefined) await rm(path, { force: true });
+  }
+  await removeDirectories(locks);
+}
+
+async function removeDirectories(locks: string): Promise<void> {
+  for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
 }

@@ -14,7 +14,9 @@ import { Lifecycle } from "../driver/lifecycle";
 import { LiveConfig } from "../driver/live-config";
 import type { Services } from "../driver/services";
 import { Launcher } from "../launch/launcher";
+import { errorText } from "../lib/errors";
 import type { Logger } from "../lib/logger";
+import { removeStaleLocks } from "../machine/machine-lock";
 import { isClaimedByOther, machinesOfClient } from "../machine/registry";
 import { readTaskRecord } from "../machine/task-record";
 import { ForwardPolicy } from "../network/firewall/forward-policy";
@@ -70,7 +72,12 @@ export function createRuntime(plainLog: Logger): Runtime {
     launcher,
     machinesOf: machinesOfClient,
     isClaimedByOther,
-    onStart: scheduleImageGc,
+    onStart: () => {
+      scheduleImageGc();
+      removeStaleLocks().catch((error: unknown) => {
+        log.warn("cannot remove the locks of ended processes", { error: errorText(error) });
+      });
+    },
     onFound: (machine) => learnRecord(names, machine),
     onRemoved: () => metrics.add("nomad_nspawn_dangling_removed_total", {}),
   });
