@@ -54,7 +54,10 @@ async function diskUsage(directories: readonly string[], signal: AbortSignal): P
   return bytes;
 }
 
-/** The bytes in the output of `du -s -k`, a line for each directory, which is complete also if files vanished meanwhile; undefined if there is none. */
+/**
+ * The bytes in the output of `du -s -k`, a line for each directory, which is complete also if files vanished meanwhile; undefined if there
+ * is none.
+ */
 export function parseDiskUsage(text: string): number | undefined {
   const blocks = [...text.matchAll(/^(\d+)\t/gm)].map(([, digits]) => Number(digits));
   return blocks.length === 0 ? undefined : blocks.reduce((sum, some) => sum + some, 0) * 1024;

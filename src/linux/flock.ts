@@ -1,6 +1,8 @@
 import { ptr } from "bun:ffi";
-import { closeSync, fstatSync, openSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { pollUntil } from "../lib/deadline";
+import { inDirectory, removeIfEmpty } from "../lib/files";
 import { SYS } from "./constants";
 import { libc } from "./ffi";
 
@@ -75,17 +77,45 @@ export function tryFileLock(path: string, kind: "shared" | "exclusive"): FileLoc
 const PACE = { firstMs: 2, longestMs: 100 };
 
 /**
- * Takes the exclusive lock of a file that no process is using, which is created if missing; undefined if another process keeps it.
- * It is tried for a moment: a process that has just been started has copies of its parent's descriptors, and with them locks that the parent
+ * Takes an exclusive lock that no process is using; undefined if another process keeps it. It is tried for a moment: a process that has just been started has copies of its parent's descriptors, and with them locks that the parent
  * releases meanwhile, until its program runs (execve(2) lets the parent of vfork(2) go on before it closes them).
  */
+export function unusedLock(take: () => FileLock | undefined): Promise<FileLock | undefined> {
+  return pollUntil(take, { firstMs: 1, longestMs: 20, timeoutMs: 100 });
+}
+
+/** Takes the lock of a file, which is created if missing, as unusedLock() does. */
 export function unusedFileLock(path: string): Promise<FileLock | undefined> {
-  return pollUntil(() => tryFileLock(path, "exclusive"), { firstMs: 1, longestMs: 20, timeoutMs: 100 });
+  return unusedLock(() => tryFileLock(path, "exclusive"));
 }
 
 /** Waits for the lock of a file, which is created if missing. @throws what `signal` aborts with */
 export function fileLock(path: string, kind: "shared" | "exclusive", signal?: AbortSignal): Promise<FileLock> {
   return pollUntil(() => tryFileLock(path, kind), { ...PACE, signal });
+}
+
+/** A lock that is removed with its file, and with it the directory and the one above it if they are empty. */
+export interface NamedLock extends AsyncDisposable {
+  readonly file: FileLock;
+}
+
+/** Waits for the lock of a name in a directory of locks, which exists while one is held. @throws what `signal` aborts with */
+export async function namedLock(directory: string, name: string, signal: AbortSignal): Promise<NamedLock> {
+  const path = join(directory, name);
+  const file = await inDirectory(directory, () => fileLock(path, "exclusive", signal));
+  return {
+    file,
+    [Symbol.asyncDispose]: async () => {
+      rmSync(path, { force: true });
+      file[Symbol.dispose]();
+      await removeLockDirectory(directory);
+    },
+  };
+}
+
+/** Removes a directory of locks, and the one above it, if they are empty. */
+export async function removeLockDirectory(directory: string): Promise<void> {
+  for (const each of [directory, dirname(directory)]) await removeIfEmpty(each);
 }
 
 /** Whether a path is that of an open file, and not of another one that has replaced it. */

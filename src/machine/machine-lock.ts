@@ -1,8 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { ifThere, ignoreMissing } from "../lib/errors";
-import { inDirectory, removeIfEmpty } from "../lib/files";
-import { fileLock, tryFileLock } from "../linux/flock";
+import { namedLock, removeLockDirectory, tryFileLock } from "../linux/flock";
 import { LaunchError } from "../supervisor/supervisor";
 
 /**
@@ -21,18 +20,10 @@ const WAIT_MS = 120_000;
  * @throws LaunchError if that takes too long, and what `signal` aborts with
  */
 export async function lockMachine(machine: string, signal?: AbortSignal, locks = LOCKS): Promise<AsyncDisposable> {
-  const path = join(locks, machine);
   const late = AbortSignal.timeout(WAIT_MS);
   const until = signal === undefined ? late : AbortSignal.any([signal, late]);
   try {
-    const file = await inDirectory(locks, () => fileLock(path, "exclusive", until));
-    return {
-      [Symbol.asyncDispose]: async () => {
-        await rm(path, { force: true });
-        file[Symbol.dispose]();
-        await removeDirectories(locks);
-      },
-    };
+    return await namedLock(locks, machine, until);
   } catch (error) {
     if (!late.aborted || signal?.aborted === true) throw error;
     const message = `Another process of the driver has been starting or removing the container ${machine} for ${WAIT_MS / 1000} seconds; see its log.`;
@@ -47,9 +38,5 @@ export async function removeStaleLocks(locks = LOCKS): Promise<void> {
     using lock = ifThere(() => tryFileLock(path, "exclusive"), undefined);
     if (lock !== undefined) await rm(path, { force: true });
   }
-  await removeDirectories(locks);
-}
-
-async function removeDirectories(locks: string): Promise<void> {
-  for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
+  await removeLockDirectory(locks);
 }

@@ -77,7 +77,9 @@ async function mountDisk(place: ResolvedImage, request: RootfsRequest, roots: Co
   if (problem !== undefined) return otherwise(problem);
   try {
     await using disk = await roots.openDisk(diskImage(place.path, request));
-    const plan = hostRootPlan(options, { ...(await directoryFacts(disk.root)), mountsBelow: false });
+    const { uid, gid } = await stat(disk.root);
+    // What is mounted below it gets overlays of its own.
+    const plan = hostRootPlan(options, { uid, gid, mountsBelow: false });
     if (plan === undefined) return await mountUnchanged(place, request);
     await refuseNoSystem(disk.root, options);
     return await mountOwn({ kind: "disk", disk }, { ...plan, options: withoutVerity(plan.options) }, request, roots);

@@ -27,8 +27,8 @@ interface ReconcilerContext {
 /**
  * Removes the dangling machines of this client, and the tasks that could not be destroyed. A machine is *dangling* if no task has it: its
  * plugin process was killed during the start, the agent forgot its task, or its removal failed. Machines of other agents, those of another
- * plugin process that still runs, and everything that the driver did not make, are never touched. The reconciler runs once the agent has had time to recover its tasks, counted from the
- * last one that it recovered, and again as long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
+ * plugin process that still runs, and everything that the driver did not make, are never touched. The reconciler runs once the agent has had
+ * time to recover its tasks, counted from the last one that it recovered, and again as long as a removal fails (compare Nomad's reconcile_dangling.go for containers of Docker).
  */
 export class DanglingReconciler {
   /** Removals in progress, by machine; they never reject. */

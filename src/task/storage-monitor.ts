@@ -40,14 +40,17 @@ export class StorageMonitor {
     const start = performance.now();
     const bytes = await this.changes.measure(this.#closed.signal).catch(() => undefined);
     if (this.#closed.signal.aborted) return;
-    const isOver = bytes !== undefined && bytes > this.changes.limit;
-    if (isOver && (await this.onOver(bytes).then(always, never))) return;
+    if (bytes !== undefined && bytes > this.changes.limit) {
+      try {
+        await this.onOver(bytes);
+        return;
+      } catch {
+        // Measured and reported again below.
+      }
+    }
     this.#schedule(Math.max(this.pauseMs, (performance.now() - start) * PAUSE_FACTOR));
   }
 }
-
-const always = () => true;
-const never = () => false;
 
 /** The message of a task that was killed for the size of its changes. */
 export function storageSentence(bytes: number, limit: number): string {

@@ -11,11 +11,10 @@
 
 import { createHash } from "node:crypto";
 import { readdir, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { isMissing, StoreError } from "../../lib/errors";
-import { inDirectory, removeIfEmpty } from "../../lib/files";
 import { exchangePaths } from "../../linux/files";
-import { type FileLock, fileLock, tryFileLock } from "../../linux/flock";
+import { type NamedLock, namedLock, tryFileLock } from "../../linux/flock";
 import { isImageBeingOpened, isImageInUse } from "../../nspawn/image-lock";
 import type { DownloadContext, MachineImage } from "./request";
 
@@ -91,11 +90,8 @@ export const TRANSFER_PREFIX = "nomad-driver-nspawn-";
 /** Matches such a name, or that of a file beside it. */
 const TRANSFERRED = new RegExp(`^${TRANSFER_PREFIX}([0-9a-f]{24})-[0-9a-f]{12}(?:\\.|$)`);
 
-/** Held while an image of a name is downloaded. */
-export interface DownloadLock extends AsyncDisposable {
-  /** A child process of the holder inherits it, and so keeps others out as long as it lives. */
-  readonly file: FileLock;
-}
+/** Held while an image of a name is downloaded. A child process of the holder inherits its file, and so keeps others out as long as it lives. */
+export type DownloadLock = NamedLock;
 
 /** The directory in which an image is created, beside its final place. */
 export function scratchPath(directory: string, name: string): string {
@@ -103,18 +99,8 @@ export function scratchPath(directory: string, name: string): string {
 }
 
 /** Waits until no other process downloads an image of this name. @throws what `signal` aborts with */
-export async function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
-  const path = join(locks, `${idOf(name)}${LOCK}`);
-  const file = await inDirectory(locks, () => fileLock(path, "exclusive", signal));
-  return {
-    file,
-    [Symbol.asyncDispose]: async () => {
-      await rm(path, { force: true });
-      file[Symbol.dispose]();
-      // The directories are removed with the last lock.
-      for (const directory of [locks, dirname(locks)]) await removeIfEmpty(directory);
-    },
-  };
+export function lockDownload(locks: string, name: string, signal: AbortSignal): Promise<DownloadLock> {
+  return namedLock(locks, `${idOf(name)}${LOCK}`, signal);
 }
 
 /** Removes what downloads left whose processes are gone. Call it with the lock of the image to be created. */

@@ -11,7 +11,7 @@ import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pollUntil } from "../../lib/deadline";
 import { ifThere, ignoreMissing } from "../../lib/errors";
-import { type FileLock, lockOpened } from "../../linux/flock";
+import { type FileLock, lockOpened, unusedLock } from "../../linux/flock";
 import { isMountPoint, unmountAll } from "../../linux/overlay";
 import { type DiskImage, mountDisk, partsOf } from "../disk/dissect";
 import type { StorePaths } from "./store-format";
@@ -31,8 +31,6 @@ export interface MountedDisk extends AsyncDisposable {
 const MODE = 0o700;
 /** Mounting takes a while; another process may be doing it. */
 const PACE = { firstMs: 2, longestMs: 50 };
-/** A process that was just started holds its parent's locks for a moment: see unusedFileLock(). */
-const UNUSED_PACE = { firstMs: 1, longestMs: 20, timeoutMs: 100 };
 
 function diskPaths(directory: string) {
   return { root: join(directory, "root"), users: join(directory, "users") };
@@ -107,7 +105,7 @@ async function mountOnce(directory: string, image: DiskImage): Promise<void> {
 async function removeIfUnused(paths: StorePaths, name: string): Promise<void> {
   const directory = join(paths.disks, name);
   if (!existsSync(directory)) return;
-  using lock = await pollUntil(() => lockDirectory(directory, "exclusive"), UNUSED_PACE);
+  using lock = await unusedLock(() => lockDirectory(directory, "exclusive"));
   if (lock === undefined) return;
   const { root, users } = diskPaths(directory);
   const machines = (await readdir(users).catch(ignoreMissing)) ?? [];
